@@ -1,0 +1,1 @@
+"""Composition root: the only place that knows every room. Process entry points and the command line."""

@@ -1,0 +1,315 @@
+"""Facts, in the past tense. Each has a wire name ``area.noun_verbed`` and a version; the envelope carries the rest.
+
+A released shape is never changed: a new version gets a new class and an upcaster (``controller.journal``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from depot.values import ConnectorId, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all facts. ``TYPE`` and ``VERSION`` name the shape on disk."""
+
+    TYPE: ClassVar[str] = ""
+    VERSION: ClassVar[int] = 1
+
+
+class ConnectorStatus(StrEnum):
+    """OCPP 1.6 §7.7 ChargePointStatus."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    SUSPENDED_EV = "SuspendedEV"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+    UNKNOWN = "Unknown"
+
+    @property
+    def plugged(self) -> bool:
+        """Whether a vehicle is connected in this state."""
+        return self in _PLUGGED
+
+
+_PLUGGED = frozenset(
+    {ConnectorStatus.PREPARING, ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EVSE, ConnectorStatus.SUSPENDED_EV, ConnectorStatus.FINISHING}
+)
+
+
+class TrustLevel(StrEnum):
+    """What the meter has shown about a connector: ``unproven`` nothing yet, ``obeys``, ``overdraws`` by a factor,
+    ``defiant``: draws what it likes (budgeted at its rating, switched on and off only)."""
+
+    UNPROVEN = "unproven"
+    OBEYS = "obeys"
+    OVERDRAWS = "overdraws"
+    DEFIANT = "defiant"
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStarted(Event):
+    TYPE: ClassVar[str] = "controller.process_started"
+    software: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationBooted(Event):
+    TYPE: ClassVar[str] = "station.boot_reported"
+    station_id: str
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationQuarantined(Event):
+    """An id that the registry does not know knocked; it is held until a person accepts it."""
+
+    TYPE: ClassVar[str] = "station.contact_quarantined"
+    station_id: str
+    remote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationProbed(Event):
+    """What the capability probe found. ``rate_units``: subset of {"W", "A"}; ``purposes``: of TxProfile,
+    TxDefaultProfile, ChargePointMaxProfile that it took; ``autonomous``: it can start a session by itself."""
+
+    TYPE: ClassVar[str] = "station.capability_probed"
+    station_id: str
+    rate_units: tuple[str, ...] = ("W", "A")
+    purposes: tuple[str, ...] = ()
+    max_stack_level: int = 0
+    autonomous: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatusChanged(Event):
+    TYPE: ClassVar[str] = "connector.status_changed"
+    connector: ConnectorId
+    status: ConnectorStatus
+    error_code: str = "NoError"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorTrustChanged(Event):
+    TYPE: ClassVar[str] = "connector.trust_changed"
+    connector: ConnectorId
+    trust: TrustLevel
+    factor: float = 1.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorAvailabilitySet(Event):
+    """``operative`` False: taken out of service by ``reason``; stays so over restarts until a person lifts it."""
+
+    TYPE: ClassVar[str] = "connector.availability_set"
+    connector: ConnectorId
+    operative: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultInstalled(Event):
+    """The connector confirmed its TxDefaultProfile of ``level_w``. None: it can't hold one (uncovered)."""
+
+    TYPE: ClassVar[str] = "connector.default_installed"
+    connector: ConnectorId
+    level_w: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStarted(Event):
+    """``reported_at`` in the envelope is the charger's time; ``vehicle_id`` and ``visit_id`` as matched on arrival."""
+
+    TYPE: ClassVar[str] = "transaction.session_started"
+    transaction_id: int
+    session_id: str
+    connector: ConnectorId
+    id_tag: str
+    meter_start_wh: int
+    visit_id: str | None = None
+    accepted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStopped(Event):
+    """``estimated``: a ghost that never said stop; ended by the next start, boot or Available, energy from the last reading."""
+
+    TYPE: ClassVar[str] = "transaction.session_stopped"
+    transaction_id: int
+    connector: ConnectorId
+    meter_stop_wh: int
+    reason: str = "Local"
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrphaned(Event):
+    """A stop whose start is unknown or long over. Answered and kept; changes no session."""
+
+    TYPE: ClassVar[str] = "transaction.stop_orphaned"
+    station_id: str
+    transaction_id: int
+    meter_stop_wh: int
+    reason: str = "Local"
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointGranted(Event):
+    """An increase, journaled before it leaves: from now on the connector may draw ``level_w`` until ``until``."""
+
+    TYPE: ClassVar[str] = "setpoint.increase_granted"
+    connector: ConnectorId
+    level_w: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointLowered(Event):
+    """A decrease that the charger confirmed; recorded after it acted (invariant 4)."""
+
+    TYPE: ClassVar[str] = "setpoint.decrease_confirmed"
+    connector: ConnectorId
+    level_w: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet(Event):
+    TYPE: ClassVar[str] = "limit.value_set"
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCleared(Event):
+    TYPE: ClassVar[str] = "limit.value_cleared"
+    limit_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitAnnounced(Event):
+    """A vehicle's stay as the timetable, the driver or the operator states it; replaces what was known before.
+
+    ``battery_energy_wh``: what the battery must still receive at arrival. ``efficiency``: battery per grid energy.
+    ``connector`` None: not known yet, matched when ``id_tag`` or the vehicle shows up. Larger priority first.
+    """
+
+    TYPE: ClassVar[str] = "visit.stay_announced"
+    visit_id: str
+    vehicle_id: str
+    arrive_at: datetime
+    depart_at: datetime
+    battery_energy_wh: int
+    max_w: int
+    min_w: int = 0
+    connector: ConnectorId | None = None
+    efficiency: float = 0.9
+    battery_wh: int = 0
+    soc_arrival: float | None = None
+    pausable: bool | None = None
+    priority: int = 0
+    id_tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitArrived(Event):
+    TYPE: ClassVar[str] = "visit.vehicle_arrived"
+    visit_id: str
+    connector: ConnectorId
+
+
+@dataclass(frozen=True, slots=True)
+class VisitEnded(Event):
+    TYPE: ClassVar[str] = "visit.vehicle_left"
+    visit_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequested(Event):
+    """Somebody asked for something: who (envelope's actor), what, why."""
+
+    TYPE: ClassVar[str] = "command.action_requested"
+    command_id: str
+    kind: str
+    target: str
+    reason: str
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFinished(Event):
+    TYPE: ClassVar[str] = "command.action_finished"
+    command_id: str
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAccepted(Event):
+    """A plan's summary; the plan itself is a projection that can be solved again."""
+
+    TYPE: ClassVar[str] = "plan.advice_accepted"
+    plan_id: str
+    cost: float
+    unmet_wh: int
+    solve_s: float
+    cause: str = ""
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.TYPE: cls
+    for cls in (
+        ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
+        ConnectorAvailabilitySet, DefaultInstalled, TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
+        SetpointLowered, LimitSet, LimitCleared, VisitAnnounced, VisitArrived, VisitEnded, CommandRequested, CommandFinished,
+        PlanAccepted,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact on its way into the journal. ``key``: idempotency key; a second append with the same key changes
+    nothing and yields the first one's envelope."""
+
+    data: Event
+    occurred_at: datetime
+    key: str | None = None
+    actor: str = "controller"
+    reported_at: datetime | None = None
+    received_at: datetime | None = None
+    cause_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A fact in the journal. ``seq`` is dense and increasing per depot. ``duplicate``: this answer repeats an
+    earlier append with the same key (never stored)."""
+
+    id: str
+    depot_id: str
+    seq: int
+    type: str
+    version: int
+    occurred_at: datetime
+    reported_at: datetime | None
+    received_at: datetime
+    actor: str
+    cause_id: str | None
+    key: str | None
+    data: Event
+    duplicate: bool = False

@@ -1,0 +1,49 @@
+"""Readings: last measured values with an age. Not facts: never folded, unknown after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from depot.values import ConnectorId
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """One sample of a connector, normalised to W, Wh, V, A, °C and fractions. None: not in the sample.
+
+    ``energy_wh`` is the lifetime register. ``received_at`` is ours and is what the age is counted from;
+    ``reported_at`` is the charger's claim. ``replayed``: from an offline queue, must not drive control.
+    """
+
+    connector: ConnectorId
+    received_at: datetime
+    reported_at: datetime | None = None
+    power_w: int | None = None
+    energy_wh: int | None = None
+    soc: float | None = None
+    pack_temp_c: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    transaction_id: int | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReading:
+    """Connection-point meter: total import in W (export negative) at ``at``."""
+
+    at: datetime
+    power_w: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReading:
+    """State of a station's OCPP link. ``last_frame_at``: the last thing heard from it."""
+
+    station_id: str
+    connected: bool
+    since: datetime
+    last_frame_at: datetime
+    version: str = "1.6"
+    violations: int = 0

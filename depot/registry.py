@@ -1,0 +1,107 @@
+"""What was built: the depot's feeders, stations, connectors and meters, as the operator declares them.
+
+Facts that change while the depot runs (transactions, trust, limits) are not here but in :mod:`depot.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from depot.values import ConnectorId, InvalidValue, UnknownThing
+
+
+class Current(StrEnum):
+    """Kind of current that the connector gives the vehicle."""
+
+    AC = "AC"
+    DC = "DC"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSpec:
+    """One outlet. ``rated_w``: the most that it can draw from the grid; ``min_w``: below it there is only 0
+    (6 A × 230 V a phase for AC, some kW for DC). ``phases``: grid phases it may load, () = unknown = all three.
+    ``pausable`` None = unknown = no (invariant 8). ``settle_s``: time from an accepted decrease to the lower power.
+    """
+
+    connector: int
+    rated_w: int
+    min_w: int
+    current: Current = Current.AC
+    phases: tuple[int, ...] = ()
+    voltage_v: int = 230
+    pausable: bool | None = None
+    settle_s: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.rated_w <= 0 or not 0 <= self.min_w <= self.rated_w:
+            raise InvalidValue(f"connector {self.connector}: need 0 ≤ min_w ({self.min_w}) ≤ rated_w ({self.rated_w}), rated_w > 0")
+
+
+@dataclass(frozen=True, slots=True)
+class StationSpec:
+    """One charging station (OCPP identity ``station_id``) behind one feeder."""
+
+    station_id: str
+    feeder_id: str
+    connectors: tuple[ConnectorSpec, ...]
+    bay_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeederSpec:
+    """One feeder of the site. ``rating_w`` is a limit of source ``rating`` that nothing can lift."""
+
+    feeder_id: str
+    rating_w: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DepotSpec:
+    """The depot as built. ``contract_w``: the grid connection's limit. ``failsafe_w``: what may be drawn when the
+    controller is dead or blind (invariants 3, 9). ``worst_background_w``: the most that anything else on the site
+    draws; used whenever the connection-point meter is silent. ``metered``: a connection-point meter is configured.
+    """
+
+    depot_id: str
+    name: str
+    contract_w: int
+    failsafe_w: int
+    worst_background_w: int
+    feeders: tuple[FeederSpec, ...]
+    stations: tuple[StationSpec, ...]
+    timezone: str = "Asia/Kolkata"
+    currency: str = "INR"
+    metered: bool = False
+    connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
+    feeder_of: Mapping[ConnectorId, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        feeders = {f.feeder_id for f in self.feeders}
+        if len(feeders) != len(self.feeders):
+            raise InvalidValue("two feeders have the same feeder_id")
+        connectors: dict[ConnectorId, ConnectorSpec] = {}
+        feeder_of: dict[ConnectorId, str] = {}
+        for station in self.stations:
+            if station.feeder_id not in feeders:
+                raise InvalidValue(f"station {station.station_id}: feeder {station.feeder_id!r} is not declared (known: {', '.join(sorted(feeders))})")
+            for spec in station.connectors:
+                key = ConnectorId(station.station_id, spec.connector)
+                if key in connectors:
+                    raise InvalidValue(f"connector {key} is declared twice")
+                connectors[key] = spec
+                feeder_of[key] = station.feeder_id
+        if min(self.contract_w, self.failsafe_w, self.worst_background_w) < 0:
+            raise InvalidValue("contract_w, failsafe_w and worst_background_w must be 0 W or more")
+        object.__setattr__(self, "connectors", connectors)
+        object.__setattr__(self, "feeder_of", feeder_of)
+
+    def connector(self, key: ConnectorId) -> ConnectorSpec:
+        """The declared connector; raises :class:`UnknownThing`."""
+        try:
+            return self.connectors[key]
+        except KeyError:
+            raise UnknownThing(f"connector {key} is not in the registry") from None

@@ -1,0 +1,254 @@
+"""fold(): the journal's facts become one immutable DepotState. The same journal gives the same state, always.
+
+    Envelope, Envelope, …  --fold-->  DepotState (connectors, open transactions, visits, limits, stations)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from depot import events as ev
+from depot.values import ConnectorId, Limit
+
+FIRST_TRANSACTION_ID = 1
+"""OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationFacts:
+    """What is known of a station by its own word. ``probe`` None: not probed yet, so the worst is assumed."""
+
+    station_id: str
+    boot: ev.StationBooted | None = None
+    probe: ev.StationProbed | None = None
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One open charging session."""
+
+    transaction_id: int
+    session_id: str
+    connector: ConnectorId
+    id_tag: str
+    started_at: datetime
+    reported_at: datetime | None
+    meter_start_wh: int
+    visit_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the journal says that a connector may draw, at most, until ``until``."""
+
+    level_w: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFacts:
+    """Facts of one connector. ``default_w`` None: none confirmed (bound is the rating)."""
+
+    status: ev.ConnectorStatus = ev.ConnectorStatus.UNKNOWN
+    status_since: datetime | None = None
+    error_code: str = "NoError"
+    transaction_id: int | None = None
+    grant: Grant | None = None
+    default_w: int | None = None
+    trust: ev.TrustLevel = ev.TrustLevel.UNPROVEN
+    trust_factor: float = 1.0
+    operative: bool = True
+    inoperative_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A vehicle's stay. ``delivered_wh``: grid energy of its finished sessions; the running one's is a reading.
+    ``present``: plugged in. ``session_ended_early``: a session stopped without our asking, with energy missing."""
+
+    announced: ev.VisitAnnounced
+    connector: ConnectorId | None = None
+    present: bool = False
+    delivered_wh: int = 0
+    sessions: int = 0
+    stopped_by_person: bool = False
+
+    @property
+    def visit_id(self) -> str:
+        return self.announced.visit_id
+
+    @property
+    def needed_wh(self) -> int:
+        """Grid energy that the whole visit needs, Wh."""
+        return round(self.announced.battery_energy_wh / self.announced.efficiency)
+
+
+@dataclass(frozen=True, slots=True)
+class DepotState:
+    """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
+
+    seq: int = 0
+    next_transaction_id: int = FIRST_TRANSACTION_ID
+    stations: Mapping[str, StationFacts] = field(default_factory=dict)
+    connectors: Mapping[ConnectorId, ConnectorFacts] = field(default_factory=dict)
+    transactions: Mapping[int, Transaction] = field(default_factory=dict)
+    visits: Mapping[str, Visit] = field(default_factory=dict)
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+
+    def connector(self, key: ConnectorId) -> ConnectorFacts:
+        """Facts of a connector; the empty ones (unknown status, nothing confirmed) where nothing was journaled."""
+        return self.connectors.get(key, _NO_FACTS)
+
+    def transaction_on(self, key: ConnectorId) -> Transaction | None:
+        """The open transaction of a connector."""
+        number = self.connector(key).transaction_id
+        return None if number is None else self.transactions.get(number)
+
+    def visit_on(self, key: ConnectorId) -> Visit | None:
+        """The present visit on a connector (the one that arrived last, should two claim it)."""
+        found = None
+        for visit in self.visits.values():
+            if visit.present and visit.connector == key:
+                found = visit
+        return found
+
+
+_NO_FACTS = ConnectorFacts()
+
+
+def fold(state: DepotState, envelopes: Iterable[ev.Envelope]) -> DepotState:
+    """Apply facts in journal order. Facts of a type that changes no state only move ``seq``."""
+    for envelope in envelopes:
+        apply = _APPLY.get(type(envelope.data))
+        if apply is not None:
+            state = apply(state, envelope.data, envelope)
+        state = replace(state, seq=envelope.seq)
+    return state
+
+
+def _connector(state: DepotState, key: ConnectorId, **changes: Any) -> DepotState:
+    return replace(state, connectors={**state.connectors, key: replace(state.connector(key), **changes)})
+
+
+def _station(state: DepotState, station_id: str, **changes: Any) -> DepotState:
+    facts = state.stations.get(station_id) or StationFacts(station_id)
+    return replace(state, stations={**state.stations, station_id: replace(facts, **changes)})
+
+
+def _visit(state: DepotState, visit_id: str | None, **changes: Any) -> DepotState:
+    visit = state.visits.get(visit_id or "")
+    if visit is None:
+        return state
+    return replace(state, visits={**state.visits, visit.visit_id: replace(visit, **changes)})
+
+
+def _booted(state: DepotState, e: ev.StationBooted, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, boot=e, quarantined=False)
+
+
+def _quarantined(state: DepotState, e: ev.StationQuarantined, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, quarantined=True)
+
+
+def _probed(state: DepotState, e: ev.StationProbed, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, probe=e)
+
+
+def _status(state: DepotState, e: ev.ConnectorStatusChanged, envelope: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code)
+
+
+def _trust(state: DepotState, e: ev.ConnectorTrustChanged, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, trust=e.trust, trust_factor=e.factor)
+
+
+def _availability(state: DepotState, e: ev.ConnectorAvailabilitySet, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, operative=e.operative, inoperative_reason="" if e.operative else e.reason)
+
+
+def _default(state: DepotState, e: ev.DefaultInstalled, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, default_w=e.level_w)
+
+
+def _started(state: DepotState, e: ev.TransactionStarted, envelope: ev.Envelope) -> DepotState:
+    transaction = Transaction(
+        e.transaction_id, e.session_id, e.connector, e.id_tag, envelope.occurred_at, envelope.reported_at, e.meter_start_wh, e.visit_id
+    )
+    state = replace(
+        state,
+        next_transaction_id=max(state.next_transaction_id, e.transaction_id + 1),
+        transactions={**state.transactions, e.transaction_id: transaction},
+    )
+    visit = state.visits.get(e.visit_id or "")
+    if visit is not None:
+        state = _visit(state, e.visit_id, sessions=visit.sessions + 1, stopped_by_person=False)
+    return _connector(state, e.connector, transaction_id=e.transaction_id)
+
+
+def _stopped(state: DepotState, e: ev.TransactionStopped, _: ev.Envelope) -> DepotState:
+    transaction = state.transactions.get(e.transaction_id)
+    if transaction is None:
+        return state
+    state = replace(state, transactions={k: v for k, v in state.transactions.items() if k != e.transaction_id})
+    visit = state.visits.get(transaction.visit_id or "")
+    if visit is not None:
+        energy_wh = max(0, e.meter_stop_wh - transaction.meter_start_wh)
+        by_person = visit.stopped_by_person or e.reason == "StoppedByPerson"
+        state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh, stopped_by_person=by_person)
+    if state.connector(transaction.connector).transaction_id == e.transaction_id:
+        state = _connector(state, transaction.connector, transaction_id=None, grant=None)
+    return state
+
+
+def _granted(state: DepotState, e: ev.SetpointGranted, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, grant=Grant(e.level_w, e.until))
+
+
+def _lowered(state: DepotState, e: ev.SetpointLowered, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, grant=Grant(e.level_w, e.until))
+
+
+def _limit_set(state: DepotState, e: ev.LimitSet, _: ev.Envelope) -> DepotState:
+    return replace(state, limits={**state.limits, e.limit.limit_id: e.limit})
+
+
+def _limit_cleared(state: DepotState, e: ev.LimitCleared, _: ev.Envelope) -> DepotState:
+    return replace(state, limits={k: v for k, v in state.limits.items() if k != e.limit_id})
+
+
+def _announced(state: DepotState, e: ev.VisitAnnounced, _: ev.Envelope) -> DepotState:
+    known = state.visits.get(e.visit_id)
+    visit = Visit(e, e.connector) if known is None else replace(known, announced=e, connector=known.connector if known.present else e.connector)
+    return replace(state, visits={**state.visits, e.visit_id: visit})
+
+
+def _arrived(state: DepotState, e: ev.VisitArrived, _: ev.Envelope) -> DepotState:
+    return _visit(state, e.visit_id, present=True, connector=e.connector)
+
+
+def _left(state: DepotState, e: ev.VisitEnded, _: ev.Envelope) -> DepotState:
+    return replace(state, visits={k: v for k, v in state.visits.items() if k != e.visit_id})
+
+
+_APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
+    ev.StationBooted: _booted,
+    ev.StationQuarantined: _quarantined,
+    ev.StationProbed: _probed,
+    ev.ConnectorStatusChanged: _status,
+    ev.ConnectorTrustChanged: _trust,
+    ev.ConnectorAvailabilitySet: _availability,
+    ev.DefaultInstalled: _default,
+    ev.TransactionStarted: _started,
+    ev.TransactionStopped: _stopped,
+    ev.SetpointGranted: _granted,
+    ev.SetpointLowered: _lowered,
+    ev.LimitSet: _limit_set,
+    ev.LimitCleared: _limit_cleared,
+    ev.VisitAnnounced: _announced,
+    ev.VisitArrived: _arrived,
+    ev.VisitEnded: _left,
+}

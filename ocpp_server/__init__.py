@@ -1,0 +1,1 @@
+"""Chargers <-> depot: the central system for OCPP over WebSocket."""

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: the charging plan of a depot."""

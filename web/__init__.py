@@ -1,0 +1,1 @@
+"""The face: REST API, live stream, dashboard, sign-in."""
