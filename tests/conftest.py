@@ -1,11 +1,36 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the counting of skipped tests.
+
+Markers ``data``, ``browser`` and ``long`` skip by themselves, with a reason, where what they need is absent. With
+``--skip-budget`` the run fails when more is skipped than ``skips_allowed.toml`` allows; with ``--summary FILE`` the
+counts are written down for ``./chargeyard test``.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from skip_budget import over_budget, read_allowances
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+_summary = pytest.StashKey[dict[str, Any]]()
+
+
+def data_root() -> Path:
+    """Where the real data sets lie, should they be there."""
+    return Path(os.environ.get("CHARGEYARD_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium."""
+    return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
 @pytest.fixture
@@ -17,7 +42,94 @@ def anyio_backend() -> str:
 @pytest.fixture
 def data_dir() -> Path:
     """The folder of real data sets, which the project does not ship; skips where it is absent."""
-    root = Path(os.environ.get("CHARGEYARD_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    root = data_root()
     if not root.is_dir():
         pytest.skip(f"real data sets not found in {root} (set CHARGEYARD_DATA)")
     return root
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--skip-budget", action="store_true", help="fail when more tests are skipped than skips_allowed.toml allows")
+    parser.addoption("--summary", metavar="FILE", help="write the counts of this run to FILE as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_summary] = {"outcomes": Counter(), "skips": [], "over_budget": []}
+    config.pluginmanager.register(_Counting(config.stash[_summary]), "chargeyard-counting")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {}
+    if not config.getoption("--long"):
+        reasons["long"] = "takes minutes: run with --long"
+    if not data_root().is_dir():
+        reasons["data"] = f"real data sets not found in {data_root()} (set CHARGEYARD_DATA)"
+    if chromium_path() is None:
+        reasons["browser"] = "no Chromium on the PATH (apt install chromium)"
+    for item in items:
+        for marker, reason in reasons.items():
+            if item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class _Counting:
+    """Sees every report: of this process, or under xdist of its workers."""
+
+    def __init__(self, summary: dict[str, Any]) -> None:
+        self.outcomes: Counter[str] = summary["outcomes"]
+        self.skips: list[str] = summary["skips"]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, "wasxfail"):
+            self.outcomes["xfailed"] += report.skipped
+        elif report.failed:
+            self.outcomes["failed" if report.when == "call" else "errors"] += 1
+        elif report.skipped:
+            self._skipped(report.longrepr)
+        elif report.when == "call":
+            self.outcomes["passed"] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.outcomes["errors"] += 1
+        elif report.skipped:
+            self._skipped(report.longrepr)
+
+    def _skipped(self, longrepr: object) -> None:
+        self.outcomes["skipped"] += 1
+        text = str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+        self.skips.append(text.removeprefix("Skipped: "))
+
+
+def _conditions(config: pytest.Config) -> set[str]:
+    here = {
+        "no data": not data_root().is_dir(),
+        "no chromium": chromium_path() is None,
+        "short run": not config.getoption("--long"),
+        "root": os.geteuid() == 0,
+        "not linux": sys.platform != "linux",
+        "always": True,
+    }
+    return {name for name, holds in here.items() if holds}
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    if hasattr(config, "workerinput"):  # an xdist worker: the main process counts for all
+        return
+    summary = config.stash[_summary]
+    if config.getoption("--skip-budget"):
+        summary["over_budget"] = over_budget(summary["skips"], allowances=read_allowances(), conditions=_conditions(config))
+        if summary["over_budget"] and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if path := config.getoption("--summary"):
+        Path(path).write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    complaints = config.stash[_summary]["over_budget"]
+    if complaints:
+        terminalreporter.section("more skipped than allowed", red=True)
+        for complaint in complaints:
+            terminalreporter.write_line(complaint)
