@@ -143,8 +143,21 @@ class Health(Struct, frozen=True, kw_only=True):
     tick_ms: float = 0.0
 
 
+class CommandView(Struct, frozen=True, kw_only=True):
+    """Progress of a person's command: requested, accepted by charger, effective."""
+
+    command_id: str
+    kind: str
+    status: str
+    message: str
+    actor: str
+    at: datetime
+    audit_seq: int
+
+
 class NowView(Struct, frozen=True, kw_only=True):
-    """The whole *Now* page. ``seq``: journal position; ``tick``: counts the controller's seconds."""
+    """The whole *Now* page. ``seq``: journal position; ``tick``: counts the controller's seconds. ``limits``: all
+    limits in force on site and feeders, the binding ones among them; ``commands``: the newest of site and feeders."""
 
     depot_id: str
     depot_name: str
@@ -161,6 +174,8 @@ class NowView(Struct, frozen=True, kw_only=True):
     chart: Chart
     notices: list[Notice]
     health: Health
+    limits: list[LimitView] = []
+    commands: list[CommandView] = []
 
 
 class ReasonView(Struct, frozen=True, kw_only=True):
@@ -202,18 +217,6 @@ class FrameView(Struct, frozen=True, kw_only=True):
     direction: str
     action: str
     summary: str
-
-
-class CommandView(Struct, frozen=True, kw_only=True):
-    """Progress of a person's command: requested, accepted by charger, effective."""
-
-    command_id: str
-    kind: str
-    status: str
-    message: str
-    actor: str
-    at: datetime
-    audit_seq: int
 
 
 class ChargerView(Struct, frozen=True, kw_only=True):
