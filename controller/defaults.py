@@ -1,0 +1,43 @@
+"""Which default each connector holds for the time when the controller is dead (invariant 3). Pure.
+
+Σ defaults ≤ fail-safe limit − worst background, and per feeder ≤ its rating. Where the minimum powers do not all fit,
+some defaults are 0, in rotation from day to day, so that it is not always the same vehicles that wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from depot.registry import DepotSpec
+from depot.values import ConnectorId
+
+
+def assign(spec: DepotSpec, *, rotation: int = 0) -> Mapping[ConnectorId, int]:
+    """Default level per connector, W: its minimum power where it fits, else 0. ``rotation``: for example the day."""
+    left_w = max(0, spec.failsafe_w - spec.worst_background_w)
+    feeder_left = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+    keys = list(spec.connectors)
+    turn = rotation % len(keys) if keys else 0
+    out: dict[ConnectorId, int] = {}
+    for key in keys[turn:] + keys[:turn]:
+        minimum_w = spec.connectors[key].min_w
+        feeder = spec.feeder_of[key]
+        fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left[feeder]
+        out[key] = minimum_w if fits else 0
+        left_w -= out[key]
+        feeder_left[feeder] -= out[key]
+    return out
+
+
+def commissioning_notes(spec: DepotSpec) -> list[str]:
+    """What the commissioning check has to say about defaults, with numbers; empty when every minimum fits."""
+    defaults = assign(spec)
+    needed_w = sum(c.min_w for c in spec.connectors.values())
+    zero = [key for key, watts in defaults.items() if watts == 0]
+    if not zero:
+        return []
+    left_kw = max(0, spec.failsafe_w - spec.worst_background_w) / 1000
+    return [
+        f"The minimum powers of all connectors need {needed_w / 1000:.1f} kW, the fail-safe limit leaves {left_kw:.1f} kW: "
+        f"{len(zero)} of {len(defaults)} connectors hold a default of 0 kW when the controller is down (in rotation by day)."
+    ]

@@ -1,0 +1,216 @@
+"""The desk that chargers report to: their words become facts. Implements :class:`depot.ports.ChargerEvents`.
+
+Every answer that a charger waits for leaves only after the fact is durable (invariant 4); a repeated message gets the
+same answer (invariant 5). The desk decides who may charge; how much is the loop's business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from uuid6 import uuid7
+
+from controller.defaults import assign
+from controller.loop import REMOTE_TAG, ControlLoop
+from controller.yard import Yard
+from depot import events as ev
+from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
+from depot.readings import LinkReading, MeterReading
+from depot.state import DepotState, Transaction, Visit
+from depot.values import ConnectorId
+
+log = logging.getLogger(__name__)
+
+EARLY = timedelta(hours=3)
+"""A vehicle may plug in this much before its announced arrival and still be taken for the announced one."""
+
+MAX_TRANSACTION_ID = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """``heartbeat_s``: interval given to stations. ``accept_unknown_tags``: let a card that nobody announced charge."""
+
+    heartbeat_s: int = 300
+    accept_unknown_tags: bool = False
+
+
+class Desk:
+    """One per depot. ``replan(cause)`` tells the planner that something which matters has changed."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, settings: DeskSettings, *, replan: Callable[[str], None]) -> None:
+        self.yard = yard
+        self.loop = loop
+        self.settings = settings
+        self.replan = replan
+        self._next_transaction_id = 0
+
+    # -- stations -----------------------------------------------------------------------------------------------
+
+    async def boot(self, boot: ev.StationBooted) -> BootAnswer:
+        await self._append(boot)
+        return BootAnswer("Accepted", self.settings.heartbeat_s)
+
+    async def quarantined(self, station_id: str, remote: str) -> None:
+        if station_id not in self.yard.state.stations:
+            log.warning("unknown station %s knocked from %s: held in quarantine; add it to the configuration to accept it", station_id, remote)
+            await self._append(ev.StationQuarantined(station_id, remote), key=f"quarantine/{station_id}")
+
+    async def probed(self, probe: ev.StationProbed) -> None:
+        for key, grant in self.yard.grants.items():
+            if key.station_id == probe.station_id:
+                grant.autonomous = probe.autonomous
+        known = self.yard.state.stations.get(probe.station_id)
+        if known is None or known.probe != probe:
+            await self._append(probe)
+        self.loop.wake()
+
+    def ready(self, station_id: str, *, booted: bool) -> None:
+        day = self.yard.clock.now().toordinal()
+        defaults = {key: level for key, level in assign(self.yard.spec, rotation=day).items() if key.station_id == station_id}
+        for key in defaults:
+            installed = self.yard.state.connector(key).default_w
+            if installed is not None and not booted:
+                defaults[key] = installed  # rotation moves with reboots, never under a running session
+        self.loop.station_ready(station_id, booted=booted, defaults=defaults)
+
+    def link_changed(self, link: LinkReading) -> None:
+        self.yard.links[link.station_id] = link
+        self.loop.wake()
+
+    # -- connectors ---------------------------------------------------------------------------------------------
+
+    async def status(self, connector: ConnectorId, status: ev.ConnectorStatus, error_code: str, reported_at: datetime | None) -> None:
+        if connector not in self.yard.spec.connectors:
+            return
+        state = self.yard.state
+        now = self.yard.clock.now()
+        before = state.connector(connector)
+        news: list[ev.NewEvent] = []
+        if before.status is not status or before.error_code != error_code:
+            news.append(ev.NewEvent(ev.ConnectorStatusChanged(connector, status, error_code), now, reported_at=reported_at))
+        visit = self.yard.visit_on(connector)
+        if status.plugged and visit is None:
+            expected = self._expected(state, connector, now)
+            if expected is not None:
+                news.append(ev.NewEvent(ev.VisitArrived(expected.visit_id, connector), now))
+        if status is ev.ConnectorStatus.AVAILABLE:
+            ghost = state.transaction_on(connector)
+            if ghost is not None:
+                news.append(self._ghost_stop(ghost, "vehicle gone, no stop was sent"))
+            if visit is not None:
+                news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
+        if news:
+            await self.yard.journal.append(news)
+            self._ended(news)
+            if any(isinstance(n.data, ev.VisitArrived | ev.VisitEnded) for n in news):
+                self.replan("a vehicle came or left")
+            self.loop.wake()
+
+    def _expected(self, state: DepotState, connector: ConnectorId, now: datetime) -> Visit | None:
+        due = [
+            visit
+            for visit in state.visits.values()
+            if not visit.present and visit.announced.connector == connector and visit.announced.arrive_at - EARLY <= now < visit.announced.depart_at
+        ]
+        return min(due, key=lambda visit: visit.announced.arrive_at, default=None)
+
+    def reading(self, reading: MeterReading) -> None:
+        self.loop.reading(reading)
+
+    # -- transactions -------------------------------------------------------------------------------------------
+
+    async def authorize(self, station_id: str, id_tag: str) -> bool:
+        return self._known(id_tag)
+
+    def _known(self, id_tag: str) -> bool:
+        if self.settings.accept_unknown_tags or id_tag == REMOTE_TAG:
+            return True
+        return any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in self.yard.state.visits.values())
+
+    async def start(self, request: StartRequest) -> StartAnswer:
+        """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
+        state = self.yard.state
+        accepted = self._known(request.id_tag) and state.connector(request.connector).operative
+        visit = self.yard.visit_on(request.connector) or self._visit_of_tag(state, request)
+        number = self._new_id(state)
+        started = ev.NewEvent(
+            ev.TransactionStarted(
+                number, str(uuid7()), request.connector, request.id_tag, request.meter_start_wh, visit.visit_id if visit else None, accepted
+            ),
+            request.received_at,
+            key=f"start/{request.key}",
+            reported_at=request.reported_at,
+            received_at=request.received_at,
+            actor=f"station:{request.connector.station_id}",
+        )
+        (envelope,) = await self.yard.journal.append([started])
+        data = envelope.data
+        if not isinstance(data, ev.TransactionStarted):
+            raise TypeError(f"journal key {envelope.key} belongs to a {envelope.type}")
+        if not envelope.duplicate:
+            ghost = state.transaction_on(request.connector)
+            news = [self._ghost_stop(ghost, "another session began")] if ghost is not None else []
+            if visit is not None and not visit.present:
+                news.append(ev.NewEvent(ev.VisitArrived(visit.visit_id, request.connector), request.received_at))
+            if news:
+                await self.yard.journal.append(news)
+            if request.connector in self.yard.grants:
+                self.loop.session_started(request.connector)
+        return StartAnswer(data.transaction_id, data.accepted)
+
+    def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:
+        found = [
+            visit
+            for visit in state.visits.values()
+            if not visit.present and request.id_tag in (visit.announced.id_tag, visit.announced.vehicle_id)
+        ]
+        return min(found, key=lambda visit: visit.announced.arrive_at, default=None)
+
+    def _new_id(self, state: DepotState) -> int:
+        number = max(self._next_transaction_id, state.next_transaction_id)
+        if number > MAX_TRANSACTION_ID:
+            raise OverflowError("no 31-bit transaction ids are left; archive this depot's journal and begin a new one")
+        self._next_transaction_id = number + 1
+        return number
+
+    async def stop(self, request: StopRequest) -> None:
+        """The first stop wins; repeats and stops of unknown transactions are kept and change nothing."""
+        transaction = self.yard.state.transactions.get(request.transaction_id)
+        actor = f"station:{request.station_id}"
+        if transaction is None or transaction.connector.station_id != request.station_id:
+            orphan = ev.StopOrphaned(request.station_id, request.transaction_id, request.meter_stop_wh, request.reason)
+            key = f"orphan/{request.station_id}/{request.transaction_id}/{request.meter_stop_wh}/{request.reason}"
+            await self._append(orphan, key=key, actor=actor, reported_at=request.reported_at)
+            return
+        stopped = ev.TransactionStopped(transaction.transaction_id, transaction.connector, max(request.meter_stop_wh, transaction.meter_start_wh), request.reason)
+        new = ev.NewEvent(
+            stopped,
+            request.received_at,
+            key=f"stop/{transaction.transaction_id}",
+            reported_at=request.reported_at,
+            received_at=request.received_at,
+            actor=actor,
+        )
+        (envelope,) = await self.yard.journal.append([new])
+        if not envelope.duplicate:
+            self._ended([new])
+            self.replan("a session ended")
+
+    def _ghost_stop(self, ghost: Transaction, reason: str) -> ev.NewEvent:
+        energy = self.yard.session_energy_wh(ghost.connector)
+        stopped = ev.TransactionStopped(ghost.transaction_id, ghost.connector, ghost.meter_start_wh + energy, reason, estimated=True)
+        return ev.NewEvent(stopped, self.yard.clock.now(), key=f"stop/{ghost.transaction_id}")
+
+    def _ended(self, news: list[ev.NewEvent]) -> None:
+        for new in news:
+            if isinstance(new.data, ev.TransactionStopped) and new.data.connector in self.yard.grants:
+                running = self.yard.state.transaction_on(new.data.connector)
+                if running is None:
+                    self.loop.session_ended(new.data.connector)
+
+    async def _append(self, event: ev.Event, *, key: str | None = None, actor: str = "controller", reported_at: datetime | None = None) -> None:
+        await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])

@@ -1,0 +1,214 @@
+"""What each connector may draw at most, given everything that was ever sent to it: the bound of invariant 1.
+
+    told ──> in flight ──accepted──> confirmed ──settled (time and meter)──> released
+                 └─timeout/unparseable──> still in flight until it expires (it may have been carried out)
+
+A bound never falls because we wish it: only when the charger confirmed a lower level **and** had time to settle
+**and** its meter agrees, or when a profile expired by itself. Times are depot seconds (Unix epoch, float).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from depot.events import TrustLevel
+
+EXPIRY_SKEW_S = 10.0
+"""A profile is taken to live this much longer than sent: charger clocks drift between two measurements of skew."""
+
+READING_GRACE_S = 12.0
+"""A station that gives no meter values is believed to have settled this long after its settle time."""
+
+IDLE_W = 500
+"""What a connector may draw with a level of 0 and still count as obeying (electronics, contactor, cooling)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A level that was sent and whose effect is not known yet. ``unknown_until``: when it stops counting."""
+
+    number: int
+    level_w: int
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """An older, higher level that may still flow until ``not_before_s`` and until the meter agrees."""
+
+    level_w: int
+    told_at_s: float
+    not_before_s: float
+
+
+@dataclass(slots=True)
+class Grant:
+    """The running account of one connector. Mutated only by its own methods; every method takes ``now_s``.
+
+    ``default_w`` None: no default is confirmed, so after the live profile it may draw its rating (*uncovered*).
+    ``autonomous``: it could start a session by itself. ``commissioned``: it has booted here once; before that
+    whatever it draws belongs to the registered background.
+    """
+
+    rated_w: int
+    settle_s: float = 3.0
+    default_w: int | None = None
+    autonomous: bool = True
+    commissioned: bool = False
+    in_session: bool = False
+    trust: TrustLevel = TrustLevel.UNPROVEN
+    factor: float = 1.0
+    told_w: int = 0
+    told_at_s: float = -math.inf
+    confirmed_w: int | None = None
+    confirmed_until_s: float = -math.inf
+    flights: list[Flight] = field(default_factory=list)
+    settling: list[Settling] = field(default_factory=list)
+    measured_w: int | None = None
+    measured_at_s: float = -math.inf
+    gives_readings: bool = False
+    _number: int = 0
+
+    # -- what is sent and answered ------------------------------------------------------------------------------
+
+    def send(self, level_w: int, *, until_s: float, now_s: float) -> int:
+        """A level leaves for the charger; returns the flight's number for the answer."""
+        self._number += 1
+        self.flights.append(Flight(self._number, level_w, until_s + EXPIRY_SKEW_S))
+        if level_w != self.told_w:
+            self.told_at_s = now_s
+        self.told_w = level_w
+        return self._number
+
+    def accepted(self, number: int, *, now_s: float) -> None:
+        """The charger confirmed this flight: it and what was sent before it give way, once settled."""
+        flight = next((f for f in self.flights if f.number == number), None)
+        if flight is None:
+            return
+        before = self._claimed_w(now_s)
+        self.flights = [f for f in self.flights if f.number > number]
+        self.confirmed_w = flight.level_w
+        self.confirmed_until_s = flight.until_s
+        if before > flight.level_w:
+            self.settling.append(Settling(before, now_s, now_s + self.settle_s))
+
+    def refused(self, number: int) -> None:
+        """The charger certainly did not carry this flight out."""
+        self.flights = [f for f in self.flights if f.number != number]
+
+    def default_installed(self, level_w: int | None, *, now_s: float) -> None:
+        """A default was confirmed (None: the station can't hold one). A lower one counts once settled."""
+        before = self._resting_w()
+        self.default_w = level_w
+        after = self._resting_w()
+        if before > after and self.in_session:
+            self.settling.append(Settling(before, now_s, now_s + self.settle_s))
+
+    def forgotten(self, *, now_s: float) -> None:
+        """The station restarted: no profile can be relied on, live or default, until installed again."""
+        self.default_w = None
+        self.confirmed_w = None
+        self.confirmed_until_s = -math.inf
+        self.told_at_s = now_s
+
+    # -- sessions and meter -------------------------------------------------------------------------------------
+
+    def session_started(self) -> None:
+        self.in_session = True
+
+    def session_ended(self, *, now_s: float) -> None:
+        """The transaction is over: its profiles are gone with it; the last level may flow while it settles."""
+        before = self.bound_w(now_s)
+        self.in_session = False
+        self.flights.clear()
+        self.settling = [Settling(before, now_s, now_s + min(self.settle_s, 2.0))] if before else []
+        self.confirmed_w = None
+        self.confirmed_until_s = -math.inf
+        self.told_w = 0
+        self.measured_w = None
+
+    def measured(self, power_w: int, *, at_s: float) -> None:
+        """A fresh meter value. It ends the settling of levels whose time is over."""
+        self.gives_readings = True
+        self.measured_w = power_w
+        self.measured_at_s = at_s
+        self._release(at_s)
+
+    def expected_w(self) -> int | None:
+        """The most that an obedient charger draws once settled; None while it is not known what it was told."""
+        if self.flights or not self.in_session:
+            return None
+        if self.confirmed_w is None or self.confirmed_until_s <= self.measured_at_s:
+            return self.default_w
+        return self.confirmed_w
+
+    def is_settling(self, now_s: float) -> bool:
+        """Whether a decrease is still on its way: in flight, or not yet settled."""
+        self._release(now_s)
+        return bool(self.settling) or any(f.level_w < self._claimed_w(now_s) for f in self.flights)
+
+    def wants_reading(self, now_s: float) -> bool:
+        """Whether a meter value asked for now would end a settling or prove what it draws."""
+        if any(now_s >= s.not_before_s for s in self.settling):
+            return True
+        changed_s = max(self.told_at_s + self.settle_s, -math.inf)
+        return self.in_session and not self.flights and now_s >= changed_s > self.measured_at_s
+
+    # -- the bound ----------------------------------------------------------------------------------------------
+
+    def bound_w(self, now_s: float) -> int:
+        """The most that the connector may draw from now until all that was sent has expired, W."""
+        self._release(now_s)
+        bound = self._resting_w()
+        claimed = self._claimed_w(now_s)
+        if claimed > bound:
+            bound = claimed
+        for settling in self.settling:
+            if settling.level_w > bound:
+                bound = settling.level_w
+        if self.factor > 1.0:
+            bound = math.ceil(bound * self.factor)
+        if self.trust is TrustLevel.DEFIANT and (self.in_session or self.flights):
+            bound = max(bound, self.rated_w)
+        if self.in_session and self.measured_w is not None and self.measured_w > bound and self.measured_at_s >= self.told_at_s:
+            bound = self.measured_w
+        return bound
+
+    def resting_w(self) -> int:
+        """What remains counted when the level is 0: the default it falls to, or what it could start by itself."""
+        return self._resting_w()
+
+    def _resting_w(self) -> int:
+        if not self.commissioned:
+            return 0
+        if not (self.in_session or self.autonomous or self.flights):
+            return 0
+        return self.rated_w if self.default_w is None else self.default_w
+
+    def _claimed_w(self, now_s: float) -> int:
+        claimed = 0
+        if self.confirmed_w is not None and now_s < self.confirmed_until_s:
+            claimed = self.confirmed_w
+        for flight in self.flights:
+            if flight.level_w > claimed and now_s < flight.until_s:
+                claimed = flight.level_w
+        return claimed
+
+    def _release(self, now_s: float) -> None:
+        if self.flights and any(now_s >= f.until_s for f in self.flights):
+            self.flights = [f for f in self.flights if now_s < f.until_s]
+        if not self.settling:
+            return
+        self.settling = [s for s in self.settling if not self._settled(s, now_s)]
+
+    def _settled(self, settling: Settling, now_s: float) -> bool:
+        if now_s < settling.not_before_s:
+            return False
+        if not self.in_session:
+            return True
+        if not self.gives_readings:
+            return now_s >= settling.not_before_s + READING_GRACE_S
+        if self.measured_w is None or self.measured_at_s < settling.not_before_s:
+            return False
+        return True  # what the meter shows is itself part of the bound

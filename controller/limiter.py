@@ -1,0 +1,305 @@
+"""The limiter: projects advice onto what is allowed now. Pure arithmetic, no clock, no I/O, no history of its own.
+
+    rows (one per connector), budgets (site, feeders)  --allocate()-->  targets, and the moves that may leave now
+
+Two things happen. *Projection*: each connector gets a target such that the targets fit every budget, floors of
+sessions that can't pause first, then the plan's wishes (or all that the vehicle takes, without a plan) in the order
+of rank. *Release*: decreases may leave at once; an increase only into what the **bounds** of everybody leave free
+(`controller.grants`), so that it waits until the decreases which pay for it are confirmed and settled (invariant 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from depot.values import Because, ConnectorId
+
+DEADBAND_W = 500
+"""Changes below this (or below DEADBAND_SHARE of the rating) wait, unless a limit needs them (invariant 11)."""
+
+DEADBAND_SHARE = 0.02
+
+
+@dataclass(slots=True)
+class Row:
+    """One connector as the limiter sees it, powers in W.
+
+    ``ceiling_w``: the most that makes sense (vehicle, charger, connector limit); 0 when nothing is wanted.
+    ``told_w``: the level it was last told. ``bound_w``: the most it may draw now, given all that was sent.
+    ``resting_w``: what stays counted at level 0. ``default_w``: what a running session falls to when its live profile
+    expires (the rating where none is installed). ``factor`` ≥ 1: it draws this multiple of its level.
+    ``plan_w``: the plan's wish, −1 without a plan. ``rank``: smaller is served first.
+    ``session``: a transaction runs. ``startable``: a session may be started. ``reachable``: it can be told now.
+    ``on_off``: follows no level, only start and stop. ``stuck``: told to go down, but not seen to.
+    ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
+    ``renew``: its live profile is due for renewal at the same level.
+    """
+
+    key: ConnectorId
+    feeder: int
+    rated_w: int
+    min_w: int
+    ceiling_w: int = 0
+    told_w: int = 0
+    bound_w: int = 0
+    resting_w: int = 0
+    default_w: int = 0
+    factor: float = 1.0
+    plan_w: int = -1
+    rank: tuple[float, float] = (0.0, 0.0)
+    session: bool = False
+    startable: bool = False
+    reachable: bool = True
+    pausable: bool = False
+    on_off: bool = False
+    stuck: bool = False
+    calm: bool = True
+    renew: bool = False
+
+
+class Move(StrEnum):
+    """What leaves for a charger."""
+
+    LOWER = "lower"
+    RAISE = "raise"
+    START = "start"
+    STOP = "stop"
+    RENEW = "renew"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One move: connector row index, level in W, and whether it is urgent (a limit needs it)."""
+
+    row: int
+    move: Move
+    level_w: int
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """``targets[i]``, ``because[i]``: where each row shall go and what bound it. ``actions``: decreases first.
+
+    ``site_short_w``, ``feeder_short_w``: how far the bounds exceed what is allowed at this moment (≥ 0).
+    ``waiting``: increases that wait for settling, so the loop must look again soon.
+    """
+
+    targets: list[int]
+    because: list[Because]
+    actions: list[Action]
+    site_bound_w: int
+    site_short_w: int
+    feeder_short_w: list[int]
+    waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What connectors together may draw, W. ``now_w``: at this moment. ``window_w``: at every moment until the
+    longest profile has expired, which is what levels may be built on; never above ``now_w``."""
+
+    now_w: int
+    window_w: int
+
+
+@dataclass(slots=True)
+class _Room:
+    site_w: float
+    feeders_w: list[float] = field(default_factory=list)
+
+    def left(self, feeder: int) -> float:
+        return min(self.site_w, self.feeders_w[feeder])
+
+    def take(self, feeder: int, watts: float) -> None:
+        self.site_w -= watts
+        self.feeders_w[feeder] -= watts
+
+
+def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], frozen: bool = False) -> Allocation:
+    """Targets and moves for this moment. ``frozen``: the journal can't append, so nothing may rise or start."""
+    site_bound = 0
+    feeder_bound = [0] * len(feeders)
+    for row in rows:
+        site_bound += row.bound_w
+        feeder_bound[row.feeder] += row.bound_w
+    site_short = max(0, site_bound - site.now_w)
+    feeder_short = [max(0, bound - budget.now_w) for bound, budget in zip(feeder_bound, feeders, strict=True)]
+
+    targets, because = _project(rows, site, feeders, feeder_short, short=site_short > 0)
+    actions, waiting = _release(
+        rows,
+        targets,
+        because,
+        site_short=site_short,
+        feeder_short=feeder_short,
+        free=_Room(site.window_w - site_bound, [b.window_w - used for b, used in zip(feeders, feeder_bound, strict=True)]),
+        frozen=frozen,
+    )
+    return Allocation(targets, because, actions, site_bound, site_short, feeder_short, waiting)
+
+
+def _cost(row: Row, level_w: float) -> float:
+    """What a level takes from the budgets: what it makes the connector draw at most."""
+    if row.on_off:
+        return max(row.rated_w, row.bound_w) if level_w > 0 else row.resting_w
+    if level_w <= 0:
+        return row.resting_w * row.factor
+    return max(row.resting_w, row.default_w, level_w) * row.factor
+
+
+def _project(
+    rows: Sequence[Row], site: Budget, feeders: Sequence[Budget], feeder_short: Sequence[int], *, short: bool
+) -> tuple[list[int], list[Because]]:
+    targets = [0] * len(rows)
+    because = [Because.NO_SESSION] * len(rows)
+    room = _Room(site.window_w, [b.window_w for b in feeders])
+    movable: list[tuple[tuple[float, float], int]] = []
+    for i, row in enumerate(rows):
+        fixed = not row.reachable or not (row.session or row.startable) or (row.stuck and (short or feeder_short[row.feeder] > 0))
+        if fixed:
+            targets[i] = row.told_w
+            because[i] = Because.SETTLING if row.session else Because.NO_SESSION
+            room.take(row.feeder, row.bound_w)
+        else:
+            room.take(row.feeder, row.resting_w * row.factor)
+            movable.append((row.rank, i))
+    movable.sort()
+
+    floors: list[int] = []
+    for _, i in movable:
+        row = rows[i]
+        if row.session and not row.pausable and row.ceiling_w > 0 and row.told_w > 0 and not row.on_off:
+            targets[i] = row.min_w
+            because[i] = Because.MINIMUM
+            room.take(row.feeder, _cost(row, row.min_w) - _cost(row, 0))
+            floors.append(i)
+    for i in reversed(floors):  # a hard limit breaks floors, the least urgent first (invariant 8)
+        row = rows[i]
+        if room.left(row.feeder) >= 0:
+            continue
+        room.take(row.feeder, _cost(row, 0) - _cost(row, row.min_w))
+        targets[i] = 0
+        because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
+
+    for _, i in movable:
+        _serve(rows[i], i, targets, because, room)
+    return targets, because
+
+
+def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _Room) -> None:
+    """Raise row ``i`` from its floor to its wish as far as there is room."""
+    floor_w = targets[i]
+    if row.ceiling_w <= 0:
+        because[i] = Because.VEHICLE
+        return
+    wish, reason = row.ceiling_w, Because.VEHICLE if row.ceiling_w < row.rated_w else Because.CHARGER
+    if 0 <= row.plan_w < wish:
+        wish, reason = row.plan_w, Because.PLAN
+    if row.on_off:
+        wish = row.rated_w if wish >= max(1, row.min_w // 2) or (row.session and wish > 0) else 0
+    elif wish < row.min_w:  # {0} ∪ [min, max]: nothing between is a charging power
+        wish = row.min_w if wish * 2 >= row.min_w > 0 and wish > 0 else 0
+        if wish == 0 and reason is not Because.PLAN:
+            wish = row.min_w
+    if wish <= floor_w:
+        if floor_w == 0 or wish == floor_w:
+            because[i] = reason
+        return
+    left = room.left(row.feeder) + _cost(row, floor_w)
+    if row.on_off:
+        level = wish if left >= _cost(row, wish) else 0
+    else:
+        level = min(wish, math.floor(left / row.factor))
+        if level < row.min_w or level < floor_w:
+            level = floor_w
+    if level < wish:
+        reason = Because.FEEDER if room.feeders_w[row.feeder] < room.site_w else Because.SITE
+    room.take(row.feeder, _cost(row, level) - _cost(row, floor_w))
+    targets[i] = level
+    because[i] = reason
+
+
+def _release(
+    rows: Sequence[Row],
+    targets: list[int],
+    because: list[Because],
+    *,
+    site_short: int,
+    feeder_short: Sequence[int],
+    free: _Room,
+    frozen: bool,
+) -> tuple[list[Action], bool]:
+    lowers: list[Action] = []
+    raises: list[tuple[tuple[float, float], int]] = []
+    renewals: list[Action] = []
+    pending = False
+    for i, row in enumerate(rows):
+        if not row.reachable or not (row.session or row.startable):
+            continue
+        target = targets[i]
+        urgent = site_short > 0 or feeder_short[row.feeder] > 0
+        deadband = max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
+        if not row.session:
+            if target > 0:
+                raises.append((row.rank, i))
+            continue
+        if row.on_off and target == 0:
+            lowers.append(Action(i, Move.STOP, 0, urgent))
+            pending = True
+        elif target < row.told_w:
+            if urgent or row.renew or (row.calm and (row.told_w - target >= deadband or target == 0)):
+                lowers.append(Action(i, Move.LOWER, target, urgent))  # a renewal is a write anyway: it carries the lower level
+                pending = True
+        elif target > row.told_w and row.calm and (target - row.told_w >= deadband or row.told_w == 0):
+            raises.append((row.rank, i))
+        elif row.renew:
+            renewals.append(Action(i, Move.RENEW, row.told_w))
+        if not row.stuck and row.bound_w > _cost(row, row.told_w) + 1:
+            pending = True  # settling; a stuck charger withholds its own kilowatts, never everyone's
+
+    ups: list[Action] = []
+    waiting = False
+    if not frozen and site_short == 0:
+        raises.sort()
+        for _, i in raises:
+            row = rows[i]
+            action = _raise(row, i, targets[i], free, pending=pending)
+            if action is None:
+                waiting = True
+                if row.session and row.renew:
+                    renewals.append(Action(i, Move.RENEW, row.told_w))
+                continue
+            ups.append(action)
+            if action.level_w < targets[i]:
+                waiting = True
+    else:
+        waiting = bool(raises)
+        for _, i in raises:
+            if frozen:
+                because[i] = Because.FROZEN
+            if rows[i].session and rows[i].renew:
+                renewals.append(Action(i, Move.RENEW, rows[i].told_w))
+    lowers.sort(key=lambda a: targets[a.row] - rows[a.row].told_w)  # the biggest relief first
+    return [*lowers, *ups, *renewals], waiting
+
+
+def _raise(row: Row, i: int, target: int, free: _Room, *, pending: bool) -> Action | None:
+    """An increase (or start) into free room; None where it must wait."""
+    move = Move.RAISE if row.session else Move.START
+    need = max(0.0, _cost(row, target) - row.bound_w)
+    left = free.left(row.feeder)
+    if need > left:
+        if pending or row.on_off or left <= 0:
+            return None
+        level = math.floor((row.bound_w + left) / row.factor)
+        if level < row.min_w or (row.session and level - row.told_w < max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))):
+            return None
+        target, need = level, max(0.0, _cost(row, level) - row.bound_w)
+        if need > left:
+            return None
+    free.take(row.feeder, need)
+    return Action(i, move, target)

@@ -1,0 +1,575 @@
+"""The limiter's loop: every second, and at once on urgent events, from facts and readings to moves at the chargers.
+
+    wake / second --> background --> rows --> limiter.allocate --> actions --> Chargers (one task per connector)
+                                                                     outcome --> grants --> wake
+
+Knows no planner process and waits for no database when it lowers: a decrease acts first and is recorded after; an
+increase is journaled first (invariant 4). One call per connector is outstanding; an urgent decrease overtakes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from controller import limits, trust
+from controller.background import Background, BackgroundEstimator
+from controller.grants import EXPIRY_SKEW_S, Grant
+from controller.limiter import Action, Budget, Move, Row, allocate
+from controller.yard import LastAllocation, Yard
+from depot import events as ev
+from depot.ports import Chargers
+from depot.readings import MeterReading
+from depot.state import ConnectorFacts, Visit
+from depot.values import ConnectorId, Outcome, Reason, SafeSetpoints, Setpoint
+
+log = logging.getLogger(__name__)
+
+STARTABLE = frozenset({ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE})
+REMOTE_TAG = "CHARGEYARD"
+"""The id tag of sessions that the depot starts for a vehicle without one of its own (20 characters at most in 1.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """Times in depot seconds, shares of a whole. ``margin_share`` of the site limit is never planned on."""
+
+    period_s: float = 1.0
+    life_s: float = 180.0
+    refresh_s: float = 90.0
+    margin_share: float = 0.01
+    max_writes_per_hour: int = 12
+    min_change_s: float = 30.0
+    overdue_s: float = 2.5
+    start_backoff_s: float = 60.0
+    unplanned_grace_s: float = 120.0
+    reading_every_s: float = 3.0
+
+
+@dataclass(slots=True)
+class _Traffic:
+    """What goes to one connector: calls outstanding, writes of the last hour, back-off after failures."""
+
+    calls: int = 0
+    changes: list[float] | None = None
+    changed_s: float = -math.inf
+    retry_s: float = -math.inf
+    failures: int = 0
+    asked_reading_s: float = -math.inf
+    start_after_s: float = -math.inf
+    resend: bool = False
+
+
+class ControlLoop:
+    """Owns the tasks that talk to chargers. ``on_change`` is called after every allocation (the views, the chart)."""
+
+    def __init__(self, yard: Yard, chargers: Chargers, settings: LoopSettings, *, on_change: Callable[[], None] | None = None) -> None:
+        self.yard = yard
+        self.chargers = chargers
+        self.settings = settings
+        self.on_change = on_change
+        self.ticks = 0
+        self.tick_s = 0.0
+        self._wake = asyncio.Event()
+        self._dirty = True
+        self._recheck_s = -math.inf
+        self._used = Background(0)
+        self._sums: tuple[int, int, bool] = (0, 0, False)
+        self._feeder_index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
+        self._feeder_of = {key: self._feeder_index[name] for key, name in yard.spec.feeder_of.items()}
+        self._built_in = limits.built_in(yard.spec)
+        self._traffic = {key: _Traffic() for key in yard.spec.connectors}
+        self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._blind_since: datetime | None = None
+
+    # -- lifetime -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until cancelled. An exception in here is a broken promise: it ends the core, which is restarted."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._seconds(), name="limiter-seconds")
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                started = asyncio.get_running_loop().time()
+                self._tick()
+                self.tick_s = asyncio.get_running_loop().time() - started
+
+    async def _seconds(self) -> None:
+        while True:
+            await self.yard.clock.sleep(self.settings.period_s)
+            self.ticks += 1
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Something changed that the limiter must see now."""
+        self._dirty = True
+        self._wake.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        if self._tasks is None:
+            work.close()
+            raise RuntimeError("the control loop is not running")
+        self._tasks.create_task(work, name=name)
+
+    # -- what the world tells -----------------------------------------------------------------------------------
+
+    def reading(self, reading: MeterReading) -> None:
+        """A meter value: newest wins. Judged for obedience at once; replayed values never drive control."""
+        key = reading.connector
+        grant = self.yard.grants.get(key)
+        if grant is None or reading.replayed:
+            return
+        old = self.yard.readings.get(key)
+        if old is not None and reading.received_at < old.received_at:
+            return
+        self.yard.readings[key] = _merged(old, reading)
+        if reading.power_w is None:
+            return
+        now_s = reading.received_at.timestamp()
+        settling = bool(grant.settling)
+        grant.measured(reading.power_w, at_s=now_s)
+        self._sums_changed()
+        visit = self.yard.visit_on(key)
+        verdict = trust.judge(grant, pausable=self.yard.pausable(key, visit))
+        if verdict is not None:
+            grant.trust, grant.factor = verdict.trust, verdict.factor  # tight at once, recorded after
+            if verdict.trust is not ev.TrustLevel.OBEYS:
+                log.warning("connector %s %s", key, verdict.reason)
+            self._note(ev.ConnectorTrustChanged(key, verdict.trust, verdict.factor, verdict.reason))
+            self.wake()
+        self._follow_acceptance(key, grant, reading)
+        if settling and not grant.settling:
+            self.wake()
+
+    def _follow_acceptance(self, key: ConnectorId, grant: Grant, reading: MeterReading) -> None:
+        """A vehicle that takes clearly less than it may (taper, cold pack, full) frees what it leaves."""
+        expected = grant.expected_w()
+        spec = self.yard.spec.connectors[key]
+        if expected is None or not expected or reading.power_w is None or grant.measured_at_s < grant.told_at_s + grant.settle_s + 5:
+            return
+        before = self.yard.acceptance_w.get(key)
+        if reading.power_w < 0.85 * expected - 500:
+            self.yard.acceptance_w[key] = max(spec.min_w, round(reading.power_w * 1.1) + 1000)
+        elif before is not None and reading.power_w > 0.95 * min(expected, before):
+            self.yard.acceptance_w[key] = round(before * 1.25) + 1000
+            if self.yard.acceptance_w[key] >= spec.rated_w:
+                del self.yard.acceptance_w[key]
+        if reading.power_w < 300:
+            self.yard.full_since.setdefault(key, reading.received_at)
+        else:
+            self.yard.full_since.pop(key, None)
+        if self.yard.acceptance_w.get(key) != before:
+            self._dirty = True
+
+    def session_started(self, key: ConnectorId) -> None:
+        """A transaction runs: whatever level its start carried is sent again as its own profile."""
+        grant = self.yard.grants[key]
+        grant.session_started()
+        self._traffic[key].resend = True
+        self._forget_vehicle(key)
+        self.wake()
+
+    def session_ended(self, key: ConnectorId) -> None:
+        self.yard.grants[key].session_ended(now_s=self._now_s())
+        self._forget_vehicle(key)
+        self._traffic[key].start_after_s = self._now_s() + 5
+        self._sums_changed()
+        self.wake()
+
+    def _forget_vehicle(self, key: ConnectorId) -> None:
+        self.yard.acceptance_w.pop(key, None)
+        self.yard.full_since.pop(key, None)
+
+    def station_ready(self, station_id: str, *, booted: bool, defaults: dict[ConnectorId, int]) -> None:
+        """The station takes calls: install the defaults it lacks, then send the live levels again."""
+        now_s = self._now_s()
+        for key, level_w in defaults.items():
+            grant = self.yard.grants[key]
+            grant.commissioned = True
+            if booted:
+                grant.forgotten(now_s=now_s)
+            traffic = self._traffic[key]
+            traffic.resend = True
+            traffic.failures = 0
+            traffic.retry_s = -math.inf
+            if grant.default_w != level_w:
+                self._call(key, self._install_default(key, level_w), f"default {key}")
+        self.wake()
+
+    def _now_s(self) -> float:
+        return self.yard.clock.now().timestamp()
+
+    def _sums_changed(self) -> None:
+        self._recheck_s = -math.inf
+
+    # -- one look -----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = self.yard.clock.now()
+        now_s = now.timestamp()
+        if self._dirty or now_s >= self._recheck_s:
+            self._sums = self._sum(now_s)
+        background = self._background(now_s)
+        moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
+        moved = moved or background.unexplained_w != self._used.unexplained_w or background.blind != self._used.blind
+        moved = moved or background.stale != self._used.stale
+        if background.doubt:
+            self._ask_readings(now_s, everybody=True)
+        if not (self._dirty or moved or now_s >= self._recheck_s):
+            return
+        self._dirty = False
+        self._used = background
+        pending = self._decide(now, now_s, background)
+        self._ask_readings(now_s, everybody=False)
+        self._recheck_s = now_s + (1.0 if pending else 5.0) - 0.01
+        if self.on_change is not None:
+            self.on_change()
+
+    def _sum(self, now_s: float) -> tuple[int, int, bool]:
+        measured = bound = 0
+        quiet = True
+        for grant in self.yard.grants.values():
+            if not (grant.in_session or grant.flights or grant.settling or grant.autonomous):
+                continue
+            b = grant.bound_w(now_s)
+            if not b and not grant.in_session:
+                continue
+            bound += b
+            if grant.in_session:
+                measured += grant.measured_w or 0
+                if grant.flights or grant.settling or grant.measured_at_s < grant.told_at_s + grant.settle_s:
+                    quiet = False
+        return measured, bound, quiet
+
+    def _background(self, now_s: float) -> Background:
+        reading = self.yard.site_reading
+        measured, bound, quiet = self._sums
+        return self._estimator.update(
+            now_s=now_s,
+            meter_w=reading.power_w if reading is not None else None,
+            meter_at_s=reading.at.timestamp() if reading is not None else -math.inf,
+            measured_w=measured,
+            bound_w=bound,
+            quiet=quiet,
+        )
+
+    def limits_in_force(self) -> list[Any]:
+        """Every limit that may bind: built-in, journaled, and the fail-safe one while the meter is blind."""
+        found = [*self._built_in, *self.yard.state.limits.values()]
+        if self._used.blind:
+            found.append(limits.failsafe(self.yard.spec, self._blind_since or self.yard.clock.now()))
+        return found
+
+    def _decide(self, now: datetime, now_s: float, background: Background) -> bool:
+        self._blind_since = (self._blind_since or now) if background.blind else None
+        in_force = self.limits_in_force()
+        life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
+        site = limits.budget(in_force, "", now=now, life=life)
+        margin = math.ceil(site.now_w * self.settings.margin_share)
+        held = background.now_w + background.unexplained_w + margin
+        site_budget = Budget(site.now_w - held, site.window_w - held)
+        feeder_budgets = []
+        for feeder in self.yard.spec.feeders:
+            allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
+            kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
+            feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
+        rows = self._rows(now, now_s)
+        result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen)
+        self.yard.last = LastAllocation(
+            now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
+        )
+        pending = result.waiting or result.site_short_w > 0 or any(result.feeder_short_w)
+        raises: list[Action] = []
+        for action in result.actions:
+            if action.move in (Move.RAISE, Move.START):
+                raises.append(action)
+            else:
+                self._move(rows[action.row], action, now_s)
+            pending = True
+        if raises:
+            self._raise(rows, raises, now, now_s)
+        return pending or any(g.settling or g.flights for g in self.yard.grants.values() if g.in_session)
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+
+    def _rows(self, now: datetime, now_s: float) -> list[Row]:
+        rows = []
+        state = self.yard.state
+        for key, spec in self.yard.spec.connectors.items():
+            grant = self.yard.grants[key]
+            facts = state.connector(key)
+            visit = self.yard.visit_on(key)
+            bound = grant.bound_w(now_s)
+            if not bound and not grant.in_session and visit is None:
+                continue
+            reachable = self.chargers.connected(key.station_id)
+            traffic = self._traffic[key]
+            row = Row(key, self._feeder_of[key], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound)
+            row.resting_w = grant.resting_w()
+            row.default_w = spec.rated_w if grant.default_w is None else grant.default_w
+            row.factor = grant.factor
+            row.session = grant.in_session
+            row.reachable = reachable
+            row.pausable = self.yard.pausable(key, visit)
+            row.on_off = grant.trust is ev.TrustLevel.DEFIANT
+            row.startable = not grant.in_session and self._startable(key, facts, visit, now_s) and reachable
+            row.ceiling_w = self._ceiling(key, grant, visit, now)
+            row.plan_w = self._plan_w(visit, now)
+            due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
+            row.rank = (-(visit.announced.priority if visit is not None else 0), due)
+            if grant.in_session:
+                settling = grant.is_settling(now_s)
+                row.stuck = settling and now_s - grant.told_at_s > self.settings.overdue_s
+                row.calm = traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s
+                row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
+            else:
+                row.calm = traffic.calls == 0
+            rows.append(row)
+        return rows
+
+    def _startable(self, key: ConnectorId, facts: ConnectorFacts, visit: Visit | None, now_s: float) -> bool:
+        grant = self.yard.grants[key]
+        return (
+            visit is not None
+            and facts.operative
+            and facts.status in STARTABLE
+            and not visit.stopped_by_person
+            and not grant.flights
+            and grant.default_w is not None
+            and now_s >= self._traffic[key].start_after_s
+            and not self.yard.complete(visit)
+            and self.yard.remaining_wh(visit) > 0.005 * visit.needed_wh
+        )
+
+    def _ceiling(self, key: ConnectorId, grant: Grant, visit: Visit | None, now: datetime) -> int:
+        spec = self.yard.spec.connectors[key]
+        facts = self.yard.state.connector(key)
+        if not facts.operative:
+            return 0
+        if visit is None:
+            return spec.rated_w if grant.in_session else 0
+        if visit.stopped_by_person or self.yard.complete(visit):
+            return 0
+        full = self.yard.full_since.get(key)
+        if full is not None and now - full > timedelta(minutes=10) and self.yard.remaining_wh(visit) < 0.1 * visit.needed_wh:
+            return 0
+        ceiling = min(spec.rated_w, visit.announced.max_w or spec.rated_w)
+        accepts = self.yard.acceptance_w.get(key)
+        if accepts is not None:
+            ceiling = min(ceiling, accepts)
+        return max(ceiling, spec.min_w)
+
+    def _plan_w(self, visit: Visit | None, now: datetime) -> int:
+        plan = self.yard.plan
+        if plan is None or now >= plan.expires_at:
+            return -1
+        if visit is None:
+            return -1
+        planned = plan.power_at(visit.visit_id, now)
+        if planned is not None:
+            return planned
+        age = now - max(plan.made_at, visit.announced.arrive_at)
+        return 0 if age < timedelta(seconds=self.settings.unplanned_grace_s) else -1
+
+    def _quota(self, traffic: _Traffic, now_s: float) -> bool:
+        """Invariant 11: changes that nothing urgent asks for are spaced and counted per hour."""
+        if now_s - traffic.changed_s < self.settings.min_change_s:
+            return False
+        if traffic.changes is None:
+            return True
+        traffic.changes = [at for at in traffic.changes if now_s - at < 3600]
+        return len(traffic.changes) < self.settings.max_writes_per_hour
+
+    def _renewal_due(self, grant: Grant, traffic: _Traffic, now_s: float) -> bool:
+        if traffic.resend:
+            return True
+        if grant.confirmed_w != grant.told_w:
+            return True
+        if grant.told_w == grant.default_w:
+            return False  # what it falls to is what it has
+        return grant.confirmed_until_s - EXPIRY_SKEW_S - now_s <= self.settings.life_s - self.settings.refresh_s
+
+    # -- moves --------------------------------------------------------------------------------------------------
+
+    def _setpoint(self, row: Row, level_w: int, now: datetime) -> Setpoint:
+        transaction = self.yard.state.transaction_on(row.key)
+        until = now + timedelta(seconds=self.settings.life_s)
+        last = self.yard.last
+        reason: tuple[Reason, ...] = ()
+        if last is not None and row.key in last.index:
+            why = last.allocation.because[last.index[row.key]]
+            reason = (Reason(why, level_w, why.value, binding=True),)
+        return Setpoint(row.key, level_w, until, reason, transaction.transaction_id if transaction is not None else None)
+
+    def _move(self, row: Row, action: Action, now_s: float) -> None:
+        grant = self.yard.grants[row.key]
+        traffic = self._traffic[row.key]
+        now = datetime.fromtimestamp(now_s, UTC)
+        if action.move is Move.STOP:
+            if traffic.calls or now_s < traffic.retry_s:
+                return
+            traffic.retry_s = now_s + 10
+            self._call(row.key, self._stop(row.key), f"stop {row.key}")
+            return
+        if action.urgent and traffic.calls and grant.told_w == action.level_w:
+            return  # this very level is on its way
+        setpoint = self._setpoint(row, action.level_w, now)
+        if action.level_w != grant.told_w:
+            self._count(traffic, now_s)
+        number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
+        traffic.resend = False
+        self._call(row.key, self._apply(setpoint, number, lower=action.move is Move.LOWER), f"{action.move} {row.key}")
+
+    def _raise(self, rows: list[Row], actions: list[Action], now: datetime, now_s: float) -> None:
+        """Increases and starts: counted at once, journaled together, sent only then."""
+        sends: list[tuple[Setpoint, int, bool]] = []
+        for action in actions:
+            row = rows[action.row]
+            grant = self.yard.grants[row.key]
+            traffic = self._traffic[row.key]
+            setpoint = self._setpoint(row, action.level_w, now)
+            start = action.move is Move.START
+            number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
+            self._count(traffic, now_s)
+            traffic.resend = False
+            traffic.calls += 1
+            sends.append((setpoint, number, start))
+        self._spawn(self._raise_after_append(sends, now), "increases")
+
+    async def _raise_after_append(self, sends: list[tuple[Setpoint, int, bool]], now: datetime) -> None:
+        granted = [ev.NewEvent(ev.SetpointGranted(s.connector, s.level_w, s.until), now) for s, _, _ in sends]
+        try:
+            await self.yard.journal.append(granted)
+        finally:
+            for setpoint, _, _ in sends:
+                self._traffic[setpoint.connector].calls -= 1
+        for setpoint, number, start in sends:
+            key = setpoint.connector
+            grant = self.yard.grants[key]
+            if grant.told_w != setpoint.level_w or not any(f.number == number for f in grant.flights):
+                grant.refused(number)  # a decrease overtook it while it was being journaled
+                continue
+            if start:
+                self._call(key, self._start(setpoint, number), f"start {key}")
+            else:
+                self._call(key, self._apply(setpoint, number, lower=False), f"raise {key}")
+        self.wake()
+
+    def _count(self, traffic: _Traffic, now_s: float) -> None:
+        traffic.changed_s = now_s
+        traffic.changes = [*(traffic.changes or []), now_s]
+
+    def _call(self, key: ConnectorId, work: Coroutine[Any, Any, None], name: str) -> None:
+        async def counted() -> None:
+            traffic = self._traffic[key]
+            traffic.calls += 1
+            try:
+                await work
+            finally:
+                traffic.calls -= 1
+                self.wake()
+
+        self._spawn(counted(), name)
+
+    def _answered(self, key: ConnectorId, outcome: Outcome) -> None:
+        """Back off from a charger that refuses or does not answer; the bound stays where it is."""
+        traffic = self._traffic[key]
+        if outcome is Outcome.ACCEPTED:
+            traffic.failures = 0
+            traffic.retry_s = -math.inf
+            return
+        traffic.failures += 1
+        traffic.retry_s = self._now_s() + min(60.0, 2.0 * 2 ** min(traffic.failures, 5))
+
+    async def _apply(self, setpoint: Setpoint, number: int, *, lower: bool) -> None:
+        key = setpoint.connector
+        grant = self.yard.grants[key]
+        (outcome,) = await self.chargers.apply(SafeSetpoints((setpoint,)))
+        now_s = self._now_s()
+        self._answered(key, outcome)
+        if outcome is Outcome.ACCEPTED:
+            grant.accepted(number, now_s=now_s)
+            if lower:
+                self._note(ev.SetpointLowered(key, setpoint.level_w, setpoint.until))
+        elif outcome.certain:
+            grant.refused(number)
+
+    async def _start(self, setpoint: Setpoint, number: int) -> None:
+        key = setpoint.connector
+        visit = self.yard.visit_on(key)
+        tag = (visit.announced.id_tag if visit is not None else "") or REMOTE_TAG
+        outcome = await self.chargers.start(setpoint, tag)
+        grant = self.yard.grants[key]
+        traffic = self._traffic[key]
+        traffic.start_after_s = self._now_s() + self.settings.start_backoff_s
+        if outcome is not Outcome.ACCEPTED and outcome.certain:
+            grant.refused(number)
+            if not grant.in_session:
+                grant.told_w = 0
+
+    async def _stop(self, key: ConnectorId) -> None:
+        transaction = self.yard.state.transaction_on(key)
+        if transaction is not None:
+            self._answered(key, await self.chargers.stop(key, transaction.transaction_id))
+
+    async def _install_default(self, key: ConnectorId, level_w: int) -> None:
+        grant = self.yard.grants[key]
+        outcome = await self.chargers.install_default(key, level_w)
+        now_s = self._now_s()
+        if outcome is Outcome.ACCEPTED:
+            grant.default_installed(level_w, now_s=now_s)
+            if self.yard.state.connector(key).default_w != level_w:
+                self._note(ev.DefaultInstalled(key, level_w))
+        elif outcome in (Outcome.UNSUPPORTED, Outcome.REFUSED):
+            grant.default_installed(None, now_s=now_s)
+            self._note(ev.DefaultInstalled(key, None))
+            log.warning("connector %s takes no default profile (%s): counted at its rating, %d W", key, outcome, grant.rated_w)
+        elif self.chargers.connected(key.station_id):
+            await self.yard.clock.sleep(5)
+            self._call(key, self._install_default(key, level_w), f"default {key}")
+
+    def _note(self, event: ev.Event) -> None:
+        """Record what has already been done; nothing waits for it, not even while the journal is frozen."""
+        self._spawn(self._record(ev.NewEvent(event, self.yard.clock.now())), f"record {event.TYPE}")
+
+    async def _record(self, event: ev.NewEvent) -> None:
+        await self.yard.journal.append([event])
+
+    def _ask_readings(self, now_s: float, *, everybody: bool) -> None:
+        for key, grant in self.yard.grants.items():
+            if not grant.in_session:
+                continue
+            traffic = self._traffic[key]
+            if now_s - traffic.asked_reading_s < self.settings.reading_every_s or now_s - grant.measured_at_s < 1.0:
+                continue
+            if (everybody or grant.wants_reading(now_s)) and self.chargers.connected(key.station_id):
+                traffic.asked_reading_s = now_s
+                self._spawn(self._ask(key), f"reading {key}")
+
+    async def _ask(self, key: ConnectorId) -> None:
+        await self.chargers.request_reading(key)
+
+
+def _merged(old: MeterReading | None, new: MeterReading) -> MeterReading:
+    """The newest of every measurand: a sample need not carry all of them."""
+    if old is None:
+        return new
+    return MeterReading(
+        new.connector,
+        new.received_at,
+        new.reported_at,
+        new.power_w if new.power_w is not None else old.power_w,
+        new.energy_wh if new.energy_wh is not None else old.energy_wh,
+        new.soc if new.soc is not None else old.soc,
+        new.pack_temp_c if new.pack_temp_c is not None else old.pack_temp_c,
+        new.current_a if new.current_a is not None else old.current_a,
+        new.voltage_v if new.voltage_v is not None else old.voltage_v,
+        new.transaction_id if new.transaction_id is not None else old.transaction_id,
+    )

@@ -1,0 +1,63 @@
+"""What the meter says about obedience: a pure verdict per reading (invariant 1, ADR 0007).
+
+    unproven --a settled reading at or below the level--> obeys
+    any      --a settled reading above it--> overdraws (factor learned) --more than DEFIANT_RATIO, or at 0 W--> defiant
+
+Trust is lost at once and given back by a person only: a charger that overdrew once is budgeted with its factor for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.grants import IDLE_W, Grant
+from depot.events import TrustLevel
+
+TOLERANCE = 0.02
+"""Meter class 1 at the charger plus rounding: this share above the level is still obedience."""
+
+TOLERANCE_W = 150
+"""The same for small levels, W."""
+
+DEFIANT_RATIO = 1.35
+"""Above this ratio the level is not being followed at all."""
+
+FACTOR_MARGIN = 1.02
+"""A learned factor gets this on top: the next reading may come from another working point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A change of trust, with the sentence for people."""
+
+    trust: TrustLevel
+    factor: float
+    reason: str
+
+
+def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
+    """Judge the newest reading of ``grant``; None where nothing changes or nothing can be said yet.
+
+    Nothing can be said while a level is in flight or settling, and about a reading that is older than the change.
+    ``pausable`` False: a session that was told 0 W may keep idling at its minimum without being called defiant.
+    """
+    expected_w = grant.expected_w()
+    measured_w = grant.measured_w
+    if expected_w is None or measured_w is None or grant.settling:
+        return None
+    if grant.measured_at_s < grant.told_at_s + grant.settle_s:
+        return None
+    allowed_w = max(expected_w * (1 + TOLERANCE), expected_w + TOLERANCE_W) * max(grant.factor, 1.0)
+    if expected_w == 0:
+        allowed_w = max(allowed_w, IDLE_W)
+    if measured_w <= allowed_w:
+        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W:
+            return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
+        return None
+    if grant.trust is TrustLevel.DEFIANT:
+        return None
+    ratio = measured_w / expected_w if expected_w else float("inf")
+    if ratio > DEFIANT_RATIO and (expected_w or pausable or measured_w > 2 * IDLE_W):
+        return Verdict(TrustLevel.DEFIANT, 1.0, f"drew {measured_w} W when told {expected_w} W: does not follow limits")
+    factor = round(max(grant.factor, ratio) * FACTOR_MARGIN, 4)
+    return Verdict(TrustLevel.OVERDRAWS, factor, f"drew {measured_w} W when told {expected_w} W: budgeted at {factor:.2f} ×")

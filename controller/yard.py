@@ -1,0 +1,140 @@
+"""The live side of the depot in the core: facts (from the journal) beside grants, readings and links.
+
+One object, owned by the core, read by the loop, the desk, the planner's feeder and the views. Facts change only by
+journal appends; readings are overwritten; grants are the running account of `controller.grants`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from controller.background import Background
+from controller.grants import Grant
+from controller.limiter import Allocation, Row
+from depot.events import TrustLevel
+from depot.ports import Clock, Journal, SiteMeter
+from depot.readings import LinkReading, MeterReading, SiteReading
+from depot.registry import DepotSpec
+from depot.state import DepotState, Visit
+from depot.values import ConnectorId, Plan
+
+COMPLETE_SHARE = 1.03
+"""A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
+
+COMPLETE_WH = 200
+
+
+class FoldingJournal(Journal, Protocol):
+    """A journal that also holds the folded state."""
+
+    @property
+    def state(self) -> DepotState: ...
+
+
+@dataclass(slots=True)
+class LastAllocation:
+    """The last decision and what it was made from, for the screens."""
+
+    at: datetime
+    rows: list[Row]
+    allocation: Allocation
+    background: Background
+    site_now_w: int
+    index: dict[ConnectorId, int]
+    feeder_now_w: list[int]
+
+
+@dataclass(slots=True)
+class Yard:
+    """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when."""
+
+    spec: DepotSpec
+    journal: FoldingJournal
+    clock: Clock
+    meter: SiteMeter | None = None
+    grants: dict[ConnectorId, Grant] = field(default_factory=dict)
+    readings: dict[ConnectorId, MeterReading] = field(default_factory=dict)
+    links: dict[str, LinkReading] = field(default_factory=dict)
+    acceptance_w: dict[ConnectorId, int] = field(default_factory=dict)
+    full_since: dict[ConnectorId, datetime] = field(default_factory=dict)
+    plan: Plan | None = None
+    last: LastAllocation | None = None
+    _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
+
+    @property
+    def state(self) -> DepotState:
+        return self.journal.state
+
+    @property
+    def site_reading(self) -> SiteReading | None:
+        return self.meter.reading if self.meter is not None else None
+
+    def restore(self, *, life_s: float) -> None:
+        """Build the grants from the journal's facts after a start: every journaled level counts as live for a whole
+        life from now (the last renewal is not journaled), readings are unknown (architecture §3)."""
+        now_s = self.clock.now().timestamp()
+        for key, spec in self.spec.connectors.items():
+            facts = self.state.connector(key)
+            station = self.state.stations.get(key.station_id)
+            probe = station.probe if station else None
+            grant = Grant(
+                rated_w=spec.rated_w,
+                settle_s=spec.settle_s,
+                default_w=facts.default_w,
+                autonomous=probe.autonomous if probe else True,
+                commissioned=station is not None and station.boot is not None,
+                in_session=facts.transaction_id is not None,
+                trust=facts.trust,
+                factor=facts.trust_factor,
+            )
+            if facts.grant is not None and grant.in_session:
+                grant.told_w = facts.grant.level_w
+                grant.told_at_s = now_s
+                grant.confirmed_w = facts.grant.level_w
+                grant.confirmed_until_s = now_s + life_s
+            elif facts.grant is not None and facts.grant.until.timestamp() > now_s:
+                grant.send(facts.grant.level_w, until_s=now_s + life_s, now_s=now_s)  # a start that may still take effect
+            self.grants[key] = grant
+
+    def visit_on(self, key: ConnectorId) -> Visit | None:
+        """The present visit on a connector, through an index that is rebuilt when the facts have moved."""
+        state = self.state
+        if self._visits_at[0] != state.seq:
+            index = {visit.connector: visit for visit in state.visits.values() if visit.present and visit.connector is not None}
+            self._visits_at = (state.seq, index)
+        return self._visits_at[1].get(key)
+
+    def session_energy_wh(self, key: ConnectorId) -> int:
+        """Grid energy of the running session so far, by the newest reading; 0 where nothing is known."""
+        transaction = self.state.transaction_on(key)
+        reading = self.readings.get(key)
+        if transaction is None or reading is None or reading.energy_wh is None:
+            return 0
+        return max(0, reading.energy_wh - transaction.meter_start_wh)
+
+    def remaining_wh(self, visit: Visit) -> int:
+        """Grid energy that the visit still needs by announcement, Wh; never negative."""
+        running = self.session_energy_wh(visit.connector) if visit.connector is not None else 0
+        return max(0, visit.needed_wh - visit.delivered_wh - running)
+
+    def complete(self, visit: Visit) -> bool:
+        """Whether the visit has all the energy that was announced, with the margin for a rough announcement."""
+        running = self.session_energy_wh(visit.connector) if visit.connector is not None else 0
+        return visit.delivered_wh + running >= visit.needed_wh * COMPLETE_SHARE + COMPLETE_WH
+
+    def connected(self, station_id: str) -> bool:
+        link = self.links.get(station_id)
+        return link is not None and link.connected
+
+    def pausable(self, key: ConnectorId, visit: Visit | None) -> bool:
+        """Property of station × vehicle; unknown = no (invariant 8)."""
+        station = self.spec.connectors[key].pausable
+        vehicle = visit.announced.pausable if visit is not None else None
+        if vehicle is None:
+            return station is True
+        return vehicle and station is not False
+
+    def on_off(self, key: ConnectorId) -> bool:
+        return self.grants[key].trust is TrustLevel.DEFIANT
