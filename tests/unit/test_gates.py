@@ -1,0 +1,164 @@
+"""The gates themselves: the script without an environment, the import rules, the budget for skipped tests."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from skip_budget import Allowance, over_budget, read_allowances
+
+from controller.app.testing import Tally, skip_table
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "chargeyard"
+
+
+def run_script(*arguments: str, path: str = os.defpath, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = ["/bin/sh", str(SCRIPT), *arguments]
+    return subprocess.run(command, env={"PATH": path, **environment}, capture_output=True, text=True, check=False, timeout=60)
+
+
+def path_without_python(tmp_path: Path, python: Path | None = None) -> str:
+    """A PATH that holds what the script needs of a system, and perhaps something called python3."""
+    for tool in ("sh", "dirname", "readlink", "sed", "head", "cat", "grep", "id", "mkdir", "sha256sum", "basename", "find", "rm"):
+        found = shutil.which(tool)
+        assert found, tool
+        (tmp_path / tool).symlink_to(found)
+    if python is not None:
+        (tmp_path / "python3").symlink_to(python)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",), (), ("demo", "--help")])
+def test_help_is_answered_without_environment_and_python(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run_script(*words, path=path_without_python(tmp_path), CHARGEYARD_VENV=str(tmp_path / "none"))
+    assert done.returncode == 0, done.stderr
+    assert "./chargeyard demo" in done.stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_version_is_the_projects_one(tmp_path: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert run_script("--version", path=path_without_python(tmp_path)).stdout.strip() == version
+
+
+def test_unknown_command_is_wrong_usage() -> None:
+    done = run_script("chargge")
+    assert done.returncode == 2
+    assert "no command 'chargge'" in done.stderr
+    assert "demo run test" in done.stderr
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["too old", "absent"])
+def test_python_too_old_or_absent_says_what_to_type(old: bool, tmp_path: Path) -> None:
+    stand_in = tmp_path / "old-python"
+    stand_in.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")  # sys.exit(sys.version_info < (3, 11)) on an old one
+    stand_in.chmod(0o755)
+    bin_path = tmp_path / "bin"
+    bin_path.mkdir()
+    path = path_without_python(bin_path, stand_in if old else None)
+    done = run_script("plan", path=path, CHARGEYARD_VENV=str(tmp_path / "venv"))
+    assert done.returncode == 2
+    assert "Python 3.11 or newer" in done.stderr
+    assert "apt install" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_foreign_folder_is_never_emptied(tmp_path: Path) -> None:
+    keep = tmp_path / "letter"
+    keep.write_text("dear", encoding="utf-8")
+    path = f"{Path(sys.executable).resolve().parent}:{os.defpath}"
+    done = run_script("plan", path=path, CHARGEYARD_VENV=str(tmp_path))
+    assert done.returncode == 2
+    assert "CHARGEYARD_VENV" in done.stderr
+    assert keep.read_text(encoding="utf-8") == "dear"
+
+
+def test_script_is_posix_shell() -> None:
+    shell = shutil.which("dash") or "/bin/sh"
+    subprocess.run([shell, "-n", str(SCRIPT)], check=True)
+    assert SCRIPT.stat().st_mode & 0o111
+
+
+def test_ci_runs_the_same_command_as_everybody() -> None:
+    lines = [line for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    assert lines == ['exec "$(dirname "$0")/../chargeyard" test']
+
+
+@pytest.mark.parametrize("name", ["core", "dev"])
+def test_every_locked_package_carries_hashes(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8").replace("\\\n", " ")
+    packages = [line for line in text.splitlines() if "==" in line]
+    assert packages
+    assert all("--hash=sha256:" in line for line in packages)
+    assert "://" not in text
+
+
+def test_vocabulary_uses_the_standard_library_only() -> None:
+    """import-linter can forbid names; this keeps out those that nobody has thought of yet."""
+    allowed = (sys.stdlib_module_names | {"depot"}) - {"asyncio", "threading", "time", "random", "secrets", "socket", "os", "pathlib"}
+    for path in (ROOT / "depot").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
+
+
+def allowance(reason: str, most: int, when: str = "always") -> Allowance:
+    return Allowance(re.compile(reason), most, when)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "complaint"),
+    [
+        ([], None),
+        (["no disk quota here"], None),
+        (["no disk quota here"] * 2, "2 tests were skipped"),
+        (["felt like it"], "does not know"),
+        (["real data sets not found in x"], "does not hold here"),
+    ],
+)
+def test_skip_budget(reasons: list[str], complaint: str | None) -> None:
+    allowances = [allowance("no disk quota", 1), allowance("real data", 9, "no data")]
+    found = over_budget(reasons, allowances=allowances, conditions={"always"})
+    assert (complaint is None and not found) or (complaint is not None and complaint in found[0])
+
+
+def test_skip_budget_file_is_valid() -> None:
+    assert read_allowances()
+
+
+def test_run_fails_when_more_is_skipped_than_allowed(tmp_path: Path) -> None:
+    for name in ("conftest.py", "skip_budget.py", "skips_allowed.toml"):
+        shutil.copy(ROOT / "tests" / name, tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test_a(): pytest.skip('felt like it')\ndef test_b(): pass\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    free = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    kept = subprocess.run([*command, "--skip-budget", "--summary", "s.json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert free.returncode == 0, free.stdout
+    assert kept.returncode == 1, kept.stdout
+    assert "felt like it" in kept.stdout.partition("more skipped than allowed")[2]
+    assert '"passed": 1' in (tmp_path / "s.json").read_text(encoding="utf-8")
+
+
+def test_tally_joins_runs_into_pytests_own_last_line() -> None:
+    tally = Tally()
+    tally.add({"outcomes": {"passed": 3, "skipped": 1}, "skips": ["a"]}, 0)
+    tally.add({"outcomes": {}, "skips": []}, 5)  # nothing is marked serial: no failure
+    assert not tally.failed
+    assert tally.last_line(2.04) == "3 passed, 1 skipped in 2.0s"
+    tally.add({}, 3)  # an internal error leaves no summary
+    assert tally.failed
+
+
+def test_skip_table_groups_by_reason() -> None:
+    assert skip_table(["x in /a/b", "y", "x in /a/c"]) == ["    2 × x in …", "    1 × y"]
