@@ -26,7 +26,7 @@ from depot import events as ev
 from depot.ports import Chargers
 from depot.readings import MeterReading
 from depot.state import ConnectorFacts, Visit
-from depot.values import ConnectorId, Outcome, Reason, SafeSetpoints, Setpoint
+from depot.values import ConnectorId, Limit, Outcome, Reason, SafeSetpoints, Setpoint
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class ControlLoop:
     """Owns the tasks that talk to chargers. ``on_change`` is called after every allocation (the views, the chart)."""
 
     def __init__(self, yard: Yard, chargers: Chargers, settings: LoopSettings, *, on_change: Callable[[], None] | None = None) -> None:
+        self.on_session: Callable[[ConnectorId, bool], None] = lambda _key, _started: None
         self.yard = yard
         self.chargers = chargers
         self.settings = settings
@@ -87,6 +88,8 @@ class ControlLoop:
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered)
         self._tasks: asyncio.TaskGroup | None = None
         self._blind_since: datetime | None = None
+        self.urgent_limits: dict[str, Limit] = {}
+        """Limits that act already but are not journaled yet (invariant 4: tight at once)."""
 
     # -- lifetime -----------------------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class ControlLoop:
             grant.trust, grant.factor = verdict.trust, verdict.factor  # tight at once, recorded after
             if verdict.trust is not ev.TrustLevel.OBEYS:
                 log.warning("connector %s %s", key, verdict.reason)
-            self._note(ev.ConnectorTrustChanged(key, verdict.trust, verdict.factor, verdict.reason))
+            self.note(ev.ConnectorTrustChanged(key, verdict.trust, verdict.factor, verdict.reason))
             self.wake()
         self._follow_acceptance(key, grant, reading)
         if settling and not grant.settling:
@@ -174,6 +177,7 @@ class ControlLoop:
         grant.session_started()
         self._traffic[key].resend = True
         self._forget_vehicle(key)
+        self.on_session(key, True)
         self.wake()
 
     def session_ended(self, key: ConnectorId) -> None:
@@ -181,6 +185,7 @@ class ControlLoop:
         self._forget_vehicle(key)
         self._traffic[key].start_after_s = self._now_s() + 5
         self._sums_changed()
+        self.on_session(key, False)
         self.wake()
 
     def _forget_vehicle(self, key: ConnectorId) -> None:
@@ -260,9 +265,9 @@ class ControlLoop:
             quiet=quiet,
         )
 
-    def limits_in_force(self) -> list[Any]:
+    def limits_in_force(self) -> list[Limit]:
         """Every limit that may bind: built-in, journaled, and the fail-safe one while the meter is blind."""
-        found = [*self._built_in, *self.yard.state.limits.values()]
+        found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values()]
         if self._used.blind:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or self.yard.clock.now()))
         return found
@@ -340,7 +345,7 @@ class ControlLoop:
             visit is not None
             and facts.operative
             and facts.status in STARTABLE
-            and not visit.stopped_by_person
+            and not visit.held
             and not grant.flights
             and grant.default_w is not None
             and now_s >= self._traffic[key].start_after_s
@@ -355,7 +360,7 @@ class ControlLoop:
             return 0
         if visit is None:
             return spec.rated_w if grant.in_session else 0
-        if visit.stopped_by_person or self.yard.complete(visit):
+        if visit.held or self.yard.complete(visit):
             return 0
         full = self.yard.full_since.get(key)
         if full is not None and now - full > timedelta(minutes=10) and self.yard.remaining_wh(visit) < 0.1 * visit.needed_wh:
@@ -497,7 +502,7 @@ class ControlLoop:
         if outcome is Outcome.ACCEPTED:
             grant.accepted(number, now_s=now_s)
             if lower:
-                self._note(ev.SetpointLowered(key, setpoint.level_w, setpoint.until))
+                self.note(ev.SetpointLowered(key, setpoint.level_w, setpoint.until))
         elif outcome.certain:
             grant.refused(number)
 
@@ -526,16 +531,16 @@ class ControlLoop:
         if outcome is Outcome.ACCEPTED:
             grant.default_installed(level_w, now_s=now_s)
             if self.yard.state.connector(key).default_w != level_w:
-                self._note(ev.DefaultInstalled(key, level_w))
+                self.note(ev.DefaultInstalled(key, level_w))
         elif outcome in (Outcome.UNSUPPORTED, Outcome.REFUSED):
             grant.default_installed(None, now_s=now_s)
-            self._note(ev.DefaultInstalled(key, None))
+            self.note(ev.DefaultInstalled(key, None))
             log.warning("connector %s takes no default profile (%s): counted at its rating, %d W", key, outcome, grant.rated_w)
         elif self.chargers.connected(key.station_id):
             await self.yard.clock.sleep(5)
             self._call(key, self._install_default(key, level_w), f"default {key}")
 
-    def _note(self, event: ev.Event) -> None:
+    def note(self, event: ev.Event) -> None:
         """Record what has already been done; nothing waits for it, not even while the journal is frozen."""
         self._spawn(self._record(ev.NewEvent(event, self.yard.clock.now())), f"record {event.TYPE}")
 

@@ -239,6 +239,15 @@ class VisitEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VisitHeld(Event):
+    """A person stopped the charging of this visit (``held``), or let it go on."""
+
+    TYPE: ClassVar[str] = "visit.charging_held"
+    visit_id: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRequested(Event):
     """Somebody asked for something: who (envelope's actor), what, why."""
 
@@ -275,7 +284,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
     for cls in (
         ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
         ConnectorAvailabilitySet, DefaultInstalled, TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
-        SetpointLowered, LimitSet, LimitCleared, VisitAnnounced, VisitArrived, VisitEnded, CommandRequested, CommandFinished,
+        SetpointLowered, LimitSet, LimitCleared, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested, CommandFinished,
         PlanAccepted,
     )
 }  # fmt: skip

@@ -64,6 +64,7 @@ class DepotSpec:
     """The depot as built. ``contract_w``: the grid connection's limit. ``failsafe_w``: what may be drawn when the
     controller is dead or blind (invariants 3, 9). ``worst_background_w``: the most that anything else on the site
     draws; used whenever the connection-point meter is silent. ``metered``: a connection-point meter is configured.
+    ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
     """
 
     depot_id: str
@@ -76,6 +77,7 @@ class DepotSpec:
     timezone: str = "Asia/Kolkata"
     currency: str = "INR"
     metered: bool = False
+    background_profile_w: tuple[int, ...] = ()
     connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
     feeder_of: Mapping[ConnectorId, str] = field(init=False)
 
@@ -94,6 +96,8 @@ class DepotSpec:
                     raise InvalidValue(f"connector {key} is declared twice")
                 connectors[key] = spec
                 feeder_of[key] = station.feeder_id
+        if len(self.background_profile_w) not in (0, 24):
+            raise InvalidValue(f"background_profile_w has {len(self.background_profile_w)} values; give 24 (one per local hour) or none")
         if min(self.contract_w, self.failsafe_w, self.worst_background_w) < 0:
             raise InvalidValue("contract_w, failsafe_w and worst_background_w must be 0 W or more")
         object.__setattr__(self, "connectors", connectors)

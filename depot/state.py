@@ -68,14 +68,14 @@ class ConnectorFacts:
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A vehicle's stay. ``delivered_wh``: grid energy of its finished sessions; the running one's is a reading.
-    ``present``: plugged in. ``session_ended_early``: a session stopped without our asking, with energy missing."""
+    ``present``: plugged in. ``held``: a person stopped its charging."""
 
     announced: ev.VisitAnnounced
     connector: ConnectorId | None = None
     present: bool = False
     delivered_wh: int = 0
     sessions: int = 0
-    stopped_by_person: bool = False
+    held: bool = False
 
     @property
     def visit_id(self) -> str:
@@ -185,7 +185,7 @@ def _started(state: DepotState, e: ev.TransactionStarted, envelope: ev.Envelope)
     )
     visit = state.visits.get(e.visit_id or "")
     if visit is not None:
-        state = _visit(state, e.visit_id, sessions=visit.sessions + 1, stopped_by_person=False)
+        state = _visit(state, e.visit_id, sessions=visit.sessions + 1)
     return _connector(state, e.connector, transaction_id=e.transaction_id)
 
 
@@ -197,8 +197,7 @@ def _stopped(state: DepotState, e: ev.TransactionStopped, _: ev.Envelope) -> Dep
     visit = state.visits.get(transaction.visit_id or "")
     if visit is not None:
         energy_wh = max(0, e.meter_stop_wh - transaction.meter_start_wh)
-        by_person = visit.stopped_by_person or e.reason == "StoppedByPerson"
-        state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh, stopped_by_person=by_person)
+        state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh)
     if state.connector(transaction.connector).transaction_id == e.transaction_id:
         state = _connector(state, transaction.connector, transaction_id=None, grant=None)
     return state
@@ -234,6 +233,10 @@ def _left(state: DepotState, e: ev.VisitEnded, _: ev.Envelope) -> DepotState:
     return replace(state, visits={k: v for k, v in state.visits.items() if k != e.visit_id})
 
 
+def _held(state: DepotState, e: ev.VisitHeld, _: ev.Envelope) -> DepotState:
+    return _visit(state, e.visit_id, held=e.held)
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.StationBooted: _booted,
     ev.StationQuarantined: _quarantined,
@@ -251,4 +254,5 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.VisitAnnounced: _announced,
     ev.VisitArrived: _arrived,
     ev.VisitEnded: _left,
+    ev.VisitHeld: _held,
 }

@@ -1,0 +1,270 @@
+"""What people and machines order: every command is journaled with actor and reason, answered, and followed up.
+
+    Command --> CommandRequested (audit) --> facts / calls --> CommandFinished
+
+A limit that gets tighter acts at once and is recorded after; one that gets looser waits for the journal (invariant 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from uuid6 import uuid7
+
+from controller import limits
+from controller.loop import STARTABLE, ControlLoop
+from controller.yard import Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.ports import Chargers, JournalFrozen
+from depot.values import ConnectorId, DepotError, Limit, LimitSource, Outcome, ScopeKind
+
+GUEST_HOURS = 8
+GUEST_WH = 30_000
+"""A vehicle that nobody announced is taken to need this much within GUEST_HOURS, until somebody says better."""
+
+FOLLOW_S = 120.0
+"""A start that has not happened after this time (depot seconds) is reported as still waiting, with the reason."""
+
+
+@dataclass(slots=True)
+class Order:
+    """A command and how far it got, kept for the screens."""
+
+    command: cmd.Command
+    kind: str
+    target: str
+    at: datetime
+    result: cmd.CommandResult
+
+
+class Orders:
+    """Carries out commands. ``recent``: the newest 200, newest last."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, chargers: Chargers, *, replan: Callable[[str], None]) -> None:
+        self.yard = yard
+        self.loop = loop
+        self.chargers = chargers
+        self.replan = replan
+        self.recent: deque[Order] = deque(maxlen=200)
+        self._known: dict[str, Order] = {}
+
+    async def execute(self, command: cmd.Command) -> cmd.CommandResult:
+        """Carry out; the same ``command_id`` again gets the same answer. Never raises for a refused order."""
+        known = self._known.get(command.command_id)
+        if known is not None:
+            return known.result
+        try:
+            return await self._execute(command)
+        except (DepotError, JournalFrozen) as error:
+            return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, str(error))
+
+    async def _execute(self, command: cmd.Command) -> cmd.CommandResult:
+        kind = type(command).__name__
+        target, detail = _describe(command)
+        now = self.yard.clock.now()
+        if isinstance(command, cmd.SetManualLimit):
+            self._tighten_at_once(command, now)
+        requested = ev.CommandRequested(command.command_id, kind, target, command.reason, detail)
+        (envelope,) = await self.yard.journal.append(
+            [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)], wait=False
+        )
+        order = Order(command, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq))
+        self._known[command.command_id] = order
+        self.recent.append(order)
+        if len(self._known) > 2000:
+            self._known.pop(next(iter(self._known)))
+        status, message = await self._carry_out(command, envelope)
+        order.result = replace(order.result, status=status, message=message)
+        if status is not cmd.CommandStatus.ACCEPTED:
+            await self._finish(order)
+        return order.result
+
+    async def _finish(self, order: Order) -> None:
+        finished = ev.CommandFinished(order.command.command_id, order.result.status.value, order.result.message)
+        await self.yard.journal.append([ev.NewEvent(finished, self.yard.clock.now(), actor="controller")])
+
+    async def _carry_out(self, command: cmd.Command, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        match command:
+            case cmd.StartCharging():
+                return await self._start(command, cause)
+            case cmd.StopCharging():
+                return await self._stop(command, cause)
+            case cmd.SetManualLimit():
+                return await self._set_limit(command, cause)
+            case cmd.ClearManualLimit():
+                return await self._clear_limit(command, cause)
+            case cmd.SetAvailability():
+                return await self._availability(command, cause)
+            case cmd.AnnounceVisit():
+                return await self._announce(command, cause)
+        return cmd.CommandStatus.REFUSED, f"{type(command).__name__} is not known to this controller"
+
+    async def _append(self, cause: ev.Envelope, *events: ev.Event) -> None:
+        now = self.yard.clock.now()
+        await self.yard.journal.append([ev.NewEvent(event, now, actor=cause.actor, cause_id=cause.id) for event in events])
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+
+    async def _start(self, command: cmd.StartCharging, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        key = command.connector
+        self.yard.spec.connector(key)
+        facts = self.yard.state.connector(key)
+        if facts.transaction_id is not None:
+            return cmd.CommandStatus.DONE, f"{key} is already charging"
+        if not facts.operative:
+            return cmd.CommandStatus.REFUSED, f"{key} is out of service ({facts.inoperative_reason}); put it back in service first"
+        if not self.chargers.connected(key.station_id):
+            return cmd.CommandStatus.REFUSED, f"{key.station_id} is offline; check its power and network, then try again"
+        if facts.status not in STARTABLE:
+            return cmd.CommandStatus.REFUSED, f"{key} reports {facts.status}; plug a vehicle in first"
+        visit = self.yard.visit_on(key)
+        if visit is None:
+            now = self.yard.clock.now()
+            spec = self.yard.spec.connectors[key]
+            guest = ev.VisitAnnounced(
+                f"guest/{uuid7()}", f"guest at {key}", now, now + timedelta(hours=GUEST_HOURS), GUEST_WH, spec.rated_w, connector=key
+            )
+            await self._append(cause, guest, ev.VisitArrived(guest.visit_id, key))
+            message = f"requested; taken to need {GUEST_WH / 1000:.0f} kWh within {GUEST_HOURS} h, announce the vehicle to say better"
+        else:
+            await self._append(cause, ev.VisitHeld(visit.visit_id, held=False))
+            message = f"requested; starts as soon as the limits leave {self.yard.spec.connectors[key].min_w / 1000:.1f} kW and the plan wants it"
+        self.replan("a person asked for a start")
+        self.loop.wake()
+        return cmd.CommandStatus.ACCEPTED, message
+
+    async def _stop(self, command: cmd.StopCharging, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        key = command.connector
+        self.yard.spec.connector(key)
+        visit = self.yard.visit_on(key)
+        transaction = self.yard.state.transaction_on(key)
+        if visit is not None:
+            await self._append(cause, ev.VisitHeld(visit.visit_id, held=True))
+            self.replan("a person stopped a session")
+        if transaction is None:
+            return cmd.CommandStatus.DONE, f"no session runs on {key}; its vehicle will not be started again"
+        outcome = await self.chargers.stop(key, transaction.transaction_id)
+        self.loop.wake()
+        if outcome is Outcome.ACCEPTED:
+            return cmd.CommandStatus.ACCEPTED, f"{key} accepted the stop; the session ends when it reports so"
+        return cmd.CommandStatus.FAILED, f"{key} did not accept the stop ({outcome}); it is held at 0 kW, stop it at the charger"
+
+    def session_changed(self, key: ConnectorId, *, started: bool) -> None:
+        """A session began or ended: commands that waited for it are done. Returns at once; recorded by a task."""
+        wanted: type[cmd.Command] = cmd.StartCharging if started else cmd.StopCharging
+        for order in self.recent:
+            if isinstance(order.command, wanted) and order.target == str(key) and order.result.status is cmd.CommandStatus.ACCEPTED:
+                message = f"effective: the session on {key} {'began' if started else 'ended'}"
+                order.result = replace(order.result, status=cmd.CommandStatus.DONE, message=message)
+                self.loop.note(ev.CommandFinished(order.command.command_id, order.result.status.value, message))
+
+    # -- limits -------------------------------------------------------------------------------------------------
+
+    def _limit(self, command: cmd.SetManualLimit, now: datetime) -> Limit:
+        if command.scope_id and command.scope_id not in {feeder.feeder_id for feeder in self.yard.spec.feeders}:
+            raise DepotError(f"feeder {command.scope_id!r} is not known; the feeders are {', '.join(f.feeder_id for f in self.yard.spec.feeders)}")
+        return Limit(
+            f"manual:{command.scope_id}",
+            ScopeKind.FEEDER if command.scope_id else ScopeKind.SITE,
+            command.value_w,
+            LimitSource.MANUAL,
+            now,
+            scope_id=command.scope_id,
+            until=command.until,
+            set_by=command.actor,
+            reason=command.reason,
+        )
+
+    def _tighten_at_once(self, command: cmd.SetManualLimit, now: datetime) -> None:
+        limit = self._limit(command, now)
+        binds = limits.binding(self.loop.limits_in_force(), limit.scope_id, now)
+        if binds is None or limit.value < binds.value:
+            self.loop.urgent_limits[limit.limit_id] = limit
+            self.loop.wake()
+
+    async def _set_limit(self, command: cmd.SetManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        limit = self._limit(command, self.yard.clock.now())
+        await self._append(cause, ev.LimitSet(limit))
+        self.loop.urgent_limits.pop(limit.limit_id, None)
+        self.loop.wake()
+        self.replan("limit changed")
+        until = f" until {limit.until.isoformat(timespec='minutes')}" if limit.until else " until it is lifted"
+        return cmd.CommandStatus.DONE, f"{command.scope_id or 'site'} limited to {limit.value / 1000:.1f} kW{until}"
+
+    async def _clear_limit(self, command: cmd.ClearManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        limit_id = f"manual:{command.scope_id}"
+        if limit_id not in self.yard.state.limits:
+            return cmd.CommandStatus.DONE, f"no manual limit is set on {command.scope_id or 'the site'}"
+        await self._append(cause, ev.LimitCleared(limit_id, command.reason))
+        self.loop.urgent_limits.pop(limit_id, None)
+        self.loop.wake()
+        self.replan("limit changed")
+        return cmd.CommandStatus.DONE, f"manual limit of {command.scope_id or 'the site'} lifted"
+
+    # -- connectors and visits ----------------------------------------------------------------------------------
+
+    async def _availability(self, command: cmd.SetAvailability, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        key = command.connector
+        self.yard.spec.connector(key)
+        facts: list[ev.Event] = [ev.ConnectorAvailabilitySet(key, command.operative, command.reason)]
+        if command.operative:
+            facts.append(ev.ConnectorTrustChanged(key, ev.TrustLevel.UNPROVEN, 1.0, f"put back in service by {command.actor}"))
+        await self._append(cause, *facts)
+        if command.operative:
+            grant = self.yard.grants[key]
+            grant.trust, grant.factor = ev.TrustLevel.UNPROVEN, 1.0
+        outcome = await self.chargers.set_operative(key, command.operative)
+        self.loop.wake()
+        self.replan("availability changed")
+        word = "in service" if command.operative else "out of service"
+        if outcome is Outcome.ACCEPTED:
+            return cmd.CommandStatus.DONE, f"{key} is {word}"
+        return cmd.CommandStatus.DONE, f"{key} is {word} for this controller; the charger itself did not confirm ({outcome})"
+
+    async def _announce(self, command: cmd.AnnounceVisit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        visit = command.visit
+        if visit.depart_at <= visit.arrive_at:
+            raise DepotError(f"vehicle {visit.vehicle_id} departs ({visit.depart_at}) before it arrives ({visit.arrive_at})")
+        if not 0 < visit.efficiency <= 1 or visit.battery_energy_wh < 0:
+            raise DepotError(f"vehicle {visit.vehicle_id}: energy must be 0 Wh or more and efficiency within (0, 1]")
+        if visit.connector is not None:
+            self.yard.spec.connector(visit.connector)
+        await self._append(cause, visit)
+        if visit.connector is not None and self.yard.visit_on(visit.connector) is None:
+            facts = self.yard.state.connector(visit.connector)
+            if facts.status.plugged and visit.arrive_at <= self.yard.clock.now():
+                await self._append(cause, ev.VisitArrived(visit.visit_id, visit.connector))
+        self.replan("a visit was announced or changed")
+        self.loop.wake()
+        return cmd.CommandStatus.DONE, f"{visit.vehicle_id} is expected; it leaves {visit.depart_at.isoformat(timespec='minutes')}"
+
+    async def run(self) -> None:
+        """Follow up on starts that do not happen: say why they wait."""
+        while True:
+            await self.yard.clock.sleep(FOLLOW_S / 4)
+            now = self.yard.clock.now()
+            for order in self.recent:
+                if order.result.status is cmd.CommandStatus.ACCEPTED and now - order.at > timedelta(seconds=FOLLOW_S):
+                    order.result = replace(order.result, message=f"still waiting after {int((now - order.at).total_seconds())} s: see the reason chain")
+            await asyncio.sleep(0)
+
+
+def _describe(command: cmd.Command) -> tuple[str, dict[str, str]]:
+    """Target and details for the audit record; no free text besides the reason."""
+    match command:
+        case cmd.StartCharging(connector=key) | cmd.StopCharging(connector=key):
+            return str(key), {}
+        case cmd.SetAvailability(connector=key, operative=operative):
+            return str(key), {"operative": str(operative)}
+        case cmd.SetManualLimit(scope_id=scope, value_w=value, until=until):
+            return scope or "site", {"value_w": str(value), "until": until.isoformat() if until else ""}
+        case cmd.ClearManualLimit(scope_id=scope):
+            return scope or "site", {}
+        case cmd.AnnounceVisit(visit=visit):
+            return visit.vehicle_id, {"visit_id": visit.visit_id}
+    return "", {}

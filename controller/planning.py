@@ -1,0 +1,309 @@
+"""When to plan, and from what: facts and readings become the optimizer's Problem, its answer becomes a Plan.
+
+    replan(cause) / cadence --> problem(yard, now) --> Planner (child process, deadline) --> Plan --> limiter
+
+The problem is built by pure functions; the planner may be late, wrong or dead: the last plan holds until it expires,
+then the limiter goes on with earliest departure first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from uuid6 import uuid7
+
+from controller import limits
+from controller.planner import Planner, PlannerError
+from controller.yard import Yard
+from depot import events as ev
+from depot.state import Visit
+from depot.values import Limit, Plan
+from optimizer import PlanResult, Policy, Problem, Vehicle
+
+log = logging.getLogger(__name__)
+
+
+class Prices(Protocol):
+    """What the planner needs of a tariff."""
+
+    @property
+    def currency(self) -> str: ...
+    @property
+    def demand_charge_per_kw_month(self) -> float: ...
+    @property
+    def demand_interval_min(self) -> int: ...
+    def vector(self, start: datetime, slots: int, slot_s: int) -> list[float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningSettings:
+    """``cadence_s``: at the latest after this. ``spacing_s``: at the earliest after the last one. ``reserve_share`` of
+    the limit is held back in slots more than an hour ahead (late arrivals, reference §4.2). ``ready_margin_min``:
+    vehicles are planned to be ready this long before they leave. ``demand_share``: the part of the month's demand
+    charge that one horizon is made to feel."""
+
+    slot_minutes: int = 15
+    horizon_h: int = 24
+    cadence_s: float = 300.0
+    spacing_s: float = 20.0
+    policy: Policy = Policy.CHEAPEST
+    margin_share: float = 0.01
+    reserve_share: float = 0.03
+    ready_margin_min: float = 10.0
+    demand_share: float = 1 / 21
+    expires_s: float = 1200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A problem with what is needed to read its answer: which visit is which row, how much of a cell it is there."""
+
+    problem: Problem
+    visit_ids: tuple[str, ...]
+    overlap: tuple[np.ndarray, ...]
+    start: datetime
+
+
+def slot_start(at: datetime, slot_minutes: int, zone: ZoneInfo) -> datetime:
+    """Start of the local-clock-aligned slot that holds ``at`` (slots are half-open)."""
+    local = at.astimezone(zone)
+    minutes = local.hour * 60 + local.minute
+    return (local - timedelta(minutes=minutes % slot_minutes, seconds=local.second, microseconds=local.microsecond)).astimezone(at.tzinfo)
+
+
+def background_forecast(yard: Yard, start: datetime, slots: int, slot_s: int, *, now_w: int) -> np.ndarray:
+    """Expected background per slot, kW: the measured one for the next hour, then the registered hourly profile (or,
+    without one, the measured one)."""
+    profile = yard.spec.background_profile_w
+    zone = ZoneInfo(yard.spec.timezone)
+    out = np.full(slots, now_w / 1000.0)
+    if profile:
+        for k in range(slots):
+            at = start + timedelta(seconds=k * slot_s)
+            if k * slot_s >= 3600 or not yard.spec.metered:
+                out[k] = profile[at.astimezone(zone).hour] / 1000.0
+            else:
+                out[k] = max(out[k], profile[at.astimezone(zone).hour] / 1000.0) if yard.last is None else out[k]
+    return out
+
+
+def build(
+    yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequence[Limit], *, now: datetime, peak_w: int
+) -> Asked | None:
+    """The problem of this moment; None when no vehicle needs energy. ``peak_w``: the highest demand block so far."""
+    zone = ZoneInfo(yard.spec.timezone)
+    slot_s = settings.slot_minutes * 60
+    start = slot_start(now, settings.slot_minutes, zone)
+    wanting = [visit for visit in yard.state.visits.values() if _wants(yard, visit, now)]
+    if not wanting:
+        return None
+    last = max(visit.announced.depart_at for visit in wanting)
+    wish = int(max(0.0, (last - start).total_seconds()) // slot_s) + 1
+    slots = max(4, min(wish, settings.horizon_h * 3600 // slot_s))
+    feeders = [feeder.feeder_id for feeder in yard.spec.feeders]
+
+    rows: list[Vehicle] = []
+    ids: list[str] = []
+    overlaps: list[np.ndarray] = []
+    for visit in wanting:
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders)
+        if made is not None:
+            rows.append(made[0])
+            overlaps.append(made[1])
+            ids.append(visit.visit_id)
+    if not rows:
+        return None
+    measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
+    background = background_forecast(yard, start, slots, slot_s, now_w=measured)
+    problem = Problem(
+        t0=start.astimezone(zone).replace(tzinfo=None).isoformat(),
+        n_slots=slots,
+        slot_minutes=settings.slot_minutes,
+        first_slot_fraction=max(0.02, 1.0 - (now - start).total_seconds() / slot_s),
+        price_per_kwh=np.asarray(prices.vector(start, slots, slot_s)),
+        demand_charge_per_kw=prices.demand_charge_per_kw_month * settings.demand_share,
+        mtd_peak_kw=peak_w / 1000.0,
+        demand_interval_min=prices.demand_interval_min,
+        site_limit_kw=_limit_kw(in_force, "", settings, start, slots, slot_s),
+        background_kw=background,
+        feeders=tuple((name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
+        vehicles=tuple(rows),
+        currency=prices.currency,
+    )
+    return Asked(problem, tuple(ids), tuple(overlaps), start)
+
+
+def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
+    if visit.held or visit.connector is None or visit.connector not in yard.spec.connectors:
+        return False
+    if not yard.state.connector(visit.connector).operative or yard.complete(visit):
+        return False
+    if not visit.present and now > visit.announced.depart_at:
+        return False
+    return yard.remaining_wh(visit) > 0
+
+
+def _limit_kw(in_force: Sequence[Limit], scope: str, settings: PlanningSettings, start: datetime, slots: int, slot_s: int) -> np.ndarray:
+    out = np.empty(slots)
+    for k in range(slots):
+        at = start + timedelta(seconds=k * slot_s)
+        allowed = limits.budget(in_force, scope, now=at, life=timedelta(seconds=slot_s)).window_w / 1000.0
+        share = settings.margin_share + (settings.reserve_share if k * slot_s >= 3600 else 0.0)
+        out[k] = allowed * (1.0 - share)
+    return out
+
+
+def _vehicle(
+    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str]
+) -> tuple[Vehicle, np.ndarray] | None:
+    key = visit.connector
+    if key is None:
+        return None
+    spec = yard.spec.connectors[key]
+    grant = yard.grants[key]
+    slot_s = settings.slot_minutes * 60
+    begins = now if visit.present else max(now, visit.announced.arrive_at)
+    leaves = visit.announced.depart_at
+    margin = min(timedelta(minutes=settings.ready_margin_min), 0.1 * max(timedelta(0), leaves - begins))
+    leaves = leaves - margin
+    if leaves <= begins:  # overdue or about to leave: everything that is possible, now
+        leaves = begins + timedelta(seconds=slot_s)
+    overlap = _overlap(begins, leaves, now=now, start=start, slots=slots, slot_s=slot_s)
+    inside = np.flatnonzero(overlap > 0)
+    if not len(inside):
+        return None
+    max_w = min(spec.rated_w, visit.announced.max_w or spec.rated_w)
+    accepts = yard.acceptance_w.get(key) if visit.present else None
+    if accepts is not None:
+        max_w = min(max_w, max(accepts, spec.min_w))
+    floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
+    vehicle = Vehicle(
+        id=visit.visit_id,
+        arrival_slot=int(inside[0]),
+        departure_slot=int(inside[-1]) + 1,
+        energy_kwh=yard.remaining_wh(visit) * visit.announced.efficiency / 1000.0,
+        eff=visit.announced.efficiency,
+        p_max_kw=max_w / 1000.0,
+        p_min_kw=min(spec.min_w, max_w) / 1000.0,
+        feeder=feeders.index(yard.spec.feeder_of[key]),
+        priority=visit.announced.priority,
+        floor_kw=floor_w / 1000.0,
+        cap_kw=overlap * max_w / 1000.0,
+    )
+    return vehicle, overlap
+
+
+def _overlap(begins: datetime, leaves: datetime, *, now: datetime, start: datetime, slots: int, slot_s: int) -> np.ndarray:
+    """Part of every slot (of what is left of the first one) in which the vehicle is there, 0–1."""
+    edges = np.arange(slots + 1) * float(slot_s)
+    edges[0] = max(0.0, (now - start).total_seconds())
+    a = (begins - start).total_seconds()
+    b = (leaves - start).total_seconds()
+    length = np.maximum(edges[1:] - edges[:-1], 1.0)
+    inside: np.ndarray = np.clip(np.minimum(edges[1:], b) - np.maximum(edges[:-1], a), 0.0, None) / length
+    inside[inside < 0.02] = 0.0
+    return inside
+
+
+def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: PlanningSettings) -> Plan:
+    """The optimizer's mean powers as a plan: power while the vehicle is there, W."""
+    power: dict[str, tuple[int, ...]] = {}
+    unmet: dict[str, int] = {}
+    for i, visit_id in enumerate(asked.visit_ids):
+        share = np.where(asked.overlap[i] > 0, asked.overlap[i], 1.0)
+        power[visit_id] = tuple(int(w) for w in np.round(result.power_kw[i] / share * 1000.0))
+        if result.unmet_kwh[i] > 1e-3:
+            unmet[visit_id] = round(float(result.unmet_kwh[i]) * 1000.0)
+    return Plan(
+        plan_id=str(uuid7()),
+        made_at=now,
+        start=asked.start,
+        slot_s=settings.slot_minutes * 60,
+        power_w=power,
+        site_w=tuple(int(w) for w in np.round(np.asarray(result.site_kw) * 1000.0)),
+        expires_at=now + timedelta(seconds=settings.expires_s),
+        unmet_wh=unmet,
+        cost=float(result.energy_cost + result.demand_cost),
+        solver=str(result.status),
+        solve_s=float(result.solve_s),
+    )
+
+
+class Planning:
+    """Owns the cadence. ``request(cause)`` asks for a plan soon; many requests become one."""
+
+    def __init__(
+        self,
+        yard: Yard,
+        planner: Planner,
+        prices: Prices,
+        settings: PlanningSettings,
+        *,
+        limits_in_force: Callable[[], Sequence[Limit]],
+        peak_w: Callable[[], int],
+        on_plan: Callable[[], None],
+    ) -> None:
+        self.yard = yard
+        self.planner = planner
+        self.prices = prices
+        self.settings = settings
+        self.limits_in_force = limits_in_force
+        self.peak_w = peak_w
+        self.on_plan = on_plan
+        self.text = "no plan yet"
+        self.failed_since: datetime | None = None
+        self._wanted = asyncio.Event()
+        self._cause = "start"
+
+    def request(self, cause: str) -> None:
+        """Something that matters to the plan has changed."""
+        self._cause = cause
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Plan until cancelled. A failure keeps the last plan and is told once per transition."""
+        clock = self.yard.clock
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._cadence(), name="planning-cadence")
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                await self._plan_once(self._cause)
+                await clock.sleep(self.settings.spacing_s)
+
+    async def _cadence(self) -> None:
+        while True:
+            await self.yard.clock.sleep(self.settings.cadence_s)
+            self.request("cadence")
+
+    async def _plan_once(self, cause: str) -> None:
+        now = self.yard.clock.now()
+        asked = build(self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=self.peak_w())
+        if asked is None:
+            self.text = "nothing to plan: no vehicle needs energy"
+            return
+        try:
+            result = await self.planner.solve(asked.problem, policy=self.settings.policy)
+        except PlannerError as error:
+            if self.failed_since is None:
+                log.error("no new plan: %s; the last plan holds until it expires, then earliest departure first", error)
+                self.failed_since = now
+            self.text = f"no new plan: {error}"
+            return
+        if self.failed_since is not None:
+            log.info("planning works again")
+            self.failed_since = None
+        plan = read_answer(asked, result, now=now, settings=self.settings)
+        self.yard.plan = plan
+        self.text = f"plan of {len(asked.visit_ids)} vehicles in {plan.solve_s:.2f} s"
+        self.on_plan()
+        accepted = ev.PlanAccepted(plan.plan_id, plan.cost, sum(plan.unmet_wh.values()), plan.solve_s, cause)
+        if not self.yard.journal.frozen:
+            await self.yard.journal.append([ev.NewEvent(accepted, now)])
