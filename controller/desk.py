@@ -56,7 +56,9 @@ class Desk:
 
     async def quarantined(self, station_id: str, remote: str) -> None:
         if station_id not in self.yard.state.stations:
-            log.warning("unknown station %s knocked from %s: held in quarantine; add it to the configuration to accept it", station_id, remote)
+            log.warning(
+                "unknown station %s knocked from %s: held in quarantine; add it to the configuration to accept it", station_id, remote
+            )
             await self._append(ev.StationQuarantined(station_id, remote), key=f"quarantine/{station_id}")
 
     async def probed(self, probe: ev.StationProbed) -> None:
@@ -114,7 +116,9 @@ class Desk:
         due = [
             visit
             for visit in state.visits.values()
-            if not visit.present and visit.announced.connector == connector and visit.announced.arrive_at - EARLY <= now < visit.announced.depart_at
+            if not visit.present
+            and visit.announced.connector == connector
+            and visit.announced.arrive_at - EARLY <= now < visit.announced.depart_at
         ]
         return min(due, key=lambda visit: visit.announced.arrive_at, default=None)
 
@@ -186,7 +190,9 @@ class Desk:
             key = f"orphan/{request.station_id}/{request.transaction_id}/{request.meter_stop_wh}/{request.reason}"
             await self._append(orphan, key=key, actor=actor, reported_at=request.reported_at)
             return
-        stopped = ev.TransactionStopped(transaction.transaction_id, transaction.connector, max(request.meter_stop_wh, transaction.meter_start_wh), request.reason)
+        stopped = ev.TransactionStopped(
+            transaction.transaction_id, transaction.connector, max(request.meter_stop_wh, transaction.meter_start_wh), request.reason
+        )
         new = ev.NewEvent(
             stopped,
             request.received_at,
@@ -212,5 +218,7 @@ class Desk:
                 if running is None:
                     self.loop.session_ended(new.data.connector)
 
-    async def _append(self, event: ev.Event, *, key: str | None = None, actor: str = "controller", reported_at: datetime | None = None) -> None:
+    async def _append(
+        self, event: ev.Event, *, key: str | None = None, actor: str = "controller", reported_at: datetime | None = None
+    ) -> None:
         await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])

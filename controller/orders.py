@@ -73,7 +73,9 @@ class Orders:
         (envelope,) = await self.yard.journal.append(
             [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)], wait=False
         )
-        order = Order(command, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq))
+        order = Order(
+            command, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq)
+        )
         self._known[command.command_id] = order
         self.recent.append(order)
         if len(self._known) > 2000:
@@ -133,7 +135,9 @@ class Orders:
             message = f"requested; taken to need {GUEST_WH / 1000:.0f} kWh within {GUEST_HOURS} h, announce the vehicle to say better"
         else:
             await self._append(cause, ev.VisitHeld(visit.visit_id, held=False))
-            message = f"requested; starts as soon as the limits leave {self.yard.spec.connectors[key].min_w / 1000:.1f} kW and the plan wants it"
+            message = (
+                f"requested; starts as soon as the limits leave {self.yard.spec.connectors[key].min_w / 1000:.1f} kW and the plan wants it"
+            )
         self.replan("a person asked for a start")
         self.loop.wake()
         return cmd.CommandStatus.ACCEPTED, message
@@ -167,7 +171,9 @@ class Orders:
 
     def _limit(self, command: cmd.SetManualLimit, now: datetime) -> Limit:
         if command.scope_id and command.scope_id not in {feeder.feeder_id for feeder in self.yard.spec.feeders}:
-            raise DepotError(f"feeder {command.scope_id!r} is not known; the feeders are {', '.join(f.feeder_id for f in self.yard.spec.feeders)}")
+            raise DepotError(
+                f"feeder {command.scope_id!r} is not known; the feeders are {', '.join(f.feeder_id for f in self.yard.spec.feeders)}"
+            )
         return Limit(
             f"manual:{command.scope_id}",
             ScopeKind.FEEDER if command.scope_id else ScopeKind.SITE,
@@ -250,7 +256,9 @@ class Orders:
             now = self.yard.clock.now()
             for order in self.recent:
                 if order.result.status is cmd.CommandStatus.ACCEPTED and now - order.at > timedelta(seconds=FOLLOW_S):
-                    order.result = replace(order.result, message=f"still waiting after {int((now - order.at).total_seconds())} s: see the reason chain")
+                    order.result = replace(
+                        order.result, message=f"still waiting after {int((now - order.at).total_seconds())} s: see the reason chain"
+                    )
             await asyncio.sleep(0)
 
 
