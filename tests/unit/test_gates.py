@@ -71,6 +71,28 @@ def test_python_too_old_or_absent_says_what_to_type(old: bool, tmp_path: Path) -
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("user", "apt", "code", "text"),
+    [
+        ("1000", "exit 0", 2, "type: sudo apt install python3-venv"),
+        ("0", "exit 100", 3, "could not install python3-venv; check the network"),
+    ],
+    ids=["not root", "root without a network"],
+)
+def test_missing_venv_module_says_what_to_type(user: str, apt: str, code: int, text: str, tmp_path: Path) -> None:
+    bin_path = tmp_path / "bin"
+    bin_path.mkdir()
+    path = path_without_python(bin_path)
+    scripts = {"python3": 'case "$2" in *ensurepip*) exit 1 ;; esac', "id": f"echo {user}", "apt-get": apt}
+    for name, body in scripts.items():
+        (bin_path / name).unlink(missing_ok=True)
+        (bin_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (bin_path / name).chmod(0o755)
+    done = run_script("plan", path=path, CHARGEYARD_VENV=str(tmp_path / "venv"))
+    assert done.returncode == code
+    assert text in done.stderr
+
+
 def test_foreign_folder_is_never_emptied(tmp_path: Path) -> None:
     keep = tmp_path / "letter"
     keep.write_text("dear", encoding="utf-8")
