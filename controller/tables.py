@@ -1,0 +1,70 @@
+"""The controller's tables. Events are the journal (never changed, never deleted); the rest can be rebuilt or lost.
+
+Times are ISO 8601 UTC text with milliseconds and ``Z``, so that they sort as they read. Created by ``migrations/``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Text
+from sqlmodel import Field, Index, SQLModel
+
+
+class EventRow(SQLModel, table=True):
+    """One fact. ``seq`` is dense from 1 per depot. ``data`` is JSON in the shape that ``type`` and ``version`` name.
+    ``digest`` chains over this row and all before it: a changed or missing row is found and located."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_by_key", "depot_id", "key", unique=True, sqlite_where=Column("key").is_not(None)),
+        Index("events_by_type", "depot_id", "type", "seq"),
+    )
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False))
+    id: str = Field(unique=True)
+    type: str
+    version: int
+    occurred_at: str
+    reported_at: str | None = None
+    received_at: str
+    actor: str
+    cause_id: str | None = None
+    key: str | None = None
+    data: str = Field(sa_column=Column(Text, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SnapshotRow(SQLModel, table=True):
+    """The folded state after ``seq``: saves time at start, and may be deleted. ``shape`` names the code that folded
+    it; ``events_digest`` is the chain's value at ``seq``; ``digest`` covers ``state``."""
+
+    __tablename__ = "snapshots"
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False))
+    shape: str
+    events_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ProbeRow(SQLModel, table=True):
+    """Room that a frozen journal tries to take: once it fits, appends fit too. Empty otherwise."""
+
+    __tablename__ = "probes"
+
+    depot_id: str = Field(primary_key=True)
+    filler: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SampleRow(SQLModel, table=True):
+    """One chart point a minute: means over the minute that begins at ``minute`` (Unix minutes, depot time), in W."""
+
+    __tablename__ = "samples"
+
+    depot_id: str = Field(primary_key=True)
+    minute: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    site_w: int | None = None
+    limit_w: int
+    plan_w: int | None = None
+    background_w: int
