@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,13 +65,38 @@ class _Traffic:
     resend: bool = False
 
 
+class NoChargers:
+    """Nobody is reachable: what the loop talks to until the charger side is attached."""
+
+    def connected(self, station_id: str) -> bool:
+        return False
+
+    async def apply(self, setpoints: SafeSetpoints) -> Sequence[Outcome]:
+        return [Outcome.OFFLINE for _ in setpoints]
+
+    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+        return Outcome.OFFLINE
+
+    async def stop(self, connector: ConnectorId, transaction_id: int) -> Outcome:
+        return Outcome.OFFLINE
+
+    async def install_default(self, connector: ConnectorId, level_w: int) -> Outcome:
+        return Outcome.OFFLINE
+
+    async def set_operative(self, connector: ConnectorId, operative: bool) -> Outcome:
+        return Outcome.OFFLINE
+
+    async def request_reading(self, connector: ConnectorId) -> Outcome:
+        return Outcome.OFFLINE
+
+
 class ControlLoop:
     """Owns the tasks that talk to chargers. ``on_change`` is called after every allocation (the views, the chart)."""
 
-    def __init__(self, yard: Yard, chargers: Chargers, settings: LoopSettings, *, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(self, yard: Yard, settings: LoopSettings, *, chargers: Chargers | None = None, on_change: Callable[[], None] | None = None) -> None:
         self.on_session: Callable[[ConnectorId, bool], None] = lambda _key, _started: None
         self.yard = yard
-        self.chargers = chargers
+        self.chargers: Chargers = chargers if chargers is not None else NoChargers()
         self.settings = settings
         self.on_change = on_change
         self.ticks = 0

@@ -45,13 +45,16 @@ class Order:
 class Orders:
     """Carries out commands. ``recent``: the newest 200, newest last."""
 
-    def __init__(self, yard: Yard, loop: ControlLoop, chargers: Chargers, *, replan: Callable[[str], None]) -> None:
+    def __init__(self, yard: Yard, loop: ControlLoop, *, replan: Callable[[str], None]) -> None:
         self.yard = yard
         self.loop = loop
-        self.chargers = chargers
         self.replan = replan
         self.recent: deque[Order] = deque(maxlen=200)
         self._known: dict[str, Order] = {}
+
+    @property
+    def chargers(self) -> Chargers:
+        return self.loop.chargers
 
     async def execute(self, command: cmd.Command) -> cmd.CommandResult:
         """Carry out; the same ``command_id`` again gets the same answer. Never raises for a refused order."""

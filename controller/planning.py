@@ -25,7 +25,7 @@ from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import Limit, Plan
-from optimizer import PlanResult, Policy, Problem, Vehicle
+from optimizer import Feeder, PlanResult, Policy, Problem, Vehicle
 
 log = logging.getLogger(__name__)
 
@@ -122,18 +122,20 @@ def build(
         return None
     measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
     background = background_forecast(yard, start, slots, slot_s, now_w=measured)
+    block = max(1, prices.demand_interval_min // settings.slot_minutes)
     problem = Problem(
-        t0=start.astimezone(zone).replace(tzinfo=None).isoformat(),
+        t0=start,
         n_slots=slots,
         slot_minutes=settings.slot_minutes,
         first_slot_fraction=max(0.02, 1.0 - (now - start).total_seconds() / slot_s),
         price_per_kwh=np.asarray(prices.vector(start, slots, slot_s)),
         demand_charge_per_kw=prices.demand_charge_per_kw_month * settings.demand_share,
         mtd_peak_kw=peak_w / 1000.0,
-        demand_interval_min=prices.demand_interval_min,
+        demand_interval_slots=block,
+        demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s) if block > 1 else 0,
         site_limit_kw=_limit_kw(in_force, "", settings, start, slots, slot_s),
         background_kw=background,
-        feeders=tuple((name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
+        feeders=tuple(Feeder(name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
         vehicles=tuple(rows),
         currency=prices.currency,
     )

@@ -1,0 +1,155 @@
+"""The core: one depot's journal, desk, loop, planning cadence and views put together, independent of any transport.
+
+    async with Core(parts) as core:        journal is open, state restored, nothing runs yet
+        core.attach(central)               the charger side, built around core.desk
+        await core.run()                   until cancelled; an exception in here is a broken promise
+
+The same class runs a real depot, the demo and a simulated night; only clock, transports and planner differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from controller import limits
+from controller.desk import Desk, DeskSettings
+from controller.history import History
+from controller.loop import ControlLoop, LoopSettings
+from controller.orders import Orders
+from controller.planner import Planner
+from controller.planning import Planning, PlanningSettings
+from controller.readmodel import ChargerView, NowView
+from controller.views import Frame, TariffSteps, Views
+from controller.yard import FoldingJournal, Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.ports import Chargers, Clock, SiteMeter
+from depot.registry import DepotSpec
+from depot.values import ConnectorId
+
+
+@dataclass(frozen=True, slots=True)
+class CoreParts:
+    """What a core is made of. ``look_s``: how often history is fed and ``publish`` is called, depot seconds."""
+
+    spec: DepotSpec
+    journal: FoldingJournal
+    clock: Clock
+    planner: Planner
+    tariff: TariffSteps
+    meter: SiteMeter | None = None
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
+    desk: DeskSettings = field(default_factory=DeskSettings)
+    clock_speed: float = 1.0
+    look_s: float = 1.0
+    software: str = "chargeyard"
+
+
+class Core:
+    """See the module. ``publish``: called with every fresh view, once a look, when set."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self.parts = parts
+        self.yard = Yard(parts.spec, parts.journal, parts.clock, parts.meter)
+        self.yard.restore(life_s=parts.loop.life_s)
+        self.loop = ControlLoop(self.yard, parts.loop)
+        self.history = History(
+            ZoneInfo(parts.spec.timezone),
+            parts.tariff.demand_interval_min,
+            lambda at: parts.tariff.vector(at, 1, 60)[0],
+        )
+        self.planning = Planning(
+            self.yard,
+            parts.planner,
+            parts.tariff,
+            parts.planning,
+            limits_in_force=self.loop.limits_in_force,
+            peak_w=lambda: self.history.peak_w,
+            on_plan=self.loop.wake,
+        )
+        self.orders = Orders(self.yard, self.loop, replan=self.planning.request)
+        self.loop.on_session = self._session_changed
+        self.desk = Desk(self.yard, self.loop, parts.desk, replan=self.planning.request)
+        self.frames: Callable[[str], Sequence[Frame]] = lambda _station_id: ()
+        self.views = Views(
+            self.yard,
+            self.loop,
+            self.planning,
+            self.history,
+            self.orders,
+            parts.tariff,
+            lambda station_id: self.frames(station_id),
+            parts.clock_speed,
+            lambda: parts.planner.state,
+        )
+        self.publish: Callable[[NowView], None] | None = None
+
+    def attach(self, chargers: Chargers, *, frames: Callable[[str], Sequence[Frame]] | None = None) -> None:
+        """The charger side is there: from now on the loop talks to it."""
+        self.loop.chargers = chargers
+        if frames is not None:
+            self.frames = frames
+        self.loop.wake()
+
+    async def run(self) -> None:
+        """Run loop, planning and follow-ups until cancelled."""
+        started = ev.NewEvent(ev.ControllerStarted(self.parts.software), self.yard.clock.now())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.loop.run(), name="limiter")
+            tasks.create_task(self.planning.run(), name="planning")
+            tasks.create_task(self.orders.run(), name="orders")
+            tasks.create_task(self._looks(), name="looks")
+            self.planning.request("start")
+            await self.yard.journal.append([started])
+
+    def _session_changed(self, key: ConnectorId, started: bool) -> None:
+        if started:
+            self.history.session_reset(key)
+        self.orders.session_changed(key, started=started)
+
+    async def _looks(self) -> None:
+        while True:
+            await self.yard.clock.sleep(self.parts.look_s)
+            self._look()
+
+    def _look(self) -> None:
+        yard, now = self.yard, self.yard.clock.now()
+        charging = 0
+        for key, grant in yard.grants.items():
+            if grant.in_session:
+                charging += grant.measured_w or 0
+                reading = yard.readings.get(key)
+                if self.publish is not None and reading is not None and grant.measured_w is not None:
+                    self.history.session_point(key, reading.received_at, grant.measured_w, reading.soc)
+        site = yard.site_reading
+        binds = limits.binding(self.loop.limits_in_force(), "", now)
+        plan = yard.plan
+        slot = plan.slot_at(now) if plan is not None else None
+        self.history.second(
+            now,
+            site_w=site.power_w if site is not None else None,
+            charging_w=charging,
+            background_w=yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w,
+            limit_w=binds.value if binds is not None else 0,
+            plan_w=plan.site_w[slot] if plan is not None and slot is not None else None,
+        )
+        if self.publish is not None:
+            self.publish(self.views.now())
+
+    # -- LinkHandler --------------------------------------------------------------------------------------------
+
+    def now(self) -> NowView:
+        """The whole *Now* view, fresh."""
+        return self.views.now()
+
+    def charger(self, connector: str) -> ChargerView | None:
+        """One charger's view; None for a connector that the registry does not know."""
+        return self.views.charger(connector)
+
+    async def command(self, command: cmd.Command) -> cmd.CommandResult:
+        """Carry out a command of a person or machine."""
+        return await self.orders.execute(command)
