@@ -95,21 +95,28 @@ class _Lane:
 
 
 class PipeEnd:
-    """One end of an in-memory connection; a :class:`Wire`."""
+    """One end of an in-memory connection; a :class:`Wire` that raises ``closed(code, reason)`` once it is over."""
 
-    def __init__(self, inbound: _Lane, outbound: _Lane) -> None:
+    def __init__(self, inbound: _Lane, outbound: _Lane, closed: Callable[[int, str], Exception]) -> None:
         self._inbound = inbound
         self._outbound = outbound
+        self._closed = closed
 
     @property
     def closed(self) -> bool:
         return self._outbound.over is not None
 
     async def recv(self) -> str:
-        return await self._inbound.get()
+        try:
+            return await self._inbound.get()
+        except WireClosed as over:
+            raise self._closed(over.code, over.reason) from None
 
     async def send(self, text: str) -> None:
-        await self._outbound.put(text)
+        try:
+            await self._outbound.put(text)
+        except WireClosed as over:
+            raise self._closed(over.code, over.reason) from None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in order: the other end still reads what was sent before."""
@@ -129,16 +136,18 @@ def pipe(
     lose_up: Callable[[str], bool] | None = None,
     lose_down: Callable[[str], bool] | None = None,
     capacity: int = 256,
+    central_closed: Callable[[int, str], Exception] = WireClosed,
 ) -> tuple[PipeEnd, PipeEnd]:
     """An in-memory connection as (station's end, central system's end).
 
     ``up_s``, ``down_s``: delay of a frame from and to the station in loop seconds, a number or drawn for each frame.
     ``lose_up``, ``lose_down``: asked for each frame whether it vanishes (a half-open connection). A sender waits
-    while ``capacity`` frames of its direction have not been read.
+    while ``capacity`` frames of its direction have not been read. ``central_closed``: makes the exception that the
+    central system's end raises, for one that has its own word for a closed connection.
     """
     up = _Lane(_delay(up_s), lose_up, capacity)
     down = _Lane(_delay(down_s), lose_down, capacity)
-    return PipeEnd(down, up), PipeEnd(up, down)
+    return PipeEnd(down, up, WireClosed), PipeEnd(up, down, central_closed)
 
 
 def _delay(value: float | Callable[[], float]) -> Callable[[], float]:

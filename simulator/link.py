@@ -1,0 +1,263 @@
+"""A station's side of one OCPP 1.6 connection, on the ``ocpp`` package's client side.
+
+:class:`Link` translates between the package's messages and a :class:`~simulator.station.Station`, which decides. What
+the package does slowly for thousands of stations in one process is replaced here, from its own material: its JSON
+schemas, compiled once (its interpreted validation still has the word where the compiled one says no, and writes the
+error), and its renaming of keys, remembered. It is told not to validate in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import fastjsonschema
+import ocpp.charge_point
+import ocpp.messages
+import ocpp.routing
+from ocpp.v16 import ChargePoint, call_result
+from ocpp.v16.enums import Action
+
+from simulator.wire import Wire
+
+if TYPE_CHECKING:
+    from simulator.station import Station
+
+RESPONSE_TIMEOUT_S = 30.0
+"""A call without an answer for so long (loop time) has failed."""
+
+_SCHEMAS = Path(ocpp.messages.__file__).parent / "v16" / "schemas"
+_CALLS_WAITING = 32
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@functools.cache
+def _compiled(message_type: int, action: str) -> Callable[[Any], Any] | None:
+    """The package's schema of one message, compiled; None where it has none."""
+    path = _SCHEMAS / (action + ("Response.json" if message_type == ocpp.messages.MessageType.CallResult else ".json"))
+    if not path.is_file():
+        return None
+    schema = json.loads(path.read_text(encoding="utf-8-sig"))
+    schema.pop("id", None)  # draft 4's id is an address that nobody serves
+    compiled: Callable[[Any], Any] = fastjsonschema.compile(schema)
+    return compiled
+
+
+async def _validate(message: Any, ocpp_version: str) -> None:
+    """The package's ``validate_payload``, fast where the message is valid; raises the package's errors where it is not."""
+    check = _compiled(message.message_type_id, message.action) if ocpp_version == "1.6" else None
+    if check is not None:
+        try:
+            check(message.payload)
+        except fastjsonschema.JsonSchemaException:
+            pass  # the interpreter knows decimals exactly, and explains
+        else:
+            return
+    ocpp.messages._validate_payload(message, ocpp_version)
+
+
+def _remembering(rename: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``rename`` (keys of a payload, recursively), asked once for each key."""
+
+    @functools.cache
+    def key(text: str) -> str:
+        return str(next(iter(rename({text: None}))))
+
+    def renamed(data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key(k): renamed(v) for k, v in data.items()}
+        if isinstance(data, list):
+            return [renamed(v) for v in data]
+        return data
+
+    return renamed
+
+
+ocpp.messages.ASYNC_VALIDATION = False
+ocpp.charge_point.validate_payload = _validate
+ocpp.charge_point.camel_to_snake_case = _remembering(ocpp.charge_point.camel_to_snake_case)
+ocpp.charge_point.snake_to_camel_case = _remembering(ocpp.charge_point.snake_to_camel_case)
+
+
+def on(action: Any) -> Callable[[F], F]:
+    """The package's decorator for the answer to a call, typed."""
+    decorate: Callable[[F], F] = ocpp.routing.on(action)
+    return decorate
+
+
+def after(action: Any) -> Callable[[F], F]:
+    """The package's decorator for what follows once the answer has left, typed."""
+    decorate: Callable[[F], F] = ocpp.routing.after(action)
+    return decorate
+
+
+class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
+    """One connection of ``station`` over ``wire``.
+
+    ``answer_s``: drawn for each call from the central system, by how much the station is late to act on it.
+    """
+
+    def __init__(self, station: Station, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> None:
+        super().__init__(station.station_id, wire, response_timeout=RESPONSE_TIMEOUT_S)
+        self._unique_id_generator = message_id
+        self._station = station
+        self._answer_s = answer_s
+        self._calls: asyncio.Queue[str] = asyncio.Queue(_CALLS_WAITING)
+        self._audible = asyncio.Event()
+        self._audible.set()
+
+    @property
+    def deaf(self) -> bool:
+        return not self._audible.is_set()
+
+    def go_deaf(self) -> None:
+        """Hear and say nothing any more, though the wire stays open; for the rest of this connection."""
+        self._audible.clear()
+
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
+        """As in the package; a deaf link never gets to say it."""
+        await self._audible.wait()
+        return await super().call(*args, **kwargs)
+
+    async def start(self) -> None:
+        """Read until the wire is over (raises :class:`~simulator.wire.WireClosed`)."""
+        if self._answer_s is None:
+            await self._read(self.route_message)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._answer_late(self._answer_s), name=f"{self.id} late answers")
+            await self._read(self._sort)
+
+    async def _read(self, handle: Callable[[str], Any]) -> None:
+        while True:
+            text = await self._connection.recv()
+            if not self.deaf:
+                await handle(text)
+
+    async def _sort(self, text: str) -> None:
+        """Answers to our own calls go on at once, calls wait for their turn."""
+        if text.lstrip("[ \n")[:1] != "2":
+            await self.route_message(text)
+            return
+        try:
+            _, _, action, payload = json.loads(text)
+            self._station.foresee(action, ocpp.charge_point.camel_to_snake_case(payload))
+        except (KeyError, TypeError, ValueError):
+            pass  # malformed: the package will say so when its turn comes
+        await self._calls.put(text)
+
+    async def _answer_late(self, answer_s: Callable[[], float]) -> None:
+        while True:
+            text = await self._calls.get()
+            await self._station.clock.sleep(answer_s())
+            await self.route_message(text)
+
+    async def _get_specific_response(self, unique_id: str, timeout: float) -> Any:
+        """As in the package, but on the loop's clock, so that it also holds in virtual time."""
+        async with asyncio.timeout(timeout):
+            while True:
+                response = await self._response_queue.get()
+                if response.unique_id == unique_id:
+                    return response
+
+    async def _send(self, message: str) -> None:
+        if not self.deaf:
+            await self._connection.send(message)
+
+    # -- what the central system asks ------------------------------------------------------------------------------
+
+    @on(Action.set_charging_profile)
+    def on_set_charging_profile(self, connector_id: int, cs_charging_profiles: dict[str, Any], **_: Any) -> Any:
+        return call_result.SetChargingProfile(status=self._station.set_profile(connector_id, cs_charging_profiles))
+
+    @on(Action.clear_charging_profile)
+    def on_clear_charging_profile(self, **criteria: Any) -> Any:
+        return call_result.ClearChargingProfile(status="Accepted" if self._station.clear_profile(criteria) else "Unknown")
+
+    @on(Action.get_composite_schedule)
+    def on_get_composite_schedule(self, connector_id: int, duration: int, charging_rate_unit: str | None = None, **_: Any) -> Any:
+        composite = self._station.composite_schedule(connector_id, duration, charging_rate_unit)
+        if composite is None:
+            return call_result.GetCompositeSchedule(status="Rejected")
+        start, schedule = composite
+        return call_result.GetCompositeSchedule(
+            status="Accepted", connector_id=connector_id, schedule_start=wire_time(start), charging_schedule=schedule
+        )
+
+    @on(Action.remote_start_transaction)
+    def on_remote_start(
+        self, id_tag: str, connector_id: int | None = None, charging_profile: dict[str, Any] | None = None, **_: Any
+    ) -> Any:
+        accepted = self._station.accept_remote_start(id_tag, connector_id, charging_profile)
+        return call_result.RemoteStartTransaction(status="Accepted" if accepted else "Rejected")
+
+    @on(Action.remote_stop_transaction)
+    def on_remote_stop(self, transaction_id: int, **_: Any) -> Any:
+        accepted = self._station.accept_remote_stop(transaction_id)
+        return call_result.RemoteStopTransaction(status="Accepted" if accepted else "Rejected")
+
+    @on(Action.change_availability)
+    def on_change_availability(self, connector_id: int, type: str, **_: Any) -> Any:  # noqa: A002  # the package passes fields by name
+        return call_result.ChangeAvailability(status=self._station.change_availability(connector_id, operative=type == "Operative"))
+
+    @on(Action.get_configuration)
+    def on_get_configuration(self, key: list[str] | None = None, **_: Any) -> Any:
+        known, unknown = self._station.configuration.read(key)
+        return call_result.GetConfiguration(configuration_key=known, unknown_key=unknown)
+
+    @on(Action.change_configuration)
+    def on_change_configuration(self, key: str, value: str, **_: Any) -> Any:
+        return call_result.ChangeConfiguration(status=self._station.change_configuration(key, value))
+
+    @on(Action.trigger_message)
+    def on_trigger_message(self, requested_message: str, connector_id: int | None = None, **_: Any) -> Any:
+        return call_result.TriggerMessage(status=self._station.accept_trigger(requested_message, connector_id))
+
+    @on(Action.reset)
+    def on_reset(self, **_: Any) -> Any:
+        return call_result.Reset(status="Accepted")
+
+    @on(Action.unlock_connector)
+    def on_unlock_connector(self, connector_id: int, **_: Any) -> Any:
+        return call_result.UnlockConnector(status=self._station.unlock(connector_id))
+
+    @on(Action.data_transfer)
+    def on_data_transfer(self, vendor_id: str, **_: Any) -> Any:
+        return call_result.DataTransfer(status="UnknownVendorId")
+
+    @on(Action.clear_cache)
+    def on_clear_cache(self, **_: Any) -> Any:
+        return call_result.ClearCache(status="Accepted")
+
+    # -- what follows the answer -------------------------------------------------------------------------------------
+
+    @after(Action.remote_start_transaction)
+    def after_remote_start(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.remote_stop_transaction)
+    def after_remote_stop(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.change_availability)
+    def after_change_availability(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.trigger_message)
+    def after_trigger_message(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.reset)
+    def after_reset(self, type: str, **_: Any) -> None:  # noqa: A002  # the package passes fields by name
+        self._station.reset(hard=type == "Hard")
+
+
+def wire_time(at: datetime) -> str:
+    """``at`` (UTC) as OCPP writes it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
