@@ -1,1 +1,18 @@
-"""Chargers <-> depot: the central system for OCPP over WebSocket."""
+"""Chargers <-> depot: the central-system side of OCPP-J, one station's connection at a time.
+
+    wire      text frames in and out: a WebSocket, or an in-memory pipe
+    session   sans-I/O OCPP-J framing: a frame in, what it means out; every readable CALL can be answered
+    schemas   compiled JSON schemas of OCPP 1.6; strict first, then named repairs, then the right CALLERROR
+    meter_values, skew, profiles   pure: normalised readings, the charger's clock, charging profiles
+    station   what is kept of a station over its connections      frames   its message log, redacted
+    link      one connection: reader, one outstanding CALL, priorities, time-outs, circuit breaker
+    v16       OCPP 1.6 messages <-> the depot's words              probe    the questions after a boot
+    central   registry (newest connection wins), the Chargers port    endpoint  WebSocket server, credentials
+
+Errors of this room::
+
+    OcppError
+    ├── PortInUse          the port to listen on is taken
+    ├── WireClosed         the connection is gone
+    └── PayloadViolation   a payload that breaks its schema beyond the known repairs (carries the CALLERROR code)
+"""

@@ -1,0 +1,83 @@
+"""From connected to ready: when calls may leave, what is asked first, when the depot hears that a station is ready.
+
+A booted station takes calls once its Boot CONF is on the wire. One that reconnects without a boot (legal after a
+broken link) takes them after a few seconds; it is asked once to boot again if this process never heard it boot,
+else for the status of its connectors (reference no. 17).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from depot.ports import ChargerEvents
+from depot.values import Outcome
+from ocpp_server.link import Link, Priority
+from ocpp_server.probe import probe
+from ocpp_server.settings import OcppSettings
+from ocpp_server.station import Station
+
+log = logging.getLogger(__name__)
+
+
+class Commission:
+    """One connection's way to readiness. A boot during it starts it anew."""
+
+    def __init__(self, link: Link, station: Station, *, events: ChargerEvents, settings: OcppSettings) -> None:
+        self._link = link
+        self._station = station
+        self._events = events
+        self._settings = settings
+        self._booted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def without_boot(self) -> None:
+        """What happens when a station connects: wait for its boot, go on without."""
+        if await self._boots_within(self._settings.boot_grace_s):
+            return
+        self._link.open()
+        if (
+            not self._station.booted
+            and await self._trigger("BootNotification")
+            and await self._boots_within(self._settings.triggered_boot_s)
+        ):
+            return
+        for connector in self._station.connectors:
+            await self._trigger("StatusNotification", connector)
+        if not self._booted.is_set():
+            await self._make_ready(booted=False)
+
+    def boot_answered(self) -> None:
+        """The CONF that accepts its boot is on the wire."""
+        self._booted.set()
+        self._station.restarted()
+        self._link.open()
+        if self._task is not None:
+            self._task.cancel()
+        self._task = self._link.spawn(self._make_ready(booted=True))
+
+    async def _boots_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._booted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _trigger(self, message: str, connector: int | None = None) -> bool:
+        payload = {"requestedMessage": message} | ({} if connector is None else {"connectorId": connector})
+        reply = await self._link.call("TriggerMessage", payload, priority=Priority.HOUSEKEEPING)
+        return reply.outcome is Outcome.ACCEPTED
+
+    async def _make_ready(self, *, booted: bool) -> None:
+        station = self._station
+        try:
+            if booted or station.probe is None:
+                found = await probe(self._link, station, self._settings)
+                if self._link.ended:
+                    return
+                station.probe = found
+                await self._events.probed(found)
+            self._events.ready(station.station_id, booted=booted)
+        except Exception:
+            log.exception("making %s ready failed", station.station_id)

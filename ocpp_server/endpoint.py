@@ -1,0 +1,198 @@
+"""The WebSocket endpoint: who may open a connection, with which sub-protocol, at what cost.
+
+A charger's key is machine-made and long, so a keyed HMAC-SHA-256 serves: it costs microseconds when a whole depot
+reconnects at once, where a password hash for people would cost seconds each. An unknown id and a wrong password get
+the same 401. Nothing in the handshake waits for a database.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hashlib
+import hmac
+import logging
+import re
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, Protocol
+from urllib.parse import unquote
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import NegotiationError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from ocpp_server.errors import PortInUse
+from ocpp_server.settings import OcppSettings
+from ocpp_server.v16 import SUBPROTOCOL
+from ocpp_server.wire import WebSocketWire, Wire
+
+log = logging.getLogger(__name__)
+
+PATH = re.compile(r"/ocpp/(?P<station>[^/?#]{1,192})/?(?:\?.*)?")
+STATION_ID = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+"""OCPP 2.0.1's identifierString, which 1.6 identities keep to as well."""
+
+_WHERE = "Connect to /ocpp/{station_id}; an id has up to 48 letters, digits or * - _ = : + | @ .\n"
+_WHO = "HTTP Basic is needed: the user is the station id, and the password its key.\n"
+
+
+class Credentials(Protocol):
+    """Who may connect. ``password`` None: none was given."""
+
+    def check(self, station_id: str, password: str | None) -> bool: ...
+
+
+class KeyedCredentials:
+    """Station id -> HMAC-SHA-256 hex digest of its password under ``key``.
+
+    ``open_access`` True lets stations without a digest in with any password or none; only for a loopback demo.
+    """
+
+    def __init__(self, *, key: bytes, digests: Mapping[str, str], open_access: bool = False) -> None:
+        self._key = key
+        self._digests = dict(digests)
+        self._open_access = open_access
+        self._nobody = keyed_digest(key, "", "")
+
+    def check(self, station_id: str, password: str | None) -> bool:
+        wanted = self._digests.get(station_id)
+        given = keyed_digest(self._key, station_id, password or "")
+        same = hmac.compare_digest(given, wanted or self._nobody)  # the same work for an id that does not exist
+        if wanted is None:
+            return self._open_access
+        return same and password is not None
+
+
+def keyed_digest(key: bytes, station_id: str, password: str) -> str:
+    """The digest that :class:`KeyedCredentials` compares; bound to the station, so that it fits no other."""
+    return hmac.new(key, f"{station_id}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+class Endpoint:
+    """Listens, checks, and hands each opened connection to ``attach(wire, station_id, remote)``."""
+
+    def __init__(self, *, credentials: Credentials, settings: OcppSettings, attach: Callable[[Wire, str, str], Awaitable[None]]) -> None:
+        self._credentials = credentials
+        self._settings = settings
+        self._attach = attach
+        self._server: Server | None = None
+        self._handshakes = 0
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None, "not listening"
+        port: int = next(iter(self._server.sockets)).getsockname()[1]
+        return port
+
+    async def listen(self, host: str, port: int) -> None:
+        """Raises :class:`PortInUse`, and ``OSError`` for an address that this machine has not."""
+        settings = self._settings
+
+        class Counted(_CountedConnection):
+            endpoint = self
+
+        try:
+            self._server = await serve(
+                self._serve,
+                host,
+                port,
+                process_request=self._check,
+                select_subprotocol=_choose_subprotocol,
+                create_connection=Counted,
+                compression=None,
+                max_size=settings.max_frame_bytes,
+                open_timeout=settings.handshake_timeout_s,
+                ping_interval=settings.ping_interval_s,
+                ping_timeout=settings.ping_timeout_s,
+                close_timeout=5,
+                server_header=None,
+                family=socket.AF_UNSPEC,
+            )
+        except OSError as failed:
+            if failed.errno != errno.EADDRINUSE:
+                raise
+            raise PortInUse(f"port {port} on {host} is in use: stop the program that listens there, or choose another OCPP port") from None
+
+    async def close(self) -> None:
+        """Stop listening; connections are told 1012, service restart."""
+        if self._server is not None:
+            self._server.close(code=1012, reason="central system restarts")
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        station_id = _station_id(connection.request.path)
+        assert station_id is not None, "checked before the upgrade"
+        address = connection.remote_address
+        await self._attach(WebSocketWire(connection), station_id, str(address[0]) if address else "")
+
+    def _check(self, connection: ServerConnection, request: Request) -> Response | None:
+        station_id = _station_id(request.path)
+        if station_id is None:
+            return connection.respond(HTTPStatus.NOT_FOUND, _WHERE)
+        user, password = _basic_auth(request)
+        if (user is not None and user != station_id) or not self._credentials.check(station_id, password):
+            response = connection.respond(HTTPStatus.UNAUTHORIZED, _WHO)
+            response.headers["WWW-Authenticate"] = 'Basic realm="chargers"'
+            return response
+        return None
+
+    def handshake_begins(self) -> bool:
+        """Whether one more half-open connection is affordable."""
+        self._handshakes += 1
+        return self._handshakes <= self._settings.handshakes
+
+    def handshake_ends(self) -> None:
+        self._handshakes -= 1
+
+
+class _CountedConnection(ServerConnection):
+    """A connection that counts while its handshake is under way."""
+
+    endpoint: ClassVar[Endpoint]
+
+    async def handshake(self, *args: Any, **options: Any) -> None:
+        try:
+            if not self.endpoint.handshake_begins():
+                log.warning("too many handshakes at once: one was cut")
+                self.transport.abort()
+            await super().handshake(*args, **options)
+        finally:
+            self.endpoint.handshake_ends()
+
+
+def _station_id(path: str) -> str | None:
+    matched = PATH.fullmatch(path)
+    if matched is None:
+        return None
+    station_id = unquote(matched["station"])
+    return station_id if STATION_ID.fullmatch(station_id) else None
+
+
+def _basic_auth(request: Request) -> tuple[str | None, str | None]:
+    """User and password of the Authorization header; (None, None) without a readable one."""
+    given = request.headers.get_all("Authorization")
+    if len(given) != 1:
+        return None, None
+    scheme, _, token = given[0].partition(" ")
+    if scheme.lower() != "basic":
+        return None, None
+    try:
+        user, colon, password = base64.b64decode(token.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None, None
+    return (user, password) if colon else (None, None)
+
+
+def _choose_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """``ocpp1.6`` where it is offered; assumed where nothing is (reference no. 16); else refused, not misread."""
+    if not offered:
+        return None
+    if SUBPROTOCOL in offered:
+        return Subprotocol(SUBPROTOCOL)
+    raise NegotiationError(f"this system speaks {SUBPROTOCOL}; offered were {', '.join(offered)}")

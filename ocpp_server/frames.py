@@ -1,0 +1,114 @@
+"""The message log of a station: the last frames as one redacted line each. Kept in memory, short, for people."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+KEPT = 100
+IN, OUT = "in", "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """``direction``: ``in`` from the station, ``out`` to it. ``action`` of an answer: the call's."""
+
+    at: datetime
+    direction: str
+    action: str
+    summary: str
+
+
+class FrameLog:
+    """A ring of the last :data:`KEPT` frames."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque(maxlen=KEPT)
+
+    def add(self, at: datetime, direction: str, action: str, summary: str) -> None:
+        self._frames.append(Frame(at, direction, action, summary))
+
+    def recent(self) -> tuple[Frame, ...]:
+        """Oldest first."""
+        return tuple(self._frames)
+
+
+def summary(action: str, payload: Mapping[str, Any]) -> str:
+    """One line on a call. Values come unchecked from the wire: only strings and numbers are shown, and cut."""
+    match action:
+        case "MeterValues":
+            return f"connector {_short(payload.get('connectorId'))}: {_values(payload.get('meterValue'))}"
+        case "StatusNotification":
+            error = payload.get("errorCode")
+            tail = "" if error == "NoError" else f", {_short(error)}"
+            return f"connector {_short(payload.get('connectorId'))}: {_short(payload.get('status'))}{tail}"
+        case "StartTransaction":
+            tag = redacted(payload.get("idTag"))
+            return f"connector {_short(payload.get('connectorId'))}, tag {tag}, meter {_short(payload.get('meterStart'))}"
+        case "StopTransaction":
+            reason = _short(payload.get("reason", "Local"))
+            return f"transaction {_short(payload.get('transactionId'))}, meter {_short(payload.get('meterStop'))}, {reason}"
+        case "BootNotification":
+            return " ".join(_short(payload.get(key, "")) for key in ("chargePointVendor", "chargePointModel", "firmwareVersion")).strip()
+        case "Authorize":
+            return f"tag {redacted(payload.get('idTag'))}"
+        case "RemoteStartTransaction":
+            profile = _profile(payload.get("chargingProfile"))
+            return f"connector {_short(payload.get('connectorId'))}, tag {redacted(payload.get('idTag'))}{profile}"
+        case "SetChargingProfile":
+            return f"connector {_short(payload.get('connectorId'))}{_profile(payload.get('csChargingProfiles'))}"
+        case "ChangeConfiguration":
+            return f"{_short(payload.get('key'))} = {_short(payload.get('value'))}"
+        case "GetConfiguration" | "DataTransfer" | "Heartbeat":
+            return ""
+    return ", ".join(f"{key} {_short(value)}" for key, value in list(payload.items())[:4] if isinstance(value, str | int | float))
+
+
+def answer_summary(payload: Mapping[str, Any]) -> str:
+    """One line on an answer: its status, its transaction."""
+    parts = [_short(payload["status"])] if "status" in payload else []
+    info = payload.get("idTagInfo")
+    if isinstance(info, dict):
+        parts.append(_short(info.get("status")))
+    if "transactionId" in payload:
+        parts.append(f"transaction {_short(payload['transactionId'])}")
+    return ", ".join(parts)
+
+
+def redacted(tag: object) -> str:
+    """An id tag as its last two characters: enough to compare, too little to copy."""
+    return f"…{tag[-2:]}" if isinstance(tag, str) and len(tag) > 4 else "…"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else "?"
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _values(entries: object) -> str:
+    if not isinstance(entries, list) or not entries or not isinstance(entries[-1], dict):
+        return "no values"
+    values = entries[-1].get("sampledValue")
+    if not isinstance(values, list):
+        return "no values"
+    shown = [
+        f"{_short(v.get('measurand', 'Energy')).partition('.')[0]} {_short(v.get('value'))} {_short(v.get('unit', ''))}".rstrip()
+        for v in values[:4]
+        if isinstance(v, dict)
+    ]
+    return ", ".join(shown) + (f" and {len(entries) - 1} older" if len(entries) > 1 else "")
+
+
+def _profile(profile: object) -> str:
+    """Our own profiles only: their shape is known."""
+    if not isinstance(profile, dict):
+        return ""
+    schedule = profile["chargingSchedule"]
+    until = profile.get("validTo", "")
+    return (
+        f": {profile['chargingProfilePurpose']} {schedule['chargingSchedulePeriod'][0]['limit']} {schedule['chargingRateUnit']}"
+        f"{f' until {until[11:19]}' if until else ''}"
+    )

@@ -1,0 +1,438 @@
+"""One station's connection: reads frames, answers calls, and carries out ours one at a time.
+
+    reader  every frame; MeterValues and Heartbeat are answered at once, other calls go to the worker in order
+    worker  awaits the depot (the fact must be durable), then sends the answer
+    caller  one outstanding CALL; urgent ones first; an older job of the same key is superseded before it leaves
+
+Rules kept here (reference §2 and §6): no CALL before the link is opened (no. 17); a job for a connector whose
+StartTransaction is being answered waits until that CONF is on the wire; every job ends with an Outcome, whatever the
+station does; k time-outs in a row close the connection (no. 18); any received frame is a sign of life (no. 1, 4).
+All time-outs are in the event loop's time, and nothing here uses a thread: it runs on virtual time as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+from depot.values import Outcome
+from ocpp_server import frames
+from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
+from ocpp_server.schemas import parse
+from ocpp_server.session import CallReceived, ErrorReceived, Ignored, Malformed, Payload, ResultReceived, Session
+from ocpp_server.settings import OcppSettings
+from ocpp_server.wire import Wire
+
+log = logging.getLogger(__name__)
+
+
+class Priority(IntEnum):
+    """Order of waiting jobs; equal ones in the order in which they came."""
+
+    URGENT = 0
+    NORMAL = 1
+    HOUSEKEEPING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a call ended. ``payload``: the answer, where there was a readable one; ``code``: why not, where not."""
+
+    outcome: Outcome
+    payload: Payload = field(default_factory=dict)
+    code: str = ""
+
+
+class Handler(Protocol):
+    """What a protocol version does with a station's calls. Raises :class:`PayloadViolation` to refuse one."""
+
+    def immediate(self, call: CallReceived) -> Payload | None:
+        """The answer, where it needs no waiting; None: ask :meth:`handle`."""
+
+    async def handle(self, call: CallReceived) -> Payload: ...
+
+    def holds(self, call: CallReceived) -> int | None:
+        """The connector whose jobs must wait until this call's answer is on the wire."""
+
+    def answered(self, call: CallReceived, payload: Payload) -> None:
+        """The answer is on the wire."""
+
+    def repeatable(self, call: CallReceived) -> bool:
+        """Whether an identical frame may get the identical answer."""
+
+
+class Record(Protocol):
+    """Where the link notes what it saw of the station."""
+
+    def heard(self) -> None: ...
+    def violated(self, name: str) -> None: ...
+    def frame(self, direction: str, action: str, summary: str) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    action: str
+    build: Callable[[], Payload | None]
+    priority: Priority
+    key: str | None
+    connector: int | None
+    order: int
+    expires_at: float
+    done: asyncio.Future[Reply]
+
+    def finish(self, reply: Reply) -> None:
+        if not self.done.done():
+            self.done.set_result(reply)
+
+
+class Link:
+    """One connection. :meth:`run` serves it until it ends; :meth:`end` ends it; :meth:`call` calls the station."""
+
+    def __init__(self, wire: Wire, *, handler: Handler, record: Record, settings: OcppSettings, idle_s: float | None = None) -> None:
+        self._wire = wire
+        self._handler = handler
+        self._record = record
+        self._settings = settings
+        self._session = Session()
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[CallReceived | None] = asyncio.Queue(settings.inbox + 1)
+        self._jobs: list[_Job] = []
+        self._order = 0
+        self._wake = asyncio.Event()
+        self._opened = False
+        self._held: set[int] = set()
+        self._pending: tuple[str, _Job, asyncio.Future[Reply]] | None = None
+        self._timeouts = 0
+        self._ended = asyncio.Event()
+        self._farewell = (1000, "")
+        self._group: asyncio.TaskGroup | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._last_heard = self._loop.time()
+        self._tokens = float(settings.frames_burst)
+        self._tokens_at = self._loop.time()
+        self._excess = 0
+        self.idle_s = idle_s if idle_s is not None else settings.idle_least_s
+
+    # ------------------------------------------------------------------ lifetime
+
+    async def run(self, opening: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Serve until the wire closes, :meth:`end` is called or the task is cancelled. Every job has ended then.
+
+        ``opening``: what to do first, beside reading, as :meth:`spawn` does it.
+        """
+        worker_done = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                tasks = [group.create_task(part) for part in (self._read(), self._carry_out_jobs(), self._watch())]
+                worker = group.create_task(self._work())
+                if opening is not None:
+                    self.spawn(opening())
+                await self._ended.wait()
+                self._group = None
+                for task in (*tasks, *self._background):
+                    task.cancel()
+                await self._close()
+                await asyncio.wait([worker])  # a fact that is being stored is not torn off
+                worker_done = True
+        finally:
+            self.end(1011, "")
+            if not worker_done:
+                await self._close()
+
+    def end(self, code: int = 1000, reason: str = "") -> None:
+        """End the connection; jobs that wait end OFFLINE at once, the one in flight UNKNOWN."""
+        if self._ended.is_set():
+            return
+        self._farewell = (code, reason)
+        self._ended.set()
+        for job in self._jobs:
+            job.finish(Reply(Outcome.OFFLINE))
+        self._jobs.clear()
+        if self._pending is not None:
+            self._pending[1].finish(Reply(Outcome.UNKNOWN, code="ConnectionLost"))
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+        self._inbox.put_nowait(None)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    def open(self) -> None:
+        """From now on calls may leave."""
+        self._opened = True
+        self._wake.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run a coroutine as part of this connection; it is cancelled when the connection ends."""
+        if self._group is None:
+            work.close()
+            return None
+        task = self._group.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_s):
+                await self._wire.close(*self._farewell)
+        except (WireClosed, TimeoutError, OSError):
+            pass
+
+    async def _watch(self) -> None:
+        """End a connection that is silent for too long, though the socket may look alive (no. 1)."""
+        while True:
+            silent_s = self._loop.time() - self._last_heard
+            if silent_s >= self.idle_s:
+                self._record.violated("silent")
+                self.end(1001, "no frame received")
+                return
+            await asyncio.sleep(max(0.1, self.idle_s - silent_s))
+
+    # ------------------------------------------------------------------ their frames
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._wire.recv()
+                self._last_heard = self._loop.time()
+                self._record.heard()
+                if not self._within_rate():
+                    await self._pace()
+                await self._dispatch(frame)
+        except WireClosed:
+            self.end()
+
+    async def _dispatch(self, frame: str | bytes) -> None:
+        incoming = self._session.receive(frame)
+        if isinstance(incoming, CallReceived):
+            await self._take(incoming)
+        elif isinstance(incoming, Malformed):
+            self._record.violated("malformed_frame")
+            self._record.frame(frames.IN, "?", incoming.why)
+            await self._send(incoming.reply)
+        elif isinstance(incoming, Ignored):
+            self._record.violated("unusable_frame")
+            self._record.frame(frames.IN, "?", incoming.why)
+        elif self._pending is not None and self._pending[0] == incoming.message_id:
+            self._settle(incoming)
+
+    async def _take(self, call: CallReceived) -> None:
+        self._record.frame(frames.IN, call.action, frames.summary(call.action, call.payload))
+        if call.repeated is not None:
+            self._record.violated("repeated_frame")
+            await self._send(call.repeated)
+            return
+        try:
+            payload = self._handler.immediate(call)
+        except PayloadViolation as bad:
+            await self._refuse(call, bad)
+            return
+        except Exception:
+            log.exception("answering %s failed", call.action)
+            await self._refuse(call, PayloadViolation(ErrorCode.INTERNAL_ERROR, "could not be processed; send it again"))
+            return
+        if payload is None:
+            await self._inbox.put(call)
+        else:
+            await self._answer(call, payload)
+
+    async def _work(self) -> None:
+        while (call := await self._inbox.get()) is not None:
+            held = self._handler.holds(call)
+            if held is not None:
+                self._held.add(held)
+            try:
+                await self._handle(call)
+            except WireClosed:
+                self.end()
+            finally:
+                if held is not None:
+                    self._held.discard(held)
+                    self._wake.set()
+
+    async def _handle(self, call: CallReceived) -> None:
+        repeated = self._session.answered(call)
+        if repeated is not None:
+            self._record.violated("repeated_frame")
+            await self._send(repeated)
+            return
+        try:
+            payload = await self._handler.handle(call)
+        except PayloadViolation as bad:
+            await self._refuse(call, bad)
+        except Exception:
+            log.exception("answering %s failed", call.action)
+            await self._refuse(call, PayloadViolation(ErrorCode.INTERNAL_ERROR, "could not be processed; send it again"))
+        else:
+            await self._answer(call, payload)
+
+    async def _answer(self, call: CallReceived, payload: Payload) -> None:
+        text = self._session.answer(call, payload, remember=self._handler.repeatable(call))
+        await self._send(text)
+        self._record.frame(frames.OUT, call.action, frames.answer_summary(payload))
+        self._handler.answered(call, payload)
+
+    async def _refuse(self, call: CallReceived, bad: PayloadViolation) -> None:
+        self._record.violated(f"refused_{bad.code.value}")
+        await self._send(self._session.refuse(call, bad.code, bad.description))
+        self._record.frame(frames.OUT, call.action, f"{bad.code.value}: {bad.description}")
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_s):
+                await self._wire.send(text)
+        except TimeoutError:
+            self.end(1008, "not reading")
+            raise WireClosed("the station does not read") from None
+
+    def _within_rate(self) -> bool:
+        """Token bucket in loop time."""
+        now, burst = self._loop.time(), float(self._settings.frames_burst)
+        self._tokens = min(burst, self._tokens + (now - self._tokens_at) * self._settings.frames_per_s)
+        self._tokens_at = now
+        self._tokens -= 1
+        if self._tokens > burst / 2:
+            self._excess = 0
+        return self._tokens >= 0
+
+    async def _pace(self) -> None:
+        """Read a fast sender no faster than the rate; close on a flood. Nothing is dropped."""
+        self._record.violated("too_fast")
+        self._excess += 1
+        if self._excess > self._settings.flood_frames:
+            self.end(1008, "too many frames")
+            raise WireClosed("flood")
+        await asyncio.sleep(-self._tokens / self._settings.frames_per_s)
+
+    # ------------------------------------------------------------------ our calls
+
+    async def call(
+        self,
+        action: str,
+        payload: Payload | Callable[[], Payload | None],
+        *,
+        priority: Priority = Priority.NORMAL,
+        key: str | None = None,
+        connector: int | None = None,
+    ) -> Reply:
+        """Call the station. ``payload`` may be built when its turn comes; None then means: no longer wanted.
+
+        ``key``: a newer job with the same key supersedes this one while it waits. ``connector``: wait while a
+        StartTransaction of that connector is being answered. Never raises for what the station does.
+        """
+        if self._ended.is_set():
+            return Reply(Outcome.OFFLINE)
+        if len(self._jobs) >= self._settings.queued_calls:
+            return Reply(Outcome.ERROR, code="QueueFull")
+        for older in [job for job in self._jobs if key is not None and job.key == key]:
+            self._jobs.remove(older)
+            priority = min(priority, older.priority)
+            older.finish(Reply(Outcome.ERROR, code="Superseded"))
+        self._order += 1
+        build = payload if callable(payload) else lambda: payload
+        expires_at = self._loop.time() + self._settings.queue_timeout_s
+        job = _Job(action, build, priority, key, connector, self._order, expires_at, self._loop.create_future())
+        self._jobs.append(job)
+        self._wake.set()
+        return await job.done
+
+    async def _carry_out_jobs(self) -> None:
+        try:
+            while True:
+                job = self._next_job()
+                if job is not None:
+                    await self._carry_out(job)
+                    continue
+                self._wake.clear()
+                nearest = min((job.expires_at for job in self._jobs), default=None)
+                try:
+                    async with asyncio.timeout_at(nearest):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        except WireClosed:
+            self.end()
+
+    def _next_job(self) -> _Job | None:
+        now = self._loop.time()
+        for job in [job for job in self._jobs if job.done.done() or job.expires_at <= now]:
+            self._jobs.remove(job)
+            job.finish(Reply(Outcome.ERROR, code="NeverSent"))
+        ready = [job for job in self._jobs if self._opened and job.connector not in self._held]
+        if not ready:
+            return None
+        job = min(ready, key=lambda job: (job.priority, job.order))
+        self._jobs.remove(job)
+        return job
+
+    async def _carry_out(self, job: _Job) -> None:
+        payload = job.build()
+        if payload is None:
+            job.finish(Reply(Outcome.ERROR, code="NeverSent"))
+            return
+        message_id, text = self._session.call(job.action, payload)
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        self._pending = (message_id, job, answer)
+        self._record.frame(frames.OUT, job.action, frames.summary(job.action, payload))
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                await self._send(text)
+                job.finish(await answer)
+            self._timeouts = 0
+        except TimeoutError:
+            self._session.forget(message_id)
+            self._record.violated("call_timeout")
+            self._record.frame(frames.IN, job.action, "no answer in time")
+            job.finish(Reply(Outcome.TIMEOUT))
+            self._timeouts += 1
+            if self._timeouts >= self._settings.breaker_timeouts:
+                self.end(1008, "calls are not answered")
+        except WireClosed:
+            job.finish(Reply(Outcome.UNKNOWN, code="ConnectionLost"))
+            raise
+        finally:
+            self._pending = None
+
+    def _settle(self, incoming: ResultReceived | ErrorReceived) -> None:
+        assert self._pending is not None
+        _, job, answer = self._pending
+        if answer.done():
+            return
+        reply = self._read_reply(job.action, incoming)
+        note = f"{reply.code}" if reply.code else frames.answer_summary(reply.payload)
+        self._record.frame(frames.IN, job.action, note)
+        answer.set_result(reply)
+
+    def _read_reply(self, action: str, incoming: ResultReceived | ErrorReceived) -> Reply:
+        if isinstance(incoming, ErrorReceived):
+            unsupported = incoming.code in (ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED)
+            return Reply(Outcome.UNSUPPORTED if unsupported else Outcome.ERROR, code=incoming.code or "CallError")
+        try:
+            if incoming.payload is None:
+                raise PayloadViolation(ErrorCode.FORMATION_VIOLATION, "unreadable")
+            parsed = parse(f"{action}Response", incoming.payload)
+        except PayloadViolation:
+            self._record.violated("unreadable_answer")
+            return Reply(Outcome.UNKNOWN, code="UnreadableAnswer")  # it did answer: it may well have done it
+        for repair in parsed.repairs:
+            self._record.violated(repair)
+        return Reply(_OUTCOMES.get(str(parsed.payload.get("status", "Accepted")), Outcome.REFUSED), parsed.payload)
+
+
+NEVER_LEFT = frozenset({"Superseded", "QueueFull", "NeverSent"})
+"""Codes of a :class:`Reply` whose call was never on the wire."""
+_OUTCOMES = {
+    "Accepted": Outcome.ACCEPTED,
+    "Scheduled": Outcome.ACCEPTED,
+    "RebootRequired": Outcome.ACCEPTED,
+    "NotSupported": Outcome.UNSUPPORTED,
+    "NotImplemented": Outcome.UNSUPPORTED,
+}
+"""``status`` of an answer; a status that is not named here is a refusal."""

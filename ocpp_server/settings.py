@@ -1,0 +1,57 @@
+"""Settings of the charger side. Durations in seconds: of the event loop's time (protocol) unless said otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppSettings:
+    """Defaults fit a depot on a local network with some stations on cellular modems."""
+
+    call_timeout_s: float = 10.0
+    """How long a CALL to a station may stay unanswered."""
+    queue_timeout_s: float = 15.0
+    """How long a CALL may wait for its turn; then it never leaves (no stale setpoint after a stall)."""
+    queued_calls: int = 64
+    """Most CALLs that wait per station."""
+    breaker_timeouts: int = 3
+    """So many time-outs in a row close the connection: the station may be stuck, and a reconnect shows it."""
+    send_timeout_s: float = 10.0
+    """A station that does not read for so long is disconnected."""
+    boot_grace_s: float = 3.0
+    """A station that connects without BootNotification (legal after a broken link) takes CALLs after this."""
+    triggered_boot_s: float = 10.0
+    """How long a BootNotification that was asked for may take."""
+    heartbeat_jitter: float = 0.1
+    """Share of the heartbeat interval by which stations are spread, so that they do not come in step."""
+    idle_heartbeats: float = 3.0
+    """Heartbeats that may be missing before the link counts as dead (reference no. 1) …"""
+    idle_least_s: float = 120.0
+    """… but never sooner than this."""
+    rejected_interval_s: int = 300
+    """When a quarantined station may boot again."""
+    quarantined: int = 50
+    """Most connections of stations that the registry does not know."""
+    sample_interval_s: int = 60
+    """MeterValueSampleInterval that stations are asked for (their own seconds)."""
+    sampled_data: tuple[str, ...] = ("Power.Active.Import", "Energy.Active.Import.Register", "SoC", "Temperature")
+    """MeterValuesSampledData that stations are asked for; tried shorter from the end where it is refused."""
+    replay_age_s: float = 120.0
+    """Older meter values come from an offline queue and never drive control (reference no. 7). Depot time."""
+    frames_per_s: float = 50.0
+    """A station that sends faster is read no faster."""
+    frames_burst: int = 200
+    """Frames that may come at once."""
+    flood_frames: int = 2000
+    """So many frames beyond the rate without a pause close the connection."""
+    inbox: int = 32
+    """CALLs of a station that wait for their answer before it is read no further."""
+    ping_interval_s: float = 30.0
+    ping_timeout_s: float = 90.0
+    """Long: cellular modems sleep (reference no. 4)."""
+    handshake_timeout_s: float = 10.0
+    """Half-open handshakes are closed after this."""
+    handshakes: int = 2000
+    """Most handshakes at once; a whole depot may reconnect in one second."""
+    max_frame_bytes: int = 256 * 1024

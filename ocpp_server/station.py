@@ -1,0 +1,79 @@
+"""What is kept of a known station over its connections: clock, registers, capabilities, counters, message log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from depot.events import StationProbed
+from depot.readings import LinkReading
+from depot.registry import ConnectorSpec, StationSpec
+from ocpp_server.frames import FrameLog
+from ocpp_server.meter_values import MeterGuard
+from ocpp_server.profiles import Purpose, Rung
+from ocpp_server.skew import ChargerClock
+
+ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
+LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
+"""What is assumed of a station that was never probed: it may take any profile (we try), and start by itself."""
+
+
+class Station:
+    """Mutable, owned by the central system's event loop. ``violations`` counts every deviation by name."""
+
+    def __init__(self, spec: StationSpec, *, known_probe: StationProbed | None, now: datetime) -> None:
+        self.spec = spec
+        self.connectors: Mapping[int, ConnectorSpec] = {c.connector: c for c in spec.connectors}
+        self.violations: Counter[str] = Counter()
+        self.clock = ChargerClock()
+        self.guards = {number: MeterGuard(c, self.violations) for number, c in self.connectors.items()}
+        self.log = FrameLog()
+        self.probe = known_probe
+        self.booted = False
+        """Whether its BootNotification was heard by this process."""
+        self.live_rung: Rung | None = None
+        self.default_rung: Rung | None = None
+        self.start_with_profile = True
+        self.levels: dict[int, int] = {}
+        """Last accepted live level per connector, W: tells a decrease from an increase."""
+        self.newest: dict[int, int] = {}
+        """How many setpoints each connector was given: an older one must never replace a newer one."""
+        self.connector_of: dict[int, int] = {}
+        """Connector of each transaction that this process saw start."""
+        self.since = now
+        self.last_frame_at = now
+
+    @property
+    def station_id(self) -> str:
+        return self.spec.station_id
+
+    @property
+    def capability(self) -> StationProbed:
+        """The probe's result, or what is likely."""
+        return self.probe or replace(LIKELY, station_id=self.station_id)
+
+    @property
+    def max_stack_level(self) -> int | None:
+        """None: not probed."""
+        return None if self.probe is None else self.probe.max_stack_level
+
+    def restarted(self) -> None:
+        """It booted: its clock was set by us, and what it refused before it may take now."""
+        self.booted = True
+        self.clock.set_by_us()
+        self.live_rung = self.default_rung = None
+        self.start_with_profile = True
+        self.levels.clear()
+
+    def without(self, purpose: Purpose) -> StationProbed | None:
+        """The capability without a purpose that it refused in every way; None: nothing new."""
+        known = self.capability
+        if purpose.value not in known.purposes:
+            return None
+        self.probe = replace(known, purposes=tuple(p for p in known.purposes if p != purpose.value))
+        return self.probe
+
+    def reading(self, *, connected: bool) -> LinkReading:
+        return LinkReading(self.station_id, connected, self.since, self.last_frame_at, "1.6", self.violations.total())

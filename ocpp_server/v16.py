@@ -1,0 +1,277 @@
+"""OCPP 1.6: the station's messages become the depot's words, and the depot's answers become CONFs.
+
+A fact is answered only after the depot has it (``ChargerEvents`` returns): the station keeps and repeats what was not
+answered. A StopTransaction is always answered, however broken (reference no. 6): an unanswered one blocks a station's
+queue for days. Nothing here reads a clock or a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from depot.events import ConnectorStatus, StationBooted
+from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
+from depot.readings import MeterReading
+from depot.values import ConnectorId
+from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.meter_values import Sample, read_samples
+from ocpp_server.schemas import Payload, parse
+from ocpp_server.session import CallReceived
+from ocpp_server.skew import parse_time, wire_time
+from ocpp_server.station import Station
+
+SUBPROTOCOL = "ocpp1.6"
+INT_MAX = 2**31 - 1
+
+ACKNOWLEDGED = frozenset(
+    {
+        "DiagnosticsStatusNotification",
+        "FirmwareStatusNotification",
+        "SecurityEventNotification",
+        "LogStatusNotification",
+        "SignedFirmwareStatusNotification",
+    }
+)
+"""Notifications without an effect here: answered and logged."""
+KNOWN_ELSEWHERE = frozenset({"SignCertificate"})
+"""Actions of the norm that a station may send and this system does not offer."""
+
+
+class Inbound:
+    """The :class:`~ocpp_server.link.Handler` of a known station's connection.
+
+    ``jitter``: share by which this station's heartbeats come sooner. ``boot_answered``: called when the answer to a
+    BootNotification is on the wire, with its interval in seconds; None: it was not accepted.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        *,
+        events: ChargerEvents,
+        clock: Clock,
+        jitter: float,
+        replay_age_s: float,
+        boot_answered: Callable[[int | None], None],
+    ) -> None:
+        self._station = station
+        self._events = events
+        self._clock = clock
+        self._jitter = jitter
+        self._replay_age_s = replay_age_s
+        self._boot_answered = boot_answered
+        self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
+            "BootNotification": self._boot,
+            "StatusNotification": self._status,
+            "Authorize": self._authorize,
+            "StartTransaction": self._start,
+            "DataTransfer": self._data_transfer,
+        }
+
+    def immediate(self, call: CallReceived) -> Payload | None:
+        if call.action == "MeterValues":
+            self._meter_values(self._parsed(call))
+            return {}
+        if call.action == "Heartbeat":
+            self._parsed(call)
+            return {"currentTime": wire_time(self._clock.now())}
+        return None
+
+    async def handle(self, call: CallReceived) -> Payload:
+        if call.action == "StopTransaction":
+            return await self._stop(self._stop_payload(call))
+        action = self._actions.get(call.action)
+        if action is not None:
+            return await action(self._parsed(call))
+        if call.action in ACKNOWLEDGED:
+            self._parsed(call)
+            return {}
+        if call.action in KNOWN_ELSEWHERE:
+            raise PayloadViolation(ErrorCode.NOT_SUPPORTED, f"{call.action} is not offered by this system")
+        raise PayloadViolation(ErrorCode.NOT_IMPLEMENTED, f"{call.action[:50]} is not an action of OCPP 1.6 that a station sends")
+
+    def holds(self, call: CallReceived) -> int | None:
+        connector = call.payload.get("connectorId")
+        return connector if call.action == "StartTransaction" and type(connector) is int else None
+
+    def answered(self, call: CallReceived, payload: Payload) -> None:
+        if call.action == "BootNotification":
+            self._boot_answered(payload["interval"] if payload["status"] == "Accepted" else None)
+
+    def repeatable(self, call: CallReceived) -> bool:
+        return call.action not in ("Heartbeat", "BootNotification")
+
+    def _parsed(self, call: CallReceived) -> Payload:
+        parsed = parse(call.action, call.payload)
+        for repair in parsed.repairs:
+            self._station.violations[repair] += 1
+        return parsed.payload
+
+    # ------------------------------------------------------------------ one method per message
+
+    async def _boot(self, req: Payload) -> Payload:
+        answer = await self._events.boot(
+            StationBooted(
+                self._station.station_id,
+                vendor=req["chargePointVendor"],
+                model=req["chargePointModel"],
+                serial=req.get("chargePointSerialNumber") or req.get("chargeBoxSerialNumber", ""),
+                firmware=req.get("firmwareVersion", ""),
+            )
+        )
+        interval_s = max(1, round(answer.interval_s * (1 - self._jitter)))
+        return {"status": answer.status, "currentTime": wire_time(self._clock.now()), "interval": interval_s}
+
+    async def _status(self, req: Payload) -> Payload:
+        reported_at = self._time(req.get("timestamp"), required=False)
+        if reported_at is not None:
+            self._station.clock.observe(reported_at, self._clock.now())
+        if req["connectorId"] == 0:
+            return {}  # the station as a whole; its connectors report themselves
+        connector = self._connector(req["connectorId"])
+        await self._events.status(connector, ConnectorStatus(req["status"]), req["errorCode"], reported_at)
+        return {}
+
+    async def _authorize(self, req: Payload) -> Payload:
+        accepted = await self._events.authorize(self._station.station_id, req["idTag"])
+        return {"idTagInfo": {"status": "Accepted" if accepted else "Invalid"}}
+
+    async def _start(self, req: Payload) -> Payload:
+        connector = self._connector(req["connectorId"])
+        guard = self._station.guards[connector.connector]
+        meter = self._integer(req["meterStart"], "meterStart")
+        natural_key = "|".join((str(connector), req["idTag"], req["timestamp"], str(meter)))
+        answer = await self._events.start(
+            StartRequest(connector, req["idTag"], guard.started(meter), self._time(req["timestamp"]), self._clock.now(), natural_key)
+        )
+        self._station.connector_of[answer.transaction_id] = connector.connector
+        return {"transactionId": answer.transaction_id, "idTagInfo": {"status": "Accepted" if answer.accepted else "Invalid"}}
+
+    async def _stop(self, req: Payload) -> Payload:
+        transaction_id: int = req["transactionId"]
+        connector = self._station.connector_of.get(transaction_id)
+        meter_wh = req["meterStop"] if connector is None else self._station.guards[connector].stopped(req["meterStop"])
+        await self._events.stop(
+            StopRequest(
+                self._station.station_id,
+                transaction_id,
+                meter_wh,
+                req.get("reason", "Local"),
+                self._time(req.get("timestamp")),
+                self._clock.now(),
+            )
+        )
+        if connector is not None:
+            self._station.levels.pop(connector, None)  # the live profile ended with its transaction
+        return {"idTagInfo": {"status": "Accepted"}} if "idTag" in req else {}
+
+    async def _data_transfer(self, _: Payload) -> Payload:
+        return {"status": "UnknownVendorId"}
+
+    def _meter_values(self, req: Payload) -> None:
+        number = req["connectorId"]
+        if number == 0:
+            return  # the station's own meter: no connector's reading
+        connector = self._connector(number)
+        now = self._clock.now()
+        for sample in read_samples(req["meterValue"], self._station.violations):
+            reading = self._reading(connector, sample, req.get("transactionId"), now)
+            if reading is not None:
+                self._events.reading(reading)
+
+    def _reading(self, connector: ConnectorId, sample: Sample, transaction_id: int | None, now: datetime) -> MeterReading | None:
+        clock, guard = self._station.clock, self._station.guards[connector.connector]
+        replayed, at = False, now
+        if sample.reported_at is not None:
+            clock.observe(sample.reported_at, now, live=sample.context == "Trigger")
+            age_s = clock.age_s(sample.reported_at, now)
+            replayed = age_s > self._replay_age_s
+            at = min(now, sample.reported_at - clock.skew)
+        rejected = self._station.violations
+        power_w = guard.power_w(sample.power_w)
+        energy_wh = guard.energy_wh(sample.energy_wh, power_w, at)
+        soc = _within(sample.soc, 0.0, 1.0)
+        temperature = _within(sample.pack_temp_c, -60.0, 150.0)
+        current = _within(sample.current_a, -10_000.0, 10_000.0)
+        voltage = _within(sample.voltage_v, 0.0, 2_000.0)
+        pairs = ((soc, sample.soc), (temperature, sample.pack_temp_c), (current, sample.current_a), (voltage, sample.voltage_v))
+        rejected["out_of_range"] += sum(kept is None and given is not None for kept, given in pairs)
+        if power_w is None and energy_wh is None and all(kept is None for kept, _ in pairs):
+            return None
+        return MeterReading(
+            connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed
+        )
+
+    # ------------------------------------------------------------------ parts of messages
+
+    def _connector(self, number: int) -> ConnectorId:
+        if number not in self._station.connectors:
+            self._station.violations["undeclared_connector"] += 1
+            raise PayloadViolation(
+                ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
+                f"connector {number} of {self._station.station_id} is not declared in the depot's configuration",
+            )
+        return ConnectorId(self._station.station_id, number)
+
+    def _time(self, text: object, *, required: bool = True) -> datetime | None:
+        at = parse_time(text)
+        if at is None and (required or text is not None):
+            self._station.violations["distrusted_time"] += 1
+        return at
+
+    def _integer(self, value: int, name: str) -> int:
+        if abs(value) > 2**53:
+            raise PayloadViolation(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"{name} is beyond every meter")
+        return value
+
+    def _stop_payload(self, call: CallReceived) -> Payload:
+        """A stop that can be used; whatever is broken in it takes the value that claims least."""
+        try:
+            req = self._parsed(call)
+        except PayloadViolation:
+            self._station.violations["salvaged_stop"] += 1
+            req = {key: call.payload[key] for key in ("transactionId", "meterStop", "timestamp", "reason") if key in call.payload}
+            if not isinstance(req.get("reason", "Other"), str):
+                del req["reason"]
+        transaction_id = req.get("transactionId")
+        if type(transaction_id) is not int or not -1 <= transaction_id <= INT_MAX:
+            transaction_id = -1
+        meter = req.get("meterStop")
+        if type(meter) is not int or abs(meter) > 2**53:
+            connector = self._station.connector_of.get(transaction_id)
+            last_wh = self._station.guards[connector].last_wh if connector is not None else None
+            meter = round(last_wh or 0)
+        return {**req, "transactionId": transaction_id, "meterStop": meter}
+
+
+def _within(value: float | None, least: float, most: float) -> float | None:
+    return value if value is not None and least <= value <= most else None
+
+
+class Quarantine:
+    """The :class:`~ocpp_server.link.Handler` of a station that the registry does not know: it is told so, it may keep
+    its link and the time, and nothing that it says is stored. Its transactions are refused, so it keeps them."""
+
+    def __init__(self, station_id: str, *, clock: Clock, interval_s: int, knocked: Callable[[], Awaitable[None]]) -> None:
+        self._station_id = station_id
+        self._clock = clock
+        self._interval_s = interval_s
+        self._knocked = knocked
+
+    def immediate(self, call: CallReceived) -> Payload | None:
+        return {"currentTime": wire_time(self._clock.now())} if call.action == "Heartbeat" else None
+
+    async def handle(self, call: CallReceived) -> Payload:
+        if call.action == "BootNotification":
+            await self._knocked()
+            return {"status": "Rejected", "currentTime": wire_time(self._clock.now()), "interval": self._interval_s}
+        raise PayloadViolation(ErrorCode.SECURITY_ERROR, f"{self._station_id} is not accepted by this depot: add it to the configuration")
+
+    def holds(self, call: CallReceived) -> int | None:
+        return None
+
+    def answered(self, call: CallReceived, payload: Payload) -> None: ...
+
+    def repeatable(self, call: CallReceived) -> bool:
+        return False
