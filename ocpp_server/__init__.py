@@ -16,3 +16,31 @@ Errors of this room::
     ├── WireClosed         the connection is gone
     └── PayloadViolation   a payload that breaks its schema beyond the known repairs (carries the CALLERROR code)
 """
+
+from ocpp_server.central import Central
+from ocpp_server.endpoint import Credentials, KeyedCredentials, OpenDoor, keyed_digest
+from ocpp_server.errors import OcppError, PayloadViolation, PortInUse, WireClosed
+from ocpp_server.frames import Frame
+from ocpp_server.link import Reply
+from ocpp_server.profiles import Purpose
+from ocpp_server.settings import OcppSettings
+from ocpp_server.wire import MemoryWire, Wire, memory_pipe
+
+__all__ = [
+    "Central",
+    "Credentials",
+    "Frame",
+    "KeyedCredentials",
+    "MemoryWire",
+    "OcppError",
+    "OcppSettings",
+    "OpenDoor",
+    "PayloadViolation",
+    "PortInUse",
+    "Purpose",
+    "Reply",
+    "Wire",
+    "WireClosed",
+    "keyed_digest",
+    "memory_pipe",
+]

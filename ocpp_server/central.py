@@ -24,9 +24,10 @@ from ocpp_server.endpoint import Credentials, Endpoint
 from ocpp_server.frames import Frame
 from ocpp_server.link import NEVER_LEFT, Link, Priority, Reply
 from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile
+from ocpp_server.schemas import validator
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
-from ocpp_server.v16 import Inbound, Quarantine
+from ocpp_server.v16 import HEARD, Inbound, Quarantine
 from ocpp_server.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -59,19 +60,21 @@ class Central:
         self._links: dict[str, Link] = {}
         self._quarantined: dict[str, Link] = {}
         self._reported: set[str] = set()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.Task[Any], None] = {}
 
     async def __aenter__(self) -> Self:
+        for name in HEARD:
+            validator(name)  # now: compiling one takes tens of milliseconds, once
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for link in (*self._links.values(), *self._quarantined.values()):
             link.end(1012, "central system restarts")
         await self._endpoint.close()
-        for task in self._serving:
+        for task in list(self._serving):
             task.cancel()
         if self._serving:
-            await asyncio.wait(self._serving)
+            await asyncio.wait(list(self._serving))
 
     @property
     def port(self) -> int:
@@ -86,7 +89,7 @@ class Central:
         """Serve one connection until it closes. The caller has checked who it is."""
         task = asyncio.current_task()
         assert task is not None
-        self._serving.add(task)
+        self._serving[task] = None
         try:
             station = self._stations.get(station_id)
             if station is None:
@@ -94,7 +97,7 @@ class Central:
             else:
                 await self._serve(wire, station)
         finally:
-            self._serving.discard(task)
+            self._serving.pop(task, None)
 
     async def _attach_socket(self, wire: Wire, station_id: str, remote: str) -> None:
         await self.attach(wire, station_id, remote=remote)
@@ -278,7 +281,7 @@ class Central:
         number = setpoint.connector.connector
         newest = station.newest[number] = station.newest.get(number, 0) + 1
         known = station.live_rung
-        refused: set[Purpose] = set()
+        refused: dict[Purpose, None] = {}
         for rung in [known] if known else _live_rungs(station):
             if station.newest[number] != newest:
                 return Outcome.ERROR  # a newer setpoint is on its way; this one must not replace it
@@ -292,14 +295,15 @@ class Central:
             if reply.outcome is Outcome.ACCEPTED:
                 station.levels[number] = setpoint.level_w
                 station.live_rung = rung
-                for purpose in refused - {rung.purpose}:
-                    await self._learn_without(station, purpose)
+                for purpose in refused:
+                    if purpose is not rung.purpose:
+                        await self._learn_without(station, purpose)
                 return reply.outcome
             if not reply.outcome.certain:
                 station.levels.pop(number, None)
             if known is not None or not _was_refused(reply):
                 return reply.outcome
-            refused.add(rung.purpose)
+            refused[rung.purpose] = None
         return Outcome.UNSUPPORTED
 
     def _live(

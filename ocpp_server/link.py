@@ -23,7 +23,7 @@ from depot.values import Outcome
 from ocpp_server import frames
 from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
 from ocpp_server.schemas import parse
-from ocpp_server.session import CallReceived, ErrorReceived, Ignored, Malformed, Payload, ResultReceived, Session
+from ocpp_server.session import CallReceived, ErrorReceived, Ignored, LateAnswer, Malformed, Payload, ResultReceived, Session
 from ocpp_server.settings import OcppSettings
 from ocpp_server.wire import Wire
 
@@ -110,7 +110,7 @@ class Link:
         self._ended = asyncio.Event()
         self._farewell = (1000, "")
         self._group: asyncio.TaskGroup | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: dict[asyncio.Task[None], None] = {}  # in order: virtual time is deterministic
         self._last_heard = self._loop.time()
         self._tokens = float(settings.frames_burst)
         self._tokens_at = self._loop.time()
@@ -174,8 +174,8 @@ class Link:
             work.close()
             return None
         task = self._group.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._background[task] = None
+        task.add_done_callback(lambda done: self._background.pop(done, None))
         return task
 
     async def _close(self) -> None:
@@ -217,6 +217,9 @@ class Link:
             self._record.violated("malformed_frame")
             self._record.frame(frames.IN, "?", incoming.why)
             await self._send(incoming.reply)
+        elif isinstance(incoming, LateAnswer):
+            self._record.violated("late_answer")
+            self._timeouts = 0  # slow, not stuck
         elif isinstance(incoming, Ignored):
             self._record.violated("unusable_frame")
             self._record.frame(frames.IN, "?", incoming.why)

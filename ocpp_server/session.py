@@ -1,6 +1,6 @@
 """Sans-I/O OCPP-J framing (OCPP-J 1.6 §4): a frame in, its meaning out; texts to send are returned, never sent.
 
-    frame --receive()--> CallReceived | ResultReceived | ErrorReceived | Malformed | Ignored
+    frame --receive()--> CallReceived | ResultReceived | ErrorReceived | LateAnswer | Malformed | Ignored
     call() answer() refuse() -> text
 
 Whatever arrives, :meth:`Session.receive` returns; a CALL whose message id can be read always gets an answer: either
@@ -11,7 +11,7 @@ the price of a bad frame. A frame that repeats an answered one, byte for byte, g
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,13 @@ class ErrorReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """The answer to a call of ours that was given up: its outcome stays unknown, but the station is alive."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Malformed:
     """A broken CALL. ``reply``: the CALLERROR to send."""
 
@@ -77,7 +84,7 @@ class Ignored:
     why: str
 
 
-Incoming = CallReceived | ResultReceived | ErrorReceived | Malformed | Ignored
+Incoming = CallReceived | ResultReceived | ErrorReceived | LateAnswer | Malformed | Ignored
 
 
 class Session:
@@ -86,6 +93,7 @@ class Session:
     def __init__(self) -> None:
         self._calls = 0
         self._pending: set[str] = set()
+        self._given_up: deque[str] = deque(maxlen=16)
         self._answers: OrderedDict[MessageId, tuple[int, str]] = OrderedDict()
 
     def call(self, action: str, payload: Payload) -> tuple[str, str]:
@@ -96,8 +104,9 @@ class Session:
         return message_id, _text([CALL, message_id, action, payload])
 
     def forget(self, message_id: str) -> None:
-        """Stop waiting: an answer that comes later is ignored."""
+        """Stop waiting: an answer that comes later is a :class:`LateAnswer`."""
         self._pending.discard(message_id)
+        self._given_up.append(message_id)
 
     def answer(self, call: CallReceived, payload: Payload, *, remember: bool = True) -> str:
         """Text of the CALLRESULT. ``remember`` False where the same answer would be wrong later (time of day)."""
@@ -159,6 +168,9 @@ class Session:
         if type(message_id) is int:
             message_id = str(message_id)
         if not isinstance(message_id, str) or message_id not in self._pending:
+            if isinstance(message_id, str) and message_id in self._given_up:
+                self._given_up.remove(message_id)
+                return LateAnswer(message_id)
             return Ignored("an answer that nobody waits for")
         self._pending.discard(message_id)
         if kind == CALLERROR:

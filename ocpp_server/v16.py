@@ -34,6 +34,12 @@ ACKNOWLEDGED = frozenset(
     }
 )
 """Notifications without an effect here: answered and logged."""
+HEARD = (
+    "BootNotification", "Heartbeat", "StatusNotification", "Authorize", "StartTransaction", "MeterValues", "StopTransaction",
+    "SetChargingProfileResponse", "ChangeConfigurationResponse", "GetConfigurationResponse", "TriggerMessageResponse",
+    "RemoteStartTransactionResponse", "RemoteStopTransactionResponse",
+)  # fmt: skip
+"""Schemas of what is heard every day."""
 KNOWN_ELSEWHERE = frozenset({"SignCertificate"})
 """Actions of the norm that a station may send and this system does not offer."""
 

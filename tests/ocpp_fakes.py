@@ -1,0 +1,216 @@
+"""Fakes for tests of the charger side: a depot that remembers what it was told, and a station on a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from depot.events import ConnectorStatus, StationBooted, StationProbed
+from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
+from depot.readings import LinkReading, MeterReading
+from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
+from depot.values import ConnectorId, SafeSetpoints, Setpoint
+from ocpp_server.errors import WireClosed
+from ocpp_server.wire import MemoryWire
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CP1 = ConnectorId("CP1", 1)
+
+
+def depot_spec(*stations: StationSpec) -> DepotSpec:
+    """One feeder; by default CP1 (two 22 kW AC connectors) and CP2 (one 50 kW connector)."""
+    plain = (
+        StationSpec("CP1", "F1", (ConnectorSpec(1, 22_000, 4_140), ConnectorSpec(2, 22_000, 4_140))),
+        StationSpec("CP2", "F1", (ConnectorSpec(1, 50_000, 4_140),)),
+    )
+    return DepotSpec("d", "Depot", 100_000, 20_000, 5_000, (FeederSpec("F1", 100_000),), stations or plain)
+
+
+class LoopClock:
+    """Depot time that follows the running loop's time, so that it also runs on virtual time."""
+
+    def __init__(self) -> None:
+        self._zero = asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time() - self._zero
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass
+class FakeDepot:
+    """ChargerEvents that remembers. ``on_start`` runs inside start(), before the answer; ``gate`` delays every fact."""
+
+    boots: list[StationBooted] = field(default_factory=list)
+    statuses: list[tuple[ConnectorId, ConnectorStatus, str]] = field(default_factory=list)
+    starts: dict[str, StartAnswer] = field(default_factory=dict)
+    requests: list[StartRequest] = field(default_factory=list)
+    stops: list[StopRequest] = field(default_factory=list)
+    probes: list[StationProbed] = field(default_factory=list)
+    unknown: list[tuple[str, str]] = field(default_factory=list)
+    readings: list[MeterReading] = field(default_factory=list)
+    links: list[LinkReading] = field(default_factory=list)
+    readies: list[tuple[str, bool]] = field(default_factory=list)
+    boot_status: str = "Accepted"
+    accept: bool = True
+    on_start: Callable[[StartRequest], None] | None = None
+    gate: asyncio.Event | None = None
+
+    async def _durable(self) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
+        await asyncio.sleep(0)
+
+    async def boot(self, boot: StationBooted) -> BootAnswer:
+        await self._durable()
+        self.boots.append(boot)
+        return BootAnswer(self.boot_status, 300)
+
+    async def status(self, connector: ConnectorId, status: ConnectorStatus, error_code: str, reported_at: datetime | None) -> None:
+        await self._durable()
+        self.statuses.append((connector, status, error_code))
+
+    async def authorize(self, station_id: str, id_tag: str) -> bool:
+        return self.accept
+
+    async def start(self, request: StartRequest) -> StartAnswer:
+        if self.on_start is not None:
+            self.on_start(request)
+        await self._durable()
+        self.requests.append(request)
+        return self.starts.setdefault(request.key, StartAnswer(len(self.starts) + 1, self.accept))
+
+    async def stop(self, request: StopRequest) -> None:
+        await self._durable()
+        self.stops.append(request)
+
+    async def probed(self, probe: StationProbed) -> None:
+        self.probes.append(probe)
+
+    async def quarantined(self, station_id: str, remote: str) -> None:
+        self.unknown.append((station_id, remote))
+
+    def reading(self, reading: MeterReading) -> None:
+        self.readings.append(reading)
+
+    def link_changed(self, link: LinkReading) -> None:
+        self.links.append(link)
+
+    def ready(self, station_id: str, *, booted: bool) -> None:
+        self.readies.append((station_id, booted))
+
+
+CONFIGURATION = {
+    "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
+    "ChargeProfileMaxStackLevel": "8",
+    "SupportedFeatureProfiles": "Core,SmartCharging,RemoteTrigger",
+    "LocalAuthorizeOffline": "true",
+    "LocalPreAuthorize": "false",
+    "AllowOfflineTxForUnknownId": "true",
+    "AuthorizeRemoteTxRequests": "true",
+    "MeterValueSampleInterval": "300",
+    "MeterValuesSampledData": "Energy.Active.Import.Register",
+}
+
+Answer = dict[str, Any] | None | str | tuple[str, str]
+
+
+class Peer:
+    """A station on the far end of a pipe. Answers our calls by ``answers[action](payload)``: a payload, None for
+    silence, a (code, text) for a CALLERROR, or a raw frame with ``{id}``. ``got`` keeps (action, payload) of calls."""
+
+    def __init__(self, wire: MemoryWire) -> None:
+        self.wire = wire
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.replies: list[list[Any]] = []
+        self.order: list[str] = []
+        """What was on the wire, in order: ``call ACTION`` and ``conf ID``."""
+        self.configuration = dict(CONFIGURATION)
+        self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "GetConfiguration": self._configuration,
+            "ChangeConfiguration": self._change,
+        }
+        self._arrived = asyncio.Event()
+        self._ids = 0
+
+    async def run(self) -> None:
+        try:
+            while True:
+                frame = await self.wire.recv()
+                message = json.loads(frame)
+                if message[0] == 2:
+                    await self._serve(message)
+                else:
+                    self.order.append(f"conf {message[1]}")
+                    self.replies.append(message)
+                self._arrived.set()
+        except WireClosed:
+            self._arrived.set()
+
+    async def _serve(self, message: list[Any]) -> None:
+        _, message_id, action, payload = message
+        self.got.append((action, payload))
+        self.order.append(f"call {action}")
+        answer = self.answers[action](payload) if action in self.answers else {"status": "Accepted"}
+        if answer is None:
+            return
+        if isinstance(answer, str):
+            await self.wire.send(answer.replace("{id}", message_id))
+        elif isinstance(answer, tuple):
+            await self.wire.send(json.dumps([4, message_id, answer[0], answer[1], {}]))
+        else:
+            await self.wire.send(json.dumps([3, message_id, answer]))
+
+    def _configuration(self, payload: dict[str, Any]) -> Answer:
+        wanted = payload.get("key", list(self.configuration))
+        known = [{"key": k, "readonly": False, "value": self.configuration[k]} for k in wanted if k in self.configuration]
+        return {"configurationKey": known, "unknownKey": [k for k in wanted if k not in self.configuration]}
+
+    def _change(self, payload: dict[str, Any]) -> Answer:
+        self.configuration[payload["key"]] = payload["value"]
+        return {"status": "Accepted"}
+
+    async def raw(self, frame: str) -> None:
+        await self.wire.send(frame)
+
+    async def call(self, action: str, payload: dict[str, Any], *, message_id: str | None = None) -> list[Any]:
+        """Send a CALL and wait for what comes back under its id."""
+        if message_id is None:
+            self._ids += 1
+            message_id = f"p{self._ids}"
+        before = sum(reply[1] == message_id for reply in self.replies)
+        await self.wire.send(json.dumps([2, message_id, action, payload]))
+        while True:
+            found = [reply for reply in self.replies if reply[1] == message_id]
+            if len(found) > before:
+                return found[-1]
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def boot(self) -> list[Any]:
+        return await self.call("BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "One"})
+
+    async def start(self, connector: int = 1, *, meter: int = 1000, tag: str = "TAG1", at: str = "2026-03-01T12:00:00Z") -> int:
+        reply = await self.call("StartTransaction", {"connectorId": connector, "idTag": tag, "meterStart": meter, "timestamp": at})
+        transaction_id: int = reply[2]["transactionId"]
+        return transaction_id
+
+    def calls(self, action: str) -> list[dict[str, Any]]:
+        return [payload for name, payload in self.got if name == action]
+
+
+def setpoint(level_w: int, *, until: datetime, transaction_id: int | None = 1, connector: ConnectorId = CP1) -> Setpoint:
+    return Setpoint(connector, level_w, until, transaction_id=transaction_id)
+
+
+def setpoints(*values: Setpoint) -> SafeSetpoints:
+    return SafeSetpoints(values)
