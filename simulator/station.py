@@ -1,52 +1,38 @@
-"""A charging station: sessions, profiles and habits, between the plant's outlets and an OCPP 1.6 connection.
+"""A charging station: its sessions and their meter values, between the plant's outlets and the central system's calls.
 
-Depot time (meter intervals, profile expiry, late answers, deaf spells, restarts) runs on the injected clock; what the
-protocol times (answers, heartbeats, reconnecting) runs on the event loop's. Connections come and go under a station:
-sessions, profiles and unconfirmed transaction messages stay.
+Connections come and go under a station (:mod:`simulator.connection`): sessions, profiles and unconfirmed transaction
+messages stay. Numbers with § are clauses of OCPP 1.6.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
-import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from ocpp.exceptions import OCPPError
 from ocpp.v16 import call
 from ocpp.v16.enums import ChargePointStatus as Status
-from ocpp.v16.enums import ChargingProfilePurposeType as Purpose
-from ocpp.v16.enums import ChargingRateUnitType as Unit
 
 from depot.ports import Clock
-from depot.registry import ConnectorSpec, Current, StationSpec
+from depot.registry import ConnectorSpec, StationSpec
 from depot.values import ConnectorId
 from simulator.agenda import Agenda, Appointment
 from simulator.configuration import Configuration
-from simulator.link import Link, wire_time
+from simulator.connection import Connect, Connection
+from simulator.limits import Limits
+from simulator.link import wire_time
 from simulator.outbox import Kind, Message, Outbox
-from simulator.personas import Behaviour, Spells
+from simulator.personas import Behaviour
 from simulator.plant import OutletState, Plant
-from simulator.profiles import Allowed, Profile, ProfileStack, read_time
-from simulator.wire import Wire, WireClosed
+from simulator.profiles import Profile, read_time
 
-Connect = Callable[[str], Awaitable[Wire]]
-"""Opens a connection for a station id; raises OSError (:class:`~simulator.wire.WireRefused` among them) or TimeoutError."""
-
-_RECONNECT_MOST_S = 10.0
 _RESYNC_S = 1.0
 _BOOT_S = 20.0
 _ZERO_PATIENCE_S = 3.0
 _START_PATIENCE_S = 60.0
-
-
-class _Restart(Exception):
-    """Ends a connection from this side: the station restarts, or wakes from a deaf spell."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +65,7 @@ class _Unit:
 
 
 class Station:
-    """One station of ``plant``; :meth:`run` is its life.
+    """One station of ``plant``.
 
     ``rate_units``: "W", "A" or both. ``autostart``: it authorises a plugged vehicle and starts by itself instead of
     waiting for RemoteStart. ``on_spent``: told when a session ended in a way that needs a re-plug.
@@ -101,42 +87,38 @@ class Station:
     ) -> None:
         self.station_id = spec.station_id
         self.clock = clock
-        self.behaviour = behaviour
         self.configuration = Configuration(connectors=len(spec.connectors), rate_units=rate_units)
-        self.kept = ProfileStack()
-        # What it should be obeying. The same thing, unless the station learns late or forgets.
-        self.promised = ProfileStack() if behaviour.answer_s or behaviour.reboots else self.kept
-        self.boots = 0
-        self._plant = plant
-        self._agenda = agenda
-        self._connect = connect
-        self._rng = rng
-        self._rate_units = frozenset(rate_units)
-        self._autostart = autostart
-        self._on_spent = on_spent
-        self._units = {c.connector: _Unit(ConnectorId(spec.station_id, c.connector), c) for c in spec.connectors}
-        self._outbox = Outbox(
+        self.outbox = Outbox(
             attempts=lambda: self.configuration.number("TransactionMessageAttempts"),
             retry_s=lambda: self.configuration.number("TransactionMessageRetryInterval"),
         )
+        self.limits = Limits(
+            behaviour,
+            self.configuration,
+            {c.connector: c for c in spec.connectors},
+            rate_units=rate_units,
+            vehicle_phases=self._vehicle_phases,
+        )
+        self.connection = Connection(self, connect=connect, clock=clock, agenda=agenda, behaviour=behaviour, rng=rng)
+        self._behaviour = behaviour
+        self._plant = plant
+        self._agenda = agenda
+        self._autostart = autostart
+        self._on_spent = on_spent
+        self._units = {c.connector: _Unit(ConnectorId(spec.station_id, c.connector), c) for c in spec.connectors}
         self._after: list[Callable[[], None]] = []
         self._skew = timedelta()
-        self._booted = False
-        self._restarting_s: float | None = None
-        self._link: Link | None = None
-        self._interrupt: asyncio.Event = asyncio.Event()
         self._unlabelled = rng.random() < 0.5
-        self._messages = 0
         for unit in self._units.values():
             plant.listen(unit.key, self._outlet_changed)
+
+    async def run(self) -> None:
+        """Its life, until cancelled."""
+        await self.connection.run()
 
     def now(self) -> datetime:
         """The station's own clock, set by the central system at boot and heartbeat (§4.2)."""
         return self.clock.now() + self._skew
-
-    @property
-    def connected(self) -> bool:
-        return self._link is not None and not self._link.deaf
 
     def transaction_id(self, connector: int) -> int | None:
         """The confirmed id of the running transaction, None without one."""
@@ -168,14 +150,17 @@ class Station:
         self._set_status(unit, self._resting(unit))
 
     def _authorise(self, unit: _Unit, tag: str) -> None:
+        if self.connection.hears:
+            self.outbox.put(self._authorisation(unit, tag))
+        else:
+            self._start(unit, tag, None)  # AllowOfflineTxForUnknownId
+
+    def _authorisation(self, unit: _Unit, tag: str) -> Message:
         def answered(answer: Any) -> None:
             if answer.id_tag_info["status"] == "Accepted" and unit.tag == tag and unit.transaction is None and unit.operative:
                 self._start(unit, tag, None)
 
-        if self.connected:
-            self._outbox.put(Message(Kind.NOTICE, lambda: call.Authorize(id_tag=tag), answered))
-        else:
-            self._start(unit, tag, None)  # AllowOfflineTxForUnknownId
+        return Message(Kind.NOTICE, lambda: call.Authorize(id_tag=tag), answered)
 
     # -- sessions ------------------------------------------------------------------------------------------------------
 
@@ -184,7 +169,7 @@ class Station:
         unit.transaction = transaction
         unit.stop_foreseen = False
         if profile is not None:
-            self._install(unit.key.connector, profile)
+            self.limits.install(unit.key.connector, profile)
 
         def confirmed(answer: Any) -> None:
             transaction.transaction_id = answer.transaction_id
@@ -194,9 +179,9 @@ class Station:
         request = call.StartTransaction(
             connector_id=unit.key.connector, id_tag=tag, meter_start=transaction.meter_start, timestamp=wire_time(transaction.started_at)
         )
-        self._outbox.put(Message(Kind.TRANSACTION, lambda: request, confirmed))
+        self.outbox.put(Message(Kind.TRANSACTION, lambda: request, confirmed))
         self._evaluate(unit)
-        self._plant.energise(unit.key, self._restarting_s is None)
+        self._plant.energise(unit.key, self.connection.restarting_s is None)
         self._show_outlet(unit)
         self._arm_sampling(unit)
 
@@ -209,8 +194,7 @@ class Station:
         for appointment in (unit.sampling, unit.expiry):
             if appointment is not None:
                 appointment.cancel()
-        for stack in (self.kept, self.promised):
-            stack.end_transaction(unit.key.connector)
+        self.limits.end_transaction(unit.key.connector)
         meter_stop, at = self._register(unit), wire_time(self.now())
 
         def request() -> Any:
@@ -220,8 +204,8 @@ class Station:
                 transaction_id=number, id_tag=transaction.id_tag, meter_stop=meter_stop, timestamp=at, reason=reason
             )
 
-        for _ in range(self.behaviour.stops):
-            self._outbox.put(Message(Kind.TRANSACTION, request))
+        for _ in range(self._behaviour.stops):
+            self.outbox.put(Message(Kind.TRANSACTION, request))
         if unit.operative_next is not None:
             unit.operative, unit.operative_next = unit.operative_next, None
         if unit.tag is not None:
@@ -232,11 +216,11 @@ class Station:
         transaction = unit.transaction
         if transaction is None:
             return
-        if self._restarting_s is None:
+        if self.connection.restarting_s is None:
             self._show_outlet(unit)
         if state is OutletState.DRAWING:
             transaction.drew = True
-        elif state is OutletState.HELD and self.behaviour.ends_at_zero:
+        elif state is OutletState.HELD and self._behaviour.ends_at_zero:
             self._agenda.after(_ZERO_PATIENCE_S if transaction.drew else _START_PATIENCE_S, lambda: self._end_at_zero(unit, transaction))
 
     def _end_at_zero(self, unit: _Unit, transaction: _Transaction) -> None:
@@ -261,122 +245,56 @@ class Station:
         if unit.transaction is None:
             return
         now = self.now()
-        connector, began = unit.key.connector, unit.transaction.started_at
-        own, cap, change = self.kept.in_force(connector, now, began)
-        obeyed_w = self._watts(unit, own, cap, vehicle=True) * self.behaviour.draws if self.behaviour.obeys else math.inf
-        if self.promised is not self.kept:
-            own, cap, promised_change = self.promised.in_force(connector, now, began)
-            change = min((at for at in (change, promised_change) if at is not None), default=None)
-        granted_w = 0.0 if unit.stop_foreseen else self._watts(unit, own, cap, vehicle=False)
-        self._plant.order(unit.key, obeyed_w=obeyed_w, granted_w=granted_w)
+        running = sum(1 for other in self._units.values() if other.transaction is not None)
+        obeyed_w, granted_w, change = self.limits.levels(unit.key.connector, now, unit.transaction.started_at, running=running)
+        self._plant.order(unit.key, obeyed_w=obeyed_w, granted_w=0.0 if unit.stop_foreseen else granted_w)
         if change is not None:
             unit.expiry = self._agenda.after((change - now).total_seconds(), lambda: self._evaluate(unit))
 
-    def _watts(self, unit: _Unit, own: Allowed | None, cap: Allowed | None, *, vehicle: bool) -> float:
-        """Both in W: what the connector may draw, or what its vehicle then can. Connectors in use share the station's cap."""
-        level = math.inf if own is None else self._allowed_w(unit, own, vehicle=vehicle)
-        if cap is not None:
-            running = sum(1 for other in self._units.values() if other.transaction is not None)
-            level = min(level, self._allowed_w(unit, cap, vehicle=vehicle) / max(1, running))
-        return level
+    def _evaluate_all(self) -> None:
+        for unit in self._units.values():
+            self._evaluate(unit)
 
-    def _allowed_w(self, unit: _Unit, allowed: Allowed, *, vehicle: bool) -> float:
-        """``allowed`` in W. A vehicle on one phase of three gets a third of a limit in W, and all of its phase's in A."""
-        spec = unit.spec
-        wired = len(spec.phases) or 3
-        used = min(allowed.phases, wired)
-        drawn = used
-        plugged = self._plant.vehicle(unit.key) if vehicle and spec.current is Current.AC else None
-        if plugged is not None:
-            drawn = min(plugged.stay.phases, used)
-        if allowed.unit == Unit.amps:
-            return allowed.limit * spec.voltage_v * drawn
-        return allowed.limit * drawn / used
+    def _vehicle_phases(self, connector: int) -> int | None:
+        vehicle = self._plant.vehicle(self._units[connector].key)
+        return vehicle.stay.phases if vehicle is not None else None
 
     def set_profile(self, connector: int, data: Mapping[str, Any]) -> str:
         """SetChargingProfile (§5.16); returns the ChargingProfileStatus."""
         profile = self._acceptable(connector, data)
         if profile is None:
             return "Rejected"
-        self._install(connector, profile)
+        self.limits.install(connector, profile)
         self._evaluate_all()
         return "Accepted"
 
     def _acceptable(self, connector: int, data: Mapping[str, Any]) -> Profile | None:
-        try:
-            profile = Profile.parse(data, now=self.now())
-        except ValueError:
-            return None
-        if not self._supports(profile) or (connector != 0 and connector not in self._units):
-            return None
-        if profile.purpose == Purpose.charge_point_max_profile:
-            return profile if connector == 0 else None
-        if profile.purpose == Purpose.tx_profile:
-            # §5.16.2, and a start counts as a transaction once it is confirmed
-            running = self.transaction_id(connector) if connector else None
-            if running is None or profile.transaction_id not in (None, running):
-                return None
-        return profile
-
-    def _supports(self, profile: Profile) -> bool:
-        return (
-            profile.unit.value in self._rate_units
-            and 0 <= profile.stack_level <= self.configuration.number("ChargeProfileMaxStackLevel")
-            and len(profile.periods) <= self.configuration.number("ChargingScheduleMaxPeriods")
-            and len(self.kept) < self.configuration.number("MaxChargingProfilesInstalled")
-        )
-
-    def _install(self, connector: int, profile: Profile) -> None:
-        self.kept.install(connector, profile)
-        if self.promised is not self.kept:
-            self.promised.install(connector, profile)
+        running = self.transaction_id(connector) if connector in self._units else None
+        return self.limits.acceptable(connector, data, now=self.now(), transaction_id=running)
 
     def clear_profile(self, criteria: Mapping[str, Any]) -> bool:
         """ClearChargingProfile (§5.3); returns whether there was one."""
-        purpose = criteria.get("charging_profile_purpose")
-        wanted: dict[str, Any] = {
-            "profile_id": criteria.get("id"),
-            "connector": criteria.get("connector_id"),
-            "purpose": Purpose(purpose) if purpose is not None else None,
-            "stack_level": criteria.get("stack_level"),
-        }
-        found = [stack.clear(**wanted) for stack in (self.kept, self.promised)]
+        found = self.limits.clear(criteria)
         self._evaluate_all()
-        return found[0]
+        return found
 
     def foresee(self, action: str, payload: dict[str, Any]) -> None:
         """A call has come in that the station will act on late: note what it should be doing from now on."""
         if action == "SetChargingProfile":
             profile = self._acceptable(payload["connector_id"], payload["cs_charging_profiles"])
             if profile is not None:
-                self.promised.install(payload["connector_id"], profile)
+                self.limits.foresee(payload["connector_id"], profile)
         elif action == "RemoteStopTransaction":
             for unit in self._units.values():
                 if unit.transaction is not None and unit.transaction.transaction_id == payload["transaction_id"]:
                     unit.stop_foreseen = True
         self._evaluate_all()
 
-    def composite_schedule(self, connector: int, seconds: int, unit_text: str | None) -> tuple[datetime, dict[str, Any]] | None:
-        """GetCompositeSchedule (§5.7): start and ChargingSchedule, None to reject. Without a limit it states the rating."""
-        unit = self._units.get(connector)
-        rate = Unit(unit_text or ("W" if "W" in self._rate_units else "A"))
-        if unit is None or rate.value not in self._rate_units:
-            return None
-        now = self.now()
-        began = unit.transaction.started_at if unit.transaction else None
-        rows = self.kept.composite(
-            connector, now, seconds=seconds, transaction_start=began, watts=lambda allowed: self._allowed_w(unit, allowed, vehicle=False)
-        )
-        per_w = 1.0 if rate == Unit.watts else 1.0 / (unit.spec.voltage_v * (len(unit.spec.phases) or 3))
-        periods = [
-            {"start_period": at, "limit": math.floor(min(unit.spec.rated_w, math.inf if w is None else w) * per_w * 10) / 10}
-            for at, w in rows
-        ]
-        return now, {"duration": seconds, "charging_rate_unit": rate.value, "charging_schedule_period": periods}
-
-    def _evaluate_all(self) -> None:
-        for unit in self._units.values():
-            self._evaluate(unit)
+    def composite_schedule(self, connector: int, seconds: int, unit: str | None) -> tuple[datetime, dict[str, Any]] | None:
+        """GetCompositeSchedule (§5.7): start and ChargingSchedule, None to reject."""
+        transaction = self._units[connector].transaction if connector in self._units else None
+        began = transaction.started_at if transaction is not None else None
+        return self.limits.composite(connector, self.now(), seconds=seconds, began=began, unit=unit)
 
     # -- what the central system asks (answers; what follows them waits in ``carry_out``) ------------------------------
 
@@ -390,15 +308,12 @@ class Station:
         """RemoteStartTransaction (§5.11): a free connector, plugged or about to be, with a profile that it can keep."""
         free = [u for u in self._units.values() if u.operative and not u.spent and u.transaction is None and u.remote is None]
         wanted = [u for u in free if u.key.connector == connector] if connector is not None else sorted(free, key=lambda u: u.tag is None)
-        if not wanted or self._restarting_s is not None:
+        if not wanted or self.connection.restarting_s is not None:
             return False
         unit = wanted[0]
-        profile: Profile | None = None
-        if profile_data is not None:
-            with contextlib.suppress(ValueError):
-                profile = Profile.parse(profile_data, now=self.now())
-            if profile is None or profile.purpose != Purpose.tx_profile or not self._supports(profile):
-                return False
+        profile = self.limits.acceptable_at_start(profile_data, now=self.now()) if profile_data is not None else None
+        if profile_data is not None and profile is None:
+            return False
         unit.remote = (tag, profile)
         self._after.append(lambda: self._begin_remote(unit))
         return True
@@ -461,11 +376,10 @@ class Station:
         elif requested == "StatusNotification":
             self._after.extend(functools.partial(self._notify, unit) for unit in units)
         elif requested == "Heartbeat":
-            self._after.append(
-                lambda: self._outbox.put(Message(Kind.NOTICE, call.Heartbeat, lambda answer: self._set_clock(answer.current_time)))
-            )
+            beat = Message(Kind.NOTICE, call.Heartbeat, lambda answer: self.set_clock(answer.current_time))
+            self._after.append(functools.partial(self.outbox.put, beat))
         elif requested == "BootNotification":
-            self._after.append(lambda: self._outbox.put(Message(Kind.NOTICE, self._boot_notification)))
+            self._after.append(functools.partial(self.outbox.put, Message(Kind.NOTICE, self.boot_request)))
         else:
             return "NotImplemented"
         return "Accepted"
@@ -482,7 +396,7 @@ class Station:
         """Reset (§5.14): sessions end, volatile things go, and it boots again."""
         for unit in self._units.values():
             self._stop(unit, "HardReset" if hard else "SoftReset")
-        self._restart(_BOOT_S)
+        self.connection.restart(_BOOT_S)
 
     # -- what it says --------------------------------------------------------------------------------------------------
 
@@ -502,14 +416,14 @@ class Station:
             self._set_status(unit, self._resting(unit))
 
     def _notify(self, unit: _Unit) -> None:
-        if self._link is not None:
-            self._outbox.put(Message(Kind.NOTICE, self._status_request(unit.key.connector, unit.status)))
+        if self.connection.up:
+            self.outbox.put(Message(Kind.NOTICE, self._status_request(unit.key.connector, unit.status)))
 
     def _status_request(self, connector: int, status: Status) -> Callable[[], Any]:
         at = wire_time(self.now())
         return lambda: call.StatusNotification(connector_id=connector, error_code="NoError", status=status.value, timestamp=at)
 
-    def _boot_notification(self) -> Any:
+    def boot_request(self) -> Any:
         serial = f"SN-{self.station_id}"[:25]
         return call.BootNotification(
             charge_point_vendor="Yardworks", charge_point_model="YW-1", charge_point_serial_number=serial, firmware_version="1.4.2"
@@ -517,7 +431,7 @@ class Station:
 
     def _register(self, unit: _Unit) -> int:
         """Lifetime register as this station writes it in transaction messages."""
-        return int(self._plant.register_wh(unit.key) / (1000 if self.behaviour.kwh else 1))
+        return int(self._plant.register_wh(unit.key) / (1000 if self._behaviour.kwh else 1))
 
     def _arm_sampling(self, unit: _Unit) -> None:
         if unit.sampling is not None:
@@ -528,7 +442,7 @@ class Station:
 
     def _sample_again(self, unit: _Unit) -> None:
         if unit.transaction is not None:
-            if self._restarting_s is None:
+            if self.connection.restarting_s is None:
                 self._sample(unit, "Sample.Periodic")
             self._arm_sampling(unit)
 
@@ -541,7 +455,7 @@ class Station:
             return call.MeterValues(connector_id=unit.key.connector, transaction_id=number, meter_value=[value])
 
         if value["sampled_value"]:
-            self._outbox.put(Message(Kind.METER, request))
+            self.outbox.put(Message(Kind.METER, request))
 
     def _sampled_values(self, unit: _Unit, context: str) -> Iterator[dict[str, str]]:
         wanted = self.configuration.listed("MeterValuesSampledData")
@@ -551,7 +465,7 @@ class Station:
         if "Energy.Active.Import.Register" in wanted:
             register = self._plant.register_wh(unit.key)
             sample = {"value": f"{register:.1f}", "context": context, "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
-            if self.behaviour.kwh:
+            if self._behaviour.kwh:
                 sample["value"] = f"{register / 1000:.4f}"
                 if self._unlabelled:
                     del sample["unit"]  # where none is given, Wh is meant (§7.35)
@@ -559,163 +473,45 @@ class Station:
         if vehicle is not None and "SoC" in wanted:
             yield {"value": f"{vehicle.pack.soc * 100:.1f}", "context": context, "measurand": "SoC", "unit": "Percent"}
         if vehicle is not None and "Temperature" in wanted:
-            yield {"value": f"{vehicle.pack.temp_c:.1f}", "context": context, "measurand": "Temperature", "unit": "Celsius"}
+            temperature = f"{vehicle.pack.temp_c:.1f}"
+            yield {"value": temperature, "context": context, "measurand": "Temperature", "unit": "Celsius", "location": "EV"}
 
-    # -- connections ---------------------------------------------------------------------------------------------------
+    # -- what its connection needs of it -------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Connect, boot, and come back whenever the connection is lost; until cancelled."""
-        self._next_spell(self.behaviour.deaf, self._go_deaf)
-        self._next_spell(self.behaviour.reboots, self._reboot)
-        failures = 0
-        wire: Wire | None = None
-        await asyncio.sleep(self._rng.uniform(0.0, 2.0))
-        try:
-            while True:
-                stale = wire
-                try:
-                    wire = await self._connect(self.station_id)
-                except (OSError, TimeoutError):
-                    failures += 1
-                    await asyncio.sleep(min(_RECONNECT_MOST_S, 2.0 ** min(failures, 6) / 2) * self._rng.uniform(0.5, 1.5))
-                    continue
-                if stale is not None:
-                    await _close(stale)
-                failures = 0 if await self._serve(wire) else failures + 1
-                if self._restarting_s is None and self._interrupt.is_set():
-                    continue  # deaf spell over: the old connection still hangs when the new one comes
-                await _close(wire)
-                wire = None
-                if self._restarting_s is not None:
-                    await self.clock.sleep(self._restarting_s)
-                await asyncio.sleep(min(_RECONNECT_MOST_S, 2.0 ** min(failures, 6)) * self._rng.uniform(0.25, 0.75))
-        finally:
-            if wire is not None:
-                await _close(wire)
-
-    def drop_link(self) -> None:
-        """Lose the connection as seen from here; the station connects again."""
-        self._interrupt.set()
-
-    async def _serve(self, wire: Wire) -> bool:
-        """Live on one connection until it is over; returns whether it lasted long enough to count as good."""
-        late = functools.partial(self._rng.uniform, *self.behaviour.answer_s) if self.behaviour.answer_s else None
-        link = Link(self, wire, message_id=self._message_id, answer_s=late)
-        self._link = link
-        self._interrupt = asyncio.Event()
-        self._after = []
-        began = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(link.start(), name=f"{self.station_id} reader")
-                group.create_task(self._converse(link), name=f"{self.station_id} conversation")
-                group.create_task(self._until_interrupted(self._interrupt), name=f"{self.station_id} interrupt")
-        except* (OSError, TimeoutError, _Restart):
-            pass  # lost or left; what comes next does not depend on why
-        finally:
-            self._link = None
-        return asyncio.get_running_loop().time() - began >= _RECONNECT_MOST_S
-
-    async def _until_interrupted(self, interrupt: asyncio.Event) -> None:
-        await interrupt.wait()
-        raise _Restart
-
-    async def _converse(self, link: Link) -> None:
-        if not self._booted:
-            await self._boot(link)
+    def present(self) -> list[Message]:
+        """StatusNotifications of all connectors; vehicles that came while nobody listened ask again for permission."""
         notices = [Message(Kind.NOTICE, self._status_request(0, Status.available))]
-        notices += [Message(Kind.NOTICE, self._status_request(n, unit.status)) for n, unit in self._units.items()]
-        self._outbox.reconnected(notices)
-        for unit in self._units.values():
+        for connector, unit in self._units.items():
+            notices.append(Message(Kind.NOTICE, self._status_request(connector, unit.status)))
             if self._autostart and unit.tag is not None and unit.status == Status.preparing:
-                self._authorise(unit, unit.tag)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._outbox.pump(link), name=f"{self.station_id} outbox")
-            group.create_task(self._beat(link), name=f"{self.station_id} heartbeat")
+                notices.append(self._authorisation(unit, unit.tag))
+        return notices
 
-    async def _boot(self, link: Link) -> None:
-        """BootNotification until accepted (§4.2); then sessions that survived a restart go on."""
-        while True:
-            try:
-                answer = await link.call(self._boot_notification(), suppress=False)
-            except OCPPError:
-                await asyncio.sleep(_RECONNECT_MOST_S)
-                continue
-            if answer.status == "Accepted":
-                break
-            await asyncio.sleep(max(1, answer.interval))
-        self._set_clock(answer.current_time)
-        if answer.interval > 0:
-            self.configuration.change("HeartbeatInterval", str(answer.interval))
-        self._booted = True
-        self.boots += 1
-        self._restarting_s = None
-        for unit in self._units.values():
-            if unit.transaction is not None:
-                self._evaluate(unit)
-                self._plant.energise(unit.key, True)
-                self._show_outlet(unit)
+    def heartbeat_s(self) -> int:
+        return self.configuration.number("HeartbeatInterval")
 
-    async def _beat(self, link: Link) -> None:
-        """Heartbeats; two in a row without an answer mean that the connection is dead."""
-        missed = 0
-        while True:
-            await asyncio.sleep(self.configuration.number("HeartbeatInterval"))
-            try:
-                answer = await link.call(call.Heartbeat(), suppress=False)
-            except OCPPError:
-                continue
-            except TimeoutError:
-                missed += 1
-                if missed > 1:
-                    raise WireClosed(reason="heartbeats unanswered") from None
-            else:
-                missed = 0
-                self._set_clock(answer.current_time)
-
-    def _set_clock(self, current_time: str) -> None:
-        error = read_time(current_time) - self.now()
+    def set_clock(self, current_time: str) -> None:
+        """Follow the central system's clock (§4.2), unless it is nonsense."""
+        try:
+            error = read_time(current_time) - self.now()
+        except ValueError:
+            return
         if abs(error.total_seconds()) > _RESYNC_S:
             self._skew += error
             self._evaluate_all()
 
-    def _message_id(self) -> str:
-        self._messages += 1
-        return f"{self.station_id[-20:]}-{self._messages}"
+    def booted(self, interval_s: int) -> None:
+        if interval_s > 0:
+            self.configuration.change("HeartbeatInterval", str(interval_s))
 
-    # -- habits --------------------------------------------------------------------------------------------------------
-
-    def _next_spell(self, spells: Spells | None, begin: Callable[[float], None]) -> None:
-        if spells is not None:
-            lasts = self._rng.uniform(*spells.lasts_s)
-            self._agenda.after(self._rng.expovariate(1.0 / spells.every_s), lambda: begin(lasts))
-
-    def _go_deaf(self, lasts_s: float) -> None:
-        link = self._link
-        if link is not None:
-            link.go_deaf()
-            self._agenda.after(lasts_s, lambda: self._wake(link))
-        self._next_spell(self.behaviour.deaf, self._go_deaf)
-
-    def _wake(self, link: Link) -> None:
-        if self._link is link:
-            self.drop_link()
-
-    def _reboot(self, lasts_s: float) -> None:
-        """Restart in the middle of everything: sessions go on afterwards, profiles are gone."""
-        if self._restarting_s is None:
-            self.kept.forget()
-            self._restart(lasts_s)
-        self._next_spell(self.behaviour.reboots, self._reboot)
-
-    def _restart(self, lasts_s: float) -> None:
-        self._restarting_s = lasts_s
-        self._booted = False
+    def powered(self, on: bool) -> None:
+        """Open all contactors, or close those of sessions that go on."""
         for unit in self._units.values():
-            self._plant.energise(unit.key, False)
-        self._interrupt.set()
+            if unit.transaction is not None:
+                self._evaluate(unit)
+                self._plant.energise(unit.key, on)
+                if on:
+                    self._show_outlet(unit)
 
-
-async def _close(wire: Wire) -> None:
-    with contextlib.suppress(OSError):
-        await wire.close(1000, "leaving")
+    def forget(self) -> None:
+        self.limits.kept.forget()
