@@ -1,1 +1,47 @@
-"""Numbers in, numbers out: the charging plan of a depot."""
+"""Numbers in, numbers out: the charging plan of a depot.
+
+Powers in kW (grid side, slot means), energies in kWh, durations in hours, money in the problem's currency. Importing
+this package loads no solver: Pyomo and HiGHS come with the first call of :func:`plan`.
+
+    OptimizerError
+    ├── InvalidProblem (ValueError)     a problem that cannot exist; says which part and field
+    │   └── InvalidScenario             a scenario file that cannot be read
+    └── SolverFailed                    no plan within the time, or HiGHS gave up
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
+from optimizer.problem import Feeder, FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
+
+if TYPE_CHECKING:
+    from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
+
+__all__ = [
+    "Feeder",
+    "FloatArray",
+    "InvalidProblem",
+    "InvalidScenario",
+    "OptimizerError",
+    "PlanResult",
+    "PlanStatus",
+    "Policy",
+    "Problem",
+    "SolverFailed",
+    "Vehicle",
+    "feasible_energy_kwh",
+    "min_peak_kw",
+    "plan",
+]
+
+_SOLVING = ("feasible_energy_kwh", "min_peak_kw", "plan")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SOLVING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from optimizer import planning  # the core imports this package but never solves: no Pyomo there
+
+    return getattr(planning, name)

@@ -1,0 +1,97 @@
+"""Judge a power matrix against a problem: cost, peak, what is missing, what is violated. Any scheduler, one yardstick.
+
+Costs are what the vehicles add to the bill: import that they cause beyond the background's own, and the demand charge
+on the peak above what was free. Energy beyond a vehicle's need is paid for but serves nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.errors import InvalidProblem
+from optimizer.problem import FloatArray, Problem
+
+VIOLATION_KWH = 0.05
+"""Below this a violation is rounding."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Verdict:
+    """``site_kw`` [slot] with background; ``unmet_kwh`` [vehicle] at the battery; ``short``: vehicles that miss more
+    than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh."""
+
+    site_kw: FloatArray
+    energy_cost: float
+    demand_cost: float
+    peak_kw: float
+    unmet_kwh: FloatArray
+    required_kwh: float
+    short: tuple[str, ...]
+    below_minimum: int
+    over_site_limit_kwh: float
+    over_feeder_limit_kwh: float
+    over_rating_kwh: float
+    outside_window_kwh: float
+    discharge_kwh: float
+
+    @property
+    def cost(self) -> float:
+        """Energy and demand together."""
+        return self.energy_cost + self.demand_cost
+
+    @property
+    def unmet_pct(self) -> float:
+        """Missing share of all that the batteries had to receive, in %."""
+        return 100 * float(self.unmet_kwh.sum()) / self.required_kwh if self.required_kwh else 0.0
+
+    @property
+    def violation_kwh(self) -> float:
+        """The worst of the violations."""
+        site = max(self.over_site_limit_kwh, self.over_feeder_limit_kwh)
+        return max(site, self.over_rating_kwh, self.outside_window_kwh, self.discharge_kwh)
+
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether no violation is more than rounding."""
+        return self.violation_kwh <= VIOLATION_KWH
+
+
+def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
+    """``power_kw`` [vehicle × slot], grid side. Raises :class:`InvalidProblem` for a wrong shape or a number that is not finite."""
+    expected = (len(problem.vehicles), problem.n_slots)
+    if power_kw.shape != expected:
+        raise InvalidProblem(f"the power matrix is {power_kw.shape}, the problem has {expected} (vehicles, slots)")
+    if not np.isfinite(power_kw).all():
+        i, k = np.argwhere(~np.isfinite(power_kw))[0]
+        raise InvalidProblem(f"{problem.vehicles[i].id}, slot {k}: {power_kw[i, k]} is not a finite number")
+    hours = problem.hours
+    eff = np.array([v.eff for v in problem.vehicles])[:, None]
+    need = np.array([v.energy_kwh for v in problem.vehicles])
+    rating = np.array([v.p_max_kw for v in problem.vehicles])[:, None]
+    least = np.array([v.p_min_kw for v in problem.vehicles])[:, None]
+    slots = np.arange(problem.n_slots)
+    windows = np.array([(v.arrival_slot <= slots) & (slots < v.departure_slot) for v in problem.vehicles]).reshape(expected)
+
+    received = (np.where(power_kw > 0, power_kw * eff, power_kw / eff) * hours).sum(axis=1)
+    unmet = np.maximum(need - received, 0.0)
+    site = power_kw.sum(axis=0) + problem.background_kw
+    imported = np.maximum(site, 0.0) - np.maximum(problem.background_kw, 0.0)
+    peak = max(float(problem.block_means(site).max()), 0.0)
+    feeder_limits = np.array([feeder.limit_kw for feeder in problem.feeders]).reshape(len(problem.feeders), problem.n_slots)
+    return Verdict(
+        site_kw=site,
+        energy_cost=float(problem.price_per_kwh @ (imported * hours)),
+        demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw),
+        peak_kw=peak,
+        unmet_kwh=unmet,
+        required_kwh=float(need.sum()),
+        short=tuple(problem.vehicles[i].id for i in np.flatnonzero(unmet > 0.02 * need + 0.1)),
+        below_minimum=int(((power_kw > 1e-6) & (power_kw < least - 1e-6)).sum()),
+        over_site_limit_kwh=float(np.maximum(site - problem.site_limit_kw, 0.0) @ hours),
+        over_feeder_limit_kwh=float((np.maximum(problem.feeder_sums(power_kw) - feeder_limits, 0.0) @ hours).sum()),
+        over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()),
+        outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
+        discharge_kwh=float((np.maximum(-power_kw, 0.0) @ hours).sum()),
+    )

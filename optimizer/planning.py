@@ -1,0 +1,179 @@
+"""Plan: from a problem and a policy to powers, and the two questions that a limit's choice needs.
+
+What a policy minimises, in currency: the bill as a tie-break or first, early or late energy, and far above both what is
+not served, the higher priority dearer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from optimizer.errors import SolverFailed
+from optimizer.evaluate import evaluate
+from optimizer.model import Compiled, Costs, build
+from optimizer.problem import EPS, FloatArray, PlanResult, PlanStatus, Policy, Problem
+from optimizer.rounding import round_minimum_powers
+from optimizer.solver import Solver
+
+TIE_HOLDING = 7e-4
+"""Holding one kWh for an hour, as a share of the mean price, where only the bill counts. It breaks the ties between
+slots of one price block, which is what makes the plain model slow, and is too small to leave a cheaper block."""
+
+TYPICAL_HOLDING = 0.03
+"""The same for battery life, for packs that nothing is known of: 180 per kWh of pack, 20 % loss writes it off, 2 % a
+year of calendar loss at half charge and 25 °C, growing with e^{2·SoC} (a proxy, no validated cell model): about
+0.005 per kWh and hour beside a mean price of 0.16."""
+
+READINESS_MONEY = 1e-4
+"""Weight of the bill where energy shall come early."""
+
+DEADLINE_S = 10.0
+
+
+def plan(
+    problem: Problem, *, policy: Policy = Policy.CHEAPEST, deadline_s: float = DEADLINE_S, round_minimum: bool = False
+) -> PlanResult:
+    """The best plan under ``policy``, within ``deadline_s`` seconds; raises :class:`SolverFailed` without one.
+
+    Always feasible: energy that does not fit is reported as unmet, background above the limit as ``over_limit_kw``.
+    ``round_minimum`` removes powers between 0 and a vehicle's minimum from the cells of the next hour where possible.
+    """
+    deadline = perf_counter() + deadline_s
+    status = PlanStatus.OPTIMAL
+    if not ((problem.upper_kw > 0) & (_needs(problem) > 0)[:, None]).any():
+        return _result(problem, np.zeros_like(problem.upper_kw), policy=policy, status=status)
+    compiled = build(problem, costs_of(problem, policy))
+    solver = Solver(compiled, deadline=deadline)
+    columns = solver.solve()
+    if round_minimum:
+        try:
+            columns = round_minimum_powers(problem, compiled, solver=solver, columns=columns)
+        except SolverFailed:
+            status = PlanStatus.UNPOLISHED
+    return _result(problem, power_of(problem, compiled, columns), policy=policy, status=status, compiled=compiled, solver=solver)
+
+
+def costs_of(problem: Problem, policy: Policy) -> Costs:
+    """The policy's objective.
+
+    Where the sun gives more than the base load takes, only import beyond it costs, so that the price moves from the
+    cells to the import column. (A negative price stays on the cells: nobody is paid for not importing.)
+    """
+    price, hours = problem.price_per_kwh, problem.hours
+    sunny = (problem.background_kw < 0) & (price > 0)
+    scale = _price_scale(problem)
+    if policy is Policy.READINESS:
+        weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
+        delay = delay * (1 + 0.5 * _ranks(problem))[:, None]
+    else:
+        until = np.array([v.departure_slot for v in problem.vehicles]) * problem.slot_h
+        held_h = np.maximum(until[:, None] - np.arange(problem.n_slots) * problem.slot_h, 0.0)
+        weight, delay = 1.0, held_h * _holding(problem, policy, scale)[:, None]
+    most = weight * (float(np.abs(price).max()) + problem.demand_charge_per_kw / problem.slot_h) + float(delay.max(initial=0.0))
+    eff = np.array([v.eff for v in problem.vehicles])
+    return Costs(
+        cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
+        unmet=10 * max(most, EPS) / eff * 2.0 ** _ranks(problem),
+        imported=weight * np.where(sunny, price, 0.0) * hours,
+        peak=weight * problem.demand_charge_per_kw,
+        peak_from_kw=problem.free_peak_kw,
+    )
+
+
+def min_peak_kw(problem: Problem) -> float:
+    """Least site peak (slot means, with background) that serves everyone's energy; the site limit plays no part.
+
+    Energy that no site limit could serve (rating, window, feeder) is left out.
+    """
+    background = max(float(problem.background_kw.max()), 0.0)
+    unmet = np.full(len(problem.vehicles), 10 * 2 / problem.slot_h)
+    slotwise = replace(problem, demand_interval_slots=1, demand_offset_slots=0)
+    power = _solve(slotwise, _flat_costs(slotwise, unmet=unmet, peak=1.0, peak_from_kw=background, site_limited=False))
+    return max(float((power.sum(axis=0) + problem.background_kw).max()), background)
+
+
+def feasible_energy_kwh(problem: Problem) -> float:
+    """Most battery energy that can be delivered to all vehicles together under all limits."""
+    power = _solve(problem, _flat_costs(problem, unmet=np.ones(len(problem.vehicles)), peak=0.0, peak_from_kw=0.0, site_limited=True))
+    eff = np.array([v.eff for v in problem.vehicles])
+    return float(np.minimum((power @ problem.hours) * eff, _needs(problem)).sum())
+
+
+def power_of(problem: Problem, compiled: Compiled, columns: FloatArray) -> FloatArray:
+    """[vehicle × slot] powers of a solution, free of the solver's rounding."""
+    power = np.zeros_like(problem.upper_kw)
+    power[compiled.vehicle, compiled.slot] = columns[compiled.cells]
+    power[power < 1e-7] = 0.0
+    return np.minimum(power, problem.upper_kw)
+
+
+def _result(
+    problem: Problem,
+    power_kw: FloatArray,
+    *,
+    policy: Policy,
+    status: PlanStatus,
+    compiled: Compiled | None = None,
+    solver: Solver | None = None,
+) -> PlanResult:
+    verdict = evaluate(problem, power_kw)
+    return PlanResult(
+        power_kw=power_kw,
+        site_kw=verdict.site_kw,
+        unmet_kwh=np.where(verdict.unmet_kwh > 1e-6, verdict.unmet_kwh, 0.0),
+        over_limit_kw=problem.over_limit_kw,
+        energy_cost=verdict.energy_cost,
+        demand_cost=verdict.demand_cost,
+        peak_kw=verdict.peak_kw,
+        status=status,
+        policy=policy,
+        build_s=compiled.build_s if compiled else 0.0,
+        compile_s=compiled.compile_s if compiled else 0.0,
+        pass_s=solver.pass_s if solver else 0.0,
+        solve_s=solver.solve_s if solver else 0.0,
+    )
+
+
+def _solve(problem: Problem, costs: Costs) -> FloatArray:
+    if not ((problem.upper_kw > 0) & (_needs(problem) > 0)[:, None]).any():
+        return np.zeros_like(problem.upper_kw)
+    compiled = build(problem, costs)
+    return power_of(problem, compiled, Solver(compiled, deadline=perf_counter() + 6 * DEADLINE_S).solve())
+
+
+def _flat_costs(problem: Problem, *, unmet: FloatArray, peak: float, peak_from_kw: float, site_limited: bool) -> Costs:
+    # a trace of holding cost, for speed only: 1e-6 of what a kWh weighs
+    late = 1e-6 * (problem.n_slots - np.arange(problem.n_slots)) / problem.n_slots
+    return Costs(
+        cell=np.broadcast_to(late, problem.upper_kw.shape),
+        unmet=unmet,
+        imported=np.zeros(problem.n_slots),
+        peak=peak,
+        peak_from_kw=peak_from_kw,
+        site_limited=site_limited,
+    )
+
+
+def _holding(problem: Problem, policy: Policy, scale: float) -> FloatArray:
+    if policy is Policy.CHEAPEST:
+        return np.full(len(problem.vehicles), TIE_HOLDING * scale)
+    typical = TYPICAL_HOLDING * scale
+    return np.array([typical if v.holding_per_kwh_h is None else max(v.holding_per_kwh_h, TIE_HOLDING * scale) for v in problem.vehicles])
+
+
+def _needs(problem: Problem) -> FloatArray:
+    return np.array([v.energy_kwh for v in problem.vehicles])
+
+
+def _ranks(problem: Problem) -> FloatArray:
+    """[vehicle] 0 for the least priority in the problem, 1 for the next, …; at most 8."""
+    priorities = np.array([v.priority for v in problem.vehicles])
+    return np.minimum(np.unique(priorities, return_inverse=True)[1], 8).astype(np.float64)
+
+
+def _price_scale(problem: Problem) -> float:
+    """Mean size of the price; 1 where energy is free."""
+    return float(np.abs(problem.price_per_kwh).mean()) or 1.0

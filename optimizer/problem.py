@@ -1,0 +1,284 @@
+"""The planning problem and its answer, as numbers.
+
+Slots are half-open: slot k covers [t0 + k·slot, t0 + (k+1)·slot). Powers are grid-side means over a slot in kW,
+``energy_kwh`` of a vehicle is what its battery must receive (grid energy = battery energy / ``eff``). Background is
+what the site draws beside the vehicles, negative where the sun gives more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.errors import InvalidProblem
+
+FloatArray = npt.NDArray[np.float64]
+
+EPS = 1e-9
+
+
+class Policy(StrEnum):
+    """What a plan is good at, once everybody's energy is served as far as the limits allow."""
+
+    CHEAPEST = "cheapest"
+    READINESS = "readiness"
+    BATTERY_LIFE = "battery-life"
+
+
+class PlanStatus(StrEnum):
+    """``unpolished``: optimal, but the time was over before the small powers of the first hour were rounded."""
+
+    OPTIMAL = "optimal"
+    UNPOLISHED = "unpolished"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Feeder:
+    """A part of the site with a limit of its own. ``limit_kw``: one number, or one per slot."""
+
+    id: str
+    limit_kw: FloatArray | float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Vehicle:
+    """One stay: may draw in slots ``arrival_slot`` ≤ k < ``departure_slot``.
+
+    ``p_min_kw``: below it a charger must pause. ``priority``: bigger is served first when not everything fits.
+    ``floor_kw``: a session that has begun and cannot pause draws at least this in its cells of the next hour, as far as
+    its need and caps allow. ``cap_kw``: upper bound of the mean power per slot of the horizon, where it is tighter
+    than ``p_max_kw`` (taper, a slot in which the vehicle is present only in part).
+    ``holding_per_kwh_h``: what it costs the battery to hold one kWh for an hour longer (calendar ageing, currency);
+    None: a typical share of the energy price.
+    """
+
+    id: str
+    arrival_slot: int
+    departure_slot: int
+    energy_kwh: float
+    p_max_kw: float
+    eff: float = 1.0
+    p_min_kw: float = 0.0
+    feeder: int | None = None
+    priority: int = 0
+    floor_kw: float = 0.0
+    cap_kw: FloatArray | None = None
+    holding_per_kwh_h: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One planning horizon of one depot; raises :class:`InvalidProblem` when built from numbers that cannot be.
+
+    ``first_slot_fraction``: the part of slot 0 that is still ahead. ``mtd_peak_kw``: peaks up to here cost nothing
+    more (this month's recorded peak, or its target). ``demand_interval_slots``: slots per demand block; the peak is
+    that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
+    ``demand_charge_per_kw``: this horizon's share, on the peak above what is free.
+    Arrays have one number per slot; plain numbers and sequences are accepted and spread.
+    """
+
+    t0: datetime
+    n_slots: int
+    slot_minutes: float
+    price_per_kwh: FloatArray
+    site_limit_kw: FloatArray
+    background_kw: FloatArray
+    vehicles: tuple[Vehicle, ...]
+    feeders: tuple[Feeder, ...] = ()
+    first_slot_fraction: float = 1.0
+    demand_charge_per_kw: float = 0.0
+    mtd_peak_kw: float = 0.0
+    demand_interval_slots: int = 1
+    demand_offset_slots: int = 0
+    currency: str = "USD"
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
+            raise InvalidProblem(f"{self.n_slots} slots of {self.slot_minutes} min: there must be at least one, each at most a day long")
+        if not 0 < self.first_slot_fraction <= 1:
+            raise InvalidProblem(f"first_slot_fraction {self.first_slot_fraction} is not in (0, 1]")
+        for name in ("price_per_kwh", "site_limit_kw", "background_kw"):
+            object.__setattr__(self, name, _per_slot(name, getattr(self, name), self.n_slots))
+        if self.site_limit_kw.min() < 0:
+            raise InvalidProblem("site_limit_kw is negative; 0 is the least")
+        for name in ("demand_charge_per_kw", "mtd_peak_kw"):
+            _positive(name, getattr(self, name))
+        if self.demand_interval_slots < 1 or not 0 <= self.demand_offset_slots < self.demand_interval_slots:
+            raise InvalidProblem(
+                f"demand block of {self.demand_interval_slots} slots, {self.demand_offset_slots} of them past: "
+                "at least one slot, and fewer past than there are"
+            )
+        feeders = []
+        for feeder in self.feeders:
+            limit = _per_slot(f"feeder {feeder.id}: limit_kw", feeder.limit_kw, self.n_slots)
+            if limit.min() < 0:
+                raise InvalidProblem(f"feeder {feeder.id}: limit_kw is negative; 0 is the least")
+            feeders.append(Feeder(feeder.id, limit))
+        object.__setattr__(self, "feeders", tuple(feeders))
+        object.__setattr__(self, "vehicles", tuple(self.vehicles))
+        seen: set[str] = set()
+        for vehicle in self.vehicles:
+            self._check(vehicle)
+            if vehicle.id in seen:
+                raise InvalidProblem(f"vehicle {vehicle.id} stands twice in the problem; give every stay an id of its own")
+            seen.add(vehicle.id)
+
+    def _check(self, vehicle: Vehicle) -> None:
+        who = f"vehicle {vehicle.id}"
+        if not 0 <= vehicle.arrival_slot <= vehicle.departure_slot <= self.n_slots:
+            raise InvalidProblem(
+                f"{who}: arrival_slot {vehicle.arrival_slot}, departure_slot {vehicle.departure_slot}: "
+                f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
+            )
+        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw"):
+            _positive(f"{who}: {name}", getattr(vehicle, name))
+        if vehicle.holding_per_kwh_h is not None:
+            _positive(f"{who}: holding_per_kwh_h", vehicle.holding_per_kwh_h)
+        if not 0 < vehicle.eff <= 1:
+            raise InvalidProblem(f"{who}: eff {vehicle.eff} is not in (0, 1]")
+        if vehicle.feeder is not None and not 0 <= vehicle.feeder < len(self.feeders):
+            raise InvalidProblem(f"{who}: feeder {vehicle.feeder}, but there are {len(self.feeders)} feeders (counted from 0)")
+        if vehicle.cap_kw is not None and _per_slot(f"{who}: cap_kw", vehicle.cap_kw, self.n_slots).min() < 0:
+            raise InvalidProblem(f"{who}: cap_kw is negative; 0 is the least")
+
+    @property
+    def slot_h(self) -> float:
+        """A whole slot, in hours."""
+        return self.slot_minutes / 60
+
+    @cached_property
+    def hours(self) -> FloatArray:
+        """[slot] how much of it is ahead, in hours."""
+        hours = np.full(self.n_slots, self.slot_h)
+        hours[0] *= self.first_slot_fraction
+        return hours
+
+    @cached_property
+    def starts_h(self) -> FloatArray:
+        """[slot] its beginning, in hours from now."""
+        return np.concatenate(([0.0], np.cumsum(self.hours)[:-1]))
+
+    @cached_property
+    def upper_kw(self) -> FloatArray:
+        """[vehicle × slot] most mean power: rating and caps inside of the window, 0 outside."""
+        upper = np.zeros((len(self.vehicles), self.n_slots))
+        for row, vehicle in zip(upper, self.vehicles, strict=True):
+            window = slice(vehicle.arrival_slot, vehicle.departure_slot)
+            row[window] = vehicle.p_max_kw
+            if vehicle.cap_kw is not None:
+                row[window] = np.minimum(row[window], _per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
+        return upper
+
+    @cached_property
+    def lower_kw(self) -> FloatArray:
+        """[vehicle × slot] least mean power: floors of sessions that cannot pause, for an hour, never beyond their need."""
+        lower = np.zeros((len(self.vehicles), self.n_slots))
+        soon = np.flatnonzero(self.starts_h < 1 - EPS)
+        for i, vehicle in enumerate(self.vehicles):
+            left_kwh = vehicle.energy_kwh
+            for k in soon[(soon >= vehicle.arrival_slot) & (soon < vehicle.departure_slot)] if vehicle.floor_kw else ():
+                level = min(vehicle.floor_kw, self.upper_kw[i, k])
+                left_kwh -= level * self.hours[k] * vehicle.eff
+                if left_kwh < -EPS:
+                    break
+                lower[i, k] = level
+        return lower
+
+    @cached_property
+    def room_kw(self) -> FloatArray:
+        """[slot] what the vehicles may draw together under the site limit; at least what their floors demand."""
+        return np.maximum(np.maximum(self.site_limit_kw - self.background_kw, 0.0), self.lower_kw.sum(axis=0))
+
+    @cached_property
+    def feeder_room_kw(self) -> FloatArray:
+        """[feeder × slot] the same under the feeders' limits."""
+        room = np.array([feeder.limit_kw for feeder in self.feeders]).reshape(len(self.feeders), self.n_slots)
+        return np.maximum(room, self.feeder_sums(self.lower_kw))
+
+    @cached_property
+    def over_limit_kw(self) -> FloatArray:
+        """[slot] by how much background and floors alone exceed the site limit: no plan can do anything about it."""
+        return np.maximum(self.background_kw + self.lower_kw.sum(axis=0) - self.site_limit_kw, 0.0)
+
+    @cached_property
+    def blocks(self) -> npt.NDArray[np.intp]:
+        """[slot] index of its demand block."""
+        return (np.arange(self.n_slots) + self.demand_offset_slots) // self.demand_interval_slots
+
+    def feeder_sums(self, power_kw: FloatArray) -> FloatArray:
+        """[feeder × slot] what the vehicles on each feeder draw together."""
+        sums = np.zeros((len(self.feeders), self.n_slots))
+        for vehicle, row in zip(self.vehicles, power_kw, strict=True):
+            if vehicle.feeder is not None:
+                sums[vehicle.feeder] += row
+        return sums
+
+    def block_means(self, site_kw: FloatArray) -> FloatArray:
+        """[block] mean of a power per slot over each demand block, as far as the block lies in the horizon."""
+        return np.bincount(self.blocks, site_kw * self.hours) / np.bincount(self.blocks, self.hours)
+
+    @cached_property
+    def free_peak_kw(self) -> float:
+        """Peaks up to here cost nothing more: recorded, or made by the background alone."""
+        return max(float(self.block_means(self.background_kw).max()), self.mtd_peak_kw, 0.0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlanResult:
+    """Advice: what every vehicle should draw, and what that costs.
+
+    ``power_kw`` [vehicle × slot] and ``site_kw`` [slot, with background] are grid-side slot means. ``energy_cost``
+    and ``demand_cost`` are what the vehicles add to the bill. ``unmet_kwh`` [vehicle] is battery energy that does not
+    fit. ``over_limit_kw`` [slot]: background and floors alone exceed the site limit by this.
+    """
+
+    power_kw: FloatArray
+    site_kw: FloatArray
+    unmet_kwh: FloatArray
+    over_limit_kw: FloatArray
+    energy_cost: float
+    demand_cost: float
+    peak_kw: float
+    status: PlanStatus
+    policy: Policy
+    build_s: float = 0.0
+    compile_s: float = 0.0
+    pass_s: float = 0.0
+    solve_s: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        """Energy and demand together."""
+        return self.energy_cost + self.demand_cost
+
+    @property
+    def total_s(self) -> float:
+        """Building, compiling, passing and solving."""
+        return self.build_s + self.compile_s + self.pass_s + self.solve_s
+
+
+def _per_slot(name: str, value: FloatArray | Sequence[float] | float, n_slots: int) -> FloatArray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidProblem(f"{name}: numbers are expected ({error})") from None
+    if array.ndim == 0:
+        array = np.full(n_slots, float(array))
+    if array.shape != (n_slots,):
+        raise InvalidProblem(f"{name}: {array.size} numbers, expected one for each of the {n_slots} slots")
+    if not np.isfinite(array).all():
+        raise InvalidProblem(f"{name}: slot {int(np.flatnonzero(~np.isfinite(array))[0])} is not a finite number")
+    array.flags.writeable = False
+    return array
+
+
+def _positive(name: str, value: float) -> None:
+    if not (np.isfinite(value) and value >= 0):
+        raise InvalidProblem(f"{name} is {value}; a finite number of at least 0 is expected")

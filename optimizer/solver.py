@@ -1,0 +1,65 @@
+"""HiGHS, held warm: pass a compiled model once, solve, change bounds, solve again from the old basis."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import highspy
+import numpy as np
+
+from optimizer.errors import SolverFailed
+from optimizer.model import Compiled, IntArray
+from optimizer.problem import FloatArray
+
+
+class Solver:
+    """One model in HiGHS, until ``deadline`` (of :func:`time.perf_counter`).
+
+    Dual simplex without presolve: with a holding cost in the objective the model has few ties, and presolve costs
+    more than it saves. One thread: the simplex is serial, and the other core belongs to the controller.
+    """
+
+    def __init__(self, compiled: Compiled, *, deadline: float) -> None:
+        self._deadline = deadline
+        started = perf_counter()
+        lp = highspy.HighsLp()
+        lp.num_col_ = len(compiled.cost)
+        lp.num_row_ = len(compiled.row_lower)
+        lp.col_cost_ = compiled.cost
+        lp.col_lower_ = compiled.lower
+        lp.col_upper_ = compiled.upper
+        lp.row_lower_ = compiled.row_lower
+        lp.row_upper_ = compiled.row_upper
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_ = compiled.starts
+        lp.a_matrix_.index_ = compiled.rows
+        lp.a_matrix_.value_ = compiled.values
+        self._highs = highspy.Highs()
+        for option, value in {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}.items():
+            if self._highs.setOptionValue(option, value) != highspy.HighsStatus.kOk:
+                raise SolverFailed(f"this HiGHS refuses the option {option}={value}; install the version of the lock file")
+        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
+            raise SolverFailed("HiGHS refuses the model")
+        self.pass_s = perf_counter() - started
+        self.solve_s = 0.0
+
+    def solve(self) -> FloatArray:
+        """Values of all columns at the optimum; raises :class:`SolverFailed` when there is none in time."""
+        started = perf_counter()
+        left_s = self._deadline - started
+        if left_s <= 0:
+            raise SolverFailed("the time was over before the solver began")
+        # HiGHS counts from the model's first run on
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left_s)
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        self.solve_s += perf_counter() - started
+        if status == highspy.HighsModelStatus.kTimeLimit:
+            raise SolverFailed(f"no plan within {self.solve_s:.1f} s of solving")
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise SolverFailed(f"HiGHS ended with {self._highs.modelStatusToString(status)}")
+        return np.array(self._highs.getSolution().col_value, dtype=np.float64)
+
+    def change_bounds(self, columns: IntArray, *, lower: FloatArray, upper: FloatArray) -> None:
+        """New bounds of some columns; the next solve starts from the last basis."""
+        self._highs.changeColsBounds(len(columns), columns, lower, upper)
