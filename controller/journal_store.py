@@ -75,6 +75,8 @@ class Draft:
 Answer = list[Envelope] | Exception
 """Per append: its envelopes, or why the fact itself can't be taken (it can't be folded)."""
 
+_Row = tuple[str | int | bytes | None, ...]
+
 _events: Table = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 _snapshots: Table = SnapshotRow.__table__  # type: ignore[attr-defined]
 _probes: Table = ProbeRow.__table__  # type: ignore[attr-defined]
@@ -170,6 +172,7 @@ class JournalWriter:
         self._codec = codec
         self.tip = tip
         self._snapshot_seq = tip.seq
+        self._insert = str(insert(_events).compile(dialect=store.engine.dialect))
 
     def commit(self, calls: Sequence[Sequence[Draft]]) -> list[Answer]:
         """Make all calls durable in one transaction, each whole or not at all, in order.
@@ -180,13 +183,16 @@ class JournalWriter:
         try:
             with self._store.writing(busy_timeout_s=BUSY_TIMEOUT_S) as connection:
                 known = self._known(connection, [d.envelope.key for call in calls for d in call if d.envelope.key is not None])
-                tip, rows, answers = self.tip, [], []
+                tip = self.tip
+                rows: list[_Row] = []
+                answers: list[Answer] = []
                 for call in calls:
                     tip, new_rows, answer = self._admit(tip, call, known)
                     rows += new_rows
                     answers.append(answer)
                 if rows:
-                    connection.execute(insert(_events), rows)
+                    # by the driver itself: a third of the price, and a virtual night appends a hundred thousand times
+                    connection.connection.cursor().executemany(self._insert, rows)
         except StoreConflict as error:
             raise JournalBroken(
                 f"another process wrote to the journal of {self._depot_id} after seq {self.tip.seq}: end it, and start again ({error})"
@@ -194,11 +200,11 @@ class JournalWriter:
         self.tip = tip
         return answers
 
-    def _admit(self, tip: Tip, call: Sequence[Draft], known: dict[str, Envelope]) -> tuple[Tip, list[dict[str, Any]], Answer]:
+    def _admit(self, tip: Tip, call: Sequence[Draft], known: dict[str, Envelope]) -> tuple[Tip, list[_Row], Answer]:
         """Number, fold and chain one call's facts on top of ``tip``. A fact that can't be folded is not stored, for
         it would keep every later start from coming up."""
         seq, digest, state = tip.seq, tip.digest, tip.state
-        rows: list[dict[str, Any]] = []
+        rows: list[_Row] = []
         envelopes: list[Envelope] = []
         mine: dict[str, Envelope] = {}
         for draft in call:
@@ -261,19 +267,20 @@ class JournalWriter:
             connection.execute(delete(_snapshots).where(mine, _snapshots.c.seq.not_in(kept)))
 
 
-def _row(envelope: Envelope, data: bytes, digest: bytes) -> dict[str, Any]:
-    return {
-        "depot_id": envelope.depot_id,
-        "seq": envelope.seq,
-        "id": envelope.id,
-        "type": envelope.type,
-        "version": envelope.version,
-        "occurred_at": iso(envelope.occurred_at),
-        "reported_at": None if envelope.reported_at is None else iso(envelope.reported_at),
-        "received_at": iso(envelope.received_at),
-        "actor": envelope.actor,
-        "cause_id": envelope.cause_id,
-        "key": envelope.key,
-        "data": data.decode(),
-        "digest": digest,
-    }
+def _row(envelope: Envelope, data: bytes, digest: bytes) -> _Row:
+    """The row of ``events``, in the order of its columns."""
+    return (
+        envelope.depot_id,
+        envelope.seq,
+        envelope.id,
+        envelope.type,
+        envelope.version,
+        iso(envelope.occurred_at),
+        None if envelope.reported_at is None else iso(envelope.reported_at),
+        iso(envelope.received_at),
+        envelope.actor,
+        envelope.cause_id,
+        envelope.key,
+        data.decode(),
+        digest,
+    )

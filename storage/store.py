@@ -33,6 +33,8 @@ class Store:
     def __init__(self, engine: Engine, path: Path | None) -> None:
         self.engine = engine
         self.path = path
+        self._reader = engine.execution_options(chargeyard_reading=True)
+        self._impatient: dict[float, Engine] = {}
 
     @classmethod
     def open(cls, path: Path | str | None, *, busy_timeout_s: float = _BUSY_TIMEOUT_S, read_only: bool = False) -> Self:
@@ -77,17 +79,22 @@ class Store:
     @contextmanager
     def writing(self, *, busy_timeout_s: float | None = None) -> Iterator[Connection]:
         """A unit of work on a plain connection, for bulk. Does not nest with others when the store is in memory."""
-        with self.translated(), self.engine.connect() as connection:
-            if busy_timeout_s is not None:
-                connection = connection.execution_options(chargeyard_busy_s=busy_timeout_s)
-            with connection.begin():
-                yield connection
+        with self.translated(), self._engine(busy_timeout_s).begin() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view, without the write lock."""
-        with self.translated(), self.engine.connect().execution_options(chargeyard_reading=True) as connection, connection.begin():
+        with self.translated(), self._reader.begin() as connection:
             yield connection
+
+    def _engine(self, busy_timeout_s: float | None) -> Engine:
+        """The same connections, another patience. Kept, because the journal asks for it at every commit."""
+        if busy_timeout_s is None:
+            return self.engine
+        if busy_timeout_s not in self._impatient:
+            self._impatient[busy_timeout_s] = self.engine.execution_options(chargeyard_busy_s=busy_timeout_s)
+        return self._impatient[busy_timeout_s]
 
     def migrate(self, rooms: Sequence[ModuleType]) -> None:
         """Bring the tables of all rooms up to date in one transaction. ``rooms``: every package that has a folder
@@ -145,9 +152,11 @@ def _dress(engine: Engine, busy_timeout_s: float, read_only: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
         options = connection.get_execution_options()
         wanted = options.get("chargeyard_busy_s", busy_timeout_s)
         if connection.info["busy_s"] != wanted:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={round(wanted * 1000)}")
+            raw.execute(f"PRAGMA busy_timeout={round(wanted * 1000)}")
             connection.info["busy_s"] = wanted
-        connection.exec_driver_sql("BEGIN" if read_only or options.get("chargeyard_reading") else "BEGIN IMMEDIATE")
+        raw.execute("BEGIN" if read_only or options.get("chargeyard_reading") else "BEGIN IMMEDIATE")
