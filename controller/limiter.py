@@ -108,13 +108,13 @@ class Budget:
 
 @dataclass(slots=True)
 class _Room:
-    site_w: float
-    feeders_w: list[float] = field(default_factory=list)
+    site_w: int
+    feeders_w: list[int] = field(default_factory=list)
 
-    def left(self, feeder: int) -> float:
+    def left(self, feeder: int) -> int:
         return min(self.site_w, self.feeders_w[feeder])
 
-    def take(self, feeder: int, watts: float) -> None:
+    def take(self, feeder: int, watts: int) -> None:
         self.site_w -= watts
         self.feeders_w[feeder] -= watts
 
@@ -142,13 +142,22 @@ def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], fr
     return Allocation(targets, because, actions, site_bound, site_short, feeder_short, waiting)
 
 
-def _cost(row: Row, level_w: float) -> float:
-    """What a level takes from the budgets: what it makes the connector draw at most."""
+def _cost(row: Row, level_w: int) -> int:
+    """What a level takes from the budgets: what it makes the connector draw at most, W (rounded up)."""
     if row.on_off:
         return max(row.rated_w, row.bound_w) if level_w > 0 else row.resting_w
-    if level_w <= 0:
-        return row.resting_w * row.factor
-    return max(row.resting_w, row.default_w, level_w) * row.factor
+    held_w = row.resting_w
+    if level_w > 0:
+        held_w = max(held_w, row.default_w, level_w)
+    return held_w if row.factor == 1.0 else math.ceil(held_w * row.factor)
+
+
+def _held(row: Row) -> int:
+    """The level that still holds, W: what it was told, as far as its bound covers it. A profile that expired, or was
+    refused, no longer counts; telling that level again would be an increase like any other."""
+    if row.on_off or row.bound_w >= _cost(row, row.told_w):
+        return row.told_w
+    return min(row.told_w, math.floor(row.bound_w / row.factor))
 
 
 def _project(
@@ -157,6 +166,7 @@ def _project(
     targets = [0] * len(rows)
     because = [Because.NO_SESSION] * len(rows)
     room = _Room(site.window_w, [b.window_w for b in feeders])
+    drawn = _Room(site.window_w, [b.window_w for b in feeders])
     movable: list[tuple[tuple[float, float], int]] = []
     for i, row in enumerate(rows):
         fixed = not row.reachable or not (row.session or row.startable) or (row.stuck and (short or feeder_short[row.feeder] > 0))
@@ -164,8 +174,11 @@ def _project(
             targets[i] = row.told_w
             because[i] = Because.SETTLING if row.session else Because.NO_SESSION
             room.take(row.feeder, row.bound_w)
+            drawn.take(row.feeder, row.bound_w)
         else:
-            room.take(row.feeder, row.resting_w * row.factor)
+            room.take(row.feeder, _cost(row, 0))
+            if not row.session or row.on_off:
+                drawn.take(row.feeder, _cost(row, 0))
             movable.append((row.rank, i))
     movable.sort()
 
@@ -176,18 +189,30 @@ def _project(
             targets[i] = row.min_w
             because[i] = Because.MINIMUM
             room.take(row.feeder, _cost(row, row.min_w) - _cost(row, 0))
+            drawn.take(row.feeder, math.ceil(row.min_w * row.factor))
             floors.append(i)
-    for i in reversed(floors):  # a hard limit breaks floors, the least urgent first (invariant 8)
-        row = rows[i]
-        if room.left(row.feeder) >= 0:
-            continue
-        room.take(row.feeder, _cost(row, 0) - _cost(row, row.min_w))
-        targets[i] = 0
-        because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
+    if floors and min(room.site_w, *room.feeders_w) < 0:
+        _break_floors(rows, floors, targets, because, room, drawn)
 
     for _, i in movable:
         _serve(rows[i], i, targets, because, room)
     return targets, because
+
+
+def _break_floors(
+    rows: Sequence[Row], floors: Sequence[int], targets: list[int], because: list[Because], room: _Room, drawn: _Room
+) -> None:
+    """A hard limit breaks floors, the least urgent first (invariant 8), as few as it takes. ``drawn``: what is left
+    when those who are told 0 W draw 0 W, as they do while that is renewed. Their defaults, which stay in the bounds,
+    matter after the controller's death only, and break nobody's floor."""
+    for i in reversed(floors):
+        row = rows[i]
+        if drawn.left(row.feeder) >= 0:
+            continue
+        drawn.take(row.feeder, -math.ceil(row.min_w * row.factor))
+        room.take(row.feeder, _cost(row, 0) - _cost(row, row.min_w))
+        targets[i] = 0
+        because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
 
 
 def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _Room) -> None:
@@ -209,12 +234,14 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
         if floor_w == 0 or wish == floor_w:
             because[i] = reason
         return
-    left = room.left(row.feeder) + _cost(row, floor_w)
+    left = room.left(row.feeder)
+    if left >= 0:
+        left += _cost(row, floor_w)
     if row.on_off:
         level = wish if left >= _cost(row, wish) else 0
     else:
         level = min(wish, math.floor(left / row.factor))
-        if level < row.min_w or level < floor_w:
+        if level < row.min_w or level < floor_w or _cost(row, level) > left:
             level = floor_w
     if level < wish:
         reason = Because.FEEDER if room.feeders_w[row.feeder] < room.site_w else Because.SITE
@@ -240,7 +267,7 @@ def _release(
     for i, row in enumerate(rows):
         if not row.reachable or not (row.session or row.startable):
             continue
-        target = targets[i]
+        target, told = targets[i], _held(row)
         urgent = site_short > 0 or feeder_short[row.feeder] > 0
         deadband = max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
         if not row.session:
@@ -250,15 +277,15 @@ def _release(
         if row.on_off and target == 0:
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True
-        elif target < row.told_w:
-            if urgent or row.renew or (row.calm and (row.told_w - target >= deadband or target == 0)):
+        elif target < told:
+            if urgent or row.renew or (row.calm and (told - target >= deadband or target == 0)):
                 lowers.append(Action(i, Move.LOWER, target, urgent))  # a renewal is a write anyway: it carries the lower level
                 pending = True
-        elif target > row.told_w and row.calm and (target - row.told_w >= deadband or row.told_w == 0):
+        elif target > told and row.calm and (target - told >= deadband or told == 0):
             raises.append((row.rank, i))
-        elif row.renew:
-            renewals.append(Action(i, Move.RENEW, row.told_w))
-        if not row.stuck and row.bound_w > _cost(row, row.told_w) + 1:
+        else:
+            renewals += _renewal(row, i)
+        if not row.stuck and row.bound_w > _cost(row, told) + 1:
             pending = True  # settling; a stuck charger withholds its own kilowatts, never everyone's
 
     ups: list[Action] = []
@@ -270,8 +297,7 @@ def _release(
             action = _raise(row, i, targets[i], free, pending=pending)
             if action is None:
                 waiting = True
-                if row.session and row.renew:
-                    renewals.append(Action(i, Move.RENEW, row.told_w))
+                renewals += _renewal(row, i)
                 continue
             ups.append(action)
             if action.level_w < targets[i]:
@@ -281,24 +307,28 @@ def _release(
         for _, i in raises:
             if frozen:
                 because[i] = Because.FROZEN
-            if rows[i].session and rows[i].renew:
-                renewals.append(Action(i, Move.RENEW, rows[i].told_w))
+            renewals += _renewal(rows[i], i)
     lowers.sort(key=lambda a: targets[a.row] - rows[a.row].told_w)  # the biggest relief first
     return [*lowers, *ups, *renewals], waiting
+
+
+def _renewal(row: Row, i: int) -> list[Action]:
+    """The same level once more, where one is due and the level still holds."""
+    return [Action(i, Move.RENEW, row.told_w)] if row.session and row.renew and _held(row) == row.told_w else []
 
 
 def _raise(row: Row, i: int, target: int, free: _Room, *, pending: bool) -> Action | None:
     """An increase (or start) into free room; None where it must wait."""
     move = Move.RAISE if row.session else Move.START
-    need = max(0.0, _cost(row, target) - row.bound_w)
+    need = max(0, _cost(row, target) - row.bound_w)
     left = free.left(row.feeder)
     if need > left:
         if pending or row.on_off or left <= 0:
             return None
         level = math.floor((row.bound_w + left) / row.factor)
-        if level < row.min_w or (row.session and level - row.told_w < max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))):
+        if level < row.min_w or (row.session and level - _held(row) < max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))):
             return None
-        target, need = level, max(0.0, _cost(row, level) - row.bound_w)
+        target, need = level, max(0, _cost(row, level) - row.bound_w)
         if need > left:
             return None
     free.take(row.feeder, need)
