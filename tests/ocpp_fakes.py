@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from depot.events import ConnectorStatus, StationBooted, StationProbed
-from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
+from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId, SafeSetpoints, Setpoint
-from ocpp_server.errors import WireClosed
-from ocpp_server.wire import MemoryWire
+from ocpp_server import Central, MemoryWire, OpenDoor, WireClosed, memory_pipe
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CP1 = ConnectorId("CP1", 1)
@@ -28,22 +28,6 @@ def depot_spec(*stations: StationSpec) -> DepotSpec:
         StationSpec("CP2", "F1", (ConnectorSpec(1, 50_000, 4_140),)),
     )
     return DepotSpec("d", "Depot", 100_000, 20_000, 5_000, (FeederSpec("F1", 100_000),), stations or plain)
-
-
-class LoopClock:
-    """Depot time that follows the running loop's time, so that it also runs on virtual time."""
-
-    def __init__(self) -> None:
-        self._zero = asyncio.get_running_loop().time()
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.monotonic())
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time() - self._zero
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass
@@ -214,3 +198,23 @@ def setpoint(level_w: int, *, until: datetime, transaction_id: int | None = 1, c
 
 def setpoints(*values: Setpoint) -> SafeSetpoints:
     return SafeSetpoints(values)
+
+
+@asynccontextmanager
+async def connected(central: Central, station_id: str = "CP1") -> AsyncIterator[Peer]:
+    """A station on a pipe to ``central``; hangs up at the end."""
+    near, far = memory_pipe()
+    peer = Peer(far)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(central.attach(near, station_id, remote="memory"))
+        group.create_task(peer.run())
+        try:
+            yield peer
+        finally:
+            await far.close()
+
+
+def central_of(depot: FakeDepot, clock: Clock, **options: Any) -> Central:
+    """A central system over the fake depot with an open door."""
+    options.setdefault("spec", depot_spec())
+    return Central(events=depot, clock=clock, credentials=OpenDoor(), **options)

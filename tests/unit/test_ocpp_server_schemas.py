@@ -1,0 +1,104 @@
+"""Strict first, then named repairs, then the right CALLERROR (reference no. 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.schemas import parse
+from ocpp_server.v16 import HEARD
+
+STAMP = "2026-03-01T12:00:00Z"
+
+
+def meter(*values: Any) -> dict[str, Any]:
+    return {"connectorId": 1, "meterValue": [{"timestamp": STAMP, "sampledValue": list(values)}]}
+
+
+def test_a_valid_payload_is_not_touched() -> None:
+    payload = meter({"value": "1"})
+    parsed = parse("MeterValues", payload)
+    assert parsed.payload is payload
+    assert parsed.repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "repaired", "repair"),
+    [
+        ("MeterValues", meter({"value": 1.5}), meter({"value": "1.5"}), "number_as_string"),
+        ("MeterValues", meter({"value": "1"}, {"value": "50", "unit": "Hz"}), meter({"value": "1"}), "unknown_unit"),
+        ("MeterValues", meter({"value": "1"}, {"value": "5", "measurand": "Mood"}), meter({"value": "1"}), "unknown_measurand"),
+        ("MeterValues", meter({"value": "1", "unit": "wh"}), meter({"value": "1", "unit": "Wh"}), "enum_spelling"),
+        ("MeterValues", meter({"value": "1", "context": "Now"}), meter({"value": "1"}), "unknown_context"),
+        ("MeterValues", {**meter({"value": "1"}), "vendor": 1}, meter({"value": "1"}), "extra_key"),
+        ("MeterValues", {**meter({"value": "1"}), "transactionId": None}, meter({"value": "1"}), "null_value"),
+        ("MeterValues", {"connectorId": "1", "meterValue": meter({"value": "1"})["meterValue"]}, meter({"value": "1"}), "string_as_number"),
+        ("MeterValues", {"connectorId": 1, "meterValue": meter({"value": "1"})["meterValue"][0]}, meter({"value": "1"}), "object_as_array"),
+        ("MeterValues", meter(), {"connectorId": 1, "meterValue": []}, "empty_array"),
+        (
+            "StatusNotification",
+            {"connectorId": 1, "status": "Available", "errorCode": "Error"},
+            {"connectorId": 1, "status": "Available", "errorCode": "OtherError"},
+            "unknown_errorCode",
+        ),
+        (
+            "BootNotification",
+            {"chargePointVendor": "A", "chargePointModel": "B", "chargePointSerialNumber": "x" * 26},
+            {"chargePointVendor": "A", "chargePointModel": "B", "chargePointSerialNumber": "x" * 25},
+            "too_long",
+        ),
+        (
+            "StopTransaction",
+            {"transactionId": 1.0, "meterStop": 12.345, "timestamp": STAMP, "reason": "Bored"},
+            {"transactionId": 1, "meterStop": 12, "timestamp": STAMP, "reason": "Other"},
+            "float_as_integer",
+        ),
+        (
+            "GetCompositeScheduleResponse",
+            {"status": "Accepted", "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 599.989, "limit": 16.1}]}},
+            {"status": "Accepted", "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 600, "limit": 16.1}]}},
+            "float_as_integer",
+        ),
+    ],
+)  # fmt: skip
+def test_no_8_known_violations_are_repaired_and_named(name: str, payload: dict[str, Any], repaired: dict[str, Any], repair: str) -> None:
+    parsed = parse(name, payload)
+    assert parsed.payload == repaired
+    assert repair in parsed.repairs
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "code"),
+    [
+        ("StatusNotification", {"connectorId": 1, "errorCode": "NoError"}, ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION),
+        ("StatusNotification", {"connectorId": "one", "errorCode": "NoError", "status": "Available"}, ErrorCode.TYPE_CONSTRAINT_VIOLATION),
+        ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Sleepy"}, ErrorCode.PROPERTY_CONSTRAINT_VIOLATION),
+        ("MeterValues", {"connectorId": 1, "meterValue": "none"}, ErrorCode.TYPE_CONSTRAINT_VIOLATION),
+    ],
+)
+def test_what_no_repair_helps_is_refused_with_the_code_that_fits(name: str, payload: dict[str, Any], code: ErrorCode) -> None:
+    with pytest.raises(PayloadViolation) as refused:
+        parse(name, payload)
+    assert refused.value.code is code
+    assert refused.value.description.startswith(name)
+
+
+keys = st.sampled_from(["connectorId", "meterValue", "timestamp", "sampledValue", "value", "unit", "status", "errorCode", "transactionId", "x"])
+payloads = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["9" * 5000, "1e5", "²", "Wh", STAMP]),
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(keys, part, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(HEARD), st.dictionaries(keys, payloads, max_size=5))
+@settings(max_examples=500, deadline=None)
+def test_any_payload_is_parsed_or_refused(name: str, payload: dict[str, Any]) -> None:
+    try:
+        parse(name, payload)
+    except PayloadViolation as refused:
+        assert 0 < len(refused.description) <= 255
