@@ -1,0 +1,58 @@
+"""The depot's secret, and station keys hashed under it.
+
+The secret is 32 random bytes in a file that only its owner can read, beside the database (or in the environment). The
+settings file holds only keyed hashes: who reads it can't connect as a station.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from ocpp_server.endpoint import keyed_digest
+
+SECRET_FILE = "depot.secret"  # noqa: S105  # a file's name
+_BYTES = 32
+_KEY_BYTES = 20
+"""OCPP 1.6 security whitepaper: an AuthorizationKey has 16 to 20 bytes, sent as 40 hex digits at most."""
+
+
+class SecretError(Exception):
+    """The secret's file can't be used; the message says what to do."""
+
+
+def load_depot_secret(folder: Path) -> bytes:
+    """The secret in ``folder``; made at the first call. Raises :class:`SecretError`."""
+    path = folder / SECRET_FILE
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        # whole or not at all, and the first of two processes wins: write aside, then link
+        aside = folder / f".{SECRET_FILE}.{os.getpid()}"
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(aside)
+        aside.unlink()
+    return _read(path)
+
+
+def new_station_key(station_id: str, depot_secret: bytes) -> tuple[str, str]:
+    """A new password for a station and its ``key_hash``. The password is shown once and kept nowhere."""
+    plain = secrets.token_hex(_KEY_BYTES)
+    return plain, keyed_digest(depot_secret, station_id, plain)
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_mode & 0o077:
+        raise SecretError(f"{path} can be read by others; run: chmod 600 {path}, and give the stations new keys if that was so for long")
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError as error:
+        raise SecretError(f"{path} holds no hex digits: restore it from a backup, or remove it and give every station a new key") from error
+    if len(secret) < _BYTES:
+        raise SecretError(f"{path} is cut short: restore it from a backup, or remove it and give every station a new key")
+    return secret

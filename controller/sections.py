@@ -1,0 +1,272 @@
+"""The sections of the settings file: what may be set, in which unit, with which default and why.
+
+Shapes and single values only; what must hold between sections is in :mod:`controller.settings`. ``docs/settings.md`` is
+made from these descriptions.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from depot.registry import ConnectorSpec, Current, FeederSpec, StationSpec
+
+DepotId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+FeederId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")]
+StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")]
+KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower=True)]
+CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Phase = Annotated[int, Field(ge=1, le=3)]
+
+_AC_LEAST_A = 6
+"""IEC 61851-1 Annex A: the least current that a control pilot can offer."""
+
+
+def setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
+    """A field with what people must know about it. ``...`` as default: it must be set."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
+
+
+class Section(BaseModel):
+    """Base: unknown keys are errors, values do not change, defaults are checked too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class DepotSection(Section):
+    id: DepotId = setting(..., "Short name in addresses, files and every stored row: small letters, digits, hyphens. Never change it.")
+    name: str = setting("", "Name on the screens; the id where it is empty.")
+    timezone: str = setting("Asia/Kolkata", "IANA time zone of tariffs, calendars and screens.")
+    currency: CurrencyCode = setting("INR", "ISO 4217 code of prices and bills.")
+    contract_kw: float = setting(..., "Limit of the grid connection.", unit="kW", gt=0)
+    failsafe_kw: float = setting(
+        ..., "The most that may be drawn when the controller is dead or blind. Chargers fall back to their share of it.", unit="kW", ge=0
+    )
+    worst_background_kw: float = setting(
+        ..., "The most that everything else on the site draws; counted whenever the meter at the connection is silent.", unit="kW", ge=0
+    )
+    tariff: str = setting("stylised-tou", "Name of the tariff that prices energy and demand.", min_length=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no IANA time zone; write for example Asia/Kolkata or Europe/Berlin") from None
+        return name
+
+
+class FeederSection(Section):
+    id: FeederId = setting(..., "Name by which stations refer to it.")
+    rating_kw: float = setting(..., "What the feeder can carry; nothing lifts this limit.", unit="kW", gt=0)
+    name: str = setting("", "Name on the screens; the id where it is empty.")
+
+    def to_spec(self) -> FeederSpec:
+        return FeederSpec(self.id, watts(self.rating_kw), self.name or self.id)
+
+
+class ConnectorSection(Section):
+    number: int = setting(1, "Number of the connector at its station, as OCPP counts: from 1.", ge=1, le=99)
+    rated_kw: float = setting(..., "The most that it can draw from the grid.", unit="kW", gt=0)
+    min_kw: float | None = setting(
+        None, "Below this there is only 0. Unset: 6 A on each phase for AC, the smaller of 3 kW and the rating for DC.", unit="kW", ge=0
+    )
+    current: Literal["AC", "DC"] = setting("AC", "Kind of current that it gives the vehicle.")
+    phases: tuple[Phase, ...] = setting(
+        (), "Grid phases that it may load, for example [1] or [1, 2, 3]. Empty: not known, counted on all three."
+    )
+    voltage_v: int = setting(230, "Voltage between phase and neutral.", unit="V", ge=90, le=480)
+    pausable: bool | None = setting(
+        None, "Whether a session survives 0 W. Unset: not known, so a session is started late and then kept at its minimum or above."
+    )
+    settle_s: float = setting(3.0, "How long it takes from an accepted decrease to the lower power.", unit="s", ge=0, le=120)
+
+    @field_validator("phases")
+    @classmethod
+    def _each_phase_once(cls, phases: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(phases)) != len(phases):
+            raise ValueError("each phase may be named once")
+        return phases
+
+    @model_validator(mode="after")
+    def _minimum_fits(self) -> Self:
+        if self.min_kw is not None and self.min_kw > self.rated_kw:
+            raise ValueError(f"min_kw ({self.min_kw:g}) is above rated_kw ({self.rated_kw:g})")
+        return self
+
+    def to_spec(self) -> ConnectorSpec:
+        if self.min_kw is not None:
+            least_w = watts(self.min_kw)
+        elif self.current == "AC":
+            least_w = _AC_LEAST_A * self.voltage_v * (len(self.phases) or 3)
+        else:
+            least_w = 3000
+        rated_w = watts(self.rated_kw)
+        return ConnectorSpec(
+            connector=self.number,
+            rated_w=rated_w,
+            min_w=min(least_w, rated_w),
+            current=Current(self.current),
+            phases=self.phases,
+            voltage_v=self.voltage_v,
+            pausable=self.pausable,
+            settle_s=self.settle_s,
+        )
+
+
+class StationSection(Section):
+    id: StationId = setting(..., "OCPP identity: the last part of the address that the station connects to.")
+    feeder: FeederId = setting(..., "Feeder that it hangs on.")
+    bay: str = setting("", "Parking bay, for people.")
+    key_hash: KeyHash | None = setting(
+        None, "Keyed hash of the station's password (HMAC-SHA-256, 64 hex digits, made for this depot). The password itself stands nowhere."
+    )
+    open: bool = setting(False, "Let it connect without a password. Needs ocpp.allow_open, and so a loopback address.")
+    connector: tuple[ConnectorSection, ...] = setting(..., "Its connectors.", min_length=1)
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.open == (self.key_hash is not None):
+            raise ValueError("a station needs either key_hash or open = true, and not both")
+        numbers = [c.number for c in self.connector]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError(f"two connectors have the same number ({', '.join(map(str, numbers))})")
+        return self
+
+    def to_spec(self) -> StationSpec:
+        return StationSpec(self.id, self.feeder, tuple(c.to_spec() for c in self.connector), self.bay)
+
+
+class OcppSection(Section):
+    host: str = setting("127.0.0.1", "Address on which stations are awaited; 0.0.0.0 for every network of this machine.")
+    port: Port = setting(9000, "Port on which stations are awaited (path /ocpp/STATION).")
+    call_timeout_s: float = setting(10.0, "How long a call to a station may stay unanswered.", unit="s", gt=0, le=120)
+    sample_interval_s: int = setting(60, "How often stations are asked to send meter values.", unit="s", ge=1, le=900)
+    heartbeat_s: int = setting(300, "Heartbeat interval given to stations.", unit="s", ge=10, le=86_400)
+    accept_unknown_tags: bool = setting(False, "Let a card or tag that nobody announced start a session.")
+    allow_open: bool = setting(False, "Let stations with open = true in without a password. Only with a loopback host.")
+
+    @model_validator(mode="after")
+    def _open_only_at_home(self) -> Self:
+        if self.allow_open and not is_loopback(self.host):
+            raise ValueError(f"allow_open needs a loopback host such as 127.0.0.1, not {self.host}: give the stations a key_hash instead")
+        return self
+
+
+class WebSection(Section):
+    host: str = setting("127.0.0.1", "Address of the web pages and of the API.")
+    port: Port = setting(8080, "Port of the web pages and of the API.")
+    tls: bool = setting(False, "A proxy in front guarantees HTTPS: cookies are then sent over HTTPS only.")
+    hosts: tuple[str, ...] = setting(
+        (), "Names by which browsers may call, without port. Empty: loopback names, or any when host is not loopback."
+    )
+
+
+class MeterSection(Section):
+    """Connection-point meter, read over Modbus TCP. Without this section the site has none."""
+
+    host: str = setting(..., "Address of the meter or its gateway.", min_length=1)
+    port: Port = setting(502, "Its Modbus TCP port.")
+    unit: int = setting(1, "Modbus unit id.", ge=0, le=255)
+    address: int = setting(..., "Register of total active power, counted from 0 as on the wire.", ge=0, le=65_535)
+    table: Literal["holding", "input"] = setting("holding", "Which registers: holding (function 3) or input (function 4).")
+    type: Literal["int16", "uint16", "int32", "uint32", "float32"] = setting("int32", "How the number is stored.")
+    word_order: Literal["big", "little"] = setting("big", "Order of the two registers of a 32-bit number.")
+    scale_w: float = setting(1.0, "Watts per count; negative where the meter counts import as negative.", unit="W")
+    poll_s: float = setting(1.0, "How often it is read.", unit="s", ge=0.2, le=3)
+
+    @field_validator("scale_w")
+    @classmethod
+    def _some_scale(cls, scale_w: float) -> float:
+        if scale_w == 0:
+            raise ValueError("0 would make every reading 0 W; write the watts of one count")
+        return scale_w
+
+
+class PlannerSection(Section):
+    slot_minutes: int = setting(15, "Length of a planning slot; a whole part of an hour.", unit="min", ge=5, le=60)
+    horizon_h: int = setting(24, "How far ahead is planned.", unit="h", ge=1, le=72)
+    cadence_s: float = setting(300.0, "A new plan at the latest after this.", unit="s", ge=10, le=3600)
+    deadline_s: float = setting(
+        10.0, "A plan that takes longer is given up; charging goes on, earliest departure first.", unit="s", gt=0, le=300
+    )
+    policy: Literal["cheapest", "readiness", "battery-life"] = setting("cheapest", "What a plan prefers once every vehicle is served.")
+    reserve: float = setting(0.03, "Share of the limit that plans leave free from one hour ahead on, for late arrivals.", ge=0, le=0.5)
+    ready_margin_min: float = setting(10.0, "Vehicles are planned to be ready this long before they leave.", unit="min", ge=0, le=240)
+
+    @field_validator("slot_minutes")
+    @classmethod
+    def _part_of_an_hour(cls, minutes: int) -> int:
+        if 60 % minutes:
+            raise ValueError(f"{minutes} minutes don't divide an hour; take 5, 6, 10, 12, 15, 20, 30 or 60")
+        return minutes
+
+
+class LimiterSection(Section):
+    profile_life_s: float = setting(
+        180.0, "A charger that hears nothing more falls back to its default after this.", unit="s", ge=30, le=3600
+    )
+    refresh_s: float = setting(90.0, "Live profiles are renewed this often; less than profile_life_s.", unit="s", ge=10, le=3600)
+    margin_share: float = setting(0.01, "Share of the site limit that is never planned on.", ge=0, le=0.5)
+    max_writes_per_hour: int = setting(
+        12, "Changes per charger and hour that are not urgent: flash wears out, vehicles fall asleep.", ge=1, le=3600
+    )
+    min_change_s: float = setting(30.0, "Shortest time between two changes of one charger that are not urgent.", unit="s", ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _refreshed_in_time(self) -> Self:
+        if self.refresh_s > self.profile_life_s * 0.75:
+            raise ValueError(
+                f"refresh_s ({self.refresh_s:g}) must leave a quarter of profile_life_s ({self.profile_life_s:g}) for a second try"
+            )
+        return self
+
+
+class StorageSection(Section):
+    path: Path = setting(
+        Path("var"), "Folder of everything that is kept: database, lock, secret. Relative to where the program is started."
+    )
+
+
+class LoggingSection(Section):
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "The least important messages that are written.")
+    json_lines: bool = setting(False, "One JSON object a line, for machines; else lines for people.")
+
+
+class ClockSection(Section):
+    """For demonstrations only."""
+
+    speed: float = setting(1.0, "How many times faster than the world depot time runs; 1 for every real depot.", gt=0, le=1000)
+    epoch: AwareDatetime | None = setting(None, "Depot time at the start of the process. Unset: now.")
+
+    @property
+    def scaled(self) -> bool:
+        """Whether depot time is not the world's time."""
+        return self.speed != 1.0 or self.epoch is not None
+
+    @field_validator("epoch")
+    @classmethod
+    def _plausible(cls, epoch: datetime | None) -> datetime | None:
+        if epoch is not None and not 2000 <= epoch.year <= 2100:
+            raise ValueError("write a date between 2000 and 2100")
+        return epoch
+
+
+def watts(kw: float) -> int:
+    """Kilowatts as people write them, in the integer watts of the depot."""
+    return round(kw * 1000)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``. A name other than localhost counts as no."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

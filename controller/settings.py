@@ -1,0 +1,345 @@
+"""One typed settings object: a TOML file, overridden by ``CHARGEYARD_…`` environment variables.
+
+    depot.toml + CHARGEYARD_OCPP__PORT=9100  --load-->  Settings  --to_spec()-->  depot.registry.DepotSpec
+
+Every mistake is found at the start, named by its place in the file, all of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentError_
+
+from controller.sections import (
+    ClockSection,
+    DepotSection,
+    FeederSection,
+    LimiterSection,
+    LoggingSection,
+    MeterSection,
+    OcppSection,
+    PlannerSection,
+    StationSection,
+    StorageSection,
+    WebSection,
+    setting,
+    watts,
+)
+from depot.registry import DepotSpec
+from depot.values import InvalidValue
+
+if TYPE_CHECKING:
+    from controller.desk import DeskSettings
+    from controller.loop import LoopSettings
+    from controller.planning import PlanningSettings
+    from ocpp_server.settings import OcppSettings
+
+PREFIX = "CHARGEYARD_"
+_NESTED = "__"
+_NOT_SHOWN = ("key_hash", "depot_secret")
+"""Somebody may have written the password itself there."""
+
+
+class SettingsError(Exception):
+    """The settings can't be used. The message has one line per mistake: where it is, what is wrong, what to write."""
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can decide. Immutable; see ``docs/settings.md``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True, validate_default=True)
+
+    depot: DepotSection = setting(..., "The depot as a whole.")
+    feeder: tuple[FeederSection, ...] = setting(..., "Feeders of the site.", min_length=1)
+    station: tuple[StationSection, ...] = setting((), "Charging stations.")
+    ocpp: OcppSection = setting(OcppSection(), "How stations connect.")
+    web: WebSection = setting(WebSection(), "How people and machines connect.")
+    meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
+    planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
+    limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
+    storage: StorageSection = setting(StorageSection(), "Where data rest.")
+    logging: LoggingSection = setting(LoggingSection(), "What is written about the work.")
+    clock: ClockSection = setting(ClockSection(), "Depot time, for demonstrations only.")
+    port_offset: int = setting(0, "Added to every port that is listened on, for several depots on one machine.", ge=0, le=50_000)
+    depot_secret: SecretStr | None = setting(
+        None, "Key under which station passwords are hashed, hex; from the environment only. Unset: kept in a file beside the database."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes as arguments. There are no other sources."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a TOML file and the environment. Raises :class:`SettingsError`."""
+        name = str(path)
+        try:
+            raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"{name}: there is no such file; docs/example-depot.toml is one to start from") from None
+        except OSError as error:
+            raise SettingsError(f"{name}: can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{name}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{name}: is not TOML: {error}") from error
+        return cls.of(raw, name=name)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], *, name: str = "settings") -> Self:
+        """Check parsed settings (and the environment). ``name`` stands before every complaint."""
+        if "depot_secret" in raw:
+            raise SettingsError(f"{name}: depot_secret: secrets don't belong in the file; set {PREFIX}DEPOT_SECRET in the environment")
+        _refuse_mistyped_environment(cls.model_fields)
+        try:
+            return cls(**raw)
+        except ValidationError as error:
+            lines = [f"{name}: {_complaint(cls, raw, detail)}" for detail in error.errors()]
+            raise SettingsError("\n".join(lines)) from error
+        except EnvironmentError_ as error:
+            raise SettingsError(f"environment: {error}: {error.__cause__ or ''}".rstrip(": ")) from error
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        depot, ids = self.depot, [s.id for s in self.station]
+        if depot.failsafe_kw > depot.contract_kw:
+            raise ValueError(f"depot.failsafe_kw ({depot.failsafe_kw:g}) is above depot.contract_kw ({depot.contract_kw:g})")
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"two stations have the id {', '.join(twice)}")
+        opened = [s.id for s in self.station if s.open]
+        if opened and not self.ocpp.allow_open:
+            raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
+        if self.depot_secret is not None and not _is_key(self.depot_secret.get_secret_value()):
+            raise ValueError(f"{PREFIX}DEPOT_SECRET must be 64 hex digits or more")
+        for section, port in (("ocpp", self.ocpp.port), ("web", self.web.port)):
+            if port and port + self.port_offset > 65_535:
+                raise ValueError(f"{section}.port + port_offset = {port + self.port_offset} is no port; 65535 is the last")
+        if self.ocpp.port and self.ocpp.port == self.web.port and self.ocpp.host == self.web.host:
+            raise ValueError(f"ocpp.port and web.port are both {self.ocpp.port}; they must differ")
+        try:
+            self.to_spec()
+        except InvalidValue as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def to_spec(self) -> DepotSpec:
+        """The depot as built."""
+        depot = self.depot
+        return DepotSpec(
+            depot_id=depot.id,
+            name=depot.name or depot.id,
+            contract_w=watts(depot.contract_kw),
+            failsafe_w=watts(depot.failsafe_kw),
+            worst_background_w=watts(depot.worst_background_kw),
+            feeders=tuple(f.to_spec() for f in self.feeder),
+            stations=tuple(s.to_spec() for s in self.station),
+            timezone=depot.timezone,
+            currency=depot.currency,
+            metered=self.meter is not None,
+        )
+
+    @property
+    def database(self) -> Path:
+        """The depot's database file."""
+        return self.storage.path / f"{self.depot.id}.db"
+
+    @property
+    def ocpp_port(self) -> int:
+        """Where stations are awaited, offset added; 0 lets the system choose."""
+        return self.ocpp.port and self.ocpp.port + self.port_offset
+
+    @property
+    def web_port(self) -> int:
+        """Where the pages are, offset added; 0 lets the system choose."""
+        return self.web.port and self.web.port + self.port_offset
+
+    @property
+    def station_digests(self) -> dict[str, str]:
+        """Keyed hash of each station's password."""
+        return {s.id: s.key_hash for s in self.station if s.key_hash is not None}
+
+    def to_ocpp(self) -> OcppSettings:
+        """For the charger side."""
+        from ocpp_server.settings import OcppSettings
+
+        return OcppSettings(call_timeout_s=self.ocpp.call_timeout_s, sample_interval_s=self.ocpp.sample_interval_s)
+
+    def to_desk(self) -> DeskSettings:
+        """For what stations are answered."""
+        from controller.desk import DeskSettings
+
+        return DeskSettings(heartbeat_s=self.ocpp.heartbeat_s, accept_unknown_tags=self.ocpp.accept_unknown_tags)
+
+    def to_loop(self) -> LoopSettings:
+        """For the control loop."""
+        from controller.loop import LoopSettings
+
+        return LoopSettings(
+            life_s=self.limiter.profile_life_s,
+            refresh_s=self.limiter.refresh_s,
+            margin_share=self.limiter.margin_share,
+            max_writes_per_hour=self.limiter.max_writes_per_hour,
+            min_change_s=self.limiter.min_change_s,
+        )
+
+    def to_planning(self) -> PlanningSettings:
+        """For the planning cadence. The deadline goes to the planner itself."""
+        from controller.planning import PlanningSettings
+        from optimizer.problem import Policy
+
+        return PlanningSettings(
+            slot_minutes=self.planner.slot_minutes,
+            horizon_h=self.planner.horizon_h,
+            cadence_s=self.planner.cadence_s,
+            policy=Policy(self.planner.policy),
+            margin_share=self.limiter.margin_share,
+            reserve_share=self.planner.reserve,
+            ready_margin_min=self.planner.ready_margin_min,
+        )
+
+
+def describe() -> str:
+    """Every setting as a Markdown table: path, type, unit, default, description."""
+    lines = ["| setting | type | unit | default | meaning |", "|---|---|---|---|---|"]
+    for path, field in _walk(Settings, ""):
+        extra = field.json_schema_extra
+        unit = extra.get("unit", "") if isinstance(extra, dict) else ""
+        meaning = (field.description or "").replace("|", "\\|")
+        lines.append(f"| `{path}` | {_type_text(field.annotation)} | {unit} | {_default_text(field)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        inner, repeated = _model_in(field.annotation)
+        if inner is None:
+            yield f"{prefix}{name}", field
+        else:
+            yield from _walk(inner, f"{prefix}{name}{'[]' if repeated else ''}.")
+
+
+def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The section in an annotation, and whether there may be several of it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for part in get_args(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part, get_origin(annotation) is tuple
+    return None, False
+
+
+def _type_text(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), [p for p in get_args(annotation) if p not in (type(None), Ellipsis)]
+    if origin is Literal:
+        return " or ".join(f"`{p}`" for p in parts)
+    if origin is tuple:
+        return f"list of {_type_text(parts[0])}"
+    if origin in (Union, types.UnionType) or origin is not None:
+        return _type_text(parts[0])
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", SecretStr: "secret text"}
+    return names.get(annotation, "date and time with offset")
+
+
+def _default_text(field: FieldInfo) -> str:
+    default = field.default
+    if default is PydanticUndefined or default is ...:
+        return "must be set"
+    if default is None:
+        return "unset"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    if isinstance(default, tuple):
+        return "`[]`"
+    return f'`"{default}"`' if isinstance(default, str | Path) else f"`{default}`"
+
+
+def _complaint(root: type[BaseModel], raw: Mapping[str, Any], detail: ErrorDetails) -> str:
+    """One mistake as one line: its place, what is wrong, what to write instead."""
+    place = _place(raw, detail["loc"])
+    variable = PREFIX + _NESTED.join(str(part) for part in detail["loc"]).upper()
+    if variable in os.environ:
+        place = f"{place} (from {variable})"
+    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        model = _model_at(root, detail["loc"][:-1])
+        known = list(model.model_fields) if model is not None else []
+        close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{place}: unknown setting; {hint}"
+    if kind == "missing":
+        return f"{place}: must be set"
+    if detail["loc"] and kind != "value_error" and not isinstance(detail["input"], dict | list | tuple):
+        if detail["loc"][-1] in _NOT_SHOWN:
+            return f"{place}: {message[0].lower()}{message[1:]} (what was written is not shown here)"
+        return f"{place}: {message[0].lower()}{message[1:]}, not {_shown(detail['input'])}"
+    return f"{place}: {message}" if place else message
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _place(raw: Mapping[str, Any], location: Sequence[int | str]) -> str:
+    """``station[3].connector[1].rated_kw``, counted from 1, with the id of what is counted where it has one."""
+    text, here = "", raw
+    for part in location:
+        if isinstance(part, int):
+            here = here[part] if isinstance(here, list | tuple) and part < len(here) else {}
+            named = here.get("id") if isinstance(here, Mapping) else None
+            text += f"[{part + 1}{f': {named}' if isinstance(named, str) else ''}]"
+        else:
+            here = here.get(part, {}) if isinstance(here, Mapping) else {}
+            text += f".{part}" if text else part
+    return text
+
+
+def _model_at(root: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = root
+    for part in location:
+        if model is None or isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        model = _model_in(field.annotation)[0] if field is not None else None
+    return model
+
+
+def _refuse_mistyped_environment(known: Mapping[str, FieldInfo]) -> None:
+    """A variable whose first word is almost a section would silently do nothing. Others are not ours."""
+    for variable in os.environ:
+        if not variable.startswith(PREFIX):
+            continue
+        section, *rest = variable[len(PREFIX) :].split(_NESTED)
+        close = difflib.get_close_matches(section.lower(), known, n=1, cutoff=0.6 if rest else 0.8)
+        if close and close[0] != section.lower():
+            meant = PREFIX + _NESTED.join([close[0].upper(), *rest])
+            raise SettingsError(f"environment: {variable}: unknown setting; did you mean {meant}?")
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(bytes.fromhex(text)) >= 32
+    except ValueError:
+        return False
