@@ -1,0 +1,300 @@
+"""/api/v1: what the pages show, as JSON, and the same commands. snake_case; powers W, energies Wh, times UTC.
+
+People use their session (with ``X-CSRF-Token`` on changes), machines a bearer token. Answers are the read model's
+structs as they are; refusals are problem+json with a code of :data:`web.problems.CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Header, Path, Query
+from msgspec import Struct
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controller.readmodel import ChargerView, Health, LimitView, NowView, Tile
+from depot import commands as cmd
+from depot.events import VisitAnnounced
+from depot.values import InvalidValue
+from web import actions
+from web.context import Web, caller_of
+from web.problems import Problem
+from web.roles import Permission
+
+_JSON = "application/json"
+_PROBLEM = "application/problem+json"
+
+Station = Annotated[str, Path(min_length=1, max_length=48, description="OCPP identity of the station")]
+Connector = Annotated[int, Path(ge=1, le=999, description="Connector number")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="A repeat with the same key does nothing new",
+    ),
+]
+
+
+class ChargerList(Struct, frozen=True):
+    """One page of connectors. ``next_cursor``: give it to get the next page; null at the end."""
+
+    chargers: list[Tile]
+    next_cursor: str | None
+
+
+class LimitList(Struct, frozen=True):
+    """All limits in force; the lowest of a scope counts."""
+
+    limits: list[LimitView]
+
+
+class HealthAnswer(Struct, frozen=True):
+    """``age_s``: since the core's last tick arrived; ``stale``: too old to act on."""
+
+    stale: bool
+    age_s: float | None
+    health: Health | None
+
+
+class ProblemDocument(Struct, frozen=True, kw_only=True):
+    """RFC 9457. ``code`` is from a fixed catalogue; ``errors``: field -> what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: dict[str, str] = {}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=200, description="Kept in the audit trail")
+
+
+class ReasonBody(_Body):
+    """Why."""
+
+
+class AvailabilityBody(_Body):
+    """Out of service (false) or back (true; needs restore)."""
+
+    operative: bool
+
+
+class ManualLimitBody(_Body):
+    """Limit the site to ``value_w`` until ``until`` (null: until lifted)."""
+
+    value_w: int = Field(ge=0, le=1_000_000_000)
+    until: AwareDatetime | None = None
+
+
+class VisitBody(_Body):
+    """A vehicle's stay. ``energy_wh``: what the battery must receive; ``connector`` null: matched when it plugs in."""
+
+    vehicle_id: str = Field(min_length=1, max_length=64)
+    connector: str | None = Field(default=None, max_length=64)
+    depart_at: AwareDatetime
+    energy_wh: int = Field(ge=0, le=10_000_000)
+    arrive_at: AwareDatetime | None = None
+    max_w: int = Field(default=1_000_000, ge=1, le=10_000_000)
+    priority: int = Field(default=0, ge=-100, le=100)
+    visit_id: str | None = Field(default=None, min_length=1, max_length=64)
+
+
+def _answers(ok: str, *codes: int, success: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route: what it answers, then the problems."""
+    found: dict[int | str, dict[str, Any]] = {
+        success: {"description": "Done", "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{ok}"}}}},
+    }
+    for code in sorted({400, 401, 403, 503, *codes}):
+        found[code] = {"description": "See `code`", "content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
+    return found
+
+
+_COMMAND: dict[str, Any] = {
+    "responses": _answers("CommandResult", 404, 409, 413, 422)
+    | {202: _answers("CommandResult")[200] | {"description": "Accepted, under way"}},
+    "response_class": Response,
+}
+
+
+def _reply(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status_code=status, media_type=_JSON)
+
+
+def api(web: Web) -> APIRouter:
+    """Routes of /api/v1."""
+    router = APIRouter(prefix="/api/v1")
+
+    async def send(command: cmd.Command) -> Response:
+        result = await actions.send(web, command)
+        if result.status in (cmd.CommandStatus.REFUSED, cmd.CommandStatus.FAILED):
+            raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
+        return _reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
+
+    def known(station: str, connector: int) -> Any:
+        key = actions.connector_of(station, connector)
+        if all(tile.connector != str(key) for tile in web.view().tiles):
+            raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
+        return key
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        return _reply(request.app.openapi())
+
+    @router.get("/now", responses=_answers("NowView"), response_class=Response, summary="Everything that the page Now shows")
+    async def now() -> Response:
+        return _reply(web.view())
+
+    @router.get("/chargers", responses=_answers("ChargerList", 422), response_class=Response, summary="Connectors, page by page")
+    async def chargers(
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        cursor: Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")] = None,
+    ) -> Response:
+        tiles = sorted(web.view().tiles, key=lambda tile: tile.connector)
+        rest = [tile for tile in tiles if cursor is None or tile.connector > cursor]
+        return _reply(ChargerList(rest[:limit], rest[limit - 1].connector if len(rest) > limit else None))
+
+    @router.get(
+        "/chargers/{station}/{connector}",
+        responses=_answers("ChargerView", 404, 422),
+        response_class=Response,
+        summary="One connector, with its reason chain",
+    )
+    async def charger(station: Station, connector: Connector) -> Response:
+        found = await web.link.charger(str(actions.connector_of(station, connector)))
+        if found is None:
+            raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
+        return _reply(found)
+
+    @router.get("/limits", responses=_answers("LimitList"), response_class=Response, summary="Limits in force")
+    async def limits() -> Response:
+        view = web.view()
+        return _reply(LimitList(view.limits or [view.site.limit, *(feeder.limit for feeder in view.feeders)]))
+
+    @router.get("/health", responses=_answers("HealthAnswer"), response_class=Response, summary="Is the core alive, and its parts")
+    async def health() -> Response:
+        view = web.link.view
+        return _reply(HealthAnswer(web.pages.stale, web.link.age_s, None if view is None else view.health))
+
+    @router.post("/chargers/{station}/{connector}/start", **_COMMAND, summary="Start a session")
+    async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = None) -> Response:
+        target = known(station, connector)
+        return await send(
+            cmd.StartCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
+        )
+
+    @router.post("/chargers/{station}/{connector}/stop", **_COMMAND, summary="Stop the session")
+    async def stop(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = None) -> Response:
+        target = known(station, connector)
+        return await send(
+            cmd.StopCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
+        )
+
+    @router.post("/chargers/{station}/{connector}/availability", **_COMMAND, summary="Out of service, or back")
+    async def availability(request: Request, station: Station, connector: Connector, body: AvailabilityBody, key: Key = None) -> Response:
+        caller = caller_of(request)
+        if body.operative and not caller.may(Permission.RESTORE):
+            raise Problem("forbidden", "Putting a connector back in service needs the permission restore.")
+        target = known(station, connector)
+        return await send(
+            cmd.SetAvailability(
+                command_id=key or actions.new_id(), actor=caller.name, reason=_why(body), connector=target, operative=body.operative
+            )
+        )
+
+    @router.put("/limits/manual", **_COMMAND, summary="Limit the site by hand")
+    async def set_limit(request: Request, body: ManualLimitBody, key: Key = None) -> Response:
+        view = web.fresh_view()
+        actions.check_limit(view, body.value_w)
+        if body.until is not None and body.until <= view.at:
+            raise Problem(
+                "invalid_request", "The limit would end before it begins.", errors={"until": f"Depot time is {view.at.isoformat()}"}
+            )
+        return await send(
+            cmd.SetManualLimit(
+                command_id=key or actions.new_id(),
+                actor=caller_of(request).name,
+                reason=_why(body),
+                value_w=body.value_w,
+                until=_utc(body.until, view.at),
+            )
+        )
+
+    @router.delete("/limits/manual", **_COMMAND, summary="Lift the manual limit")
+    async def clear_limit(
+        request: Request,
+        reason: Annotated[str, Query(min_length=1, max_length=200, description="Kept in the audit trail")],
+        key: Key = None,
+    ) -> Response:
+        why = actions.need_reason(reason)
+        return await send(cmd.ClearManualLimit(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=why))
+
+    @router.post("/visits", **_COMMAND, summary="State or change a vehicle's stay")
+    async def announce(request: Request, body: VisitBody, key: Key = None) -> Response:
+        view = web.fresh_view()
+        arrive_at = body.arrive_at or view.at
+        if body.depart_at <= arrive_at:
+            raise Problem("invalid_request", "The vehicle would leave before it comes.", errors={"depart_at": "Must be after arrive_at"})
+        connector = None
+        if body.connector is not None:
+            station, _, number = body.connector.rpartition("/")
+            connector = known(station, int(number)) if number.isdecimal() and number.isascii() else known("", 0)
+        try:
+            visit = VisitAnnounced(
+                visit_id=body.visit_id or f"{body.vehicle_id}-{actions.new_id()}", vehicle_id=body.vehicle_id, arrive_at=_at(arrive_at, view.at),
+                depart_at=_at(body.depart_at, view.at), battery_energy_wh=body.energy_wh, max_w=body.max_w, connector=connector, priority=body.priority,
+            )  # fmt: skip
+        except InvalidValue as error:
+            raise Problem("invalid_request", str(error)) from None
+        return await send(
+            cmd.AnnounceVisit(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), visit=visit)
+        )
+
+    return router
+
+
+def _why(body: _Body) -> str:
+    return actions.need_reason(body.reason)
+
+
+def _at(at: datetime, like: datetime) -> datetime:
+    try:
+        return at.astimezone(like.tzinfo)
+    except OverflowError:
+        raise Problem("invalid_request", "A time is out of range.") from None
+
+
+def _utc(at: datetime | None, like: datetime) -> datetime | None:
+    return None if at is None else _at(at, like)
+
+
+def finish_openapi(app: FastAPI) -> None:
+    """Give the OpenAPI document the read model's schemas and the two ways to show who asks."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = build()
+            types = [NowView, ChargerView, ChargerList, LimitList, HealthAnswer, ProblemDocument, cmd.CommandResult]
+            _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+            components = document.setdefault("components", {})
+            kept = {k: v for k, v in components.get("schemas", {}).items() if k not in ("HTTPValidationError", "ValidationError")}
+            components["schemas"] = kept | schemas
+            components["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "chargeyard"},
+            }
+            document["security"] = [{"token": []}, {"session": []}]
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

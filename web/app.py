@@ -1,0 +1,200 @@
+"""create_app(): the FastAPI application of one depot. Stateless beside the users' database: it shows the link's newest
+view and sends commands. Every route passes the guard, which refuses what the role table does not name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from controller.link import CoreUnreachable
+from depot.ports import Clock
+from storage import StorageError, Store
+from web.api import api, finish_openapi
+from web.auth import Auth, Caller, check_csrf, check_origin
+from web.context import Web
+from web.live import DepotLink, LiveHub
+from web.pages import Pages
+from web.problems import Problem
+from web.roles import Permission, least_roles, needed
+from web.screens import gate_cookie, screens
+from web.settings import WebSettings
+from web.shell import Shell
+
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: Clock) -> FastAPI:
+    """The application. ``clock`` is the world's, also in a demo: sessions live in real time. The stream's task runs
+    within the application's lifespan; ``app.state.web`` holds the parts."""
+    pages = Pages(settings, link)
+    web = Web(settings, link, Auth(settings, store, clock), pages, LiveHub(link, pages.parts, most=settings.streams_most), clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            fan = group.create_task(web.hub.run(), name="live stream")
+            yield
+            web.hub.close()
+            fan.cancel()
+
+    app = FastAPI(
+        title="Chargeyard", version="1", summary="What the depot shows and takes", description="See docs/api.md.", lifespan=lifespan,
+        docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(guard_of(web))], redirect_slashes=False,
+    )  # fmt: skip
+    app.state.web = web
+    app.include_router(screens(web))
+    app.include_router(api(web))
+    finish_openapi(app)
+    answer = _answerer(web)
+    for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
+        app.add_exception_handler(kind, _plain(answer, code))
+    app.add_exception_handler(Problem, _problem(answer))
+    app.add_exception_handler(HTTPException, _http(answer))
+    app.add_exception_handler(RequestValidationError, _invalid(answer))
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)
+    app.add_middleware(Shell, settings=settings, answer=answer)
+    return app
+
+
+def guard_of(web: Web) -> Callable[[Request], Awaitable[None]]:
+    """The dependency of every route: who asks, may they, and is the form ours."""
+
+    async def guard(request: Request) -> None:
+        path = request.scope["route"].path
+        method = "GET" if request.method == "HEAD" else request.method
+        permission = needed(method, path)
+        if permission is None:
+            raise Problem("forbidden", "This address is in no role's table.")
+        caller = await _caller(web, request)
+        if caller is not None:
+            request.state.caller = caller
+        if permission is not Permission.PUBLIC:
+            if caller is None:
+                raise Problem(
+                    "not_signed_in",
+                    "Sign in, or send a bearer token with the scope that is needed.",
+                    headers={"www-authenticate": "Bearer"},
+                )
+            if caller.must_change and permission is not Permission.SELF:
+                raise Problem("password_change_needed", "The password was given to you; choose your own first.")
+            if not caller.may(permission):
+                who = f"the scope {permission.value}" if caller.is_machine else least_roles(permission)
+                raise Problem(
+                    "forbidden",
+                    f"This needs {who}. You are {f'signed in as {caller.role.value}' if caller.role else 'a token without it'}.",
+                )
+        if method not in _SAFE and not (caller is not None and caller.is_machine):
+            await _check_form(web, request, caller)
+
+    return guard
+
+
+async def _caller(web: Web, request: Request) -> Caller | None:
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme and request.url.path.startswith("/api/"):
+        caller = await run_in_threadpool(web.auth.machine, secret.strip()) if scheme.lower() == "bearer" else None
+        if caller is None:
+            raise Problem("bad_token", "Make one with `./chargeyard user token add`.", headers={"www-authenticate": "Bearer"})
+        return caller
+    token = request.cookies.get(web.settings.cookie)
+    if not token:
+        return None
+    touch = request.url.path != "/live" and "x-live" not in request.headers
+    return await run_in_threadpool(web.auth.person, token, touch=touch)
+
+
+async def _check_form(web: Web, request: Request, caller: Caller | None) -> None:
+    """Origin and form value; before sign-in the gate cookie stands for the session."""
+    check_origin(request.headers)
+    secret = caller.token if caller is not None else request.cookies.get(gate_cookie(web), "")
+    if request.url.path == "/sign-in":
+        secret = request.cookies.get(gate_cookie(web), "")
+    sent: Any = request.headers.get("x-csrf-token")
+    if not request.url.path.startswith("/api/"):
+        sent = (await request.form()).get("csrf")
+    if not secret:
+        raise Problem("csrf_failed", "This browser sent no cookie. Allow cookies for this address and open the page anew.")
+    check_csrf(secret, sent)
+
+
+def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
+    """A problem as a document for machines, as a page (or the way to sign in) for people."""
+
+    async def answer(request: Request, problem: Problem) -> Response:
+        path = request.url.path
+        if path.startswith("/api/") or path in ("/live", "/session"):
+            return JSONResponse(problem.body(), problem.status, problem.headers, media_type="application/problem+json")
+        if problem.code == "not_signed_in":
+            target = path if request.method == "GET" else "/"
+            query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
+            return RedirectResponse(f"/sign-in?next={quote(target + query, safe='/')}" if target != "/" else "/sign-in", status_code=303)
+        if problem.code == "password_change_needed":
+            return RedirectResponse("/account", status_code=303)
+        looks: Mapping[str, tuple[str, str]] = {
+            "forbidden": ("lock", ""), "not_found": ("info", ""), "unknown_charger": ("plug", ""),
+            "core_unreachable": ("offline", "c-lost"), "stale": ("offline", "c-lost"),
+        }  # fmt: skip
+        symbol, css = looks.get(problem.code, ("faulted", "c-alarm"))
+        words = "; ".join(problem.errors.values()) or problem.detail
+        back = (
+            ("/chargers", "See all chargers")
+            if problem.code == "unknown_charger"
+            else (("/", "Try again") if symbol == "offline" else ("/", "Back to Now"))
+        )
+        retry = request.method == "GET" and problem.code == "core_unreachable"
+        response = web.pages.message(
+            request, title=problem.title, words=words, status=problem.status, symbol=symbol, css=css, back=back, retry=retry
+        )  # fmt: skip
+        response.headers.update(problem.headers)
+        return response
+
+    return answer
+
+
+_Handler = Callable[[Request, Any], Awaitable[Response]]
+_Answer = Callable[[Request, Problem], Awaitable[Response]]
+
+
+def _problem(answer: _Answer) -> _Handler:
+    async def handle(request: Request, error: Problem) -> Response:
+        return await answer(request, error)
+
+    return handle
+
+
+def _plain(answer: _Answer, code: str) -> _Handler:
+    async def handle(request: Request, error: Exception) -> Response:
+        return await answer(request, Problem(code, f"{str(error)[:1].upper()}{str(error)[1:]}.", headers={"retry-after": "3"}))
+
+    return handle
+
+
+def _http(answer: _Answer) -> _Handler:
+    async def handle(request: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "bad_request")
+        words = {"not_found": "Check the address.", "method_not_allowed": "See docs/api.md for what it takes."}.get(code, str(error.detail))
+        return await answer(request, Problem(code, words, headers=error.headers))
+
+    return handle
+
+
+def _invalid(answer: _Answer) -> _Handler:
+    async def handle(request: Request, error: RequestValidationError) -> Response:
+        if not request.url.path.startswith("/api/"):
+            return await answer(request, Problem("not_found", "Check the address."))
+        errors = {".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]): str(e["msg"]) for e in error.errors()}
+        return await answer(request, Problem("invalid_request", "Correct what `errors` names.", errors=errors))
+
+    return handle

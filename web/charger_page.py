@@ -1,0 +1,151 @@
+"""The charger's page: ChargerView -> the words of its sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.readmodel import ChargerView, CommandView, NowView, ReasonView, TileState
+from web import charts, scene, text
+from web.actions import title_of
+
+_SYMBOLS = {
+    "vehicle": "bus", "charger": "plug", "plan": "plan", "feeder": "limit", "site": "limit", "settling": "clock",
+    "minimum": "info", "frozen": "lock", "safety": "safety", "no_session": "info",
+}  # fmt: skip
+_PURPOSES = {"TxProfile": "transaction", "TxDefaultProfile": "default", "ChargePointMaxProfile": "charger maximum"}
+_FRAMES_MOST = 30
+_COMMANDS_MOST = 3
+
+
+def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
+    """Everything that the template needs."""
+    clock = text.DepotTime(view.timezone, view.at)
+    tile = c.tile
+    fields = scene.tile_fields(tile, clock)
+    binding = next((r for r in c.chain if r.binding), None)
+    return {
+        "c": c,
+        "tile": tile,
+        "own": fields,
+        "place": _place(c, view),
+        "why": _question(c, binding),
+        "binding": binding if binding is not None and binding.level_w is not None else None,
+        "chain": _chain(c),
+        "s": _session(c, view, clock),
+        "no_session": _no_session(c),
+        "margin_words": _margin(tile.margin_min),
+        "plot": charts.session_chart(c.power, c.soc, rated_w=c.rated_w, now=view.at, due=tile.due_at if c.session else None, clock=clock),
+        "profiles": [
+            {
+                "purpose": _PURPOSES.get(p.purpose, p.purpose) + ("" if p.confirmed else ", not confirmed yet"),
+                "limit": text.kw(p.limit_w),
+                "expires": "never" if p.expires_at is None else clock.seconds(p.expires_at),
+            }
+            for p in c.profiles
+        ],
+        "machine": _machine(c),
+        "frames": [
+            {"at": clock.seconds(f.at), "direction": f.direction, "action": f.action, "summary": f.summary}
+            for f in sorted(c.frames, key=lambda f: f.at, reverse=True)[:_FRAMES_MOST]
+        ],
+        "commands": [_command(k, clock) for k in sorted(c.commands, key=lambda k: k.at, reverse=True)[:_COMMANDS_MOST]],
+    }
+
+
+def _place(c: ChargerView, view: NowView) -> str:
+    feeder = next((f.name or f.feeder_id for f in view.feeders if f.feeder_id == c.tile.feeder_id), c.tile.feeder_id)
+    feeder = feeder if "feeder" in feeder.lower() else f"feeder {feeder}"
+    return " · ".join(part for part in (feeder, f"connector {c.connector}", c.tile.vehicle_id) if part)
+
+
+def _question(c: ChargerView, binding: ReasonView | None) -> str:
+    if c.session is None:
+        return "Why no power?"
+    if binding is None or binding.level_w is None:
+        return "What decides the power"
+    return f"Why only {text.kw(binding.level_w)} kW?" if binding.level_w < c.rated_w else f"Why {text.kw(binding.level_w)} kW?"
+
+
+def _chain(c: ChargerView) -> list[dict[str, str]]:
+    """The reason chain, then what was set and what is measured: the answer below the question."""
+    full = max([c.rated_w, *(r.level_w or 0 for r in c.chain)])
+
+    def row(symbol: str, title: str, detail: str, level_w: int | None, css: str, bar: str) -> dict[str, str]:
+        width = f"{min(1.0, (level_w or 0) / full) * 100:.1f}%"
+        value = text.ABSENT if level_w is None else text.kw(level_w)
+        return {"symbol": symbol, "title": title, "detail": detail, "value": value, "css": css, "bar": bar, "width": width}
+
+    rows = [
+        row(
+            _SYMBOLS.get(r.because, "info"),
+            r.title,
+            r.detail,
+            r.level_w,
+            "binding" if r.binding else "slack",
+            "f-warn" if r.binding else "f-idle",
+        )
+        for r in c.chain
+    ]
+    live = next((p for p in c.profiles if p.purpose == "TxProfile"), None)
+    if live is not None:
+        words = "confirmed by the charger" if live.confirmed else "sent, not confirmed yet"
+        rows.append(row("charging", "Set and confirmed" if live.confirmed else "Set", words, live.limit_w, "", "f-idle"))
+    if rows:
+        lost = c.tile.state is TileState.OFFLINE
+        detail = "no reading" if c.tile.power_age_s is None else f"charger meter, {text.age(c.tile.power_age_s)} ago"
+        measured = row("charging", "Measured", detail, None if lost else c.tile.power_w, "result", "f-live")
+        if c.tile.power_w is not None and not lost:
+            measured["value"] = text.kw(c.tile.power_w, digits=1)
+        rows.append(measured)
+    return rows
+
+
+def _session(c: ChargerView, view: NowView, clock: text.DepotTime) -> dict[str, str] | None:
+    s = c.session
+    if s is None:
+        return None
+    symbol = text.currency_symbol(view.site.currency)
+    return {
+        "transaction_id": str(s.transaction_id),
+        "since": clock.seconds(s.started_at),
+        "power": text.UNKNOWN if s.power_w is None else text.kw(s.power_w, digits=1),
+        "missing": text.kwh(c.missing_wh) if c.missing_wh else "",
+        "delivered": text.kwh(s.delivered_wh),
+        "cost": "" if s.cost is None else symbol + text.money(s.cost, view.site.currency, digits=2),
+        "meter_start": text.kwh(s.meter_start_wh),
+        "meter_now": text.kwh(s.meter_now_wh),
+        "age": "none yet" if s.power_age_s is None else f"{text.age(s.power_age_s)} ago",
+        "id_tag": s.id_tag or text.ABSENT,
+    }
+
+
+def _no_session(c: ChargerView) -> str:
+    if c.tile.vehicle_id is None:
+        return "No vehicle is plugged in."
+    missing = f", {text.kwh(c.missing_wh)} kWh missing" if c.missing_wh else ""
+    return f"{c.tile.vehicle_id} is here{missing}: {c.tile.state_text.lower()}."
+
+
+def _margin(margin_min: int | None) -> str:
+    if margin_min is None:
+        return ""
+    return f"{abs(margin_min)} min {'early' if margin_min >= 0 else 'late'}"
+
+
+def _machine(c: ChargerView) -> str:
+    kind = " ".join(part for part in (c.vendor, c.model) if part) or "type not reported"
+    firmware = f", firmware {c.firmware}" if c.firmware else ""
+    pausable = {"yes": "can be paused", "no": "cannot be paused"}.get(c.pausable, f"pausable: {c.pausable}")
+    error = f" Error: {c.error_code}." if c.error_code not in ("", "NoError") else ""
+    return f"{kind}{firmware}. {c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, {pausable}. OCPP status {c.status}, trust: {c.tile.trust}.{error}"
+
+
+def _command(k: CommandView, clock: text.DepotTime) -> dict[str, Any]:
+    return {
+        "title": title_of(k.kind),
+        "status": k.status,
+        "message": k.message,
+        "audit_seq": k.audit_seq,
+        "actor": k.actor,
+        "at": clock.seconds(k.at),
+    }

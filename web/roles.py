@@ -1,0 +1,92 @@
+"""Who may do what. Every route stands in :data:`ROUTES`; one that does not is refused to everybody.
+
+    viewer  READ
+    operator  + OPERATE (start, stop, out of service), VISITS
+    safety officer  operator + RESTORE (back in service)
+    manager  operator + RESTORE, LIMIT
+    admin  all
+
+Machine tokens carry permissions as scopes instead of a role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from depot.values import Role
+
+
+class Permission(StrEnum):
+    """What a route needs. ``PUBLIC``: nothing; ``SELF``: any signed-in person, also one who must change the password."""
+
+    PUBLIC = "public"
+    SELF = "self"
+    READ = "read"
+    OPERATE = "operate"
+    VISITS = "visits"
+    RESTORE = "restore"
+    LIMIT = "limit"
+
+
+SCOPES = (Permission.READ, Permission.OPERATE, Permission.VISITS, Permission.RESTORE, Permission.LIMIT)
+"""What a machine token may carry."""
+
+_VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ})
+_OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
+
+GRANTS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWER,
+    Role.OPERATOR: _OPERATOR,
+    Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE},
+    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT},
+    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT},
+}
+
+ROUTES: Mapping[tuple[str, str], Permission] = {
+    ("GET", "/static/{version}/{name}"): Permission.PUBLIC,
+    ("GET", "/favicon.ico"): Permission.PUBLIC,
+    ("GET", "/sign-in"): Permission.PUBLIC,
+    ("POST", "/sign-in"): Permission.PUBLIC,
+    ("POST", "/sign-out"): Permission.SELF,
+    ("GET", "/session"): Permission.SELF,
+    ("GET", "/account"): Permission.SELF,
+    ("POST", "/account/password"): Permission.SELF,
+    ("GET", "/"): Permission.READ,
+    ("GET", "/live"): Permission.READ,
+    ("GET", "/chargers"): Permission.READ,
+    ("GET", "/chargers/{station}/{connector}"): Permission.READ,
+    ("GET", "/system"): Permission.READ,
+    ("GET", "/limits"): Permission.READ,
+    ("POST", "/chargers/{station}/{connector}/start"): Permission.OPERATE,
+    ("POST", "/chargers/{station}/{connector}/stop"): Permission.OPERATE,
+    ("POST", "/chargers/{station}/{connector}/out-of-service"): Permission.OPERATE,
+    ("POST", "/chargers/{station}/{connector}/in-service"): Permission.RESTORE,
+    ("POST", "/limits/manual"): Permission.LIMIT,
+    ("POST", "/limits/manual/clear"): Permission.LIMIT,
+    ("GET", "/api/v1/openapi.json"): Permission.READ,
+    ("GET", "/api/v1/now"): Permission.READ,
+    ("GET", "/api/v1/chargers"): Permission.READ,
+    ("GET", "/api/v1/chargers/{station}/{connector}"): Permission.READ,
+    ("GET", "/api/v1/limits"): Permission.READ,
+    ("GET", "/api/v1/health"): Permission.READ,
+    ("POST", "/api/v1/chargers/{station}/{connector}/start"): Permission.OPERATE,
+    ("POST", "/api/v1/chargers/{station}/{connector}/stop"): Permission.OPERATE,
+    ("POST", "/api/v1/chargers/{station}/{connector}/availability"): Permission.OPERATE,
+    ("PUT", "/api/v1/limits/manual"): Permission.LIMIT,
+    ("DELETE", "/api/v1/limits/manual"): Permission.LIMIT,
+    ("POST", "/api/v1/visits"): Permission.VISITS,
+}
+
+
+def needed(method: str, path: str) -> Permission | None:
+    """What the route needs; None: it is not in the table, so nobody may."""
+    return ROUTES.get((method, path))
+
+
+def least_roles(permission: Permission) -> str:
+    """Who could do it, for people: ``a manager``, ``an operator``."""
+    for role in (Role.VIEWER, Role.OPERATOR, Role.SAFETY_OFFICER, Role.MANAGER, Role.ADMIN):
+        if permission in GRANTS[role]:
+            return f"{'an' if role.value[0] in 'ao' else 'a'} {role.value}"
+    return "nobody"

@@ -1,0 +1,101 @@
+"""The outermost layer: host check, size of bodies, security headers on every answer, and a last catch for what broke."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.problems import Problem
+from web.settings import WebSettings
+
+log = logging.getLogger(__name__)
+
+CSP: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+MAX_BODY: Final = 64 * 1024
+
+HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("content-security-policy", CSP),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+"""``same-origin`` and not ``no-referrer``: the latter makes browsers send ``Origin: null`` with our own forms."""
+
+Answer = Callable[[Request, Problem], Awaitable[Response]]
+
+
+class Shell:
+    """ASGI middleware around the whole application. ``answer`` renders a problem for machine or person."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings, answer: Answer) -> None:
+        self._app, self._answer = app, answer
+        self._hosts = settings.allowed_hosts
+        self._extra = (("strict-transport-security", "max-age=31536000"),) if settings.tls else ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def guarded_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                present = {name.lower() for name, _ in message["headers"]}
+                for name, value in (*HEADERS, *self._extra, ("cache-control", "no-store")):
+                    if name.encode() not in present:
+                        message["headers"].append((name.encode(), value.encode()))
+            await send(message)
+
+        request = Request(scope, receive)
+        try:
+            self._check(request)
+            await self._app(scope, _capped(receive), guarded_send)
+        except Problem as problem:
+            if not started:
+                await (await self._answer(request, problem))(scope, receive, guarded_send)
+        except Exception:
+            log.exception("%s %s broke", request.method, request.url.path)
+            if not started:
+                broken = Problem("internal", "The mistake is ours and is in the log. The controller goes on by itself.")
+                await (await self._answer(request, broken))(scope, receive, guarded_send)
+
+    def _check(self, request: Request) -> None:
+        if self._hosts and _host_name(request.headers.get("host", "")) not in self._hosts:
+            raise Problem("unknown_host", "Call this server by one of its own names; more can be allowed with the setting web.hosts.")
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            raise Problem("too_large", f"A request has at most {MAX_BODY // 1024} kB.")
+
+
+def _host_name(host: str) -> str:
+    """``[::1]:8080`` -> ``::1``; ``depot:8080`` -> ``depot``."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host
+
+
+def _capped(receive: Receive) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY:
+            raise Problem("too_large", f"A request has at most {MAX_BODY // 1024} kB.")
+        return message
+
+    return counted

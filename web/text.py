@@ -1,0 +1,125 @@
+"""Numbers and times as people read them: kW, kWh, %, money, the depot's own clock. Unknown is "?", absent is "–"."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+UNKNOWN = "?"
+ABSENT = "–"
+MINUS = "−"
+_SYMBOLS = {"INR": "₹", "USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def number(value: float, digits: int = 0) -> str:
+    """``1146.4`` -> ``1,146``; a true minus sign; never "−0"."""
+    text = f"{value:,.{digits}f}"
+    if text.startswith("-"):
+        text = text[1:] if not text.strip("-0.,") else MINUS + text[1:]
+    return text
+
+
+def kw(power_w: int | float | None, *, digits: int | None = None) -> str:
+    """Watts as kW: whole from 10 kW on (below, one decimal unless it is zero); None is unknown."""
+    if power_w is None:
+        return UNKNOWN
+    value = power_w / 1000
+    if digits is None:
+        digits = 0 if abs(value) >= 10 or abs(value) < 0.05 or abs(value - round(value)) < 0.05 else 1
+    return number(value, digits)
+
+
+def kwh(energy_wh: int | float | None) -> str:
+    """Watt-hours as kWh with one decimal below 1,000 kWh."""
+    if energy_wh is None:
+        return UNKNOWN
+    return number(energy_wh / 1000, 1 if abs(energy_wh) < 999_950 else 0)
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction 0–1 as whole per cent; None is unknown."""
+    return UNKNOWN if fraction is None else number(fraction * 100)
+
+
+def currency_symbol(currency: str) -> str:
+    """``INR`` -> ``₹``; a code without a symbol stands for itself."""
+    return _SYMBOLS.get(currency, currency + " ")
+
+
+def money(amount: float | None, currency: str, *, digits: int = 0) -> str:
+    """An amount without its symbol; rupees are grouped 1,23,456."""
+    if amount is None:
+        return UNKNOWN
+    text = number(amount, digits)
+    if currency != "INR" or abs(amount) < 100_000:
+        return text
+    sign = MINUS if text.startswith(MINUS) else ""
+    whole, dot, fraction = text.removeprefix(MINUS).replace(",", "").partition(".")
+    head, groups = whole[:-3], [whole[-3:]]
+    while head:
+        head, group = head[:-2], head[-2:]
+        groups.insert(0, group)
+    return sign + ",".join(groups) + dot + fraction
+
+
+def age(seconds: float | None) -> str:
+    """How long ago: ``0.4 s``, ``35 s``, ``4 min``, ``2 h``."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+class DepotTime:
+    """Times in the depot's zone, seen from ``now``. Another day than today's night says its date."""
+
+    def __init__(self, timezone: str, now: datetime) -> None:
+        self.zone = ZoneInfo(timezone)
+        self.now = now.astimezone(self.zone)
+
+    def local(self, at: datetime) -> datetime:
+        return at.astimezone(self.zone)
+
+    def clock(self, at: datetime | None) -> str:
+        """``05:30``; more than 18 h away with its date, ``Sat 22 Nov 05:30``."""
+        if at is None:
+            return ABSENT
+        local = self.local(at)
+        far = abs(local - self.now) > timedelta(hours=18)
+        return local.strftime("%a %-d %b %H:%M" if far else "%H:%M")
+
+    def seconds(self, at: datetime | None) -> str:
+        """``05:30:12``, with the date when it is another day's and more than 18 h away."""
+        if at is None:
+            return ABSENT
+        local = self.local(at)
+        far = abs(local - self.now) > timedelta(hours=18)
+        return local.strftime("%a %-d %b %H:%M:%S" if far else "%H:%M:%S")
+
+    def day(self, at: datetime | None = None) -> str:
+        """``Fri 21 Nov · IST``."""
+        local = self.now if at is None else self.local(at)
+        return local.strftime("%a %-d %b · %Z")
+
+    def span(self, since: datetime, until: datetime | None) -> str:
+        """``03:40 to 05:00``, ``since 03:40``."""
+        return f"since {self.clock(since)}" if until is None else f"{self.clock(since)} to {self.clock(until)}"
+
+
+def minutes(margin_min: int | None) -> str:
+    """A margin: ``+19 min`` early, ``−12 min`` late; from two hours on in hours."""
+    if margin_min is None:
+        return ""
+    sign = "+" if margin_min >= 0 else MINUS
+    size = abs(margin_min)
+    return f"{sign}{size} min" if size < 120 else f"{sign}{size / 60:.0f} h"
+
+
+def countdown(seconds: float) -> str:
+    """Time left: ``23:48``; from an hour on ``1:02:00``."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
