@@ -20,6 +20,9 @@ EXPIRY_SKEW_S = 10.0
 READING_GRACE_S = 12.0
 """A station that gives no meter values is believed to have settled this long after its settle time."""
 
+READING_AFTER_S = 1.0
+"""A meter value that was asked for at the end of the settle time may take this long."""
+
 IDLE_W = 500
 """What a connector may draw with a level of 0 and still count as obeying (electronics, contactor, cooling)."""
 
@@ -77,6 +80,9 @@ class Grant:
         self._number += 1
         self.flights.append(Flight(self._number, level_w, until_s + EXPIRY_SKEW_S))
         if level_w != self.told_w:
+            flows_w = math.floor(self._overdrawn_w() / self.factor)
+            if flows_w > max(self._claimed_w(now_s), level_w):  # its meter shows more than it was told: that goes on until it shows less
+                self.settling.append(Settling(flows_w, now_s, now_s + self.settle_s))
             self.told_at_s = now_s
         self.told_w = level_w
         return self._number
@@ -94,8 +100,16 @@ class Grant:
             self.settling.append(Settling(before, now_s, now_s + self.settle_s))
 
     def refused(self, number: int) -> None:
-        """The charger certainly did not carry this flight out."""
+        """The charger certainly did not carry this flight out. A refused increase leaves it at the level before; a
+        refused decrease stays told, so that it is told again."""
+        flight = next((f for f in self.flights if f.number == number), None)
+        if flight is None:
+            return
         self.flights = [f for f in self.flights if f.number != number]
+        if number == self._number:
+            levels = [f.level_w for f in self.flights]
+            holds_w = max([self.confirmed_w or 0, (self.default_w or 0) if self.in_session else 0, *levels])
+            self.told_w = min(self.told_w, holds_w)
 
     def default_installed(self, level_w: int | None, *, now_s: float) -> None:
         """A default was confirmed (None: the station can't hold one). A lower one counts once settled."""
@@ -115,7 +129,10 @@ class Grant:
     # -- sessions and meter -------------------------------------------------------------------------------------
 
     def session_started(self) -> None:
+        """A transaction runs. What nobody told a level draws its default, so that is what it was told."""
         self.in_session = True
+        if not self.told_w and not self.flights:
+            self.told_w = self.default_w or 0
 
     def session_ended(self, *, now_s: float) -> None:
         """The transaction is over: its profiles are gone with it; the last level may flow while it settles."""
@@ -143,16 +160,21 @@ class Grant:
             return self.default_w
         return self.confirmed_w
 
-    def is_settling(self, now_s: float) -> bool:
-        """Whether a decrease is still on its way: in flight, or not yet settled."""
-        self._release(now_s)
-        return bool(self.settling) or any(f.level_w < self._claimed_w(now_s) for f in self.flights)
+    def overdue(self, now_s: float, *, patience_s: float) -> bool:
+        """Whether it may still draw more than it was told although an obedient charger would be down by now: no answer
+        for ``patience_s``, a refusal, or no meter value that agrees ``patience_s`` after the settle time."""
+        bound_w = self.bound_w(now_s)
+        told_w = math.ceil(max(self._resting_w(), self.told_w) * self.factor)
+        if bound_w <= told_w + max(IDLE_W, told_w // 20):
+            return False
+        since_s = max([self.told_at_s, *(s.not_before_s + READING_AFTER_S for s in self.settling)])
+        return now_s >= since_s + patience_s
 
     def wants_reading(self, now_s: float) -> bool:
         """Whether a meter value asked for now would end a settling or prove what it draws."""
         if any(now_s >= s.not_before_s for s in self.settling):
             return True
-        changed_s = max(self.told_at_s + self.settle_s, -math.inf)
+        changed_s = self.told_at_s + self.settle_s
         return self.in_session and not self.flights and now_s >= changed_s > self.measured_at_s
 
     # -- the bound ----------------------------------------------------------------------------------------------
@@ -171,9 +193,13 @@ class Grant:
             bound = math.ceil(bound * self.factor)
         if self.trust is TrustLevel.DEFIANT and (self.in_session or self.flights):
             bound = max(bound, self.rated_w)
-        if self.in_session and self.measured_w is not None and self.measured_w > bound and self.measured_at_s >= self.told_at_s:
-            bound = self.measured_w
-        return bound
+        return max(bound, self._overdrawn_w())
+
+    def _overdrawn_w(self) -> int:
+        """The newest meter value, if it is younger than the level told; what an obedient charger shows is no more than its bound."""
+        if not self.in_session or self.measured_w is None or self.measured_at_s < self.told_at_s:
+            return 0
+        return self.measured_w
 
     def resting_w(self) -> int:
         """What remains counted when the level is 0: the default it falls to, or what it could start by itself."""
@@ -209,6 +235,5 @@ class Grant:
             return True
         if not self.gives_readings:
             return now_s >= settling.not_before_s + READING_GRACE_S
-        if self.measured_w is None or self.measured_at_s < settling.not_before_s:
-            return False
-        return True  # what the meter shows is itself part of the bound
+        # what the meter shows is itself part of the bound
+        return self.measured_w is not None and self.measured_at_s >= settling.not_before_s

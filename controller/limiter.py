@@ -147,8 +147,11 @@ def _cost(row: Row, level_w: int) -> int:
     if row.on_off:
         return max(row.rated_w, row.bound_w) if level_w > 0 else row.resting_w
     held_w = row.resting_w
-    if level_w > 0:
-        held_w = max(held_w, row.default_w, level_w)
+    if level_w > 0:  # plain comparisons: called some thousand times a second
+        if row.default_w > held_w:
+            held_w = row.default_w
+        if level_w > held_w:
+            held_w = level_w
     return held_w if row.factor == 1.0 else math.ceil(held_w * row.factor)
 
 
@@ -267,25 +270,25 @@ def _release(
     for i, row in enumerate(rows):
         if not row.reachable or not (row.session or row.startable):
             continue
-        target, told = targets[i], _held(row)
-        urgent = site_short > 0 or feeder_short[row.feeder] > 0
-        deadband = max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
+        target = targets[i]
         if not row.session:
             if target > 0:
                 raises.append((row.rank, i))
             continue
+        told = _held(row)
+        urgent = site_short > 0 or feeder_short[row.feeder] > 0
         if row.on_off and target == 0:
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True
         elif target < told:
-            if urgent or row.renew or (row.calm and (told - target >= deadband or target == 0)):
+            if urgent or row.renew or (row.calm and (target == 0 or told - target >= _deadband(row))):
                 lowers.append(Action(i, Move.LOWER, target, urgent))  # a renewal is a write anyway: it carries the lower level
                 pending = True
-        elif target > told and row.calm and (target - told >= deadband or told == 0):
+        elif target > told and row.calm and (told == 0 or target - told >= _deadband(row)):
             raises.append((row.rank, i))
-        else:
+        elif row.renew:
             renewals += _renewal(row, i)
-        if not row.stuck and row.bound_w > _cost(row, told) + 1:
+        if not pending and not row.stuck and row.bound_w > _cost(row, told) + 1:
             pending = True  # settling; a stuck charger withholds its own kilowatts, never everyone's
 
     ups: list[Action] = []
@@ -312,6 +315,10 @@ def _release(
     return [*lowers, *ups, *renewals], waiting
 
 
+def _deadband(row: Row) -> int:
+    return max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
+
+
 def _renewal(row: Row, i: int) -> list[Action]:
     """The same level once more, where one is due and the level still holds."""
     return [Action(i, Move.RENEW, row.told_w)] if row.session and row.renew and _held(row) == row.told_w else []
@@ -326,7 +333,7 @@ def _raise(row: Row, i: int, target: int, free: _Room, *, pending: bool) -> Acti
         if pending or row.on_off or left <= 0:
             return None
         level = math.floor((row.bound_w + left) / row.factor)
-        if level < row.min_w or (row.session and level - _held(row) < max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))):
+        if level < row.min_w or (row.session and level - _held(row) < _deadband(row)):
             return None
         target, need = level, max(0, _cost(row, level) - row.bound_w)
         if need > left:

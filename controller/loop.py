@@ -45,7 +45,7 @@ class LoopSettings:
     margin_share: float = 0.01
     max_writes_per_hour: int = 12
     min_change_s: float = 30.0
-    overdue_s: float = 2.5
+    overdue_s: float = 1.0
     start_backoff_s: float = 60.0
     unplanned_grace_s: float = 120.0
     reading_every_s: float = 3.0
@@ -93,7 +93,9 @@ class NoChargers:
 class ControlLoop:
     """Owns the tasks that talk to chargers. ``on_change`` is called after every allocation (the views, the chart)."""
 
-    def __init__(self, yard: Yard, settings: LoopSettings, *, chargers: Chargers | None = None, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, yard: Yard, settings: LoopSettings, *, chargers: Chargers | None = None, on_change: Callable[[], None] | None = None
+    ) -> None:
         self.on_session: Callable[[ConnectorId, bool], None] = lambda _key, _started: None
         self.yard = yard
         self.chargers: Chargers = chargers if chargers is not None else NoChargers()
@@ -355,8 +357,7 @@ class ControlLoop:
             due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
             row.rank = (-(visit.announced.priority if visit is not None else 0), due)
             if grant.in_session:
-                settling = grant.is_settling(now_s)
-                row.stuck = settling and now_s - grant.told_at_s > self.settings.overdue_s
+                row.stuck = grant.overdue(now_s, patience_s=self.settings.overdue_s)
                 row.calm = traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s
                 row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
             else:

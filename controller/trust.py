@@ -8,6 +8,7 @@ Trust is lost at once and given back by a person only: a charger that overdrew o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from controller.grants import IDLE_W, Grant
@@ -39,7 +40,7 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     """Judge the newest reading of ``grant``; None where nothing changes or nothing can be said yet.
 
     Nothing can be said while a level is in flight or settling, and about a reading that is older than the change.
-    ``pausable`` False: a session that was told 0 W may keep idling at its minimum without being called defiant.
+    ``pausable`` False: a session that was told 0 W may idle at twice :data:`IDLE_W` without being called defiant.
     """
     expected_w = grant.expected_w()
     measured_w = grant.measured_w
@@ -49,15 +50,15 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
         return None
     allowed_w = max(expected_w * (1 + TOLERANCE), expected_w + TOLERANCE_W) * max(grant.factor, 1.0)
     if expected_w == 0:
-        allowed_w = max(allowed_w, IDLE_W)
+        allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
     if measured_w <= allowed_w:
         if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W:
             return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
         return None
     if grant.trust is TrustLevel.DEFIANT:
         return None
-    ratio = measured_w / expected_w if expected_w else float("inf")
-    if ratio > DEFIANT_RATIO and (expected_w or pausable or measured_w > 2 * IDLE_W):
+    ratio = measured_w / expected_w if expected_w else math.inf
+    if ratio > DEFIANT_RATIO:
         return Verdict(TrustLevel.DEFIANT, 1.0, f"drew {measured_w} W when told {expected_w} W: does not follow limits")
     factor = round(max(grant.factor, ratio) * FACTOR_MARGIN, 4)
     return Verdict(TrustLevel.OVERDRAWS, factor, f"drew {measured_w} W when told {expected_w} W: budgeted at {factor:.2f} ×")
