@@ -79,7 +79,6 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
     site = power_kw.sum(axis=0) + problem.background_kw
     imported = np.maximum(site, 0.0) - np.maximum(problem.background_kw, 0.0)
     peak = max(float(problem.block_means(site).max()), 0.0)
-    feeder_limits = np.array([feeder.limit_kw for feeder in problem.feeders]).reshape(len(problem.feeders), problem.n_slots)
     return Verdict(
         site_kw=site,
         energy_cost=float(problem.price_per_kwh @ (imported * hours)),
@@ -90,7 +89,7 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
         short=tuple(problem.vehicles[i].id for i in np.flatnonzero(unmet > 0.02 * need + 0.1)),
         below_minimum=int(((power_kw > 1e-6) & (power_kw < least - 1e-6)).sum()),
         over_site_limit_kwh=float(np.maximum(site - problem.site_limit_kw, 0.0) @ hours),
-        over_feeder_limit_kwh=float((np.maximum(problem.feeder_sums(power_kw) - feeder_limits, 0.0) @ hours).sum()),
+        over_feeder_limit_kwh=float((np.maximum(problem.feeder_sums(power_kw) - problem.feeder_limit_kw, 0.0) @ hours).sum()),
         over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()),
         outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
         discharge_kwh=float((np.maximum(-power_kw, 0.0) @ hours).sum()),

@@ -30,12 +30,17 @@ year of calendar loss at half charge and 25 °C, growing with e^{2·SoC} (a prox
 READINESS_MONEY = 1e-4
 """Weight of the bill where energy shall come early."""
 
+UNMET = 6.0
+"""Energy that is not served, per grid kWh, in multiples of the most that serving it can cost: then no bill is a reason."""
+
+UNMET_STEP = 0.2
+"""How much dearer each class of priority is: more than serving can cost, so that no bill decides between classes either.
+(Steeper classes change nothing but the time: the simplex takes twice the iterations.)"""
+
 DEADLINE_S = 10.0
 
 
-def plan(
-    problem: Problem, *, policy: Policy = Policy.CHEAPEST, deadline_s: float = DEADLINE_S, round_minimum: bool = False
-) -> PlanResult:
+def plan(problem: Problem, *, policy: Policy = Policy.CHEAPEST, deadline_s: float = DEADLINE_S, round_minimum: bool = False) -> PlanResult:
     """The best plan under ``policy``, within ``deadline_s`` seconds; raises :class:`SolverFailed` without one.
 
     Always feasible: energy that does not fit is reported as unmet, background above the limit as ``over_limit_kw``.
@@ -76,7 +81,7 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
     eff = np.array([v.eff for v in problem.vehicles])
     return Costs(
         cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
-        unmet=10 * max(most, EPS) / eff * 2.0 ** _ranks(problem),
+        unmet=UNMET * max(most, EPS) / eff * (1 + UNMET_STEP * _ranks(problem)),
         imported=weight * np.where(sunny, price, 0.0) * hours,
         peak=weight * problem.demand_charge_per_kw,
         peak_from_kw=problem.free_peak_kw,
@@ -169,7 +174,7 @@ def _needs(problem: Problem) -> FloatArray:
 
 
 def _ranks(problem: Problem) -> FloatArray:
-    """[vehicle] 0 for the least priority in the problem, 1 for the next, …; at most 8."""
+    """[vehicle] 0 for the least priority in the problem, 1 for the next, …; at most 8 (the last ones share a class)."""
     priorities = np.array([v.priority for v in problem.vehicles])
     return np.minimum(np.unique(priorities, return_inverse=True)[1], 8).astype(np.float64)
 

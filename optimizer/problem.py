@@ -192,20 +192,27 @@ class Problem:
         return lower
 
     @cached_property
+    def feeder_limit_kw(self) -> FloatArray:
+        """[feeder × slot] the feeders' limits."""
+        return np.array([feeder.limit_kw for feeder in self.feeders], dtype=np.float64).reshape(len(self.feeders), self.n_slots)
+
+    @cached_property
     def room_kw(self) -> FloatArray:
         """[slot] what the vehicles may draw together under the site limit; at least what their floors demand."""
-        return np.maximum(np.maximum(self.site_limit_kw - self.background_kw, 0.0), self.lower_kw.sum(axis=0))
+        room: FloatArray = np.maximum(np.maximum(self.site_limit_kw - self.background_kw, 0.0), self.lower_kw.sum(axis=0))
+        return room
 
     @cached_property
     def feeder_room_kw(self) -> FloatArray:
         """[feeder × slot] the same under the feeders' limits."""
-        room = np.array([feeder.limit_kw for feeder in self.feeders]).reshape(len(self.feeders), self.n_slots)
-        return np.maximum(room, self.feeder_sums(self.lower_kw))
+        room: FloatArray = np.maximum(self.feeder_limit_kw, self.feeder_sums(self.lower_kw))
+        return room
 
     @cached_property
     def over_limit_kw(self) -> FloatArray:
         """[slot] by how much background and floors alone exceed the site limit: no plan can do anything about it."""
-        return np.maximum(self.background_kw + self.lower_kw.sum(axis=0) - self.site_limit_kw, 0.0)
+        over: FloatArray = np.maximum(self.background_kw + self.lower_kw.sum(axis=0) - self.site_limit_kw, 0.0)
+        return over
 
     @cached_property
     def blocks(self) -> npt.NDArray[np.intp]:

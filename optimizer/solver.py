@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import highspy
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from optimizer.errors import SolverFailed
 from optimizer.model import Compiled, IntArray
 from optimizer.problem import FloatArray
+
+
+_OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
 
 
 class Solver:
@@ -34,8 +38,8 @@ class Solver:
         lp.a_matrix_.start_ = compiled.starts
         lp.a_matrix_.index_ = compiled.rows
         lp.a_matrix_.value_ = compiled.values
-        self._highs = highspy.Highs()
-        for option, value in {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}.items():
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # its stubs leave the constructor open
+        for option, value in _OPTIONS.items():
             if self._highs.setOptionValue(option, value) != highspy.HighsStatus.kOk:
                 raise SolverFailed(f"this HiGHS refuses the option {option}={value}; install the version of the lock file")
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:

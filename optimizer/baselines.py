@@ -1,0 +1,120 @@
+"""What a depot does without a plan: rules that see the present slot only, to be compared with.
+
+Pure functions from a problem to powers [vehicle × slot]. They know who is plugged in, what each still needs and until
+when it stays, and nothing that comes later. All but :func:`uncontrolled` keep the site's and the feeders' limits.
+Powers are continuous: none of them pauses below a minimum. Floors are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem import EPS, FloatArray, Problem
+
+Present = npt.NDArray[np.intp]
+
+
+class _Room:
+    """What is left in one slot, of the site and of each feeder, in kW."""
+
+    def __init__(self, problem: Problem, slot: int) -> None:
+        self.site = max(float(problem.site_limit_kw[slot] - problem.background_kw[slot]), 0.0)
+        self.feeders = problem.feeder_limit_kw[:, slot].copy()
+
+
+def uncontrolled(problem: Problem) -> FloatArray:
+    """Everybody at full power from arrival on, whatever the limits say."""
+    return _slot_by_slot(problem, lambda _present, wanted, _room, _slot, _left: wanted)
+
+
+def equal_share(problem: Problem) -> FloatArray:
+    """The same for everybody who can take it: what one cannot use is shared among the others (max-min fair)."""
+    feeder_of = _feeder_of(problem)
+
+    def share(present: Present, wanted: FloatArray, room: _Room, _slot: int, _left: FloatArray) -> FloatArray:
+        given = np.zeros(len(present))
+        rising = wanted > EPS
+        while rising.any() and room.site > EPS:
+            on_feeder = np.bincount(feeder_of[present[rising & (feeder_of[present] >= 0)]], minlength=len(room.feeders))
+            steps = [
+                float((wanted - given)[rising].min()),
+                room.site / rising.sum(),
+                *(room.feeders / np.maximum(on_feeder, EPS))[on_feeder > 0],
+            ]
+            step = min(steps)
+            given[rising] += step
+            room.site -= step * rising.sum()
+            room.feeders -= step * on_feeder
+            full = np.isin(feeder_of[present], np.flatnonzero(room.feeders <= EPS))
+            rising &= (wanted - given > EPS) & ~full
+        return given
+
+    return _slot_by_slot(problem, share)
+
+
+def earliest_departure(problem: Problem) -> FloatArray:
+    """Whoever leaves first charges first, at full power as far as it fits."""
+    departure = np.array([v.departure_slot for v in problem.vehicles])
+    return _in_order(problem, lambda present, _slot, _left: departure[present])
+
+
+def least_laxity_first(problem: Problem) -> FloatArray:
+    """Whoever has the least time to spare (time left minus charging time left at full power) charges first."""
+    departure = np.array([v.departure_slot for v in problem.vehicles])
+    rating = np.array([v.p_max_kw for v in problem.vehicles])
+    ends_h = np.concatenate((problem.starts_h, [problem.starts_h[-1] + problem.hours[-1]]))
+
+    def laxity_h(present: Present, slot: int, left: FloatArray) -> FloatArray:
+        laxity: FloatArray = ends_h[departure[present]] - ends_h[slot] - left / np.maximum(rating[present], EPS)
+        return laxity
+
+    return _in_order(problem, laxity_h)
+
+
+BASELINES: dict[str, Callable[[Problem], FloatArray]] = {
+    "uncontrolled": uncontrolled,
+    "equal_share": equal_share,
+    "earliest_departure": earliest_departure,
+    "least_laxity_first": least_laxity_first,
+}
+"""By the names that reports use."""
+
+
+def _slot_by_slot(problem: Problem, share: Callable[[Present, FloatArray, _Room, int, FloatArray], FloatArray]) -> FloatArray:
+    """``share(present, wanted_kw, room, slot, left_kwh)`` → kW of those present, slot after slot; ``left_kwh`` is grid side."""
+    power = np.zeros_like(problem.upper_kw)
+    left = np.array([v.energy_kwh / v.eff for v in problem.vehicles])
+    for slot, hours in enumerate(problem.hours):
+        present = np.flatnonzero((problem.upper_kw[:, slot] > 0) & (left > EPS))
+        wanted = np.minimum(problem.upper_kw[present, slot], left[present] / hours)
+        power[present, slot] = share(present, wanted, _Room(problem, slot), slot, left[present])
+        left -= power[:, slot] * hours
+    return power
+
+
+def _in_order(
+    problem: Problem, key: Callable[[Present, int, FloatArray], npt.NDArray[np.floating] | npt.NDArray[np.integer]]
+) -> FloatArray:
+    """One after the other, least ``key(present, slot, left_kwh)`` first, each as much as it can take and as fits."""
+    feeder_of = _feeder_of(problem)
+
+    def share(present: Present, wanted: FloatArray, room: _Room, slot: int, left: FloatArray) -> FloatArray:
+        given = np.zeros(len(present))
+        for n in np.argsort(key(present, slot, left), kind="stable"):
+            feeder = feeder_of[present[n]]
+            fits = min(room.site, room.feeders[feeder]) if feeder >= 0 else room.site
+            given[n] = max(min(wanted[n], fits), 0.0)
+            room.site -= given[n]
+            if feeder >= 0:
+                room.feeders[feeder] -= given[n]
+        return given
+
+    return _slot_by_slot(problem, share)
+
+
+def _feeder_of(problem: Problem) -> Present:
+    """[vehicle] index of its feeder, −1 for none."""
+    return np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles], dtype=np.intp)
