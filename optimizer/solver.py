@@ -12,7 +12,6 @@ from optimizer.errors import SolverFailed
 from optimizer.model import Compiled, IntArray
 from optimizer.problem import FloatArray
 
-
 _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
 
 
