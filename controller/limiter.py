@@ -188,11 +188,12 @@ def _project(
     floors: list[int] = []
     for _, i in movable:
         row = rows[i]
-        if row.session and not row.pausable and row.ceiling_w > 0 and row.told_w > 0 and not row.on_off:
-            targets[i] = row.min_w
+        floor_w = _floor(row)
+        if floor_w:
+            targets[i] = floor_w
             because[i] = Because.MINIMUM
-            room.take(row.feeder, _cost(row, row.min_w) - _cost(row, 0))
-            drawn.take(row.feeder, math.ceil(row.min_w * row.factor))
+            room.take(row.feeder, _cost(row, floor_w) - _cost(row, 0))
+            drawn.take(row.feeder, _draw(row, floor_w))
             floors.append(i)
     if floors and min(room.site_w, *room.feeders_w) < 0:
         _break_floors(rows, floors, targets, because, room, drawn)
@@ -200,6 +201,21 @@ def _project(
     for _, i in movable:
         _serve(rows[i], i, targets, because, room)
     return targets, because
+
+
+def _floor(row: Row) -> int:
+    """The level that a running session keeps as long as any limit allows it, W: its minimum where it can't pause; all
+    where it follows no level (it would have to be stopped, and may not start again). 0: it may be paused."""
+    if not row.session or row.ceiling_w <= 0:
+        return 0
+    if row.on_off:
+        return row.rated_w
+    return row.min_w if not row.pausable and row.told_w > 0 else 0
+
+
+def _draw(row: Row, level_w: int) -> int:
+    """What a level makes it draw now, beyond what it draws at 0 W."""
+    return _cost(row, level_w) - _cost(row, 0) if row.on_off else math.ceil(level_w * row.factor)
 
 
 def _break_floors(
@@ -212,8 +228,8 @@ def _break_floors(
         row = rows[i]
         if drawn.left(row.feeder) >= 0:
             continue
-        drawn.take(row.feeder, -math.ceil(row.min_w * row.factor))
-        room.take(row.feeder, _cost(row, 0) - _cost(row, row.min_w))
+        drawn.take(row.feeder, -_draw(row, targets[i]))
+        room.take(row.feeder, _cost(row, 0) - _cost(row, targets[i]))
         targets[i] = 0
         because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
 

@@ -317,7 +317,7 @@ class ControlLoop:
         self.yard.last = LastAllocation(
             now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
         )
-        pending = result.waiting or result.site_short_w > 0 or any(result.feeder_short_w)
+        pending = result.site_short_w > 0 or any(result.feeder_short_w)
         raises: list[Action] = []
         for action in result.actions:
             if action.move in (Move.RAISE, Move.START):

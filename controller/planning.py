@@ -261,6 +261,7 @@ class Planning:
         self.on_plan = on_plan
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
+        self.made = 0
         self._wanted = asyncio.Event()
         self._cause = "start"
 
@@ -304,6 +305,7 @@ class Planning:
             self.failed_since = None
         plan = read_answer(asked, result, now=now, settings=self.settings)
         self.yard.plan = plan
+        self.made += 1
         self.text = f"plan of {len(asked.visit_ids)} vehicles in {plan.solve_s:.2f} s"
         self.on_plan()
         accepted = ev.PlanAccepted(plan.plan_id, plan.cost, sum(plan.unmet_wh.values()), plan.solve_s, cause)

@@ -1,0 +1,192 @@
+"""One day of a depot on the virtual clock: the whole controller against the whole simulated depot, in one process.
+
+    Day --> World (stations, packs, meter) <==OCPP frames in memory==> Central <--> Core (journal, loop, planner)
+                     \\--> physical trace
+
+Nothing in here decides anything: it only puts the parts together. Time jumps whenever everybody waits, the solver is
+charged a fixed time, so that the same seed gives the same night.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import controller
+from controller.clock import VirtualClock, run_virtual
+from controller.core import Core, CoreParts
+from controller.journal import SqlJournal
+from controller.loop import LoopSettings
+from controller.planner import InlinePlanner
+from controller.planning import PlanningSettings
+from controller.views import TariffSteps
+from depot import commands as cmd
+from depot import events as ev
+from depot.registry import DepotSpec
+from depot.state import DepotState
+from ocpp_server.central import Central
+from ocpp_server.endpoint import OpenDoor
+from ocpp_server.errors import WireClosed
+from ocpp_server.settings import OcppSettings
+from simulator.day import Day, Stay
+from simulator.personas import Persona
+from simulator.plant import Outcome
+from simulator.trace import Trace
+from simulator.wire import PipeEnd, pipe
+from simulator.world import World, id_tag
+from storage import Store
+
+ANNOUNCE_AHEAD = timedelta(hours=12)
+SOLVER_CHARGE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NightSettings:
+    """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park)."""
+
+    timetable: bool = True
+    planning: PlanningSettings = PlanningSettings()
+    loop: LoopSettings = LoopSettings()
+    use_planner: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NightResult:
+    """What happened: how every stay ended, the facts at the end, how many facts there are."""
+
+    outcomes: list[Outcome]
+    state: DepotState
+    facts: int
+    plans: int
+
+
+def announcement(stay: Stay, start: datetime, *, known_pausable: bool | None = True) -> ev.VisitAnnounced:
+    """What the depot is told of a stay: requested energy and stated departure, never what really happens."""
+    return ev.VisitAnnounced(
+        visit_id=f"{stay.vehicle_id}@{round(stay.arrive_s)}",
+        vehicle_id=stay.vehicle_id,
+        arrive_at=start + timedelta(seconds=stay.arrive_s),
+        depart_at=start + timedelta(seconds=max(stay.stated_depart_s, stay.arrive_s + 60)),
+        battery_energy_wh=stay.requested_wh,
+        max_w=stay.max_w,
+        min_w=stay.min_w,
+        connector=stay.connector,
+        efficiency=stay.efficiency,
+        battery_wh=stay.battery_wh,
+        soc_arrival=stay.soc_arrival,
+        pausable=known_pausable,
+        priority=stay.priority,
+        id_tag=id_tag(stay),
+    )
+
+
+def with_known_models(spec: DepotSpec, personas: Mapping[str, Persona]) -> DepotSpec:
+    """The registry as an operator keeps it: models that end a session at 0 W are known as not pausable."""
+    stations = tuple(
+        replace(
+            station,
+            connectors=tuple(
+                replace(c, pausable=personas.get(station.station_id, Persona.POLITE) is not Persona.ENDS_AT_ZERO) for c in station.connectors
+            ),
+        )
+        for station in spec.stations
+    )
+    return replace(spec, stations=stations)
+
+
+def play(
+    day: Day,
+    *,
+    tariff: TariffSteps,
+    personas: Mapping[str, Persona],
+    seed: int,
+    settings: NightSettings,
+    trace: Trace | None = None,
+    progress: Callable[[datetime], None] | None = None,
+) -> NightResult:
+    """Play ``day`` from beginning to end on a virtual clock."""
+    day = replace(day, spec=with_known_models(day.spec, personas))
+
+    async def main(clock: VirtualClock) -> NightResult:
+        return await _play(clock, day, tariff=tariff, personas=personas, seed=seed, settings=settings, trace=trace)
+
+    return run_virtual(main, start=day.start, progress=progress)
+
+
+async def _play(
+    clock: VirtualClock, day: Day, *, tariff: TariffSteps, personas: Mapping[str, Persona], seed: int, settings: NightSettings, trace: Trace | None
+) -> NightResult:
+    store = Store.open(None)
+    store.migrate([controller])
+    async with SqlJournal(store, day.spec.depot_id, clock=clock, writer="inline", snapshot_every=0) as journal:
+        centrals: list[Central] = []
+        serving: set[asyncio.Task[None]] = set()
+
+        async def connect(station_id: str) -> PipeEnd:
+            station_end, central_end = pipe(central_closed=lambda code, reason: WireClosed(f"{code} {reason}"))
+            task = asyncio.create_task(centrals[0].attach(central_end, station_id, remote="memory"), name=f"serve {station_id}")
+            serving.add(task)
+            task.add_done_callback(serving.discard)
+            return station_end
+
+        orders: list[cmd.Command] = []
+        told = asyncio.Event()
+
+        def tell(command: cmd.Command) -> None:
+            orders.append(command)
+            told.set()
+
+        def arrived(stay: Stay) -> None:
+            if not settings.timetable:
+                visit = announcement(stay, day.start)
+                tell(cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="driver", reason="plugged in", visit=visit))
+
+        world = World(
+            day,
+            personas=personas,
+            seed=seed,
+            clock=clock,
+            connect=connect,
+            trace=trace,
+            on_arrival=arrived,
+            on_limit=lambda watts: tell(
+                cmd.SetManualLimit(command_id=f"limit {clock.now().isoformat()}", actor="operator", reason="the day's limit", value_w=watts)
+            ),
+        )
+        planner = InlinePlanner(clock, charge_s=SOLVER_CHARGE_S)
+        core = Core(
+            CoreParts(
+                day.spec, journal, clock, planner, tariff, meter=world.meter, loop=settings.loop, planning=settings.planning, look_s=10.0
+            )
+        )
+        central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor(), settings=OcppSettings())
+        centrals.append(central)
+        core.attach(central, frames=central.frames)
+
+        async def obey() -> None:
+            while True:
+                await told.wait()
+                told.clear()
+                while orders:
+                    await core.command(orders.pop(0))
+
+        async with central:
+            work = [asyncio.create_task(core.run(), name="core"), asyncio.create_task(obey(), name="orders")]
+            if settings.timetable:
+                for stay in day.stays:
+                    visit = announcement(stay, day.start)
+                    await core.command(cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", reason="tonight", visit=visit))
+            try:
+                async with world:
+                    playing = asyncio.create_task(world.run(), name="world")
+                    done, _ = await asyncio.wait([playing, *work], return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                    outcomes = await playing
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+        return NightResult(outcomes, journal.state, journal.state.seq, core.planning.made)
