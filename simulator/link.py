@@ -1,6 +1,6 @@
 """A station's side of one OCPP 1.6 connection, on the ``ocpp`` package's client side.
 
-:class:`Link` translates between the package's messages and a :class:`~simulator.station.Station`, which decides. What
+:class:`Link` translates between the package's messages and a :class:`StationSide`, which decides. What
 the package does slowly for thousands of stations in one process is replaced here, from its own material: its JSON
 schemas, compiled once (its interpreted validation still has the word where the compiled one says no, and writes the
 error), and its renaming of keys, remembered. It is told not to validate in threads.
@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import fastjsonschema
 import ocpp.charge_point
@@ -23,10 +23,9 @@ import ocpp.routing
 from ocpp.v16 import ChargePoint, call_result
 from ocpp.v16.enums import Action
 
+from depot.ports import Clock
+from simulator.configuration import Configuration
 from simulator.wire import Wire
-
-if TYPE_CHECKING:
-    from simulator.station import Station
 
 RESPONSE_TIMEOUT_S = 30.0
 """A call without an answer for so long (loop time) has failed."""
@@ -97,13 +96,34 @@ def after(action: Any) -> Callable[[F], F]:
     return decorate
 
 
+class StationSide(Protocol):
+    """What a link asks of its station: the answers (texts are OCPP's words), and :meth:`carry_out` once they have left."""
+
+    station_id: str
+    clock: Clock
+    configuration: Configuration
+
+    def set_profile(self, connector: int, data: Mapping[str, Any]) -> str: ...
+    def clear_profile(self, criteria: Mapping[str, Any]) -> bool: ...
+    def composite_schedule(self, connector: int, seconds: int, unit: str | None) -> tuple[datetime, dict[str, Any]] | None: ...
+    def accept_remote_start(self, tag: str, connector: int | None, profile_data: Mapping[str, Any] | None) -> bool: ...
+    def accept_remote_stop(self, transaction_id: int) -> bool: ...
+    def change_availability(self, connector: int, *, operative: bool) -> str: ...
+    def change_configuration(self, key: str, value: str) -> str: ...
+    def accept_trigger(self, requested: str, connector: int | None) -> str: ...
+    def unlock(self, connector: int) -> str: ...
+    def reset(self, *, hard: bool) -> None: ...
+    def carry_out(self) -> None: ...
+    def foresee(self, action: str, payload: dict[str, Any]) -> None: ...
+
+
 class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
     """One connection of ``station`` over ``wire``.
 
     ``answer_s``: drawn for each call from the central system, by how much the station is late to act on it.
     """
 
-    def __init__(self, station: Station, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> None:
+    def __init__(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> None:
         super().__init__(station.station_id, wire, response_timeout=RESPONSE_TIMEOUT_S)
         self._unique_id_generator = message_id
         self._station = station

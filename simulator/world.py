@@ -12,10 +12,11 @@ from depot.ports import Clock
 from depot.registry import Current, StationSpec
 from depot.values import ConnectorId
 from simulator.agenda import Agenda
+from simulator.connection import Connect
 from simulator.day import Day, Stay
 from simulator.personas import BEHAVIOURS, Persona, rng_for
 from simulator.plant import ConnectionPointMeter, Outcome, Plant
-from simulator.station import Connect, Station
+from simulator.station import Station
 from simulator.trace import Trace
 
 ID_TAG_LENGTH = 20
