@@ -235,9 +235,20 @@ SMALL: dict[str, Any] = {
     },
     "vehicles": [
         {
-            **{"id": "v", "type": "van", "phases": 3, "feeder": 0, "p_max_kw": 22, "p_min_kw": 4.14},
-            **{"arrival_min": 0, "departure_min": 60, "arrival_slot": 0, "departure_slot": 4},
-            **{"energy_kwh": 5, "battery_kwh": 60, "eff": 0.9, "soc_arrival": 0.5},
+            "id": "v",
+            "type": "van",
+            "phases": 3,
+            "feeder": 0,
+            "p_max_kw": 22,
+            "p_min_kw": 4.14,
+            "arrival_min": 0,
+            "departure_min": 60,
+            "arrival_slot": 0,
+            "departure_slot": 4,
+            "energy_kwh": 5,
+            "battery_kwh": 60,
+            "eff": 0.9,
+            "soc_arrival": 0.5,
         },
     ],
 }
