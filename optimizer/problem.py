@@ -40,10 +40,10 @@ class PlanStatus(StrEnum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Feeder:
-    """A part of the site with a limit of its own. ``limit_kw``: one number, or one per slot."""
+    """A part of the site with a limit of its own per slot."""
 
     id: str
-    limit_kw: FloatArray | float
+    limit_kw: FloatArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,69 @@
+"""What core and planner child say to each other: JSON in frames of a 4-byte length and a body.
+
+child: ready            core: request {id, problem, policy, deadline_s}            child: answer {id, result | failure}
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from optimizer import PlanResult, Policy, Problem
+
+MAX_BYTES = 64 * 1024 * 1024
+HEADER = struct.Struct(">I")
+READY_ID = 0
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Solve this within ``deadline_s`` seconds. Ids count from 1."""
+
+    id: int
+    problem: Problem
+    policy: Policy
+    deadline_s: float
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A result, or a sentence why there is none. Without either and with :data:`READY_ID`: the child is warm."""
+
+    id: int
+    result: PlanResult | None = None
+    failure: str = ""
+
+
+def frame(message: Request | Answer) -> bytes:
+    """A message as it goes through the pipe."""
+    body = _encoder.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+def read_request(body: bytes) -> Request:
+    """Raises :class:`msgspec.MsgspecError` for anything that is no request."""
+    return _requests.decode(body)
+
+
+def read_answer(body: bytes) -> Answer:
+    """Raises :class:`msgspec.MsgspecError` for anything that is no answer."""
+    return _answers.decode(body)
+
+
+def _from_array(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise NotImplementedError(f"{type(value)} has no place in a frame")
+
+
+def _to_array(_type: type, value: Any) -> Any:
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise msgspec.ValidationError(f"numbers are expected ({error})") from None
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_from_array)
+_requests = msgspec.json.Decoder(Request, dec_hook=_to_array)
+_answers = msgspec.json.Decoder(Answer, dec_hook=_to_array)
