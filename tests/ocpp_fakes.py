@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from depot.events import ConnectorStatus, StationBooted, StationProbed
@@ -190,6 +190,13 @@ class Peer:
 
     def calls(self, action: str) -> list[dict[str, Any]]:
         return [payload for name, payload in self.got if name == action]
+
+
+async def until(condition: Callable[[], object], *, within_s: float = 60) -> None:
+    """Wait until something has happened; the fakes have no events for everything that a test may wait for."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.01)
 
 
 def setpoint(level_w: int, *, until: datetime, transaction_id: int | None = 1, connector: ConnectorId = CP1) -> Setpoint:

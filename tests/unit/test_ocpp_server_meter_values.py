@@ -92,7 +92,9 @@ def test_no_10_a_time_before_2020_is_distrusted() -> None:
     assert rejected["distrusted_time"] == 1
 
 
-@pytest.mark.parametrize(("power", "kept"), [(22_000, 22_000), (66_000, 66_000), (66_001, None), (-22_000, -22_000), (-22_001, None), (None, None)])
+@pytest.mark.parametrize(
+    ("power", "kept"), [(22_000, 22_000), (66_000, 66_000), (66_001, None), (-22_000, -22_000), (-22_001, None), (None, None)]
+)
 def test_power_beyond_what_the_outlet_can_do_is_rejected(power: float | None, kept: int | None) -> None:
     judge, rejected = guard()
     assert judge.power_w(power) == kept

@@ -75,7 +75,9 @@ def test_no_12_amperes_by_phases_and_voltage_rounded_down_to_a_tenth(level_w: in
 
 
 @given(st.integers(0, 400_000), st.sampled_from([(), (1,), (1, 2), (1, 2, 3)]), st.integers(100, 400))
-def test_amperes_never_draw_more_than_the_setpoint_nor_a_tenth_of_an_ampere_less(level_w: int, phases: tuple[int, ...], voltage: int) -> None:
+def test_amperes_never_draw_more_than_the_setpoint_nor_a_tenth_of_an_ampere_less(
+    level_w: int, phases: tuple[int, ...], voltage: int
+) -> None:
     spec = ConnectorSpec(1, 400_000, 0, phases=phases, voltage_v=voltage)
     count = len(phases) or 3
     drawn = round(amperes(level_w, spec) * 10) * count * voltage / 10

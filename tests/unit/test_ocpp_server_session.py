@@ -101,9 +101,26 @@ def test_no_8_a_broken_call_with_a_readable_id_gets_formation_violation(frame: s
 
 @pytest.mark.parametrize(
     "frame",
-    ["", "[]", "{}", "null", "7", '"[2"', '[9,"x","Heartbeat",{}]', '["2","x","Heartbeat",{}]', '[2,null,"Heartbeat",{}]', '[2,"","Heartbeat",{}]',
-     '[2,true,"Heartbeat",{}]', '[2,"' + "x" * 256 + '","Heartbeat",{}]', b"\xff\xfe", "\ud800", '[5,"x",{}]', "[2", '[3,"unknown",{}]'],
-)  # fmt: skip
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "7",
+        '"[2"',
+        '[9,"x","Heartbeat",{}]',
+        '["2","x","Heartbeat",{}]',
+        '[2,null,"Heartbeat",{}]',
+        '[2,"","Heartbeat",{}]',
+        '[2,true,"Heartbeat",{}]',
+        '[2,"' + "x" * 256 + '","Heartbeat",{}]',
+        b"\xff\xfe",
+        "\ud800",
+        '[5,"x",{}]',
+        "[2",
+        '[3,"unknown",{}]',
+    ],
+)
 def test_what_has_no_readable_id_or_no_call_is_ignored(frame: str | bytes) -> None:
     assert isinstance(Session().receive(frame), Ignored)
 

@@ -1,0 +1,90 @@
+"""Who may connect: keyed credentials, paths, and the sub-protocol."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from websockets.exceptions import NegotiationError
+from websockets.typing import Subprotocol
+
+from ocpp_server import KeyedCredentials, OpenDoor, keyed_digest
+from ocpp_server.endpoint import _choose_subprotocol, _station_id
+
+KEY = b"0123456789abcdef"
+
+
+def credentials() -> KeyedCredentials:
+    return KeyedCredentials(key=KEY, digests={"CP1": keyed_digest(KEY, "CP1", "right"), "CP2": keyed_digest(KEY, "CP2", "other")})
+
+
+@pytest.mark.parametrize(
+    ("station_id", "password", "enters"),
+    [
+        ("CP1", "right", True),
+        ("CP1", "wrong", False),
+        ("CP1", "", False),
+        ("CP1", None, False),
+        ("CP1", "other", False),
+        ("CP2", "right", False),
+        ("NOBODY", "right", False),
+        ("NOBODY", "", False),
+        ("NOBODY", None, False),
+        ("", None, False),
+        ("CP1", "r\ud800", False),
+    ],
+)
+def test_only_the_station_with_its_own_password_enters(station_id: str, password: str | None, enters: bool) -> None:
+    assert credentials().check(station_id, password) is enters
+
+
+def test_a_digest_fits_no_other_station() -> None:
+    assert keyed_digest(KEY, "CP1", "right") != keyed_digest(KEY, "CP2", "right")
+    assert keyed_digest(KEY, "CP1", "right") != keyed_digest(b"another key", "CP1", "right")
+
+
+def test_an_open_door_is_chosen_by_name() -> None:
+    assert OpenDoor().check("ANY", None)
+
+
+def test_a_thousand_checks_are_cheap() -> None:
+    known = credentials()
+    before = time.process_time()
+    for _ in range(1000):
+        known.check("CP1", "right")
+    assert time.process_time() - before < 0.5, "fault list: 1,000 chargers reconnect at once"
+
+
+@pytest.mark.parametrize(
+    ("path", "station_id"),
+    [
+        ("/ocpp/CP1", "CP1"),
+        ("/ocpp/CP1/", "CP1"),
+        ("/ocpp/CP1?x=1", "CP1"),
+        ("/ocpp/CP%2D1", "CP-1"),
+        ("/ocpp/", None),
+        ("/ocpp", None),
+        ("/CP1", None),
+        ("/ocpp/a/b", None),
+        ("/ocpp/..%2F..", None),
+        ("/ocpp/CP%0A1", None),
+        ("/ocpp/" + "x" * 49, None),
+        ("/ocpp/" + "x" * 48, "x" * 48),
+    ],
+)
+def test_paths(path: str, station_id: str | None) -> None:
+    assert _station_id(path) == station_id
+
+
+def choose(*offered: str) -> str | None:
+    return _choose_subprotocol(None, [Subprotocol(name) for name in offered])  # type: ignore[arg-type]  # the connection plays no part
+
+
+def test_no_16_1_6_is_chosen_and_assumed_where_nothing_is_offered() -> None:
+    assert choose("ocpp2.0.1", "ocpp1.6") == "ocpp1.6"
+    assert choose() is None
+
+
+def test_no_16_a_station_of_another_version_is_refused_clearly() -> None:
+    with pytest.raises(NegotiationError, match=r"speaks ocpp1\.6; offered were ocpp2\.1, ocpp2\.0\.1"):
+        choose("ocpp2.1", "ocpp2.0.1")
