@@ -45,13 +45,14 @@ class Agenda:
         self._order = itertools.count()
         self._sleep: asyncio.Task[None] | None = None
         self._wakes_at = 0.0
+        self._woken = False
 
     def after(self, seconds: float, action: Callable[[], None]) -> Appointment:
         """Do ``action`` in ``seconds`` of depot time (at once, but not before returning, for 0 or less)."""
         appointment = Appointment(self._clock.monotonic() + max(0.0, seconds), next(self._order), action)
         heapq.heappush(self._heap, appointment)
         if self._sleep is not None and appointment.due < self._wakes_at:
-            self._sleep.cancel()
+            self._woken = self._sleep.cancel()
         return appointment
 
     async def run(self) -> NoReturn:
@@ -62,7 +63,13 @@ class Agenda:
                 now = self._clock.monotonic()
                 self._wakes_at = self._heap[0].due if self._heap else now + _IDLE_S
                 self._sleep = asyncio.create_task(self._clock.sleep(self._wakes_at - now), name="agenda sleep")
-                await asyncio.wait([self._sleep])
+                try:
+                    await self._sleep
+                except asyncio.CancelledError:
+                    me = asyncio.current_task()
+                    if not self._woken or (me is not None and me.cancelling()):
+                        raise
+                    self._woken = False
         finally:
             if self._sleep is not None:
                 self._sleep.cancel()

@@ -3,7 +3,7 @@
 :class:`Link` translates between the package's messages and a :class:`StationSide`, which decides. What
 the package does slowly for thousands of stations in one process is replaced here, from its own material: its JSON
 schemas, compiled once (its interpreted validation still has the word where the compiled one says no, and writes the
-error), and its renaming of keys, remembered. It is told not to validate in threads.
+error), its renaming of keys, remembered, and its deep copies, left out. It is told not to validate in threads.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ RESPONSE_TIMEOUT_S = 30.0
 
 _SCHEMAS = Path(ocpp.messages.__file__).parent / "v16" / "schemas"
 _CALLS_WAITING = 32
+_PLAIN = (str, int, float, bool, dict, list, type(None))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,7 +79,19 @@ def _remembering(rename: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return renamed
 
 
+def _shallow(serialize: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """``serialize`` (a payload as a dict), without copying what a payload of plain values holds."""
+
+    def serialized(payload: Any) -> dict[str, Any]:
+        if all(isinstance(value, _PLAIN) for value in vars(payload).values()):
+            return dict(vars(payload))
+        return serialize(payload)
+
+    return serialized
+
+
 ocpp.messages.ASYNC_VALIDATION = False
+ocpp.charge_point.serialize_as_dict = _shallow(ocpp.charge_point.serialize_as_dict)
 ocpp.charge_point.validate_payload = _validate
 ocpp.charge_point.camel_to_snake_case = _remembering(ocpp.charge_point.camel_to_snake_case)
 ocpp.charge_point.snake_to_camel_case = _remembering(ocpp.charge_point.snake_to_camel_case)
