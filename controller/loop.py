@@ -25,12 +25,17 @@ from controller.yard import LastAllocation, Yard
 from depot import events as ev
 from depot.ports import Chargers
 from depot.readings import MeterReading
+from depot.registry import Current
 from depot.state import ConnectorFacts, Visit
 from depot.values import ConnectorId, Limit, Outcome, Reason, SafeSetpoints, Setpoint
 
 log = logging.getLogger(__name__)
 
-STARTABLE = frozenset({ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE})
+STARTABLE = frozenset(
+    {ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.FINISHING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE}
+)
+"""Plugged, and no session: most chargers begin another one for the same vehicle; those that do not, refuse."""
+
 REMOTE_TAG = "CHARGEYARD"
 """The id tag of sessions that the depot starts for a vehicle without one of its own (20 characters at most in 1.6)."""
 
@@ -62,6 +67,7 @@ class _Traffic:
     failures: int = 0
     asked_reading_s: float = -math.inf
     start_after_s: float = -math.inf
+    start_failures: int = 0
     resend: bool = False
 
 
@@ -185,6 +191,7 @@ class ControlLoop:
         if expected is None or not expected or reading.power_w is None or grant.measured_at_s < grant.told_at_s + grant.settle_s + 5:
             return
         before = self.yard.acceptance_w.get(key)
+        expected = round(expected * self._phase_share(key, reading.power_w, expected))
         if reading.power_w < 0.85 * expected - 500:
             self.yard.acceptance_w[key] = max(spec.min_w, round(reading.power_w * 1.1) + 1000)
         elif before is not None and reading.power_w > 0.95 * min(expected, before):
@@ -198,11 +205,28 @@ class ControlLoop:
         if self.yard.acceptance_w.get(key) != before:
             self._dirty = True
 
+    def _phase_share(self, key: ConnectorId, power_w: int, level_w: int) -> float:
+        """Part of a three-phase level that the vehicle draws: a third or two thirds where its meter says so."""
+        spec = self.yard.spec.connectors[key]
+        if spec.current is not Current.AC or len(spec.phases) != 3:
+            return 1.0
+        ratio = power_w / level_w
+        for phases in (1, 2):
+            if abs(ratio - phases / 3) < 0.05:
+                if self.yard.phase_share.get(key) != phases / 3:
+                    self.yard.phase_share[key] = phases / 3
+                    self.wake()
+                return phases / 3
+        if ratio > 0.8:
+            self.yard.phase_share.pop(key, None)
+        return self.yard.phase_share.get(key, 1.0)
+
     def session_started(self, key: ConnectorId) -> None:
         """A transaction runs: whatever level its start carried is sent again as its own profile."""
         grant = self.yard.grants[key]
         grant.session_started()
         self._traffic[key].resend = True
+        self._traffic[key].start_failures = 0
         self._forget_vehicle(key)
         self.on_session(key, True)
         self.wake()
@@ -218,6 +242,7 @@ class ControlLoop:
     def _forget_vehicle(self, key: ConnectorId) -> None:
         self.yard.acceptance_w.pop(key, None)
         self.yard.full_since.pop(key, None)
+        self.yard.phase_share.pop(key, None)
 
     def station_ready(self, station_id: str, *, booted: bool, defaults: dict[ConnectorId, int]) -> None:
         """The station takes calls: install the defaults it lacks, then send the live levels again."""
@@ -391,11 +416,11 @@ class ControlLoop:
         full = self.yard.full_since.get(key)
         if full is not None and now - full > timedelta(minutes=10) and self.yard.remaining_wh(visit) < 0.1 * visit.needed_wh:
             return 0
-        ceiling = min(spec.rated_w, visit.announced.max_w or spec.rated_w)
+        ceiling = visit.announced.max_w or spec.rated_w
         accepts = self.yard.acceptance_w.get(key)
         if accepts is not None:
             ceiling = min(ceiling, accepts)
-        return max(ceiling, spec.min_w)
+        return max(min(spec.rated_w, round(ceiling / self.yard.phase_share.get(key, 1.0))), spec.min_w)
 
     def _plan_w(self, visit: Visit | None, now: datetime) -> int:
         plan = self.yard.plan
@@ -405,7 +430,8 @@ class ControlLoop:
             return -1
         planned = plan.power_at(visit.visit_id, now)
         if planned is not None:
-            return planned
+            share = self.yard.phase_share.get(visit.connector, 1.0) if visit.connector is not None else 1.0
+            return round(planned / share)
         age = now - max(plan.made_at, visit.announced.arrive_at)
         return 0 if age < timedelta(seconds=self.settings.unplanned_grace_s) else -1
 
@@ -539,7 +565,8 @@ class ControlLoop:
         outcome = await self.chargers.start(setpoint, tag)
         grant = self.yard.grants[key]
         traffic = self._traffic[key]
-        traffic.start_after_s = self._now_s() + self.settings.start_backoff_s
+        traffic.start_after_s = self._now_s() + self.settings.start_backoff_s * 2 ** min(traffic.start_failures, 5)
+        traffic.start_failures += 1
         if outcome is not Outcome.ACCEPTED and outcome.certain:
             grant.refused(number)
             if not grant.in_session:

@@ -30,6 +30,10 @@ from optimizer import Feeder, PlanResult, Policy, Problem, Vehicle
 log = logging.getLogger(__name__)
 
 
+EAGER_SHARE = 2e-4
+"""Of the mean price, per kWh and hour of delay: enough to order what costs the same, too little to move a price block."""
+
+
 class Prices(Protocol):
     """What the planner needs of a tariff."""
 
@@ -109,11 +113,13 @@ def build(
     slots = max(4, min(wish, settings.horizon_h * 3600 // slot_s))
     feeders = [feeder.feeder_id for feeder in yard.spec.feeders]
 
+    prices_kwh = np.asarray(prices.vector(start, slots, slot_s))
+    price = float(np.abs(prices_kwh).mean()) or 1.0
     rows: list[Vehicle] = []
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
     for visit in wanting:
-        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders)
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, eager=EAGER_SHARE * price)
         if made is not None:
             rows.append(made[0])
             overlaps.append(made[1])
@@ -128,7 +134,7 @@ def build(
         n_slots=slots,
         slot_minutes=settings.slot_minutes,
         first_slot_fraction=max(0.02, 1.0 - (now - start).total_seconds() / slot_s),
-        price_per_kwh=np.asarray(prices.vector(start, slots, slot_s)),
+        price_per_kwh=prices_kwh,
         demand_charge_per_kw=prices.demand_charge_per_kw_month * settings.demand_share,
         mtd_peak_kw=peak_w / 1000.0,
         demand_interval_slots=block,
@@ -163,7 +169,7 @@ def _limit_kw(in_force: Sequence[Limit], scope: str, settings: PlanningSettings,
 
 
 def _vehicle(
-    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str]
+    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str], eager: float
 ) -> tuple[Vehicle, np.ndarray] | None:
     key = visit.connector
     if key is None:
@@ -181,7 +187,8 @@ def _vehicle(
     inside = np.flatnonzero(overlap > 0)
     if not len(inside):
         return None
-    max_w = min(spec.rated_w, visit.announced.max_w or spec.rated_w)
+    share = yard.phase_share.get(key, 1.0)
+    max_w = min(round(spec.rated_w * share), visit.announced.max_w or spec.rated_w)
     accepts = yard.acceptance_w.get(key) if visit.present else None
     if accepts is not None:
         max_w = min(max_w, max(accepts, spec.min_w))
@@ -193,13 +200,24 @@ def _vehicle(
         energy_kwh=yard.remaining_wh(visit) * visit.announced.efficiency / 1000.0,
         eff=visit.announced.efficiency,
         p_max_kw=max_w / 1000.0,
-        p_min_kw=min(spec.min_w, max_w) / 1000.0,
+        p_min_kw=min(round(spec.min_w * share), max_w) / 1000.0,
         feeder=feeders.index(yard.spec.feeder_of[key]),
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
         cap_kw=overlap * max_w / 1000.0,
+        delay_per_kwh_h=eager * _eagerness(yard, visit, now),
     )
     return vehicle, overlap
+
+
+def _eagerness(yard: Yard, visit: Visit, now: datetime) -> float:
+    """Who goes first where money does not care: who charges already (sessions are not shuffled from plan to plan),
+    then who leaves first. 1–5, continuous in the departure so that no two vehicles tie."""
+    hours = max(0.0, (visit.announced.depart_at - now).total_seconds() / 3600.0)
+    first = 2.0 / (1.0 + hours / 6.0)
+    grant = yard.grants[visit.connector] if visit.connector is not None else None
+    charging = grant is not None and grant.in_session and grant.told_w > 0
+    return 1.0 + first + (2.0 if charging else 0.0)
 
 
 def _overlap(begins: datetime, leaves: datetime, *, now: datetime, start: datetime, slots: int, slot_s: int) -> np.ndarray:

@@ -48,7 +48,8 @@ class LastAllocation:
 
 @dataclass(slots=True)
 class Yard:
-    """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when."""
+    """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when.
+    ``phase_share``: part of a three-phase level that a vehicle on one or two phases was seen to draw."""
 
     spec: DepotSpec
     journal: FoldingJournal
@@ -59,6 +60,7 @@ class Yard:
     links: dict[str, LinkReading] = field(default_factory=dict)
     acceptance_w: dict[ConnectorId, int] = field(default_factory=dict)
     full_since: dict[ConnectorId, datetime] = field(default_factory=dict)
+    phase_share: dict[ConnectorId, float] = field(default_factory=dict)
     plan: Plan | None = None
     last: LastAllocation | None = None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})

@@ -77,6 +77,9 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         until = np.array([v.departure_slot for v in problem.vehicles]) * problem.slot_h
         held_h = np.maximum(until[:, None] - np.arange(problem.n_slots) * problem.slot_h, 0.0)
         weight, delay = 1.0, held_h * _holding(problem, policy, scale)[:, None]
+        eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])
+        if policy is Policy.CHEAPEST and eager.any():
+            delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
     most = weight * (float(np.abs(price).max()) + problem.demand_charge_per_kw / problem.slot_h) + float(delay.max(initial=0.0))
     eff = np.array([v.eff for v in problem.vehicles])
     return Costs(

@@ -56,6 +56,8 @@ class Vehicle:
     than ``p_max_kw`` (taper, a slot in which the vehicle is present only in part).
     ``holding_per_kwh_h``: what it costs the battery to hold one kWh for an hour longer (calendar ageing, currency);
     None: a typical share of the energy price.
+    ``delay_per_kwh_h``: what it is worth to have a kWh an hour earlier (currency): departures are safer, and sessions
+    that run stay on. Above 0 it takes the place of the holding cost when a plan shall be cheapest; keep it small.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Vehicle:
     floor_kw: float = 0.0
     cap_kw: FloatArray | None = None
     holding_per_kwh_h: float | None = None
+    delay_per_kwh_h: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +140,7 @@ class Problem:
                 f"{who}: arrival_slot {vehicle.arrival_slot}, departure_slot {vehicle.departure_slot}: "
                 f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
             )
-        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw"):
+        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h"):
             _positive(f"{who}: {name}", getattr(vehicle, name))
         if vehicle.holding_per_kwh_h is not None:
             _positive(f"{who}: holding_per_kwh_h", vehicle.holding_per_kwh_h)
