@@ -114,7 +114,13 @@ class Central:
         handler = Inbound(
             station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered
         )
-        link = Link(wire, handler=handler, record=_Record(station, self._clock), settings=settings)
+        link = Link(
+            wire,
+            handler=handler,
+            record=_Record(station, self._clock),
+            settings=settings,
+            when_ended=lambda ended: self._left(station, ended),
+        )
         commission = Commission(link, station, events=self._events, settings=settings)
         older = self._links.get(station.station_id)
         self._links[station.station_id] = link
@@ -123,13 +129,14 @@ class Central:
             older.end(1008, "a newer connection of this station took over")
         station.since = station.last_frame_at = self._clock.now()
         self._events.link_changed(station.reading(connected=True))
-        try:
-            await link.run(commission.without_boot)
-        finally:
-            if self._links.get(station.station_id) is link:
-                del self._links[station.station_id]
-                station.since = self._clock.now()
-                self._events.link_changed(station.reading(connected=False))
+        await link.run(commission.without_boot)
+
+    def _left(self, station: Station, link: Link) -> None:
+        """A connection ended; if it was the station's newest, the station is gone (reference no. 2)."""
+        if self._links.get(station.station_id) is link:
+            del self._links[station.station_id]
+            station.since = self._clock.now()
+            self._events.link_changed(station.reading(connected=False))
 
     async def _serve_unknown(self, wire: Wire, station_id: str, remote: str) -> None:
         older = self._quarantined.get(station_id)
@@ -144,15 +151,16 @@ class Central:
 
         handler = Quarantine(station_id, clock=self._clock, interval_s=self._settings.rejected_interval_s, knocked=knocked)
         idle_s = self._settings.idle_heartbeats * self._settings.rejected_interval_s
-        link = Link(wire, handler=handler, record=_NoRecord(), settings=self._settings, idle_s=idle_s)
+
+        def left(ended: Link) -> None:
+            if self._quarantined.get(station_id) is ended:
+                del self._quarantined[station_id]
+
+        link = Link(wire, handler=handler, record=_NoRecord(), settings=self._settings, when_ended=left, idle_s=idle_s)
         self._quarantined[station_id] = link
         if older is not None:
             older.end(1008, "a newer connection of this station took over")
-        try:
-            await link.run()
-        finally:
-            if self._quarantined.get(station_id) is link:
-                del self._quarantined[station_id]
+        await link.run()
 
     # ------------------------------------------------------------------ what is known
 

@@ -28,41 +28,26 @@ class Commission:
         self._station = station
         self._events = events
         self._settings = settings
-        self._booted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def without_boot(self) -> None:
-        """What happens when a station connects: wait for its boot, go on without."""
-        if await self._boots_within(self._settings.boot_grace_s):
-            return
+        """What happens when a station connects: wait for its boot (which cancels this), go on without."""
+        self._task = asyncio.current_task()
+        await asyncio.sleep(self._settings.boot_grace_s)
         self._link.open()
-        if (
-            not self._station.booted
-            and await self._trigger("BootNotification")
-            and await self._boots_within(self._settings.triggered_boot_s)
-        ):
-            return
+        if not self._station.booted and await self._trigger("BootNotification"):
+            await asyncio.sleep(self._settings.triggered_boot_s)
         for connector in self._station.connectors:
             await self._trigger("StatusNotification", connector)
-        if not self._booted.is_set():
-            await self._make_ready(booted=False)
+        await self._make_ready(booted=False)
 
     def boot_answered(self) -> None:
         """The CONF that accepts its boot is on the wire."""
-        self._booted.set()
         self._station.restarted()
         self._link.open()
         if self._task is not None:
             self._task.cancel()
         self._task = self._link.spawn(self._make_ready(booted=True))
-
-    async def _boots_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._booted.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _trigger(self, message: str, connector: int | None = None) -> bool:
         payload = {"requestedMessage": message} | ({} if connector is None else {"connectorId": connector})

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 KEPT = 100
+_LARGE = 1e18
 IN, OUT = "in", "out"
 
 
@@ -84,7 +85,9 @@ def redacted(tag: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else "?"
+    if isinstance(value, int | float):
+        return str(value) if abs(value) < _LARGE else "?"
+    text = value if isinstance(value, str) else "?"
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
@@ -103,12 +106,14 @@ def _values(entries: object) -> str:
 
 
 def _profile(profile: object) -> str:
-    """Our own profiles only: their shape is known."""
-    if not isinstance(profile, dict):
-        return ""
-    schedule = profile["chargingSchedule"]
-    until = profile.get("validTo", "")
-    return (
-        f": {profile['chargingProfilePurpose']} {schedule['chargingSchedulePeriod'][0]['limit']} {schedule['chargingRateUnit']}"
-        f"{f' until {until[11:19]}' if until else ''}"
-    )
+    """Purpose, limit and end of a profile of ours; nothing for what else may stand there."""
+    match profile:
+        case {
+            "chargingProfilePurpose": str(purpose),
+            "chargingSchedule": {"chargingRateUnit": str(unit), "chargingSchedulePeriod": [{"limit": limit}]},
+            **rest,
+        }:
+            until = rest.get("validTo")
+            tail = f" until {until[11:19]}" if isinstance(until, str) else ""
+            return f": {_short(purpose)} {_short(limit)} {_short(unit)}{tail}"
+    return ""

@@ -90,13 +90,26 @@ class _Job:
 
 
 class Link:
-    """One connection. :meth:`run` serves it until it ends; :meth:`end` ends it; :meth:`call` calls the station."""
+    """One connection. :meth:`run` serves it until it ends; :meth:`end` ends it; :meth:`call` calls the station.
 
-    def __init__(self, wire: Wire, *, handler: Handler, record: Record, settings: OcppSettings, idle_s: float | None = None) -> None:
+    ``when_ended`` is called once, as soon as it ends; :meth:`run` may go on until a fact that came last is stored.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        handler: Handler,
+        record: Record,
+        settings: OcppSettings,
+        when_ended: Callable[[Link], None],
+        idle_s: float | None = None,
+    ) -> None:
         self._wire = wire
         self._handler = handler
         self._record = record
         self._settings = settings
+        self._when_ended = when_ended
         self._session = Session()
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[CallReceived | None] = asyncio.Queue(settings.inbox + 1)
@@ -158,6 +171,7 @@ class Link:
         while not self._inbox.empty():
             self._inbox.get_nowait()
         self._inbox.put_nowait(None)
+        self._when_ended(self)
 
     @property
     def ended(self) -> bool:

@@ -155,7 +155,7 @@ def _repair_array(value: Any, schema: Schema, root: Schema, key: str, repairs: l
 
 
 def _repair_string(value: Any, schema: Schema, key: str, repairs: list[str]) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**64:
         repairs.append("number_as_string")
         value = str(value)
     if not isinstance(value, str):

@@ -845,3 +845,95 @@ def test_leaving_the_central_system_ends_every_connection() -> None:
             assert far.close_code == 1012
 
     run_virtual(run, start=START)
+
+
+def test_a_link_that_ends_while_a_fact_is_stored_is_gone_at_once_and_the_fact_is_kept() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        depot.gate = asyncio.Event()
+        near, far = memory_pipe()
+        serving = asyncio.create_task(central.attach(near, "CP1"))
+        await far.send(f'[2,"1","StartTransaction",{{"connectorId":1,"idTag":"T","meterStart":0,"timestamp":"{STAMP}"}}]')
+        await asyncio.sleep(1)
+        await far.close()
+        await asyncio.sleep(1)
+        assert not central.connected("CP1")
+        assert not depot.links[-1].connected
+        assert not serving.done()
+        depot.gate.set()
+        await serving
+        assert len(depot.requests) == 1
+
+    play(main)
+
+
+def test_a_boot_during_the_questions_starts_them_anew_and_ready_comes_once() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            peer.answers["TriggerMessage"] = lambda p: {"status": "Rejected"}
+            peer.answers["GetConfiguration"] = lambda p: None
+            await until(lambda: peer.calls("GetConfiguration"))
+            del peer.answers["GetConfiguration"]
+            peer.answers["GetConfiguration"] = lambda p: {"configurationKey": []}
+            await peer.boot()
+            await asyncio.sleep(60)
+            assert depot.readies == [("CP1", True)]
+
+    play(main)
+
+
+def test_fault_11_junk_in_every_action_never_ends_a_connection() -> None:
+    junk: tuple[Any, ...] = (
+        None,
+        True,
+        -1,
+        2**70,
+        10**4000,
+        1.5,
+        "",
+        "x" * 600,
+        [],
+        {},
+        [[]],
+        {"a": {}},
+        "NaN",
+        [{}],
+        [{"sampledValue": [{}]}],
+    )
+    actions = "MeterValues StatusNotification StartTransaction StopTransaction BootNotification Authorize RemoteStartTransaction"
+
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            answered = 0
+            for action in [
+                *actions.split(),
+                "SetChargingProfile",
+                "DataTransfer",
+                "FirmwareStatusNotification",
+                "Heartbeat",
+                "LogStatusNotification",
+            ]:
+                for key in (
+                    "connectorId",
+                    "meterValue",
+                    "csChargingProfiles",
+                    "chargingProfile",
+                    "idTag",
+                    "status",
+                    "meterStart",
+                    "timestamp",
+                ):
+                    for value in junk:
+                        payload = {
+                            "connectorId": 1,
+                            "idTag": "T",
+                            "meterStart": 1,
+                            "timestamp": STAMP,
+                            "status": "Available",
+                            "errorCode": "NoError",
+                        }
+                        reply = await peer.call(action, {**payload, key: value})
+                        answered += reply[0] in (3, 4)
+            assert answered == 12 * 8 * len(junk)
+            assert central.connected("CP1")
+
+    play(main, settings=OcppSettings(frames_per_s=1e6, frames_burst=10**6))

@@ -176,13 +176,13 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, max_size=6))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_json_array_is_received_without_an_exception(message: list[Any]) -> None:
     Session().receive(json.dumps(message))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_bytes_are_received_without_an_exception(frame: str | bytes) -> None:
     Session().receive(frame)
 
