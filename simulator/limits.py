@@ -15,6 +15,9 @@ from simulator.configuration import Configuration
 from simulator.personas import Behaviour
 from simulator.profiles import Allowed, Profile, ProfileStack
 
+_MAINS_V = 300
+_PACK_V = 400
+
 
 class Limits:
     """The profiles of one station, and its habits in following them. ``vehicle_phases(connector)``: phases that the
@@ -121,7 +124,7 @@ class Limits:
         rows = self.kept.composite(
             connector, now, seconds=seconds, transaction_start=began, watts=lambda allowed: self._watts(connector, allowed, None)
         )
-        per_w = 1.0 if rate == Unit.watts else 1.0 / (spec.voltage_v * _wired(spec))
+        per_w = 1.0 if rate == Unit.watts else 1.0 / self._watts(connector, Allowed(1.0, rate), None)
         periods = []
         for at, w in rows:
             limit = min(spec.rated_w, math.inf if w is None else w) * per_w
@@ -136,12 +139,17 @@ class Limits:
         """``allowed`` in W; with ``phases``, the part that a vehicle on so many can draw: on one of three a third of a
         limit in W, and all of its phase's in A."""
         spec = self._connectors[connector]
+        if spec.current is Current.DC:
+            return allowed.limit * (_dc_voltage(spec) if allowed.unit == Unit.amps else 1)
         used = min(allowed.phases, _wired(spec))
-        drawn = used if phases is None or spec.current is Current.DC else min(phases, used)
-        if allowed.unit == Unit.amps:
-            return allowed.limit * spec.voltage_v * drawn
-        return allowed.limit * drawn / used
+        drawn = used if phases is None else min(phases, used)
+        return allowed.limit * (spec.voltage_v * drawn if allowed.unit == Unit.amps else drawn / used)
 
 
 def _wired(spec: ConnectorSpec) -> int:
     return len(spec.phases) or 3
+
+
+def _dc_voltage(spec: ConnectorSpec) -> int:
+    """What an ampere counts on the battery's side; a registry that states the mains' voltage says nothing about it."""
+    return spec.voltage_v if spec.voltage_v > _MAINS_V else _PACK_V
