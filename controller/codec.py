@@ -79,7 +79,7 @@ class EventCodec:
             if version == kind.VERSION:
                 return self._decoders[type_].decode(data)
             return msgspec.convert(self._upcast(type_, version, kind.VERSION, data), kind)
-        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError, DepotError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError, msgspec.MsgspecError, DepotError) as error:
             raise NotDecodable(f"its data do not fit {type_} version {version}: {error}") from error
 
     def _upcast(self, type_: str, version: int, wanted: int, data: bytes | str) -> dict[str, Any]:

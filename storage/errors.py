@@ -65,6 +65,8 @@ def translate(error: DBAPIError | sqlite3.Error, name: str) -> StorageError | No
     """Our error for a driver's error; None where it is a mistake in the SQL, which should be seen as it is."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None)
+    if code is None and str(cause).startswith("Could not decode to UTF-8"):
+        code = sqlite3.SQLITE_CORRUPT  # the driver says this itself, without a code: all our text is UTF-8
     if code is None:
         return None
     known = _CAUSES.get(code & 0xFF)  # the extended codes carry the primary one in their low byte
