@@ -52,7 +52,7 @@ class Agenda:
         appointment = Appointment(self._clock.monotonic() + max(0.0, seconds), next(self._order), action)
         heapq.heappush(self._heap, appointment)
         if self._sleep is not None and appointment.due < self._wakes_at:
-            self._woken = self._sleep.cancel()
+            self._woken = self._sleep.cancel() or self._woken  # it may have been woken just now, and be over
         return appointment
 
     async def run(self) -> NoReturn:
