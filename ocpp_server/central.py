@@ -53,13 +53,16 @@ class Central:
         self._events = events
         self._clock = clock
         self._settings = settings or OcppSettings()
-        self._endpoint = Endpoint(credentials=credentials, settings=self._settings, attach=self._attach_socket)
+        self._endpoint = Endpoint(
+            credentials=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain
+        )
         known = known_probe or {}
         now = clock.now()
         self._stations = {s.station_id: Station(s, known_probe=known.get(s.station_id), now=now) for s in spec.stations}
         self._links: dict[str, Link] = {}
         self._quarantined: dict[str, Link] = {}
         self._reported: set[str] = set()
+        self._reports: dict[asyncio.Task[None], None] = {}
         self._serving: dict[asyncio.Task[Any], None] = {}
 
     async def __aenter__(self) -> Self:
@@ -71,10 +74,11 @@ class Central:
         for link in (*self._links.values(), *self._quarantined.values()):
             link.end(1012, "central system restarts")
         await self._endpoint.close()
-        for task in list(self._serving):
+        tasks = [*self._serving, *self._reports]
+        for task in tasks:
             task.cancel()
-        if self._serving:
-            await asyncio.wait(list(self._serving))
+        if tasks:
+            await asyncio.wait(tasks)
 
     @property
     def port(self) -> int:
@@ -95,14 +99,14 @@ class Central:
             if station is None:
                 await self._serve_unknown(wire, station_id, remote)
             else:
-                await self._serve(wire, station)
+                await self._serve(wire, station, remote)
         finally:
             self._serving.pop(task, None)
 
     async def _attach_socket(self, wire: Wire, station_id: str, remote: str) -> None:
         await self.attach(wire, station_id, remote=remote)
 
-    async def _serve(self, wire: Wire, station: Station) -> None:
+    async def _serve(self, wire: Wire, station: Station, remote: str) -> None:
         settings = self._settings
         spread = zlib.crc32(station.station_id.encode()) / 2**32 * settings.heartbeat_jitter
 
@@ -126,7 +130,9 @@ class Central:
         self._links[station.station_id] = link
         if older is not None:
             station.violations["second_connection"] += 1
+            log.info("station %s: a newer connection from %s took over from %s", station.station_id, remote, station.remote)
             older.end(1008, "a newer connection of this station took over")
+        station.remote = remote
         station.since = station.last_frame_at = self._clock.now()
         self._events.link_changed(station.reading(connected=True))
         await link.run(commission.without_boot)
@@ -145,8 +151,7 @@ class Central:
             return
 
         async def knocked() -> None:
-            if station_id not in self._reported and len(self._reported) < 20 * self._settings.quarantined:
-                self._reported.add(station_id)
+            if self._is_news(station_id):
                 await self._events.quarantined(station_id, remote)
 
         handler = Quarantine(station_id, clock=self._clock, interval_s=self._settings.rejected_interval_s, knocked=knocked)
@@ -161,6 +166,21 @@ class Central:
         if older is not None:
             older.end(1008, "a newer connection of this station took over")
         await link.run()
+
+    def _is_news(self, station_id: str) -> bool:
+        """Whether an unknown id was not reported yet; a bounded memory, so that made-up ids cannot fill the journal."""
+        if station_id in self._stations or station_id in self._reported or len(self._reported) >= 20 * self._settings.quarantined:
+            return False
+        self._reported.add(station_id)
+        return True
+
+    def _knocked_in_vain(self, station_id: str, remote: str) -> None:
+        """Somebody was refused at the door. A station that nobody declared yet should be seen by the operator."""
+        log.info("a connection as %s from %s was refused", station_id, remote)
+        if self._is_news(station_id):
+            task = asyncio.create_task(self._events.quarantined(station_id, remote))
+            self._reports[task] = None
+            task.add_done_callback(lambda done: self._reports.pop(done, None))
 
     # ------------------------------------------------------------------ what is known
 

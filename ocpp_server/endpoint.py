@@ -47,10 +47,14 @@ class Credentials(Protocol):
 
 
 class KeyedCredentials:
-    """Station id -> HMAC-SHA-256 hex digest (:func:`keyed_digest`) of its password under ``key``."""
+    """Station id -> HMAC-SHA-256 hex digest (:func:`keyed_digest`) of its password under ``key``.
 
-    def __init__(self, *, key: bytes, digests: Mapping[str, str]) -> None:
+    ``open_stations`` come in with any password or none; only for stations on loopback or behind a lock.
+    """
+
+    def __init__(self, *, key: bytes, digests: Mapping[str, str], open_stations: frozenset[str] = frozenset()) -> None:
         self._key = key
+        self._open = open_stations
         self._digests = dict(digests)
         self._nobody = keyed_digest(key, "", "")
 
@@ -58,7 +62,7 @@ class KeyedCredentials:
         wanted = self._digests.get(station_id)
         given = keyed_digest(self._key, station_id, password or "")
         same = hmac.compare_digest(given, wanted or self._nobody)  # the same work for an id that does not exist
-        return same and wanted is not None and password is not None
+        return (same and wanted is not None and password is not None) or station_id in self._open
 
 
 class OpenDoor:
@@ -74,12 +78,23 @@ def keyed_digest(key: bytes, station_id: str, password: str) -> str:
 
 
 class Endpoint:
-    """Listens, checks, and hands each opened connection to ``attach(wire, station_id, remote)``."""
+    """Listens, checks, and hands each opened connection to ``attach(wire, station_id, remote)``.
 
-    def __init__(self, *, credentials: Credentials, settings: OcppSettings, attach: Callable[[Wire, str, str], Awaitable[None]]) -> None:
+    ``refused(station_id, remote)`` hears of those that were not let in; it must not wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        settings: OcppSettings,
+        attach: Callable[[Wire, str, str], Awaitable[None]],
+        refused: Callable[[str, str], None],
+    ) -> None:
         self._credentials = credentials
         self._settings = settings
         self._attach = attach
+        self._refused = refused
         self._server: Server | None = None
         self._handshakes = 0
 
@@ -129,8 +144,7 @@ class Endpoint:
         assert connection.request is not None
         station_id = _station_id(connection.request.path)
         assert station_id is not None, "checked before the upgrade"
-        address = connection.remote_address
-        await self._attach(WebSocketWire(connection), station_id, str(address[0]) if address else "")
+        await self._attach(WebSocketWire(connection), station_id, _remote(connection))
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         station_id = _station_id(request.path)
@@ -138,6 +152,7 @@ class Endpoint:
             return connection.respond(HTTPStatus.NOT_FOUND, _WHERE)
         user, password = _basic_auth(request)
         if (user is not None and user != station_id) or not self._credentials.check(station_id, password):
+            self._refused(station_id, _remote(connection))
             response = connection.respond(HTTPStatus.UNAUTHORIZED, _WHO)
             response.headers["WWW-Authenticate"] = 'Basic realm="chargers"'
             return response
@@ -165,6 +180,11 @@ class _CountedConnection(ServerConnection):
             await super().handshake(*args, **options)
         finally:
             self.endpoint.handshake_ends()
+
+
+def _remote(connection: ServerConnection) -> str:
+    address = connection.remote_address
+    return str(address[0]) if address else ""
 
 
 def _station_id(path: str) -> str | None:

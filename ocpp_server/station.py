@@ -42,6 +42,7 @@ class Station:
         """How many setpoints each connector was given: an older one must never replace a newer one."""
         self.connector_of: dict[int, int] = {}
         """Connector of each transaction that this process saw start."""
+        self.remote = ""
         self.since = now
         self.last_frame_at = now
 

@@ -195,6 +195,16 @@ async def test_fault_20_wrong_unknown_and_foreign_credentials_get_the_same_answe
         assert not central.connected("CP1")
 
 
+async def test_an_undeclared_station_at_the_door_is_reported_once_though_it_hears_nothing_else() -> None:
+    depot = FakeDepot()
+    async with listening(depot) as central:
+        for station_id in ("NOBODY", "NOBODY", "CP1"):
+            with pytest.raises(InvalidStatus):
+                async with dial(central, station_id, password="wrong"):
+                    pass
+        assert depot.unknown == [("NOBODY", "127.0.0.1")]
+
+
 async def test_an_unknown_station_with_a_valid_key_is_quarantined() -> None:
     depot = FakeDepot()
     async with listening(depot) as central, station(central, "STRANGER") as client:

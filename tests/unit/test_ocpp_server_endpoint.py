@@ -43,6 +43,13 @@ def test_a_digest_fits_no_other_station() -> None:
     assert keyed_digest(KEY, "CP1", "right") != keyed_digest(b"another key", "CP1", "right")
 
 
+def test_a_station_declared_open_needs_no_password() -> None:
+    known = KeyedCredentials(key=KEY, digests={}, open_stations=frozenset({"CP1"}))
+    assert known.check("CP1", None)
+    assert known.check("CP1", "any")
+    assert not known.check("CP2", None)
+
+
 def test_an_open_door_is_chosen_by_name() -> None:
     assert OpenDoor().check("ANY", None)
 
