@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -40,7 +40,7 @@ class Prices(Protocol):
     @property
     def currency(self) -> str: ...
     @property
-    def demand_charge_per_kw_month(self) -> float: ...
+    def demand_charge_per_kw_month(self) -> SupportsFloat: ...
     @property
     def demand_interval_min(self) -> int: ...
     def vector(self, start: datetime, slots: int, slot_s: int) -> list[float]: ...
@@ -135,7 +135,7 @@ def build(
         slot_minutes=settings.slot_minutes,
         first_slot_fraction=max(0.02, 1.0 - (now - start).total_seconds() / slot_s),
         price_per_kwh=prices_kwh,
-        demand_charge_per_kw=prices.demand_charge_per_kw_month * settings.demand_share,
+        demand_charge_per_kw=float(prices.demand_charge_per_kw_month) * settings.demand_share,
         mtd_peak_kw=peak_w / 1000.0,
         demand_interval_slots=block,
         demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s) if block > 1 else 0,

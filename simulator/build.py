@@ -126,18 +126,7 @@ def with_limit(day: Day, limit_w: int) -> Day:
 
 def replace_limits(spec: DepotSpec, limit_w: int) -> DepotSpec:
     """The same depot with another contract; what may be drawn without a controller goes with it."""
-    return DepotSpec(
-        depot_id=spec.depot_id,
-        name=spec.name,
-        contract_w=limit_w,
-        failsafe_w=limit_w,
-        worst_background_w=spec.worst_background_w,
-        feeders=spec.feeders,
-        stations=spec.stations,
-        timezone=spec.timezone,
-        currency=spec.currency,
-        metered=spec.metered,
-    )
+    return replace(spec, contract_w=limit_w, failsafe_w=limit_w)
 
 
 def with_tariff(day: Day, tariff: PriceList, *, nights_per_month: int = NIGHTS_PER_MONTH) -> Day:

@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import controller
 from controller.clock import VirtualClock, run_virtual
@@ -38,7 +40,6 @@ from simulator.wire import PipeEnd, pipe
 from simulator.world import World, id_tag
 from storage import Store
 
-ANNOUNCE_AHEAD = timedelta(hours=12)
 SOLVER_CHARGE_S = 2.0
 
 
@@ -49,7 +50,6 @@ class NightSettings:
     timetable: bool = True
     planning: PlanningSettings = PlanningSettings()
     loop: LoopSettings = LoopSettings()
-    use_planner: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,11 @@ def announcement(stay: Stay, start: datetime, *, known_pausable: bool | None = T
     )
 
 
-def with_known_models(spec: DepotSpec, personas: Mapping[str, Persona]) -> DepotSpec:
-    """The registry as an operator keeps it: models that end a session at 0 W are known as not pausable."""
+def as_registered(day: Day, personas: Mapping[str, Persona]) -> DepotSpec:
+    """The registry as an operator keeps it: models that end a session at 0 W are known as not pausable, a typical
+    background per hour is written down, and a dead controller leaves nothing charging (defaults of 0 W, which leave the
+    whole limit to the living one)."""
+    spec = day.spec
     stations = tuple(
         replace(
             station,
@@ -93,7 +96,16 @@ def with_known_models(spec: DepotSpec, personas: Mapping[str, Persona]) -> Depot
         )
         for station in spec.stations
     )
-    return replace(spec, stations=stations)
+    hours = [0] * 24
+    zone = ZoneInfo(spec.timezone)
+    steps = [*day.base_w, (day.duration_s, 0)]
+    for (begin, watts), (end, _) in pairwise(steps):
+        at = begin
+        while at < end:
+            hour = (day.start + timedelta(seconds=at)).astimezone(zone).hour
+            hours[hour] = max(hours[hour], watts)
+            at += 900.0
+    return replace(spec, stations=stations, failsafe_w=min(spec.contract_w, spec.worst_background_w), background_profile_w=tuple(hours))
 
 
 def play(
@@ -107,7 +119,7 @@ def play(
     progress: Callable[[datetime], None] | None = None,
 ) -> NightResult:
     """Play ``day`` from beginning to end on a virtual clock."""
-    day = replace(day, spec=with_known_models(day.spec, personas))
+    day = replace(day, spec=as_registered(day, personas))
 
     async def main(clock: VirtualClock) -> NightResult:
         return await _play(clock, day, tariff=tariff, personas=personas, seed=seed, settings=settings, trace=trace)
