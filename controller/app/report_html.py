@@ -234,13 +234,13 @@ td.warn {{ color:var(--warn); }}
 (() => {{
   const charts = document.getElementById("charts").textContent;
   const draw = () => {{
-    const css = getComputedStyle(document.documentElement);
+    const css = getComputedStyle(document.documentElement), family = getComputedStyle(document.body).fontFamily;
     const named = (key, value) => typeof value === "string" && value.startsWith("--") ? css.getPropertyValue(value).trim() : value;
     for (const [id, chart] of Object.entries(JSON.parse(charts, named))) {{
       const ink = css.getPropertyValue("--t2").trim(), grid = css.getPropertyValue("--line").trim();
       const axis = (own) => ({{ gridcolor: grid, linecolor: grid, zerolinecolor: grid, ...own }});
       const layout = {{ paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: {{ t: 30, r: 20, b: 40, l: 60 }},
-        ...chart.layout, font: {{ color: ink, family: css.fontFamily, size: 13 }},
+        ...chart.layout, font: {{ color: ink, family, size: 13 }}, modebar: {{ bgcolor: "rgba(0,0,0,0)", color: ink }},
         xaxis: axis(chart.layout.xaxis), yaxis: axis(chart.layout.yaxis) }};
       if (chart.layout.yaxis2) layout.yaxis2 = axis(chart.layout.yaxis2);
       Plotly.react(id, chart.data, layout, {{ responsive: true, displaylogo: false }});

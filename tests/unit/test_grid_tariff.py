@@ -189,3 +189,12 @@ def test_energy_cost_is_exact_and_rounds_once(energy_wh: int) -> None:
 
 def test_minor_units_round_halves_away_from_zero() -> None:
     assert [minor_units(Decimal(text)) for text in ("0.005", "-0.005", "1.004", "2.675")] == [1, -1, 100, 268]
+
+
+def test_the_documented_example_is_a_tariff() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "tariffs.md").read_text(encoding="utf-8")
+    tariff = Tariff.parse(text.split("```toml\n")[1].split("```")[0], parameters={"power_factor": Decimal("0.8")})
+    assert tariff.price_per_kwh(at(17)) == Decimal("7.5")
+    assert tariff.price_per_kwh(at(18, day=date(2025, 6, 1))) == Decimal("8.75")
+    assert tariff.demand_charge_per_kw_month == 225
+    assert all(f"`{name}`" in text for name in Tariff.names())
