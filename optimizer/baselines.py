@@ -57,13 +57,13 @@ def equal_share(problem: Problem) -> FloatArray:
 
 def earliest_departure(problem: Problem) -> FloatArray:
     """Whoever leaves first charges first, at full power as far as it fits."""
-    departure = np.array([v.departure_slot for v in problem.vehicles])
+    departure = np.array([v.departure_slot for v in problem.vehicles], dtype=np.intp)
     return _in_order(problem, lambda present, _slot, _left: departure[present])
 
 
 def least_laxity_first(problem: Problem) -> FloatArray:
     """Whoever has the least time to spare (time left minus charging time left at full power) charges first."""
-    departure = np.array([v.departure_slot for v in problem.vehicles])
+    departure = np.array([v.departure_slot for v in problem.vehicles], dtype=np.intp)
     rating = np.array([v.p_max_kw for v in problem.vehicles])
     ends_h = np.concatenate((problem.starts_h, [problem.starts_h[-1] + problem.hours[-1]]))
 

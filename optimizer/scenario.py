@@ -52,7 +52,7 @@ _HOURS_PER_YEAR = 8760
 def read(source: Path | str | Mapping[str, Any]) -> Problem:
     """A problem from a file (or its parsed content); :class:`InvalidScenario` says what is wrong where."""
     if isinstance(source, Mapping):
-        return _problem(source)
+        return _checked(source, "")
     path = Path(source)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -64,10 +64,7 @@ def read(source: Path | str | Mapping[str, Any]) -> Problem:
         raise InvalidScenario(f"{path}, line {error.lineno}: this is not JSON ({error.msg})") from None
     except RecursionError:
         raise InvalidScenario(f"{path} is nested too deeply to be a scenario") from None
-    try:
-        return _problem(content)
-    except InvalidProblem as error:
-        raise InvalidScenario(f"{path}: {error}") from None
+    return _checked(content, f"{path}: ")
 
 
 def write_plan(problem: Problem, result: PlanResult) -> dict[str, Any]:
@@ -88,6 +85,13 @@ def write_plan(problem: Problem, result: PlanResult) -> dict[str, Any]:
         "site_kw": [round(float(kw), 6) for kw in result.site_kw],
         "power_kw": {v.id: [round(float(kw), 6) for kw in row] for v, row in zip(problem.vehicles, result.power_kw, strict=True)},
     }
+
+
+def _checked(content: object, where: str) -> Problem:
+    try:
+        return _problem(content)
+    except InvalidProblem as error:
+        raise InvalidScenario(f"{where}{error}") from None
 
 
 def _problem(content: object) -> Problem:

@@ -1,0 +1,131 @@
+"""Random depots: the plan is feasible, nobody is short for money, and an independent model finds nothing cheaper."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from optimizer import Feeder, Policy, Problem, Vehicle, feasible_energy_kwh, min_peak_kw, plan
+from optimizer.baselines import BASELINES
+from optimizer.evaluate import evaluate
+from optimizer.problem import FloatArray
+
+SLOTS = 6
+levels = st.integers(0, 60).map(float)
+
+
+@st.composite
+def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
+    arrival = draw(st.integers(0, SLOTS))
+    p_max = draw(st.integers(0, 50))
+    return Vehicle(
+        id=name,
+        arrival_slot=arrival,
+        departure_slot=draw(st.integers(arrival, SLOTS)),
+        energy_kwh=draw(st.integers(0, 60)) / 2,
+        p_max_kw=p_max,
+        p_min_kw=min(p_max, draw(st.sampled_from([0.0, 4.14, 10.0]))),
+        eff=draw(st.sampled_from([0.85, 0.9, 1.0])),
+        feeder=draw(st.none() | st.integers(0, feeders - 1)) if feeders else None,
+        priority=draw(st.integers(-1, 3)),
+        floor_kw=draw(st.sampled_from([0.0, 0.0, 4.14])),
+        cap_kw=draw(st.none() | st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)),
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    feeders = draw(st.integers(0, 2))
+    per_slot = st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)
+    return Problem(
+        t0=datetime(2026, 1, 12, tzinfo=UTC),
+        n_slots=SLOTS,
+        slot_minutes=draw(st.sampled_from([15, 30])),
+        first_slot_fraction=draw(st.sampled_from([1.0, 0.5, 0.02])),
+        price_per_kwh=draw(st.lists(st.integers(-2, 12).map(lambda p: p / 10), min_size=SLOTS, max_size=SLOTS).map(np.array)),
+        site_limit_kw=draw(per_slot),
+        background_kw=draw(st.lists(st.integers(-30, 80).map(float), min_size=SLOTS, max_size=SLOTS).map(np.array)),
+        demand_charge_per_kw=draw(st.sampled_from([0.0, 0.5, 20.0])),
+        mtd_peak_kw=draw(levels),
+        demand_interval_slots=draw(st.sampled_from([1, 2, 4])),
+        feeders=tuple(Feeder(f"F{n}", draw(per_slot)) for n in range(feeders)),
+        vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(draw(st.integers(0, 5)))),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems(), policy=st.sampled_from(Policy), round_minimum=st.booleans())
+def test_a_plan_keeps_every_limit_that_can_be_kept(problem: Problem, policy: Policy, round_minimum: bool) -> None:
+    result = plan(problem, policy=policy, round_minimum=round_minimum)
+    power = result.power_kw
+    assert np.isfinite(power).all()
+    assert (power >= problem.lower_kw - 1e-6).all()
+    assert (power <= problem.upper_kw + 1e-6).all()
+    assert (power.sum(axis=0) <= problem.room_kw + 1e-5).all()
+    assert (problem.feeder_sums(power) <= problem.feeder_room_kw + 1e-5).all()
+    assert (result.site_kw <= np.maximum(problem.site_limit_kw, problem.site_limit_kw + result.over_limit_kw) + 1e-5).all()
+    received = (power @ problem.hours) * np.array([v.eff for v in problem.vehicles])
+    need = np.array([v.energy_kwh for v in problem.vehicles])
+    assert (received <= need + 1e-5).all()
+    assert received + result.unmet_kwh == pytest.approx(need, abs=1e-4)
+    verdict = evaluate(problem, power)
+    assert (result.energy_cost, result.demand_cost, result.peak_kw) == (verdict.energy_cost, verdict.demand_cost, verdict.peak_kw)
+
+
+@settings(max_examples=50, deadline=None)
+@given(problem=problems())
+def test_nobody_is_short_for_money_and_no_rule_serves_more(problem: Problem) -> None:
+    eff = np.array([v.eff for v in problem.vehicles])
+
+    def grid_kwh(unmet: FloatArray) -> float:
+        return float((unmet / eff).sum()) if len(eff) else 0.0
+
+    result = plan(problem)
+    for name, rule in BASELINES.items():
+        if name != "uncontrolled" and not problem.lower_kw.any():
+            assert grid_kwh(result.unmet_kwh) <= grid_kwh(evaluate(problem, rule(problem)).unmet_kwh) + 1e-4
+    served = sum(v.energy_kwh for v in problem.vehicles) - float(result.unmet_kwh.sum())
+    assert served <= feasible_energy_kwh(problem) + 1e-4
+    assert min_peak_kw(problem) <= max(float(evaluate(problem, BASELINES["uncontrolled"](problem)).site_kw.max()), 0.0) + 1e-3
+
+
+@settings(max_examples=50, deadline=None)
+@given(problem=problems())
+def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
+    """A dense model with the cells' cost alone, for the same served energy."""
+    if (problem.background_kw < 0).any() or not problem.vehicles:
+        return
+    result = plan(problem)
+    n, slots = problem.upper_kw.shape
+    hours, eff = problem.hours, np.array([v.eff for v in problem.vehicles])
+    cost = np.append((problem.price_per_kwh * hours * np.ones((n, 1))).ravel(), problem.demand_charge_per_kw)
+    rows, limits = [], []
+    for k in range(slots):
+        row = np.zeros((n, slots))
+        row[:, k] = 1
+        rows.append(np.append(row.ravel(), 0.0))
+        limits.append(problem.room_kw[k])
+        for f in range(len(problem.feeders)):
+            mine = row * np.array([[float(v.feeder == f)] for v in problem.vehicles])
+            rows.append(np.append(mine.ravel(), 0.0))
+            limits.append(problem.feeder_room_kw[f, k])
+    for block in np.unique(problem.blocks):
+        share = np.where(problem.blocks == block, hours, 0.0)
+        rows.append(np.append((share / share.sum() * np.ones((n, 1))).ravel(), -1.0))
+        limits.append(-float((problem.background_kw * share).sum() / share.sum()))
+    energy = np.zeros((n, n * slots + 1))
+    for i in range(n):
+        energy[i, i * slots : (i + 1) * slots] = hours * eff[i]
+    served = (result.power_kw @ hours) * eff
+    bounds = [*zip(problem.lower_kw.ravel() - 1e-7, problem.upper_kw.ravel() + 1e-7, strict=True), (problem.free_peak_kw, None)]
+    best = linprog(cost, A_ub=np.array(rows), b_ub=np.array(limits) + 1e-7, A_eq=energy, b_eq=served, bounds=bounds)
+    assert best.status == 0, best.message
+    optimum = best.fun - problem.demand_charge_per_kw * problem.free_peak_kw
+    kwh = float((result.power_kw @ hours).sum())
+    holding = 7e-4 * (float(np.abs(problem.price_per_kwh).mean()) or 1.0) * kwh * SLOTS * problem.slot_h
+    assert result.cost <= optimum + holding + 1e-3
