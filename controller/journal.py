@@ -351,6 +351,7 @@ class _ThreadDriver:
         while True:
             self._collect(block=not (frozen or self._waiting or self._jobs or self._stopping))
             if self._stopping and not self._waiting:
+                self._aside()
                 break
             try:
                 if self._waiting:

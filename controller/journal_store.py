@@ -112,7 +112,7 @@ def read_events(store: Store, depot_id: str, codec: EventCodec, *, after: int = 
 def load(store: Store, depot_id: str, codec: EventCodec, *, use_snapshot: bool = True) -> Tip:
     """Fold the journal: from the newest sound snapshot, or from the beginning. A snapshot that is damaged, or that
     other code has folded, is ignored with a line in the log. Raises :class:`JournalCorrupt`."""
-    tip = (_newest_snapshot(store, depot_id) if use_snapshot else None) or Tip()
+    tip = (newest_snapshot(store, depot_id) if use_snapshot else None) or Tip()
     seq, digest, state = tip.seq, tip.digest, tip.state
     for envelope, digest in read_events(store, depot_id, codec, after=tip.seq, digest=tip.digest):  # noqa: B007  # the last ones stay
         seq = envelope.seq
@@ -123,7 +123,8 @@ def load(store: Store, depot_id: str, codec: EventCodec, *, use_snapshot: bool =
     return Tip(seq, digest, state)
 
 
-def _newest_snapshot(store: Store, depot_id: str) -> Tip | None:
+def newest_snapshot(store: Store, depot_id: str) -> Tip | None:
+    """The newest snapshot that is sound and was folded by this code; None where there is none."""
     query = select(_snapshots).where(_snapshots.c.depot_id == depot_id).order_by(_snapshots.c.seq.desc())
     with store.reading() as connection:
         rows = connection.execute(query).all()

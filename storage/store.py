@@ -97,8 +97,8 @@ class Store:
         return self._impatient[busy_timeout_s]
 
     def migrate(self, rooms: Sequence[ModuleType]) -> None:
-        """Bring the tables of all rooms up to date in one transaction. ``rooms``: every package that has a folder
-        ``migrations``. Raises :class:`~storage.errors.FutureDatabase` where the database knows steps that we don't."""
+        """Bring the tables of ``rooms`` (packages with a folder ``migrations``) up to date in one transaction. Raises
+        :class:`~storage.errors.FutureDatabase` where the database knows steps of these rooms that we don't."""
         from storage.migrate import upgrade  # Alembic takes 0.2 s to import, readers don't need it
 
         upgrade(self, rooms)

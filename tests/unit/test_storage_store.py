@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -178,6 +179,33 @@ def test_database_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> Non
             connection.execute(text("UPDATE alembic_version SET version_num = 'controller_9999'"))
         with pytest.raises(FutureDatabase, match=r"newer version of Chargeyard \(step controller_9999"):
             store.migrate([controller])
+
+
+def test_rooms_can_be_migrated_apart(tmp_path: Path) -> None:
+    room = tmp_path / "annex" / "migrations"
+    room.mkdir(parents=True)
+    for number, before in ((1, None), (2, "annex_0001")):
+        (room / f"annex_000{number}.py").write_text(
+            f"import sqlalchemy as sa\nfrom alembic import op\nrevision = 'annex_000{number}'\ndown_revision = {before!r}\n"
+            f"branch_labels = {None if before else ('annex',)!r}\n"
+            f"def upgrade():\n    op.create_table('annex{number}', sa.Column('depot_id', sa.String, primary_key=True))\n",
+            encoding="utf-8",
+        )
+    annex = ModuleType("annex")
+    annex.__path__ = [str(room.parent)]
+    with Store.open(tmp_path / "x.db") as store:
+        store.migrate([annex])
+        store.migrate([controller])
+        store.migrate([controller, annex])
+        store.migrate([annex])
+        with store.reading() as connection:
+            steps = connection.execute(text("SELECT version_num FROM alembic_version ORDER BY 1")).scalars().all()
+            connection.execute(text("SELECT depot_id FROM annex2"))
+        (room / "annex_0002.py").unlink()
+        with pytest.raises(FutureDatabase, match="annex_0002"):
+            store.migrate([annex])
+        store.migrate([controller])
+    assert steps == ["annex_0002", "controller_0001"]
 
 
 # -- lease --------------------------------------------------------------------------------------------------------------
