@@ -112,7 +112,7 @@ class Central:
 
         def boot_answered(interval_s: int | None) -> None:
             if interval_s is not None:
-                link.idle_s = max(settings.idle_least_s, settings.idle_heartbeats * interval_s)
+                link.idle_s = station.idle_s = max(settings.idle_least_s, settings.idle_heartbeats * interval_s)
                 commission.boot_answered()
 
         handler = Inbound(
@@ -124,6 +124,8 @@ class Central:
             record=_Record(station, self._clock),
             settings=settings,
             when_ended=lambda ended: self._left(station, ended),
+            idle_s=station.idle_s or settings.idle_unknown_s,
+            patience_s=station.patience_s,
         )
         commission = Commission(link, station, events=self._events, settings=settings)
         older = self._links.get(station.station_id)
@@ -391,6 +393,9 @@ class _Record:
     def violated(self, name: str) -> None:
         self._station.violations[name] += 1
 
+    def needs_patience(self, seconds: float) -> None:
+        self._station.patience_s = seconds
+
     def frame(self, direction: str, action: str, summary: str) -> None:
         self._station.log.add(self._clock.now(), direction, action, summary)
 
@@ -400,4 +405,5 @@ class _NoRecord:
 
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
+    def needs_patience(self, seconds: float) -> None: ...
     def frame(self, direction: str, action: str, summary: str) -> None: ...

@@ -70,6 +70,7 @@ class Record(Protocol):
 
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
+    def needs_patience(self, seconds: float) -> None: ...
     def frame(self, direction: str, action: str, summary: str) -> None: ...
 
 
@@ -103,7 +104,8 @@ class Link:
         record: Record,
         settings: OcppSettings,
         when_ended: Callable[[Link], None],
-        idle_s: float | None = None,
+        idle_s: float,
+        patience_s: float = 0.0,
     ) -> None:
         self._wire = wire
         self._handler = handler
@@ -128,7 +130,9 @@ class Link:
         self._tokens = float(settings.frames_burst)
         self._tokens_at = self._loop.time()
         self._excess = 0
-        self.idle_s = idle_s if idle_s is not None else settings.idle_least_s
+        self.idle_s = idle_s
+        self._patience_s = max(settings.call_timeout_s, patience_s)
+        self._given_up: dict[str, float] = {}
 
     # ------------------------------------------------------------------ lifetime
 
@@ -232,13 +236,20 @@ class Link:
             self._record.frame(frames.IN, "?", incoming.why)
             await self._send(incoming.reply)
         elif isinstance(incoming, LateAnswer):
-            self._record.violated("late_answer")
-            self._timeouts = 0  # slow, not stuck
+            self._late(incoming.message_id)
         elif isinstance(incoming, Ignored):
             self._record.violated("unusable_frame")
             self._record.frame(frames.IN, "?", incoming.why)
         elif self._pending is not None and self._pending[0] == incoming.message_id:
             self._settle(incoming)
+
+    def _late(self, message_id: str) -> None:
+        """Slow, not stuck: wait longer from now on, and do not count it as a failure."""
+        self._record.violated("late_answer")
+        self._timeouts = 0
+        took_s = self._loop.time() - self._given_up.pop(message_id, self._loop.time())
+        self._patience_s = min(self._settings.patience_s, max(self._patience_s, 1.25 * took_s))
+        self._record.needs_patience(self._patience_s)
 
     async def _take(self, call: CallReceived) -> None:
         self._record.frame(frames.IN, call.action, frames.summary(call.action, call.payload))
@@ -354,7 +365,7 @@ class Link:
             older.finish(Reply(Outcome.ERROR, code="Superseded"))
         self._order += 1
         build = payload if callable(payload) else lambda: payload
-        expires_at = self._loop.time() + self._settings.queue_timeout_s
+        expires_at = self._loop.time() + max(self._settings.queue_timeout_s, 1.5 * self._patience_s)
         job = _Job(action, build, priority, key, connector, self._order, expires_at, self._loop.create_future())
         self._jobs.append(job)
         self._wake.set()
@@ -397,14 +408,16 @@ class Link:
         message_id, text = self._session.call(job.action, payload)
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._pending = (message_id, job, answer)
+        sent_at = self._loop.time()
         self._record.frame(frames.OUT, job.action, frames.summary(job.action, payload))
         try:
-            async with asyncio.timeout(self._settings.call_timeout_s):
+            async with asyncio.timeout(self._patience_s):
                 await self._send(text)
                 job.finish(await answer)
             self._timeouts = 0
         except TimeoutError:
             self._session.forget(message_id)
+            self._given_up = {**dict(list(self._given_up.items())[-15:]), message_id: sent_at}
             self._record.violated("call_timeout")
             self._record.frame(frames.IN, job.action, "no answer in time")
             job.finish(Reply(Outcome.TIMEOUT))

@@ -10,7 +10,9 @@ class OcppSettings:
     """Defaults fit a depot on a local network with some stations on cellular modems."""
 
     call_timeout_s: float = 10.0
-    """How long a CALL to a station may stay unanswered."""
+    """How long a CALL to a station may stay unanswered, at first."""
+    patience_s: float = 45.0
+    """A station whose answers came late is given longer, up to this: calling it anew would only lengthen its queue."""
     queue_timeout_s: float = 15.0
     """How long a CALL may wait for its turn; then it never leaves (no stale setpoint after a stall)."""
     queued_calls: int = 64
@@ -29,6 +31,8 @@ class OcppSettings:
     """Heartbeats that may be missing before the link counts as dead (reference no. 1) …"""
     idle_least_s: float = 120.0
     """… but never sooner than this."""
+    idle_unknown_s: float = 900.0
+    """The same for a station whose heartbeat interval this process has not set."""
     rejected_interval_s: int = 300
     """When a quarantined station may boot again."""
     quarantined: int = 50

@@ -36,6 +36,10 @@ class Station:
         self.live_rung: Rung | None = None
         self.default_rung: Rung | None = None
         self.start_with_profile = True
+        self.idle_s: float | None = None
+        """Silence after which its link is dead, s; None: its heartbeat interval is not known."""
+        self.patience_s = 0.0
+        """How long it was seen to need for an answer, s."""
         self.levels: dict[int, int] = {}
         """Last accepted live level per connector, W: tells a decrease from an increase."""
         self.newest: dict[int, int] = {}

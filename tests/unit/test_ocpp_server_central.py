@@ -261,29 +261,66 @@ def test_no_18_calls_that_are_not_answered_close_the_connection() -> None:
     play(main)
 
 
-def test_no_18_a_late_answer_shows_that_the_station_is_slow_and_not_stuck() -> None:
+def answering_late(peer: Peer, seconds: float) -> None:
+    """From now on TriggerMessage is answered so much later."""
+    serve = peer._serve
+    tasks: list[asyncio.Task[None]] = []
+
+    async def late(message: list[Any]) -> None:
+        if message[2] != "TriggerMessage":
+            await serve(message)
+            return
+
+        async def answer() -> None:
+            await asyncio.sleep(seconds)
+            await serve(message)
+
+        tasks.append(asyncio.create_task(answer()))
+
+    peer._serve = late  # type: ignore[method-assign]  # this one peer's behaviour
+
+
+def test_no_18_a_station_that_answers_late_is_given_longer_and_not_cut() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
-            pending: list[asyncio.Task[None]] = []
-
-            def slowly(_: dict[str, Any]) -> Answer:
-                number = 100 + len(pending)
-
-                async def answer() -> None:
-                    await asyncio.sleep(12)
-                    await peer.raw(f'[3,"{ids[number - 100]}",{{"status":"Accepted"}}]')
-
-                pending.append(asyncio.create_task(answer()))
-                return None
-
-            ids = [str(len(peer.got) + 1 + n) for n in range(6)]
-            peer.answers["TriggerMessage"] = slowly
-            for _ in range(6):
-                assert await central.request_reading(CP1) is Outcome.TIMEOUT
+            answering_late(peer, 25)
+            assert await central.request_reading(CP1) is Outcome.TIMEOUT
+            await asyncio.sleep(20)
+            assert central.violations("CP1")["late_answer"] == 1
+            assert [await central.request_reading(CP1) for _ in range(4)] == [Outcome.ACCEPTED] * 4
+        async with connected(central) as peer:
             await asyncio.sleep(5)
+            answering_late(peer, 25)
+            assert await central.request_reading(CP1) is Outcome.ACCEPTED, "remembered over connections"
+
+    play(main)
+
+
+def test_no_18_patience_has_an_end() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            await booted(peer, depot)
+            answering_late(peer, 60)
+            for _ in range(3):
+                assert await central.request_reading(CP1) is Outcome.TIMEOUT
+                await asyncio.sleep(60)
+            before = clock.monotonic()
+            assert await central.request_reading(CP1) is Outcome.TIMEOUT
+            assert clock.monotonic() - before == pytest.approx(45)
+
+    play(main)
+
+
+def test_no_1_a_reconnect_without_boot_keeps_its_heartbeat_interval() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            await booted(peer, depot)
+        async with connected(central) as peer:
+            await asyncio.sleep(600)
             assert central.connected("CP1")
-            assert central.violations("CP1")["late_answer"] >= 5
+            await asyncio.sleep(600)
+            assert not central.connected("CP1")
 
     play(main)
 
