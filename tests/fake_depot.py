@@ -79,15 +79,26 @@ def tiles() -> list[Tile]:
         ready = due_at - timedelta(minutes=margin) if due_at is not None and margin is not None else None
         found.append(
             Tile(
-                connector=f"CP-{k + 1:02d}/1", label=f"CP-{k + 1:02d}", feeder_id="ABC"[k // 8], state=state, state_text=words, vehicle_id=vehicle,
-                power_w=power_w, power_age_s=None if power_w is None else 0.6, soc=soc, soc_target=target, due_at=due_at, ready_at=ready, margin_min=margin,
+                connector=f"CP-{k + 1:02d}/1",
+                label=f"CP-{k + 1:02d}",
+                feeder_id="ABC"[k // 8],
+                state=state,
+                state_text=words,
+                vehicle_id=vehicle,
+                power_w=power_w,
+                power_age_s=None if power_w is None else 0.6,
+                soc=soc,
+                soc_target=target,
+                due_at=due_at,
+                ready_at=ready,
+                margin_min=margin,
                 trust="obeys" if k % 5 else "unproven",
-            )  # fmt: skip
+            )
         )
     return found
 
 
-def chart(now: datetime = NOW) -> Chart:
+def chart(power_w: int, now: datetime = NOW) -> Chart:
     start, stop = at(12), at(12) + timedelta(hours=24)
     quarter = timedelta(minutes=15)
     measured, plan = [], []
@@ -95,25 +106,40 @@ def chart(now: datetime = NOW) -> Chart:
     while moment < stop:
         hours = (moment - start).total_seconds() / 3600
         base = 90_000 + 30_000 * math.sin(hours / 3)
-        load = base + (330_000 + 14_000 * math.sin(hours * 5) if 9 <= hours < 17.5 else (150_000 if 17.5 <= hours < 19.5 else 0))
+        load = base + (355_000 + 14_000 * math.sin(hours * 5) if 9 <= hours < 17.5 else (150_000 if 17.5 <= hours < 19.5 else 0))
         if moment <= now:
             measured.append(Point(moment, round(load)))
         if moment + quarter > now:
-            plan.append(Point(max(moment, now), round(min(load, 490_000) - 6_000 * math.cos(hours * 3))))
+            plan.append(Point(max(moment, now), round(min(load, 445_000) - 6_000 * math.cos(hours * 3))))
         moment += quarter
-    limit = [Point(start, 500_000), Point(at(23), 420_000), Point(at(5), 500_000)]
-    if now >= at(23):
-        limit = [Point(start, 500_000), Point(at(23, 40), 450_000), Point(at(5), 500_000)]
+    measured.append(Point(now, power_w))
+    limit = [Point(start, 500_000), Point(at(23, 40), 450_000), Point(at(5), 500_000)]
     price = [Point(start, 5.10), Point(at(17), 9.20), Point(at(22), 6.40), Point(at(6), 8.10), Point(at(9), 5.10)]
     return Chart(start=start, stop=stop, measured=measured, plan=plan, limit=limit, price=price)
 
 
 CONTRACT = LimitView(scope_id="", value_w=500_000, source="contract", text="Contract", since=at(12))
 SCADA = LimitView(
-    scope_id="", value_w=450_000, source="scada", text="SCADA, 23:40 to 05:00", since=at(23, 40), until=at(5), then_w=500_000, set_by="utility",
+    scope_id="",
+    value_w=450_000,
+    source="scada",
+    text="SCADA, 23:40 to 05:00",
+    since=at(23, 40),
+    until=at(5),
+    then_w=500_000,
+    set_by="utility",
     reason="evening peak",
-)  # fmt: skip
-MANUAL = LimitView(scope_id="B", value_w=150_000, source="manual", text="by A. Kulkarni until 02:00", since=at(0, 50), until=at(2), set_by="A. Kulkarni", reason="cable warm")
+)
+MANUAL = LimitView(
+    scope_id="B",
+    value_w=150_000,
+    source="manual",
+    text="by A. Kulkarni until 02:00",
+    since=at(0, 50),
+    until=at(2),
+    set_by="A. Kulkarni",
+    reason="cable warm",
+)
 
 
 def sample() -> NowView:
@@ -126,12 +152,30 @@ def sample() -> NowView:
     rating = {f: LimitView(scope_id=f, value_w=200_000, source="rating", text="Rating", since=at(12)) for f in "ABC"}
     charging = sum(t.power_w or 0 for t in all_tiles)
     return NowView(
-        depot_id="kothrud", depot_name="Kothrud Depot", timezone=ZONE, at=NOW, tick=15_132, seq=51_902, clock_speed=1.0,
-        answer=Answer(tone="alarm", text=f"No. E-103 will be 12 min late, 1 at risk. Site {450 - (charging + 36_400) // 1000} kW under limit."),
+        depot_id="kothrud",
+        depot_name="Kothrud Depot",
+        timezone=ZONE,
+        at=NOW,
+        tick=15_132,
+        seq=51_902,
+        clock_speed=1.0,
+        answer=Answer(
+            tone="alarm", text=f"No. E-103 will be 12 min late, 2 at risk. Site {450 - (charging + 36_400) // 1000} kW under limit."
+        ),
         counts=Counts(vehicles=20, on_time=17, at_risk=2, late=1, next_departure="E-103", next_departure_at=at(4, 45)),
         site=SiteView(
-            power_w=charging + 36_400, power_age_s=0.4, stale=False, limit=SCADA, headroom_w=450_000 - charging - 36_400, background_w=36_400,
-            charging_w=charging, demand_block_w=431_000, demand_block_ends_at=at(1, 30), energy_today_wh=1_912_000, cost_today=12_480.0, currency="INR",
+            power_w=charging + 36_400,
+            power_age_s=0.4,
+            stale=False,
+            limit=SCADA,
+            headroom_w=450_000 - charging - 36_400,
+            background_w=36_400,
+            charging_w=charging,
+            demand_block_w=431_000,
+            demand_block_ends_at=at(1, 30),
+            energy_today_wh=1_912_000,
+            cost_today=12_480.0,
+            currency="INR",
         ),
         feeders=[
             FeederView(feeder_id="A", name="Feeder A", power_w=power("A"), reserved_w=0, limit=rating["A"]),
@@ -139,31 +183,69 @@ def sample() -> NowView:
             FeederView(feeder_id="C", name="Feeder C", power_w=power("C"), reserved_w=0, limit=rating["C"]),
         ],
         tiles=all_tiles,
-        chart=chart(),
+        chart=chart(charging + 36_400),
         notices=[
-            Notice(priority=1, title="E-103 leaves 12 min late", action="Give it more of feeder A: stop E-107, which has 32 min to spare.", since=at(1, 1), connector="CP-03/1"),
-            Notice(priority=2, title="CP-15 faulted: ground fault", action="Move E-114 to CP-08 (free), then set CP-15 out of service.", since=at(0, 22), connector="CP-15/1"),
-            Notice(priority=2, title="CP-12 offline", action="Check its breaker. 30 kW stay reserved for it.", since=at(0, 57), connector="CP-12/1"),
+            Notice(
+                priority=1,
+                title="E-103 leaves 12 min late",
+                action="Give it more of feeder A: stop E-107, which has 32 min to spare.",
+                since=at(1, 1),
+                connector="CP-03/1",
+            ),
+            Notice(
+                priority=2,
+                title="CP-15 faulted: ground fault",
+                action="Move E-114 to CP-08 (free), then set CP-15 out of service.",
+                since=at(0, 22),
+                connector="CP-15/1",
+            ),
+            Notice(
+                priority=2,
+                title="CP-12 offline",
+                action="Check its breaker. 30 kW stay reserved for it.",
+                since=at(0, 57),
+                connector="CP-12/1",
+            ),
             Notice(priority=3, title="The planner is late", action="Earliest departure goes first until the next plan.", since=at(1, 10)),
         ],
         health=Health(
-            planner="running", planner_text="plan of 01:10:00, solved in 0.4 s, valid until 01:40", journal="writing", journal_text="51,902 facts, 1.1 ms an append",
-            stations_connected=22, stations_total=24, quarantined=["CP-99"], tick_ms=0.8,
+            planner="running",
+            planner_text="plan of 01:10:00, solved in 0.4 s, valid until 01:40",
+            journal="writing",
+            journal_text="51,902 facts, 1.1 ms an append",
+            stations_connected=22,
+            stations_total=24,
+            quarantined=["CP-99"],
+            tick_ms=0.8,
         ),
         limits=[SCADA, CONTRACT, rating["A"], rating["B"], MANUAL, rating["C"]],
-    )  # fmt: skip
+    )
 
 
 def empty() -> NowView:
     """A depot with nothing in it."""
     full = sample()
     site = msgspec.structs.replace(
-        full.site, power_w=36_400, headroom_w=463_600, limit=CONTRACT, charging_w=0, demand_block_w=None, demand_block_ends_at=None, cost_today=None, energy_today_wh=0
-    )  # fmt: skip
+        full.site,
+        power_w=36_400,
+        headroom_w=463_600,
+        limit=CONTRACT,
+        charging_w=0,
+        demand_block_w=None,
+        demand_block_ends_at=None,
+        cost_today=None,
+        energy_today_wh=0,
+    )
     return msgspec.structs.replace(
-        full, answer=Answer(tone="ok", text="Yes. No vehicle is here; site 464 kW under limit."), counts=Counts(vehicles=0, on_time=0, at_risk=0, late=0),
-        site=site, feeders=[], tiles=[], notices=[], chart=msgspec.structs.replace(full.chart, plan=[]),
-    )  # fmt: skip
+        full,
+        answer=Answer(tone="ok", text="Yes. No vehicle is here; site 464 kW under limit."),
+        counts=Counts(vehicles=0, on_time=0, at_risk=0, late=0),
+        site=site,
+        feeders=[],
+        tiles=[],
+        notices=[],
+        chart=msgspec.structs.replace(full.chart, plan=[]),
+    )
 
 
 def charger(key: str, view: NowView) -> ChargerView | None:
@@ -184,33 +266,93 @@ def charger(key: str, view: NowView) -> ChargerView | None:
         ReasonView(because="vehicle", title="Vehicle can take", detail=f"{tile.vehicle_id}, announced", level_w=118_000),
         ReasonView(because="charger", title="Charger can give", detail=f"{tile.label} rating, connector {number}", level_w=120_000),
         ReasonView(because="plan", title="Plan wants, 01:00 to 01:15", detail="plan 2211, 01:10:00", level_w=46_000),
-        ReasonView(because="feeder", title=f"Feeder {tile.feeder_id} leaves for {tile.label}", detail="150 kW by hand until 02:00", level_w=22_000, binding=True),
+        ReasonView(
+            because="feeder",
+            title=f"Feeder {tile.feeder_id} leaves for {tile.label}",
+            detail="150 kW by hand until 02:00",
+            level_w=22_000,
+            binding=True,
+        ),
         ReasonView(because="site", title="Site leaves", detail="450 kW by SCADA until 05:00", level_w=61_000),
     ]
     session = SessionView(
-        session_id="0193", transaction_id=88_213, started_at=at(22, 31), id_tag="••••7F2A", delivered_wh=113_900, meter_start_wh=388_900_000,
-        meter_now_wh=389_013_900, power_w=tile.power_w, power_age_s=tile.power_age_s, cost=728.96,
-    )  # fmt: skip
+        session_id="0193",
+        transaction_id=88_213,
+        started_at=at(22, 31),
+        id_tag="••••7F2A",
+        delivered_wh=113_900,
+        meter_start_wh=388_900_000,
+        meter_now_wh=389_013_900,
+        power_w=tile.power_w,
+        power_age_s=tile.power_age_s,
+        cost=728.96,
+    )
     frames = [
-        FrameView(at=view.at - timedelta(seconds=1), direction="from charger", action="MeterValues", summary="power 21.6 kW · energy 389,013.9 kWh · charge 41 %"),
+        FrameView(
+            at=view.at - timedelta(seconds=1),
+            direction="from charger",
+            action="MeterValues",
+            summary="power 21.6 kW · energy 389,013.9 kWh · charge 41 %",
+        ),
         FrameView(at=view.at - timedelta(seconds=31), direction="from charger", action="Heartbeat", summary=""),
-        FrameView(at=view.at - timedelta(seconds=88), direction="from charger", action="SetChargingProfile answer", summary="Accepted, 90 ms after the call"),
-        FrameView(at=view.at - timedelta(seconds=88), direction="to charger", action="SetChargingProfile", summary="profile 4711 · level 3 · 22.0 kW · expires after 180 s"),
+        FrameView(
+            at=view.at - timedelta(seconds=88),
+            direction="from charger",
+            action="SetChargingProfile answer",
+            summary="Accepted, 90 ms after the call",
+        ),
+        FrameView(
+            at=view.at - timedelta(seconds=88),
+            direction="to charger",
+            action="SetChargingProfile",
+            summary="profile 4711 · level 3 · 22.0 kW · expires after 180 s",
+        ),
     ]
-    commands = [CommandView(command_id="c1", kind="start_charging", status="accepted", message="Waits for its minimum.", actor="A. Kulkarni", at=view.at - timedelta(seconds=9), audit_seq=51_880)]
+    commands = [
+        CommandView(
+            command_id="c1",
+            kind="start_charging",
+            status="accepted",
+            message="Waits for its minimum.",
+            actor="A. Kulkarni",
+            at=view.at - timedelta(seconds=9),
+            audit_seq=51_880,
+        )
+    ]
     return ChargerView(
-        tile=tile, station_id=station, connector=int(number), vendor="Alpha", model="DC120", firmware="2.4.1", rated_w=120_000, min_w=8_000, current="DC",
-        pausable="unknown", link_text="OCPP 1.6 · link up since Fri 18:40", connected=tile.state is not S.OFFLINE, status="Charging" if running else "Available",
-        error_code="GroundFailure" if tile.state is S.FAULTED else "NoError", chain=chain if running else [], session=session if running else None,
+        tile=tile,
+        station_id=station,
+        connector=int(number),
+        vendor="Alpha",
+        model="DC120",
+        firmware="2.4.1",
+        rated_w=120_000,
+        min_w=8_000,
+        current="DC",
+        pausable="unknown",
+        link_text="OCPP 1.6 · link up since Fri 18:40",
+        connected=tile.state is not S.OFFLINE,
+        status="Charging" if running else "Available",
+        error_code="GroundFailure" if tile.state is S.FAULTED else "NoError",
+        chain=chain if running else [],
+        session=session if running else None,
         profiles=[
             ProfileView(purpose="TxProfile", limit_w=22_000, expires_at=view.at + timedelta(seconds=104), confirmed=True),
             ProfileView(purpose="TxDefaultProfile", limit_w=5_000, expires_at=None, confirmed=True),
         ],
-        if_silent=f"{tile.label} keeps 22 kW until 01:13:56, then falls to its default of 5 kW by itself.", power=power, soc=soc, needed_wh=180_000,
-        missing_wh=66_000 if running else 0, frames=frames, commands=commands if running else [], can_start=not running and tile.vehicle_id is not None,
-        can_stop=running, operative=tile.state is not S.OUT_OF_SERVICE,
-        inoperative_reason="connector damaged, A. Kulkarni 18:20" if tile.state is S.OUT_OF_SERVICE else "", at=view.at,
-    )  # fmt: skip
+        if_silent=f"{tile.label} keeps 22 kW until 01:13:56, then falls to its default of 5 kW by itself.",
+        power=power,
+        soc=soc,
+        needed_wh=180_000,
+        missing_wh=66_000 if running else 0,
+        frames=frames,
+        commands=commands if running else [],
+        can_start=not running and tile.vehicle_id is not None,
+        can_stop=running,
+        operative=tile.state is not S.OUT_OF_SERVICE,
+        inoperative_reason="connector damaged, A. Kulkarni 18:20" if tile.state is S.OUT_OF_SERVICE else "",
+        at=view.at,
+    )
 
 
 @dataclass
@@ -249,7 +391,9 @@ class FakeLink:
         if not self.reachable:
             raise CoreUnreachable("the controller's core is not connected")
         self.commands.append(command)
-        return cmd.CommandResult(command.command_id, self.result, "Waits for its minimum." if self.result == "accepted" else "Feeder B is full.", 51_903)
+        return cmd.CommandResult(
+            command.command_id, self.result, "Waits for its minimum." if self.result == "accepted" else "Feeder B is full.", 51_903
+        )
 
 
 def later(view: NowView, seconds: float = 1.0, **changes: object) -> NowView:

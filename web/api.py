@@ -250,9 +250,15 @@ def api(web: Web) -> APIRouter:
             connector = known(station, int(number)) if number.isdecimal() and number.isascii() else known("", 0)
         try:
             visit = VisitAnnounced(
-                visit_id=body.visit_id or f"{body.vehicle_id}-{actions.new_id()}", vehicle_id=body.vehicle_id, arrive_at=_at(arrive_at, view.at),
-                depart_at=_at(body.depart_at, view.at), battery_energy_wh=body.energy_wh, max_w=body.max_w, connector=connector, priority=body.priority,
-            )  # fmt: skip
+                visit_id=body.visit_id or f"{body.vehicle_id}-{actions.new_id()}",
+                vehicle_id=body.vehicle_id,
+                arrive_at=_at(arrive_at, view.at),
+                depart_at=_at(body.depart_at, view.at),
+                battery_energy_wh=body.energy_wh,
+                max_w=body.max_w,
+                connector=connector,
+                priority=body.priority,
+            )
         except InvalidValue as error:
             raise Problem("invalid_request", str(error)) from None
         return await send(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -43,16 +43,27 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            fan = group.create_task(web.hub.run(), name="live stream")
+        fan = asyncio.create_task(web.hub.run(), name="live stream")
+        try:
             yield
+        finally:
             web.hub.close()
             fan.cancel()
+            with suppress(asyncio.CancelledError):
+                await fan
 
     app = FastAPI(
-        title="Chargeyard", version="1", summary="What the depot shows and takes", description="See docs/api.md.", lifespan=lifespan,
-        docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(guard_of(web))], redirect_slashes=False,
-    )  # fmt: skip
+        title="Chargeyard",
+        version="1",
+        summary="What the depot shows and takes",
+        description="See docs/api.md.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(guard_of(web))],
+        redirect_slashes=False,
+    )
     app.state.web = web
     app.include_router(screens(web))
     app.include_router(api(web))
@@ -143,9 +154,12 @@ def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
         if problem.code == "password_change_needed":
             return RedirectResponse("/account", status_code=303)
         looks: Mapping[str, tuple[str, str]] = {
-            "forbidden": ("lock", ""), "not_found": ("info", ""), "unknown_charger": ("plug", ""),
-            "core_unreachable": ("offline", "c-lost"), "stale": ("offline", "c-lost"),
-        }  # fmt: skip
+            "forbidden": ("lock", ""),
+            "not_found": ("info", ""),
+            "unknown_charger": ("plug", ""),
+            "core_unreachable": ("offline", "c-lost"),
+            "stale": ("offline", "c-lost"),
+        }
         symbol, css = looks.get(problem.code, ("faulted", "c-alarm"))
         words = "; ".join(problem.errors.values()) or problem.detail
         back = (
@@ -156,7 +170,7 @@ def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
         retry = request.method == "GET" and problem.code == "core_unreachable"
         response = web.pages.message(
             request, title=problem.title, words=words, status=problem.status, symbol=symbol, css=css, back=back, retry=retry
-        )  # fmt: skip
+        )
         response.headers.update(problem.headers)
         return response
 

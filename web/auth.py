@@ -109,13 +109,13 @@ class Auth:
         now_ms = self._now_ms()
         since_ms = now_ms - self._settings.tries_window_s * 1000
         with self._store.unit() as session:
-            session.execute(delete(SignInTry).where(col(SignInTry.at_ms) < since_ms))
+            session.execute(delete(SignInTry).where(col(SignInTry.at_ms) <= since_ms))
             mine = (col(SignInTry.depot_id) == self._settings.depot_id, col(SignInTry.key) == key)
             count, first_ms = session.execute(select(func.count(), func.min(SignInTry.at_ms)).where(*mine)).one()
             if count < self._settings.tries_most:
                 session.add(SignInTry(depot_id=self._settings.depot_id, key=key, at_ms=now_ms))
                 return
-        wait_s = max(1, (first_ms - since_ms) // 1000 + 1)
+        wait_s = -(-(first_ms - since_ms) // 1000)
         minutes = -(-wait_s // 60)
         raise Problem(
             "too_many_tries",
@@ -148,8 +148,15 @@ class Auth:
             with self._store.unit() as session:
                 session.execute(update(LoginSession).where(*self._is(mine)).values(seen_ms=now_ms))
         return Caller(
-            user_name, Role(role), GRANTS[Role(role)], token, mine, bool(must_change), datetime.fromtimestamp(created_ms / 1000, UTC), ends_ms
-        )  # fmt: skip
+            user_name,
+            Role(role),
+            GRANTS[Role(role)],
+            token,
+            mine,
+            bool(must_change),
+            datetime.fromtimestamp(created_ms / 1000, UTC),
+            ends_ms,
+        )
 
     def machine(self, secret: str) -> Caller | None:
         """The caller behind a bearer token."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.readmodel import ChargerView, CommandView, NowView, ReasonView, TileState
+from controller.readmodel import ChargerView, CommandView, NowView, Point, ReasonView, TileState
 from web import charts, scene, text
 from web.actions import title_of
 
 _SYMBOLS = {
-    "vehicle": "bus", "charger": "plug", "plan": "plan", "feeder": "limit", "site": "limit", "settling": "clock",
-    "minimum": "info", "frozen": "lock", "safety": "safety", "no_session": "info",
-}  # fmt: skip
+    "vehicle": "bus",
+    "charger": "plug",
+    "plan": "plan",
+    "feeder": "limit",
+    "site": "limit",
+    "settling": "clock",
+    "minimum": "info",
+    "frozen": "lock",
+    "safety": "safety",
+    "no_session": "info",
+}
 _PURPOSES = {"TxProfile": "transaction", "TxDefaultProfile": "default", "ChargePointMaxProfile": "charger maximum"}
 _FRAMES_MOST = 30
 _COMMANDS_MOST = 3
@@ -22,6 +30,7 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
     clock = text.DepotTime(view.timezone, view.at)
     tile = c.tile
     fields = scene.tile_fields(tile, clock)
+    ready = Point(tile.ready_at, tile.soc_target) if c.session and tile.ready_at is not None and tile.soc_target is not None else None
     binding = next((r for r in c.chain if r.binding), None)
     return {
         "c": c,
@@ -34,7 +43,10 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
         "s": _session(c, view, clock),
         "no_session": _no_session(c),
         "margin_words": _margin(tile.margin_min),
-        "plot": charts.session_chart(c.power, c.soc, rated_w=c.rated_w, now=view.at, due=tile.due_at if c.session else None, clock=clock),
+        "plot": charts.session_chart(
+            c.power, c.soc, rated_w=c.rated_w, now=view.at, due=tile.due_at if c.session else None, ready=ready, clock=clock
+        ),
+        "expected": ready is not None,
         "profiles": [
             {
                 "purpose": _PURPOSES.get(p.purpose, p.purpose) + ("" if p.confirmed else ", not confirmed yet"),
@@ -135,9 +147,10 @@ def _margin(margin_min: int | None) -> str:
 def _machine(c: ChargerView) -> str:
     kind = " ".join(part for part in (c.vendor, c.model) if part) or "type not reported"
     firmware = f", firmware {c.firmware}" if c.firmware else ""
-    pausable = {"yes": "can be paused", "no": "cannot be paused"}.get(c.pausable, f"pausable: {c.pausable}")
+    pausable = {"yes": "can be paused", "no": "cannot be paused"}.get(c.pausable, "whether it can be paused is unknown")
     error = f" Error: {c.error_code}." if c.error_code not in ("", "NoError") else ""
-    return f"{kind}{firmware}. {c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, {pausable}. OCPP status {c.status}, trust: {c.tile.trust}.{error}"
+    power = f"{c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, {pausable}"
+    return f"{kind}{firmware}. {power}. OCPP status {c.status}, trust: {c.tile.trust}.{error}"
 
 
 def _command(k: CommandView, clock: text.DepotTime) -> dict[str, Any]:

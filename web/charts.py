@@ -52,8 +52,8 @@ class Plot:
 
 
 def nice_top(value: float, steps: int = 4) -> tuple[float, float]:
-    """The least round (top, step) with ``steps`` steps that holds ``value``; (4, 1) for nothing at all."""
-    if value <= 0:
+    """The least round (top, step) with ``steps`` steps that holds ``value``; (4, 1) for next to nothing."""
+    if value < 0.001:
         return float(steps), 1.0
     raw = value / steps
     magnitude = 10.0 ** math.floor(math.log10(raw))
@@ -122,7 +122,7 @@ def _midnights(frame: Frame, clock: text.DepotTime) -> list[datetime]:
     return [first] if first < frame.stop else []
 
 
-def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: str, height: float = 206) -> Plot:
+def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: str, height: float = 226) -> Plot:
     """The 24 hours of *Now*: measured area, dashed plan, limit with the hatched forbidden area above, price strip."""
     peak = max((p.value for series in (chart.measured, chart.plan, chart.limit) for p in series), default=0.0)
     top, step = nice_top(peak * 1.02 / 1000)
@@ -159,15 +159,22 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
     if best is not None:
         description += f"; the plan's peak is {text.kw(best.value)} kW at {clock.clock(best.at)}"
     return Plot(
-        height, tuple(frame.y(k * step * 1000) for k in range(5)), tuple(areas), tuple(lines), tuple(rules), tuple(labels), description,
-        _bands(frame, chart.price), f"{text.currency_symbol(currency).strip()}/kWh",
-    )  # fmt: skip
+        height,
+        tuple(frame.y(k * step * 1000) for k in range(5)),
+        tuple(areas),
+        tuple(lines),
+        tuple(rules),
+        tuple(labels),
+        description,
+        _bands(frame, chart.price),
+        f"{text.currency_symbol(currency).strip()}/kWh",
+    )
 
 
 def _limit_labels(frame: Frame, chart: Chart, now: datetime) -> list[Label]:
     """The limit's value at the start and at each change that leaves room for the words."""
     labels: list[Label] = []
-    ends = [p.at for p in chart.limit[1:]] + [chart.stop]
+    ends = [*(p.at for p in chart.limit[1:]), chart.stop][: len(chart.limit)]
     shown: float | None = None
     now_x = frame.x(now)
     free_from = 0.0
@@ -211,22 +218,27 @@ def session_chart(
     rated_w: int,
     now: datetime,
     due: datetime | None,
+    ready: Point | None,
     clock: text.DepotTime,
     height: float = 166,
 ) -> Plot | None:
-    """Power and charge of one connector, from its first point to now or to the departure. None without points."""
+    """Power and charge of one connector, from its first point to the departure. ``ready``: when the wanted charge is
+    expected. None without points."""
     points = [*power, *soc]
     if not points:
         return None
     start = min(p.at for p in points)
-    stop = max([now, *([due] if due is not None and timedelta() < due - now < timedelta(hours=16) else [])])
+    ahead = [moment for moment in (due, ready.at if ready is not None else None) if moment is not None]
+    stop = max([now, *(moment for moment in ahead if moment - now < timedelta(hours=16))])
     stop = max(stop, start + timedelta(minutes=10)) + (stop - start) * 0.04
     top, step = nice_top(max(rated_w, *(p.value for p in power), 1) / 1000)
     frame = Frame(start, stop, top=top * 1000, height=height)
     measured = frame.steps(thin(power, most=480), now)
-    charge = Frame(start, stop, top=1.0, height=height).slope(soc)
+    fraction = Frame(start, stop, top=1.0, height=height)
+    charge = fraction.slope(soc)
+    expected = fraction.slope([Point(now, soc[-1].value), ready]) if soc and ready is not None and now < ready.at < stop else ""
     areas = [("area-live", f"{measured}V{_n(height)}H{_n(frame.x(power[0].at))}Z")] if measured else []
-    lines = [(css, path) for css, path in (("l-live", measured), ("l-solid", charge)) if path]
+    lines = [(css, path) for css, path in (("l-live", measured), ("l-solid", charge), ("l-plan", expected)) if path]
     labels = [
         Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step == int(step) else 1), "end lbl-dim axis") for k in range(5)
     ]
@@ -257,7 +269,7 @@ def session_chart(
         description += f", {text.percent(soc[-1].value)} % charged"
     return Plot(
         height, tuple(frame.y(k * step * 1000) for k in range(5)), tuple(areas), tuple(lines), tuple(rules), tuple(labels), description
-    )  # fmt: skip
+    )
 
 
 def thin(points: Sequence[Point], *, most: int) -> list[Point]:

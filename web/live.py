@@ -7,6 +7,7 @@ is dropped and comes back by itself; one whose session has ended is told so (``e
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from depot.commands import Command, CommandResult
 from web import scene as scenes
 from web import text
 from web.problems import Problem
+
+log = logging.getLogger(__name__)
 
 QUEUE = 16
 """Ticks that wait for one page before it is dropped."""
@@ -51,8 +54,12 @@ class LiveHub:
         return len(self._pages)
 
     async def run(self) -> None:
+        """Push every view for ever. A view that cannot be shown is logged and skipped: pages go stale, and say so."""
         async for view in self._link.views():
-            self.push(view)
+            try:
+                self.push(view)
+            except Exception:
+                log.exception("tick %d cannot be shown", view.tick)
 
     def push(self, view: NowView) -> None:
         """One tick: encode what changed, once, and queue it for every page. Costs nothing while no page is open."""

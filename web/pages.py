@@ -64,8 +64,13 @@ class Pages:
         self.version = hashlib.sha256(b"".join(f.content for f in self.static.values())).hexdigest()[:10]
         self._env = Environment(loader=FileSystemLoader(ROOT / "templates"), autoescape=True, undefined=StrictUndefined)
         self._env.globals.update(
-            static=lambda name: f"/static/{self.version}/{name}", charger_url=charger_url, age=text.age, kw=text.kw, kwh=text.kwh, chips=scene.CHIPS
-        )  # fmt: skip
+            static=lambda name: f"/static/{self.version}/{name}",
+            charger_url=charger_url,
+            age=text.age,
+            kw=text.kw,
+            kwh=text.kwh,
+            chips=scene.CHIPS,
+        )
         self._env.filters.update(kw=text.kw, kwh=text.kwh)
 
     @property
@@ -86,8 +91,15 @@ class Pages:
         return self._chart(view) | self._notices(view)
 
     def render(
-        self, request: Request, template: str, *, view: NowView | None, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
-    ) -> Response:  # fmt: skip
+        self,
+        request: Request,
+        template: str,
+        *,
+        view: NowView | None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> Response:
         """A page in the frame. ``view`` None: the frame without the depot (sign-in, errors)."""
         caller: Caller | None = getattr(request.state, "caller", None)
         flash = self._flash(request) if caller is not None else None

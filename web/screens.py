@@ -72,7 +72,7 @@ def screens(web: Web) -> APIRouter:
         response = RedirectResponse(inside(target), status_code=303)
         response.set_cookie(
             web.settings.cookie, token, max_age=web.settings.absolute_s, path="/", httponly=True, samesite="strict", secure=web.settings.tls
-        )  # fmt: skip
+        )
         response.delete_cookie(gate_cookie(web), path="/", httponly=True, samesite="strict", secure=web.settings.tls)
         return response
 

@@ -49,7 +49,8 @@ def open_socket(settings: WebSettings) -> socket.socket:
     except OSError as error:
         sock.close()
         raise PortInUse(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what uses it, or choose another port (--port-offset, or web.port)"
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Stop what uses it, or choose another port (--port-offset, or web.port)"
         ) from error
     return sock
 
@@ -66,7 +67,17 @@ def server(settings: WebSettings, link: DepotLink, *, store: Store, clock: Clock
     """A uvicorn server of the application, not started yet."""
     app = create_app(settings, link, store, clock=clock)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False, lifespan="on",
-        timeout_keep_alive=30, timeout_graceful_shutdown=3, limit_concurrency=500, ws="none", h11_max_incomplete_event_size=32 * 1024,
-    )  # fmt: skip
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        lifespan="on",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,
+        limit_concurrency=500,
+        ws="none",
+        h11_max_incomplete_event_size=32 * 1024,
+    )
     return _Server(config, app.state.web.hub)

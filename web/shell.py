@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import Problem
@@ -70,7 +70,15 @@ class Shell:
             log.exception("%s %s broke", request.method, request.url.path)
             if not started:
                 broken = Problem("internal", "The mistake is ours and is in the log. The controller goes on by itself.")
-                await (await self._answer(request, broken))(scope, receive, guarded_send)
+                await (await self._apology(request, broken))(scope, receive, guarded_send)
+
+    async def _apology(self, request: Request, problem: Problem) -> Response:
+        """The page for what broke; plain words should that page be what is broken."""
+        try:
+            return await self._answer(request, problem)
+        except Exception:
+            log.exception("the page for errors broke as well")
+            return PlainTextResponse(problem.detail, problem.status)
 
     def _check(self, request: Request) -> None:
         if self._hosts and _host_name(request.headers.get("host", "")) not in self._hosts:

@@ -73,7 +73,7 @@ def check_password(password: str, name: str) -> None:
         raise UserError(f"the password has {len(password)} characters; take at least {LEAST_PASSWORD}")
     if len(password) > 200:
         raise UserError("the password has more than 200 characters")
-    if name.casefold() in password.casefold() and len(password) < len(name) + 8:
+    if name.casefold() in password.casefold() and len(password) <= len(name) + 8:
         raise UserError("the password is little more than the name; take another")
 
 
@@ -94,8 +94,13 @@ class Users:
             password = generate_password()
         check_password(password, name)
         user = User(
-            depot_id=self._depot_id, name=name, role=role.value, password=_HASH.hash(password), must_change=not given, created_ms=self._now_ms()
-        )  # fmt: skip
+            depot_id=self._depot_id,
+            name=name,
+            role=role.value,
+            password=_HASH.hash(password),
+            must_change=not given,
+            created_ms=self._now_ms(),
+        )
         with self._store.unit() as session:
             if session.get(User, (self._depot_id, name)) is not None:
                 raise UserError(f"there is an account {name!r} already: `user reset` gives it a new password, `user role` another role")

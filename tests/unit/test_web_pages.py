@@ -1,0 +1,342 @@
+"""Pages: what they show and say, in each state; what their forms send."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fake_depot import empty, later, sample
+from web_harness import form_value, site
+
+from controller.readmodel import Notice
+from depot import commands as cmd
+from depot.values import ConnectorId, Role
+
+pytestmark = pytest.mark.anyio
+PAGES = ["/", "/chargers", "/chargers/CP-03/1", "/system", "/limits", "/account"]
+VOID = {"meta", "link", "input", "br", "path", "rect", "line", "use", "circle"}
+
+
+class Checker(HTMLParser):
+    """Rules that every page keeps: balanced, no inline style or script, labels, headings, one h1, live scopes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.h1 = 0
+        self.ids: list[str] = []
+        self.labels: set[str] = set()
+        self.inputs: list[str] = []
+        self.links: list[str] = []
+        self.uses: set[str] = set()
+        self.symbols: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        for name, value in attrs:
+            if name == "style" or name.startswith("on"):
+                self.faults.append(f"{name} on {tag}")
+            if name in ("href", "src", "action") and value and re.match(r"(https?:)?//|javascript:|data:", value):
+                self.faults.append(f"foreign {value}")
+            if value in ("#", "None", "nan"):
+                self.faults.append(f"{tag} {name}={value}")
+        if tag in ("style", "iframe") or (tag == "script" and not found.get("src")):
+            self.faults.append(f"inline {tag}")
+        if tag == "th" and "scope" not in found:
+            self.faults.append("th without scope")
+        if tag == "label":
+            self.labels.add(found.get("for") or "")
+        if tag in ("input", "select", "textarea") and found.get("type") != "hidden" and found.get("aria-hidden") != "true":
+            self.inputs.append(found.get("id") or "?")
+        self.h1 += tag == "h1"
+        if "id" in found:
+            self.ids.append(found["id"] or "")
+        if tag == "symbol":
+            self.symbols.add(f"#{found['id']}")
+        if tag == "use":
+            self.uses.add(found.get("href") or "")
+        if tag == "a":
+            self.links.append(found.get("href") or "")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        if not self.open or self.open[-1] != tag:
+            self.faults.append(f"</{tag}> closes {self.open[-3:]}")
+        else:
+            self.open.pop()
+
+
+def check(html: str) -> Checker:
+    page = Checker()
+    page.feed(html)
+    assert page.faults == []
+    assert page.open == []
+    assert page.h1 == 1
+    assert len(page.ids) == len(set(page.ids)), sorted(i for i in page.ids if page.ids.count(i) > 1)
+    assert set(page.inputs) <= page.labels
+    assert page.uses <= page.symbols, page.uses - page.symbols
+    return page
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MANAGER])
+async def test_every_page_is_sound_small_and_has_no_dead_link(tmp_path: Path, role: Role) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(role)
+        links: set[str] = set()
+        for path in [*PAGES, *(f"/chargers/{tile.connector}" for tile in sample().tiles[:16])]:
+            answer = await client.get(path)
+            assert answer.status_code == 200, (path, answer.text[:300])
+            links |= {link for link in check(answer.text).links if link.startswith("/")}
+            assert len(gzip.compress(answer.content)) < 40_000
+        for link in links:
+            assert (await client.get(link)).status_code in (200, 308), link
+
+
+async def test_the_whole_first_load_is_under_100_kb(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        page = (await client.get("/")).text
+        total = len(gzip.compress(page.encode()))
+        for name, file in depot.app.state.web.pages.static.items():
+            total += len(gzip.compress(file.content))
+            answer = await client.get(f"/static/{depot.app.state.web.pages.version}/{name}")
+            assert "immutable" in answer.headers["cache-control"]
+        assert total < 100_000
+        assert (await client.get("/static/x/../app.py")).status_code == 404
+
+
+async def test_now_answers_the_question_and_shows_the_numbers(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        html = (await (await depot.signed_in()).get("/")).text
+        words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+        for part in (
+            "No. E-103 will be 12 min late, 2 at risk",
+            "SCADA, 23:40 to 05:00",
+            "then 500 kW",
+            "24 chargers · 20 vehicles in",
+            "Next: E-103 at 04:45",
+        ):
+            assert part in re.sub(r" ([·,])", r" \1", words), part
+        assert "demo clock" not in words
+
+
+async def test_a_scaled_clock_is_labelled(tmp_path: Path) -> None:
+    async with site(tmp_path, later(sample(), clock_speed=78.0)) as depot:
+        assert "demo clock ×78" in (await (await depot.signed_in()).get("/")).text
+
+
+async def test_an_empty_depot_says_what_to_do(tmp_path: Path) -> None:
+    async with site(tmp_path, empty()) as depot:
+        client = await depot.signed_in()
+        for path in PAGES[:2]:
+            html = (await client.get(path)).text
+            check(html)
+            assert "No chargers yet" in html
+            assert "configuration file" in html
+        assert "Nothing needs you" in (await client.get("/")).text
+
+
+async def test_old_data_are_shown_as_old_and_take_no_command(tmp_path: Path) -> None:
+    async with site(tmp_path, stale_s=-1.0) as depot:
+        client = await depot.signed_in()
+        html = (await client.get("/")).text
+        assert re.search(r"<html[^>]* data-stale>", html)
+        assert "No data since" in html
+        answer = await client.post("/chargers/CP-03/1/stop", data={"csrf": await form_value(client), "reason": "x"})
+        assert answer.status_code == 503
+        assert "nothing was sent" in answer.text
+        assert depot.link.commands == []
+
+
+async def test_a_core_that_never_spoke_is_said_and_tried_again(tmp_path: Path) -> None:
+    async with site(tmp_path, blank=True) as depot:
+        client = await depot.signed_in()
+        answer = await client.get("/")
+        assert answer.status_code == 503
+        assert "data-retry" in answer.text
+        check(answer.text)
+        assert (await client.get("/account")).status_code == 200
+
+
+async def test_a_core_that_went_away_mid_page(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        depot.link.reachable = False
+        answer = await client.get("/chargers/CP-03/1")
+        assert answer.status_code == 503
+        assert "does not answer" in answer.text
+
+
+async def test_unknown_addresses_and_chargers(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        for path in ("/chargers/CP-99/1", "/chargers/CP-03/0", "/chargers/CP-03/x", "/chargers/%2e%2e/1", "/nothing"):
+            answer = await client.get(path)
+            assert answer.status_code == 404, path
+            check(answer.text)
+
+
+async def test_what_the_depot_says_cannot_become_markup(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    view = sample()
+    tiles = [msgspec.structs.replace(view.tiles[0], vehicle_id=evil, state_text=evil, label=evil), *view.tiles[1:]]
+    notices = [Notice(priority=1, title=evil, action=evil, since=view.at, connector='CP-01/1"><b>')]
+    async with site(tmp_path, later(view, tiles=tiles, notices=notices, depot_name=evil)) as depot:
+        client = await depot.signed_in()
+        for path in ("/", "/chargers", "/chargers/CP-01/1"):
+            html = (await client.get(path)).text
+            assert evil not in html
+            assert 'CP-01/1"><b>' not in html
+        for part in depot.app.state.web.pages.parts(depot.link.view).values():
+            assert evil not in part
+
+
+async def test_a_viewer_sees_no_button_that_would_be_refused(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        viewer = await depot.signed_in(Role.VIEWER)
+        html = (await viewer.get("/chargers/CP-03/1")).text
+        assert "Commands need an operator" in html
+        assert "<dialog" not in html
+        assert "Not for your role" in (await viewer.get("/limits")).text
+        operator = await depot.signed_in(Role.OPERATOR)
+        html = (await operator.get("/chargers/CP-16/1")).text
+        assert "Back in service" not in html
+        assert "needs a manager or a safety officer" in html
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "more"),
+    [
+        ("start", cmd.StartCharging, {}),
+        ("stop", cmd.StopCharging, {}),
+        ("out-of-service", cmd.SetAvailability, {"operative": False}),
+        ("in-service", cmd.SetAvailability, {"operative": True}),
+    ],
+)
+async def test_a_confirmed_form_becomes_one_command(tmp_path: Path, verb: str, kind: type[cmd.Command], more: dict[str, Any]) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        answer = await client.post(f"/chargers/CP-03/1/{verb}", data={"csrf": await form_value(client), "reason": "  driver \n asked "})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/chargers/CP-03/1")
+        (sent,) = depot.link.commands
+        assert type(sent) is kind
+        assert (sent.actor, sent.reason) == ("mani", "driver asked")
+        assert getattr(sent, "connector") == ConnectorId("CP-03", 1)  # noqa: B009  # three kinds of command
+        assert {k: getattr(sent, k) for k in more} == more
+        page = await client.get(answer.headers["location"])
+        assert "audit 51903" in page.text
+        assert "audit 51903" not in (await client.get("/chargers/CP-03/1")).text
+
+
+async def test_a_refused_command_says_why(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        depot.link.result = cmd.CommandStatus.REFUSED
+        client = await depot.signed_in()
+        await client.post("/chargers/CP-03/1/start", data={"csrf": await form_value(client), "reason": "x"})
+        html = (await client.get("/chargers/CP-03/1")).text
+        assert "Feeder B is full." in html
+        assert "refused</li>" in html
+
+
+async def test_no_reason_no_command(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        answer = await client.post("/chargers/CP-03/1/stop", data={"csrf": await form_value(client), "reason": "  "})
+        assert answer.status_code == 422
+        assert depot.link.commands == []
+
+
+async def test_a_manual_limit_is_read_in_kw_and_depot_time(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        data = {"csrf": await form_value(client), "value_kw": "320.5", "until": "06:00", "reason": "transformer warm"}
+        assert (await client.post("/limits/manual", data=data)).headers["location"] == "/"
+        (sent,) = depot.link.commands
+        assert isinstance(sent, cmd.SetManualLimit)
+        assert (sent.value_w, sent.until, sent.scope_id) == (320_500, datetime(2026, 11, 21, 0, 30, tzinfo=UTC), "")
+        data |= {"until": "01:00", "value_kw": "0"}
+        await client.post("/limits/manual", data=data)
+        again = depot.link.commands[-1]
+        assert isinstance(again, cmd.SetManualLimit)
+        assert (again.value_w, again.until) == (0, datetime(2026, 11, 21, 19, 30, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("value", "until", "words"),
+    [
+        ("501", "", "Contract is 500 kW"),
+        ("-1", "", "A number of kW"),
+        ("inf", "", "A number of kW"),
+        ("1e9", "", "A number of kW"),
+        ("100", "25:00", "A time such as"),
+    ],
+)
+async def test_a_wrong_limit_keeps_what_was_typed(tmp_path: Path, value: str, until: str, words: str) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        data = {"csrf": await form_value(client), "value_kw": value, "until": until, "reason": "because"}
+        answer = await client.post("/limits/manual", data=data)
+        assert answer.status_code == 422
+        assert words in answer.text
+        assert f'value="{value}"' in answer.text
+        assert 'value="because"' in answer.text
+        check(answer.text)
+        assert depot.link.commands == []
+
+
+async def test_a_manual_limit_can_be_lifted_where_there_is_one(tmp_path: Path) -> None:
+    view = sample()
+    manual = msgspec.structs.replace(view.limits[4], scope_id="")
+    async with site(tmp_path, later(view, limits=[*view.limits, manual])) as depot:
+        client = await depot.signed_in()
+        assert "Lift the manual limit" in (await client.get("/limits")).text
+        await client.post("/limits/manual/clear", data={"csrf": await form_value(client), "reason": "cool again"})
+        assert isinstance(depot.link.commands[-1], cmd.ClearManualLimit)
+
+
+async def test_filters_work_without_scripts(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        html = (await client.get("/?show=finished")).text
+        shown = re.findall(r"<a class=\"tile[^>]*data-scope=\"([^\"]+)\"(?![^>]*hidden)", html)
+        assert shown == ["CP-06/1", "CP-18/1"]
+        assert (await client.get("/?show=<b>")).status_code == 200
+
+
+async def test_theme_is_the_browsers_choice(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        client.cookies.set("chargeyard_theme", "light")
+        assert 'data-theme="light"' in (await client.get("/")).text
+
+
+async def test_a_mistake_of_ours_is_one_sentence_and_a_log_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+
+        def broken(_: object) -> None:
+            raise RuntimeError("wires crossed")
+
+        monkeypatch.setattr(depot.app.state.web.pages, "now_context", broken)
+        answer = await client.get("/")
+        assert answer.status_code == 500
+        assert "wires" not in answer.text
+        assert "wires crossed" in caplog.text
+        assert answer.headers["x-frame-options"] == "DENY"
