@@ -93,7 +93,7 @@ def assign(stations: Sequence[str], seed: int, share: Mapping[Persona, float] | 
         return {s: rng.choices([*odd, Persona.POLITE], [*weights, max(0.0, 1.0 - sum(weights))])[0] for s in stations}
     hand: list[Persona] = []
     for persona, fraction in shares.items():
-        hand += [persona] * (max(1, round(fraction * len(stations))) if fraction > 0 else 0)
+        hand += [persona] * (max(1, int(fraction * len(stations) + 1e-9)) if fraction > 0 else 0)
     rng.shuffle(hand)
     hand = hand[: len(stations)]
     hand += [Persona.POLITE] * (len(stations) - len(hand))

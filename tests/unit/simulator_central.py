@@ -107,6 +107,12 @@ class Central:
             raise RuntimeError(f"{frame[2]}: {frame[3]}")
         return frame[2]
 
+    async def call_when_up(self, station_id: str) -> None:
+        """Wait until the station has booted."""
+        while not self.of("BootNotification", station_id):
+            await self.clock.sleep(0.1)
+        await self.clock.sleep(0.1)
+
     def of(self, action: str, station_id: str | None = None) -> list[Heard]:
         return [h for h in self.heard if h.action == action and station_id in (None, h.station_id)]
 

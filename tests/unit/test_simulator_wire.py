@@ -7,13 +7,13 @@ import base64
 from http import HTTPStatus
 
 import pytest
+from simulator_central import START
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from controller.clock import VirtualClock, run_virtual
 from simulator.wire import WireClosed, WireRefused, dial, pipe
-from simulator_central import START
 
 
 def test_frames_arrive_in_order_after_their_delay() -> None:
