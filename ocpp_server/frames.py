@@ -85,10 +85,9 @@ def redacted(tag: object) -> str:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, int | float):
-        return str(value) if abs(value) < _LARGE else "?"
-    text = value if isinstance(value, str) else "?"
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    if isinstance(value, str):
+        return value if len(value) <= 40 else f"{value[:39]}…"
+    return str(value) if isinstance(value, int | float) and abs(value) < _LARGE else "?"
 
 
 def _values(entries: object) -> str:
@@ -99,7 +98,7 @@ def _values(entries: object) -> str:
         return "no values"
     shown = [
         f"{_short(v.get('measurand', 'Energy')).partition('.')[0]} {_short(v.get('value'))} {_short(v.get('unit', ''))}".rstrip()
-        for v in values[:4]
+        for v in values[:3]
         if isinstance(v, dict)
     ]
     return ", ".join(shown) + (f" and {len(entries) - 1} older" if len(entries) > 1 else "")

@@ -304,7 +304,9 @@ class Link:
     async def _answer(self, call: CallReceived, payload: Payload) -> None:
         text = self._session.answer(call, payload, remember=self._handler.repeatable(call))
         await self._send(text)
-        self._record.frame(frames.OUT, call.action, frames.answer_summary(payload))
+        note = frames.answer_summary(payload)
+        if note:  # an empty answer says nothing that the call did not
+            self._record.frame(frames.OUT, call.action, note)
         self._handler.answered(call, payload)
 
     async def _refuse(self, call: CallReceived, bad: PayloadViolation) -> None:
@@ -313,12 +315,11 @@ class Link:
         self._record.frame(frames.OUT, call.action, f"{bad.code.value}: {bad.description}")
 
     async def _send(self, text: str) -> None:
+        stuck = self._loop.call_later(self._settings.send_timeout_s, self.end, 1008, "not reading")  # closing frees the sender
         try:
-            async with asyncio.timeout(self._settings.send_timeout_s):
-                await self._wire.send(text)
-        except TimeoutError:
-            self.end(1008, "not reading")
-            raise WireClosed("the station does not read") from None
+            await self._wire.send(text)
+        finally:
+            stuck.cancel()
 
     def _within_rate(self) -> bool:
         """Token bucket in loop time."""
