@@ -6,7 +6,8 @@
     meter_values, skew, profiles   pure: normalised readings, the charger's clock, charging profiles
     station   what is kept of a station over its connections      frames   its message log, redacted
     link      one connection: reader, one outstanding CALL, priorities, time-outs, circuit breaker
-    v16       OCPP 1.6 messages <-> the depot's words              probe    the questions after a boot
+    reply     how a call ended: whatever came back becomes one Outcome
+    v16       OCPP 1.6 messages <-> the depot's words              probe, commission  the way to readiness after a boot
     central   registry (newest connection wins), the Chargers port    endpoint  WebSocket server, credentials
 
 Errors of this room::
@@ -21,8 +22,8 @@ from ocpp_server.central import Central
 from ocpp_server.endpoint import Credentials, KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.errors import OcppError, PayloadViolation, PortInUse, WireClosed
 from ocpp_server.frames import Frame
-from ocpp_server.link import Reply
 from ocpp_server.profiles import Purpose
+from ocpp_server.reply import Reply
 from ocpp_server.settings import OcppSettings
 from ocpp_server.wire import MemoryWire, Wire, memory_pipe
 

@@ -22,8 +22,9 @@ from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.commission import Commission
 from ocpp_server.endpoint import Credentials, Endpoint
 from ocpp_server.frames import Frame
-from ocpp_server.link import NEVER_LEFT, Link, Priority, Reply
+from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile
+from ocpp_server.reply import Reply
 from ocpp_server.schemas import validator
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
@@ -226,7 +227,7 @@ class Central:
         if station.start_with_profile and rung is not None and rung.purpose is Purpose.TX:
             with_profile = self._live(station, setpoint, rung, payload, "chargingProfile")
             reply = await link.call("RemoteStartTransaction", with_profile, connector=number)
-            if reply.outcome is Outcome.REFUSED or not _was_refused(reply):
+            if reply.outcome is Outcome.REFUSED or not reply.refused:
                 return reply.outcome
             station.start_with_profile = False  # it cannot read the profile; its default holds until the first setpoint
         return (await link.call("RemoteStartTransaction", payload, connector=number)).outcome
@@ -248,7 +249,7 @@ class Central:
             if outcome is Outcome.ACCEPTED:
                 station.default_rung = rung
                 return outcome
-            if not _was_refused(reply):
+            if not reply.refused:
                 return outcome
         if ladder and station.default_rung is None:
             await self._learn_without(station, Purpose.TX_DEFAULT)
@@ -331,7 +332,7 @@ class Central:
                 return reply.outcome
             if not reply.outcome.certain:
                 station.levels.pop(number, None)
-            if known is not None or not _was_refused(reply):
+            if known is not None or not reply.refused:
                 return reply.outcome
             refused[rung.purpose] = None
         return Outcome.UNSUPPORTED
@@ -371,13 +372,6 @@ def _live_rungs(station: Station) -> list[Rung]:
     return live_ladder(
         found.rate_units, frozenset(found.purposes), max_stack_level=station.max_stack_level, connectors=len(station.connectors)
     )
-
-
-def _was_refused(reply: Reply) -> bool:
-    """The station said no: by its status, or by a CALLERROR. A frame that never left says nothing about it."""
-    if reply.outcome is Outcome.ERROR:
-        return reply.code not in NEVER_LEFT
-    return reply.outcome in (Outcome.REFUSED, Outcome.UNSUPPORTED)
 
 
 class _Record:

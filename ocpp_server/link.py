@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
 from depot.values import Outcome
 from ocpp_server import frames
 from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
-from ocpp_server.schemas import parse
+from ocpp_server.reply import Reply, read_reply
 from ocpp_server.session import CallReceived, ErrorReceived, Ignored, LateAnswer, Malformed, Payload, ResultReceived, Session
 from ocpp_server.settings import OcppSettings
 from ocpp_server.wire import Wire
@@ -36,15 +36,6 @@ class Priority(IntEnum):
     URGENT = 0
     NORMAL = 1
     HOUSEKEEPING = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """How a call ended. ``payload``: the answer, where there was a readable one; ``code``: why not, where not."""
-
-    outcome: Outcome
-    payload: Payload = field(default_factory=dict)
-    code: str = ""
 
 
 class Handler(Protocol):
@@ -436,34 +427,9 @@ class Link:
         _, job, answer = self._pending
         if answer.done():
             return
-        reply = self._read_reply(job.action, incoming)
+        reply, violations = read_reply(job.action, incoming)
+        for name in violations:
+            self._record.violated(name)
         note = f"{reply.code}" if reply.code else frames.answer_summary(reply.payload)
         self._record.frame(frames.IN, job.action, note)
         answer.set_result(reply)
-
-    def _read_reply(self, action: str, incoming: ResultReceived | ErrorReceived) -> Reply:
-        if isinstance(incoming, ErrorReceived):
-            unsupported = incoming.code in (ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED)
-            return Reply(Outcome.UNSUPPORTED if unsupported else Outcome.ERROR, code=incoming.code or "CallError")
-        try:
-            if incoming.payload is None:
-                raise PayloadViolation(ErrorCode.FORMATION_VIOLATION, "unreadable")
-            parsed = parse(f"{action}Response", incoming.payload)
-        except PayloadViolation:
-            self._record.violated("unreadable_answer")
-            return Reply(Outcome.UNKNOWN, code="UnreadableAnswer")  # it did answer: it may well have done it
-        for repair in parsed.repairs:
-            self._record.violated(repair)
-        return Reply(_OUTCOMES.get(str(parsed.payload.get("status", "Accepted")), Outcome.REFUSED), parsed.payload)
-
-
-NEVER_LEFT = frozenset({"Superseded", "QueueFull", "NeverSent"})
-"""Codes of a :class:`Reply` whose call was never on the wire."""
-_OUTCOMES = {
-    "Accepted": Outcome.ACCEPTED,
-    "Scheduled": Outcome.ACCEPTED,
-    "RebootRequired": Outcome.ACCEPTED,
-    "NotSupported": Outcome.UNSUPPORTED,
-    "NotImplemented": Outcome.UNSUPPORTED,
-}
-"""``status`` of an answer; a status that is not named here is a refusal."""

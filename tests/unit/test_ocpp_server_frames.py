@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocpp_server.frames import answer_summary, summary
@@ -59,7 +59,7 @@ PROFILE = {
 
 
 @given(st.sampled_from(ACTIONS), st.dictionaries(st.sampled_from(KEYS), junk, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_payload_has_a_short_summary(action: str, payload: dict[str, Any]) -> None:
     assert len(summary(action, payload)) < 600
     assert len(answer_summary(payload)) < 200

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
@@ -103,7 +103,7 @@ payloads = st.recursive(
 
 
 @given(st.sampled_from(HEARD), st.dictionaries(keys, payloads, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_payload_is_parsed_or_refused(name: str, payload: dict[str, Any]) -> None:
     with contextlib.suppress(PayloadViolation):
         parse(name, payload)

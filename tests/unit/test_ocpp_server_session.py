@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocpp_server.errors import ErrorCode
@@ -176,13 +176,13 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_array_is_received_without_an_exception(message: list[Any]) -> None:
     Session().receive(json.dumps(message))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_received_without_an_exception(frame: str | bytes) -> None:
     Session().receive(frame)
 

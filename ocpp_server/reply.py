@@ -1,0 +1,55 @@
+"""How a call to a station ended: whatever came back becomes one Outcome. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from depot.values import Outcome
+from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.schemas import parse
+from ocpp_server.session import ErrorReceived, Payload, ResultReceived
+
+NEVER_LEFT = frozenset({"Superseded", "QueueFull", "NeverSent"})
+"""Codes of a :class:`Reply` whose call was never on the wire."""
+_OUTCOMES = {
+    "Accepted": Outcome.ACCEPTED,
+    "Scheduled": Outcome.ACCEPTED,
+    "RebootRequired": Outcome.ACCEPTED,
+    "NotSupported": Outcome.UNSUPPORTED,
+    "NotImplemented": Outcome.UNSUPPORTED,
+}
+"""``status`` of an answer; a status that is not named here is a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """``payload``: the answer, where there was a readable one; ``code``: why not, where not."""
+
+    outcome: Outcome
+    payload: Payload = field(default_factory=dict)
+    code: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """The station said no: by its status, or by a CALLERROR. A frame that never left says nothing about it."""
+        if self.outcome is Outcome.ERROR:
+            return self.code not in NEVER_LEFT
+        return self.outcome in (Outcome.REFUSED, Outcome.UNSUPPORTED)
+
+
+def read_reply(action: str, incoming: ResultReceived | ErrorReceived) -> tuple[Reply, tuple[str, ...]]:
+    """The reply to our call ``action``, and the names of what was wrong with it.
+
+    An unreadable answer is no failure (reference §6): the station did answer, so it may well have carried it out.
+    """
+    if isinstance(incoming, ErrorReceived):
+        unsupported = incoming.code in (ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED)
+        return Reply(Outcome.UNSUPPORTED if unsupported else Outcome.ERROR, code=incoming.code or "CallError"), ()
+    if incoming.payload is None:
+        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
+    try:
+        parsed = parse(f"{action}Response", incoming.payload)
+    except PayloadViolation:
+        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
+    status = str(parsed.payload.get("status", "Accepted"))
+    return Reply(_OUTCOMES.get(status, Outcome.REFUSED), parsed.payload), parsed.repairs
