@@ -13,7 +13,7 @@ upcaster here, which takes the old JSON object and returns the next version's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
@@ -26,7 +26,7 @@ import msgspec
 import depot.events
 import depot.state
 import depot.values
-from depot.events import EVENT_TYPES, Envelope, Event
+from depot.events import EVENT_TYPES, Event
 from depot.state import DepotState
 from depot.values import DepotError
 
@@ -118,14 +118,9 @@ class Ids:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def chain_digest(before: bytes, envelope: Envelope, data: bytes) -> bytes:
-    """The chain's next value: over the value before, every stored column and the JSON as stored."""
-    head = (
-        envelope.depot_id, envelope.seq, envelope.id, envelope.type, envelope.version, iso(envelope.occurred_at),
-        None if envelope.reported_at is None else iso(envelope.reported_at), iso(envelope.received_at),
-        envelope.actor, envelope.cause_id, envelope.key,
-    )  # fmt: skip
-    return blake2b(before + msgspec.json.encode(head) + data, digest_size=DIGEST_BYTES).digest()
+def chain_digest(before: bytes, columns: Sequence[str | int | None]) -> bytes:
+    """The chain's next value: over the value before, and every column of the row as it is stored."""
+    return blake2b(before + msgspec.json.encode(columns), digest_size=DIGEST_BYTES).digest()
 
 
 def state_digest(shape: str, seq: int, events_digest: bytes, state: bytes) -> bytes:

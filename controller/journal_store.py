@@ -101,7 +101,7 @@ def read_events(store: Store, depot_id: str, codec: EventCodec, *, after: int = 
             if row.seq != expected:
                 raise JournalCorrupt(f"{store.name}: event seq {expected} is missing (the next is {row.seq}); restore a backup")
             envelope = _envelope(store, row, codec)
-            digest = chain_digest(digest, envelope, row.data.encode())
+            digest = chain_digest(digest, tuple(row)[:-1])
             if digest != row.digest:
                 raise JournalCorrupt(
                     f"{store.name}: event seq {row.seq} ({row.type}) or the one before was changed after it was written; restore a backup"
@@ -220,8 +220,9 @@ class JournalWriter:
                 state = fold(state, (envelope,))
             except Exception as error:  # noqa: BLE001  # whatever it is, its caller gets it
                 return tip, [], error
-            digest = chain_digest(digest, envelope, draft.data)
-            rows.append(_row(envelope, draft.data, digest))
+            columns = _columns(envelope, draft.data)
+            digest = chain_digest(digest, columns)
+            rows.append((*columns, digest))
             envelopes.append(envelope)
             if key is not None:
                 mine[key] = envelope
@@ -268,8 +269,8 @@ class JournalWriter:
             connection.execute(delete(_snapshots).where(mine, _snapshots.c.seq.not_in(kept)))
 
 
-def _row(envelope: Envelope, data: bytes, digest: bytes) -> _Row:
-    """The row of ``events``, in the order of its columns."""
+def _columns(envelope: Envelope, data: bytes) -> tuple[str | int | None, ...]:
+    """The row of ``events`` without its digest, in the order of its columns."""
     return (
         envelope.depot_id,
         envelope.seq,
@@ -283,5 +284,4 @@ def _row(envelope: Envelope, data: bytes, digest: bytes) -> _Row:
         envelope.cause_id,
         envelope.key,
         data.decode(),
-        digest,
     )
