@@ -60,6 +60,8 @@ class Agenda:
         try:
             while True:
                 self._keep_due()
+                while self._heap and self._heap[0].action is None:  # do not wake for what was cancelled
+                    heapq.heappop(self._heap)
                 now = self._clock.monotonic()
                 self._wakes_at = self._heap[0].due if self._heap else now + _IDLE_S
                 self._sleep = asyncio.create_task(self._clock.sleep(self._wakes_at - now), name="agenda sleep")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -32,6 +33,7 @@ RESPONSE_TIMEOUT_S = 30.0
 
 _SCHEMAS = Path(ocpp.messages.__file__).parent / "v16" / "schemas"
 _CALLS_WAITING = 32
+_NO_MESSAGE_ID = inspect.Signature()
 _PLAIN = (str, int, float, bool, dict, list, type(None))
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -109,6 +111,19 @@ def after(action: Any) -> Callable[[F], F]:
     return decorate
 
 
+class _Handler:
+    """A handler that states its signature, which the package asks for at every call and Python works out anew."""
+
+    __slots__ = ("__signature__", "_handle")
+
+    def __init__(self, handle: Callable[..., Any]) -> None:
+        self._handle = handle
+        self.__signature__ = _NO_MESSAGE_ID
+
+    def __call__(self, **fields: Any) -> Any:
+        return self._handle(**fields)
+
+
 class StationSide(Protocol):
     """What a link asks of its station: the answers (texts are OCPP's words), and :meth:`carry_out` once they have left."""
 
@@ -139,6 +154,8 @@ class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
     def __init__(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> None:
         super().__init__(station.station_id, wire, response_timeout=RESPONSE_TIMEOUT_S)
         self._unique_id_generator = message_id
+        for handlers in self.route_map.values():
+            handlers.update({when: _Handler(handlers[when]) for when in ("_on_action", "_after_action") if when in handlers})
         self._station = station
         self._answer_s = answer_s
         self._calls: asyncio.Queue[str] = asyncio.Queue(_CALLS_WAITING)

@@ -25,8 +25,9 @@ _HEAT_WH_PER_K_KWH = 1.8
 _COOLING_S = 4 * 3600.0
 """Time constant towards ambient."""
 _COLD_C, _FREEZING_C = 10.0, -10.0
-_HOT_C, _STOP_C = 50.0, 60.0
+_WARM_C, _HOT_C, _STOP_C = 45.0, 50.0, 60.0
 _STEADY_S = 600.0
+"""Longest time without a look at a pack that is far from any change; up to 1C it warms by less than 4 K in it."""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,8 @@ class Pack:
         until_met = (self.need_wh - self.got_wh) * 3600.0 / battery_w
         knee = 1.0 - _TAPER_H * self._resistance() * battery_w / self.capacity_wh
         until_knee = (knee - self.soc) * self.capacity_wh * 3600.0 / battery_w
-        return max(0.0, min(until_met, max(until_knee, REVIEW_S), _STEADY_S))
+        warms_slowly = battery_w <= self.capacity_wh and self.temp_c < _WARM_C
+        return max(0.0, min(until_met, max(until_knee, REVIEW_S), _STEADY_S if warms_slowly else REVIEW_S))
 
     def _resistance(self) -> float:
         """Internal resistance relative to room temperature: doubles at −10 °C."""
