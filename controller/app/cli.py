@@ -5,11 +5,15 @@ Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a part that is needed i
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from controller.app.user import user
 
 app = typer.Typer(
     name="chargeyard",
@@ -21,6 +25,89 @@ app = typer.Typer(
 )
 console = Console()
 complaints = Console(stderr=True)
+app.add_typer(user, name="user")
+
+PolicyName = Literal["cheapest", "readiness", "battery-life"]
+DeparturesName = Literal["known", "stated"]
+
+
+@app.command("plan")
+def plan_scenario(
+    scenario: Annotated[Path, typer.Argument(help="The scenario file (JSON).")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the plan is written (JSON).")],
+    policy: Annotated[PolicyName, typer.Option("--policy", help="What a plan prefers once every vehicle is served.")] = "cheapest",
+    deadline: Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds after which the best plan so far must do.")] = 60.0,
+) -> None:
+    """Make one charging plan from a scenario file, and show what it costs."""
+    from controller.app.plan import run_plan
+    from optimizer import Policy
+
+    raise typer.Exit(run_plan(scenario, output, policy=Policy(policy), console=console, complaints=complaints, deadline_s=deadline))
+
+
+@app.command("station-key")
+def station_key(
+    station: Annotated[str, typer.Argument(help="The station's id, as the configuration declares it.")],
+    *,
+    config: Annotated[Path, typer.Option("--config", "-c", envvar="CHARGEYARD_CONFIG", help="The depot's configuration file.")] = Path(
+        "depot.toml"
+    ),
+) -> None:
+    """Make a password for a station, and the line that the configuration needs for it."""
+    from controller.app.station_key import make_station_key
+
+    raise typer.Exit(make_station_key(station, config, console))
+
+
+@app.command("simulate")
+def simulate_day(
+    *,
+    sessions: Annotated[Path | None, typer.Option("--sessions", help="ACN session file; with --day.")] = None,
+    day: Annotated[datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="Which day of the session file.")] = None,
+    fleet: Annotated[Path | None, typer.Option("--fleet", help="Folder of an NREL fleet: its operating days laid over one night.")] = None,
+    scenario: Annotated[Path | None, typer.Option("--scenario", help="A scenario file, as for plan.")] = None,
+    limit: Annotated[str, typer.Option("--limit", help="Site limit in kW, or auto: 1.10 × the least feasible peak.")] = "auto",
+    tariff: Annotated[str, typer.Option("--tariff", help="A named tariff (docs/tariffs.md).")] = "stylised-tou",
+    departures: Annotated[
+        DeparturesName | None, typer.Option("--departures", help="What the controller is told: known (true) or stated ones.")
+    ] = None,
+    personas: Annotated[str, typer.Option("--personas", help="all, or one that every fifth station has.")] = "all",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same night.")] = 1,
+    trace: Annotated[Path | None, typer.Option("--trace", help="Write the physical trace (JSON lines) to this file.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page with charts to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
+) -> None:
+    """Play a real day through the real controller, and compare it with four simple policies."""
+    from controller.app.simulate import Wish, run_simulate
+
+    wish = Wish(
+        sessions=sessions,
+        day=day.date() if day is not None else None,
+        fleet=fleet,
+        scenario=scenario,
+        limit=limit,
+        tariff=tariff,
+        departures=departures,
+        personas=personas,
+        seed=seed,
+    )
+    raise typer.Exit(run_simulate(wish, trace=trace, report=report, as_json_=as_json))
+
+
+@app.command("replay")
+def replay_journal(
+    database: Annotated[Path, typer.Argument(help="The depot's database file, for example var/pune-north.db.")],
+    *,
+    until: Annotated[str, typer.Option("--until", help="Stop at this seq, or at this time (ISO 8601 with offset).")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Print only facts whose type begins with this, for example transaction.")] = "",
+    depot: Annotated[str, typer.Option("--depot", help="Which depot, where the database holds several.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: the facts, then the summary.")] = False,
+) -> None:
+    """Print and check a depot's journal: every fact, the state that they fold to, whether anything is wrong."""
+    from controller.replay import command
+
+    command(database, until=until, type_=type_, depot=depot, as_json=as_json)
 
 
 @app.command("test")
@@ -49,13 +136,19 @@ EXPECTED: dict[str, int] = {
     "builtins.ConnectionError": 3,
     "builtins.OSError": 2,
     "controller.link.LinkError": 3,
+    "controller.secrets.SecretError": 2,
+    "controller.settings.SettingsError": 2,
     "depot.ports.JournalFrozen": 3,
     "depot.values.DepotError": 2,
+    "grid.GridError": 2,
     "ocpp_server.errors.OcppError": 2,
     "ocpp_server.errors.PortInUse": 3,
     "optimizer.errors.OptimizerError": 2,
     "optimizer.errors.SolverFailed": 1,
+    "simulator.build.DayError": 2,
     "storage.errors.StorageError": 3,
+    "web.WebError": 2,
+    "web.serve.PortInUse": 3,
 }
 """Errors that mean something to a person, with their exit code; the nearest ancestor counts. By name: nothing is loaded
 for it. Anything else is a mistake of ours and keeps its traceback."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from controller.app import cli
+from controller.secrets import load_depot_secret
 from depot.values import InvalidValue
+from ocpp_server.endpoint import KeyedCredentials
+from optimizer import Policy
 from storage.errors import StoreFull
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +38,26 @@ def test_every_command_explains_itself() -> None:
     assert "test" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["plan", "simulate", "replay", "station-key", "user", "test", "check"])
+def test_every_commands_help_is_instant_and_complete(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage: ./chargeyard " + command in done.stdout
+
+
+def test_a_station_gets_a_password_and_its_hash(tmp_path: Path) -> None:
+    config = tmp_path / "depot.toml"
+    text = (ROOT / "docs" / "example-depot.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('path = "var"', f'path = "{tmp_path / "var"}"'), encoding="utf-8")
+    done = run("station-key", "HALL-A-01", "--config", str(config))
+    password, key_hash = re.findall(r"\b[0-9a-f]{40,64}\b", done.stdout)
+    secret = load_depot_secret(tmp_path / "var")
+    assert KeyedCredentials(key=secret, digests={"HALL-A-01": key_hash}).check("HALL-A-01", password)
+    unknown = run("station-key", "HALL-A-1", "--config", str(config))
+    assert unknown.returncode == 2
+    assert "did you mean HALL-A-01?" in unknown.stderr
+
+
 def test_help_loads_no_heavy_part() -> None:
     code = (
         "import sys; from controller.app import cli; sys.argv = ['x', '--help']\n"
@@ -40,6 +65,10 @@ def test_help_loads_no_heavy_part() -> None:
         "print([m for m in ('numpy', 'pyomo', 'sqlalchemy', 'fastapi', 'highspy', 'plotly') if m in sys.modules])"
     )
     assert run(code=code).stdout.rstrip().endswith("[]")
+
+
+def test_choices_are_those_of_the_rooms() -> None:
+    assert get_args(cli.PolicyName) == tuple(policy.value for policy in Policy)
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("check", "--nonsense")])
