@@ -95,7 +95,7 @@ async def form_value(client: httpx.AsyncClient, path: str = "/account") -> str:
 async def site(folder: Path, view: NowView | None = None, *, blank: bool = False, **settings: object) -> AsyncIterator[Site]:
     """The application within its lifespan. ``blank``: the core has not spoken yet."""
     clock = FakeClock()
-    told = WebSettings(depot_id="kothrud", **settings)  # type: ignore[arg-type]  # as the test says
+    told = WebSettings(depot_id="kothrud", **({"stale_s": 600.0} | settings))  # type: ignore[arg-type]  # as the test says
     with Store.open(folder / "people.db") as store:
         store.migrate([web])
         link = FakeLink()

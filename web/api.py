@@ -31,7 +31,7 @@ _PROBLEM = "application/problem+json"
 Station = Annotated[str, Path(min_length=1, max_length=48, description="OCPP identity of the station")]
 Connector = Annotated[int, Path(ge=1, le=999, description="Connector number")]
 Key = Annotated[
-    str | None,
+    str,
     Header(
         alias="Idempotency-Key",
         min_length=8,
@@ -157,10 +157,10 @@ def api(web: Web) -> APIRouter:
     @router.get("/chargers", responses=_answers("ChargerList", 422), response_class=Response, summary="Connectors, page by page")
     async def chargers(
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        cursor: Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")] = None,
+        cursor: Annotated[str, Query(max_length=64, description="next_cursor of the page before")] = "",
     ) -> Response:
         tiles = sorted(web.view().tiles, key=lambda tile: tile.connector)
-        rest = [tile for tile in tiles if cursor is None or tile.connector > cursor]
+        rest = [tile for tile in tiles if tile.connector > cursor]
         return _reply(ChargerList(rest[:limit], rest[limit - 1].connector if len(rest) > limit else None))
 
     @router.get(
@@ -186,21 +186,21 @@ def api(web: Web) -> APIRouter:
         return _reply(HealthAnswer(web.pages.stale, web.link.age_s, None if view is None else view.health))
 
     @router.post("/chargers/{station}/{connector}/start", **_COMMAND, summary="Start a session")
-    async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = None) -> Response:
+    async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
         target = known(station, connector)
         return await send(
             cmd.StartCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
 
     @router.post("/chargers/{station}/{connector}/stop", **_COMMAND, summary="Stop the session")
-    async def stop(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = None) -> Response:
+    async def stop(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
         target = known(station, connector)
         return await send(
             cmd.StopCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
 
     @router.post("/chargers/{station}/{connector}/availability", **_COMMAND, summary="Out of service, or back")
-    async def availability(request: Request, station: Station, connector: Connector, body: AvailabilityBody, key: Key = None) -> Response:
+    async def availability(request: Request, station: Station, connector: Connector, body: AvailabilityBody, key: Key = "") -> Response:
         caller = caller_of(request)
         if body.operative and not caller.may(Permission.RESTORE):
             raise Problem("forbidden", "Putting a connector back in service needs the permission restore.")
@@ -212,7 +212,7 @@ def api(web: Web) -> APIRouter:
         )
 
     @router.put("/limits/manual", **_COMMAND, summary="Limit the site by hand")
-    async def set_limit(request: Request, body: ManualLimitBody, key: Key = None) -> Response:
+    async def set_limit(request: Request, body: ManualLimitBody, key: Key = "") -> Response:
         view = web.fresh_view()
         actions.check_limit(view, body.value_w)
         if body.until is not None and body.until <= view.at:
@@ -233,13 +233,13 @@ def api(web: Web) -> APIRouter:
     async def clear_limit(
         request: Request,
         reason: Annotated[str, Query(min_length=1, max_length=200, description="Kept in the audit trail")],
-        key: Key = None,
+        key: Key = "",
     ) -> Response:
         why = actions.need_reason(reason)
         return await send(cmd.ClearManualLimit(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=why))
 
     @router.post("/visits", **_COMMAND, summary="State or change a vehicle's stay")
-    async def announce(request: Request, body: VisitBody, key: Key = None) -> Response:
+    async def announce(request: Request, body: VisitBody, key: Key = "") -> Response:
         view = web.fresh_view()
         arrive_at = body.arrive_at or view.at
         if body.depart_at <= arrive_at:
