@@ -42,7 +42,13 @@ class ConnectorStatus(StrEnum):
 
 
 _PLUGGED = frozenset(
-    {ConnectorStatus.PREPARING, ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EVSE, ConnectorStatus.SUSPENDED_EV, ConnectorStatus.FINISHING}
+    {
+        ConnectorStatus.PREPARING,
+        ConnectorStatus.CHARGING,
+        ConnectorStatus.SUSPENDED_EVSE,
+        ConnectorStatus.SUSPENDED_EV,
+        ConnectorStatus.FINISHING,
+    }
 )
 
 

@@ -1,8 +1,8 @@
 """Ports: the Protocols through which the rooms meet. Whoever implements one is tested against the same words.
 
-    ocpp_server  implements Chargers,       calls ChargerEvents (implemented by controller)
-    grid         implements SiteMeter
-    controller   implements Journal, Clock; hands a Clock to everything that has a lifetime
+ocpp_server  implements Chargers,       calls ChargerEvents (implemented by controller)
+grid         implements SiteMeter
+controller   implements Journal, Clock; hands a Clock to everything that has a lifetime
 """
 
 from __future__ import annotations

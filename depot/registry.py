@@ -89,7 +89,9 @@ class DepotSpec:
         feeder_of: dict[ConnectorId, str] = {}
         for station in self.stations:
             if station.feeder_id not in feeders:
-                raise InvalidValue(f"station {station.station_id}: feeder {station.feeder_id!r} is not declared (known: {', '.join(sorted(feeders))})")
+                raise InvalidValue(
+                    f"station {station.station_id}: feeder {station.feeder_id!r} is not declared (known: {', '.join(sorted(feeders))})"
+                )
             for spec in station.connectors:
                 key = ConnectorId(station.station_id, spec.connector)
                 if key in connectors:

@@ -1,6 +1,6 @@
 """fold(): the journal's facts become one immutable DepotState. The same journal gives the same state, always.
 
-    Envelope, Envelope, …  --fold-->  DepotState (connectors, open transactions, visits, limits, stations)
+Envelope, Envelope, …  --fold-->  DepotState (connectors, open transactions, visits, limits, stations)
 """
 
 from __future__ import annotations
@@ -221,7 +221,9 @@ def _limit_cleared(state: DepotState, e: ev.LimitCleared, _: ev.Envelope) -> Dep
 
 def _announced(state: DepotState, e: ev.VisitAnnounced, _: ev.Envelope) -> DepotState:
     known = state.visits.get(e.visit_id)
-    visit = Visit(e, e.connector) if known is None else replace(known, announced=e, connector=known.connector if known.present else e.connector)
+    visit = (
+        Visit(e, e.connector) if known is None else replace(known, announced=e, connector=known.connector if known.present else e.connector)
+    )
     return replace(state, visits={**state.visits, e.visit_id: visit})
 
 
