@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pyomo.common.dependencies import scipy_available
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
@@ -30,6 +31,9 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from optimizer.problem import FloatArray, Problem
 
 IntArray = npt.NDArray[np.int32]
+
+if not scipy_available:  # asking loads it: here, instead of inside of the first deadline
+    raise ImportError("Pyomo needs SciPy to compile a model; install the requirements of the lock file")
 
 _SENSES = {-1: (True, False), 0: (True, True), 1: (False, True)}
 """Bound type of a compiled row: has a lower, has an upper bound."""
