@@ -220,7 +220,7 @@ class FrameView(Struct, frozen=True, kw_only=True):
 
 
 class ChargerView(Struct, frozen=True, kw_only=True):
-    """The charger's page."""
+    """The charger's page. ``link_since``, where given, completes ``link_text``: "… link up since"."""
 
     tile: Tile
     station_id: str
@@ -250,4 +250,5 @@ class ChargerView(Struct, frozen=True, kw_only=True):
     can_stop: bool
     operative: bool
     inoperative_reason: str = ""
+    link_since: datetime | None = None
     at: datetime

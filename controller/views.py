@@ -462,6 +462,7 @@ class Views:
             current=spec.current.value,
             pausable="yes" if pausable else "no, starts late instead" if spec.pausable is False else "unknown, taken as no",
             link_text=link_text,
+            link_since=link.since if link is not None else None,
             connected=connected,
             status=facts.status.value,
             error_code=facts.error_code,
