@@ -108,7 +108,7 @@ def chart(power_w: int, now: datetime = NOW) -> Chart:
         base = 90_000 + 30_000 * math.sin(hours / 3)
         load = base + (355_000 + 14_000 * math.sin(hours * 5) if 9 <= hours < 17.5 else (150_000 if 17.5 <= hours < 19.5 else 0))
         if moment <= now:
-            measured.append(Point(moment, round(load)))
+            measured.append(Point(moment, round(load if moment < at(23, 40) else min(load, 441_000))))
         if moment + quarter > now:
             plan.append(Point(max(moment, now), round(min(load, 445_000) - 6_000 * math.cos(hours * 3))))
         moment += quarter
@@ -134,7 +134,7 @@ MANUAL = LimitView(
     scope_id="B",
     value_w=150_000,
     source="manual",
-    text="by A. Kulkarni until 02:00",
+    text="manual limit",
     since=at(0, 50),
     until=at(2),
     set_by="A. Kulkarni",
@@ -290,20 +290,20 @@ def charger(key: str, view: NowView) -> ChargerView | None:
     frames = [
         FrameView(
             at=view.at - timedelta(seconds=1),
-            direction="from charger",
+            direction="in",
             action="MeterValues",
             summary="power 21.6 kW · energy 389,013.9 kWh · charge 41 %",
         ),
-        FrameView(at=view.at - timedelta(seconds=31), direction="from charger", action="Heartbeat", summary=""),
+        FrameView(at=view.at - timedelta(seconds=31), direction="in", action="Heartbeat", summary=""),
         FrameView(
             at=view.at - timedelta(seconds=88),
-            direction="from charger",
+            direction="in",
             action="SetChargingProfile answer",
             summary="Accepted, 90 ms after the call",
         ),
         FrameView(
             at=view.at - timedelta(seconds=88),
-            direction="to charger",
+            direction="out",
             action="SetChargingProfile",
             summary="profile 4711 · level 3 · 22.0 kW · expires after 180 s",
         ),
@@ -329,8 +329,9 @@ def charger(key: str, view: NowView) -> ChargerView | None:
         rated_w=120_000,
         min_w=8_000,
         current="DC",
-        pausable="unknown",
-        link_text="OCPP 1.6 · link up since Fri 18:40",
+        pausable="unknown, taken as no",
+        link_text="OCPP 1.6 · link up since",
+        link_since=at(18, 40),
         connected=tile.state is not S.OFFLINE,
         status="Charging" if running else "Available",
         error_code="GroundFailure" if tile.state is S.FAULTED else "NoError",

@@ -21,6 +21,7 @@ _SYMBOLS = {
     "no_session": "info",
 }
 _PURPOSES = {"TxProfile": "transaction", "TxDefaultProfile": "default", "ChargePointMaxProfile": "charger maximum"}
+_DIRECTIONS = {"in": "from charger", "out": "to charger"}
 _FRAMES_MOST = 30
 _COMMANDS_MOST = 3
 
@@ -56,8 +57,9 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
             for p in c.profiles
         ],
         "machine": _machine(c),
+        "link": c.link_text if c.link_since is None else f"{c.link_text} {clock.clock(c.link_since)}",
         "frames": [
-            {"at": clock.seconds(f.at), "direction": f.direction, "action": f.action, "summary": f.summary}
+            {"at": clock.seconds(f.at), "direction": _DIRECTIONS.get(f.direction, f.direction), "action": f.action, "summary": f.summary}
             for f in sorted(c.frames, key=lambda f: f.at, reverse=True)[:_FRAMES_MOST]
         ],
         "commands": [_command(k, clock) for k in sorted(c.commands, key=lambda k: k.at, reverse=True)[:_COMMANDS_MOST]],
@@ -147,9 +149,8 @@ def _margin(margin_min: int | None) -> str:
 def _machine(c: ChargerView) -> str:
     kind = " ".join(part for part in (c.vendor, c.model) if part) or "type not reported"
     firmware = f", firmware {c.firmware}" if c.firmware else ""
-    pausable = {"yes": "can be paused", "no": "cannot be paused"}.get(c.pausable, "whether it can be paused is unknown")
     error = f" Error: {c.error_code}." if c.error_code not in ("", "NoError") else ""
-    power = f"{c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, {pausable}"
+    power = f"{c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, can be paused: {c.pausable}"
     return f"{kind}{firmware}. {power}. OCPP status {c.status}, trust: {c.tile.trust}.{error}"
 
 

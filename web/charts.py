@@ -137,7 +137,9 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
     if measured:
         areas.append(("area-live", f"{measured}V{_n(height)}H{_n(frame.x(chart.measured[0].at))}Z"))
     lines += [
-        (css, path) for css, path in (("l-plan", frame.steps(chart.plan, chart.stop)), ("l-live", measured), ("l-limit", limit)) if path
+        (css, path)
+        for css, path in (("l-plan", frame.steps(chart.plan, _plan_end(chart))), ("l-live", measured), ("l-limit", limit))
+        if path
     ]
     labels = [Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step >= 1 else 2), "end lbl-dim axis") for k in range(5)]
     labels += _time_labels(frame, clock, every_h=3, y=height + 17)
@@ -169,6 +171,13 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
         _bands(frame, chart.price),
         f"{text.currency_symbol(currency).strip()}/kWh",
     )
+
+
+def _plan_end(chart: Chart) -> datetime:
+    """A plan ends one slot after its last step begins; its slot is seen from the two last steps."""
+    if len(chart.plan) < 3:
+        return chart.stop
+    return min(chart.stop, chart.plan[-1].at + (chart.plan[-1].at - chart.plan[-2].at))
 
 
 def _limit_labels(frame: Frame, chart: Chart, now: datetime) -> list[Label]:

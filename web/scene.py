@@ -219,7 +219,7 @@ def _demand(view: NowView, clock: text.DepotTime, scale: float) -> Fields:
         "demand_unit": " kW",
         "demand_at": f"expected at {clock.clock(ends)}",
         "demand_w": _pct(site.demand_block_w / scale),
-        "demand_left": text.countdown((ends - view.at).total_seconds()),
+        "demand_left": text.countdown((ends - view.at).total_seconds()) + " left",
     }
 
 
@@ -229,11 +229,11 @@ def binding_source(limit: LimitView) -> bool:
 
 
 def limit_words(limit: LimitView, clock: text.DepotTime) -> str:
-    """Who set the limit and for how long: the core's own words, else source and span."""
-    if limit.text:
-        return limit.text
-    source = {"scada": "SCADA", "failsafe": "Fail-safe"}.get(limit.source, limit.source.capitalize())
-    return f"{source}, {clock.span(limit.since, limit.until)}" if limit.until is not None else source
+    """Who set the limit and for how long: the core's own words, with the span unless they name its end."""
+    words = limit.text or {"scada": "SCADA"}.get(limit.source, limit.source)
+    words = words[:1].upper() + words[1:]
+    ends = limit.until is not None and clock.clock(limit.until) not in words
+    return f"{words}, {clock.span(limit.since, limit.until)}" if ends else words
 
 
 def _feeder(feeder: FeederView, clock: text.DepotTime) -> Fields:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from web_harness import PASSWORD, form_value, sign_in, site
 
 from depot.values import Role
+from web.problems import CATALOGUE
 from web.roles import GRANTS, ROUTES, SCOPES, Permission, least_roles, needed
 from web.shell import HEADERS
 
@@ -141,3 +142,12 @@ def test_the_table_answers_for_unknown_routes() -> None:
     assert needed("GET", "/nothing") is None
     assert least_roles(Permission.LIMIT) == "a manager"
     assert least_roles(Permission.OPERATE) == "an operator"
+
+
+def test_the_api_page_names_every_route_and_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    for method, path in ROUTES:
+        if path.startswith("/api/v1/"):
+            assert f"`{method} {path.removeprefix('/api/v1')}" in page or path.endswith("openapi.json"), (method, path)
+    for code in CATALOGUE:
+        assert f"`{code}`" in page, code
