@@ -79,6 +79,6 @@ def run_tests(console: Console, *, long: bool, pytest_arguments: tuple[str, ...]
 def _pytest(arguments: tuple[str, ...]) -> tuple[dict[str, Any], int]:
     with tempfile.TemporaryDirectory(prefix="chargeyard-test-") as folder:
         path = Path(folder) / "summary.json"
-        command = [program("pytest"), "-q", "--no-header", "--summary", str(path), *arguments]
+        command = [program("pytest"), "-q", "--no-header", "-rfE", "--summary", str(path), *arguments]
         exit_code = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 (our own list)
         return (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}), exit_code
