@@ -152,7 +152,7 @@ def broken(state: State, result: Allocation) -> list[str]:
             found.append(f"{row.key}: told {action.level_w} W below its minimum")
         if action.level_w > max(row.rated_w, row.told_w):
             found.append(f"{row.key}: told more than it can")
-    found += _judge_targets(state, result)
+    found += judge_targets(state, result)
     found += _judge_bounds(state, result, acted)
     return found
 
@@ -163,37 +163,38 @@ def _fixed(state: State, result: Allocation, i: int) -> bool:
     return not row.reachable or not (row.session or row.startable) or (row.stuck and short)
 
 
-def _floor(row: Row) -> bool:
-    return row.session and not row.pausable and row.ceiling_w > 0 and row.told_w > 0 and not row.on_off
+def _floor(row: Row) -> int:
+    """The level that a session keeps unless a limit forbids it, W: its minimum where it can't pause, all where it knows no level."""
+    if not row.session or row.ceiling_w <= 0:
+        return 0
+    if row.on_off:
+        return row.rated_w
+    return row.min_w if row.told_w > 0 and not row.pausable else 0
 
 
-def _judge_targets(state: State, result: Allocation) -> list[str]:
+def _drawn(row: Row, target: int) -> int:
+    """What a target makes a connector draw while its controller lives."""
+    if row.on_off or not row.session:
+        return cost(row, target)
+    return math.ceil((_floor(row) if target else 0) * row.factor) if _floor(row) or not target else cost(row, target)
+
+
+def judge_targets(state: State, result: Allocation) -> list[str]:
     found: list[str] = []
     fixed = [_fixed(state, result, i) for i in range(len(state.rows))]
     hopeless: set[str] = set()
     for name, budget, members in _scopes(state):
         need = sum(state.rows[i].bound_w if fixed[i] else cost(state.rows[i], result.targets[i]) for i in members)
-        floors = sum(
-            state.rows[i].bound_w if fixed[i] else cost(state.rows[i], state.rows[i].min_w if _floor(state.rows[i]) else 0) for i in members
-        )
+        floors = sum(state.rows[i].bound_w if fixed[i] else cost(state.rows[i], _floor(state.rows[i])) for i in members)
         if floors > budget.window_w:
             hopeless.add(name)
         if need <= budget.window_w:
             continue
         for i in members:  # it does not fit: nobody who can be told has more than a floor, and floors only if 0 W would do
             row = state.rows[i]
-            if not fixed[i] and result.targets[i] > (row.min_w if _floor(row) else 0):
+            if not fixed[i] and result.targets[i] > _floor(row):
                 found.append(f"{name} does not fit ({need} of {budget.window_w} W) and {row.key} keeps {result.targets[i]} W")
-        drawn = sum(
-            state.rows[i].bound_w
-            if fixed[i]
-            else 0
-            if state.rows[i].session and not state.rows[i].on_off and result.targets[i] == 0
-            else math.ceil(state.rows[i].min_w * state.rows[i].factor)
-            if result.targets[i] and _floor(state.rows[i])
-            else cost(state.rows[i], result.targets[i])
-            for i in members
-        )
+        drawn = sum(state.rows[i].bound_w if fixed[i] else _drawn(state.rows[i], result.targets[i]) for i in members)
         if drawn > budget.window_w and any(not fixed[i] and result.targets[i] > 0 for i in members):
             found.append(f"{name} draws {drawn} of {budget.window_w} W and a floor was kept")
     for i, row in enumerate(state.rows):
@@ -206,7 +207,7 @@ def _judge_targets(state: State, result: Allocation) -> list[str]:
             found.append(f"{row.key}: target {target} W above the ceiling {row.ceiling_w} W")
         if row.on_off and target not in (0, row.rated_w):
             found.append(f"{row.key}: target {target} W for a station that knows on and off only")
-        if _floor(row) and target < row.min_w and not hopeless & {"site", f"feeder {row.feeder}"}:
+        if target < _floor(row) and not hopeless & {"site", f"feeder {row.feeder}"}:
             found.append(f"{row.key}: can't pause and fell below its minimum without need")
     return found
 

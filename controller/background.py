@@ -3,6 +3,7 @@
     site meter S, chargers' readings m_c, bounds B_c
         quiet:      background = S − Σ m_c            every m_c is younger than the last change there
         otherwise:  background ≥ S − Σ B_c            only what no charger could explain is certain
+        a fall is believed only from fresh m_c: a vehicle that takes less than its last m_c looks like less background
     unexplained = S − background − Σ B_c > 0          somebody draws more than it may; nobody knows behind which feeder
 
 Rises count at once, falls after HOLD_S (the highest value of the window). No meter, or an old one: the registered worst.
@@ -11,11 +12,12 @@ Unexplained power counts on the site and on **every** feeder until meter values 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
 STALE_S = 3.0
-"""Older meter values are not believed: the registered worst background holds (invariant 9)."""
+"""Older meter values are not believed: the registered worst background holds, or what was seen if that was more (invariant 9)."""
 
 BLIND_S = 30.0
 """Without a meter value for this long the fail-safe limit holds (invariant 9)."""
@@ -25,6 +27,18 @@ HOLD_S = 90.0
 
 DOUBT_S = 6.0
 """A rise that chargers could explain, but that no fresh reading has explained, is believed after this time."""
+
+EXPLAIN_S = 1.5
+"""Readings taken this much after a rise began decide whose it is: by then a charger's ramp is over."""
+
+FRESH_S = 5.0
+"""Chargers' meter values that are no older than this may lower the estimate."""
+
+ASK_EVERY_S = 45.0
+"""How often fresh meter values are asked for while the background seems to have fallen; twice within HOLD_S."""
+
+FALL_W = 1000
+"""A fall that is worth asking."""
 
 NOISE_W = 300
 """Differences below this are meter noise."""
@@ -52,43 +66,73 @@ class BackgroundEstimator:
     _estimate_w: int | None = None
     _doubt_since_s: float | None = None
     _started_s: float | None = None
+    _asked_s: float | None = None
 
     def update(
-        self, *, now_s: float, meter_w: int | None, meter_at_s: float, measured_w: int, bound_w: int, quiet: bool
+        self,
+        *,
+        now_s: float,
+        meter_w: int | None,
+        meter_at_s: float,
+        measured_w: int,
+        bound_w: int,
+        quiet: bool,
+        oldest_s: float = math.inf,
+        sure_w: int | None = None,
     ) -> Background:
-        """One tick. ``measured_w``: Σ of the chargers' newest readings; ``bound_w``: Σ of their bounds; ``quiet``:
-        every reading is younger than the last change of its charger."""
+        """One tick. ``measured_w``: Σ of the chargers' newest readings, the oldest of them taken at ``oldest_s`` (infinite:
+        nobody charges); ``bound_w``: Σ of their bounds; ``quiet``: every reading is younger than the last change of its charger. ``sure_w``: Σ of those readings
+        alone that surely still hold; whoever else charges is taken to draw nothing, so that one slow or deaf charger
+        does not keep the estimate up for ever."""
         if self._started_s is None:
             self._started_s = now_s
         if not self.metered:
             return Background(self.worst_w)
         age_s = now_s - meter_at_s if meter_w is not None else now_s - self._started_s
         if meter_w is None or age_s > STALE_S:
-            return Background(self.worst_w, stale=True, blind=age_s > BLIND_S)
+            return Background(max(self.worst_w, self._estimate_w or 0), stale=True, blind=age_s > BLIND_S)
 
         certain_w = meter_w - bound_w
         likely_w = meter_w - measured_w
         before_w = self._estimate_w
+        asks = False
         if before_w is None:
             if not quiet:  # the first moments: nothing to compare with
                 return Background(max(self.worst_w, certain_w), doubt=True)
             self._push(now_s, likely_w)
         elif quiet:
-            if likely_w <= before_w + NOISE_W:
+            if likely_w > before_w + NOISE_W:
+                self._rise(now_s, likely_w, oldest_s)
+            else:
                 self._doubt_since_s = None
-                self._push(now_s, likely_w)
-            elif self._doubt_since_s is None:
-                self._doubt_since_s = now_s
-            elif now_s - self._doubt_since_s >= DOUBT_S:
-                self._doubt_since_s = None
-                self._push(now_s, likely_w)
+                if likely_w >= before_w or now_s - oldest_s <= FRESH_S:
+                    self._push(now_s, likely_w)
+        if before_w is not None:
+            if sure_w is not None and meter_w - sure_w < before_w:
+                self._push(now_s, meter_w - sure_w)
+            elif before_w - likely_w > FALL_W:
+                asks = self._asks(now_s)
         estimate_w = self._highest(now_s)
         self._estimate_w = estimate_w
         unexplained_w = max(0, certain_w - estimate_w)
         if unexplained_w <= NOISE_W:
             unexplained_w = 0
-        doubt = unexplained_w > 0 or self._doubt_since_s is not None
+        doubt = asks or unexplained_w > 0 or self._doubt_since_s is not None
         return Background(estimate_w, unexplained_w, doubt=doubt)
+
+    def _rise(self, now_s: float, likely_w: int, oldest_s: float) -> None:
+        """More than before: a charger that ramps up, or background. Readings that were taken since decide it."""
+        if self._doubt_since_s is None:
+            self._doubt_since_s = now_s
+        elif oldest_s >= self._doubt_since_s + EXPLAIN_S or now_s - self._doubt_since_s >= DOUBT_S:
+            self._doubt_since_s = None
+            self._push(now_s, likely_w)
+
+    def _asks(self, now_s: float) -> bool:
+        if self._asked_s is not None and now_s - self._asked_s < ASK_EVERY_S:
+            return False
+        self._asked_s = now_s
+        return True
 
     def _push(self, now_s: float, watts: int) -> None:
         while self._window and self._window[-1][1] <= watts:

@@ -51,6 +51,7 @@ class Desk:
     # -- stations -----------------------------------------------------------------------------------------------
 
     async def boot(self, boot: ev.StationBooted) -> BootAnswer:
+        self.loop.station_restarted(boot.station_id)  # tight at once: it may have forgotten its profiles
         await self._append(boot)
         return BootAnswer("Accepted", self.settings.heartbeat_s)
 

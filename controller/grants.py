@@ -17,11 +17,23 @@ from depot.events import TrustLevel
 EXPIRY_SKEW_S = 10.0
 """A profile is taken to live this much longer than sent: charger clocks drift between two measurements of skew."""
 
+FIRST_LOOK_S = 1.0
+"""So long after a level was told its meter is asked for the first time."""
+
 READING_GRACE_S = 12.0
 """A station that gives no meter values is believed to have settled this long after its settle time."""
 
+FOLLOWS_SHARE = 0.85
+"""Who overdrew and comes down to this share of it when told to draws a multiple of its level; else, what it likes."""
+
 READING_AFTER_S = 1.0
 """A meter value that was asked for at the end of the settle time may take this long."""
+
+STEADY_AFTER_S = 180.0
+"""After so long into a session, and with a meter value no older than this, its vehicle's appetite is known …"""
+
+PEAK_HOLD_S = 600.0
+"""… by the highest meter value of about this long."""
 
 IDLE_W = 500
 """What a connector may draw with a level of 0 and still count as obeying (electronics, contactor, cooling)."""
@@ -51,7 +63,8 @@ class Grant:
 
     ``default_w`` None: no default is confirmed, so after the live profile it may draw its rating (*uncovered*).
     ``autonomous``: it could start a session by itself. ``commissioned``: it has booted here once; before that
-    whatever it draws belongs to the registered background.
+    whatever it draws belongs to the registered background. ``doubted_w``: it overdrew with this power, and has not
+    shown yet that it follows levels at all.
     """
 
     rated_w: int
@@ -71,6 +84,10 @@ class Grant:
     measured_w: int | None = None
     measured_at_s: float = -math.inf
     gives_readings: bool = False
+    doubted_w: int | None = None
+    peak_w: int | None = None
+    peak_at_s: float = -math.inf
+    session_since_s: float = -math.inf
     _number: int = 0
 
     # -- what is sent and answered ------------------------------------------------------------------------------
@@ -80,7 +97,7 @@ class Grant:
         self._number += 1
         self.flights.append(Flight(self._number, level_w, until_s + EXPIRY_SKEW_S))
         if level_w != self.told_w:
-            flows_w = math.floor(self._overdrawn_w() / self.factor)
+            flows_w = math.floor(self._overdrawn_w(now_s) / self.factor)
             if flows_w > max(self._claimed_w(now_s), level_w):  # its meter shows more than it was told: that goes on until it shows less
                 self.settling.append(Settling(flows_w, now_s, now_s + self.settle_s))
             self.told_at_s = now_s
@@ -128,9 +145,11 @@ class Grant:
 
     # -- sessions and meter -------------------------------------------------------------------------------------
 
-    def session_started(self) -> None:
+    def session_started(self, *, now_s: float = -math.inf) -> None:
         """A transaction runs. What nobody told a level draws its default, so that is what it was told."""
         self.in_session = True
+        self.session_since_s = now_s
+        self.peak_w = None
         if not self.told_w and not self.flights:
             self.told_w = self.default_w or 0
 
@@ -150,7 +169,24 @@ class Grant:
         self.gives_readings = True
         self.measured_w = power_w
         self.measured_at_s = at_s
+        if self.peak_w is None or power_w >= self.peak_w or at_s - self.peak_at_s > PEAK_HOLD_S:
+            self.peak_w, self.peak_at_s = power_w, at_s
         self._release(at_s)
+        if self.doubted_w is not None and IDLE_W < power_w <= self.doubted_w * FOLLOWS_SHARE and not self.settling:
+            expected_w = self.expected_w()
+            if expected_w and power_w <= expected_w * self.factor + IDLE_W:
+                self.doubted_w = None
+
+    def judged(self, trust: TrustLevel, factor: float) -> None:
+        """The verdict on the newest meter value."""
+        self.trust, self.factor = trust, factor
+        self.doubted_w = self.measured_w if trust is TrustLevel.OVERDRAWS else None
+
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether only start and stop can be relied on: it follows no level, or a new session begins before it has
+        shown that it follows one (it might draw 1.1 × its level because its vehicle takes no more)."""
+        return self.trust is TrustLevel.DEFIANT or (self.doubted_w is not None and self.measured_w is None)
 
     def expected_w(self) -> int | None:
         """The most that an obedient charger draws once settled; None while it is not known what it was told."""
@@ -174,8 +210,14 @@ class Grant:
         """Whether a meter value asked for now would end a settling or prove what it draws."""
         if any(now_s >= s.not_before_s for s in self.settling):
             return True
-        changed_s = self.told_at_s + self.settle_s
-        return self.in_session and not self.flights and now_s >= changed_s > self.measured_at_s
+        if not self.in_session or self.flights:
+            return False
+        looks_s = (self.told_at_s + FIRST_LOOK_S, self.told_at_s + self.settle_s)  # an overdraw shows early, obedience late
+        return any(now_s >= look_s > self.measured_at_s for look_s in looks_s)
+
+    def unseen(self) -> bool:
+        """Whether no meter value has shown yet what it makes of the level it was told."""
+        return self.in_session and self.measured_at_s < self.told_at_s + self.settle_s
 
     # -- the bound ----------------------------------------------------------------------------------------------
 
@@ -191,15 +233,30 @@ class Grant:
                 bound = settling.level_w
         if self.factor > 1.0:
             bound = math.ceil(bound * self.factor)
-        if self.trust is TrustLevel.DEFIANT and (self.in_session or self.flights):
-            bound = max(bound, self.rated_w)
-        return max(bound, self._overdrawn_w())
+        if self.all_or_nothing and (self.in_session or self.flights or (self.autonomous and self.commissioned)):
+            drawn_w = self._drawn_steadily_w(now_s)
+            return drawn_w if drawn_w is not None else max(bound, self.rated_w)
+        return max(bound, self._overdrawn_w(now_s))
 
-    def _overdrawn_w(self) -> int:
-        """The newest meter value, if it is younger than the level told; what an obedient charger shows is no more than its bound."""
+    def _drawn_steadily_w(self, now_s: float) -> int | None:
+        """What a charger that follows no level is budgeted at once its vehicle is known: the highest meter value of the
+        last minutes with a margin. None: too early to say, so its rating counts."""
+        if self.trust is not TrustLevel.DEFIANT or not self.in_session or self.flights:
+            return None
+        if self.peak_w is None or now_s - self.session_since_s < STEADY_AFTER_S or now_s - self.measured_at_s > STEADY_AFTER_S:
+            return None
+        return min(self.rated_w, round(self.peak_w * 1.05) + 2000)
+
+    def _overdrawn_w(self, now_s: float) -> int:
+        """The newest meter value, where it belongs to the level that holds; an obedient charger's is no more than its bound."""
         if not self.in_session or self.measured_w is None or self.measured_at_s < self.told_at_s:
             return 0
-        return self.measured_w
+        return 0 if self.measured_at_s < self.confirmed_until_s <= now_s else self.measured_w
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing can flow and nothing is under way: its bound is 0 W without looking."""
+        return not (self.in_session or self.flights or self.settling or (self.autonomous and self.commissioned))
 
     def resting_w(self) -> int:
         """What remains counted when the level is 0: the default it falls to, or what it could start by itself."""

@@ -145,7 +145,9 @@ def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], fr
 def _cost(row: Row, level_w: int) -> int:
     """What a level takes from the budgets: what it makes the connector draw at most, W (rounded up)."""
     if row.on_off:
-        return max(row.rated_w, row.bound_w) if level_w > 0 else row.resting_w
+        if level_w <= 0:
+            return row.resting_w
+        return row.bound_w if row.session and row.bound_w else row.rated_w  # what it draws, once that is known
     held_w = row.resting_w
     if level_w > 0:  # plain comparisons: called some thousand times a second
         if row.default_w > held_w:
@@ -200,6 +202,7 @@ def _project(
 
     for _, i in movable:
         _serve(rows[i], i, targets, because, room)
+    _top_up(rows, [i for _, i in movable], targets, because, room)
     return targets, because
 
 
@@ -269,6 +272,27 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
     because[i] = reason
 
 
+def _top_up(rows: Sequence[Row], movable: Sequence[int], targets: list[int], because: list[Because], room: _Room) -> None:
+    """What planned vehicles leave (they taper, they are full, their charger is offline) goes to others that charge
+    already, in the order of rank, up to the planned total: the peak that was planned is paid for, the time is not
+    lost. Without a plan everybody has been served as far as there is room."""
+    spare = sum(row.plan_w for row in rows if row.plan_w > 0) - sum(targets)
+    for i in movable:
+        row = rows[i]
+        step = max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
+        if spare < step:
+            return
+        if row.plan_w < 0 or not row.session or row.on_off or targets[i] < max(row.min_w, 1):
+            continue
+        level = min(row.ceiling_w, targets[i] + spare, math.floor((room.left(row.feeder) + _cost(row, targets[i])) / row.factor))
+        if level - targets[i] < step or _cost(row, level) - _cost(row, targets[i]) > room.left(row.feeder):
+            continue
+        room.take(row.feeder, _cost(row, level) - _cost(row, targets[i]))
+        spare -= level - targets[i]
+        targets[i] = level
+        because[i] = Because.VEHICLE if level == row.ceiling_w else Because.PLAN
+
+
 def _release(
     rows: Sequence[Row],
     targets: list[int],
@@ -297,8 +321,9 @@ def _release(
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True
         elif target < told:
-            if urgent or row.renew or (row.calm and (target == 0 or told - target >= _deadband(row))):
-                lowers.append(Action(i, Move.LOWER, target, urgent))  # a renewal is a write anyway: it carries the lower level
+            worth = target == 0 or (told - target >= _deadband(row) and because[i] is not Because.VEHICLE)
+            if urgent or row.renew or (row.calm and worth):  # what a vehicle leaves by itself waits for the renewal, a write anyway
+                lowers.append(Action(i, Move.LOWER, target, urgent))
                 pending = True
         elif target > told and row.calm and (told == 0 or target - told >= _deadband(row)):
             raises.append((row.rank, i))

@@ -27,7 +27,9 @@ def built_in(spec: DepotSpec) -> tuple[Limit, ...]:
 
 def failsafe(spec: DepotSpec, since: datetime) -> Limit:
     """What holds while the connection-point meter is blind (invariant 9)."""
-    return Limit("failsafe", ScopeKind.SITE, spec.failsafe_w, LimitSource.FAILSAFE, since, set_by="controller", reason="no meter value for 30 s")
+    return Limit(
+        "failsafe", ScopeKind.SITE, spec.failsafe_w, LimitSource.FAILSAFE, since, set_by="controller", reason="no meter value for 30 s"
+    )
 
 
 def of_scope(limits: Iterable[Limit], scope_id: str) -> list[Limit]:

@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller import limits, trust
-from controller.background import Background, BackgroundEstimator
-from controller.grants import EXPIRY_SKEW_S, Grant
+from controller.background import FRESH_S, Background, BackgroundEstimator
+from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
 from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.yard import LastAllocation, Yard
 from depot import events as ev
@@ -35,6 +35,12 @@ STARTABLE = frozenset(
     {ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.FINISHING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE}
 )
 """Plugged, and no session: most chargers begin another one for the same vehicle; those that do not, refuse."""
+
+UNSEEN_S = 15.0
+"""So long after a level was told the loop looks every second whether the meter has shown it."""
+
+STEADY_S = 90.0
+"""A charger that drew its whole level is held by us, not by its vehicle: its meter value is believed for this long."""
 
 REMOTE_TAG = "CHARGEYARD"
 """The id tag of sessions that the depot starts for a vehicle without one of its own (20 characters at most in 1.6)."""
@@ -113,7 +119,7 @@ class ControlLoop:
         self._dirty = True
         self._recheck_s = -math.inf
         self._used = Background(0)
-        self._sums: tuple[int, int, bool] = (0, 0, False)
+        self._sums: tuple[int, int, bool, float, int] = (0, 0, False, math.inf, 0)
         self._feeder_index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
         self._feeder_of = {key: self._feeder_index[name] for key, name in yard.spec.feeder_of.items()}
         self._built_in = limits.built_in(yard.spec)
@@ -175,7 +181,7 @@ class ControlLoop:
         visit = self.yard.visit_on(key)
         verdict = trust.judge(grant, pausable=self.yard.pausable(key, visit))
         if verdict is not None:
-            grant.trust, grant.factor = verdict.trust, verdict.factor  # tight at once, recorded after
+            grant.judged(verdict.trust, verdict.factor)  # tight at once, recorded after
             if verdict.trust is not ev.TrustLevel.OBEYS:
                 log.warning("connector %s %s", key, verdict.reason)
             self.note(ev.ConnectorTrustChanged(key, verdict.trust, verdict.factor, verdict.reason))
@@ -224,7 +230,7 @@ class ControlLoop:
     def session_started(self, key: ConnectorId) -> None:
         """A transaction runs: whatever level its start carried is sent again as its own profile."""
         grant = self.yard.grants[key]
-        grant.session_started()
+        grant.session_started(now_s=self._now_s())
         self._traffic[key].resend = True
         self._traffic[key].start_failures = 0
         self._forget_vehicle(key)
@@ -243,6 +249,13 @@ class ControlLoop:
         self.yard.acceptance_w.pop(key, None)
         self.yard.full_since.pop(key, None)
         self.yard.phase_share.pop(key, None)
+
+    def station_restarted(self, station_id: str) -> None:
+        """It says so itself: from now on none of its profiles is relied on."""
+        for key, grant in self.yard.grants.items():
+            if key.station_id == station_id:
+                grant.forgotten(now_s=self._now_s())
+        self.wake()
 
     def station_ready(self, station_id: str, *, booted: bool, defaults: dict[ConnectorId, int]) -> None:
         """The station takes calls: install the defaults it lacks, then send the live levels again."""
@@ -289,25 +302,30 @@ class ControlLoop:
         if self.on_change is not None:
             self.on_change()
 
-    def _sum(self, now_s: float) -> tuple[int, int, bool]:
-        measured = bound = 0
-        quiet = True
+    def _sum(self, now_s: float) -> tuple[int, int, bool, float, int]:
+        measured = bound = sure = 0
+        quiet, oldest_s = True, math.inf
         for grant in self.yard.grants.values():
-            if not (grant.in_session or grant.flights or grant.settling or grant.autonomous):
+            if grant.idle:
                 continue
             b = grant.bound_w(now_s)
             if not b and not grant.in_session:
                 continue
             bound += b
             if grant.in_session:
-                measured += grant.measured_w or 0
+                drawn = grant.measured_w or 0
+                measured += drawn
+                if drawn > IDLE_W:
+                    oldest_s = min(oldest_s, grant.measured_at_s)
                 if grant.flights or grant.settling or grant.measured_at_s < grant.told_at_s + grant.settle_s:
                     quiet = False
-        return measured, bound, quiet
+                elif now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S):
+                    sure += drawn
+        return measured, bound, quiet, oldest_s, sure
 
     def _background(self, now_s: float) -> Background:
         reading = self.yard.site_reading
-        measured, bound, quiet = self._sums
+        measured, bound, quiet, oldest_s, sure = self._sums
         return self._estimator.update(
             now_s=now_s,
             meter_w=reading.power_w if reading is not None else None,
@@ -315,6 +333,8 @@ class ControlLoop:
             measured_w=measured,
             bound_w=bound,
             quiet=quiet,
+            oldest_s=oldest_s,
+            sure_w=sure,
         )
 
     def limits_in_force(self) -> list[Limit]:
@@ -352,20 +372,25 @@ class ControlLoop:
             pending = True
         if raises:
             self._raise(rows, raises, now, now_s)
-        return pending or any(g.settling or g.flights for g in self.yard.grants.values() if g.in_session)
+        return pending or any(
+            g.settling or g.flights or (g.unseen() and now_s < g.told_at_s + UNSEEN_S) for g in self.yard.grants.values() if g.in_session
+        )
 
     # -- rows ---------------------------------------------------------------------------------------------------
 
     def _rows(self, now: datetime, now_s: float) -> list[Row]:
         rows = []
         state = self.yard.state
-        for key, spec in self.yard.spec.connectors.items():
-            grant = self.yard.grants[key]
-            facts = state.connector(key)
-            visit = self.yard.visit_on(key)
+        present = self.yard.present_visits()
+        for key, grant in self.yard.grants.items():
+            visit = present.get(key)
+            if visit is None and grant.idle:
+                continue
             bound = grant.bound_w(now_s)
             if not bound and not grant.in_session and visit is None:
                 continue
+            spec = self.yard.spec.connectors[key]
+            facts = state.connector(key)
             reachable = self.chargers.connected(key.station_id)
             traffic = self._traffic[key]
             row = Row(key, self._feeder_of[key], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound)
@@ -375,16 +400,18 @@ class ControlLoop:
             row.session = grant.in_session
             row.reachable = reachable
             row.pausable = self.yard.pausable(key, visit)
-            row.on_off = grant.trust is ev.TrustLevel.DEFIANT
+            row.on_off = grant.all_or_nothing
             row.startable = not grant.in_session and self._startable(key, facts, visit, now_s) and reachable
             row.ceiling_w = self._ceiling(key, grant, visit, now)
+            if grant.doubted_w is not None and grant.in_session and not row.on_off:  # does it follow a lower level?
+                row.ceiling_w = min(row.ceiling_w, max(spec.min_w, round(0.7 * grant.doubted_w / grant.factor)))
             row.plan_w = self._plan_w(visit, now)
             due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
             row.rank = (-(visit.announced.priority if visit is not None else 0), due)
             if grant.in_session:
                 row.stuck = grant.overdue(now_s, patience_s=self.settings.overdue_s)
-                row.calm = traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s
                 row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
+                row.calm = row.renew or (traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s)
             else:
                 row.calm = traffic.calls == 0
             rows.append(row)
@@ -478,11 +505,12 @@ class ControlLoop:
         if action.urgent and traffic.calls and grant.told_w == action.level_w:
             return  # this very level is on its way
         setpoint = self._setpoint(row, action.level_w, now)
-        if action.level_w != grant.told_w:
-            self._count(traffic, now_s)
+        if action.level_w != grant.told_w and not row.renew:
+            self._count(traffic, now_s)  # what rides on a renewal is no write of its own
         number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
         traffic.resend = False
-        self._call(row.key, self._apply(setpoint, number, lower=action.move is Move.LOWER), f"{action.move} {row.key}")
+        lower = action.move is Move.LOWER
+        self._call(row.key, self._apply(setpoint, number, lower=lower), f"{action.move} {row.key}", wakes=lower)
 
     def _raise(self, rows: list[Row], actions: list[Action], now: datetime, now_s: float) -> None:
         """Increases and starts: counted at once, journaled together, sent only then."""
@@ -494,7 +522,8 @@ class ControlLoop:
             setpoint = self._setpoint(row, action.level_w, now)
             start = action.move is Move.START
             number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
-            self._count(traffic, now_s)
+            if not row.renew:
+                self._count(traffic, now_s)
             traffic.resend = False
             traffic.calls += 1
             sends.append((setpoint, number, start))
@@ -523,7 +552,9 @@ class ControlLoop:
         traffic.changed_s = now_s
         traffic.changes = [*(traffic.changes or []), now_s]
 
-    def _call(self, key: ConnectorId, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _call(self, key: ConnectorId, work: Coroutine[Any, Any, None], name: str, *, wakes: bool = True) -> None:
+        """Work that talks to ``key``'s charger. ``wakes`` False: what it changes, it tells the loop itself."""
+
         async def counted() -> None:
             traffic = self._traffic[key]
             traffic.calls += 1
@@ -531,7 +562,8 @@ class ControlLoop:
                 await work
             finally:
                 traffic.calls -= 1
-                self.wake()
+                if wakes:
+                    self.wake()
 
         self._spawn(counted(), name)
 
@@ -551,6 +583,8 @@ class ControlLoop:
         (outcome,) = await self.chargers.apply(SafeSetpoints((setpoint,)))
         now_s = self._now_s()
         self._answered(key, outcome)
+        if outcome is not Outcome.ACCEPTED:
+            self.wake()  # a renewal that was accepted changes nothing, everything else does
         if outcome is Outcome.ACCEPTED:
             grant.accepted(number, now_s=now_s)
             if lower:

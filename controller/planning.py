@@ -34,6 +34,10 @@ EAGER_SHARE = 2e-4
 """Of the mean price, per kWh and hour of delay: enough to order what costs the same, too little to move a price block."""
 
 
+KNEE_SOC = 0.9
+"""Above this state of charge a pack at depot power is taken to taper; what it really accepts is measured."""
+
+
 class Prices(Protocol):
     """What the planner needs of a tariff."""
 
@@ -59,7 +63,7 @@ class PlanningSettings:
     spacing_s: float = 20.0
     policy: Policy = Policy.CHEAPEST
     margin_share: float = 0.01
-    reserve_share: float = 0.03
+    reserve_share: float = 0.05
     ready_margin_min: float = 10.0
     demand_share: float = 1 / 21
     expires_s: float = 1200.0
@@ -98,9 +102,7 @@ def background_forecast(yard: Yard, start: datetime, slots: int, slot_s: int, *,
     return out
 
 
-def build(
-    yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequence[Limit], *, now: datetime, peak_w: int
-) -> Asked | None:
+def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequence[Limit], *, now: datetime, peak_w: int) -> Asked | None:
     """The problem of this moment; None when no vehicle needs energy. ``peak_w``: the highest demand block so far."""
     zone = ZoneInfo(yard.spec.timezone)
     slot_s = settings.slot_minutes * 60
@@ -138,7 +140,9 @@ def build(
         demand_charge_per_kw=float(prices.demand_charge_per_kw_month) * settings.demand_share,
         mtd_peak_kw=peak_w / 1000.0,
         demand_interval_slots=block,
-        demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s) if block > 1 else 0,
+        demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s)
+        if block > 1
+        else 0,
         site_limit_kw=_limit_kw(in_force, "", settings, start, slots, slot_s),
         background_kw=background,
         feeders=tuple(Feeder(name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
@@ -204,10 +208,31 @@ def _vehicle(
         feeder=feeders.index(yard.spec.feeder_of[key]),
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
-        cap_kw=overlap * max_w / 1000.0,
+        cap_kw=overlap * max_w / 1000.0 * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
         delay_per_kwh_h=eager * _eagerness(yard, visit, now),
     )
     return vehicle, overlap
+
+
+def _taper(visit: Visit, *, max_w: int, start: datetime, slots: int, slot_s: int) -> np.ndarray:
+    """Part of the full power that is planned on per slot: towards the departure of a vehicle that leaves nearly full
+    its last slots take only what a battery accepts there, so that the bulk is planned before them.
+
+    Nothing is known of the pack but its size: above KNEE_SOC the power is taken to fall in proportion to what is left,
+    to a tenth at SoC 1. In time that is exp(−t/τ) with τ = (1 − knee) · capacity / (0.9 · power).
+    """
+    stay = visit.announced
+    if not stay.battery_wh or stay.soc_arrival is None:
+        return np.ones(slots)
+    target = min(1.0, stay.soc_arrival + stay.battery_energy_wh / stay.battery_wh)
+    if target <= KNEE_SOC:
+        return np.ones(slots)
+    last = 1.0 - 0.9 * (target - KNEE_SOC) / (1.0 - KNEE_SOC)
+    tau_h = (1.0 - KNEE_SOC) * stay.battery_wh / (0.9 * max_w)
+    middles = (np.arange(slots) + 0.5) * slot_s / 3600.0
+    to_go = np.clip((stay.depart_at - start).total_seconds() / 3600.0 - middles, 0.0, None)
+    part: np.ndarray = np.minimum(1.0, last * np.exp(np.minimum(to_go / tau_h, 50.0)))
+    return part
 
 
 def _eagerness(yard: Yard, visit: Visit, now: datetime) -> float:

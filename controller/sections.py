@@ -198,7 +198,7 @@ class PlannerSection(Section):
         10.0, "A plan that takes longer is given up; charging goes on, earliest departure first.", unit="s", gt=0, le=300
     )
     policy: Literal["cheapest", "readiness", "battery-life"] = setting("cheapest", "What a plan prefers once every vehicle is served.")
-    reserve: float = setting(0.03, "Share of the limit that plans leave free from one hour ahead on, for late arrivals.", ge=0, le=0.5)
+    reserve: float = setting(0.05, "Share of the limit that plans leave free from one hour ahead on, for late arrivals.", ge=0, le=0.5)
     ready_margin_min: float = setting(10.0, "Vehicles are planned to be ready this long before they leave.", unit="min", ge=0, le=240)
 
     @field_validator("slot_minutes")

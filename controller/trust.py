@@ -46,13 +46,13 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     measured_w = grant.measured_w
     if expected_w is None or measured_w is None or grant.settling:
         return None
-    if grant.measured_at_s < grant.told_at_s + grant.settle_s:
+    if grant.measured_at_s < grant.told_at_s:
         return None
     allowed_w = max(expected_w * (1 + TOLERANCE), expected_w + TOLERANCE_W) * max(grant.factor, 1.0)
     if expected_w == 0:
         allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
     if measured_w <= allowed_w:
-        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W:
+        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W and not grant.unseen():
             return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
         return None
     if grant.trust is TrustLevel.DEFIANT:

@@ -101,12 +101,16 @@ class Yard:
             self.grants[key] = grant
 
     def visit_on(self, key: ConnectorId) -> Visit | None:
-        """The present visit on a connector, through an index that is rebuilt when the facts have moved."""
+        """The present visit on a connector."""
+        return self.present_visits().get(key)
+
+    def present_visits(self) -> dict[ConnectorId, Visit]:
+        """Present visits by connector: an index that is rebuilt when the facts have moved."""
         state = self.state
         if self._visits_at[0] != state.seq:
             index = {visit.connector: visit for visit in state.visits.values() if visit.present and visit.connector is not None}
             self._visits_at = (state.seq, index)
-        return self._visits_at[1].get(key)
+        return self._visits_at[1]
 
     def session_energy_wh(self, key: ConnectorId) -> int:
         """Grid energy of the running session so far, by the newest reading; 0 where nothing is known."""

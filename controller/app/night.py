@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import controller
 from controller.clock import VirtualClock, run_virtual
 from controller.core import Core, CoreParts
+from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.loop import LoopSettings
 from controller.planner import InlinePlanner
@@ -48,7 +49,7 @@ class NightSettings:
     """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park)."""
 
     timetable: bool = True
-    planning: PlanningSettings = PlanningSettings()
+    planning: PlanningSettings = PlanningSettings(cadence_s=900.0, spacing_s=180.0)
     loop: LoopSettings = LoopSettings()
 
 
@@ -91,7 +92,8 @@ def as_registered(day: Day, personas: Mapping[str, Persona]) -> DepotSpec:
         replace(
             station,
             connectors=tuple(
-                replace(c, pausable=personas.get(station.station_id, Persona.POLITE) is not Persona.ENDS_AT_ZERO) for c in station.connectors
+                replace(c, pausable=personas.get(station.station_id, Persona.POLITE) is not Persona.ENDS_AT_ZERO)
+                for c in station.connectors
             ),
         )
         for station in spec.stations
@@ -128,7 +130,14 @@ def play(
 
 
 async def _play(
-    clock: VirtualClock, day: Day, *, tariff: TariffSteps, personas: Mapping[str, Persona], seed: int, settings: NightSettings, trace: Trace | None
+    clock: VirtualClock,
+    day: Day,
+    *,
+    tariff: TariffSteps,
+    personas: Mapping[str, Persona],
+    seed: int,
+    settings: NightSettings,
+    trace: Trace | None,
 ) -> NightResult:
     store = Store.open(None)
     store.migrate([controller])
@@ -170,7 +179,16 @@ async def _play(
         planner = InlinePlanner(clock, charge_s=SOLVER_CHARGE_S)
         core = Core(
             CoreParts(
-                day.spec, journal, clock, planner, tariff, meter=world.meter, loop=settings.loop, planning=settings.planning, look_s=10.0
+                day.spec,
+                journal,
+                clock,
+                planner,
+                tariff,
+                meter=world.meter,
+                loop=settings.loop,
+                planning=settings.planning,
+                desk=DeskSettings(heartbeat_s=900),
+                look_s=10.0,
             )
         )
         central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor(), settings=OcppSettings())
@@ -189,7 +207,9 @@ async def _play(
             if settings.timetable:
                 for stay in day.stays:
                     visit = announcement(stay, day.start)
-                    await core.command(cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", reason="tonight", visit=visit))
+                    await core.command(
+                        cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", reason="tonight", visit=visit)
+                    )
             try:
                 async with world:
                     playing = asyncio.create_task(world.run(), name="world")

@@ -217,6 +217,8 @@ def simulate(wish: Wish, *, trace: Path | None, progress: Callable[[float, str],
         timetable=ready.timetable,
         planning=PlanningSettings(
             slot_minutes=15,
+            cadence_s=900.0,
+            spacing_s=180.0,
             horizon_h=int(-(-day.duration_s // 3600)),
             demand_share=day.demand_charge_per_kw / float(ready.tariff.demand_charge_per_kw_month or 1),
         ),
@@ -283,7 +285,12 @@ def run_simulate(wish: Wish, *, trace: Path | None, report: Path | None, as_json
     """The command. 0: no limit was violated; 1: one was. With ``as_json_`` only JSON goes to standard output."""
     told = Console(stderr=True)
     with Progress(
-        SpinnerColumn(), TextColumn("{task.fields[what]:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), console=told
+        SpinnerColumn(),
+        TextColumn("{task.fields[what]:<12}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=told,
     ) as bar:
         task = bar.add_task("night", total=1.0, what="loading")
         result, night, took_s = simulate(wish, trace=trace, progress=lambda done, what: bar.update(task, completed=done, what=what))
