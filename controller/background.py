@@ -58,10 +58,12 @@ class Background:
 
 @dataclass(slots=True)
 class BackgroundEstimator:
-    """Keeps the window of estimates. ``worst_w``: the registered worst background; ``metered``: a meter exists."""
+    """Keeps the window of estimates. ``worst_w``: the registered worst background; ``metered``: a meter exists.
+    ``pace``: multiplies every time of this module where depot time runs faster than machines answer (the demo)."""
 
     worst_w: int
     metered: bool
+    pace: float = 1.0
     _window: deque[tuple[float, int]] = field(default_factory=deque)
     _estimate_w: int | None = None
     _doubt_since_s: float | None = None
@@ -81,16 +83,16 @@ class BackgroundEstimator:
         sure_w: int | None = None,
     ) -> Background:
         """One tick. ``measured_w``: Σ of the chargers' newest readings, the oldest of them taken at ``oldest_s`` (infinite:
-        nobody charges); ``bound_w``: Σ of their bounds; ``quiet``: every reading is younger than the last change of its charger. ``sure_w``: Σ of those readings
-        alone that surely still hold; whoever else charges is taken to draw nothing, so that one slow or deaf charger
-        does not keep the estimate up for ever."""
+        nobody charges); ``bound_w``: Σ of their bounds; ``quiet``: every reading is younger than the last change of its
+        charger. ``sure_w``: Σ of those readings alone that surely still hold; whoever else charges is taken to draw
+        nothing, so that one slow or deaf charger does not keep the estimate up for ever."""
         if self._started_s is None:
             self._started_s = now_s
         if not self.metered:
             return Background(self.worst_w)
         age_s = now_s - meter_at_s if meter_w is not None else now_s - self._started_s
-        if meter_w is None or age_s > STALE_S:
-            return Background(max(self.worst_w, self._estimate_w or 0), stale=True, blind=age_s > BLIND_S)
+        if meter_w is None or age_s > STALE_S * self.pace:
+            return Background(max(self.worst_w, self._estimate_w or 0), stale=True, blind=age_s > BLIND_S * self.pace)
 
         certain_w = meter_w - bound_w
         likely_w = meter_w - measured_w
@@ -105,7 +107,7 @@ class BackgroundEstimator:
                 self._rise(now_s, likely_w, oldest_s)
             else:
                 self._doubt_since_s = None
-                if likely_w >= before_w or now_s - oldest_s <= FRESH_S:
+                if likely_w >= before_w or now_s - oldest_s <= FRESH_S * self.pace:
                     self._push(now_s, likely_w)
         if before_w is not None:
             if sure_w is not None and meter_w - sure_w < before_w:
@@ -124,7 +126,7 @@ class BackgroundEstimator:
         """More than before: a charger that ramps up, or background. Readings that were taken since decide it."""
         if self._doubt_since_s is None:
             self._doubt_since_s = now_s
-        elif oldest_s >= self._doubt_since_s + EXPLAIN_S or now_s - self._doubt_since_s >= DOUBT_S:
+        elif oldest_s >= self._doubt_since_s + EXPLAIN_S * self.pace or now_s - self._doubt_since_s >= DOUBT_S * self.pace:
             self._doubt_since_s = None
             self._push(now_s, likely_w)
 

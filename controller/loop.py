@@ -48,7 +48,8 @@ REMOTE_TAG = "CHARGEYARD"
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """Times in depot seconds, shares of a whole. ``margin_share`` of the site limit is never planned on."""
+    """Times in depot seconds, shares of a whole. ``margin_share`` of the site limit is never planned on. ``pace``:
+    how much longer the site's meter may take where depot time runs faster than machines answer (the demo)."""
 
     period_s: float = 1.0
     life_s: float = 180.0
@@ -60,6 +61,7 @@ class LoopSettings:
     start_backoff_s: float = 60.0
     unplanned_grace_s: float = 120.0
     reading_every_s: float = 3.0
+    pace: float = 1.0
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class ControlLoop:
         self._feeder_of = {key: self._feeder_index[name] for key, name in yard.spec.feeder_of.items()}
         self._built_in = limits.built_in(yard.spec)
         self._traffic = {key: _Traffic() for key in yard.spec.connectors}
-        self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered)
+        self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._tasks: asyncio.TaskGroup | None = None
         self._blind_since: datetime | None = None
         self.urgent_limits: dict[str, Limit] = {}
@@ -319,7 +321,7 @@ class ControlLoop:
                     oldest_s = min(oldest_s, grant.measured_at_s)
                 if grant.flights or grant.settling or grant.measured_at_s < grant.told_at_s + grant.settle_s:
                     quiet = False
-                elif now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S):
+                elif now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
                     sure += drawn
         return measured, bound, quiet, oldest_s, sure
 

@@ -51,6 +51,9 @@ class DepotSection(Section):
     worst_background_kw: float = setting(
         ..., "The most that everything else on the site draws; counted whenever the meter at the connection is silent.", unit="kW", ge=0
     )
+    background_profile_kw: tuple[float, ...] = setting(
+        (), "What the rest of the site typically draws, one value per local hour from 0 to 23; advice for the planner.", unit="kW"
+    )
     tariff: str = setting("stylised-tou", "Name of the tariff that prices energy and demand.", min_length=1)
 
     @field_validator("timezone")
@@ -82,7 +85,7 @@ class ConnectorSection(Section):
     phases: tuple[Phase, ...] = setting(
         (), "Grid phases that it may load, for example [1] or [1, 2, 3]. Empty: not known, counted on all three."
     )
-    voltage_v: int = setting(230, "Voltage between phase and neutral.", unit="V", ge=90, le=480)
+    voltage_v: int = setting(230, "AC: between phase and neutral. DC: of the output.", unit="V", ge=90, le=1000)
     pausable: bool | None = setting(
         None, "Whether a session survives 0 W. Unset: not known, so a session is started late and then kept at its minimum or above."
     )
@@ -245,6 +248,9 @@ class ClockSection(Section):
 
     speed: float = setting(1.0, "How many times faster than the world depot time runs; 1 for every real depot.", gt=0, le=1000)
     epoch: AwareDatetime | None = setting(None, "Depot time at the start of the process. Unset: now.")
+    epoch_wall: float | None = setting(
+        None, "Wall time at which depot time was epoch, so that several processes agree. Unset: when the process starts.", unit="Unix s"
+    )
 
     @property
     def scaled(self) -> bool:

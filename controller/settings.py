@@ -156,6 +156,7 @@ class Settings(BaseSettings):
             timezone=depot.timezone,
             currency=depot.currency,
             metered=self.meter is not None,
+            background_profile_w=tuple(watts(kw) for kw in depot.background_profile_kw),
         )
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId
@@ -23,9 +23,7 @@ _AC3 = ConnectorSpec(1, 3_680, 1_380, Current.AC, (1,), pausable=True)
 def demo_spec() -> DepotSpec:
     """24 stations behind two feeders: 10 for buses and 2 for vans on A; 4 for vans, 4 × 22 kW, 4 × 3.7 kW on B."""
     kinds = [_BUS] * 10 + [_VAN] * 2 + [_VAN] * 4 + [_AC22] * 4 + [_AC3] * 4
-    stations = tuple(
-        StationSpec(f"CP-{i:03d}", "A" if i <= 12 else "B", (kind,), bay_id=f"{i}") for i, kind in enumerate(kinds, start=1)
-    )
+    stations = tuple(StationSpec(f"CP-{i:03d}", "A" if i <= 12 else "B", (kind,), bay_id=f"{i}") for i, kind in enumerate(kinds, start=1))
     return DepotSpec(
         depot_id="demo",
         name="Demo depot",
@@ -46,7 +44,7 @@ def _base(hour: int) -> int:
 
 def demo_day(*, start: datetime, seed: int) -> Day:
     """The night from ``start`` (18:00 local is meant), 13 hours."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  # a made-up night, no secret
     spec = demo_spec()
     stays = []
     for i, station in enumerate(spec.stations, start=1):
@@ -91,4 +89,4 @@ def _stay(rng: random.Random, i: int, station: StationSpec) -> Stay:
 
 def evening(day: datetime) -> datetime:
     """18:00 Indian time of the day that ``day`` falls on (12:30 UTC)."""
-    return day.replace(hour=12, minute=30, second=0, microsecond=0) + timedelta(0)
+    return day.replace(hour=12, minute=30, second=0, microsecond=0)

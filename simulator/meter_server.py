@@ -7,6 +7,7 @@ for them. For loopback and one well-behaved client: pymodbus answers only the fi
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Callable
 from types import TracebackType
@@ -43,6 +44,8 @@ class MeterServer:
         return int(listening.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
+        # pymodbus dumps its traffic when a client leaves in the middle of an answer; that is no error of the meter's
+        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
         registers = [0] * _SIZE
         for address, value in {**_VOLTS, **_HERTZ}.items():
             registers[address : address + 2] = _float32(value)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from controller.app.exits import EXPECTED, exit_code_of, sentence
 from controller.app.user import user
 
 app = typer.Typer(
@@ -110,6 +111,32 @@ def replay_journal(
     command(database, until=until, type_=type_, depot=depot, as_json=as_json)
 
 
+@app.command("demo")
+def demo_depot(
+    *,
+    minutes: Annotated[float, typer.Option("--minutes", min=1, max=780, help="Real minutes from evening to morning.")] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", help="Another night.")] = 1,
+    port_offset: Annotated[int, typer.Option("--port-offset", min=0, max=50_000, help="Added to every port.")] = 0,
+    keep: Annotated[Path | None, typer.Option("--keep", help="Keep database and physical trace in this folder.")] = None,
+) -> None:
+    """Show a depot of 24 simulated stations, evening to morning in ten minutes, on this machine."""
+    from controller.app.demo import demo_command
+
+    raise typer.Exit(demo_command(minutes=minutes, seed=seed, port_offset=port_offset, keep=keep))
+
+
+@app.command("run")
+def run_depot(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    *,
+    port_offset: Annotated[int, typer.Option("--port-offset", min=0, max=50_000, help="Added to every port.")] = 0,
+) -> None:
+    """Run the controller of a real depot."""
+    from controller.app.run import run_command
+
+    raise typer.Exit(run_command(config, port_offset))
+
+
 @app.command("test")
 def run_everything(
     pytest_arguments: Annotated[
@@ -130,41 +157,6 @@ def check_gates() -> None:
     from controller.app.check import run_check
 
     raise typer.Exit(run_check(console))
-
-
-EXPECTED: dict[str, int] = {
-    "builtins.ConnectionError": 3,
-    "builtins.OSError": 2,
-    "controller.link.LinkError": 3,
-    "controller.secrets.SecretError": 2,
-    "controller.settings.SettingsError": 2,
-    "depot.ports.JournalFrozen": 3,
-    "depot.values.DepotError": 2,
-    "grid.GridError": 2,
-    "ocpp_server.errors.OcppError": 2,
-    "ocpp_server.errors.PortInUse": 3,
-    "optimizer.errors.OptimizerError": 2,
-    "optimizer.errors.SolverFailed": 1,
-    "simulator.build.DayError": 2,
-    "storage.errors.StorageError": 3,
-    "web.WebError": 2,
-    "web.serve.PortInUse": 3,
-}
-"""Errors that mean something to a person, with their exit code; the nearest ancestor counts. By name: nothing is loaded
-for it. Anything else is a mistake of ours and keeps its traceback."""
-
-
-def exit_code_of(error: BaseException) -> int | None:
-    """The exit code for an expected error; None for one that nobody expected."""
-    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
-    return next((EXPECTED[name] for name in names if name in EXPECTED), None)
-
-
-def sentence(error: BaseException) -> str:
-    """What an expected error says to a person."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def main() -> int:

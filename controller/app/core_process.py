@@ -1,0 +1,189 @@
+"""The core as a process: one depot's database, chargers, meter, planner child and local socket around a Core.
+
+    python -m controller.app.core_process depot.toml
+
+Ends with 0 on SIGTERM, 2 for settings that cannot be used, 3 where a part that is needed is not reachable (a port in
+use, another controller on this database); anything else is a broken promise, and the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import controller
+from controller.app.exits import exit_code_of, sentence
+from controller.clock import ScaledClock, SystemClock
+from controller.core import Core, CoreParts
+from controller.history import KEEP, Minute
+from controller.journal import SqlJournal
+from controller.link import LinkServer
+from controller.logs import set_up
+from controller.loop import LoopSettings
+from controller.planner import PlannerProcess
+from controller.samples import SampleStore
+from controller.secrets import load_depot_secret
+from controller.settings import Settings
+from controller.supervisor import notify_ready
+from depot.ports import Clock
+from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
+from grid.tariff import Tariff
+from ocpp_server import Central, KeyedCredentials
+from storage import Lease, Store
+
+log = logging.getLogger(__name__)
+
+FASTEST_TICK_S = 0.05
+"""Real seconds between two looks of the loop where depot time runs fast."""
+
+FASTEST_VIEW_S = 0.5
+"""Real seconds between two views for the screens."""
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The world's clock, or the demo's."""
+    clock = settings.clock
+    if not clock.scaled:
+        return SystemClock()
+    epoch = clock.epoch or datetime.now(UTC)
+    if clock.epoch_wall is None:
+        return ScaledClock.starting(epoch, clock.speed)
+    return ScaledClock(clock.epoch_wall, epoch, clock.speed)
+
+
+def loop_settings(settings: Settings) -> LoopSettings:
+    """The loop's settings; on a scaled clock its periods are as long as a machine needs."""
+    speed = settings.clock.speed
+    if speed <= 1:
+        return settings.to_loop()
+    pace = max(1.0, speed / 8)
+    return replace(
+        settings.to_loop(), period_s=max(1.0, FASTEST_TICK_S * speed), overdue_s=2.5 * pace, reading_every_s=3.0 * pace, pace=pace
+    )
+
+
+def meter_of(settings: Settings, clock: Clock) -> ModbusSiteMeter | None:
+    """The connection-point meter as configured."""
+    meter = settings.meter
+    if meter is None:
+        return None
+    where = MeterSettings(
+        host=meter.host,
+        port=meter.port,
+        unit_id=meter.unit,
+        function=Function(meter.table),
+        address=meter.address,
+        type=RegisterType(meter.type),
+        word_order=WordOrder(meter.word_order),
+        scale=meter.scale_w,
+        period_s=meter.poll_s,
+    )
+    return ModbusSiteMeter(where, clock=clock, speed=max(1.0, settings.clock.speed))
+
+
+def link_path(settings: Settings) -> Path:
+    """The local socket between core and web."""
+    return settings.storage.path / f"{settings.depot.id}.sock"
+
+
+def depot_secret(settings: Settings) -> bytes:
+    """The key under which station passwords are hashed: from the environment, or kept beside the database."""
+    if settings.depot_secret is not None:
+        return bytes.fromhex(settings.depot_secret.get_secret_value())
+    return load_depot_secret(settings.storage.path)
+
+
+async def serve_core(settings: Settings) -> None:
+    """Run the core until cancelled."""
+    clock = clock_of(settings)
+    speed = settings.clock.speed
+    spec = settings.to_spec()
+    tariff = Tariff.named(settings.depot.tariff, timezone=spec.timezone)
+    settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(Lease.take(settings.database))
+        store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
+        store.migrate([controller])
+        journal = await stack.enter_async_context(SqlJournal(store, spec.depot_id, clock=clock))
+        planner = await stack.enter_async_context(PlannerProcess(deadline_s=settings.planner.deadline_s))
+        meter = meter_of(settings, clock)
+        core = Core(
+            CoreParts(
+                spec,
+                journal,
+                clock,
+                planner,
+                tariff,
+                meter=meter,
+                loop=loop_settings(settings),
+                planning=settings.to_planning(),
+                desk=settings.to_desk(),
+                clock_speed=speed,
+                look_s=max(1.0, FASTEST_VIEW_S * speed),
+            )
+        )
+        samples = SampleStore(store, spec.depot_id, journal)
+        core.history.minutes.extend(samples.since(clock.now() - KEEP))
+
+        def keep(minute: Minute) -> None:
+            samples.put(minute)
+
+        core.history.on_minute = keep
+        known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
+        credentials = KeyedCredentials(
+            key=depot_secret(settings),
+            digests=settings.station_digests,
+            open_stations=frozenset(s.id for s in settings.station if s.open),
+        )
+        central = await stack.enter_async_context(
+            Central(spec=spec, events=core.desk, clock=clock, credentials=credentials, settings=settings.to_ocpp(), known_probe=known)
+        )
+        core.attach(central, frames=central.frames)
+        link = await stack.enter_async_context(LinkServer(link_path(settings), core))
+        core.publish = link.publish
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(core.run(), name="core")
+            if meter is not None:
+                tasks.create_task(meter.run(), name="meter")
+            await central.listen(settings.ocpp.host, settings.ocpp_port)
+            log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
+            notify_ready()
+
+
+async def _until_told(settings: Settings) -> None:
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serve_core(settings)
+
+
+def main(argv: list[str]) -> int:
+    """Entry point."""
+    set_up("core")
+    try:
+        settings = Settings.load(argv[0])
+        set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        asyncio.run(_until_told(settings))
+    except BaseException as error:
+        reason = error
+        while isinstance(reason, BaseExceptionGroup) and len(reason.exceptions) == 1:
+            reason = reason.exceptions[0]
+        code = exit_code_of(reason)
+        if code is None:
+            raise
+        log.error("%s", sentence(reason))
+        return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

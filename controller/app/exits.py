@@ -1,0 +1,38 @@
+"""Which errors mean something to a person, and with which exit code a process ends for them."""
+
+from __future__ import annotations
+
+EXPECTED: dict[str, int] = {
+    "builtins.ConnectionError": 3,
+    "builtins.OSError": 2,
+    "controller.link.LinkError": 3,
+    "controller.secrets.SecretError": 2,
+    "controller.settings.SettingsError": 2,
+    "controller.journal_store.JournalError": 3,
+    "depot.ports.JournalFrozen": 3,
+    "depot.values.DepotError": 2,
+    "grid.GridError": 2,
+    "ocpp_server.errors.OcppError": 2,
+    "ocpp_server.errors.PortInUse": 3,
+    "optimizer.errors.OptimizerError": 2,
+    "optimizer.errors.SolverFailed": 1,
+    "simulator.build.DayError": 2,
+    "storage.errors.StorageError": 3,
+    "web.WebError": 2,
+    "web.serve.PortInUse": 3,
+}
+"""Errors that mean something to a person, with their exit code; the nearest ancestor counts. By name: nothing is loaded
+for it. Anything else is a mistake of ours and keeps its traceback."""
+
+
+def exit_code_of(error: BaseException) -> int | None:
+    """The exit code for an expected error; None for one that nobody expected."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((EXPECTED[name] for name in names if name in EXPECTED), None)
+
+
+def sentence(error: BaseException) -> str:
+    """What an expected error says to a person."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

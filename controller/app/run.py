@@ -1,0 +1,39 @@
+"""``./chargeyard run CONFIG``: a real depot. Supervises core and web; the core owns its planner."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from controller.logs import set_up
+from controller.settings import Settings
+from controller.supervisor import ChildSpec, Supervisor
+
+log = logging.getLogger(__name__)
+
+
+def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
+    """Core first; the web waits until the core listens."""
+    env = {"CHARGEYARD_PORT_OFFSET": str(port_offset)} if port_offset else {}
+    python = (sys.executable, "-m")
+    return [
+        ChildSpec(name="core", argv=(*python, "controller.app.core_process", str(config)), env=env),
+        ChildSpec(name="web", argv=(*python, "controller.app.web_process", str(config)), env=env),
+    ]
+
+
+def run_command(config: Path, port_offset: int = 0, *, on_ready: Callable[[str], None] | None = None) -> int:
+    """Check the settings, then run until a signal. Exit codes as the conventions have them."""
+    settings = Settings.load(config)
+    set_up("run", level=settings.logging.level, json_lines=settings.logging.json_lines)
+    offset = port_offset or settings.port_offset
+
+    def told(name: str) -> None:
+        if name == "web":
+            log.info("%s is running: http://%s:%d", settings.depot.name or settings.depot.id, settings.web.host, settings.web.port + offset)
+        if on_ready is not None:
+            on_ready(name)
+
+    return Supervisor(children(config, port_offset=port_offset), on_ready=told).run()

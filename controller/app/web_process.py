@@ -1,0 +1,48 @@
+"""The web as a process: ``python -m controller.app.web_process depot.toml``. Stateless beside the people's database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+
+from controller.app.core_process import link_path
+from controller.app.exits import exit_code_of, sentence
+from controller.app.people import open_people, web_settings
+from controller.clock import SystemClock
+from controller.logs import set_up
+from controller.settings import Settings
+from controller.supervisor import notify_ready
+from web.serve import open_socket, run_web
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve the pages until SIGTERM."""
+    sock = open_socket(web_settings(settings))
+    with contextlib.closing(open_people(settings)) as store:
+        log.info("pages at http://%s:%d", settings.web.host, sock.getsockname()[1])
+        notify_ready()
+        await run_web(web_settings(settings), socket_path=link_path(settings), store=store, clock=SystemClock(), sock=sock)
+
+
+def main(argv: list[str]) -> int:
+    """Entry point."""
+    set_up("web")
+    try:
+        settings = Settings.load(argv[0])
+        set_up("web", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        asyncio.run(serve(settings))
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        log.error("%s", sentence(error))
+        return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
