@@ -165,6 +165,8 @@ class Desk:
                 await self.yard.journal.append(news)
             if request.connector in self.yard.grants:
                 self.loop.session_started(request.connector)
+                if not data.accepted:
+                    self.loop.end_session(request.connector)
         return StartAnswer(data.transaction_id, data.accepted)
 
     def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:

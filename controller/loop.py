@@ -61,6 +61,7 @@ class LoopSettings:
     start_backoff_s: float = 60.0
     unplanned_grace_s: float = 120.0
     reading_every_s: float = 3.0
+    stop_patience_s: float = 60.0
     pace: float = 1.0
 
 
@@ -76,6 +77,7 @@ class _Traffic:
     asked_reading_s: float = -math.inf
     start_after_s: float = -math.inf
     start_failures: int = 0
+    stopping_since_s: float | None = None
     resend: bool = False
 
 
@@ -243,6 +245,7 @@ class ControlLoop:
         self.yard.grants[key].session_ended(now_s=self._now_s())
         self._forget_vehicle(key)
         self._traffic[key].start_after_s = self._now_s() + 5
+        self._traffic[key].stopping_since_s = None
         self._sums_changed()
         self.on_session(key, False)
         self.wake()
@@ -502,7 +505,11 @@ class ControlLoop:
             if traffic.calls or now_s < traffic.retry_s:
                 return
             traffic.retry_s = now_s + 10
-            self._call(row.key, self._stop(row.key), f"stop {row.key}")
+            if traffic.stopping_since_s is None:
+                traffic.stopping_since_s = now_s
+            defies = now_s - traffic.stopping_since_s > self.settings.stop_patience_s
+            work = self._out_of_service(row.key) if defies and self.yard.state.connector(row.key).operative else self._stop(row.key)
+            self._call(row.key, work, f"stop {row.key}")
             return
         if action.urgent and traffic.calls and grant.told_w == action.level_w:
             return  # this very level is on its way
@@ -612,6 +619,17 @@ class ControlLoop:
         transaction = self.yard.state.transaction_on(key)
         if transaction is not None:
             self._answered(key, await self.chargers.stop(key, transaction.transaction_id))
+
+    def end_session(self, key: ConnectorId) -> None:
+        """A session that may not be: its transaction is stopped as soon as its start has been answered."""
+        self._call(key, self._stop(key), f"stop {key}")
+
+    async def _out_of_service(self, key: ConnectorId) -> None:
+        """It follows no limit and no stop: nobody shall charge there until a person has looked (invariant 1)."""
+        reason = f"went on drawing {self.settings.stop_patience_s:.0f} s after it was told to stop"
+        log.error("connector %s %s: taken out of service", key, reason)
+        await self._record(ev.NewEvent(ev.ConnectorAvailabilitySet(key, False, reason), self.yard.clock.now()))
+        await self.chargers.set_operative(key, False)
 
     async def _install_default(self, key: ConnectorId, level_w: int) -> None:
         grant = self.yard.grants[key]
