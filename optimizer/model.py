@@ -1,4 +1,4 @@
-"""The planning model: one Pyomo model is the single source, compiled to the arrays that HiGHS takes.
+"""The planning model: the Pyomo model that says what a plan is, compiled to the arrays that HiGHS takes.
 
 Sets     cells (vehicle i, slot k) inside of the plug-in windows; slots; demand blocks; feeders
 Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW
@@ -9,7 +9,8 @@ Rows     energy    eff_i · Σ_k h_k · p[i,k] + unmet[i] = need_i
          imported  total[k] + background_k ≤ imported[k]    (only where the sun gives more than the base load takes)
 Objective  what a :class:`Costs` says, per column
 
-Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more.
+Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. What runs in the
+loop is its twin, :mod:`optimizer.arrays`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from optimizer import arrays
 from optimizer.errors import SolverFailed
 from optimizer.evaluate import evaluate
 from optimizer.model import Compiled, Costs, build
@@ -50,7 +51,7 @@ def plan(problem: Problem, *, policy: Policy = Policy.CHEAPEST, deadline_s: floa
     status = PlanStatus.OPTIMAL
     if not ((problem.upper_kw > 0) & (_needs(problem) > 0)[:, None]).any():
         return _result(problem, np.zeros_like(problem.upper_kw), policy=policy, status=status)
-    compiled = build(problem, costs_of(problem, policy))
+    compiled = arrays.build(problem, costs_of(problem, policy))
     solver = Solver(compiled, deadline=deadline)
     columns = solver.solve()
     if round_minimum:

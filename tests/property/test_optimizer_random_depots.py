@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import Feeder, Policy, Problem, Vehicle, feasible_energy_kwh, min_peak_kw, plan
+from optimizer import Feeder, Policy, Problem, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
 from optimizer.baselines import BASELINES
 from optimizer.evaluate import evaluate
+from optimizer.model import Compiled
+from optimizer.planning import costs_of
 from optimizer.problem import FloatArray
 
 SLOTS = 6
@@ -129,3 +131,40 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
     kwh = float((result.power_kw @ hours).sum())
     holding = 7e-4 * (float(np.abs(problem.price_per_kwh).mean()) or 1.0) * kwh * SLOTS * problem.slot_h
     assert result.cost <= optimum + holding + 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems(), policy=st.sampled_from(Policy))
+def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
+    if not ((problem.upper_kw > 0) & (np.array([v.energy_kwh for v in problem.vehicles]) > 0)[:, None]).any():
+        return
+    fast, reference = (build(problem, costs_of(problem, policy)) for build in (arrays.build, model.build))
+    assert (fast.vehicle == reference.vehicle).all()
+    assert (fast.slot == reference.slot).all()
+    assert (fast.needy == reference.needy).all()
+    assert rows_of(fast) == rows_of(reference)
+    assert columns_of(fast) == columns_of(reference)
+
+
+def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
+    """Every row as its bounds and its coefficients, in an order that does not depend on how the model was written."""
+    matrix = np.zeros((len(compiled.row_lower), len(compiled.cost)))
+    columns = np.repeat(np.arange(len(compiled.cost)), np.diff(compiled.starts))
+    np.add.at(matrix, (compiled.rows, columns), compiled.values)
+    own = [*compiled.cells, *compiled.unmet]
+    others = np.setdiff1d(np.arange(len(compiled.cost)), own)
+    return sorted(
+        (round(low, 9), round(high, 9), *np.round(row[own], 9), *sorted(np.round(row[others][row[others] != 0], 9)))
+        for row, low, high in zip(matrix, compiled.row_lower, compiled.row_upper, strict=True)
+    )
+
+
+def columns_of(compiled: Compiled) -> tuple[object, ...]:
+    """Bounds and cost of the cells and the unmet energies in their order, of the other columns in any order."""
+
+    def of(j: int) -> tuple[float, ...]:
+        return tuple(round(float(a[j]), 9) for a in (compiled.lower, compiled.upper, compiled.cost))
+
+    own = [*compiled.cells, *compiled.unmet]
+    others = np.setdiff1d(np.arange(len(compiled.cost)), own)
+    return [of(j) for j in own], sorted(of(j) for j in others)
