@@ -44,6 +44,7 @@ class ChildSpec:
     ``reports_ready``: it calls :func:`notify_ready` once it is up; others are up when they run. ``essential``: the
     children after it wait until it is up, and exit code 2 or 3 before it was ever up ends everything with that code; a
     child that is not essential is tried again after any end. ``once``: its own end with code 0 is the end of its work.
+    ``steady_s``: a child that was up for so long was sound, and its next restart is quick again.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ChildSpec:
     reports_ready: bool = True
     essential: bool = True
     once: bool = False
+    steady_s: float = STEADY_S
 
 
 def notify_ready() -> None:
@@ -193,7 +195,7 @@ class _Child:
         if code == 0 and self.spec.once:
             self.done = True
             return False
-        if up_s >= STEADY_S:
+        if up_s >= self.spec.steady_s:
             self._failures = 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         self._failed(f"{how} after {up_s:.1f} s", code=code)

@@ -1,0 +1,329 @@
+"""A depot on real sockets for benchmarks and fault tests: the real core under the real supervisor, stations beside it.
+
+    python -m benchmarks.real_depot depot.toml        the supervisor with the core alone, as `open_depot` starts it
+
+    supervisor (process) --> core (process) <==OCPP, Modbus==> world: stations, vehicles, meter (in this process)
+
+The stations live in the process that measures, so that what a station did is read from the station and from the plant,
+never from what the controller thinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller.app.core_process import clock_of, link_path
+from controller.app.demo import METER_PORT, OCPP_PORT, WEB_PORT, write_depot
+from controller.app.night import announcement
+from controller.app.run import children
+from controller.link import CoreLink, CoreUnreachable
+from controller.settings import Settings
+from controller.supervisor import Supervisor
+from depot import commands as cmd
+from depot.ports import Clock
+from depot.values import ConnectorId
+from simulator.day import Day
+from simulator.meter_server import MeterServer
+from simulator.outbox import Kind, Message
+from simulator.personas import Persona
+from simulator.trace import Trace
+from simulator.wire import SocketWire, dial
+from simulator.world import World
+
+ROOT = Path(__file__).resolve().parents[1]
+EVIDENCE = ROOT / "build" / "evidence"
+STEADY_S = 10.0
+"""In here a core that was up for so long counts as sound, and its next restart is quick: kills come close together."""
+
+FrameSeen = Callable[[str, str, list[Any]], None]
+"""``seen(station_id, "in" | "out", frame)`` at the moment at which a station's socket gave or took it."""
+
+
+def free_offset() -> int:
+    """A port offset with which nobody listens on any of the depot's ports."""
+    for offset in range(20_000 + os.getpid() % 500 * 10, 50_000, 7):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in (OCPP_PORT, METER_PORT, WEB_PORT):
+                    sock = stack.enter_context(socket.socket())
+                    sock.bind(("127.0.0.1", port + offset))
+            except OSError:
+                continue
+            return offset
+    raise RuntimeError("no free ports on this machine")
+
+
+def child_named(parent: int, module: str) -> int | None:
+    """Process id of the child of ``parent`` that runs ``module``; None while there is none."""
+    for pid, (ppid, line) in processes().items():
+        if ppid == parent and module in line:
+            return pid
+    return None
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Living processes (no zombies): id -> (parent's id, command line)."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                state, ppid = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    found[int(folder.name)] = (int(ppid), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+class RecordingWire(SocketWire):
+    """A station's socket that tells every frame."""
+
+    def __init__(self, wire: SocketWire, station_id: str, seen: FrameSeen) -> None:
+        super().__init__(wire._connection)
+        self._station_id = station_id
+        self._seen = seen
+
+    async def recv(self) -> str:
+        text = await super().recv()
+        self._seen(self._station_id, "in", json.loads(text))
+        return text
+
+    async def send(self, text: str) -> None:
+        self._seen(self._station_id, "out", json.loads(text))
+        await super().send(text)
+
+
+@dataclass(slots=True, eq=False)
+class Ran:
+    """One transaction as its station ran it. ``start_wh``, ``stop_wh``: the plant's register; ids as the core answered."""
+
+    connector: ConnectorId
+    start: Message
+    start_wh: float
+    transaction_id: int | None = None
+    stop_wh: float | None = None
+    stops: int = 0
+
+
+@dataclass(slots=True)
+class StationBook:
+    """What the stations themselves know of their transactions, in the order in which they ran."""
+
+    ran: list[Ran] = field(default_factory=list)
+    on_transaction: Callable[[], None] = lambda: None
+
+    def watch(self, world: World) -> None:
+        """Keep a copy of every transaction message that a station of ``world`` queues."""
+        for station in world.stations.values():
+            put = station.outbox.put
+
+            def keep(message: Message, station_id: str = station.station_id, put: Callable[[Message], None] = put) -> None:
+                if message.kind is Kind.TRANSACTION:
+                    self._note(world, station_id, message)
+                    self.on_transaction()
+                put(message)
+
+            station.outbox.put = keep  # type: ignore[method-assign]  # a wire tap, in front of the real one
+
+    def _note(self, world: World, station_id: str, message: Message) -> None:
+        request = message.build()
+        if type(request).__name__ == "StartTransaction":
+            key = ConnectorId(station_id, request.connector_id)
+            ran = Ran(key, message, world.plant.register_wh(key))
+            answered = message.done
+
+            def done(answer: Any) -> None:
+                ran.transaction_id = answer.transaction_id
+                if answered is not None:
+                    answered(answer)
+
+            message.done = done
+            self.ran.append(ran)
+            return
+        ran = next(r for r in reversed(self.ran) if r.connector.station_id == station_id)  # demo stations have one connector
+        ran.stops += 1
+        if ran.stop_wh is None:
+            ran.stop_wh = world.plant.register_wh(ran.connector)
+
+
+@dataclass(slots=True)
+class RealDepot:
+    """A running depot. ``supervisor`` leads the core; ``link`` is a client of the core's local socket."""
+
+    day: Day
+    folder: Path
+    config: Path
+    settings: Settings
+    passwords: Mapping[str, str]
+    clock: Clock
+    supervisor: subprocess.Popen[bytes]
+    link: CoreLink
+    world: World
+    book: StationBook
+
+    @property
+    def core_pid(self) -> int | None:
+        """The core's process id; None while it is down."""
+        return child_named(self.supervisor.pid, "controller.app.core_process")
+
+    async def kill_core(self) -> tuple[float, float]:
+        """kill -9, then how long in seconds until (it answers on the OCPP port, a new view came over the link)."""
+        pid = self.core_pid
+        if pid is None:
+            raise RuntimeError("the core is down already")
+        os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        while self.core_pid == pid:
+            await asyncio.sleep(0.002)
+        view = asyncio.create_task(self._next_view())
+        await self.until_answers()
+        answers_s = time.monotonic() - began
+        await asyncio.wait_for(view, 60)
+        return answers_s, time.monotonic() - began
+
+    async def until_answers(self, patience_s: float = 60.0) -> None:
+        """Wait until the core answers an HTTP request on its OCPP port."""
+        async with asyncio.timeout(patience_s):
+            while True:
+                with contextlib.suppress(OSError):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", self.settings.ocpp_port)
+                    try:
+                        writer.write(b"GET / HTTP/1.1\r\nHost: depot\r\nConnection: close\r\n\r\n")
+                        if (await reader.readline()).startswith(b"HTTP/1.1"):
+                            return
+                    finally:
+                        writer.close()
+                await asyncio.sleep(0.02)
+
+    async def _next_view(self) -> None:
+        views = aiter(self.link.views())
+        old = self.link.view
+        async for view in views:
+            if view is not old:
+                return
+
+    async def drained(self, patience_s: float = 60.0) -> bool:
+        """Wait until every station has said everything; False where one still has something to say."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while any(len(station.outbox) for station in self.world.stations.values()):
+                    await asyncio.sleep(0.2)
+        return not any(len(station.outbox) for station in self.world.stations.values())
+
+    async def close_core(self) -> int:
+        """SIGTERM to the supervisor; its exit code."""
+        if self.supervisor.poll() is None:
+            self.supervisor.send_signal(signal.SIGTERM)
+        while self.supervisor.poll() is None:
+            await asyncio.sleep(0.05)
+        return self.supervisor.returncode
+
+
+@contextlib.asynccontextmanager
+async def open_depot(
+    day: Day,
+    *,
+    speed: float,
+    seed: int,
+    personas: Mapping[str, Persona],
+    trace: Trace | None = None,
+    seen: FrameSeen | None = None,
+    extra: str = "",
+    loud: bool = False,
+    announce: bool = True,
+    folder: Path | None = None,
+) -> AsyncIterator[RealDepot]:
+    """Start everything, announce the day, connect the stations; at the end nothing is left. ``extra``: more TOML."""
+    with contextlib.ExitStack() as rim:
+        where = folder or Path(rim.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-depot-")))
+        offset = free_offset()
+        config, keys = write_depot(where, spec=day.spec, start=day.start, speed=speed, port_offset=offset)
+        text = config.read_text(encoding="utf-8")
+        if speed == 1:
+            text = text[: text.index("[clock]")]
+        config.write_text(text.replace('level = "error"', 'level = "warning"' if loud else 'level = "critical"') + extra, encoding="utf-8")
+        settings = Settings.load(config)
+        passwords: dict[str, str] = json.loads(keys.read_text(encoding="utf-8"))
+        clock = clock_of(settings)
+        url = f"ws://127.0.0.1:{settings.ocpp_port}/ocpp"
+
+        async def connect(station_id: str) -> SocketWire:
+            wire = await dial(url, station_id=station_id, key=passwords[station_id])
+            return wire if seen is None else RecordingWire(wire, station_id, seen)
+
+        supervisor = rim.enter_context(_supervisor(config, loud=loud))
+        world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace)
+        book = StationBook()
+        book.watch(world)
+        meter = settings.meter.port if settings.meter is not None else 0
+        link = CoreLink(link_path(settings), retry_s=0.02, retry_most_s=0.05)
+        async with MeterServer(world.plant.site_power_w, port=meter), link:
+            depot = RealDepot(day, where, config, settings, passwords, clock, supervisor, link, world, book)
+            await depot.until_answers()
+            for stay in day.stays if announce else ():
+                visit = announcement(stay, day.start, known_pausable=None)
+                await tell(link, cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", visit=visit))
+            async with world:
+                yield depot
+            await depot.close_core()
+
+
+async def tell(link: CoreLink, command: cmd.Command, patience_s: float = 30.0) -> cmd.CommandResult:
+    """Give a command; while the core is away, again (its id makes that harmless)."""
+    async with asyncio.timeout(patience_s):
+        while True:
+            try:
+                return await link.command(command)
+            except CoreUnreachable:
+                await asyncio.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _supervisor(config: Path, *, loud: bool) -> Iterator[subprocess.Popen[bytes]]:
+    out = None if loud else subprocess.DEVNULL
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.real_depot", str(config)], cwd=ROOT, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait()
+
+
+def write_evidence(name: str, row: Mapping[str, object]) -> str:
+    """Append one line to ``build/evidence/NAME.jsonl``; returns it as ``key=value`` words for people."""
+    EVIDENCE.mkdir(parents=True, exist_ok=True)
+    with (EVIDENCE / f"{name}.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **row}) + "\n")
+    return " ".join(f"{key}={value}" for key, value in row.items())
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that ``share`` of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-round(share * 1000) * len(ordered) // 1000) - 1))]
+
+
+def main() -> int:
+    core = children(Path(sys.argv[1]))[0]
+    return Supervisor([replace(core, steady_s=STEADY_S)]).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
