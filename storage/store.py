@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -51,6 +52,7 @@ class Store:
                 raise StoreMissing(f"there is no database {file}")
             if not read_only:
                 file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _create_private(file)
             engine = create_engine(f"sqlite:///{file}", poolclass=QueuePool, connect_args={"check_same_thread": False})
         _dress(engine, busy_timeout_s, read_only)
         store = cls(engine, file)
@@ -133,6 +135,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _create_private(file: Path) -> None:
+    """Create ``file`` empty and readable by its owner only, whatever the umask; SQLite gives the write-ahead log the
+    same mode. An existing file keeps its mode. What is wrong with a path is told by the opening that follows."""
+    with suppress(OSError):
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _dress(engine: Engine, busy_timeout_s: float, read_only: bool) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, select, update
 from sqlmodel import col
+from uuid6 import uuid7
 
 from depot.ports import Clock
 from depot.values import Role
@@ -113,7 +114,7 @@ class Auth:
             mine = (col(SignInTry.depot_id) == self._settings.depot_id, col(SignInTry.key) == key)
             count, first_ms = session.execute(select(func.count(), func.min(SignInTry.at_ms)).where(*mine)).one()
             if count < self._settings.tries_most:
-                session.add(SignInTry(depot_id=self._settings.depot_id, key=key, at_ms=now_ms))
+                session.add(SignInTry(depot_id=self._settings.depot_id, try_id=str(uuid7()), key=key, at_ms=now_ms))
                 return
         wait_s = -(-(first_ms - since_ms) // 1000)
         minutes = -(-wait_s // 60)

@@ -216,7 +216,8 @@ def _bands(frame: Frame, price: Sequence[Point]) -> tuple[Band, ...]:
         if width <= 0:
             continue
         tone = 0.18 if high == low else 0.09 + 0.29 * (point.value - low) / (high - low)
-        bands.append(Band(round(x, 2), round(max(0.1, width - 0.15), 2), round(tone, 2), f"{point.value:.2f}" if width >= 7 else ""))
+        gap = min(0.15, 0.1 * width)
+        bands.append(Band(round(x, 3), round(width - gap, 3), round(tone, 2), f"{point.value:.2f}" if width >= 7 else ""))
     return tuple(bands)
 
 

@@ -44,8 +44,8 @@ class SignInTry(SQLModel, table=True):
 
     __tablename__ = "web_try"
 
-    id: int | None = Field(default=None, primary_key=True)
-    depot_id: str
+    depot_id: str = Field(primary_key=True)
+    try_id: str = Field(primary_key=True)
     key: str = Field(index=True)
     at_ms: int = Field(sa_column=_ms())
 

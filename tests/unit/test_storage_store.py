@@ -74,6 +74,18 @@ def test_file_is_set_up_for_durability(tmp_path: Path) -> None:
     assert pragmas == ["wal", 2, 1]
 
 
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o177])
+def test_files_are_for_their_owner_only_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        with make(tmp_path / "depot.db") as store:
+            put(store, 1)
+            modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"depot.db": 0o600, "depot.db-wal": 0o600, "depot.db-shm": 0o600}
+
+
 def test_locked_database_is_busy_then_works(tmp_path: Path) -> None:
     with make(tmp_path / "x.db") as store:
         other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)

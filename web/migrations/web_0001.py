@@ -32,8 +32,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "web_try",
-        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=True),
-        sa.Column("depot_id", sa.String(), nullable=False),
+        sa.Column("depot_id", sa.String(), primary_key=True),
+        sa.Column("try_id", sa.String(), primary_key=True),
         sa.Column("key", sa.String(), nullable=False, index=True),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
     )
