@@ -6,6 +6,7 @@ same answer (invariant 5). The desk decides who may charge; how much is the loop
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 EARLY = timedelta(hours=3)
 """A vehicle may plug in this much before its announced arrival and still be taken for the announced one."""
+
+KEPT_STOP_S = 20.0
+"""A station says within this time after it came back what it kept while it was cut off (protocol time)."""
 
 MAX_TRANSACTION_ID = 2**31 - 1
 
@@ -103,7 +107,7 @@ class Desk:
         if status is ev.ConnectorStatus.AVAILABLE:
             ghost = state.transaction_on(connector)
             if ghost is not None:
-                news.append(self._ghost_stop(ghost, "vehicle gone, no stop was sent"))
+                self.loop.follow_up(self._end_if_still_open(ghost), f"ghost {connector}")
             if visit is not None:
                 news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
         if news:
@@ -208,6 +212,15 @@ class Desk:
         if not envelope.duplicate:
             self._ended([new])
             self.replan("a session ended")
+
+    async def _end_if_still_open(self, ghost: Transaction) -> None:
+        """A connector is free although its session never ended: a station that was cut off says first what is now, and
+        only then what it kept, so its own stop with the true meter value may still come."""
+        await asyncio.sleep(KEPT_STOP_S)
+        if ghost.transaction_id in self.yard.state.transactions:
+            news = [self._ghost_stop(ghost, "vehicle gone, no stop was sent")]
+            await self.yard.journal.append(news)
+            self._ended(news)
 
     def _ghost_stop(self, ghost: Transaction, reason: str) -> ev.NewEvent:
         energy = self.yard.session_energy_wh(ghost.connector)

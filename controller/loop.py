@@ -158,6 +158,10 @@ class ControlLoop:
         self._dirty = True
         self._wake.set()
 
+    def follow_up(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Work that nobody waits for, owned by the loop."""
+        self._spawn(work, name)
+
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         if self._tasks is None:
             work.close()
