@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from controller.readmodel import ReasonView
 from controller.yard import Yard
+from depot.state import Visit
 from depot.values import Because, ConnectorId
 
 BINDING = {
@@ -30,51 +31,55 @@ def reason_chain(yard: Yard, key: ConnectorId, now: datetime) -> list[ReasonView
     index = last.index.get(key) if last is not None else None
     why = last.allocation.because[index] if last is not None and index is not None else Because.NO_SESSION
     binds = BINDING[why]
-    zone = ZoneInfo(yard.spec.timezone)
-    vehicle_w = _vehicle_w(yard, key)
-    plan = yard.plan
-    planned = plan.power_at(visit.visit_id, now) if plan is not None and visit is not None else None
-    target = last.allocation.targets[index] if last is not None and index is not None else None
-    limit_title, limit_detail = _limit_step(yard, key, why)
     reading = yard.readings.get(key) if grant.in_session else None
-    if not facts.operative:
-        vehicle_detail = f"out of service: {facts.inoperative_reason or 'by a person'}"
-    elif visit is None:
-        vehicle_detail = "no vehicle is announced here"
-    elif visit.held:
-        vehicle_detail = "held: a person stopped this session"
-    elif yard.complete(visit):
-        vehicle_detail = f"{visit.announced.vehicle_id} has what was announced"
+    planned_w, plan_detail = _plan_step(yard, visit, now)
+    target_w = last.allocation.targets[index] if last is not None and index is not None else None
+    can_w, vehicle_detail = _vehicle_step(yard, key, visit, operative=facts.operative, reason=facts.inoperative_reason)
+    if why is Because.NO_SESSION or (binds == "vehicle" and not target_w):
+        can_w = 0
+    limit_title, limit_detail = _limit_step(yard, key, why)
+    if reading is None:
+        measured_detail = "no meter value of this session" if grant.in_session else "no session runs"
     else:
-        vehicle_detail = f"{visit.announced.vehicle_id}, {yard.remaining_wh(visit) / 1000:.1f} kWh to go"
+        measured_detail = f"charger meter, {(now - reading.received_at).total_seconds():.0f} s ago"
     steps = [
-        ("vehicle", "Vehicle can take", vehicle_detail, vehicle_w),
-        ("charger", "Charger can give", f"{key} rating, {spec.current} connector {key.connector}", spec.rated_w),
-        (
-            "plan",
-            "Plan wants",
-            f"plan of {plan.made_at.astimezone(zone):%H:%M:%S}"
-            if planned is not None and plan is not None
-            else "no plan: earliest departure first",
-            planned,
-        ),
-        ("limit", limit_title, limit_detail, target),
+        ("vehicle", "Vehicle can take", vehicle_detail, can_w),
+        ("charger", "Charger can give", f"rating, {spec.current} connector {key.connector}", spec.rated_w),
+        ("plan", "Plan wants", plan_detail, planned_w),
+        ("limit", limit_title, limit_detail, target_w if binds == "limit" else None),
         ("told", "Set and confirmed", _told_detail(yard, key, why), grant.confirmed_w if grant.in_session else None),
-        (
-            "measured",
-            "Measured",
-            f"charger meter, {(now - reading.received_at).total_seconds():.0f} s ago"
-            if reading is not None
-            else "no meter value of this session",
-            grant.measured_w if grant.in_session else None,
-        ),
+        ("measured", "Measured", measured_detail, grant.measured_w if grant.in_session else None),
     ]
     return [
         ReasonView(because=name, title=title, detail=detail, level_w=level, binding=name == binds) for name, title, detail, level in steps
     ]
 
 
-def _vehicle_w(yard: Yard, key: ConnectorId) -> int | None:
+def _plan_step(yard: Yard, visit: Visit | None, now: datetime) -> tuple[int | None, str]:
+    plan = yard.plan
+    if plan is None or now >= plan.expires_at:
+        return None, "no plan: earliest departure first"
+    made = f"plan of {plan.made_at.astimezone(ZoneInfo(yard.spec.timezone)):%H:%M:%S}"
+    planned_w = plan.power_at(visit.visit_id, now) if visit is not None else None
+    return planned_w, made if planned_w is not None else f"nothing in the {made}"
+
+
+def _vehicle_step(yard: Yard, key: ConnectorId, visit: Visit | None, *, operative: bool, reason: str) -> tuple[int | None, str]:
+    can_w = vehicle_w(yard, key)
+    if not operative:
+        return 0, f"out of service: {reason or 'by a person'}"
+    if visit is None:
+        return can_w, "no vehicle is announced here"
+    vehicle = visit.announced.vehicle_id
+    if visit.held:
+        return 0, f"{vehicle} is held: a person stopped its session"
+    if yard.complete(visit) or not yard.remaining_wh(visit):
+        return can_w, f"{vehicle} has what was announced"
+    return can_w, f"{vehicle}, {yard.remaining_wh(visit) / 1000:.1f} kWh to go"
+
+
+def vehicle_w(yard: Yard, key: ConnectorId) -> int | None:
+    """What the vehicle on a connector can take there: announced, rated, and seen; None without a vehicle."""
     visit = yard.visit_on(key)
     if visit is None:
         return None
@@ -92,7 +97,7 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:
         return "Site limit leaves", f"{site_kw} less background and vehicles that leave earlier"
-    return "Limits leave", f"site {site_kw}, feeder {feeder}"
+    return "Limits leave", f"enough: site {site_kw}, feeder {feeder}"
 
 
 def _told_detail(yard: Yard, key: ConnectorId, why: Because) -> str:

@@ -22,7 +22,8 @@ from controller.orders import Orders
 from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView
-from controller.views import Frame, TariffSteps, Views
+from controller.views import TariffSteps, Views
+from controller.views_charger import Frame
 from controller.yard import FoldingJournal, Yard
 from depot import commands as cmd
 from depot import events as ev

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from depot.values import ConnectorId
@@ -44,7 +45,11 @@ class _Mean:
 
 @dataclass(slots=True)
 class History:
-    """Feed :meth:`second` about once a second. ``price(at)``: currency per kWh. ``block_min``: demand block."""
+    """Feed :meth:`second` about once a second. ``price(at)``: currency per kWh. ``block_min``: demand block.
+
+    ``energy_wh`` and ``cost`` of all vehicles are counted from ``counted_since`` on and begin anew at local noon, as
+    the chart does: a night is one figure.
+    """
 
     zone: ZoneInfo
     block_min: int
@@ -54,7 +59,7 @@ class History:
     peak_w: int = 0
     energy_wh: float = 0.0
     cost: float = 0.0
-    since: datetime | None = None
+    counted_since: datetime | None = None
     on_minute: Callable[[Minute], None] | None = None
     _last: datetime | None = None
     _minute: datetime | None = None
@@ -67,8 +72,10 @@ class History:
 
     def second(self, now: datetime, *, site_w: int | None, charging_w: int, background_w: int, limit_w: int, plan_w: int | None) -> None:
         """One look. ``charging_w``: power of all vehicles, for energy and cost."""
-        if self.since is None:
-            self.since = now
+        noon = self._noon(now)
+        if self.counted_since is None or self.counted_since < noon:
+            self.counted_since = now if self.counted_since is None else noon
+            self.energy_wh = self.cost = 0.0
         elapsed = 0.0 if self._last is None else min(120.0, (now - self._last).total_seconds())
         self._last = now
         if elapsed > 0:
@@ -94,6 +101,12 @@ class History:
             self._block = _Mean()
         self._block_start = start
         self._block.add(site_w, elapsed)
+
+    def _noon(self, now: datetime) -> datetime:
+        """The last local noon."""
+        local = now.astimezone(self.zone)
+        noon = local.replace(hour=12, minute=0, second=0, microsecond=0)
+        return (noon if local >= noon else noon - timedelta(days=1)).astimezone(now.tzinfo)
 
     def block_start(self, now: datetime) -> datetime:
         """Start of the clock-aligned demand block that holds ``now``."""
@@ -122,6 +135,16 @@ class History:
         points = self.sessions.setdefault(key, deque(maxlen=SESSION_POINTS))
         if not points or (at - points[-1][0]).total_seconds() >= 20 or abs(points[-1][1] - power_w) > 500:
             points.append((at, power_w, soc))
+
+    def session_price(self, key: ConnectorId, now: datetime) -> float:
+        """Mean price of the running session's energy per kWh, weighted by power; the price now where nothing flowed."""
+        points = [*((at, power_w) for at, power_w, _ in self.sessions.get(key, ())), (now, 0)]
+        paid = taken = 0.0
+        for (at, power_w), (end, _) in pairwise(points):
+            energy = power_w * max(0.0, (end - at).total_seconds())
+            taken += energy
+            paid += energy * self.price(at)
+        return paid / taken if taken > 0 else self.price(now)
 
     def session_reset(self, key: ConnectorId) -> None:
         """A new vehicle: the old curve is another one's."""

@@ -81,6 +81,18 @@ class _Traffic:
     resend: bool = False
 
 
+@dataclass(slots=True)
+class _Sums:
+    """What the chargers' meters and bounds say together, W; the words are those of :meth:`BackgroundEstimator.update`."""
+
+    measured_w: int = 0
+    bound_w: int = 0
+    quiet: bool = True
+    oldest_s: float = math.inf
+    sure_w: int = 0
+    settled_w: int = 0
+
+
 class NoChargers:
     """Nobody is reachable: what the loop talks to until the charger side is attached."""
 
@@ -123,7 +135,7 @@ class ControlLoop:
         self._dirty = True
         self._recheck_s = -math.inf
         self._used = Background(0)
-        self._sums: tuple[int, int, bool, float, int] = (0, 0, False, math.inf, 0)
+        self._sums = _Sums()
         self._feeder_index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
         self._feeder_of = {key: self._feeder_index[name] for key, name in yard.spec.feeder_of.items()}
         self._built_in = limits.built_in(yard.spec)
@@ -298,52 +310,51 @@ class ControlLoop:
         background = self._background(now_s)
         moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
         moved = moved or background.unexplained_w != self._used.unexplained_w or background.blind != self._used.blind
-        moved = moved or background.stale != self._used.stale
-        if background.doubt:
-            self._ask_readings(now_s, everybody=True)
+        moved = moved or background.stale != self._used.stale or background.suspected_w != self._used.suspected_w
+        self._ask_readings(now_s, everybody=background.doubt)
         if not (self._dirty or moved or now_s >= self._recheck_s):
             return
         self._dirty = False
         self._used = background
         pending = self._decide(now, now_s, background)
-        self._ask_readings(now_s, everybody=False)
         self._recheck_s = now_s + (1.0 if pending else 5.0) - 0.01
         if self.on_change is not None:
             self.on_change()
 
-    def _sum(self, now_s: float) -> tuple[int, int, bool, float, int]:
-        measured = bound = sure = 0
-        quiet, oldest_s = True, math.inf
+    def _sum(self, now_s: float) -> _Sums:
+        sums = _Sums()
         for grant in self.yard.grants.values():
             if grant.idle:
                 continue
-            b = grant.bound_w(now_s)
-            if not b and not grant.in_session:
+            bound = grant.bound_w(now_s)
+            sums.bound_w += bound
+            if not grant.in_session:
                 continue
-            bound += b
-            if grant.in_session:
-                drawn = grant.measured_w or 0
-                measured += drawn
-                if drawn > IDLE_W:
-                    oldest_s = min(oldest_s, grant.measured_at_s)
-                if grant.flights or grant.settling or grant.measured_at_s < grant.told_at_s + grant.settle_s:
-                    quiet = False
-                elif now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
-                    sure += drawn
-        return measured, bound, quiet, oldest_s, sure
+            drawn = grant.measured_w or 0
+            sums.measured_w += drawn
+            if drawn > IDLE_W:
+                sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
+            if grant.flights or grant.settling or grant.unseen():
+                sums.quiet = False
+                sums.settled_w += bound
+                continue
+            sums.settled_w += drawn
+            if now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
+                sums.sure_w += drawn
+        return sums
 
     def _background(self, now_s: float) -> Background:
         reading = self.yard.site_reading
-        measured, bound, quiet, oldest_s, sure = self._sums
         return self._estimator.update(
             now_s=now_s,
             meter_w=reading.power_w if reading is not None else None,
             meter_at_s=reading.at.timestamp() if reading is not None else -math.inf,
-            measured_w=measured,
-            bound_w=bound,
-            quiet=quiet,
-            oldest_s=oldest_s,
-            sure_w=sure,
+            measured_w=self._sums.measured_w,
+            bound_w=self._sums.bound_w,
+            quiet=self._sums.quiet,
+            oldest_s=self._sums.oldest_s,
+            sure_w=self._sums.sure_w,
+            settled_w=self._sums.settled_w,
         )
 
     def limits_in_force(self) -> list[Limit]:
@@ -359,7 +370,7 @@ class ControlLoop:
         life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
         site = limits.budget(in_force, "", now=now, life=life)
         margin = math.ceil(site.now_w * self.settings.margin_share)
-        held = background.now_w + background.unexplained_w + margin
+        held = background.now_w + max(background.unexplained_w, background.suspected_w) + margin
         site_budget = Budget(site.now_w - held, site.window_w - held)
         feeder_budgets = []
         for feeder in self.yard.spec.feeders:
@@ -449,8 +460,7 @@ class ControlLoop:
             return spec.rated_w if grant.in_session else 0
         if visit.held or self.yard.complete(visit):
             return 0
-        full = self.yard.full_since.get(key)
-        if full is not None and now - full > timedelta(minutes=10) and self.yard.remaining_wh(visit) < 0.1 * visit.needed_wh:
+        if self.yard.full(visit, now):
             return 0
         ceiling = visit.announced.max_w or spec.rated_w
         accepts = self.yard.acceptance_w.get(key)
@@ -600,6 +610,8 @@ class ControlLoop:
             self.wake()  # a renewal that was accepted changes nothing, everything else does
         if outcome is Outcome.ACCEPTED:
             grant.accepted(number, now_s=now_s)
+            if grant.settling:
+                self._spawn(self._look(key, grant.settle_s), f"look {key}")
             if lower:
                 self.note(ev.SetpointLowered(key, setpoint.level_w, setpoint.until))
         elif outcome.certain:
@@ -662,12 +674,20 @@ class ControlLoop:
         for key, grant in self.yard.grants.items():
             if not grant.in_session:
                 continue
-            traffic = self._traffic[key]
-            if now_s - traffic.asked_reading_s < self.settings.reading_every_s or now_s - grant.measured_at_s < 1.0:
+            look_s = grant.look_due_s(now_s)
+            if not (everybody or look_s is not None) or now_s - grant.measured_at_s < 1.0:
                 continue
-            if (everybody or grant.wants_reading(now_s)) and self.chargers.connected(key.station_id):
-                traffic.asked_reading_s = now_s
+            asked_s = self._traffic[key].asked_reading_s
+            if now_s - asked_s < self.settings.reading_every_s and (look_s is None or asked_s >= look_s):
+                continue
+            if self.chargers.connected(key.station_id):
+                self._traffic[key].asked_reading_s = now_s
                 self._spawn(self._ask(key), f"reading {key}")
+
+    async def _look(self, key: ConnectorId, after_s: float) -> None:
+        """See at the very end of the settle time whether it came down: others may have to make room for it."""
+        await self.yard.clock.sleep(after_s)
+        self._ask_readings(self._now_s(), everybody=False)
 
     async def _ask(self, key: ConnectorId) -> None:
         await self.chargers.request_reading(key)

@@ -78,7 +78,8 @@ class LimitView(Struct, frozen=True, kw_only=True):
 
 
 class SiteView(Struct, frozen=True, kw_only=True):
-    """``power_w`` from the connection-point meter; ``stale`` when it is older than 3 s or absent."""
+    """``power_w`` from the connection-point meter; ``stale`` when it is older than 3 s or absent. Energy and cost of
+    ``…_today`` are counted from ``counted_since`` on: local noon, or the controller's start after it."""
 
     power_w: int | None
     power_age_s: float | None
@@ -92,6 +93,7 @@ class SiteView(Struct, frozen=True, kw_only=True):
     energy_today_wh: int = 0
     cost_today: float | None = None
     currency: str = "INR"
+    counted_since: datetime | None = None
 
 
 class FeederView(Struct, frozen=True, kw_only=True):

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from controller import limits
 from controller import readmodel as rm
-from controller.chain import reason_chain
+from controller.chain import vehicle_w
 from controller.history import History
 from controller.loop import ControlLoop
-from controller.orders import Order, Orders
+from controller.notices import NoticeBoard, answer
+from controller.orders import Orders
 from controller.planner import PlannerState
 from controller.planning import Planning, Prices
 from controller.readiness import Readiness, Standing, predict
+from controller.views_charger import Frame, charger_view, command_view
+from controller.views_tiles import tile
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import ConnectorId, Limit, LimitSource
 
 METER_STALE_S = 3.0
+SOON = timedelta(hours=16)
+"""Vehicles that are announced to arrive within this time count with those that are here."""
 
 SOURCE_TEXT = {
     LimitSource.CONTRACT: "grid contract",
@@ -32,19 +37,6 @@ SOURCE_TEXT = {
     LimitSource.FAILSAFE: "fail-safe, no meter",
     LimitSource.SAFETY: "safety",
 }
-
-
-class Frame(Protocol):
-    """A line of a station's message log."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def direction(self) -> str: ...
-    @property
-    def action(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
 
 
 class TariffSteps(Prices, Protocol):
@@ -66,17 +58,21 @@ class Views:
     frames: Callable[[str], Sequence[Frame]]
     clock_speed: float = 1.0
     planner_state: Callable[[], PlannerState] = lambda: PlannerState.OFF
+    board: NoticeBoard = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = NoticeBoard(self.yard)
 
     # -- now ----------------------------------------------------------------------------------------------------
 
     def now(self) -> rm.NowView:
+        """The whole page."""
         yard, now = self.yard, self.yard.clock.now()
-        readiness = self._readiness(now)
-        tiles = [self._tile(key, now, readiness) for key in yard.spec.connectors]
-        counts = self._counts(now, readiness)
-        site = self._site(now)
-        health = self._health()
-        notices = self._notices(now, readiness, health, site)
+        readiness = {visit.visit_id: self._ready(visit, now) for visit in yard.state.visits.values()}
+        counted = [v for v in yard.state.visits.values() if v.present or now <= v.announced.arrive_at <= now + SOON]
+        late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
+        counts, site, health = _counts(counted, readiness, now), self._site(now), self._health()
+        scopes = ("site", *(f.feeder_id for f in yard.spec.feeders))
         return rm.NowView(
             depot_id=yard.spec.depot_id,
             depot_name=yard.spec.name,
@@ -85,49 +81,65 @@ class Views:
             tick=self.loop.ticks,
             seq=yard.state.seq,
             clock_speed=self.clock_speed,
-            answer=self._answer(counts, site, readiness, notices),
+            answer=answer(counts, site, health, late),
             counts=counts,
             site=site,
             feeders=[self._feeder(i, now) for i in range(len(yard.spec.feeders))],
-            tiles=tiles,
+            tiles=[self._tile(key, now, readiness) for key in yard.spec.connectors],
             chart=self._chart(now),
-            notices=notices,
+            notices=self.board.build(now, readiness=readiness, health=health, site=site, planner_failed_since=self.planning.failed_since),
             health=health,
             limits=[self._limit_view(limit, now) for limit in self.loop.limits_in_force() if limit.holds_at(now)],
-            commands=[
-                _command_view(o) for o in list(self.orders.recent)[-10:] if o.target in ("site", *(f.feeder_id for f in yard.spec.feeders))
-            ],
+            commands=[command_view(o) for o in list(self.orders.recent) if o.target in scopes][-10:],
         )
 
-    def _readiness(self, now: datetime) -> dict[str, Readiness]:
-        out: dict[str, Readiness] = {}
-        for visit in self.yard.state.visits.values():
-            key = visit.connector
-            reading = self.yard.readings.get(key) if key is not None and visit.present else None
-            grant = self.yard.grants.get(key) if key is not None else None
-            power = reading.power_w or 0 if reading is not None and grant is not None and grant.in_session else 0
-            out[visit.visit_id] = predict(
-                visit_id=visit.visit_id,
-                remaining_wh=self.yard.remaining_wh(visit),
-                needed_wh=visit.needed_wh,
-                depart_at=visit.announced.depart_at,
-                now=now,
-                power_w=power,
-                plan=self.yard.plan,
-            )
-        return out
+    def charger(self, connector: str) -> rm.ChargerView | None:
+        """One connector's page; None where the registry does not know it."""
+        yard, now = self.yard, self.yard.clock.now()
+        try:
+            key = ConnectorId.parse(connector)
+            yard.spec.connector(key)
+        except ValueError:
+            return None
+        visit = yard.visit_on(key)
+        readiness = {visit.visit_id: self._ready(visit, now)} if visit is not None else {}
+        return charger_view(
+            yard,
+            key,
+            now,
+            tile=self._tile(key, now, readiness),
+            history=self.history,
+            frames=self.frames(key.station_id),
+            orders=reversed(self.orders.recent),
+        )
 
-    def _counts(self, now: datetime, readiness: dict[str, Readiness]) -> rm.Counts:
-        present = [v for v in self.yard.state.visits.values() if v.present or v.announced.arrive_at <= now + timedelta(hours=16)]
-        standings = [readiness[v.visit_id].standing for v in present]
-        leaving = min((v for v in present if v.announced.depart_at > now), key=lambda v: v.announced.depart_at, default=None)
-        return rm.Counts(
-            vehicles=len(present),
-            on_time=sum(s in (Standing.ON_TIME, Standing.READY) for s in standings),
-            at_risk=standings.count(Standing.AT_RISK),
-            late=standings.count(Standing.LATE),
-            next_departure=leaving.announced.vehicle_id if leaving else None,
-            next_departure_at=leaving.announced.depart_at if leaving else None,
+    def _tile(self, key: ConnectorId, now: datetime, readiness: dict[str, Readiness]) -> rm.Tile:
+        visit = self.yard.visit_on(key)
+        return tile(self.yard, key, now, readiness.get(visit.visit_id) if visit is not None else None)
+
+    def _ready(self, visit: Visit, now: datetime) -> Readiness:
+        yard, stay, key = self.yard, visit.announced, visit.connector
+        power_w, blocked = 0, visit.held
+        most_w: int | None = stay.max_w
+        remaining_wh = yard.remaining_wh(visit)
+        if key is not None and visit.present:
+            grant, facts = yard.grants[key], yard.state.connector(key)
+            power_w = (grant.measured_w or 0) if grant.in_session else 0
+            most_w = vehicle_w(yard, key)
+            blocked = visit.held or not facts.operative or facts.status is ev.ConnectorStatus.FAULTED
+            if yard.full(visit, now):
+                remaining_wh = 0
+        return predict(
+            visit_id=visit.visit_id,
+            remaining_wh=remaining_wh,
+            needed_wh=visit.needed_wh,
+            begins=now if visit.present else stay.arrive_at,
+            depart_at=stay.depart_at,
+            now=now,
+            power_w=power_w,
+            most_w=most_w,
+            plan=yard.plan,
+            blocked=blocked,
         )
 
     def _limit_view(self, limit: Limit, now: datetime) -> rm.LimitView:
@@ -176,6 +188,7 @@ class Views:
             demand_block_ends_at=block_ends,
             energy_today_wh=round(self.history.energy_wh),
             cost_today=round(self.history.cost, 2),
+            counted_since=self.history.counted_since,
             currency=self.tariff.currency,
         )
 
@@ -201,174 +214,6 @@ class Views:
             reserved_w=reserved,
             limit=self._binding(spec.feeder_id, now),
         )
-
-    # -- tiles --------------------------------------------------------------------------------------------------
-
-    def _tile(self, key: ConnectorId, now: datetime, readiness: dict[str, Readiness]) -> rm.Tile:
-        yard = self.yard
-        facts, grant, visit = yard.state.connector(key), yard.grants[key], yard.visit_on(key)
-        reading = yard.readings.get(key) if grant.in_session else None
-        ready = readiness.get(visit.visit_id) if visit is not None else None
-        state, text = self._tile_state(key, now, visit, ready)
-        single = sum(1 for other in yard.spec.connectors if other.station_id == key.station_id) == 1
-        target = None
-        if visit is not None and visit.announced.soc_arrival is not None and visit.announced.battery_wh:
-            target = min(1.0, visit.announced.soc_arrival + visit.announced.battery_energy_wh / visit.announced.battery_wh)
-        soc = reading.soc if reading is not None else None
-        if soc is None and visit is not None and visit.announced.soc_arrival is not None and visit.announced.battery_wh:
-            gained = (visit.delivered_wh + yard.session_energy_wh(key)) * visit.announced.efficiency
-            soc = min(1.0, visit.announced.soc_arrival + gained / visit.announced.battery_wh)
-        return rm.Tile(
-            connector=str(key),
-            label=key.station_id if single else str(key),
-            feeder_id=yard.spec.feeder_of[key],
-            state=state,
-            state_text=text,
-            vehicle_id=visit.announced.vehicle_id if visit is not None else None,
-            power_w=(grant.measured_w if grant.in_session else 0) if yard.connected(key.station_id) or grant.in_session else None,
-            power_age_s=(now - reading.received_at).total_seconds() if reading is not None else None,
-            soc=soc,
-            soc_target=target,
-            due_at=visit.announced.depart_at if visit is not None else None,
-            ready_at=ready.ready_at if ready is not None else None,
-            margin_min=ready.margin_min(visit.announced.depart_at) if ready is not None and visit is not None else None,
-            trust=facts.trust.value,
-        )
-
-    def _tile_state(self, key: ConnectorId, now: datetime, visit: Visit | None, ready: Readiness | None) -> tuple[rm.TileState, str]:
-        yard = self.yard
-        facts, grant = yard.state.connector(key), yard.grants[key]
-        charging = grant.in_session and (grant.measured_w or 0) > 300
-        if visit is not None and ready is not None and ready.standing is Standing.LATE:
-            return rm.TileState.LATE, f"Late, {ready.missing_wh / 1000:.0f} kWh short"
-        if facts.status is ev.ConnectorStatus.FAULTED:
-            return rm.TileState.FAULTED, f"Faulted, {facts.error_code}"
-        if not facts.operative:
-            return rm.TileState.OUT_OF_SERVICE, "Out of service"
-        if not yard.connected(key.station_id):
-            return rm.TileState.OFFLINE, "Offline"
-        if visit is not None and ready is not None and ready.standing is Standing.AT_RISK:
-            return rm.TileState.AT_RISK, "At risk"
-        if visit is None:
-            if grant.in_session:
-                return rm.TileState.CHARGING, "Charging, unannounced"
-            if facts.status is ev.ConnectorStatus.UNKNOWN:
-                return rm.TileState.UNKNOWN, "No status yet"
-            if facts.status is ev.ConnectorStatus.UNAVAILABLE:
-                return rm.TileState.OUT_OF_SERVICE, "Unavailable"
-            return (rm.TileState.WAITING, "Plugged, unknown") if facts.status.plugged else (rm.TileState.AVAILABLE, "Available")
-        if ready is not None and ready.standing is Standing.READY and not charging:
-            return rm.TileState.FINISHED, "Finished"
-        if charging:
-            row = yard.last.index.get(key) if yard.last is not None else None
-            if row is not None and yard.last is not None and yard.last.allocation.because[row].value in ("site", "feeder"):
-                return rm.TileState.LIMITED, "Charging, limited"
-            return rm.TileState.CHARGING, "Charging"
-        if visit.held:
-            return rm.TileState.WAITING, "Held by a person"
-        starts = self._starts(visit, now)
-        zone = ZoneInfo(yard.spec.timezone)
-        return rm.TileState.WAITING, f"Starts {starts.astimezone(zone):%H:%M}" if starts is not None else "Waiting"
-
-    def _starts(self, visit: Visit, now: datetime) -> datetime | None:
-        plan = self.yard.plan
-        row = plan.power_w.get(visit.visit_id) if plan is not None else None
-        if plan is None or row is None:
-            return None
-        for k, watts in enumerate(row):
-            at = plan.start + timedelta(seconds=k * plan.slot_s)
-            if watts > 0 and at + timedelta(seconds=plan.slot_s) > now:
-                return max(at, now)
-        return None
-
-    # -- sentences ----------------------------------------------------------------------------------------------
-
-    def _answer(self, counts: rm.Counts, site: rm.SiteView, readiness: dict[str, Readiness], notices: list[rm.Notice]) -> rm.Answer:
-        headroom = site.headroom_w or 0
-        under = f"Site {headroom / 1000:.0f} kW under limit." if headroom >= 0 else f"Site {-headroom / 1000:.0f} kW OVER its limit."
-        if site.stale:
-            under = "The site meter is silent; the worst background is assumed."
-        if headroom < 0:
-            return rm.Answer(tone="alarm", text=f"No. {under}")
-        if not counts.vehicles:
-            return rm.Answer(tone="ok", text=f"No vehicle is expected. {under}")
-        if counts.late:
-            first = next(v.announced.vehicle_id for v in self.yard.state.visits.values() if readiness[v.visit_id].standing is Standing.LATE)
-            others = f" and {counts.late - 1} more" if counts.late > 1 else ""
-            risk = f", {counts.at_risk} at risk" if counts.at_risk else ""
-            return rm.Answer(tone="alarm", text=f"No. {first}{others} will be short of energy{risk}. {under}")
-        if counts.at_risk:
-            return rm.Answer(
-                tone="warn", text=f"Nearly. {counts.at_risk} of {counts.vehicles} vehicles have less than 10 min to spare. {under}"
-            )
-        return rm.Answer(tone="warn" if site.stale else "ok", text=f"Yes. All {counts.vehicles} vehicles leave on time. {under}")
-
-    def _notices(self, now: datetime, readiness: dict[str, Readiness], health: rm.Health, site: rm.SiteView) -> list[rm.Notice]:
-        yard, out = self.yard, list[rm.Notice]()
-        if health.journal == "frozen":
-            out.append(rm.Notice(priority=1, title="The journal cannot write", action=health.journal_text, since=now))
-        if site.stale:
-            out.append(
-                rm.Notice(
-                    priority=1,
-                    title="Site meter silent",
-                    action="Check the meter's power and network; less is charged until it is back.",
-                    since=now,
-                )
-            )
-        for visit in yard.state.visits.values():
-            ready = readiness[visit.visit_id]
-            if ready.standing is Standing.LATE and visit.present:
-                out.append(
-                    rm.Notice(
-                        priority=1,
-                        title=f"{visit.announced.vehicle_id} leaves {ready.missing_wh / 1000:.0f} kWh short",
-                        action="Move its departure, raise its priority, or free another charger.",
-                        since=now,
-                        connector=str(visit.connector),
-                    )
-                )
-        for key in yard.spec.connectors:
-            facts = yard.state.connector(key)
-            since = facts.status_since or now
-            link = yard.links.get(key.station_id)
-            if facts.trust is ev.TrustLevel.DEFIANT:
-                out.append(
-                    _notice(
-                        2,
-                        f"{key} does not follow limits",
-                        "It is budgeted at its rating and only switched on and off. Have it serviced.",
-                        since,
-                        key,
-                    )
-                )
-            elif facts.trust is ev.TrustLevel.OVERDRAWS:
-                text = f"It draws {facts.trust_factor:.2f} × what it is told and is budgeted so. Have its meter and limit checked."
-                out.append(_notice(3, f"{key} draws more than told", text, since, key))
-            if facts.status is ev.ConnectorStatus.FAULTED:
-                out.append(
-                    _notice(
-                        2, f"{key} faulted: {facts.error_code}", "Move its vehicle to a free charger, then look at this one.", since, key
-                    )
-                )
-            if link is not None and not link.connected:
-                held = yard.grants[key].bound_w(now.timestamp())
-                action = f"Check its breaker and network. {held / 1000:.0f} kW stay reserved." if held else "Check its breaker and network."
-                out.append(_notice(2, f"{key} offline", action, link.since, key))
-        for station_id in health.quarantined:
-            out.append(
-                _notice(
-                    3,
-                    f"Unknown station {station_id}",
-                    "If it is yours, add it to the configuration and restart; else find out who it is.",
-                    now,
-                    None,
-                )
-            )
-        if health.planner in ("late", "dead"):
-            out.append(rm.Notice(priority=2, title="No new plan", action=health.planner_text, since=self.planning.failed_since or now))
-        out.sort(key=lambda n: (n.priority, n.title))
-        return out
 
     def _health(self) -> rm.Health:
         yard = self.yard
@@ -416,116 +261,16 @@ class Views:
         price = [rm.Point(at, float(str(value))) for at, value in self.tariff.steps(start, stop)]
         return rm.Chart(start=start, stop=stop, measured=measured, plan=plan, limit=limit_points, price=price)
 
-    # -- one charger --------------------------------------------------------------------------------------------
 
-    def charger(self, connector: str) -> rm.ChargerView | None:
-        yard, now = self.yard, self.yard.clock.now()
-        try:
-            key = ConnectorId.parse(connector)
-            spec = yard.spec.connector(key)
-        except ValueError:
-            return None
-        facts, grant, visit = yard.state.connector(key), yard.grants[key], yard.visit_on(key)
-        station = yard.state.stations.get(key.station_id)
-        boot = station.boot if station is not None else None
-        link = yard.links.get(key.station_id)
-        connected = yard.connected(key.station_id)
-        transaction = yard.state.transaction_on(key)
-        reading = yard.readings.get(key) if transaction is not None else None
-        pausable = yard.pausable(key, visit)
-        points = list(self.history.sessions.get(key, ()))
-        session = None
-        if transaction is not None:
-            energy = yard.session_energy_wh(key) if reading is not None and reading.energy_wh is not None else None
-            session = rm.SessionView(
-                session_id=transaction.session_id,
-                transaction_id=transaction.transaction_id,
-                started_at=transaction.started_at,
-                id_tag=_redact(transaction.id_tag),
-                delivered_wh=energy,
-                meter_start_wh=transaction.meter_start_wh,
-                meter_now_wh=reading.energy_wh if reading is not None else None,
-                power_w=grant.measured_w,
-                power_age_s=(now - reading.received_at).total_seconds() if reading is not None else None,
-                cost=round(energy / 1000 * self.history.price(now), 2) if energy is not None else None,
-            )
-        link_text = f"OCPP {link.version} · link {'up' if connected else 'down'} since" if link is not None else "never connected"
-        return rm.ChargerView(
-            tile=self._tile(key, now, self._readiness(now)),
-            station_id=key.station_id,
-            connector=key.connector,
-            vendor=boot.vendor if boot else "",
-            model=boot.model if boot else "",
-            firmware=boot.firmware if boot else "",
-            rated_w=spec.rated_w,
-            min_w=spec.min_w,
-            current=spec.current.value,
-            pausable="yes" if pausable else "no, starts late instead" if spec.pausable is False else "unknown, taken as no",
-            link_text=link_text,
-            link_since=link.since if link is not None else None,
-            connected=connected,
-            status=facts.status.value,
-            error_code=facts.error_code,
-            chain=reason_chain(yard, key, now),
-            session=session,
-            profiles=_profiles(grant.confirmed_w, grant.confirmed_until_s, grant.default_w, spec.rated_w, now, in_session=grant.in_session),
-            if_silent=_if_silent(key, grant.confirmed_w if grant.in_session else None, grant.default_w, spec.rated_w),
-            power=[rm.Point(at, float(w)) for at, w, _ in points],
-            soc=[rm.Point(at, s) for at, _, s in points if s is not None],
-            needed_wh=visit.needed_wh if visit is not None else None,
-            missing_wh=yard.remaining_wh(visit) if visit is not None else None,
-            frames=[
-                rm.FrameView(at=f.at, direction=f.direction, action=f.action, summary=f.summary)
-                for f in reversed(list(self.frames(key.station_id))[-40:])
-            ],
-            commands=[_command_view(o) for o in reversed(self.orders.recent) if o.target == str(key)][:5],
-            can_start=connected and facts.operative and transaction is None and facts.status.plugged,
-            can_stop=transaction is not None,
-            operative=facts.operative,
-            inoperative_reason=facts.inoperative_reason,
-            at=now,
-        )
-
-
-def _notice(priority: int, title: str, action: str, since: datetime, key: ConnectorId | None) -> rm.Notice:
-    return rm.Notice(priority=priority, title=title, action=action, since=since, connector=str(key) if key is not None else None)
-
-
-def _redact(tag: str) -> str:
-    return tag if len(tag) <= 4 else f"••••{tag[-4:]}"
-
-
-def _profiles(
-    confirmed_w: int | None, until_s: float, default_w: int | None, rated_w: int, now: datetime, *, in_session: bool
-) -> list[rm.ProfileView]:
-    out: list[rm.ProfileView] = []
-    if in_session and confirmed_w is not None and until_s > now.timestamp():
-        expires = datetime.fromtimestamp(until_s, now.tzinfo)
-        out.append(rm.ProfileView(purpose="transaction", limit_w=confirmed_w, expires_at=expires, confirmed=True))
-    out.append(
-        rm.ProfileView(
-            purpose="default", limit_w=default_w if default_w is not None else rated_w, expires_at=None, confirmed=default_w is not None
-        )
-    )
-    return out
-
-
-def _if_silent(key: ConnectorId, confirmed_w: int | None, default_w: int | None, rated_w: int) -> str:
-    falls = (
-        f"its default of {default_w / 1000:.1f} kW" if default_w is not None else f"no default: up to its rating of {rated_w / 1000:.0f} kW"
-    )
-    if confirmed_w is None:
-        return f"{key} holds {falls}."
-    return f"{key} keeps {confirmed_w / 1000:.1f} kW until its profile expires, then falls to {falls} by itself."
-
-
-def _command_view(order: Order) -> rm.CommandView:
-    return rm.CommandView(
-        command_id=order.command.command_id,
-        kind=order.kind,
-        status=order.result.status.value,
-        message=order.result.message,
-        actor=order.command.actor,
-        at=order.at,
-        audit_seq=order.result.audit_seq,
+def _counts(counted: Sequence[Visit], readiness: dict[str, Readiness], now: datetime) -> rm.Counts:
+    """``counted``: the visits that are here or come soon."""
+    standings = [readiness[v.visit_id].standing for v in counted]
+    leaving = min((v for v in counted if v.announced.depart_at > now), key=lambda v: v.announced.depart_at, default=None)
+    return rm.Counts(
+        vehicles=len(counted),
+        on_time=sum(s in (Standing.ON_TIME, Standing.READY) for s in standings),
+        at_risk=standings.count(Standing.AT_RISK),
+        late=standings.count(Standing.LATE),
+        next_departure=leaving.announced.vehicle_id if leaving else None,
+        next_departure_at=leaving.announced.depart_at if leaving else None,
     )

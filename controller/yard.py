@@ -7,7 +7,7 @@ journal appends; readings are overwritten; grants are the running account of `co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller.background import Background
@@ -24,6 +24,8 @@ COMPLETE_SHARE = 1.03
 """A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
 
 COMPLETE_WH = 200
+
+FULL_AFTER = timedelta(minutes=10)
 
 
 class FoldingJournal(Journal, Protocol):
@@ -129,6 +131,11 @@ class Yard:
         """Whether the visit has all the energy that was announced, with the margin for a rough announcement."""
         running = self.session_energy_wh(visit.connector) if visit.connector is not None else 0
         return visit.delivered_wh + running >= visit.needed_wh * COMPLETE_SHARE + COMPLETE_WH
+
+    def full(self, visit: Visit, now: datetime) -> bool:
+        """Whether the vehicle has taken nothing for FULL_AFTER though offered, near what was announced: it is full."""
+        since = self.full_since.get(visit.connector) if visit.connector is not None else None
+        return since is not None and now - since > FULL_AFTER and self.remaining_wh(visit) < 0.1 * visit.needed_wh
 
     def connected(self, station_id: str) -> bool:
         link = self.links.get(station_id)

@@ -267,13 +267,14 @@ def charger(key: str, view: NowView) -> ChargerView | None:
         ReasonView(because="charger", title="Charger can give", detail=f"{tile.label} rating, connector {number}", level_w=120_000),
         ReasonView(because="plan", title="Plan wants, 01:00 to 01:15", detail="plan 2211, 01:10:00", level_w=46_000),
         ReasonView(
-            because="feeder",
+            because="limit",
             title=f"Feeder {tile.feeder_id} leaves for {tile.label}",
             detail="150 kW by hand until 02:00",
             level_w=22_000,
             binding=True,
         ),
-        ReasonView(because="site", title="Site leaves", detail="450 kW by SCADA until 05:00", level_w=61_000),
+        ReasonView(because="told", title="Set and confirmed", detail="profile confirmed by the charger", level_w=22_000),
+        ReasonView(because="measured", title="Measured", detail="charger meter, 1 s ago", level_w=tile.power_w),
     ]
     session = SessionView(
         session_id="0193",

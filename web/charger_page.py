@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.readmodel import ChargerView, CommandView, NowView, Point, ReasonView, TileState
+from controller.readmodel import ChargerView, CommandView, NowView, Point, ReasonView
 from web import charts, scene, text
 from web.actions import title_of
 
-_SYMBOLS = {
-    "vehicle": "bus",
-    "charger": "plug",
-    "plan": "plan",
-    "feeder": "limit",
-    "site": "limit",
-    "settling": "clock",
-    "minimum": "info",
-    "frozen": "lock",
-    "safety": "safety",
-    "no_session": "info",
-}
-_PURPOSES = {"TxProfile": "transaction", "TxDefaultProfile": "default", "ChargePointMaxProfile": "charger maximum"}
+_SYMBOLS = {"vehicle": "bus", "charger": "plug", "plan": "plan", "limit": "limit", "told": "clock", "measured": "charging"}
 _DIRECTIONS = {"in": "from charger", "out": "to charger"}
 _FRAMES_MOST = 30
 _COMMANDS_MOST = 3
@@ -50,7 +38,7 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
         "expected": ready is not None,
         "profiles": [
             {
-                "purpose": _PURPOSES.get(p.purpose, p.purpose) + ("" if p.confirmed else ", not confirmed yet"),
+                "purpose": p.purpose + ("" if p.confirmed else ", not confirmed yet"),
                 "limit": text.kw(p.limit_w),
                 "expires": "never" if p.expires_at is None else clock.seconds(p.expires_at),
             }
@@ -81,37 +69,22 @@ def _question(c: ChargerView, binding: ReasonView | None) -> str:
 
 
 def _chain(c: ChargerView) -> list[dict[str, str]]:
-    """The reason chain, then what was set and what is measured: the answer below the question."""
+    """The reason chain with its bars; the measured power is the answer below the question."""
     full = max([c.rated_w, *(r.level_w or 0 for r in c.chain)])
+    return [_step(r, full) for r in c.chain]
 
-    def row(symbol: str, title: str, detail: str, level_w: int | None, css: str, bar: str) -> dict[str, str]:
-        width = f"{min(1.0, (level_w or 0) / full) * 100:.1f}%"
-        value = text.ABSENT if level_w is None else text.kw(level_w)
-        return {"symbol": symbol, "title": title, "detail": detail, "value": value, "css": css, "bar": bar, "width": width}
 
-    rows = [
-        row(
-            _SYMBOLS.get(r.because, "info"),
-            r.title,
-            r.detail,
-            r.level_w,
-            "binding" if r.binding else "slack",
-            "f-warn" if r.binding else "f-idle",
-        )
-        for r in c.chain
-    ]
-    live = next((p for p in c.profiles if p.purpose == "TxProfile"), None)
-    if live is not None:
-        words = "confirmed by the charger" if live.confirmed else "sent, not confirmed yet"
-        rows.append(row("charging", "Set and confirmed" if live.confirmed else "Set", words, live.limit_w, "", "f-idle"))
-    if rows:
-        lost = c.tile.state is TileState.OFFLINE
-        detail = "no reading" if c.tile.power_age_s is None else f"charger meter, {text.age(c.tile.power_age_s)} ago"
-        measured = row("charging", "Measured", detail, None if lost else c.tile.power_w, "result", "f-live")
-        if c.tile.power_w is not None and not lost:
-            measured["value"] = text.kw(c.tile.power_w, digits=1)
-        rows.append(measured)
-    return rows
+def _step(r: ReasonView, full_w: int) -> dict[str, str]:
+    measured = r.because == "measured"
+    return {
+        "symbol": _SYMBOLS.get(r.because, "info"),
+        "title": r.title,
+        "detail": r.detail,
+        "value": text.ABSENT if r.level_w is None else text.kw(r.level_w, digits=1 if measured else None),
+        "css": "binding" if r.binding else ("result" if measured else "slack"),
+        "bar": "f-warn" if r.binding else ("f-live" if measured else "f-idle"),
+        "width": f"{min(1.0, (r.level_w or 0) / full_w) * 100:.1f}%",
+    }
 
 
 def _session(c: ChargerView, view: NowView, clock: text.DepotTime) -> dict[str, str] | None:
@@ -143,7 +116,8 @@ def _no_session(c: ChargerView) -> str:
 def _margin(margin_min: int | None) -> str:
     if margin_min is None:
         return ""
-    return f"{abs(margin_min)} min {'early' if margin_min >= 0 else 'late'}"
+    size = abs(margin_min)
+    return f"{f'{size} min' if size < 120 else f'{size / 60:.0f} h'} {'early' if margin_min >= 0 else 'late'}"
 
 
 def _machine(c: ChargerView) -> str:

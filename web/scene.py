@@ -31,6 +31,7 @@ _LOOK: dict[TileState, tuple[str, str, str]] = {
 """State -> (class of the tile, class of the word, symbol): shape, word and colour."""
 
 _NEEDS_YOU = frozenset({TileState.LATE, TileState.FAULTED, TileState.OFFLINE, TileState.AT_RISK, TileState.UNKNOWN})
+_MISBEHAVES = frozenset({"defiant", "overdraws"})
 _RANK = {state: k for k, state in enumerate(_LOOK)}
 _TONE = {"ok": ("c-done", "#i-finished"), "warn": ("c-warn", "#i-risk"), "alarm": ("c-alarm", "#i-late"), "lost": ("c-lost", "#i-offline")}
 
@@ -78,7 +79,7 @@ def shape(view: NowView) -> str:
 
 def groups(tile: Tile) -> list[str]:
     """Filter groups that a tile belongs to."""
-    found = ["needs"] if tile.state in _NEEDS_YOU else []
+    found = ["needs"] if tile.state in _NEEDS_YOU or tile.trust in _MISBEHAVES else []
     match tile.state:
         case TileState.WAITING | TileState.FINISHED | TileState.FAULTED | TileState.OFFLINE | TileState.AVAILABLE:
             found.append(tile.state.value)
@@ -144,7 +145,7 @@ def _bar(view: NowView, clock: text.DepotTime) -> Fields:
     css, icon = _TONE.get(view.answer.tone, _TONE["lost"])
     return {
         "chargers": f"{len(view.tiles)} charger{'' if len(view.tiles) == 1 else 's'}",
-        "vehicles": f"{view.counts.vehicles} vehicle{'' if view.counts.vehicles == 1 else 's'} in",
+        "vehicles": f"{here(view)} vehicle{'' if here(view) == 1 else 's'} in",
         "tone": f"i {css}",
         "icon": icon,
         "answer": view.answer.text,
@@ -160,7 +161,7 @@ def _now(view: NowView, clock: text.DepotTime) -> Fields:
     scale = max(limit.value_w, limit.then_w or 0, site.power_w or 0, 1) * 1.05
     over = site.power_w is not None and site.power_w > limit.value_w
     fields: Fields = {
-        "vehicles": "none here" if not counts.vehicles else f"{counts.vehicles} here",
+        "vehicles": _vehicle_words(view),
         "on_time": str(counts.on_time),
         "at_risk": str(counts.at_risk),
         "at_risk_cls": "c-warn" if counts.at_risk else "",
@@ -190,11 +191,24 @@ def _now(view: NowView, clock: text.DepotTime) -> Fields:
         "background": text.kw(site.background_w),
         "cost": text.money(site.cost_today, site.currency) if site.cost_today is not None else text.ABSENT,
         "cost_unit": text.currency_symbol(site.currency) if site.cost_today is not None else "",
+        "cost_since": "so far" if site.counted_since is None else f"since {clock.clock(site.counted_since)}",
         "energy": f"{text.kwh(site.energy_today_wh)} kWh",
         "price": _price_words(view),
     }
     fields |= _demand(view, clock, scale)
     return fields
+
+
+def here(view: NowView) -> int:
+    """Vehicles that are plugged in."""
+    return sum(tile.vehicle_id is not None for tile in view.tiles)
+
+
+def _vehicle_words(view: NowView) -> str:
+    expected = max(0, view.counts.vehicles - here(view))
+    if not here(view) and not expected:
+        return "none here"
+    return f"{here(view)} here" + (f", {expected} expected" if expected else "")
 
 
 def _meter_words(view: NowView) -> str:

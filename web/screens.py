@@ -275,5 +275,5 @@ def limit_row(view: NowView, limit: LimitView, clock: text.DepotTime) -> dict[st
         "value": text.kw(limit.value_w),
         "source": source,
         "span": clock.span(limit.since, limit.until),
-        "by": " · ".join(part for part in (limit.set_by, limit.reason) if part) or text.ABSENT,
+        "by": " · ".join(part for part in (limit.set_by, limit.reason) if part and part != limit.source) or text.ABSENT,
     }

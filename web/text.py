@@ -105,7 +105,9 @@ class DepotTime:
         return local.strftime("%a %-d %b · %Z")
 
     def span(self, since: datetime, until: datetime | None) -> str:
-        """``03:40 to 05:00``, ``since 03:40``."""
+        """``03:40 to 05:00``, ``since 03:40``; ``always`` for what was never set by anybody."""
+        if until is None and self.now - since > timedelta(days=366):
+            return "always"
         return f"since {self.clock(since)}" if until is None else f"{self.clock(since)} to {self.clock(until)}"
 
 
