@@ -23,7 +23,7 @@ from ocpp_server.commission import Commission
 from ocpp_server.endpoint import Credentials, Endpoint
 from ocpp_server.frames import Frame
 from ocpp_server.link import Link, Priority
-from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile
+from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile, profile_id
 from ocpp_server.reply import Reply
 from ocpp_server.schemas import validator
 from ocpp_server.settings import OcppSettings
@@ -32,6 +32,9 @@ from ocpp_server.v16 import HEARD, Inbound, Quarantine
 from ocpp_server.wire import Wire
 
 log = logging.getLogger(__name__)
+
+YOUNG_S = 1.0
+"""A TxProfile refused right after its transaction was answered is said again after this time (loop time)."""
 
 
 class Central:
@@ -313,16 +316,21 @@ class Central:
         newest = station.newest[number] = station.newest.get(number, 0) + 1
         known = station.live_rung
         refused: dict[Purpose, None] = {}
-        for rung in [known] if known else _live_rungs(station):
+        rungs = [known] if known else _live_rungs(station)
+        transactional = [rung for rung in rungs if rung.purpose is Purpose.TX]
+        others = rungs[len(transactional) :]
+        young = False
+        for n, rung in enumerate(rungs if known else [*transactional, *transactional, *others]):
+            if not known and len(transactional) <= n < 2 * len(transactional):
+                if not young:
+                    continue  # it does not understand, and will not in a second
+                if n == len(transactional):
+                    await asyncio.sleep(YOUNG_S)  # it may not have taken in yet that its transaction has this id
+            elif refused and n == 2 * len(transactional):  # what its start carried would stand above this rung
+                await link.call("ClearChargingProfile", {"id": profile_id(Purpose.TX, number, live=True)})
             if station.newest[number] != newest:
                 return Outcome.ERROR  # a newer setpoint is on its way; this one must not replace it
-            reply = await link.call(
-                "SetChargingProfile",
-                self._live(station, setpoint, rung, {"connectorId": 0 if rung.purpose is Purpose.MAX else number}, "csChargingProfiles"),
-                priority=Priority.URGENT if setpoint.level_w < station.levels.get(number, setpoint.level_w + 1) else Priority.NORMAL,
-                key=f"live/{number}",
-                connector=number,
-            )
+            reply = await self._set_live(link, station, setpoint, rung)
             if reply.outcome is Outcome.ACCEPTED:
                 station.levels[number] = setpoint.level_w
                 station.live_rung = rung
@@ -335,7 +343,18 @@ class Central:
             if known is not None or not reply.refused:
                 return reply.outcome
             refused[rung.purpose] = None
+            young = young or reply.outcome is Outcome.REFUSED
         return Outcome.UNSUPPORTED
+
+    async def _set_live(self, link: Link, station: Station, setpoint: Setpoint, rung: Rung) -> Reply:
+        number = setpoint.connector.connector
+        return await link.call(
+            "SetChargingProfile",
+            self._live(station, setpoint, rung, {"connectorId": 0 if rung.purpose is Purpose.MAX else number}, "csChargingProfiles"),
+            priority=Priority.URGENT if setpoint.level_w < station.levels.get(number, setpoint.level_w + 1) else Priority.NORMAL,
+            key=f"live/{number}",
+            connector=number,
+        )
 
     def _live(
         self, station: Station, setpoint: Setpoint, rung: Rung, payload: dict[str, Any], name: str

@@ -189,6 +189,7 @@ class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
             text = await self._connection.recv()
             if not self.deaf:
                 await handle(text)
+                await asyncio.sleep(0)  # an answer takes effect before the next frame is read: a station is one thread
 
     async def _sort(self, text: str) -> None:
         """Answers to our own calls go on at once, calls wait for their turn."""

@@ -621,8 +621,24 @@ def test_no_11_the_ladder_finds_what_works_and_keeps_it() -> None:
             peer.answers["SetChargingProfile"] = refusing("TxProfile")
             for _ in range(2):
                 assert await central.apply(setpoints(setpoint(11_000, until=later(clock)))) == [Outcome.ACCEPTED]
-            assert purposes_tried(peer) == ["TxProfile", "TxDefaultProfile", "TxDefaultProfile"]
+            assert purposes_tried(peer) == ["TxProfile", "TxProfile", "TxDefaultProfile", "TxDefaultProfile"]
+            assert peer.calls("ClearChargingProfile") == [{"id": 11}], "what its start carried would stand above"
             assert "TxProfile" not in depot.probes[-1].purposes
+
+    play(main)
+
+
+def test_no_11_a_profile_refused_before_the_transaction_is_known_is_said_again() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            peer.configuration["ChargingScheduleAllowedChargingRateUnit"] = "Power"
+            await booted(peer, depot)
+            answers = iter(["Rejected", "Accepted", "Accepted"])
+            peer.answers["SetChargingProfile"] = lambda p: {"status": next(answers)}
+            for _ in range(2):
+                assert await central.apply(setpoints(setpoint(11_000, until=later(clock)))) == [Outcome.ACCEPTED]
+            assert purposes_tried(peer) == ["TxProfile"] * 3
+            assert peer.calls("ClearChargingProfile") == []
 
     play(main)
 
