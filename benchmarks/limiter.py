@@ -116,7 +116,9 @@ def random_state(rng: random.Random, *, most: int = 60) -> State:
 def cost(row: Row, level_w: int) -> int:
     """What a level may make a connector draw, by the definition of a bound; the tests' own words."""
     if row.on_off:
-        return max(row.rated_w, row.bound_w) if level_w > 0 else row.resting_w
+        if level_w == 0:
+            return row.resting_w
+        return row.bound_w if row.session and row.bound_w else row.rated_w
     base = max(row.resting_w, row.default_w, level_w) if level_w > 0 else row.resting_w
     return math.ceil(base * row.factor)
 

@@ -46,11 +46,14 @@ NOISE_W = 300
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """``now_w``: to be subtracted from the site's limit. ``unexplained_w``: to be subtracted everywhere.
-    ``doubt``: readings would help to tell background from chargers. ``blind``: the fail-safe limit holds."""
+    """``now_w``: to be subtracted from the site's limit. ``unexplained_w``: to be subtracted everywhere. ``suspected_w``: to
+    be subtracted from the site's limit instead, where that is more: how much more background there is if the chargers draw
+    what their meters showed last. ``doubt``: readings would help to tell background from chargers. ``blind``: the fail-safe
+    limit holds."""
 
     now_w: int
     unexplained_w: int = 0
+    suspected_w: int = 0
     doubt: bool = False
     stale: bool = False
     blind: bool = False
@@ -69,6 +72,7 @@ class BackgroundEstimator:
     _doubt_since_s: float | None = None
     _started_s: float | None = None
     _asked_s: float | None = None
+    _suspected_w: int = 0
 
     def update(
         self,
@@ -81,11 +85,13 @@ class BackgroundEstimator:
         quiet: bool,
         oldest_s: float = math.inf,
         sure_w: int | None = None,
+        settled_w: int | None = None,
     ) -> Background:
         """One tick. ``measured_w``: Σ of the chargers' newest readings, the oldest of them taken at ``oldest_s`` (infinite:
         nobody charges); ``bound_w``: Σ of their bounds; ``quiet``: every reading is younger than the last change of its
         charger. ``sure_w``: Σ of those readings alone that surely still hold; whoever else charges is taken to draw
-        nothing, so that one slow or deaf charger does not keep the estimate up for ever."""
+        nothing, so that one slow or deaf charger does not keep the estimate up for ever. ``settled_w``: Σ of the readings
+        of settled chargers and of the bounds of the others."""
         if self._started_s is None:
             self._started_s = now_s
         if not self.metered:
@@ -119,8 +125,12 @@ class BackgroundEstimator:
         unexplained_w = max(0, certain_w - estimate_w)
         if unexplained_w <= NOISE_W:
             unexplained_w = 0
+        if unexplained_w and settled_w is not None:  # the estimate is wrong: what it lacks may be more than what is certain
+            self._suspected_w = max(self._suspected_w, meter_w - settled_w - estimate_w)
+        elif quiet and self._doubt_since_s is None:
+            self._suspected_w = 0
         doubt = asks or unexplained_w > 0 or self._doubt_since_s is not None
-        return Background(estimate_w, unexplained_w, doubt=doubt)
+        return Background(estimate_w, unexplained_w, self._suspected_w, doubt=doubt)
 
     def _rise(self, now_s: float, likely_w: int, oldest_s: float) -> None:
         """More than before: a charger that ramps up, or background. Readings that were taken since decide it."""

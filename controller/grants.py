@@ -88,6 +88,7 @@ class Grant:
     peak_w: int | None = None
     peak_at_s: float = -math.inf
     session_since_s: float = -math.inf
+    raised_at_s: float = -math.inf
     _number: int = 0
 
     # -- what is sent and answered ------------------------------------------------------------------------------
@@ -101,6 +102,8 @@ class Grant:
             if flows_w > max(self._claimed_w(now_s), level_w):  # its meter shows more than it was told: that goes on until it shows less
                 self.settling.append(Settling(flows_w, now_s, now_s + self.settle_s))
             self.told_at_s = now_s
+            if level_w > self.told_w:
+                self.raised_at_s = now_s
         self.told_w = level_w
         return self._number
 
@@ -206,14 +209,15 @@ class Grant:
         since_s = max([self.told_at_s, *(s.not_before_s + READING_AFTER_S for s in self.settling)])
         return now_s >= since_s + patience_s
 
-    def wants_reading(self, now_s: float) -> bool:
-        """Whether a meter value asked for now would end a settling or prove what it draws."""
-        if any(now_s >= s.not_before_s for s in self.settling):
-            return True
-        if not self.in_session or self.flights:
-            return False
-        looks_s = (self.told_at_s + FIRST_LOOK_S, self.told_at_s + self.settle_s)  # an overdraw shows early, obedience late
-        return any(now_s >= look_s > self.measured_at_s for look_s in looks_s)
+    def look_due_s(self, now_s: float) -> float | None:
+        """Since when a meter value is wanted that would end a settling or prove what it draws; None: there is one."""
+        if not self.settling and (self.flights or not self.unseen()):
+            return None
+        looks_s = [s.not_before_s for s in self.settling]
+        if self.in_session and not self.flights:  # an overdraw shows early, obedience late
+            looks_s += [self.told_at_s + FIRST_LOOK_S, self.told_at_s + self.settle_s]
+        due_s = [look_s for look_s in looks_s if now_s >= look_s > self.measured_at_s]
+        return max(due_s) if due_s else None
 
     def unseen(self) -> bool:
         """Whether no meter value has shown yet what it makes of the level it was told."""
@@ -224,28 +228,31 @@ class Grant:
     def bound_w(self, now_s: float) -> int:
         """The most that the connector may draw from now until all that was sent has expired, W."""
         self._release(now_s)
-        bound = self._resting_w()
-        claimed = self._claimed_w(now_s)
-        if claimed > bound:
-            bound = claimed
-        for settling in self.settling:
-            if settling.level_w > bound:
-                bound = settling.level_w
+        bound = self.permitted_w(now_s)
         if self.factor > 1.0:
             bound = math.ceil(bound * self.factor)
         if self.all_or_nothing and (self.in_session or self.flights or (self.autonomous and self.commissioned)):
             drawn_w = self._drawn_steadily_w(now_s)
-            return drawn_w if drawn_w is not None else max(bound, self.rated_w)
+            return drawn_w if drawn_w is not None else max(bound, self.rated_w, self._overdrawn_w(now_s))
         return max(bound, self._overdrawn_w(now_s))
+
+    def permitted_w(self, now_s: float) -> int:
+        """The highest level that anything which was sent may still allow; an obedient charger draws no more."""
+        level_w = max(self._resting_w(), self._claimed_w(now_s))
+        for settling in self.settling:
+            if settling.level_w > level_w:
+                level_w = settling.level_w
+        return level_w
 
     def _drawn_steadily_w(self, now_s: float) -> int | None:
         """What a charger that follows no level is budgeted at once its vehicle is known: the highest meter value of the
-        last minutes with a margin. None: too early to say, so its rating counts."""
-        if self.trust is not TrustLevel.DEFIANT or not self.in_session or self.flights:
+        last minutes with a margin. None: too early to say since it began or was told more, so its rating counts."""
+        if self.trust is not TrustLevel.DEFIANT or not self.in_session:
             return None
-        if self.peak_w is None or now_s - self.session_since_s < STEADY_AFTER_S or now_s - self.measured_at_s > STEADY_AFTER_S:
+        known_s = max(self.session_since_s, self.raised_at_s) + STEADY_AFTER_S
+        if self.peak_w is None or now_s < known_s or now_s - self.measured_at_s > STEADY_AFTER_S:
             return None
-        return min(self.rated_w, round(self.peak_w * 1.05) + 2000)
+        return max(self.peak_w, min(self.rated_w, round(self.peak_w * 1.05) + 2000))
 
     def _overdrawn_w(self, now_s: float) -> int:
         """The newest meter value, where it belongs to the level that holds; an obedient charger's is no more than its bound."""

@@ -368,7 +368,8 @@ def _renewal(row: Row, i: int) -> list[Action]:
 def _raise(row: Row, i: int, target: int, free: _Room, *, pending: bool) -> Action | None:
     """An increase (or start) into free room; None where it must wait."""
     move = Move.RAISE if row.session else Move.START
-    need = max(0, _cost(row, target) - row.bound_w)
+    level_cost = row.rated_w if row.on_off else _cost(row, target)  # who draws a multiple of its level would draw it of the new one
+    need = max(0, level_cost - row.bound_w)
     left = free.left(row.feeder)
     if need > left:
         if pending or row.on_off or left <= 0:

@@ -39,20 +39,22 @@ class Verdict:
 def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     """Judge the newest reading of ``grant``; None where nothing changes or nothing can be said yet.
 
-    Nothing can be said while a level is in flight or settling, and about a reading that is older than the change.
+    Obedience is shown only by a reading of a level that has settled. Disobedience shows at once: more than anything that
+    was sent allows. Nothing can be said about a reading that is older than the change.
     ``pausable`` False: a session that was told 0 W may idle at twice :data:`IDLE_W` without being called defiant.
     """
-    expected_w = grant.expected_w()
     measured_w = grant.measured_w
-    if expected_w is None or measured_w is None or grant.settling:
+    if not grant.in_session or measured_w is None or grant.measured_at_s < grant.told_at_s:
         return None
-    if grant.measured_at_s < grant.told_at_s:
-        return None
+    expected_w = grant.expected_w()
+    settled = expected_w is not None and not grant.settling and not grant.unseen()
+    if expected_w is None or grant.settling:
+        expected_w = grant.permitted_w(grant.measured_at_s)
     allowed_w = max(expected_w * (1 + TOLERANCE), expected_w + TOLERANCE_W) * max(grant.factor, 1.0)
     if expected_w == 0:
         allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
     if measured_w <= allowed_w:
-        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W and not grant.unseen():
+        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W and settled:
             return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
         return None
     if grant.trust is TrustLevel.DEFIANT:

@@ -402,9 +402,9 @@ class WatchedLoop(ControlLoop):
     def _raise(self, rows: list[Row], actions: list[Action], now: datetime, now_s: float) -> None:
         for action in actions:
             row = rows[action.row]
-            if action.move is Move.RAISE:
+            if action.move is Move.RAISE and not row.renew:
                 self.plant.verdicts.writes.setdefault(row.key, []).append(now_s)
-            self.plant.note(f"{action.move} {row.key} {row.told_w}->{action.level_w} bound={row.bound_w}")
+            self.plant.note(f"{action.move} {row.key} {row.told_w}->{action.level_w} bound={row.bound_w} onoff={row.on_off}")
         super()._raise(rows, actions, now, now_s)
 
 
@@ -718,6 +718,9 @@ class Plant:
     def allocated(self, rows: list[Row], **given: Any) -> Allocation:
         """Stands in front of the real ``allocate`` and judges each answer with the words of the benchmark."""
         result = allocate(rows, **given)
+        last = self.yard.last
+        held = (last.background.now_w, last.background.unexplained_w) if last is not None else None
+        self.note(f"allocate site={given['site']} bound={result.site_bound_w} background={held} base={self.base_w:.0f}")
         self.verdicts.allocations += 1
         state = State(list(rows), [], given["site"], list(given["feeders"]), given["frozen"])
         for text in judge_targets(state, result):
