@@ -37,9 +37,12 @@ from simulator.trace import Trace
 GOAL_OUT_S = 0.3
 GOAL_METERED_S = 5.0
 BASE_W = 40_000
+MOST_W = 17_000
+"""What a vehicle takes at most: then all 24 charge at once below the demo's contract."""
+
 HIGHEST_W, LOWEST_W = 290_000, 200_000
-OBSERVE_S = 7.0
-RECOVER_S = 12.0
+OBSERVE_S = 6.0
+RECOVER_S = 4.0
 WARM_UP_S = 40.0
 DROP_W = 25_000
 """A drop counts that takes at least this much from what the site draws."""
@@ -48,14 +51,15 @@ UNRATIONED = "\n[limiter]\nmax_writes_per_hour = 3600\nmin_change_s = 1\n"
 
 
 def full_depot(spec: DepotSpec, *, start: datetime, duration_s: float) -> Day:
-    """A large battery on every connector, and no time to lose: everybody charges as fast as the limit lets them."""
+    """A battery that never fills on every connector, and no time to lose: all charge as fast as the limit lets them."""
     stays = []
     for i, station in enumerate(spec.stations):
         connector = station.connectors[0]
-        need_wh = round(connector.rated_w * duration_s / 3600)
+        max_w = min(connector.rated_w, MOST_W)
+        need_wh = round(max_w * duration_s / 3600)
         stays.append(
             Stay(
-                f"D{i:02d}", ConnectorId(station.station_id, 1), 1.0 + i * 0.1, duration_s, duration_s, need_wh, need_wh, connector.rated_w,
+                f"D{i:02d}", ConnectorId(station.station_id, 1), 1.0 + i * 0.1, duration_s, duration_s, need_wh, need_wh, max_w,
                 connector.min_w, need_wh * 8, 0.2, 0.95, len(connector.phases) or 3,
             )
         )  # fmt: skip

@@ -93,13 +93,9 @@ class Yard:
                 trust=facts.trust,
                 factor=facts.trust_factor,
             )
-            if facts.grant is not None and grant.in_session:
-                grant.told_w = facts.grant.level_w
-                grant.told_at_s = now_s
-                grant.confirmed_w = facts.grant.level_w
-                grant.confirmed_until_s = now_s + life_s
-            elif facts.grant is not None and facts.grant.until.timestamp() > now_s:
-                grant.send(facts.grant.level_w, until_s=now_s + life_s, now_s=now_s)  # a start that may still take effect
+            if facts.grant is not None and (grant.in_session or facts.grant.until.timestamp() > now_s):
+                # it may hold, or have expired while nobody renewed it: counted, but nobody is judged by it
+                grant.send(facts.grant.level_w, until_s=now_s + life_s, now_s=now_s)
             self.grants[key] = grant
 
     def visit_on(self, key: ConnectorId) -> Visit | None:
