@@ -110,6 +110,8 @@ class Core:
     def _session_changed(self, key: ConnectorId, started: bool) -> None:
         if started:
             self.history.session_reset(key)
+        else:
+            self.history.session_end(key, self.yard.clock.now())
         self.orders.session_changed(key, started=started)
 
     async def _looks(self) -> None:

@@ -146,6 +146,11 @@ class History:
             paid += energy * self.price(at)
         return paid / taken if taken > 0 else self.price(now)
 
+    def session_end(self, key: ConnectorId, at: datetime) -> None:
+        """The session is over: its curve falls to 0 and stays to be looked at until the next one."""
+        if key in self.sessions:
+            self.sessions[key].append((at, 0, None))
+
     def session_reset(self, key: ConnectorId) -> None:
         """A new vehicle: the old curve is another one's."""
         self.sessions.pop(key, None)

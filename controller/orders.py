@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from uuid6 import uuid7
 
@@ -202,7 +203,7 @@ class Orders:
         self.loop.urgent_limits.pop(limit.limit_id, None)
         self.loop.wake()
         self.replan("limit changed")
-        until = f" until {limit.until.isoformat(timespec='minutes')}" if limit.until else " until it is lifted"
+        until = f" until {limit.until.astimezone(ZoneInfo(self.yard.spec.timezone)):%a %H:%M}" if limit.until else " until it is lifted"
         return cmd.CommandStatus.DONE, f"{command.scope_id or 'site'} limited to {limit.value / 1000:.1f} kW{until}"
 
     async def _clear_limit(self, command: cmd.ClearManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
@@ -248,9 +249,10 @@ class Orders:
             facts = self.yard.state.connector(visit.connector)
             if facts.status.plugged and visit.arrive_at <= self.yard.clock.now():
                 await self._append(cause, ev.VisitArrived(visit.visit_id, visit.connector))
+        leaves = visit.depart_at.astimezone(ZoneInfo(self.yard.spec.timezone))
         self.replan("a visit was announced or changed")
         self.loop.wake()
-        return cmd.CommandStatus.DONE, f"{visit.vehicle_id} is expected; it leaves {visit.depart_at.isoformat(timespec='minutes')}"
+        return cmd.CommandStatus.DONE, f"{visit.vehicle_id} is expected; it leaves {leaves:%a %H:%M}"
 
     async def run(self) -> None:
         """Follow up on starts that do not happen: say why they wait."""

@@ -71,6 +71,7 @@ class Views:
         readiness = {visit.visit_id: self._ready(visit, now) for visit in yard.state.visits.values()}
         counted = [v for v in yard.state.visits.values() if v.present or now <= v.announced.arrive_at <= now + SOON]
         late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
+        late.sort(key=lambda v: v.announced.depart_at)
         counts, site, health = _counts(counted, readiness, now), self._site(now), self._health()
         scopes = ("site", *(f.feeder_id for f in yard.spec.feeders))
         return rm.NowView(

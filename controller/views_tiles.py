@@ -73,7 +73,7 @@ def _soc_target(visit: Visit | None) -> float | None:
 def _state(yard: Yard, key: ConnectorId, now: datetime, visit: Visit | None, ready: Readiness | None) -> tuple[rm.TileState, str]:
     facts = yard.state.connector(key)
     if visit is not None and ready is not None and ready.standing is Standing.LATE:
-        return rm.TileState.LATE, f"Late, {kwh_short(ready.missing_wh)} short"
+        return rm.TileState.LATE, f"{kwh_short(ready.missing_wh)} short"
     if facts.status is ev.ConnectorStatus.FAULTED:
         return rm.TileState.FAULTED, f"Faulted, {facts.error_code}" if facts.error_code not in ("", "NoError") else "Faulted"
     if not facts.operative:
@@ -102,7 +102,7 @@ def _with_visit(yard: Yard, key: ConnectorId, now: datetime, visit: Visit, ready
     if grant.in_session and (grant.measured_w or 0) > FLOWS_W:
         row = last.index.get(key) if last is not None else None
         if row is not None and last is not None and last.allocation.because[row].value in ("site", "feeder"):
-            return rm.TileState.LIMITED, "Charging, limited"
+            return rm.TileState.LIMITED, "Limited"
         return rm.TileState.CHARGING, "Charging"
     if ready is not None and ready.standing is Standing.READY:
         return rm.TileState.FINISHED, "Finished"
