@@ -153,7 +153,7 @@ async def drop(depot: RealDepot, watch: Watch, *, number: int, limit_w: int) -> 
 def _first(rows: list[tuple[float, str, float]], station_id: str, told_at: float, level: float) -> float:
     """When ``station_id`` first was at or below ``level`` after it was told; at once where it was there already."""
     before = [w for at, name, w in rows if name == station_id and at < told_at]
-    if before and before[-1] <= level + 50 or not any(name == station_id for _, name, _ in rows):
+    if (before and before[-1] <= level + 50) or not any(name == station_id for _, name, _ in rows):
         return told_at
     return next((at for at, name, w in rows if name == station_id and at >= told_at and w <= level + 50), math.inf)
 
@@ -181,7 +181,8 @@ async def run(*, drops: int, seed: int, misbehaving: bool, loud: bool) -> list[D
             done.append(await drop(depot, watch, number=number, limit_w=limit_w))
             d = done[-1]
             print(
-                f"drop {number + 1:2d}: {from_w / 1000:3.0f} -> {limit_w / 1000:3.0f} kW, {running} charging, {d.chargers} lowered: out {d.out_s * 1000:4.0f} ms, "
+                f"drop {number + 1:2d}: {from_w / 1000:3.0f} -> {limit_w / 1000:3.0f} kW, {running} charging, "
+                f"{d.chargers} lowered: out {d.out_s * 1000:4.0f} ms, "
                 f"below {d.below_s:.2f} s, settled {d.settled_s:.2f} s, metered {d.metered_s:.2f} s", flush=True,
             )  # fmt: skip
             await asyncio.sleep(RECOVER_S)

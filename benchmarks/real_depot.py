@@ -185,7 +185,7 @@ class RealDepot:
             raise RuntimeError("the core is down already")
         os.kill(pid, signal.SIGKILL)
         began = time.monotonic()
-        while self.core_pid == pid:
+        while self.core_pid == pid:  # noqa: ASYNC110  # the kernel tells its parent only
             await asyncio.sleep(0.002)
         view = asyncio.create_task(self._next_view())
         await self.until_answers()
@@ -218,7 +218,7 @@ class RealDepot:
         """Wait until every station has said everything; False where one still has something to say."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while any(len(station.outbox) for station in self.world.stations.values()):
+                while any(len(station.outbox) for station in self.world.stations.values()):  # noqa: ASYNC110  # nobody tells
                     await asyncio.sleep(0.2)
         return not any(len(station.outbox) for station in self.world.stations.values())
 
@@ -226,7 +226,7 @@ class RealDepot:
         """SIGTERM to the supervisor; its exit code."""
         if self.supervisor.poll() is None:
             self.supervisor.send_signal(signal.SIGTERM)
-        while self.supervisor.poll() is None:
+        while self.supervisor.poll() is None:  # noqa: ASYNC110  # a Popen tells nobody
             await asyncio.sleep(0.05)
         return self.supervisor.returncode
 
@@ -253,7 +253,7 @@ async def open_depot(
         text = config.read_text(encoding="utf-8")
         if speed == 1:
             text = text[: text.index("[clock]")]
-        config.write_text(text.replace('level = "error"', 'level = "warning"' if loud else 'level = "critical"') + extra, encoding="utf-8")
+        config.write_text(text.replace('level = "error"', f'level = "{"warning" if loud else "error"}"') + extra, encoding="utf-8")
         settings = Settings.load(config)
         passwords: dict[str, str] = json.loads(keys.read_text(encoding="utf-8"))
         clock = clock_of(settings)
