@@ -64,7 +64,13 @@ class Orders:
             return known.result
         try:
             return await self._execute(command)
-        except (DepotError, JournalFrozen) as error:
+        except JournalFrozen as error:
+            message = f"{error or 'the journal cannot write'}; try again when it does"
+            if isinstance(command, cmd.SetManualLimit) and f"manual:{command.scope_id}" in self.loop.urgent_limits:
+                message = f"the limit acts already, but is not recorded: {message}"
+                return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, message)
+            return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, message)
+        except DepotError as error:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, str(error))
 
     async def _execute(self, command: cmd.Command) -> cmd.CommandResult:
@@ -77,6 +83,8 @@ class Orders:
         (envelope,) = await self.yard.journal.append(
             [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)], wait=False
         )
+        if envelope.duplicate:
+            return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "was requested before", envelope.seq)
         order = Order(
             command, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq)
         )

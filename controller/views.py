@@ -23,7 +23,7 @@ from controller.views_tiles import tile
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
-from depot.values import ConnectorId, Limit, LimitSource
+from depot.values import ConnectorId, DepotError, Limit, LimitSource
 
 METER_STALE_S = 3.0
 SOON = timedelta(hours=16)
@@ -100,7 +100,7 @@ class Views:
         try:
             key = ConnectorId.parse(connector)
             yard.spec.connector(key)
-        except ValueError:
+        except DepotError:
             return None
         visit = yard.visit_on(key)
         readiness = {visit.visit_id: self._ready(visit, now)} if visit is not None else {}
