@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -49,8 +49,8 @@ class NightSettings:
     """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park)."""
 
     timetable: bool = True
-    planning: PlanningSettings = PlanningSettings(cadence_s=900.0, spacing_s=180.0)
-    loop: LoopSettings = LoopSettings()
+    planning: PlanningSettings = field(default_factory=lambda: PlanningSettings(cadence_s=900.0, spacing_s=180.0))
+    loop: LoopSettings = field(default_factory=LoopSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ def simulate(wish: Wish, *, trace: Path | None, progress: Callable[[float, str],
     """Run everything; returns the report, the night's result and the seconds that the night took."""
     progress(0.0, "loading")
     ready = prepare(wish)
-    day, problem = ready.day, ready.problem
+    day = ready.day
     personas = personas_for(day, wish.personas, wish.seed)
     settings = NightSettings(
         timetable=ready.timetable,
