@@ -27,7 +27,7 @@ def tile(yard: Yard, key: ConnectorId, now: datetime, ready: Readiness | None) -
     facts, grant, visit = yard.state.connector(key), yard.grants[key], yard.visit_on(key)
     reading = yard.readings.get(key) if grant.in_session else None
     state, words = _state(yard, key, now, visit, ready)
-    predicted = ready if ready is not None and ready.standing is not Standing.READY else None
+    predicted = ready if state is not rm.TileState.FINISHED else None
     return rm.Tile(
         connector=str(key),
         label=label(yard, key),
