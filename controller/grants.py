@@ -151,7 +151,7 @@ class Grant:
     def session_started(self, *, now_s: float = -math.inf) -> None:
         """A transaction runs. What nobody told a level draws its default, so that is what it was told."""
         self.in_session = True
-        self.session_since_s = now_s
+        self.session_since_s = self.told_at_s = now_s
         self.peak_w = None
         if not self.told_w and not self.flights:
             self.told_w = self.default_w or 0

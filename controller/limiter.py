@@ -317,7 +317,7 @@ def _release(
             continue
         told = _held(row)
         urgent = site_short > 0 or feeder_short[row.feeder] > 0
-        if row.on_off and target == 0:
+        if row.on_off and (target == 0 or (row.stuck and urgent)):  # once told to stop, told again for as long as a limit needs it
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True
         elif target < told:

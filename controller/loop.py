@@ -330,7 +330,7 @@ class ControlLoop:
             sums.bound_w += bound
             if not grant.in_session:
                 continue
-            drawn = grant.measured_w or 0
+            drawn = min(grant.measured_w or 0, bound)  # an old value may stem from a profile that has expired
             sums.measured_w += drawn
             if drawn > IDLE_W:
                 sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
@@ -384,6 +384,10 @@ class ControlLoop:
         )
         pending = result.site_short_w > 0 or any(result.feeder_short_w)
         raises: list[Action] = []
+        stopping = {action.row for action in result.actions if action.move is Move.STOP}
+        for i, row in enumerate(rows):
+            if row.on_off and i not in stopping:
+                self._traffic[row.key].stopping_since_s = None
         for action in result.actions:
             if action.move in (Move.RAISE, Move.START):
                 raises.append(action)
@@ -429,13 +433,19 @@ class ControlLoop:
             due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
             row.rank = (-(visit.announced.priority if visit is not None else 0), due)
             if grant.in_session:
-                row.stuck = grant.overdue(now_s, patience_s=self.settings.overdue_s)
+                row.stuck = self._overdue(grant, traffic, now_s)
                 row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
                 row.calm = row.renew or (traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s)
             else:
                 row.calm = traffic.calls == 0
             rows.append(row)
         return rows
+
+    def _overdue(self, grant: Grant, traffic: _Traffic, now_s: float) -> bool:
+        """Whether others must make room for it: told to come down, or to stop, and not seen to."""
+        if grant.all_or_nothing:
+            return traffic.stopping_since_s is not None and now_s - traffic.stopping_since_s > self.settings.overdue_s
+        return grant.overdue(now_s, patience_s=self.settings.overdue_s)
 
     def _startable(self, key: ConnectorId, facts: ConnectorFacts, visit: Visit | None, now_s: float) -> bool:
         grant = self.yard.grants[key]

@@ -720,7 +720,7 @@ class Plant:
         result = allocate(rows, **given)
         last = self.yard.last
         held = (last.background.now_w, last.background.unexplained_w) if last is not None else None
-        self.note(f"allocate site={given['site']} bound={result.site_bound_w} background={held} base={self.base_w:.0f}")
+        self.note(f"allocate site={given['site'].now_w} bound={result.site_bound_w} background={held} base={self.base_w:.0f} {self.loop._sums}")
         self.verdicts.allocations += 1
         state = State(list(rows), [], given["site"], list(given["feeders"]), given["frozen"])
         for text in judge_targets(state, result):

@@ -66,7 +66,8 @@ def manners_of(rng: random.Random) -> Manners:
         return replace(plain, refused=rng.uniform(0.1, 0.5))
     if vice == "bare":
         return replace(plain, holds_default=False)
-    return replace(plain, spells=tuple(spell_of(rng, vice) for _ in range(rng.randint(1, 3)))) if vice else plain
+    spells = 1 if vice == "amnesia" else rng.randint(1, 3)  # who forgets again within the hour has no interval of its own
+    return replace(plain, spells=tuple(spell_of(rng, vice) for _ in range(spells))) if vice else plain
 
 
 def happenings_of(rng: random.Random, spec: DepotSpec, base_w: int) -> list[Happening]:
