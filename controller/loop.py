@@ -42,6 +42,13 @@ UNSEEN_S = 15.0
 STEADY_S = 90.0
 """A charger that drew its whole level is held by us, not by its vehicle: its meter value is believed for this long."""
 
+PRESSED_S = 900.0
+PRESSED_SHARE = 1.15
+"""A vehicle is pressed when it leaves within this multiple of the time that its charging takes at least, plus the seconds."""
+
+PRESSED_FIRST_S = 7 * 86400.0
+"""Pressed vehicles are served before all others of their priority, among themselves in the order of departure."""
+
 REMOTE_TAG = "CHARGEYARD"
 """The id tag of sessions that the depot starts for a vehicle without one of its own (20 characters at most in 1.6)."""
 
@@ -79,6 +86,7 @@ class _Traffic:
     start_failures: int = 0
     stopping_since_s: float | None = None
     resend: bool = False
+    pressed: bool = False
 
 
 @dataclass(slots=True)
@@ -429,13 +437,17 @@ class ControlLoop:
             row.ceiling_w = self._ceiling(key, grant, visit, now)
             if grant.doubted_w is not None and grant.in_session and not row.on_off:  # does it follow a lower level?
                 row.ceiling_w = min(row.ceiling_w, max(spec.min_w, round(0.7 * grant.doubted_w / grant.factor)))
-            row.plan_w = self._plan_w(visit, now)
+            row.plan_w = self._plan_w(visit, now, grant.factor)
             due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
+            traffic.pressed = visit is not None and row.ceiling_w > 0 and self._pressed(visit, row, due - now_s)
+            if traffic.pressed:
+                row.plan_w = -1
+                due -= PRESSED_FIRST_S
             row.rank = (-(visit.announced.priority if visit is not None else 0), due)
             if grant.in_session:
                 row.stuck = self._overdue(grant, traffic, now_s)
                 row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
-                row.calm = row.renew or (traffic.calls == 0 and self._quota(traffic, now_s) and now_s >= traffic.retry_s)
+                row.calm = row.renew or (traffic.calls == 0 and now_s >= traffic.retry_s and self._quota(traffic, now_s))
             else:
                 row.calm = traffic.calls == 0
             rows.append(row)
@@ -478,7 +490,16 @@ class ControlLoop:
             ceiling = min(ceiling, accepts)
         return max(min(spec.rated_w, round(ceiling / self.yard.phase_share.get(key, 1.0))), spec.min_w)
 
-    def _plan_w(self, visit: Visit | None, now: datetime) -> int:
+    def _pressed(self, visit: Visit, row: Row, left_s: float) -> bool:
+        """Whether a vehicle has no time left to wait in: even at all that it takes it is ready only just before it
+        leaves. Departures come before the bill, so a plan holds it back no longer, and it is not let go again before
+        it has time to spare: else it would lose its turn whenever it had caught up a little."""
+        remaining_wh = self.yard.remaining_wh(visit)
+        takes_w = row.ceiling_w * self.yard.phase_share.get(row.key, 1.0)
+        spare_s = left_s - remaining_wh * 3600 / takes_w * PRESSED_SHARE
+        return remaining_wh > 0 and spare_s < (4 * PRESSED_S if self._traffic[row.key].pressed else PRESSED_S)
+
+    def _plan_w(self, visit: Visit | None, now: datetime, factor: float) -> int:
         plan = self.yard.plan
         if plan is None or now >= plan.expires_at:
             return -1
@@ -487,7 +508,7 @@ class ControlLoop:
         planned = plan.power_at(visit.visit_id, now)
         if planned is not None:
             share = self.yard.phase_share.get(visit.connector, 1.0) if visit.connector is not None else 1.0
-            return round(planned / share)
+            return round(planned / share / factor)  # it draws a multiple of its level: the plan means what is drawn
         age = now - max(plan.made_at, visit.announced.arrive_at)
         return 0 if age < timedelta(seconds=self.settings.unplanned_grace_s) else -1
 
@@ -495,7 +516,7 @@ class ControlLoop:
         """Invariant 11: changes that nothing urgent asks for are spaced and counted per hour."""
         if now_s - traffic.changed_s < self.settings.min_change_s:
             return False
-        if traffic.changes is None:
+        if traffic.changes is None or traffic.pressed:
             return True
         traffic.changes = [at for at in traffic.changes if now_s - at < 3600]
         return len(traffic.changes) < self.settings.max_writes_per_hour
@@ -538,7 +559,7 @@ class ControlLoop:
         if action.urgent and traffic.calls and grant.told_w == action.level_w:
             return  # this very level is on its way
         setpoint = self._setpoint(row, action.level_w, now)
-        if action.level_w != grant.told_w and not row.renew:
+        if action.level_w != grant.told_w and not row.renew and not action.urgent:
             self._count(traffic, now_s)  # what rides on a renewal is no write of its own
         number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
         traffic.resend = False

@@ -196,7 +196,11 @@ def _vehicle(
     accepts = yard.acceptance_w.get(key) if visit.present else None
     if accepts is not None:
         max_w = min(max_w, max(accepts, spec.min_w))
-    floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
+    if yard.on_off(key) and grant.in_session:  # it cannot be held back: what it draws is planned as drawn, and nothing else
+        max_w = max(spec.min_w, min(max_w, grant.measured_w or max_w))
+        floor_w = max_w
+    else:
+        floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
     vehicle = Vehicle(
         id=visit.visit_id,
         arrival_slot=int(inside[0]),
