@@ -63,6 +63,7 @@ class LoopSettings:
     refresh_s: float = 90.0
     margin_share: float = 0.01
     max_writes_per_hour: int = 12
+    pressed_writes: int = 4
     min_change_s: float = 30.0
     overdue_s: float = 1.0
     start_backoff_s: float = 60.0
@@ -516,10 +517,11 @@ class ControlLoop:
         """Invariant 11: changes that nothing urgent asks for are spaced and counted per hour."""
         if now_s - traffic.changed_s < self.settings.min_change_s:
             return False
-        if traffic.changes is None or traffic.pressed:
+        if traffic.changes is None:
             return True
         traffic.changes = [at for at in traffic.changes if now_s - at < 3600]
-        return len(traffic.changes) < self.settings.max_writes_per_hour
+        kept = 0 if traffic.pressed else self.settings.pressed_writes
+        return len(traffic.changes) < self.settings.max_writes_per_hour - kept
 
     def _renewal_due(self, grant: Grant, traffic: _Traffic, now_s: float) -> bool:
         if traffic.resend:
@@ -559,7 +561,7 @@ class ControlLoop:
         if action.urgent and traffic.calls and grant.told_w == action.level_w:
             return  # this very level is on its way
         setpoint = self._setpoint(row, action.level_w, now)
-        if action.level_w != grant.told_w and not row.renew and not action.urgent:
+        if action.level_w != grant.told_w and not row.renew:
             self._count(traffic, now_s)  # what rides on a renewal is no write of its own
         number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
         traffic.resend = False
