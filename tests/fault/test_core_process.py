@@ -173,7 +173,7 @@ async def test_a_locked_database_delays_answers_but_no_decrease_and_loses_nothin
         lock.close()
         await until(lambda: not len(station.outbox), 10)
         await until(lambda: depot.link.view is not None and depot.link.view.health.journal == "writing", 10)
-        assert (await lowering).status in (cmd.CommandStatus.DONE, cmd.CommandStatus.REFUSED)
+        assert (await lowering).status is not cmd.CommandStatus.FAILED
         assert await depot.drained(20)
         await depot.close_core()
         facts: list[Envelope] = []
