@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ from simulator.world import World
 log = logging.getLogger(__name__)
 
 WAITS_S = 30.0
+LEAVES_S = 2.0
 
 
 async def play(settings: Settings, passwords: dict[str, str], seed: int) -> None:
@@ -81,13 +83,21 @@ async def _tell(link: CoreLink, command: cmd.Command) -> None:
 
 
 async def _until_told(settings: Settings, passwords: dict[str, str], seed: int) -> None:
-    task = asyncio.create_task(play(settings, passwords, seed), name="night")
+    """Play until a signal. Whatever still holds on a second after it is left to the operating system."""
+    told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
+        loop.add_signal_handler(number, told.set)
+    night = asyncio.create_task(play(settings, passwords, seed), name="night")
+    signalled = asyncio.create_task(told.wait(), name="signal")
+    await asyncio.wait([night, signalled], return_when=asyncio.FIRST_COMPLETED)
+    if night.done():
+        night.result()
+        return
+    night.cancel()
+    _, holding = await asyncio.wait([night], timeout=LEAVES_S)
+    if holding:
+        os._exit(0)
 
 
 def main(argv: list[str]) -> int:
