@@ -132,7 +132,7 @@ def _energy(verdict: Verdict, name: str, ran: Ran, facts: tuple[ev.TransactionSt
     start, stop = facts
     flowed_wh = (ran.stop_wh or 0.0) - ran.start_wh
     said_wh = stop.meter_stop_wh - start.meter_start_wh
-    coarse = start.meter_start_wh % 1000 == 0 and stop.meter_stop_wh % 1000 == 0
+    coarse = ran.start.build().meter_start < ran.start_wh / 100  # it wrote whole kWh
     if abs(said_wh - flowed_wh) > (KWH_TOLERANCE_WH if coarse else METER_TOLERANCE_WH):
         verdict.wrong.append(f"{name}: {said_wh} Wh in the journal, {flowed_wh:.0f} Wh flowed{', estimated' if stop.estimated else ''}")
 
