@@ -120,7 +120,7 @@ class BackgroundEstimator:
                 self._push(now_s, meter_w - sure_w)
             elif before_w - likely_w > FALL_W:
                 asks = self._asks(now_s)
-        estimate_w = self._highest(now_s)
+        estimate_w = self._highest()
         self._estimate_w = estimate_w
         unexplained_w = max(0, certain_w - estimate_w)
         if unexplained_w <= NOISE_W:
@@ -151,7 +151,7 @@ class BackgroundEstimator:
             self._window.pop()
         self._window.append((now_s, watts))
 
-    def _highest(self, now_s: float) -> int:
-        while len(self._window) > 1 and now_s - self._window[0][0] > HOLD_S:
+    def _highest(self) -> int:
+        while len(self._window) > 1 and self._window[-1][0] - self._window[0][0] > HOLD_S:  # seen lower that much later, not only unseen
             self._window.popleft()
         return self._window[0][1] if self._window else self.worst_w

@@ -193,11 +193,16 @@ class Grant:
 
     def expected_w(self) -> int | None:
         """The most that an obedient charger draws once settled; None while it is not known what it was told."""
-        if self.flights or not self.in_session:
+        if self.changing or not self.in_session:
             return None
         if self.confirmed_w is None or self.confirmed_until_s <= self.measured_at_s:
-            return self.default_w
+            return None if self.flights else self.default_w  # a renewal that nobody answered may have been carried out
         return self.confirmed_w
+
+    @property
+    def changing(self) -> bool:
+        """Whether another level than the confirmed one is on its way; a renewal is not."""
+        return any(f.level_w != self.confirmed_w for f in self.flights)
 
     def overdue(self, now_s: float, *, patience_s: float) -> bool:
         """Whether it may still draw more than it was told although an obedient charger would be down by now: no answer
@@ -211,10 +216,10 @@ class Grant:
 
     def look_due_s(self, now_s: float) -> float | None:
         """Since when a meter value is wanted that would end a settling or prove what it draws; None: there is one."""
-        if not self.settling and (self.flights or not self.unseen()):
+        if not self.settling and (self.changing or not self.unseen()):
             return None
         looks_s = [s.not_before_s for s in self.settling]
-        if self.in_session and not self.flights:  # an overdraw shows early, obedience late
+        if self.in_session and not self.changing:  # an overdraw shows early, obedience late
             looks_s += [self.told_at_s + FIRST_LOOK_S, self.told_at_s + self.settle_s]
         due_s = [look_s for look_s in looks_s if now_s >= look_s > self.measured_at_s]
         return max(due_s) if due_s else None

@@ -39,6 +39,12 @@ STARTABLE = frozenset(
 UNSEEN_S = 15.0
 """So long after a level was told the loop looks every second whether the meter has shown it."""
 
+MOVES_S = 30.0
+"""So long after a level was told what a charger draws may be anything up to its bound; then it is what its meter shows."""
+
+TAKES_NOTHING_W = 300
+"""Below this a vehicle does not charge."""
+
 STEADY_S = 90.0
 """A charger that drew its whole level is held by us, not by its vehicle: its meter value is believed for this long."""
 
@@ -227,13 +233,15 @@ class ControlLoop:
             return
         before = self.yard.acceptance_w.get(key)
         expected = round(expected * self._phase_share(key, reading.power_w, expected))
-        if reading.power_w < 0.85 * expected - 500:
+        if reading.power_w < TAKES_NOTHING_W:
+            self.yard.acceptance_w.pop(key, None)  # nothing is said of what it would take: full, asleep, or the level is too low
+        elif reading.power_w < 0.85 * expected - 500:
             self.yard.acceptance_w[key] = max(spec.min_w, round(reading.power_w * 1.1) + 1000)
         elif before is not None and reading.power_w > 0.95 * min(expected, before):
             self.yard.acceptance_w[key] = round(before * 1.25) + 1000
             if self.yard.acceptance_w[key] >= spec.rated_w:
                 del self.yard.acceptance_w[key]
-        if reading.power_w < 300:
+        if reading.power_w < TAKES_NOTHING_W:
             self.yard.full_since.setdefault(key, reading.received_at)
         else:
             self.yard.full_since.pop(key, None)
@@ -243,7 +251,7 @@ class ControlLoop:
     def _phase_share(self, key: ConnectorId, power_w: int, level_w: int) -> float:
         """Part of a three-phase level that the vehicle draws: a third or two thirds where its meter says so."""
         spec = self.yard.spec.connectors[key]
-        if spec.current is not Current.AC or len(spec.phases) != 3:
+        if spec.current is not Current.AC or len(spec.phases) not in (0, 3):
             return 1.0
         ratio = power_w / level_w
         for phases in (1, 2):
@@ -343,7 +351,8 @@ class ControlLoop:
             sums.measured_w += drawn
             if drawn > IDLE_W:
                 sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
-            if grant.flights or grant.settling or grant.unseen():
+            moves = grant.changing or grant.settling or grant.unseen()
+            if moves and now_s - grant.told_at_s <= MOVES_S:
                 sums.quiet = False
                 sums.settled_w += bound
                 continue
@@ -708,7 +717,7 @@ class ControlLoop:
             if not grant.in_session:
                 continue
             look_s = grant.look_due_s(now_s)
-            if not (everybody or look_s is not None) or now_s - grant.measured_at_s < 1.0:
+            if look_s is None and not (everybody and now_s - grant.measured_at_s >= 1.0):
                 continue
             asked_s = self._traffic[key].asked_reading_s
             if now_s - asked_s < self.settings.reading_every_s and (look_s is None or asked_s >= look_s):

@@ -54,7 +54,7 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     if expected_w == 0:
         allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
     if measured_w <= allowed_w:
-        if grant.trust is TrustLevel.UNPROVEN and measured_w > IDLE_W and settled:
+        if grant.trust is TrustLevel.UNPROVEN and expected_w and measured_w > IDLE_W and settled:
             return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
         return None
     if grant.trust is TrustLevel.DEFIANT:

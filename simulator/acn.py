@@ -91,7 +91,7 @@ def load(
     duration_s = max(_seconds(start, start + timedelta(days=1)), math.ceil(max(s.depart_s for s in stays) / 3600) * 3600.0)
     stations = list(dict.fromkeys(stay.connector.station_id for stay in stays))
     feeders = feeder_count(len(stays))
-    connector = ConnectorSpec(1, MAX_W, MIN_W, Current.AC, voltage_v=VOLTAGE_V, pausable=pausable)
+    connector = ConnectorSpec(1, MAX_W, MIN_W, Current.AC, (1,), voltage_v=VOLTAGE_V, pausable=pausable)
     name = f"acn-{Path(path).name.partition('_')[0]}-{day:%Y%m%d}"
     return Day(
         name=name,

@@ -100,7 +100,7 @@ def _connector(vehicle: Mapping[str, Any], pausable: bool | None) -> ConnectorSp
         rated_w=round(vehicle["p_max_kw"] * 1000),
         min_w=round(vehicle.get("p_min_kw", 0.0) * 1000),
         current=Current.AC if alternating else Current.DC,
-        phases=(1, 2, 3) if vehicle.get("phases", 3) == 3 else (),
+        phases=(1, 2, 3) if vehicle.get("phases", 3) == 3 else (1,),
         voltage_v=230 if alternating else 800,
         pausable=pausable,
     )

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from controller.app.exits import EXPECTED, exit_code_of, sentence
+from controller.app.exits import exit_code_of, sentence
 from controller.app.user import user
 
 app = typer.Typer(

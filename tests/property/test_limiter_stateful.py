@@ -122,7 +122,80 @@ def _assert_kept(seed: int, verdicts: Verdicts) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SHORT))
-def test_invariants_1_8_9_11_hold_in_random_depots(seed: int) -> None:
+def test_invariants_1_4_8_9_11_hold_in_random_depots(seed: int) -> None:
     verdicts = play(scenario_of(seed))
     _assert_kept(seed, verdicts)
     assert verdicts.allocations > MINUTES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(1000, 1000 + LONG, 25))
+def test_invariants_hold_in_many_random_depots(first: int) -> None:
+    for seed in range(first, first + 25):
+        _assert_kept(seed, play(scenario_of(seed)))
+
+
+def _row_of_chargers(manners: dict[int, Manners], happenings: list[Happening], *, minutes: float = 12) -> Scenario:
+    """Six chargers of 22 kW on one feeder of a 90 kW site, each with a vehicle that takes all it gets."""
+    stations = tuple(StationSpec(f"CP{i}", "F0", (ConnectorSpec(1, 22_000, 4_140),)) for i in range(6))
+    spec = DepotSpec("depot", "row", 90_000, 60_000, 10_000, (FeederSpec("F0", 140_000),), stations, metered=True)
+    arrivals = [Happening(5.0 + i, "arrive", 22_000, f"CP{i}/1", 3600) for i in range(6)]
+    return Scenario(7, spec, {f"CP{i}": manners.get(i, Manners()) for i in range(6)}, (*arrivals, *happenings), minutes * 60, 5_000)
+
+
+def test_invariant_1_one_stuck_charger_withholds_its_own_kilowatts_never_everyones() -> None:
+    deaf = Manners(spells=(("deaf", 200.0, 170.0),))
+    verdicts = play(_row_of_chargers({0: deaf}, [Happening(199, "probe"), Happening(210, "limit", 60_000), Happening(270, "probe")]))
+    _assert_kept(7, verdicts)
+    before, after = ({str(key): watts for key, watts in probe.items()} for probe in verdicts.probes)
+    stuck = after["CP0/1"]
+    assert stuck == before["CP0/1"] > 4_140  # it heard nothing and goes on until its profile ends
+    remaining = 60_000 * 0.99 - 5_000 - stuck
+    assert sum(watts for name, watts in after.items() if name != "CP0/1") >= 0.95 * remaining
+
+
+def test_invariant_1_a_dropped_limit_is_met_within_t_comply_although_a_call_is_lost() -> None:
+    lost = Manners(lost=1.0)
+    scenario = _row_of_chargers({}, [Happening(300, "limit", 40_000), Happening(304.9, "probe")])
+    quiet = play(scenario)
+    _assert_kept(7, quiet)
+    assert 5_000 + sum(quiet.probes[0].values()) <= 40_050
+    deaf = replace(scenario, manners={**scenario.manners, "CP1": replace(lost, lost=0.0, spells=(("deaf", 299.9, 60.0),))})
+    verdicts = play(deaf)
+    _assert_kept(7, verdicts)
+    assert 5_000 + sum(verdicts.probes[0].values()) <= 40_050
+
+
+def test_invariant_11_a_calm_night_of_polite_chargers_is_renewals_and_few_changes() -> None:
+    verdicts = play(_row_of_chargers({}, [], minutes=60))
+    _assert_kept(7, verdicts)
+    assert max((len(at) for at in verdicts.writes.values()), default=0) <= 12
+    assert verdicts.faults == 0
+    assert verdicts.ramping_s == 0
+
+
+def test_invariant_4_a_frozen_journal_freezes_increases_while_decreases_go_on() -> None:
+    happenings = [
+        Happening(100, "limit", 40_000),
+        Happening(160, "probe"),
+        Happening(170, "frozen", lasts=120),
+        Happening(180, "base", 10_000),
+        Happening(186, "probe"),
+        Happening(200, "base", 0),
+        Happening(289, "probe"),
+        Happening(450, "probe"),
+    ]
+    verdicts = play(_row_of_chargers({}, happenings))
+    _assert_kept(7, verdicts)
+    before, lowered, frozen, after = (sum(probe.values()) for probe in verdicts.probes)
+    assert lowered <= before - 4_000
+    assert frozen <= lowered + 1  # a lower background frees power, but an increase could not be recorded
+    assert after > frozen + 8_000
+
+
+def test_invariant_9_a_blind_site_falls_to_its_fail_safe_limit() -> None:
+    verdicts = play(_row_of_chargers({}, [Happening(200, "probe"), Happening(210, "meter", lasts=60), Happening(255, "probe")]))
+    _assert_kept(7, verdicts)
+    before, blind = (sum(probe.values()) for probe in verdicts.probes)
+    assert before > 80_000
+    assert blind <= 60_000 - 10_000

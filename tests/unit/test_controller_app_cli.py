@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from controller.app import cli
+from controller.app import cli, exits
 from controller.secrets import load_depot_secret
 from depot.values import InvalidValue
 from ocpp_server.endpoint import KeyedCredentials
@@ -108,8 +108,8 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) 
         cli.main()
 
 
-@pytest.mark.parametrize("name", sorted(cli.EXPECTED))
+@pytest.mark.parametrize("name", sorted(exits.EXPECTED))
 def test_expected_errors_exist_under_their_names(name: str) -> None:
     module, _, kind = name.rpartition(".")
     assert issubclass(getattr(importlib.import_module(module), kind), Exception)
-    assert cli.EXPECTED[name] in (1, 2, 3)
+    assert exits.EXPECTED[name] in (1, 2, 3)

@@ -1,0 +1,100 @@
+"""What one meter value says about obedience."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.grants import Grant
+from controller.trust import judge
+from depot.events import TrustLevel
+
+T = 1_000.0
+
+
+def settled(level_w: int, measured_w: int, **given: object) -> Grant:
+    """Told ``level_w`` at T, accepted, and measured after the settle time."""
+    facts: dict[str, object] = {"default_w": 0, "autonomous": False, "commissioned": True, "in_session": True} | given
+    grant = Grant(22_000, **facts)  # type: ignore[arg-type]  # the fields by name, as a test writes them
+    grant.accepted(grant.send(level_w, until_s=T + 180, now_s=T), now_s=T)
+    grant.measured(measured_w, at_s=T + 4)
+    return grant
+
+
+@pytest.mark.parametrize(
+    ("level_w", "measured_w", "verdict"),
+    [
+        (10_000, 9_900, TrustLevel.OBEYS),
+        (10_000, 10_150, TrustLevel.OBEYS),  # meter class
+        (10_000, 300, None),  # idle: shows nothing
+        (10_000, 11_200, TrustLevel.OVERDRAWS),
+        (10_000, 13_400, TrustLevel.OVERDRAWS),
+        (10_000, 13_600, TrustLevel.DEFIANT),
+        (0, 480, None),
+        (0, 1_200, TrustLevel.DEFIANT),
+        (1_400, 1_540, TrustLevel.OBEYS),  # rounding at small levels
+    ],
+)
+def test_verdict_of_a_settled_reading(level_w: int, measured_w: int, verdict: TrustLevel | None) -> None:
+    found = judge(settled(level_w, measured_w), pausable=True)
+    assert (found.trust if found else None) is verdict
+
+
+def test_the_factor_is_the_ratio_with_a_margin_and_only_grows() -> None:
+    found = judge(settled(10_000, 11_200), pausable=True)
+    assert found is not None
+    assert found.factor == pytest.approx(1.12 * 1.02)
+    known = settled(10_000, 11_300, factor=1.1424, trust=TrustLevel.OVERDRAWS)
+    assert judge(known, pausable=True) is None  # as known
+    more = judge(settled(10_000, 12_800, factor=1.1424, trust=TrustLevel.OVERDRAWS), pausable=True)
+    assert more is not None
+    assert more.factor == pytest.approx(1.28 * 1.02)
+
+
+@pytest.mark.parametrize(("pausable", "measured_w", "judged"), [(True, 700, True), (False, 700, False), (False, 1_100, True)])
+def test_a_session_that_cannot_pause_may_idle_a_little_more_at_0_w(pausable: bool, measured_w: int, judged: bool) -> None:
+    found = judge(settled(0, measured_w), pausable=pausable)
+    assert (found is not None) is judged
+    if found is not None:
+        assert found.factor == 1.0  # never an infinite one
+
+
+def test_nothing_is_said_about_a_reading_older_than_the_change_or_without_a_session() -> None:
+    grant = settled(20_000, 20_000)
+    grant.send(10_000, until_s=T + 200, now_s=T + 10)
+    assert judge(grant, pausable=True) is None
+    assert judge(settled(10_000, 20_000, in_session=False), pausable=True) is None
+
+
+def test_a_decrease_on_its_way_is_no_disobedience() -> None:
+    grant = settled(20_000, 20_000)
+    number = grant.send(10_000, until_s=T + 200, now_s=T + 10)
+    grant.measured(20_000, at_s=T + 10.5)
+    assert judge(grant, pausable=True) is None
+    grant.accepted(number, now_s=T + 11)
+    grant.measured(19_000, at_s=T + 12)
+    assert judge(grant, pausable=True) is None
+    grant.measured(19_000, at_s=T + 14.1)
+    verdict = judge(grant, pausable=True)
+    assert verdict is not None
+    assert verdict.trust is TrustLevel.DEFIANT
+
+
+def test_more_than_anything_that_was_sent_allows_shows_before_it_has_settled() -> None:
+    grant = settled(5_000, 5_000)
+    grant.send(0, until_s=T + 200, now_s=T + 10)
+    grant.measured(22_000, at_s=T + 10.2)
+    verdict = judge(grant, pausable=True)
+    assert verdict is not None
+    assert verdict.trust is TrustLevel.DEFIANT
+
+
+def test_who_is_known_to_follow_no_level_gets_no_further_verdict() -> None:
+    assert judge(settled(10_000, 22_000, trust=TrustLevel.DEFIANT), pausable=True) is None
+
+
+def test_an_expired_profile_is_judged_by_the_default() -> None:
+    grant = settled(10_000, 10_000, default_w=4_140)
+    grant.measured(10_000, at_s=T + 300)
+    verdict = judge(grant, pausable=True)
+    assert verdict is not None
+    assert verdict.trust is TrustLevel.DEFIANT
