@@ -113,6 +113,8 @@ class Grant:
         if flight is None:
             return
         before = self._claimed_w(now_s)
+        if self.confirmed_w is None or self.confirmed_until_s <= now_s:
+            before = max(before, self._resting_w())  # it had fallen to its default, and comes down from there
         self.flights = [f for f in self.flights if f.number > number]
         self.confirmed_w = flight.level_w
         self.confirmed_until_s = flight.until_s

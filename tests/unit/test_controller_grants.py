@@ -238,3 +238,11 @@ def test_a_renewal_that_nobody_answered_may_hold_the_level_so_nothing_lower_is_e
     g.measured(20_000, at_s=T + LIFE + EXPIRY_SKEW_S + 5)
     assert g.expected_w() is None
     assert g.bound_w(T + LIFE + EXPIRY_SKEW_S + 5) == 20_000
+
+
+def test_a_pause_that_expired_and_is_told_again_settles_from_the_default() -> None:
+    g = confirmed(0)
+    back = T + 400
+    g.accepted(told(g, 0, back), now_s=back)
+    assert g.permitted_w(back + 1) == MIN
+    assert g.look_due_s(back + 3) == back + 3
