@@ -1,0 +1,68 @@
+"""Defaults for the time when the controller is dead: they fit the fail-safe limit and every feeder (invariant 3)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.defaults import assign, commissioning_notes
+from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
+from depot.values import ConnectorId
+
+
+def depot(minima: list[tuple[int, int]], *, failsafe_w: int, worst_w: int = 0, ratings: tuple[int, ...] = (10**6,)) -> DepotSpec:
+    """One station per (feeder, minimum)."""
+    stations = tuple(StationSpec(f"CP{i}", f"F{f}", (ConnectorSpec(1, max(22_000, m), m),)) for i, (f, m) in enumerate(minima))
+    return DepotSpec("d", "d", 10**6, failsafe_w, worst_w, tuple(FeederSpec(f"F{i}", w) for i, w in enumerate(ratings)), stations)
+
+
+def test_everybody_gets_its_minimum_where_that_fits() -> None:
+    assert set(assign(depot([(0, 4_000)] * 5, failsafe_w=20_000)).values()) == {4_000}
+
+
+def test_where_it_does_not_fit_some_hold_0_in_rotation() -> None:
+    spec = depot([(0, 4_000)] * 5, failsafe_w=12_000, worst_w=2_000)
+    assert list(assign(spec).values()) == [4_000, 4_000, 0, 0, 0]
+    turns = [{key.station_id for key, w in assign(spec, rotation=day).items() if w} for day in range(5)]
+    assert turns == [{"CP0", "CP1"}, {"CP1", "CP2"}, {"CP2", "CP3"}, {"CP3", "CP4"}, {"CP4", "CP0"}]
+    assert assign(spec, rotation=5) == assign(spec)
+
+
+def test_a_feeder_holds_back_its_own() -> None:
+    spec = depot([(0, 4_000), (0, 4_000), (1, 4_000)], failsafe_w=50_000, ratings=(5_000, 50_000))
+    assert [assign(spec)[ConnectorId(f"CP{i}", 1)] for i in range(3)] == [4_000, 0, 4_000]
+
+
+def test_a_background_that_fills_the_fail_safe_limit_leaves_0_for_all() -> None:
+    assert set(assign(depot([(0, 4_000)] * 3, failsafe_w=10_000, worst_w=11_000)).values()) == {0}
+
+
+@given(
+    minima=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30_000)), max_size=30),
+    failsafe_w=st.integers(0, 300_000),
+    worst_w=st.integers(0, 100_000),
+    ratings=st.tuples(*[st.integers(0, 200_000)] * 3),
+    rotation=st.integers(0, 1000),
+)
+def test_invariant_3_the_sum_of_the_defaults_fits_site_and_feeders(
+    minima: list[tuple[int, int]], failsafe_w: int, worst_w: int, ratings: tuple[int, ...], rotation: int
+) -> None:
+    spec = depot(minima, failsafe_w=failsafe_w, worst_w=worst_w, ratings=ratings)
+    found = assign(spec, rotation=rotation)
+    assert found.keys() == spec.connectors.keys()
+    assert sum(found.values()) <= max(0, failsafe_w - worst_w)
+    for feeder in spec.feeders:
+        assert sum(w for key, w in found.items() if spec.feeder_of[key] == feeder.feeder_id) <= feeder.rating_w
+    assert all(w in (0, spec.connectors[key].min_w) for key, w in found.items())
+
+
+def test_the_commissioning_check_says_so_with_numbers() -> None:
+    assert commissioning_notes(depot([(0, 4_000)] * 5, failsafe_w=20_000)) == []
+    (note,) = commissioning_notes(depot([(0, 4_100)] * 200, failsafe_w=400_000))
+    assert "820.0 kW" in note
+    assert "400.0 kW" in note
+    assert "103 of 200" in note
+
+
+def test_an_empty_depot_has_no_defaults() -> None:
+    assert assign(depot([], failsafe_w=1)) == {}
