@@ -12,14 +12,24 @@ from depot.registry import DepotSpec
 from depot.values import ConnectorId
 
 
-def assign(spec: DepotSpec, *, rotation: int = 0) -> Mapping[ConnectorId, int]:
-    """Default level per connector, W: its minimum power where it fits, else 0. ``rotation``: for example the day."""
+def assign(spec: DepotSpec, *, rotation: int = 0, held: Mapping[ConnectorId, int] | None = None) -> Mapping[ConnectorId, int]:
+    """Default level per connector, W: its minimum power where it fits, else 0. ``rotation``: for example the day.
+
+    ``held``: what connectors hold already and keep (they may be offline, and were given it on another day): it comes first.
+    """
     left_w = max(0, spec.failsafe_w - spec.worst_background_w)
     feeder_left = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
     keys = list(spec.connectors)
     turn = rotation % len(keys) if keys else 0
     out: dict[ConnectorId, int] = {}
+    for key, watts in (held or {}).items():
+        if key in spec.connectors:
+            out[key] = watts
+            left_w -= watts
+            feeder_left[spec.feeder_of[key]] -= watts
     for key in keys[turn:] + keys[:turn]:
+        if key in out:
+            continue
         minimum_w = spec.connectors[key].min_w
         feeder = spec.feeder_of[key]
         fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left[feeder]

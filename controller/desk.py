@@ -76,12 +76,11 @@ class Desk:
         self.loop.wake()
 
     def ready(self, station_id: str, *, booted: bool) -> None:
-        day = self.yard.clock.now().toordinal()
-        defaults = {key: level for key, level in assign(self.yard.spec, rotation=day).items() if key.station_id == station_id}
-        for key in defaults:
-            installed = self.yard.state.connector(key).default_w
-            if installed is not None and not booted:
-                defaults[key] = installed  # rotation moves with reboots, never under a running session
+        """Defaults rotate with the days, but only for a station that restarts; what the others hold is counted first."""
+        installed = {key: self.yard.state.connector(key).default_w for key in self.yard.spec.connectors}
+        held = {key: level for key, level in installed.items() if level is not None and not (booted and key.station_id == station_id)}
+        everybody = assign(self.yard.spec, rotation=self.yard.clock.now().toordinal(), held=held)
+        defaults = {key: level for key, level in everybody.items() if key.station_id == station_id}
         self.loop.station_ready(station_id, booted=booted, defaults=defaults)
 
     def link_changed(self, link: LinkReading) -> None:

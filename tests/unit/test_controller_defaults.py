@@ -56,6 +56,17 @@ def test_invariant_3_the_sum_of_the_defaults_fits_site_and_feeders(
     assert all(w in (0, spec.connectors[key].min_w) for key, w in found.items())
 
 
+def test_invariant_3_who_restarts_on_another_day_gets_only_what_the_others_do_not_hold() -> None:
+    spec = depot([(0, 4_000)] * 4, failsafe_w=8_000)
+    monday = assign(spec)
+    assert [w for w in monday.values() if w] == [4_000, 4_000]
+    gone, back = ConnectorId("CP3", 1), ConnectorId("CP0", 1)
+    others = {key: w for key, w in monday.items() if key != gone}
+    assert assign(spec, rotation=3, held=others)[gone] == 0  # its turn, but CP0 and CP1 still hold theirs
+    others = {key: w for key, w in monday.items() if key != back}
+    assert assign(spec, rotation=1, held=others)[back] == 4_000
+
+
 def test_the_commissioning_check_says_so_with_numbers() -> None:
     assert commissioning_notes(depot([(0, 4_000)] * 5, failsafe_w=20_000)) == []
     (note,) = commissioning_notes(depot([(0, 4_100)] * 200, failsafe_w=400_000))
