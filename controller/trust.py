@@ -1,6 +1,6 @@
 """What the meter says about obedience: a pure verdict per reading (invariant 1, ADR 0007).
 
-    unproven --a settled reading at or below the level--> obeys
+    unproven --a settled reading at the level, or within the tolerance (then with a factor of its own)--> obeys
     any      --a settled reading above it--> overdraws (factor learned) --more than DEFIANT_RATIO, or at 0 W--> defiant
 
 Trust is lost at once and given back by a person only: a charger that overdrew once is budgeted with its factor for good.
@@ -54,9 +54,12 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     if expected_w == 0:
         allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
     if measured_w <= allowed_w:
-        if grant.trust is TrustLevel.UNPROVEN and expected_w and measured_w > IDLE_W and settled:
-            return Verdict(TrustLevel.OBEYS, 1.0, f"drew {measured_w} W when told {expected_w} W")
-        return None
+        if not settled or not expected_w or measured_w <= IDLE_W or grant.trust not in (TrustLevel.UNPROVEN, TrustLevel.OBEYS):
+            return None
+        factor = max(grant.factor, _habit(measured_w / expected_w))
+        if grant.trust is TrustLevel.OBEYS and factor == grant.factor:
+            return None
+        return Verdict(TrustLevel.OBEYS, factor, f"drew {measured_w} W when told {expected_w} W")
     if grant.trust is TrustLevel.DEFIANT:
         return None
     ratio = measured_w / expected_w if expected_w else math.inf
@@ -64,3 +67,8 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
         return Verdict(TrustLevel.DEFIANT, 1.0, f"drew {measured_w} W when told {expected_w} W: does not follow limits")
     factor = round(max(grant.factor, ratio) * FACTOR_MARGIN, 4)
     return Verdict(TrustLevel.OVERDRAWS, factor, f"drew {measured_w} W when told {expected_w} W: budgeted at {factor:.2f} ×")
+
+
+def _habit(ratio: float) -> float:
+    """The factor of a charger that obeys: what it draws above its level within the tolerance, in steps of half a percent."""
+    return 1.0 if ratio <= 1.002 else min(1 + TOLERANCE, math.ceil(ratio * 200) / 200)

@@ -639,7 +639,7 @@ class Plant:
         rng = random.Random(f"{self.scenario.seed}/{h.at}/{key}")
         visit = f"v{key}@{h.at:.0f}"
         outlet.plugged = visit
-        outlet.appetite_w = h.value or rng.choice([1.0, 1.0, 0.6, 0.3]) * outlet.spec.rated_w
+        outlet.appetite_w = h.value or rng.choice([1.0, 1.0, 1.0, 0.4]) * outlet.spec.rated_w
         outlet.share = 1.0 if h.value else rng.choice([1.0, 1.0, 1.0, 1 / 3])
         now = self.clock.now()
         announced = ev.VisitAnnounced(

@@ -37,10 +37,10 @@ def depot_of(rng: random.Random) -> DepotSpec:
     rated = {f"F{f}": sum(c.rated_w for s in stations if s.feeder_id == f"F{f}" for c in s.connectors) for f in range(feeders)}
     total = sum(rated.values())
     worst = round(total * rng.uniform(0.05, 0.2))
-    contract = round(total * rng.uniform(0.4, 1.0)) + worst
+    contract = round(total * rng.uniform(0.25, 0.9)) + worst
     return DepotSpec(
         "depot", "random", contract, round(contract * 0.7), worst,
-        tuple(FeederSpec(name, max(10_000, round(w * rng.uniform(0.5, 1.1)))) for name, w in rated.items()),
+        tuple(FeederSpec(name, max(10_000, round(w * rng.uniform(0.4, 1.1)))) for name, w in rated.items()),
         tuple(stations), metered=rng.random() < 0.85,
     )  # fmt: skip
 
@@ -74,13 +74,13 @@ def happenings_of(rng: random.Random, spec: DepotSpec, base_w: int) -> list[Happ
     span = MINUTES * 60
     found = []
     for key in spec.connectors:
-        at = rng.choice([rng.uniform(5, 60), rng.uniform(5, span)])
+        at = rng.choice([rng.uniform(5, 60), rng.uniform(5, 60), rng.uniform(5, span)])
         while at < span:
             stays = rng.uniform(120, span)
             found.append(Happening(at, "arrive", 0, str(key), stays))
             found += [
                 Happening(rng.uniform(at, at + stays), "appetite", rng.uniform(0, 1) * spec.connectors[key].rated_w, str(key))
-                for _ in range(2)
+                for _ in range(rng.choice([0, 0, 1, 2]))
             ]
             at += stays + rng.uniform(5, 300)
     silent: list[tuple[float, float]] = []

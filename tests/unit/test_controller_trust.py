@@ -39,6 +39,16 @@ def test_verdict_of_a_settled_reading(level_w: int, measured_w: int, verdict: Tr
     assert (found.trust if found else None) is verdict
 
 
+@pytest.mark.parametrize(
+    ("measured_w", "factor"), [(9_000, 1.0), (10_000, 1.0), (10_020, 1.0), (10_021, 1.005), (10_120, 1.015), (10_200, 1.02)]
+)
+def test_who_draws_a_little_more_within_the_tolerance_obeys_and_is_budgeted_with_it(measured_w: int, factor: float) -> None:
+    found = judge(settled(10_000, measured_w), pausable=True)
+    assert found is not None
+    assert (found.trust, found.factor) == (TrustLevel.OBEYS, factor)
+    assert judge(settled(10_000, measured_w, trust=TrustLevel.OBEYS, factor=factor), pausable=True) is None  # known
+
+
 def test_the_factor_is_the_ratio_with_a_margin_and_only_grows() -> None:
     found = judge(settled(10_000, 11_200), pausable=True)
     assert found is not None
