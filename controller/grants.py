@@ -29,6 +29,9 @@ FOLLOWS_SHARE = 0.85
 READING_AFTER_S = 1.0
 """A meter value that was asked for at the end of the settle time may take this long."""
 
+OVERDUE_W = 150
+"""So much more than it was told (or 2 %) is nothing that others have to make room for."""
+
 STEADY_AFTER_S = 180.0
 """After so long into a session, and with a meter value no older than this, its vehicle's appetite is known …"""
 
@@ -211,9 +214,11 @@ class Grant:
         for ``patience_s``, a refusal, or no meter value that agrees ``patience_s`` after the settle time."""
         bound_w = self.bound_w(now_s)
         told_w = math.ceil(max(self._resting_w(), self.told_w) * self.factor)
-        if bound_w <= told_w + max(IDLE_W, told_w // 20):
+        if bound_w <= told_w + max(OVERDUE_W, told_w // 50):
             return False
-        since_s = max([self.told_at_s, *(s.not_before_s + READING_AFTER_S for s in self.settling)])
+        since_s = self.told_at_s
+        if not self.flights and self.confirmed_w == self.told_w:
+            since_s = max([since_s, *(s.not_before_s + READING_AFTER_S for s in self.settling)])
         return now_s >= since_s + patience_s
 
     def look_due_s(self, now_s: float) -> float | None:

@@ -644,7 +644,7 @@ class Plant:
         now = self.clock.now()
         announced = ev.VisitAnnounced(
             visit, f"veh-{visit}", now, now + timedelta(seconds=h.lasts), 10**8, outlet.spec.rated_w, connector=key,
-            pausable=rng.choice([None, True, False]), priority=rng.choice([0, 0, 1]), id_tag=f"t{self.number}",
+            pausable=rng.choice([None, True, False]), priority=0 if h.value else rng.choice([0, 0, 1]), id_tag=f"t{self.number}",
         )  # fmt: skip
         await self.journal.append([NewEvent(announced, now)])
         await self.status(outlet)

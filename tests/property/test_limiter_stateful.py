@@ -199,3 +199,14 @@ def test_invariant_9_a_blind_site_falls_to_its_fail_safe_limit() -> None:
     before, blind = (sum(probe.values()) for probe in verdicts.probes)
     assert before > 80_000
     assert blind <= 60_000 - 10_000
+
+
+def test_invariant_1_a_silent_charger_that_comes_back_gets_its_level_only_where_there_is_room() -> None:
+    away = Manners(spells=(("away", 200.0, 260.0),))
+    verdicts = play(_row_of_chargers({0: away}, [Happening(199, "probe"), Happening(455, "probe"), Happening(600, "probe")]))
+    _assert_kept(7, verdicts)
+    before, gone, back = ({str(key): watts for key, watts in probe.items()} for probe in verdicts.probes)
+    assert before["CP0/1"] == 22_000
+    assert gone["CP0/1"] == 4_140  # its live profile has ended, its default holds
+    assert sum(gone.values()) > sum(before.values()) - 1_000  # others have taken what it left
+    assert back["CP0/1"] > 20_000  # it leaves first, so it has its level again, once the others had come down
