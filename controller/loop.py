@@ -449,11 +449,14 @@ class ControlLoop:
                 row.ceiling_w = min(row.ceiling_w, max(spec.min_w, round(0.7 * grant.doubted_w / grant.factor)))
             row.plan_w = self._plan_w(visit, now, grant.factor)
             due = visit.announced.depart_at.timestamp() if visit is not None else math.inf
-            traffic.pressed = visit is not None and row.ceiling_w > 0 and self._pressed(visit, row, due - now_s)
+            awake = visit is not None and row.ceiling_w > 0 and not self.yard.asleep(key, now)
+            traffic.pressed = awake and visit is not None and self._pressed(visit, row, due - now_s)
             if traffic.pressed:
                 row.plan_w = -1
                 due -= PRESSED_FIRST_S
             row.rank = (-(visit.announced.priority if visit is not None else 0), due)
+            if self.yard.asleep(key, now):
+                row.rank = (math.inf, due)
             if grant.in_session:
                 row.stuck = self._overdue(grant, traffic, now_s)
                 row.renew = traffic.calls == 0 and now_s >= traffic.retry_s and self._renewal_due(grant, traffic, now_s)
@@ -494,6 +497,8 @@ class ControlLoop:
             return 0
         if self.yard.full(visit, now):
             return 0
+        if self.yard.asleep(key, now) and not grant.all_or_nothing:
+            return spec.min_w
         ceiling = visit.announced.max_w or spec.rated_w
         accepts = self.yard.acceptance_w.get(key)
         if accepts is not None:

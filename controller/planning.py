@@ -159,6 +159,8 @@ def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
         return False
     if not visit.present and now > visit.announced.depart_at:
         return False
+    if visit.present and yard.asleep(visit.connector, now):
+        return False
     return yard.remaining_wh(visit) > 0
 
 
@@ -214,8 +216,15 @@ def _vehicle(
         floor_kw=floor_w / 1000.0,
         cap_kw=overlap * max_w / 1000.0 * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
         delay_per_kwh_h=eager * _eagerness(yard, visit, now),
+        urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
     )
     return vehicle, overlap
+
+
+def _tightness(grid_wh: int, max_w: int, stay: timedelta) -> float:
+    """Part of its time that a vehicle must charge at full power, 0–1. Where not everything fits, who has time left is
+    planned short rather than who has none: it can be caught up with when others turn out to need less."""
+    return min(1.0, grid_wh / max_w / max(stay.total_seconds() / 3600.0, 0.01))
 
 
 def _taper(visit: Visit, *, max_w: int, start: datetime, slots: int, slot_s: int) -> np.ndarray:

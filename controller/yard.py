@@ -27,6 +27,9 @@ COMPLETE_WH = 200
 
 FULL_AFTER = timedelta(minutes=10)
 
+ASLEEP_AFTER = timedelta(minutes=5)
+"""A vehicle that takes nothing of what it is offered for so long is full, asleep or waits for its own timer."""
+
 
 class FoldingJournal(Journal, Protocol):
     """A journal that also holds the folded state."""
@@ -132,6 +135,12 @@ class Yard:
         """Whether the vehicle has taken nothing for FULL_AFTER though offered, near what was announced: it is full."""
         since = self.full_since.get(visit.connector) if visit.connector is not None else None
         return since is not None and now - since > FULL_AFTER and self.remaining_wh(visit) < 0.1 * visit.needed_wh
+
+    def asleep(self, key: ConnectorId, now: datetime) -> bool:
+        """Whether the vehicle has taken nothing for ASLEEP_AFTER though offered. Drivers ask for more than they need:
+        power that is kept for such a vehicle is lost to others, so it keeps the least that would wake it."""
+        since = self.full_since.get(key)
+        return since is not None and now - since > ASLEEP_AFTER
 
     def connected(self, station_id: str) -> bool:
         link = self.links.get(station_id)

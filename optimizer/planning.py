@@ -38,6 +38,9 @@ UNMET_STEP = 0.2
 """How much dearer each class of priority is: more than serving can cost, so that no bill decides between classes either.
 (Steeper classes change nothing but the time: the simplex takes twice the iterations.)"""
 
+URGENCY_STEP = 0.9 * UNMET_STEP
+"""What urgency adds inside of a class at most: still less than the next class."""
+
 DEADLINE_S = 10.0
 
 
@@ -92,9 +95,10 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
             delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
     most = weight * (float(np.abs(price).max()) + problem.demand_charge_per_kw / problem.slot_h) + float(delay.max(initial=0.0))
     eff = np.array([v.eff for v in problem.vehicles])
+    class_of = 1 + UNMET_STEP * _ranks(problem) + URGENCY_STEP * np.array([v.urgency for v in problem.vehicles])
     return Costs(
         cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
-        unmet=UNMET * max(most, EPS) / eff * (1 + UNMET_STEP * _ranks(problem)),
+        unmet=UNMET * max(most, EPS) / eff * class_of,
         imported=weight * np.where(sunny, price, 0.0) * hours,
         peak=weight * problem.demand_charge_per_kw,
         peak_from_kw=problem.free_peak_kw,

@@ -58,6 +58,7 @@ class Vehicle:
     None: a typical share of the energy price.
     ``delay_per_kwh_h``: what it is worth to have a kWh an hour earlier (currency): departures are safer, and sessions
     that run stay on. Above 0 it takes the place of the holding cost when a plan shall be cheapest; keep it small.
+    ``urgency`` 0–1: inside of its class of priority, how much rather it is served than others when not everything fits.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Vehicle:
     cap_kw: FloatArray | None = None
     holding_per_kwh_h: float | None = None
     delay_per_kwh_h: float = 0.0
+    urgency: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,8 @@ class Problem:
             _positive(f"{who}: {name}", getattr(vehicle, name))
         if vehicle.holding_per_kwh_h is not None:
             _positive(f"{who}: holding_per_kwh_h", vehicle.holding_per_kwh_h)
+        if not 0 <= vehicle.urgency <= 1:
+            raise InvalidProblem(f"{who}: urgency {vehicle.urgency} is not in [0, 1]")
         if not 0 < vehicle.eff <= 1:
             raise InvalidProblem(f"{who}: eff {vehicle.eff} is not in (0, 1]")
         if vehicle.feeder is not None and not 0 <= vehicle.feeder < len(self.feeders):
