@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 from controller import limits
 from controller.desk import Desk, DeskSettings
 from controller.history import History
-from controller.loop import ControlLoop, LoopSettings
+from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView
+from controller.traffic import LoopSettings
 from controller.views import TariffSteps, Views
 from controller.views_charger import Frame
 from controller.yard import FoldingJournal, Yard

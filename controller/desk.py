@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from uuid6 import uuid7
 
 from controller.defaults import assign
-from controller.loop import REMOTE_TAG, ControlLoop
+from controller.loop import ControlLoop
+from controller.moves import REMOTE_TAG
 from controller.yard import Yard
 from depot import events as ev
 from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 EARLY = timedelta(hours=3)
 """A vehicle may plug in this much before its announced arrival and still be taken for the announced one."""
+
+PUNCTUAL = timedelta(minutes=10)
+"""Who comes or leaves this close to the announced time is where the plan has it."""
 
 KEPT_STOP_S = 20.0
 """A station says within this time after it came back what it kept while it was cut off (protocol time)."""
@@ -99,10 +103,9 @@ class Desk:
         if before.status is not status or before.error_code != error_code:
             news.append(ev.NewEvent(ev.ConnectorStatusChanged(connector, status, error_code), now, reported_at=reported_at))
         visit = self.yard.visit_on(connector)
-        if status.plugged and visit is None:
-            expected = self._expected(state, connector, now)
-            if expected is not None:
-                news.append(ev.NewEvent(ev.VisitArrived(expected.visit_id, connector), now))
+        expected = self._expected(state, connector, now) if status.plugged and visit is None else None
+        if expected is not None:
+            news.append(ev.NewEvent(ev.VisitArrived(expected.visit_id, connector), now))
         if status is ev.ConnectorStatus.AVAILABLE:
             ghost = state.transaction_on(connector)
             if ghost is not None:
@@ -112,9 +115,15 @@ class Desk:
         if news:
             await self.yard.journal.append(news)
             self._ended(news)
-            if any(isinstance(n.data, ev.VisitArrived | ev.VisitEnded) for n in news):
-                self.replan("a vehicle came or left")
+            if expected is not None and abs(now - expected.announced.arrive_at) > PUNCTUAL:
+                self.replan("a vehicle came early or late")
+            elif status is ev.ConnectorStatus.AVAILABLE and visit is not None and self._leaves_room(visit, now):
+                self.replan("a vehicle left early")
             self.loop.wake()
+
+    def _leaves_room(self, visit: Visit, now: datetime) -> bool:
+        """Whether the plan still counted on it: who leaves in time, or has all that it asked for, changes nothing."""
+        return now < visit.announced.depart_at - PUNCTUAL and self.yard.remaining_wh(visit) > 0
 
     def _expected(self, state: DepotState, connector: ConnectorId, now: datetime) -> Visit | None:
         due = [
@@ -210,7 +219,9 @@ class Desk:
         (envelope,) = await self.yard.journal.append([new])
         if not envelope.duplicate:
             self._ended([new])
-            self.replan("a session ended")
+            visit = self.yard.visit_on(transaction.connector)
+            if visit is not None and self.yard.remaining_wh(visit) > 0:
+                self.replan("a session ended before its time")
 
     async def _end_if_still_open(self, ghost: Transaction) -> None:
         """A connector is free although its session never ended: a station that was cut off says first what is now, and

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from uuid6 import uuid7
 
 from controller import limits
-from controller.loop import STARTABLE, ControlLoop
+from controller.loop import ControlLoop
+from controller.rows import STARTABLE
 from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev

@@ -41,8 +41,8 @@ from depot.values import InvalidValue
 
 if TYPE_CHECKING:
     from controller.desk import DeskSettings
-    from controller.loop import LoopSettings
     from controller.planning import PlanningSettings
+    from controller.traffic import LoopSettings
     from ocpp_server.settings import OcppSettings
 
 PREFIX = "CHARGEYARD_"
@@ -193,7 +193,7 @@ class Settings(BaseSettings):
 
     def to_loop(self) -> LoopSettings:
         """For the control loop."""
-        from controller.loop import LoopSettings
+        from controller.traffic import LoopSettings
 
         return LoopSettings(
             life_s=self.limiter.profile_life_s,

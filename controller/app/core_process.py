@@ -26,12 +26,12 @@ from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
 from controller.link import LinkServer
 from controller.logs import set_up
-from controller.loop import LoopSettings
 from controller.planner import PlannerProcess
 from controller.samples import SampleStore
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
 from controller.supervisor import notify_ready
+from controller.traffic import LoopSettings
 from depot.ports import Clock
 from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
 from grid.tariff import Tariff

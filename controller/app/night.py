@@ -21,9 +21,9 @@ from controller.clock import VirtualClock, run_virtual
 from controller.core import Core, CoreParts
 from controller.desk import DeskSettings
 from controller.journal import SqlJournal
-from controller.loop import LoopSettings
 from controller.planner import InlinePlanner
 from controller.planning import PlanningSettings
+from controller.traffic import LoopSettings
 from controller.views import TariffSteps
 from depot import commands as cmd
 from depot import events as ev

@@ -25,7 +25,8 @@ from benchmarks.limiter import State, judge_targets
 from controller.clock import VirtualClock, run_virtual
 from controller.desk import Desk, DeskSettings
 from controller.limiter import Action, Allocation, Move, Row, allocate
-from controller.loop import ControlLoop, LoopSettings
+from controller.loop import ControlLoop
+from controller.traffic import LoopSettings
 from controller.yard import Yard
 from depot import events as ev
 from depot.events import Envelope, NewEvent

@@ -14,10 +14,11 @@ from controller.background import Background
 from controller.clock import VirtualClock
 from controller.history import History
 from controller.limiter import Allocation, Row
-from controller.loop import ControlLoop, LoopSettings
+from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import InlinePlanner, PlannerState
 from controller.planning import Planning, PlanningSettings
+from controller.traffic import LoopSettings
 from controller.views import Views
 from controller.yard import LastAllocation, Yard
 from depot import events as ev

@@ -1,0 +1,191 @@
+"""What the limiter is told of every connector: facts, grants, readings and the plan, as one :class:`Row` each.
+
+    (yard, traffic, now) --> rows        who wants how much, who comes first, who may be told now
+
+Decides nothing about power; `controller.limiter` does. Its answers depend on the yard and ``now`` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from controller.grants import Grant
+from controller.limiter import Row
+from controller.traffic import LoopSettings, Traffic
+from controller.yard import Yard
+from depot import events as ev
+from depot.registry import ConnectorSpec
+from depot.state import ConnectorFacts, Visit
+from depot.values import ConnectorId
+
+STARTABLE = frozenset(
+    {ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.FINISHING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE}
+)
+"""Plugged, and no session: most chargers begin another one for the same vehicle; those that do not, refuse."""
+
+PRESSED_S = 900.0
+PRESSED_SHARE = 1.15
+"""A vehicle is pressed when it leaves within this multiple of the time that its charging takes at least, plus the seconds."""
+
+PRESSED_FIRST_S = 7 * 86400.0
+"""Pressed vehicles are served before all others of their priority, among themselves in the order of departure."""
+
+WORTH_A_START = 0.005
+"""A session is not begun for a smaller part of what the visit needs."""
+
+DOUBTED_SHARE = 0.7
+"""Who overdrew is told this share of what it drew: only a lower level shows whether it follows levels at all."""
+
+
+class Rows:
+    """Builds them. ``reachable``: whether a station can be told something now."""
+
+    def __init__(
+        self, yard: Yard, settings: LoopSettings, traffic: Mapping[ConnectorId, Traffic], *, reachable: Callable[[str], bool]
+    ) -> None:
+        self._yard = yard
+        self._settings = settings
+        self._traffic = traffic
+        self._reachable = reachable
+        index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
+        self._feeder_of = {key: index[name] for key, name in yard.spec.feeder_of.items()}
+
+    def build(self, now: datetime) -> list[Row]:
+        """One row for every connector that draws, might draw, or has a vehicle. Marks pressed vehicles in the traffic."""
+        yard = self._yard
+        now_s = now.timestamp()
+        present = yard.present_visits()
+        planned = self._planned(now)
+        rows = []
+        for key, grant in yard.grants.items():
+            visit = present.get(key)
+            if visit is None and grant.idle:
+                continue
+            bound_w = grant.bound_w(now_s)
+            if not bound_w and not grant.in_session and visit is None:
+                continue
+            rows.append(self._row(key, grant, visit, bound_w, planned, now, now_s))
+        return rows
+
+    def _row(
+        self,
+        key: ConnectorId,
+        grant: Grant,
+        visit: Visit | None,
+        bound_w: int,
+        planned: Mapping[str, int] | None,
+        now: datetime,
+        now_s: float,
+    ) -> Row:
+        yard = self._yard
+        spec = yard.spec.connectors[key]
+        facts = yard.state.connector(key)
+        traffic = self._traffic[key]
+        remaining_wh = yard.remaining_wh(visit) if visit is not None else 0
+        asleep = yard.asleep(key, now)
+        row = Row(key, self._feeder_of[key], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound_w)
+        row.resting_w = grant.resting_w()
+        row.default_w = spec.rated_w if grant.default_w is None else grant.default_w
+        row.factor = grant.factor
+        row.session = grant.in_session
+        row.reachable = self._reachable(key.station_id)
+        row.pausable = yard.pausable(key, visit)
+        row.on_off = grant.all_or_nothing
+        row.startable = row.reachable and visit is not None and self._startable(grant, traffic, facts, visit, remaining_wh, now_s)
+        row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, asleep=asleep)
+        row.plan_w = self._plan_w(visit, planned, now, grant.factor)
+        due_s = math.inf
+        if visit is not None:
+            due_s = visit.announced.depart_at.timestamp()
+            traffic.pressed = row.ceiling_w > 0 and not asleep and self._pressed(row, remaining_wh, due_s - now_s, already=traffic.pressed)
+            row.rank = (-float(visit.announced.priority), due_s)
+            if traffic.pressed:
+                row.plan_w = -1
+                row.rank = (-float(visit.announced.priority), due_s - PRESSED_FIRST_S)
+            elif asleep:
+                row.rank = (math.inf, due_s)
+        else:
+            traffic.pressed = False
+            row.rank = (0.0, due_s)
+        if grant.in_session:
+            free = traffic.calls == 0 and now_s >= traffic.retry_s
+            row.stuck = traffic.overdue(grant, self._settings, now_s)
+            row.renew = free and traffic.renewal_due(grant, self._settings, now_s)
+            row.calm = row.renew or (free and traffic.quota(self._settings, now_s))
+        else:
+            row.calm = traffic.calls == 0
+        return row
+
+    def _startable(self, grant: Grant, traffic: Traffic, facts: ConnectorFacts, visit: Visit, remaining_wh: int, now_s: float) -> bool:
+        return (
+            not grant.in_session
+            and facts.operative
+            and facts.status in STARTABLE
+            and not visit.held
+            and not grant.flights
+            and grant.default_w is not None
+            and now_s >= traffic.start_after_s
+            and remaining_wh > WORTH_A_START * visit.needed_wh
+        )
+
+    def _ceiling(
+        self,
+        key: ConnectorId,
+        grant: Grant,
+        facts: ConnectorFacts,
+        visit: Visit | None,
+        spec: ConnectorSpec,
+        now: datetime,
+        *,
+        asleep: bool,
+    ) -> int:
+        """The most that makes sense to tell it, W."""
+        yard = self._yard
+        if not facts.operative:
+            return 0
+        if visit is None:
+            return spec.rated_w if grant.in_session else 0
+        if visit.held or yard.complete(visit) or yard.full(visit, now):
+            return 0
+        if asleep and not grant.all_or_nothing:
+            return spec.min_w
+        ceiling_w = visit.announced.max_w or spec.rated_w
+        accepts_w = yard.acceptance_w.get(key)
+        if accepts_w is not None and accepts_w < ceiling_w:
+            ceiling_w = accepts_w
+        share = yard.phase_share.get(key)
+        if share is not None:
+            ceiling_w = round(ceiling_w / share)
+        ceiling_w = max(min(spec.rated_w, ceiling_w), spec.min_w)
+        if grant.doubted_w is not None and grant.in_session and not grant.all_or_nothing:  # does it follow a lower level?
+            ceiling_w = min(ceiling_w, max(spec.min_w, round(DOUBTED_SHARE * grant.doubted_w / grant.factor)))
+        return ceiling_w
+
+    def _pressed(self, row: Row, remaining_wh: int, left_s: float, *, already: bool) -> bool:
+        """Whether a vehicle has no time left to wait in: even at all that it takes it is ready only just before it
+        leaves. Departures come before the bill, so a plan holds it back no longer, and it is not let go again before
+        it has time to spare: else it would lose its turn whenever it had caught up a little."""
+        takes_w = row.ceiling_w * self._yard.phase_share.get(row.key, 1.0)
+        spare_s = left_s - remaining_wh * 3600 / takes_w * PRESSED_SHARE
+        return remaining_wh > 0 and spare_s < (4 * PRESSED_S if already else PRESSED_S)
+
+    def _planned(self, now: datetime) -> dict[str, int] | None:
+        """W per visit in this slot; None without a plan that still holds."""
+        plan = self._yard.plan
+        if plan is None or now >= plan.expires_at:
+            return None
+        k = plan.slot_at(now)
+        return {} if k is None else {visit_id: row[k] for visit_id, row in plan.power_w.items() if k < len(row)}
+
+    def _plan_w(self, visit: Visit | None, planned: Mapping[str, int] | None, now: datetime, factor: float) -> int:
+        plan = self._yard.plan
+        if planned is None or plan is None or visit is None:
+            return -1
+        wish_w = planned.get(visit.visit_id)
+        if wish_w is not None:
+            share = self._yard.phase_share.get(visit.connector, 1.0) if visit.connector is not None else 1.0
+            return round(wish_w / share / factor)  # it draws a multiple of its level: the plan means what is drawn
+        age = now - max(plan.made_at, visit.announced.arrive_at)
+        return 0 if age < timedelta(seconds=self._settings.unplanned_grace_s) else -1
