@@ -38,7 +38,8 @@ ASK_EVERY_S = 45.0
 """How often fresh meter values are asked for while the background seems to have fallen; twice within HOLD_S."""
 
 FALL_W = 1000
-"""A fall that is worth asking."""
+FALL_SHARE = 0.01
+"""A fall that is worth asking: so many watts, and this share of what the site draws (vehicles that taper look like one)."""
 
 NOISE_W = 300
 """Differences below this are meter noise."""
@@ -118,7 +119,7 @@ class BackgroundEstimator:
         if before_w is not None:
             if sure_w is not None and meter_w - sure_w < before_w:
                 self._push(now_s, meter_w - sure_w)
-            elif before_w - likely_w > FALL_W:
+            elif before_w - likely_w > max(FALL_W, FALL_SHARE * meter_w):
                 asks = self._asks(now_s)
         estimate_w = self._highest()
         self._estimate_w = estimate_w

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 UNSEEN_S = 15.0
 """So long after a level was told the loop looks every second whether the meter has shown it."""
 
+CALM_S = 10.0
+"""While nothing happens the loop decides this often: renewals, plan slots and ready vehicles can wait so long."""
+
 MOVES_S = 30.0
 """So long after a level was told what a charger draws may be anything up to its bound; then it is what its meter shows."""
 
@@ -222,7 +225,7 @@ class ControlLoop:
         self._dirty = False
         self._used = background
         pending = self._decide(now, now_s, background)
-        self._recheck_s = now_s + (1.0 if pending else 5.0) - 0.01
+        self._recheck_s = now_s + (1.0 if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()
 
