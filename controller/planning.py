@@ -34,6 +34,9 @@ EAGER_SHARE = 2e-4
 """Of the mean price, per kWh and hour of delay: enough to order what costs the same, too little to move a price block."""
 
 
+STEADY_SHARE = 0.03
+"""Of the mean price: what it is worth not to stop a session that runs for another one."""
+
 KNEE_SOC = 0.9
 """Above this state of charge a pack at depot power is taken to taper; what it really accepts is measured."""
 
@@ -121,7 +124,7 @@ def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequ
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
     for visit in wanting:
-        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, eager=EAGER_SHARE * price)
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price)
         if made is not None:
             rows.append(made[0])
             overlaps.append(made[1])
@@ -175,7 +178,7 @@ def _limit_kw(in_force: Sequence[Limit], scope: str, settings: PlanningSettings,
 
 
 def _vehicle(
-    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str], eager: float
+    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str], price: float
 ) -> tuple[Vehicle, np.ndarray] | None:
     key = visit.connector
     if key is None:
@@ -215,7 +218,8 @@ def _vehicle(
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
         cap_kw=overlap * max_w / 1000.0 * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
-        delay_per_kwh_h=eager * _eagerness(yard, visit, now),
+        delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
+        steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
         urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
     )
     return vehicle, overlap
@@ -254,9 +258,12 @@ def _eagerness(yard: Yard, visit: Visit, now: datetime) -> float:
     simplex five times as slow."""
     hours = max(0.0, (visit.announced.depart_at - now).total_seconds() / 3600.0)
     first = 2.0 / (1.0 + hours / 6.0)
+    return float(round(1.0 + first + (2.0 if _charging(yard, visit) else 0.0)))
+
+
+def _charging(yard: Yard, visit: Visit) -> bool:
     grant = yard.grants[visit.connector] if visit.connector is not None else None
-    charging = grant is not None and grant.in_session and grant.told_w > 0
-    return float(round(1.0 + first + (2.0 if charging else 0.0)))
+    return grant is not None and grant.in_session and grant.told_w > 0
 
 
 def _overlap(begins: datetime, leaves: datetime, *, now: datetime, start: datetime, slots: int, slot_s: int) -> np.ndarray:

@@ -113,7 +113,7 @@ class Rows:
             free = traffic.calls == 0 and now_s >= traffic.retry_s
             row.stuck = traffic.overdue(grant, self._settings, now_s)
             row.renew = free and traffic.renewal_due(grant, self._settings, now_s)
-            row.calm = row.renew or (free and traffic.quota(self._settings, now_s))
+            row.calm = row.renew or (free and traffic.quota(self._settings, now_s, paused=grant.told_w == 0))
         else:
             row.calm = traffic.calls == 0
         return row

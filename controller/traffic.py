@@ -54,14 +54,14 @@ class Traffic:
         self.changed_s = now_s
         self.changes.append(now_s)
 
-    def quota(self, settings: LoopSettings, now_s: float) -> bool:
+    def quota(self, settings: LoopSettings, now_s: float, *, paused: bool) -> bool:
         """Whether a change that nothing urgent asks for may go: they are spaced and counted per hour, and some of the
-        hour's are kept for vehicles that are pressed."""
+        hour's are kept for vehicles that are pressed, and for sessions that wait at 0 W to be let go again."""
         if now_s - self.changed_s < settings.min_change_s:
             return False
         if self.changes and now_s - self.changes[0] >= 3600:
             self.changes = [at for at in self.changes if now_s - at < 3600]
-        kept = 0 if self.pressed else settings.pressed_writes
+        kept = 0 if self.pressed or paused else settings.pressed_writes
         return len(self.changes) < settings.max_writes_per_hour - kept
 
     def renewal_due(self, grant: Grant, settings: LoopSettings, now_s: float) -> bool:

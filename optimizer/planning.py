@@ -41,6 +41,9 @@ UNMET_STEP = 0.2
 URGENCY_STEP = 0.9 * UNMET_STEP
 """What urgency adds inside of a class at most: still less than the next class."""
 
+STEADY_H = 0.5
+"""How far ahead a session that runs is held to go on."""
+
 DEADLINE_S = 10.0
 
 
@@ -93,6 +96,8 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])
         if policy is Policy.CHEAPEST and eager.any():
             delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
+        steady = np.array([v.steady_per_kwh for v in problem.vehicles])
+        delay = delay + steady[:, None] * (problem.starts_h >= STEADY_H)  # dearer later is cheaper now, and nothing is ever paid for
     most = weight * (float(np.abs(price).max()) + problem.demand_charge_per_kw / problem.slot_h) + float(delay.max(initial=0.0))
     eff = np.array([v.eff for v in problem.vehicles])
     class_of = 1 + UNMET_STEP * _ranks(problem) + URGENCY_STEP * np.array([v.urgency for v in problem.vehicles])

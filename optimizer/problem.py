@@ -58,6 +58,8 @@ class Vehicle:
     None: a typical share of the energy price.
     ``delay_per_kwh_h``: what it is worth to have a kWh an hour earlier (currency): departures are safer, and sessions
     that run stay on. Above 0 it takes the place of the holding cost when a plan shall be cheapest; keep it small.
+    ``steady_per_kwh``: what a kWh is worth more in the coming half hour, because a session that runs would otherwise be
+    stopped and begun again (currency); keep it small.
     ``urgency`` 0–1: inside of its class of priority, how much rather it is served than others when not everything fits.
     """
 
@@ -74,6 +76,7 @@ class Vehicle:
     cap_kw: FloatArray | None = None
     holding_per_kwh_h: float | None = None
     delay_per_kwh_h: float = 0.0
+    steady_per_kwh: float = 0.0
     urgency: float = 0.0
 
 
@@ -142,7 +145,7 @@ class Problem:
                 f"{who}: arrival_slot {vehicle.arrival_slot}, departure_slot {vehicle.departure_slot}: "
                 f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
             )
-        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h"):
+        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h", "steady_per_kwh"):
             _positive(f"{who}: {name}", getattr(vehicle, name))
         if vehicle.holding_per_kwh_h is not None:
             _positive(f"{who}: holding_per_kwh_h", vehicle.holding_per_kwh_h)
