@@ -101,7 +101,7 @@ class Grant:
         self._number += 1
         self.flights.append(Flight(self._number, level_w, until_s + EXPIRY_SKEW_S))
         if level_w != self.told_w:
-            flows_w = math.floor(self._overdrawn_w(now_s) / self.factor)
+            flows_w = self._level_of(self._overdrawn_w(now_s))
             if flows_w > max(self._claimed_w(now_s), level_w):  # its meter shows more than it was told: that goes on until it shows less
                 self.settling.append(Settling(flows_w, now_s, now_s + self.settle_s))
             self.told_at_s = now_s
@@ -109,6 +109,11 @@ class Grant:
                 self.raised_at_s = now_s
         self.told_w = level_w
         return self._number
+
+    def _level_of(self, drawn_w: int) -> int:
+        """The highest level whose budget is no more than ``drawn_w``."""
+        level_w = math.floor(drawn_w / self.factor)
+        return level_w if math.ceil(level_w * self.factor) <= drawn_w else level_w - 1
 
     def accepted(self, number: int, *, now_s: float) -> None:
         """The charger confirmed this flight: it and what was sent before it give way, once settled."""

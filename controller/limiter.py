@@ -112,7 +112,8 @@ class _Room:
     feeders_w: list[int] = field(default_factory=list)
 
     def left(self, feeder: int) -> int:
-        return min(self.site_w, self.feeders_w[feeder])
+        feeder_w = self.feeders_w[feeder]
+        return self.site_w if self.site_w < feeder_w else feeder_w
 
     def take(self, feeder: int, watts: int) -> None:
         self.site_w -= watts
@@ -160,7 +161,7 @@ def _cost(row: Row, level_w: int) -> int:
 def _held(row: Row) -> int:
     """The level that still holds, W: what it was told, as far as its bound covers it. A profile that expired, or was
     refused, no longer counts; telling that level again would be an increase like any other."""
-    if row.on_off or row.bound_w >= _cost(row, row.told_w):
+    if row.told_w == 0 or row.on_off or row.bound_w >= _cost(row, row.told_w):
         return row.told_w
     return min(row.told_w, math.floor(row.bound_w / row.factor))
 
@@ -181,9 +182,11 @@ def _project(
             room.take(row.feeder, row.bound_w)
             drawn.take(row.feeder, row.bound_w)
         else:
-            room.take(row.feeder, _cost(row, 0))
-            if not row.session or row.on_off:
-                drawn.take(row.feeder, _cost(row, 0))
+            resting_w = _cost(row, 0)
+            if resting_w:
+                room.take(row.feeder, resting_w)
+                if not row.session or row.on_off:
+                    drawn.take(row.feeder, resting_w)
             movable.append((row.rank, i))
     movable.sort()
 
@@ -227,14 +230,19 @@ def _break_floors(
     """A hard limit breaks floors, the least urgent first (invariant 8), as few as it takes. ``drawn``: what is left
     when those who are told 0 W draw 0 W, as they do while that is renewed. Their defaults, which stay in the bounds,
     matter after the controller's death only, and break nobody's floor."""
-    for i in reversed(floors):
-        row = rows[i]
-        if drawn.left(row.feeder) >= 0:
-            continue
-        drawn.take(row.feeder, -_draw(row, targets[i]))
-        room.take(row.feeder, _cost(row, 0) - _cost(row, targets[i]))
-        targets[i] = 0
-        because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
+    kept = list(reversed(floors))
+    broke = True
+    while broke:  # stopping a session can leave more counted than it drew (it could begin another one), so look again
+        broke = False
+        for i in kept:
+            row = rows[i]
+            if targets[i] == 0 or drawn.left(row.feeder) >= 0:
+                continue
+            drawn.take(row.feeder, -_draw(row, targets[i]))
+            room.take(row.feeder, _cost(row, 0) - _cost(row, targets[i]))
+            targets[i] = 0
+            because[i] = Because.SITE if room.site_w < room.feeders_w[row.feeder] else Because.FEEDER
+            broke = True
 
 
 def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _Room) -> None:
@@ -257,8 +265,9 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
             because[i] = reason
         return
     left = room.left(row.feeder)
+    held_w = _cost(row, floor_w)
     if left >= 0:
-        left += _cost(row, floor_w)
+        left += held_w
     if row.on_off:
         level = wish if left >= _cost(row, wish) else 0
     else:
@@ -267,7 +276,8 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
             level = floor_w
     if level < wish:
         reason = Because.FEEDER if room.feeders_w[row.feeder] < room.site_w else Because.SITE
-    room.take(row.feeder, _cost(row, level) - _cost(row, floor_w))
+    if level != floor_w:
+        room.take(row.feeder, _cost(row, level) - held_w)
     targets[i] = level
     because[i] = reason
 
@@ -279,16 +289,18 @@ def _top_up(rows: Sequence[Row], movable: Sequence[int], targets: list[int], bec
     spare = sum(row.plan_w for row in rows if row.plan_w > 0) - sum(targets)
     for i in movable:
         row = rows[i]
-        step = max(DEADBAND_W, int(row.rated_w * DEADBAND_SHARE))
+        target = targets[i]
+        step = _deadband(row)
         if spare < step:
             return
-        if row.plan_w < 0 or not row.session or row.on_off or targets[i] < max(row.min_w, 1):
+        if row.plan_w < 0 or not row.session or row.on_off or target <= 0 or target < row.min_w or row.ceiling_w - target < step:
             continue
-        level = min(row.ceiling_w, targets[i] + spare, math.floor((room.left(row.feeder) + _cost(row, targets[i])) / row.factor))
-        if level - targets[i] < step or _cost(row, level) - _cost(row, targets[i]) > room.left(row.feeder):
+        left, held_w = room.left(row.feeder), _cost(row, target)
+        level = min(row.ceiling_w, target + spare, math.floor((left + held_w) / row.factor))
+        if level - target < step or _cost(row, level) - held_w > left:
             continue
-        room.take(row.feeder, _cost(row, level) - _cost(row, targets[i]))
-        spare -= level - targets[i]
+        room.take(row.feeder, _cost(row, level) - held_w)
+        spare -= level - target
         targets[i] = level
         because[i] = Because.VEHICLE if level == row.ceiling_w else Because.PLAN
 
