@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from depot.values import ConnectorId, Limit
+from depot.values import ConnectorId, Limit, UtilityLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +207,16 @@ class LimitCleared(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UtilityLinkChanged(Event):
+    """The utility's order, fail-safe settings or link mode changed, or its heartbeat was seen again (sparsely recorded).
+    ``link`` holds wall-clock times. ``cause``: what happened, in words; the envelope's actor says who."""
+
+    TYPE: ClassVar[str] = "utility.link_changed"
+    link: UtilityLink
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VisitAnnounced(Event):
     """A vehicle's stay as the timetable, the driver or the operator states it; replaces what was known before.
 
@@ -290,8 +300,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     for cls in (
         ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
         ConnectorAvailabilitySet, DefaultInstalled, TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
-        SetpointLowered, LimitSet, LimitCleared, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested, CommandFinished,
-        PlanAccepted,
+        SetpointLowered, LimitSet, LimitCleared, UtilityLinkChanged, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
+        CommandFinished, PlanAccepted,
     )
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from depot import events as ev
-from depot.values import ConnectorId, Limit
+from depot.values import ConnectorId, Limit, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
 """OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
@@ -98,6 +98,7 @@ class DepotState:
     transactions: Mapping[int, Transaction] = field(default_factory=dict)
     visits: Mapping[str, Visit] = field(default_factory=dict)
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    utility: UtilityLink | None = None
 
     def connector(self, key: ConnectorId) -> ConnectorFacts:
         """Facts of a connector; the empty ones (unknown status, nothing confirmed) where nothing was journaled."""
@@ -219,6 +220,10 @@ def _limit_cleared(state: DepotState, e: ev.LimitCleared, _: ev.Envelope) -> Dep
     return replace(state, limits={k: v for k, v in state.limits.items() if k != e.limit_id})
 
 
+def _utility(state: DepotState, e: ev.UtilityLinkChanged, _: ev.Envelope) -> DepotState:
+    return replace(state, utility=e.link)
+
+
 def _announced(state: DepotState, e: ev.VisitAnnounced, _: ev.Envelope) -> DepotState:
     known = state.visits.get(e.visit_id)
     visit = (
@@ -253,6 +258,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.SetpointLowered: _lowered,
     ev.LimitSet: _limit_set,
     ev.LimitCleared: _limit_cleared,
+    ev.UtilityLinkChanged: _utility,
     ev.VisitAnnounced: _announced,
     ev.VisitArrived: _arrived,
     ev.VisitEnded: _left,

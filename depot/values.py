@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -117,6 +117,67 @@ class Limit:
     def touches(self, start: datetime, stop: datetime) -> bool:
         """Whether the limit is in force at some moment of [start, stop)."""
         return self.from_ < stop and (self.until is None or start < self.until)
+
+
+class UtilityMode(StrEnum):
+    """How the link to the utility stands. ``init``: nothing heard since the start; ``controlled``: a live heartbeat and
+    a command given while it lived; ``failsafe``: the heartbeat was lost, until it and a fresh command are back."""
+
+    INIT = "init"
+    CONTROLLED = "controlled"
+    FAILSAFE = "failsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityOrder:
+    """A site limit as the utility ordered it. ``value_w`` None: it sets none; 0 means zero.
+
+    It begins ``delay_s`` after ``received_at``, is reached along a straight line of ``ramp_s`` from ``ramp_from_w`` (None:
+    from the contract), and ends ``validity_s`` after its beginning (0: when it is replaced). Then the reversion holds:
+    ``reversion_w`` (None: the fail-safe limit), or no limit of the utility where ``reversion_limited`` is False.
+    ``reason`` and ``event_id`` are the utility's own and are echoed.
+    """
+
+    seq: int
+    received_at: datetime
+    value_w: int | None = None
+    validity_s: int = 0
+    delay_s: int = 0
+    ramp_s: int = 0
+    reversion_limited: bool = True
+    reversion_w: int | None = None
+    event_id: int = 0
+    reason: int = 0
+    peer: str = ""
+    ramp_from_w: int | None = None
+
+    @property
+    def starts_at(self) -> datetime:
+        """When it begins."""
+        return self.received_at + timedelta(seconds=self.delay_s)
+
+    @property
+    def until(self) -> datetime | None:
+        """When the reversion takes over; None: never by itself."""
+        return self.starts_at + timedelta(seconds=self.validity_s) if self.validity_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityLink:
+    """All that must survive a restart about the utility's limit. ``order`` has begun, ``next_order`` waits for its time;
+    ``fresh``: an order came since the mode began. ``beats``: the last values of the heartbeat registers, ``beat_at`` when
+    one of them last changed. Times are those of whoever keeps it (see ``grid.failsafe``)."""
+
+    since: datetime
+    failsafe_w: int
+    failsafe_min_s: int
+    heartbeat_timeout_s: int
+    mode: UtilityMode = UtilityMode.INIT
+    order: UtilityOrder | None = None
+    next_order: UtilityOrder | None = None
+    fresh: bool = False
+    beats: tuple[int, int] = (0, 0)
+    beat_at: datetime | None = None
 
 
 class Because(StrEnum):
