@@ -108,8 +108,8 @@ class Moves:
         if action.urgent and traffic.calls and grant.told_w == action.level_w:
             return  # this very level is on its way
         setpoint = self._setpoint(row, action.level_w, now)
-        if action.level_w != grant.told_w and not row.renew:
-            traffic.count(now_s)  # what rides on a renewal is no write of its own
+        if action.level_w != grant.told_w and not row.renew and not action.urgent:
+            traffic.count(self._settings, now_s)  # what rides on a renewal is no write of its own
         number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
         traffic.resend = False
         lowers = action.move is Move.LOWER
@@ -135,7 +135,7 @@ class Moves:
             setpoint = self._setpoint(row, action.level_w, now)
             number = grant.send(action.level_w, until_s=setpoint.until.timestamp(), now_s=now_s)
             if not row.renew:
-                traffic.count(now_s)
+                traffic.count(self._settings, now_s)
             traffic.resend = False
             traffic.calls += 1
             sends.append((setpoint, number, action.move is Move.START))

@@ -6,10 +6,13 @@ Pure bookkeeping of invariant 11 (no chatter): every method takes ``now_s``, dep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from controller.grants import EXPIRY_SKEW_S, Grant
 from depot.values import Outcome
+
+BURST_SHARE = 1 / 3
+"""Of the writes of an hour this share may go at once, the others come back evenly: nobody waits long for its next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,6 @@ class LoopSettings:
     refresh_s: float = 90.0
     margin_share: float = 0.01
     max_writes_per_hour: int = 12
-    pressed_writes: int = 4
     min_change_s: float = 30.0
     overdue_s: float = 1.0
     start_backoff_s: float = 60.0
@@ -34,11 +36,11 @@ class LoopSettings:
 
 @dataclass(slots=True)
 class Traffic:
-    """One per connector. ``changes``: when levels were written in the last hour. ``resend``: the level is to be sent
-    again whatever holds. ``pressed``: its vehicle has no time left to wait in."""
+    """One per connector. ``written``: how many writes were not earned back yet, at ``changed_s``. ``resend``: the level
+    is to be sent again whatever holds. ``pressed``: its vehicle has no time left to wait in."""
 
     calls: int = 0
-    changes: list[float] = field(default_factory=list)
+    written: float = 0.0
     changed_s: float = -math.inf
     retry_s: float = -math.inf
     failures: int = 0
@@ -49,20 +51,28 @@ class Traffic:
     resend: bool = False
     pressed: bool = False
 
-    def count(self, now_s: float) -> None:
-        """A level was written that is not the one before."""
+    def count(self, settings: LoopSettings, now_s: float) -> None:
+        """A level was written that is not the one before, and that nothing urgent asked for."""
+        self.written = self._owed(settings, now_s) + 1.0
         self.changed_s = now_s
-        self.changes.append(now_s)
+
+    def left(self, settings: LoopSettings, now_s: float) -> float:
+        """Writes that are left at this moment; in no hour are more than ``max_writes_per_hour`` used."""
+        return _burst(settings) - self._owed(settings, now_s)
 
     def quota(self, settings: LoopSettings, now_s: float, *, paused: bool) -> bool:
-        """Whether a change that nothing urgent asks for may go: they are spaced and counted per hour, and some of the
-        hour's are kept for vehicles that are pressed, and for sessions that wait at 0 W to be let go again."""
+        """Whether a change that nothing urgent asks for may go. Who is paused needs one write to be let go again; a
+        running session is only adjusted while enough of them are left for that."""
         if now_s - self.changed_s < settings.min_change_s:
             return False
-        if self.changes and now_s - self.changes[0] >= 3600:
-            self.changes = [at for at in self.changes if now_s - at < 3600]
-        kept = 0 if self.pressed or paused else settings.pressed_writes
-        return len(self.changes) < settings.max_writes_per_hour - kept
+        needed = 1.0 if paused else 2.0 if self.pressed else 3.0
+        return self.left(settings, now_s) >= min(needed, _burst(settings))
+
+    def _owed(self, settings: LoopSettings, now_s: float) -> float:
+        if self.written == 0.0:
+            return 0.0
+        earned = (now_s - self.changed_s) * settings.max_writes_per_hour * (1.0 - BURST_SHARE) / 3600.0
+        return max(0.0, self.written - earned)
 
     def renewal_due(self, grant: Grant, settings: LoopSettings, now_s: float) -> bool:
         """Whether the level that was told is to be sent once more, so that it does not expire."""
@@ -91,3 +101,7 @@ class Traffic:
         """A session was asked for: the next time later, and later still each time that none came of it."""
         self.start_after_s = now_s + settings.start_backoff_s * 2 ** min(self.start_failures, 5)
         self.start_failures += 1
+
+
+def _burst(settings: LoopSettings) -> float:
+    return max(1.0, settings.max_writes_per_hour * BURST_SHARE)
