@@ -2,12 +2,17 @@
 
     wire      text frames in and out: a WebSocket, or an in-memory pipe
     session   sans-I/O OCPP-J framing: a frame in, what it means out; every readable CALL can be answered
-    schemas   compiled JSON schemas of OCPP 1.6; strict first, then named repairs, then the right CALLERROR
+    schemas   compiled JSON schemas of each version; strict first, then named repairs, then the right CALLERROR
     meter_values, skew, profiles   pure: normalised readings, the charger's clock, charging profiles
     station   what is kept of a station over its connections      frames   its message log, redacted
     link      one connection: reader, one outstanding CALL, priorities, time-outs, circuit breaker
     reply     how a call ended: whatever came back becomes one Outcome
-    v16       OCPP 1.6 messages <-> the depot's words              probe, commission  the way to readiness after a boot
+    version, dialect   what is spoken, and the Protocol of what the versions say differently; one per connection
+    v16, v16_outbound, probe                       OCPP 1.6 messages <-> the depot's words
+    v201, v201_outbound, probe201                  the same for OCPP 2.0.1, with its transactions201, samples201,
+                                                   profiles201, device_model and reports
+    heard, quarantine, commission, ladder          what is the same in all: readings, strangers, the way to readiness
+                                                   after a boot, how a level is said to a station
     central   registry (newest connection wins), the Chargers port    endpoint  WebSocket server, credentials
 
 Errors of this room::
@@ -25,6 +30,7 @@ from ocpp_server.frames import Frame
 from ocpp_server.profiles import Purpose
 from ocpp_server.reply import Reply
 from ocpp_server.settings import OcppSettings
+from ocpp_server.version import Version
 from ocpp_server.wire import MemoryWire, Wire, memory_pipe
 
 __all__ = [
@@ -40,6 +46,7 @@ __all__ = [
     "PortInUse",
     "Purpose",
     "Reply",
+    "Version",
     "Wire",
     "WireClosed",
     "keyed_digest",

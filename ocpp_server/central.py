@@ -10,6 +10,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -20,21 +21,26 @@ from depot.readings import LinkReading
 from depot.registry import DepotSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.commission import Commission
+from ocpp_server.device_model import Variable, batches, get_variables, set_variables
+from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Credentials, Endpoint
 from ocpp_server.frames import Frame
+from ocpp_server.ladder import Ladder
 from ocpp_server.link import Link, Priority
-from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile, profile_id
+from ocpp_server.profiles import Purpose
+from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
 from ocpp_server.schemas import validator
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
-from ocpp_server.v16 import HEARD, Inbound, Quarantine
+from ocpp_server.v16_outbound import Dialect16
+from ocpp_server.v201_outbound import Dialect201
+from ocpp_server.version import Version
 from ocpp_server.wire import Wire
 
 log = logging.getLogger(__name__)
 
-YOUNG_S = 1.0
-"""A TxProfile refused right after its transaction was answered is said again after this time (loop time)."""
+DIALECTS: Mapping[Version, Dialect] = {Version.V16: Dialect16(), Version.V201: Dialect201()}
 
 
 class Central:
@@ -70,8 +76,9 @@ class Central:
         self._serving: dict[asyncio.Task[Any], None] = {}
 
     async def __aenter__(self) -> Self:
-        for name in HEARD:
-            validator(name)  # now: compiling one takes tens of milliseconds, once
+        for dialect in DIALECTS.values():
+            for name in dialect.heard:
+                validator(name, dialect.version)  # now: compiling one takes tens of milliseconds, once
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -93,25 +100,25 @@ class Central:
         """Accept ``ws://host:port/ocpp/{station_id}``. Raises :class:`~ocpp_server.errors.PortInUse`."""
         await self._endpoint.listen(host, port)
 
-    async def attach(self, wire: Wire, station_id: str, *, remote: str = "") -> None:
-        """Serve one connection until it closes. The caller has checked who it is."""
+    async def attach(self, wire: Wire, station_id: str, *, remote: str = "", version: Version = Version.V16) -> None:
+        """Serve one connection until it closes. The caller has checked who it is, and agreed on the version."""
         task = asyncio.current_task()
         assert task is not None
         self._serving[task] = None
         try:
             station = self._stations.get(station_id)
             if station is None:
-                await self._serve_unknown(wire, station_id, remote)
+                await self._serve_unknown(wire, station_id, remote, version)
             else:
-                await self._serve(wire, station, remote)
+                await self._serve(wire, station, remote, version)
         finally:
             self._serving.pop(task, None)
 
-    async def _attach_socket(self, wire: Wire, station_id: str, remote: str) -> None:
-        await self.attach(wire, station_id, remote=remote)
+    async def _attach_socket(self, wire: Wire, station_id: str, remote: str, version: Version) -> None:
+        await self.attach(wire, station_id, remote=remote, version=version)
 
-    async def _serve(self, wire: Wire, station: Station, remote: str) -> None:
-        settings = self._settings
+    async def _serve(self, wire: Wire, station: Station, remote: str, version: Version) -> None:
+        settings, dialect = self._settings, DIALECTS[version]
         spread = zlib.crc32(station.station_id.encode()) / 2**32 * settings.heartbeat_jitter
 
         def boot_answered(interval_s: int | None) -> None:
@@ -119,7 +126,7 @@ class Central:
                 link.idle_s = station.idle_s = max(settings.idle_least_s, settings.idle_heartbeats * interval_s)
                 commission.boot_answered()
 
-        handler = Inbound(
+        handler = dialect.inbound(
             station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered
         )
         link = Link(
@@ -131,7 +138,7 @@ class Central:
             idle_s=station.idle_s or settings.idle_unknown_s,
             patience_s=station.patience_s,
         )
-        commission = Commission(link, station, events=self._events, settings=settings)
+        commission = Commission(link, station, dialect, events=self._events, settings=settings)
         older = self._links.get(station.station_id)
         self._links[station.station_id] = link
         if older is not None:
@@ -139,6 +146,7 @@ class Central:
             log.info("station %s: a newer connection from %s took over from %s", station.station_id, remote, station.remote)
             older.end(1008, "a newer connection of this station took over")
         station.remote = remote
+        station.speaks(version)
         station.since = station.last_frame_at = self._clock.now()
         self._events.link_changed(station.reading(connected=True))
         await link.run(commission.without_boot)
@@ -150,7 +158,7 @@ class Central:
             station.since = self._clock.now()
             self._events.link_changed(station.reading(connected=False))
 
-    async def _serve_unknown(self, wire: Wire, station_id: str, remote: str) -> None:
+    async def _serve_unknown(self, wire: Wire, station_id: str, remote: str, version: Version) -> None:
         older = self._quarantined.get(station_id)
         if older is None and len(self._quarantined) >= self._settings.quarantined:
             await wire.close(1013, "too many unknown stations")
@@ -160,8 +168,9 @@ class Central:
             if self._is_news(station_id):
                 await self._events.quarantined(station_id, remote)
 
-        handler = Quarantine(station_id, clock=self._clock, interval_s=self._settings.rejected_interval_s, knocked=knocked)
-        idle_s = self._settings.idle_heartbeats * self._settings.rejected_interval_s
+        interval_s = self._settings.rejected_interval_s
+        handler = Quarantine(station_id, version=version, clock=self._clock, interval_s=interval_s, knocked=knocked)
+        idle_s = self._settings.idle_heartbeats * interval_s
 
         def left(ended: Link) -> None:
             if self._quarantined.get(station_id) is ended:
@@ -221,84 +230,97 @@ class Central:
         return [task.result() for task in tasks]
 
     async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
-        station, link = self._reach(setpoint.connector)
-        if station is None or link is None:
-            return Outcome.OFFLINE
-        number = setpoint.connector.connector
-        rung = station.live_rung or next(iter(_live_rungs(station)), None)
-        payload = {"connectorId": number, "idTag": id_tag}
-        if station.start_with_profile and rung is not None and rung.purpose is Purpose.TX:
-            with_profile = self._live(station, setpoint, rung, payload, "chargingProfile")
-            reply = await link.call("RemoteStartTransaction", with_profile, connector=number)
-            if reply.outcome is Outcome.REFUSED or not reply.refused:
-                return reply.outcome
-            station.start_with_profile = False  # it cannot read the profile; its default holds until the first setpoint
-        return (await link.call("RemoteStartTransaction", payload, connector=number)).outcome
+        ladder = self._ladder(setpoint.connector)
+        return Outcome.OFFLINE if ladder is None else await ladder.start(setpoint, id_tag)
 
     async def stop(self, connector: ConnectorId, transaction_id: int) -> Outcome:
-        return (await self._call(connector.station_id, "RemoteStopTransaction", {"transactionId": transaction_id})).outcome
+        """A transaction that its station has not named to this process cannot be stopped by it: ERROR, nothing left."""
+        station, link = self._reach(connector)
+        if station is None or link is None:
+            return Outcome.OFFLINE
+        call = DIALECTS[link.version].stop(station, transaction_id)
+        return Outcome.ERROR if call is None else (await link.call(*call)).outcome
 
     async def install_default(self, connector: ConnectorId, level_w: int) -> Outcome:
+        ladder = self._ladder(connector)
+        return Outcome.OFFLINE if ladder is None else await ladder.install_default(connector.connector, level_w)
+
+    async def set_operative(self, connector: ConnectorId, operative: bool) -> Outcome:
+        """ChangeAvailability; ``Scheduled`` (when the transaction ends) is accepted."""
+        priority = Priority.NORMAL if operative else Priority.URGENT
+        reply = await self._ask(
+            connector.station_id, lambda d: d.set_operative(connector.connector, operative=operative), priority=priority
+        )
+        return reply.outcome
+
+    async def request_reading(self, connector: ConnectorId) -> Outcome:
         station, link = self._reach(connector)
         if station is None or link is None:
             return Outcome.OFFLINE
         number = connector.connector
-        purposes = frozenset(station.capability.purposes)
-        ladder = [station.default_rung] if station.default_rung else default_ladder(station.capability.rate_units, purposes)
-        outcome = Outcome.UNSUPPORTED
-        for rung in ladder:
-            reply = await link.call("SetChargingProfile", self._default(station, number, level_w, rung), key=f"default/{number}")
-            outcome = reply.outcome
-            if outcome is Outcome.ACCEPTED:
-                station.default_rung = rung
-                return outcome
-            if not reply.refused:
-                return outcome
-        if ladder and station.default_rung is None:
-            await self._learn_without(station, Purpose.TX_DEFAULT)
-        return outcome
-
-    async def set_operative(self, connector: ConnectorId, operative: bool) -> Outcome:
-        """ChangeAvailability; ``Scheduled`` (when the transaction ends) is accepted."""
-        payload = {"connectorId": connector.connector, "type": "Operative" if operative else "Inoperative"}
-        priority = Priority.NORMAL if operative else Priority.URGENT
-        return (await self._call(connector.station_id, "ChangeAvailability", payload, priority=priority)).outcome
-
-    async def request_reading(self, connector: ConnectorId) -> Outcome:
-        return (await self.trigger(connector.station_id, "MeterValues", connector=connector.connector)).outcome
+        call = DIALECTS[link.version].reading(station, number)
+        return (await link.call(*call, key=f"trigger/MeterValues/{number}")).outcome
 
     # ------------------------------------------------------------------ further calls
 
     async def trigger(self, station_id: str, message: str, *, connector: int | None = None) -> Reply:
         """TriggerMessage: ask for a message now."""
-        payload: dict[str, Any] = {"requestedMessage": message} | ({} if connector is None else {"connectorId": connector})
-        return await self._call(station_id, "TriggerMessage", payload, key=f"trigger/{message}/{connector}")
+        return await self._ask(station_id, lambda d: d.trigger(message, connector), key=f"trigger/{message}/{connector}")
 
     async def get_composite(self, connector: ConnectorId, *, duration_s: int, unit: str | None = None) -> Reply:
         """GetCompositeSchedule: what the station says that it would allow, in ``payload["chargingSchedule"]``."""
-        payload: dict[str, Any] = {"connectorId": connector.connector, "duration": duration_s}
-        if unit is not None:
-            payload["chargingRateUnit"] = unit
-        return await self._call(connector.station_id, "GetCompositeSchedule", payload)
+        reply = await self._ask(connector.station_id, lambda d: d.composite(connector.connector, duration_s, unit))
+        link = self._links.get(connector.station_id)
+        return reply if link is None else replace(reply, payload=DIALECTS[link.version].schedule(reply.payload))
 
     async def clear_profiles(self, station_id: str, *, connector: int | None = None, purpose: Purpose | None = None) -> Reply:
         """ClearChargingProfile of what matches; ``Unknown`` in the answer means that there was none."""
-        payload: dict[str, Any] = {} if connector is None else {"connectorId": connector}
-        if purpose is not None:
-            payload["chargingProfilePurpose"] = purpose.value
-        return await self._call(station_id, "ClearChargingProfile", payload)
+        return await self._ask(station_id, lambda d: d.clear(number=connector, purpose=purpose))
 
     async def get_configuration(self, station_id: str, *keys: str) -> Reply:
-        """GetConfiguration of some keys, or of all."""
-        return await self._call(station_id, "GetConfiguration", {"key": list(keys)} if keys else {})
+        """GetConfiguration of some keys, or of all. OCPP 1.6 only."""
+        link = self._links.get(station_id)
+        if link is None or link.version is not Version.V16:
+            return Reply(Outcome.OFFLINE if link is None else Outcome.UNSUPPORTED)
+        return await link.call("GetConfiguration", {"key": list(keys)} if keys else {})
+
+    async def get_variables(self, station_id: str, *wanted: Variable) -> Mapping[Variable, str]:
+        """Variables of the device model, in batches; those that the station does not show are missing. 2.0.1 only."""
+        link = self._links.get(station_id)
+        if link is None or link.version is Version.V16:
+            return {}
+        return await get_variables(link, wanted, size=(await batches(link, Priority.NORMAL)).get)
+
+    async def set_variables(self, station_id: str, values: Mapping[Variable, str]) -> Mapping[Variable, str]:
+        """Write variables, in batches: the station's word on each, missing where it gave none. 2.0.1 only."""
+        link = self._links.get(station_id)
+        if link is None or link.version is Version.V16:
+            return {}
+        return await set_variables(link, values, size=(await batches(link, Priority.NORMAL)).set)
+
+    async def get_profiles(self, connector: ConnectorId, *, within_s: float = 10.0) -> Sequence[tuple[int, Mapping[str, Any]]] | None:
+        """GetChargingProfiles of an EVSE: (EVSE, profile as the station holds it). None: no answer in time, or not a
+        2.0.1 station."""
+        station, link = self._reach(connector)
+        if station is None or link is None or link.version is Version.V16:
+            return None
+        request_id = station.reports.ask()
+        try:
+            payload = {"requestId": request_id, "evseId": connector.connector, "chargingProfile": {}}
+            reply = await link.call("GetChargingProfiles", payload)
+            if reply.payload.get("status") == "NoProfiles":
+                return ()
+            return await station.reports.collect(request_id, within_s=within_s) if reply.outcome is Outcome.ACCEPTED else None
+        finally:
+            station.reports.forget(request_id)
 
     # ------------------------------------------------------------------ within
 
-    async def _call(
-        self, station_id: str, action: str, payload: dict[str, Any], *, priority: Priority = Priority.NORMAL, key: str | None = None
+    async def _ask(
+        self, station_id: str, say: Callable[[Dialect], Call], *, priority: Priority = Priority.NORMAL, key: str | None = None
     ) -> Reply:
         link = self._links.get(station_id)
-        return Reply(Outcome.OFFLINE) if link is None else await link.call(action, payload, priority=priority, key=key)
+        return Reply(Outcome.OFFLINE) if link is None else await link.call(*say(DIALECTS[link.version]), priority=priority, key=key)
 
     def _reach(self, connector: ConnectorId) -> tuple[Station | None, Link | None]:
         station = self._stations.get(connector.station_id)
@@ -306,91 +328,15 @@ class Central:
             return None, None
         return station, self._links.get(connector.station_id)
 
-    async def _apply(self, setpoint: Setpoint) -> Outcome:
-        station, link = self._reach(setpoint.connector)
+    def _ladder(self, connector: ConnectorId) -> Ladder | None:
+        station, link = self._reach(connector)
         if station is None or link is None:
-            return Outcome.OFFLINE
-        if setpoint.transaction_id is None:
-            return Outcome.REFUSED  # nothing charges there: its default holds
-        number = setpoint.connector.connector
-        newest = station.newest[number] = station.newest.get(number, 0) + 1
-        known = station.live_rung
-        refused: dict[Purpose, None] = {}
-        rungs = [known] if known else _live_rungs(station)
-        transactional = [rung for rung in rungs if rung.purpose is Purpose.TX]
-        others = rungs[len(transactional) :]
-        young = False
-        for n, rung in enumerate(rungs if known else [*transactional, *transactional, *others]):
-            if not known and len(transactional) <= n < 2 * len(transactional):
-                if not young:
-                    continue  # it does not understand, and will not in a second
-                if n == len(transactional):
-                    await asyncio.sleep(YOUNG_S)  # it may not have taken in yet that its transaction has this id
-            elif refused and n == 2 * len(transactional):  # what its start carried would stand above this rung
-                await link.call("ClearChargingProfile", {"id": profile_id(Purpose.TX, number, live=True)})
-            if station.newest[number] != newest:
-                return Outcome.ERROR  # a newer setpoint is on its way; this one must not replace it
-            reply = await self._set_live(link, station, setpoint, rung)
-            if reply.outcome is Outcome.ACCEPTED:
-                station.levels[number] = setpoint.level_w
-                station.live_rung = rung
-                for purpose in refused:
-                    if purpose is not rung.purpose:
-                        await self._learn_without(station, purpose)
-                return reply.outcome
-            if not reply.outcome.certain:
-                station.levels.pop(number, None)
-            if known is not None or not reply.refused:
-                return reply.outcome
-            refused[rung.purpose] = None
-            young = young or reply.outcome is Outcome.REFUSED
-        return Outcome.UNSUPPORTED
+            return None
+        return Ladder(station, link, DIALECTS[link.version], events=self._events, clock=self._clock)
 
-    async def _set_live(self, link: Link, station: Station, setpoint: Setpoint, rung: Rung) -> Reply:
-        number = setpoint.connector.connector
-        return await link.call(
-            "SetChargingProfile",
-            self._live(station, setpoint, rung, {"connectorId": 0 if rung.purpose is Purpose.MAX else number}, "csChargingProfiles"),
-            priority=Priority.URGENT if setpoint.level_w < station.levels.get(number, setpoint.level_w + 1) else Priority.NORMAL,
-            key=f"live/{number}",
-            connector=number,
-        )
-
-    def _live(
-        self, station: Station, setpoint: Setpoint, rung: Rung, payload: dict[str, Any], name: str
-    ) -> Callable[[], dict[str, Any] | None]:
-        """The payload with the profile as ``name``, built when its turn comes: its times must be right then, and a
-        setpoint that has expired must not leave."""
-
-        def build() -> dict[str, Any] | None:
-            now = self._clock.now()
-            if now >= setpoint.until:
-                return None
-            spec = station.connectors[setpoint.connector.connector]
-            profile = live_profile(setpoint, spec, rung, now=now, skew=station.clock.skew, max_stack_level=station.max_stack_level)
-            return {**payload, name: profile}
-
-        return build
-
-    def _default(self, station: Station, number: int, level_w: int, rung: Rung) -> Callable[[], dict[str, Any]]:
-        def build() -> dict[str, Any]:
-            profile = default_profile(level_w, number, station.connectors[number], rung, now=self._clock.now(), skew=station.clock.skew)
-            return {"connectorId": number, "csChargingProfiles": profile}
-
-        return build
-
-    async def _learn_without(self, station: Station, purpose: Purpose) -> None:
-        """A purpose that was refused in every way is no capability: the depot should know."""
-        found = station.without(purpose)
-        if found is not None:
-            await self._events.probed(found)
-
-
-def _live_rungs(station: Station) -> list[Rung]:
-    found = station.capability
-    return live_ladder(
-        found.rate_units, frozenset(found.purposes), max_stack_level=station.max_stack_level, connectors=len(station.connectors)
-    )
+    async def _apply(self, setpoint: Setpoint) -> Outcome:
+        ladder = self._ladder(setpoint.connector)
+        return Outcome.OFFLINE if ladder is None else await ladder.apply(setpoint)
 
 
 class _Record:

@@ -12,8 +12,8 @@ import logging
 
 from depot.ports import ChargerEvents
 from depot.values import Outcome
+from ocpp_server.dialect import Dialect
 from ocpp_server.link import Link, Priority
-from ocpp_server.probe import probe
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
 
@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 class Commission:
     """One connection's way to readiness. A boot during it starts it anew."""
 
-    def __init__(self, link: Link, station: Station, *, events: ChargerEvents, settings: OcppSettings) -> None:
+    def __init__(self, link: Link, station: Station, dialect: Dialect, *, events: ChargerEvents, settings: OcppSettings) -> None:
         self._link = link
         self._station = station
+        self._dialect = dialect
         self._events = events
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
@@ -50,19 +51,19 @@ class Commission:
         self._task = self._link.spawn(self._make_ready(booted=True))
 
     async def _trigger(self, message: str, connector: int | None = None) -> bool:
-        payload = {"requestedMessage": message} | ({} if connector is None else {"connectorId": connector})
-        reply = await self._link.call("TriggerMessage", payload, priority=Priority.HOUSEKEEPING)
+        reply = await self._link.call(*self._dialect.trigger(message, connector), priority=Priority.HOUSEKEEPING)
         return reply.outcome is Outcome.ACCEPTED
 
     async def _make_ready(self, *, booted: bool) -> None:
         station = self._station
         try:
             if booted or station.probe is None:
-                found = await probe(self._link, station, self._settings)
+                found = await self._dialect.probe(self._link, station, self._settings)
                 if self._link.ended:
                     return
                 station.probe = found
                 await self._events.probed(found)
+            await self._dialect.survey(self._link, station)
             self._events.ready(station.station_id, booted=booted)
         except Exception:
             log.exception("making %s ready failed", station.station_id)

@@ -7,6 +7,7 @@ the same 401. Nothing in the handshake waits for a database.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import errno
@@ -27,7 +28,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_server.errors import PortInUse
 from ocpp_server.settings import OcppSettings
-from ocpp_server.v16 import SUBPROTOCOL
+from ocpp_server.version import Version
 from ocpp_server.wire import WebSocketWire, Wire
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def keyed_digest(key: bytes, station_id: str, password: str) -> str:
 
 
 class Endpoint:
-    """Listens, checks, and hands each opened connection to ``attach(wire, station_id, remote)``.
+    """Listens, checks, and hands each opened connection to ``attach(wire, station_id, remote, version)``.
 
     ``refused(station_id, remote)`` hears of those that were not let in; it must not wait.
     """
@@ -88,7 +89,7 @@ class Endpoint:
         *,
         credentials: Credentials,
         settings: OcppSettings,
-        attach: Callable[[Wire, str, str], Awaitable[None]],
+        attach: Callable[[Wire, str, str, Version], Awaitable[None]],
         refused: Callable[[str, str], None],
     ) -> None:
         self._credentials = credentials
@@ -136,7 +137,8 @@ class Endpoint:
     async def close(self) -> None:
         """Stop listening; connections are told 1012, service restart."""
         if self._server is not None:
-            self._server.close(code=1012, reason="central system restarts")
+            self._server.close(close_connections=False)
+            await asyncio.gather(*(connection.close(1012, "central system restarts") for connection in self._server.connections))
             await self._server.wait_closed()
             self._server = None
 
@@ -144,7 +146,8 @@ class Endpoint:
         assert connection.request is not None
         station_id = _station_id(connection.request.path)
         assert station_id is not None, "checked before the upgrade"
-        await self._attach(WebSocketWire(connection), station_id, _remote(connection))
+        version = Version.of_subprotocol(connection.subprotocol)
+        await self._attach(WebSocketWire(connection), station_id, _remote(connection), version)
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         station_id = _station_id(request.path)
@@ -211,9 +214,11 @@ def _basic_auth(request: Request) -> tuple[str | None, str | None]:
 
 
 def _choose_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """``ocpp1.6`` where it is offered; assumed where nothing is (reference no. 16); else refused, not misread."""
+    """The best version that is offered; 1.6 is assumed where none is (reference no. 16); else refused, not misread."""
     if not offered:
         return None
-    if SUBPROTOCOL in offered:
-        return Subprotocol(SUBPROTOCOL)
-    raise NegotiationError(f"this system speaks {SUBPROTOCOL}; offered were {', '.join(offered)}")
+    for version in Version:
+        if version.subprotocol in offered:
+            return Subprotocol(version.subprotocol)
+    spoken = " and ".join(version.subprotocol for version in Version)
+    raise NegotiationError(f"this system speaks {spoken}; offered were {', '.join(offered)}")

@@ -1,12 +1,14 @@
-"""The exception tree of this room (drawn in the package's docstring), and the CALLERROR codes of OCPP-J 1.6."""
+"""The exception tree of this room (drawn in the package's docstring), and the CALLERROR codes of OCPP-J."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from ocpp_server.version import Version
+
 
 class ErrorCode(StrEnum):
-    """OCPP-J 1.6 §4.2.3, in the spelling of that text (``FormationViolation``, ``Occurence…``)."""
+    """OCPP-J 1.6 §4.2.3, in the spelling of that text (``FormationViolation``, ``Occurence…``); see :meth:`spelled`."""
 
     NOT_IMPLEMENTED = "NotImplemented"
     NOT_SUPPORTED = "NotSupported"
@@ -18,6 +20,16 @@ class ErrorCode(StrEnum):
     OCCURENCE_CONSTRAINT_VIOLATION = "OccurenceConstraintViolation"
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
     GENERIC_ERROR = "GenericError"
+
+    def spelled(self, version: Version) -> str:
+        """The code as that version writes it."""
+        return self.value if version is Version.V16 else _CORRECTED.get(self, self.value)
+
+
+_CORRECTED = {
+    ErrorCode.FORMATION_VIOLATION: "FormatViolation",
+    ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION: "OccurrenceConstraintViolation",
+}
 
 
 class OcppError(Exception):

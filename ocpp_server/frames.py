@@ -41,7 +41,11 @@ def summary(action: str, payload: Mapping[str, Any]) -> str:
     """One line on a call. Values come unchecked from the wire: only strings and numbers are shown, and cut."""
     match action:
         case "MeterValues":
-            return f"connector {_short(payload.get('connectorId'))}: {_values(payload.get('meterValue'))}"
+            return f"connector {_short(payload.get('connectorId', payload.get('evseId')))}: {_values(payload.get('meterValue'))}"
+        case "TransactionEvent":
+            return _event(payload)
+        case "StatusNotification" if "connectorStatus" in payload:
+            return f"EVSE {_short(payload.get('evseId'))}/{_short(payload.get('connectorId'))}: {_short(payload['connectorStatus'])}"
         case "StatusNotification":
             error = payload.get("errorCode")
             tail = "" if error == "NoError" else f", {_short(error)}"
@@ -52,17 +56,25 @@ def summary(action: str, payload: Mapping[str, Any]) -> str:
         case "StopTransaction":
             reason = _short(payload.get("reason", "Local"))
             return f"transaction {_short(payload.get('transactionId'))}, meter {_short(payload.get('meterStop'))}, {reason}"
+        case "BootNotification" if isinstance(box := payload.get("chargingStation"), dict):
+            return " ".join(_short(box.get(key, "")) for key in ("vendorName", "model", "firmwareVersion")).strip()
         case "BootNotification":
             return " ".join(_short(payload.get(key, "")) for key in ("chargePointVendor", "chargePointModel", "firmwareVersion")).strip()
         case "Authorize":
-            return f"tag {redacted(payload.get('idTag'))}"
+            return f"tag {redacted(payload.get('idTag', _token(payload)))}"
+        case "RequestStartTransaction":
+            return f"EVSE {_short(payload.get('evseId'))}, tag {redacted(_token(payload))}{_profile(payload.get('chargingProfile'))}"
         case "RemoteStartTransaction":
             profile = _profile(payload.get("chargingProfile"))
             return f"connector {_short(payload.get('connectorId'))}, tag {redacted(payload.get('idTag'))}{profile}"
+        case "SetChargingProfile" if "evseId" in payload:
+            return f"EVSE {_short(payload['evseId'])}{_profile(payload.get('chargingProfile'))}"
         case "SetChargingProfile":
             return f"connector {_short(payload.get('connectorId'))}{_profile(payload.get('csChargingProfiles'))}"
         case "ChangeConfiguration":
             return f"{_short(payload.get('key'))} = {_short(payload.get('value'))}"
+        case "GetVariables" | "SetVariables":
+            return _variables(payload.get("getVariableData", payload.get("setVariableData")))
         case "GetConfiguration" | "DataTransfer" | "Heartbeat":
             return ""
     return ", ".join(f"{key} {_short(value)}" for key, value in list(payload.items())[:4] if isinstance(value, str | int | float))
@@ -97,15 +109,49 @@ def _values(entries: object) -> str:
     if not isinstance(values, list):
         return "no values"
     shown = [
-        f"{_short(v.get('measurand', 'Energy')).partition('.')[0]} {_short(v.get('value'))} {_short(v.get('unit', ''))}".rstrip()
+        f"{_short(v.get('measurand', 'Energy')).partition('.')[0]} {_short(v.get('value'))} {_short(_unit(v))}".rstrip()
         for v in values[:3]
         if isinstance(v, dict)
     ]
     return ", ".join(shown) + (f" and {len(entries) - 1} older" if len(entries) > 1 else "")
 
 
+def _unit(value: Mapping[str, Any]) -> object:
+    said = value.get("unitOfMeasure")
+    return said.get("unit", "") if isinstance(said, dict) else value.get("unit", "")
+
+
+def _event(payload: Mapping[str, Any]) -> str:
+    """A TransactionEvent: what, of which transaction, why, in which state."""
+    info, evse = payload.get("transactionInfo"), payload.get("evse")
+    parts = [f"{_short(payload.get('eventType'))} {_short(payload.get('seqNo'))}, {_short(payload.get('triggerReason'))}"]
+    if isinstance(info, dict):
+        parts += [_short(info[key]) for key in ("transactionId", "chargingState", "stoppedReason") if key in info]
+    if isinstance(evse, dict):
+        parts.append(f"EVSE {_short(evse.get('id'))}")
+    if "idToken" in payload:
+        parts.append(f"tag {redacted(_token(payload))}")
+    if "meterValue" in payload:
+        parts.append(_values(payload["meterValue"]))
+    return ", ".join(parts)
+
+
+def _token(payload: Mapping[str, Any]) -> object:
+    token = payload.get("idToken")
+    return token.get("idToken") if isinstance(token, dict) else None
+
+
+def _variables(data: object) -> str:
+    """Names only: a value may be a secret."""
+    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    names = [part.get("name") for row in rows if isinstance(part := row.get("variable"), dict)]
+    return ", ".join(_short(name) for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
 def _profile(profile: object) -> str:
     """Purpose, limit and end of a profile of ours; nothing for what else may stand there."""
+    if isinstance(profile, dict) and isinstance(schedules := profile.get("chargingSchedule"), list) and schedules:
+        profile = {**profile, "chargingSchedule": schedules[0]}
     match profile:
         case {
             "chargingProfilePurpose": str(purpose),

@@ -4,8 +4,8 @@
     worker  awaits the depot (the fact must be durable), then sends the answer
     caller  one outstanding CALL; urgent ones first; an older job of the same key is superseded before it leaves
 
-Rules kept here (reference §2 and §6): no CALL before the link is opened (no. 17); a job for a connector whose
-StartTransaction is being answered waits until that CONF is on the wire; every job ends with an Outcome, whatever the
+Rules kept here (reference §2 and §6): no CALL before the link is opened (no. 17); a job for a connector where
+the start of a transaction is being answered waits until that CONF is on the wire; every job ends with an Outcome, whatever the
 station does; k time-outs in a row close the connection (no. 18); any received frame is a sign of life (no. 1, 4).
 All time-outs are in the event loop's time, and nothing here uses a thread: it runs on virtual time as well.
 """
@@ -25,6 +25,7 @@ from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
 from ocpp_server.reply import Reply, read_reply
 from ocpp_server.session import CallReceived, ErrorReceived, Ignored, LateAnswer, Malformed, Payload, ResultReceived, Session
 from ocpp_server.settings import OcppSettings
+from ocpp_server.version import Version
 from ocpp_server.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class Priority(IntEnum):
 
 class Handler(Protocol):
     """What a protocol version does with a station's calls. Raises :class:`PayloadViolation` to refuse one."""
+
+    @property
+    def version(self) -> Version: ...
 
     def immediate(self, call: CallReceived) -> Payload | None:
         """The answer, where it needs no waiting; None: ask :meth:`handle`."""
@@ -103,7 +107,8 @@ class Link:
         self._record = record
         self._settings = settings
         self._when_ended = when_ended
-        self._session = Session()
+        self.version = handler.version
+        self._session = Session(self.version)
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[CallReceived | None] = asyncio.Queue(settings.inbox + 1)
         self._jobs: list[_Job] = []
@@ -344,8 +349,8 @@ class Link:
     ) -> Reply:
         """Call the station. ``payload`` may be built when its turn comes; None then means: no longer wanted.
 
-        ``key``: a newer job with the same key supersedes this one while it waits. ``connector``: wait while a
-        StartTransaction of that connector is being answered. Never raises for what the station does.
+        ``key``: a newer job with the same key supersedes this one while it waits. ``connector``: wait while the
+        start of a transaction there is being answered. Never raises for what the station does.
         """
         if self._ended.is_set():
             return Reply(Outcome.OFFLINE)
@@ -427,7 +432,7 @@ class Link:
         _, job, answer = self._pending
         if answer.done():
             return
-        reply, violations = read_reply(job.action, incoming)
+        reply, violations = read_reply(job.action, incoming, self.version)
         for name in violations:
             self._record.violated(name)
         note = f"{reply.code}" if reply.code else frames.answer_summary(reply.payload)

@@ -8,6 +8,7 @@ from depot.values import Outcome
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.schemas import parse
 from ocpp_server.session import ErrorReceived, Payload, ResultReceived
+from ocpp_server.version import Version
 
 NEVER_LEFT = frozenset({"Superseded", "QueueFull", "NeverSent"})
 """Codes of a :class:`Reply` whose call was never on the wire."""
@@ -37,7 +38,7 @@ class Reply:
         return self.outcome in (Outcome.REFUSED, Outcome.UNSUPPORTED)
 
 
-def read_reply(action: str, incoming: ResultReceived | ErrorReceived) -> tuple[Reply, tuple[str, ...]]:
+def read_reply(action: str, incoming: ResultReceived | ErrorReceived, version: Version = Version.V16) -> tuple[Reply, tuple[str, ...]]:
     """The reply to our call ``action``, and the names of what was wrong with it.
 
     An unreadable answer is no failure (reference §6): the station did answer, so it may well have carried it out.
@@ -48,7 +49,7 @@ def read_reply(action: str, incoming: ResultReceived | ErrorReceived) -> tuple[R
     if incoming.payload is None:
         return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
     try:
-        parsed = parse(f"{action}Response", incoming.payload)
+        parsed = parse(f"{action}Response", incoming.payload, version)
     except PayloadViolation:
         return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
     status = str(parsed.payload.get("status", "Accepted"))

@@ -1,4 +1,4 @@
-"""Compiled validators of the OCPP 1.6 schemas that the ``ocpp`` package ships: strict first, then named repairs.
+"""Compiled validators of the OCPP schemas that the ``ocpp`` package ships: strict first, then named repairs.
 
 Real chargers break the schema in known, harmless ways (reference list: unit ``Hz``, numbers for strings, an object
 for an array, keys that do not belong). Each repair has a name, so that a station's violations can be counted and
@@ -18,6 +18,7 @@ from typing import Any
 import fastjsonschema
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.version import Version
 
 Schema = dict[str, Any]
 Payload = dict[str, Any]
@@ -29,8 +30,15 @@ _CODES = {
     "type": ErrorCode.TYPE_CONSTRAINT_VIOLATION,
     "additionalProperties": ErrorCode.FORMATION_VIOLATION,
 }
-_OTHERWISE = {"errorCode": "OtherError", "reason": "Other"}
-"""Enumerations with a member for everything else."""
+_OTHERWISE = {
+    "errorCode": ("OtherError",),
+    "reason": ("Other", "Unknown"),
+    "stoppedReason": ("Other",),
+    "triggerReason": ("AbnormalCondition",),
+    "type": ("Local",),
+}
+"""Enumerations with a member for everything else, or with one that claims little; the first that the schema has."""
+_FOLDERS = {Version.V16: "ocpp.v16", Version.V201: "ocpp.v201"}
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
 
@@ -43,25 +51,25 @@ class Parsed:
     repairs: tuple[str, ...] = ()
 
 
-def parse(name: str, payload: Payload) -> Parsed:
+def parse(name: str, payload: Payload, version: Version = Version.V16) -> Parsed:
     """Validate a payload against schema ``name`` (``MeterValues``, ``ResetResponse``); raise :class:`PayloadViolation`."""
     try:
-        validator(name)(payload)
+        validator(name, version)(payload)
     except fastjsonschema.JsonSchemaValueException:
-        return _repaired(name, payload)
+        return _repaired(name, payload, version)
     return Parsed(payload)
 
 
-@lru_cache(maxsize=128)
-def validator(name: str) -> Callable[[Payload], object]:
+@lru_cache(maxsize=256)
+def validator(name: str, version: Version = Version.V16) -> Callable[[Payload], object]:
     """The compiled strict validator. Formats are not checked here: dates are read, and doubted, where they are used."""
-    return _compile(_schema(name))
+    return _compile(_schema(name, version))
 
 
-@lru_cache(maxsize=128)
-def _relaxed_validator(name: str) -> Callable[[Payload], object]:
+@lru_cache(maxsize=256)
+def _relaxed_validator(name: str, version: Version) -> Callable[[Payload], object]:
     """As :func:`validator`, but lists may be empty: repairs drop elements that say nothing."""
-    return _compile(_without_min_items(_schema(name)))
+    return _compile(_without_min_items(_schema(name, version)))
 
 
 def _compile(schema: Schema) -> Callable[[Payload], object]:
@@ -69,9 +77,10 @@ def _compile(schema: Schema) -> Callable[[Payload], object]:
     return compiled
 
 
-@lru_cache(maxsize=128)
-def _schema(name: str) -> Schema:
-    text = (resources.files("ocpp.v16") / "schemas" / f"{name}.json").read_text(encoding="utf-8-sig")
+@lru_cache(maxsize=256)
+def _schema(name: str, version: Version) -> Schema:
+    file = name if version is Version.V16 or name.endswith("Response") else f"{name}Request"
+    text = (resources.files(_FOLDERS[version]) / "schemas" / f"{file}.json").read_text(encoding="utf-8-sig")
     schema: Schema = json.loads(text)
     schema.pop("id", None)  # a relative id would be resolved against the network
     return schema
@@ -83,12 +92,12 @@ def _without_min_items(part: Any) -> Any:
     return [_without_min_items(value) for value in part] if isinstance(part, list) else part
 
 
-def _repaired(name: str, payload: Payload) -> Parsed:
+def _repaired(name: str, payload: Payload, version: Version) -> Parsed:
     repairs: list[str] = []
-    root = _schema(name)
+    root = _schema(name, version)
     repaired = _repair(payload, root, root, "", repairs)
     try:
-        _relaxed_validator(name)(repaired)
+        _relaxed_validator(name, version)(repaired)
     except fastjsonschema.JsonSchemaValueException as broken:
         code = _CODES.get(str(broken.rule), ErrorCode.PROPERTY_CONSTRAINT_VIOLATION)
         raise PayloadViolation(code, broken.message.replace("data", name, 1)[:255]) from None
@@ -167,7 +176,10 @@ def _repair_string(value: Any, schema: Schema, key: str, repairs: list[str]) -> 
                 repairs.append("enum_spelling")
                 return member
         repairs.append(f"unknown_{key}")
-        return _OTHERWISE.get(key, _VOID) if key in _OTHERWISE or key in _OPTIONAL_ENUMS else value
+        otherwise = next((member for member in _OTHERWISE.get(key, ()) if member in members), None)
+        if otherwise is not None:
+            return otherwise
+        return _VOID if key in _OPTIONAL_ENUMS else value
     if len(value) > schema.get("maxLength", len(value)):
         repairs.append("too_long")
         return value[: schema["maxLength"]]

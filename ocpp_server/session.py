@@ -1,4 +1,5 @@
 """Sans-I/O OCPP-J framing (OCPP-J 1.6 §4): a frame in, its meaning out; texts to send are returned, never sent.
+The frames of 2.0.1 are the same but for the names of two errors.
 
     frame --receive()--> CallReceived | ResultReceived | ErrorReceived | LateAnswer | Malformed | Ignored
     call() answer() refuse() -> text
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ocpp_server.errors import ErrorCode
+from ocpp_server.version import Version
 
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
 MAX_ID = 255
@@ -90,7 +92,8 @@ Incoming = CallReceived | ResultReceived | ErrorReceived | LateAnswer | Malforme
 class Session:
     """The framing state of one connection: our pending calls and the answers we gave."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: Version = Version.V16) -> None:
+        self._version = version
         self._calls = 0
         self._pending: set[str] = set()
         self._given_up: deque[str] = deque(maxlen=16)
@@ -120,7 +123,7 @@ class Session:
 
     def refuse(self, call: CallReceived, code: ErrorCode, description: str) -> str:
         """Text of the CALLERROR. Not remembered: what went wrong may go right when the station tries again."""
-        return _error(call.message_id, code, description)
+        return self._error(call.message_id, code, description)
 
     def answered(self, call: CallReceived) -> str | None:
         """The answer already given to an identical frame (it may have been given while this one was queued)."""
@@ -154,12 +157,12 @@ class Session:
             return Ignored("CALL without a readable message id")
         assert isinstance(message_id, str | int)
         if len(message) != 4:
-            return _malformed(message_id, f"a CALL has 4 elements, this one {len(message)}")
+            return self._malformed(message_id, f"a CALL has 4 elements, this one {len(message)}")
         action, payload = message[2], message[3]
         if type(action) is not str or not action:
-            return _malformed(message_id, "the action must be a string")
+            return self._malformed(message_id, "the action must be a string")
         if type(payload) is not dict:
-            return _malformed(message_id, "the payload must be an object")
+            return self._malformed(message_id, "the payload must be an object")
         call = CallReceived(message_id, action, payload, hash(text))
         repeated = self.answered(call)
         return call if repeated is None else CallReceived(message_id, action, payload, call.fingerprint, repeated)
@@ -186,23 +189,21 @@ class Session:
             return Ignored(why)
         kind, message_id = int(head[1]), head[2] if head[2] is not None else int(head[3])
         if kind == CALL:
-            return _malformed(message_id, why)
+            return self._malformed(message_id, why)
         if str(message_id) in self._pending:
             self._pending.discard(str(message_id))
             return ResultReceived(str(message_id), None)
         return Ignored(why)
 
+    def _malformed(self, message_id: MessageId, why: str) -> Malformed:
+        return Malformed(self._error(message_id, ErrorCode.FORMATION_VIOLATION, why), why)
+
+    def _error(self, message_id: MessageId, code: ErrorCode, description: str) -> str:
+        return _text([CALLERROR, message_id, code.spelled(self._version), description[:255], {}])
+
 
 def _readable(message_id: object) -> bool:
     return (isinstance(message_id, str) and 0 < len(message_id) <= MAX_ID) or (type(message_id) is int and abs(message_id) < 10**18)
-
-
-def _malformed(message_id: MessageId, why: str) -> Malformed:
-    return Malformed(_error(message_id, ErrorCode.FORMATION_VIOLATION, why), why)
-
-
-def _error(message_id: MessageId, code: ErrorCode, description: str) -> str:
-    return _text([CALLERROR, message_id, code.value, description[:255], {}])
 
 
 def _text(message: list[Any]) -> str:

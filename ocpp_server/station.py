@@ -13,7 +13,10 @@ from depot.registry import ConnectorSpec, StationSpec
 from ocpp_server.frames import FrameLog
 from ocpp_server.meter_values import MeterGuard
 from ocpp_server.profiles import Purpose, Rung
+from ocpp_server.reports import ProfileReports
 from ocpp_server.skew import ChargerClock
+from ocpp_server.transactions201 import Book
+from ocpp_server.version import Version
 
 ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
 LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
@@ -46,6 +49,15 @@ class Station:
         """How many setpoints each connector was given: an older one must never replace a newer one."""
         self.connector_of: dict[int, int] = {}
         """Connector of each transaction that this process saw start."""
+        self.book = Book(tuple(self.connectors))
+        """What its 2.0.1 connections said of transactions and connectors."""
+        self.variables: Mapping[str, str] = {}
+        """Device-model variables as the last probe read them, for people."""
+        self.reports = ProfileReports()
+        self.remote_starts = int(now.timestamp()) & 0x3FFFFFFF
+        """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
+        self.version = Version.V16
+        """Of its last connection."""
         self.remote = ""
         self.since = now
         self.last_frame_at = now
@@ -72,6 +84,13 @@ class Station:
         self.start_with_profile = True
         self.levels.clear()
 
+    def speaks(self, version: Version) -> None:
+        """A connection of that version begins; what was found out in another one is void."""
+        if version is not self.version:
+            self.version = version
+            self.live_rung = self.default_rung = None
+            self.start_with_profile = True
+
     def without(self, purpose: Purpose) -> StationProbed | None:
         """The capability without a purpose that it refused in every way; None: nothing new."""
         known = self.capability
@@ -81,4 +100,4 @@ class Station:
         return self.probe
 
     def reading(self, *, connected: bool) -> LinkReading:
-        return LinkReading(self.station_id, connected, self.since, self.last_frame_at, "1.6", self.violations.total())
+        return LinkReading(self.station_id, connected, self.since, self.last_frame_at, self.version.value, self.violations.total())

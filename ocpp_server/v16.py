@@ -12,16 +12,16 @@ from datetime import datetime
 
 from depot.events import ConnectorStatus, StationBooted
 from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
-from depot.readings import MeterReading
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.meter_values import Sample, read_samples
-from ocpp_server.schemas import Payload, parse
+from ocpp_server.heard import believed_time, declared, parsed, readings
+from ocpp_server.meter_values import read_samples
+from ocpp_server.schemas import Payload
 from ocpp_server.session import CallReceived
-from ocpp_server.skew import parse_time, wire_time
+from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
+from ocpp_server.version import Version
 
-SUBPROTOCOL = "ocpp1.6"
 INT_MAX = 2**31 - 1
 
 ACKNOWLEDGED = frozenset(
@@ -50,6 +50,8 @@ class Inbound:
     ``jitter``: share by which this station's heartbeats come sooner. ``boot_answered``: called when the answer to a
     BootNotification is on the wire, with its interval in seconds; None: it was not accepted.
     """
+
+    version = Version.V16
 
     def __init__(
         self,
@@ -109,10 +111,7 @@ class Inbound:
         return call.action not in ("Heartbeat", "BootNotification")
 
     def _parsed(self, call: CallReceived) -> Payload:
-        parsed = parse(call.action, call.payload)
-        for repair in parsed.repairs:
-            self._station.violations[repair] += 1
-        return parsed.payload
+        return parsed(self._station, call, self.version)
 
     # ------------------------------------------------------------------ one method per message
 
@@ -176,55 +175,22 @@ class Inbound:
         return {"status": "UnknownVendorId"}
 
     def _meter_values(self, req: Payload) -> None:
-        number = req["connectorId"]
-        if number == 0:
+        if req["connectorId"] == 0:
             return  # the station's own meter: no connector's reading
-        connector = self._connector(number)
+        connector = self._connector(req["connectorId"])
         now = self._clock.now()
-        for sample in read_samples(req["meterValue"], self._station.violations):
-            reading = self._reading(connector, sample, req.get("transactionId"), now)
-            if reading is not None:
-                self._events.reading(reading)
-
-    def _reading(self, connector: ConnectorId, sample: Sample, transaction_id: int | None, now: datetime) -> MeterReading | None:
-        clock, guard = self._station.clock, self._station.guards[connector.connector]
-        replayed, at = False, now
-        if sample.reported_at is not None:
-            clock.observe(sample.reported_at, now, live=sample.context == "Trigger")
-            age_s = clock.age_s(sample.reported_at, now)
-            replayed = age_s > self._replay_age_s
-            at = min(now, sample.reported_at - clock.skew)
-        rejected = self._station.violations
-        power_w = guard.power_w(sample.power_w)
-        energy_wh = guard.energy_wh(sample.energy_wh, power_w, at)
-        soc = _within(sample.soc, 0.0, 1.0)
-        temperature = _within(sample.pack_temp_c, -60.0, 150.0)
-        current = _within(sample.current_a, -10_000.0, 10_000.0)
-        voltage = _within(sample.voltage_v, 0.0, 2_000.0)
-        pairs = ((soc, sample.soc), (temperature, sample.pack_temp_c), (current, sample.current_a), (voltage, sample.voltage_v))
-        rejected["out_of_range"] += sum(kept is None and given is not None for kept, given in pairs)
-        if power_w is None and energy_wh is None and all(kept is None for kept, _ in pairs):
-            return None
-        return MeterReading(
-            connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed
-        )
+        samples = read_samples(req["meterValue"], self._station.violations)
+        number = req.get("transactionId")
+        for reading in readings(self._station, connector, samples, transaction_id=number, now=now, replay_age_s=self._replay_age_s):
+            self._events.reading(reading)
 
     # ------------------------------------------------------------------ parts of messages
 
     def _connector(self, number: int) -> ConnectorId:
-        if number not in self._station.connectors:
-            self._station.violations["undeclared_connector"] += 1
-            raise PayloadViolation(
-                ErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
-                f"connector {number} of {self._station.station_id} is not declared in the depot's configuration",
-            )
-        return ConnectorId(self._station.station_id, number)
+        return declared(self._station, number)
 
     def _time(self, text: object, *, required: bool = True) -> datetime | None:
-        at = parse_time(text)
-        if at is None and (required or text is not None):
-            self._station.violations["distrusted_time"] += 1
-        return at
+        return believed_time(self._station, text, required=required)
 
     def _integer(self, value: int, name: str) -> int:
         if abs(value) > 2**53:
@@ -249,35 +215,3 @@ class Inbound:
             last_wh = self._station.guards[connector].last_wh if connector is not None else None
             meter = round(last_wh or 0)
         return {**req, "transactionId": transaction_id, "meterStop": meter}
-
-
-def _within(value: float | None, least: float, most: float) -> float | None:
-    return value if value is not None and least <= value <= most else None
-
-
-class Quarantine:
-    """The :class:`~ocpp_server.link.Handler` of a station that the registry does not know: it is told so, it may keep
-    its link and the time, and nothing that it says is stored. Its transactions are refused, so it keeps them."""
-
-    def __init__(self, station_id: str, *, clock: Clock, interval_s: int, knocked: Callable[[], Awaitable[None]]) -> None:
-        self._station_id = station_id
-        self._clock = clock
-        self._interval_s = interval_s
-        self._knocked = knocked
-
-    def immediate(self, call: CallReceived) -> Payload | None:
-        return {"currentTime": wire_time(self._clock.now())} if call.action == "Heartbeat" else None
-
-    async def handle(self, call: CallReceived) -> Payload:
-        if call.action == "BootNotification":
-            await self._knocked()
-            return {"status": "Rejected", "currentTime": wire_time(self._clock.now()), "interval": self._interval_s}
-        raise PayloadViolation(ErrorCode.SECURITY_ERROR, f"{self._station_id} is not accepted by this depot: add it to the configuration")
-
-    def holds(self, call: CallReceived) -> int | None:
-        return None
-
-    def answered(self, call: CallReceived, payload: Payload) -> None: ...
-
-    def repeatable(self, call: CallReceived) -> bool:
-        return False

@@ -1,0 +1,146 @@
+"""What a station's OCPP 2.0.1 messages said of its transactions and connectors. Pure memory; it decides no session.
+
+A transaction's own id is a text that the station made; the depot's number for it comes with the answer to its start
+and is found again by that text, so a repeated, reordered or replayed event changes nothing. An event is noted by its
+``seqNo`` only after the depot has taken it: what failed on the way is handled when it comes again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from depot.events import ConnectorStatus
+
+KEPT = 128
+"""Transactions that are remembered; those that have ended go first."""
+NOTED = 1024
+"""Sequence numbers that are remembered per transaction."""
+_STATES = {
+    "Charging": ConnectorStatus.CHARGING,
+    "SuspendedEV": ConnectorStatus.SUSPENDED_EV,
+    "SuspendedEVSE": ConnectorStatus.SUSPENDED_EVSE,
+    "EVConnected": ConnectorStatus.PREPARING,
+}
+"""``chargingState`` as our connector status; ``Idle`` (no vehicle) is left to the StatusNotification."""
+_ENERGY = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
+"""States that a vehicle reaches only after it was allowed to charge."""
+_PRECEDENCE = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
+"""Of an EVSE with several connectors only one can be used: it is free if any is, and occupied if one is."""
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """``number``: the depot's, once it counts as a session. ``first_seen``: event type by which this process met it."""
+
+    transaction_id: str
+    first_seen: str = ""
+    connector: int | None = None
+    number: int | None = None
+    accepted: bool = False
+    id_tag: str | None = None
+    meter_start_wh: int | None = None
+    began_at: datetime | None = None
+    state: str | None = None
+    newest: int = -1
+    ended: bool = False
+    _noted: deque[int] = field(default_factory=lambda: deque(maxlen=NOTED))
+
+    def repeated(self, seq_no: int) -> bool:
+        return seq_no in self._noted
+
+    def note(self, seq_no: int) -> None:
+        """The event with this number has been dealt with."""
+        self._noted.append(seq_no)
+        self.newest = max(self.newest, seq_no)
+
+    @property
+    def energised(self) -> bool:
+        """Energy may have flowed, or may flow: it is a session, whoever allowed it. A transaction that was met in the
+        middle and did not say its state is taken for one, unless its state is said to be before that."""
+        return self.state in _ENERGY or (self.state is None and self.first_seen not in ("", "Started"))
+
+
+class Book:
+    """Transactions of one station by their id, and the statuses of its EVSEs' connectors."""
+
+    def __init__(self, evses: tuple[int, ...]) -> None:
+        self._evses = evses
+        self._transactions: OrderedDict[str, Transaction] = OrderedDict()
+        self._statuses: dict[int, dict[int, str]] = {}
+        self._finishing: set[int] = set()
+        self._asked: deque[int] = deque(maxlen=len(evses) or 1)
+        self.surveyed = False
+        """Whether this process has asked what runs there."""
+        self.told: dict[int, ConnectorStatus] = {}
+        """What the depot was last told of each connector."""
+
+    # -- transactions ---------------------------------------------------------------------------------------------
+
+    def take(self, transaction_id: str) -> Transaction:
+        """The transaction of that id, new if need be."""
+        known = self._transactions.get(transaction_id)
+        if known is None:
+            known = self._transactions[transaction_id] = Transaction(transaction_id)
+            if len(self._transactions) > KEPT:
+                oldest = next((t.transaction_id for t in self._transactions.values() if t.ended), next(iter(self._transactions)))
+                del self._transactions[oldest]
+        return known
+
+    def known(self, transaction_id: object) -> Transaction | None:
+        return self._transactions.get(transaction_id) if isinstance(transaction_id, str) else None
+
+    def of_number(self, number: int) -> str | None:
+        """The station's own id of the depot's transaction; None: not heard of in this process."""
+        return next((t.transaction_id for t in reversed(self._transactions.values()) if t.number == number), None)
+
+    def running(self, evse: int) -> Transaction | None:
+        """The newest transaction on an EVSE that has not ended."""
+        return next((t for t in reversed(self._transactions.values()) if t.connector == evse and not t.ended), None)
+
+    def expect(self, evse: int) -> None:
+        """A transaction event of this EVSE was asked for; it need not say its EVSE again."""
+        self._asked.append(evse)
+
+    def unexpect(self, evse: int) -> None:
+        if evse in self._asked:
+            self._asked.remove(evse)
+
+    def place(self, evse: int | None, *, triggered: bool) -> int | None:
+        """The EVSE of an event: the one it says, the one that was asked, the only one; None: not known."""
+        if evse is None and triggered and self._asked:
+            return self._asked.popleft()
+        if evse is not None and triggered:
+            self.unexpect(evse)
+        return evse if evse is not None or len(self._evses) != 1 else self._evses[0]
+
+    # -- connectors -----------------------------------------------------------------------------------------------
+
+    def connector_says(self, evse: int, connector: int, status: str) -> None:
+        """A StatusNotification."""
+        self._statuses.setdefault(evse, {})[connector] = status
+        if self._plug(evse) != "Occupied":
+            self._finishing.discard(evse)
+
+    def ended(self, transaction: Transaction) -> None:
+        """Its last event came; a vehicle that is still there has finished."""
+        transaction.ended = True
+        if transaction.connector is not None and transaction.state != "Idle":
+            self._finishing.add(transaction.connector)
+
+    def status(self, evse: int) -> ConnectorStatus | None:
+        """The EVSE in the depot's words; None: nothing is known."""
+        plug = self._plug(evse)
+        if plug is not None and plug != "Occupied" and not (plug == "Unavailable" and self.running(evse)):
+            return ConnectorStatus(plug)
+        running = self.running(evse)
+        if running is not None and running.state in _STATES:
+            return _STATES[running.state]
+        if evse in self._finishing:
+            return ConnectorStatus.FINISHING
+        return None if plug is None else ConnectorStatus.UNAVAILABLE if plug == "Unavailable" else ConnectorStatus.PREPARING
+
+    def _plug(self, evse: int) -> str | None:
+        said = self._statuses.get(evse, {}).values()
+        return next((status for status in _PRECEDENCE if status in said), None)
