@@ -1,10 +1,18 @@
-"""The site and the utility: tariffs, demand blocks, the meter at the connection point.
+"""The site and the utility: tariffs, demand blocks, the meter at the connection point, the utility's limit.
+
+    limit_model      the registers that the utility sees, as data
+    limit_session    staged writes, commit, acknowledgement (no I/O)
+    failsafe         the link to the utility as a state machine (pure)
+    limit_server     the Modbus TCP server around them
 
 GridError
 ├── TariffError
 │   ├── UnknownTariff      no tariff of that name; the message lists the names
 │   └── InvalidTariff      a tariff file or a parameter that cannot be right; the message says where
-└── MeterError             a reading that cannot be used; counted and kept from the controller
+├── MeterError             a reading that cannot be used; counted and kept from the controller
+├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
+└── LimitServerError       a setting of the limit server that cannot be right
+    └── PortInUse          the limit server cannot listen where it should
 """
 
 from __future__ import annotations
