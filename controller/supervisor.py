@@ -5,6 +5,9 @@
 
 Synchronous, one thread, standard library only, so that a restart costs only the child's own start. Every child leads a
 process group of its own: what it has started ends with it. The kernel kills the children when the supervisor is killed.
+
+A child with a *spare* has a second process beside it that has loaded its programs and waits: when the first one dies, the
+spare goes on in its place, and what remains of the restart is the child's own work.
 """
 
 from __future__ import annotations
@@ -23,12 +26,16 @@ from dataclasses import dataclass, field
 log = logging.getLogger(__name__)
 
 READY_VARIABLE = "CHARGEYARD_READY_FD"
+GO_VARIABLE = "CHARGEYARD_GO_FD"
 FATAL_AT_FIRST_START = (2, 3)
 """Exit codes of the conventions: wrong usage (bad settings), a part that is needed is not reachable (port in use)."""
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 10.0
 STEADY_S = 60.0
+SPARE_AFTER_S = 5.0
+"""A spare is made when its child has been up for so long: not while everybody starts."""
+
 GRACE_S = 10.0
 _LOOK_S = 0.05
 _UP_S = 5.0
@@ -44,7 +51,9 @@ class ChildSpec:
     ``reports_ready``: it calls :func:`notify_ready` once it is up; others are up when they run. ``essential``: the
     children after it wait until it is up, and exit code 2 or 3 before it was ever up ends everything with that code; a
     child that is not essential is tried again after any end. ``once``: its own end with code 0 is the end of its work.
-    ``steady_s``: a child that was up for so long was sound, and its next restart is quick again.
+    ``steady_s``: a child that was up for so long was sound, and its next restart is quick again. ``preload``: it calls
+    :func:`wait_for_go` once it is loaded, and is started while the children before it come up. ``spare``: so, and a
+    second one is kept waiting there for as long as the first one is up.
     """
 
     name: str
@@ -54,6 +63,8 @@ class ChildSpec:
     essential: bool = True
     once: bool = False
     steady_s: float = STEADY_S
+    preload: bool = False
+    spare: bool = False
 
 
 def notify_ready() -> None:
@@ -63,6 +74,18 @@ def notify_ready() -> None:
         with contextlib.suppress(OSError, ValueError):
             os.write(int(number), b"1")
             os.close(int(number))
+
+
+def wait_for_go() -> None:
+    """Called in a child that can be a spare, once everything is loaded: returns when it is its turn. Harmless outside of
+    a supervisor."""
+    number = os.environ.pop(GO_VARIABLE, None)
+    if number is not None:
+        with contextlib.suppress(OSError, ValueError):
+            told = os.read(int(number), 1)
+            os.close(int(number))
+            if not told:
+                os._exit(0)  # the supervisor is gone, or wants no spare any more
 
 
 def die_with_parent(parent: int) -> None:
@@ -98,11 +121,15 @@ class Supervisor:
                     return child.fatal
             if all(child.done for child in self._children):
                 return 0
+            waiting = False  # behind an essential child that is not up
             for child in self._children:
+                if waiting:
+                    child.preload()
+                    continue
                 if child.due(time.monotonic()):
                     child.start()
-                if child.spec.essential and not child.done and not child.ready:
-                    break  # the ones after it wait
+                child.keep_spare(time.monotonic())
+                waiting = child.spec.essential and not child.done and not child.ready
             wait = min((child.wait_s(time.monotonic()) for child in self._children), default=STEADY_S)
             if _ending(signal.sigtimedwait(_SIGNALS, wait)):
                 log.info("ending")
@@ -117,7 +144,7 @@ class Supervisor:
         while any(child.alive() for child in running) and (left := until - time.monotonic()) > 0:
             if _ending(signal.sigtimedwait(_SIGNALS, min(left, _LOOK_S))):
                 break
-        for child in running:
+        for child in self._children:
             if child.alive():
                 log.warning("%s did not end within %.0f s; killed", child.spec.name, self._grace_s)
             child.bury()
@@ -125,6 +152,74 @@ class Supervisor:
 
 def _ending(got: signal.struct_siginfo | None) -> bool:
     return got is not None and got.si_signo != signal.SIGCHLD
+
+
+@dataclass(slots=True)
+class _Process:
+    """A process with the pipe on which it says that it is ready, and the one on which it is told to go."""
+
+    popen: subprocess.Popen[bytes]
+    ready_fd: int | None
+    go_fd: int | None
+
+    def go(self) -> None:
+        if self.go_fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self.go_fd, b"1")
+            os.close(self.go_fd)
+            self.go_fd = None
+
+    def close_ready(self) -> None:
+        if self.ready_fd is not None:
+            os.close(self.ready_fd)
+            self.ready_fd = None
+
+    def bury(self) -> None:
+        """Kill whatever is left of its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+        self.close_ready()
+        if self.go_fd is not None:
+            os.close(self.go_fd)
+            self.go_fd = None
+
+
+def _launch(spec: ChildSpec) -> _Process:
+    """Raises OSError where the program can't be started."""
+    env = {**os.environ, **spec.env}
+    ours: list[int] = []
+    theirs: list[int] = []
+    if spec.reports_ready:
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        env[READY_VARIABLE] = str(write_fd)
+        ours.append(read_fd)
+        theirs.append(write_fd)
+    waits = spec.preload or spec.spare
+    if waits:
+        read_fd, write_fd = os.pipe()
+        env[GO_VARIABLE] = str(read_fd)
+        ours.append(write_fd)
+        theirs.append(read_fd)
+    parent = os.getpid()
+
+    def prepare() -> None:  # between fork and exec, in the child
+        die_with_parent(parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    try:
+        popen = subprocess.Popen(  # noqa: S603  # our own programs
+            list(spec.argv), env=env, pass_fds=theirs, process_group=0, stdin=subprocess.DEVNULL, preexec_fn=prepare
+        )
+    except OSError:
+        for fd in ours:
+            os.close(fd)
+        raise
+    finally:
+        for fd in theirs:
+            os.close(fd)
+    return _Process(popen, ours[0] if spec.reports_ready else None, ours[-1] if waits else None)
 
 
 class _Child:
@@ -135,9 +230,10 @@ class _Child:
         self.ready = False
         self.done = False
         self.fatal: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ready_fd: int | None = None
+        self._process: _Process | None = None
+        self._spare: _Process | None = None
         self._started_s = 0.0
+        self._ready_s = 0.0
         self._start_at_s = 0.0
         self._failures = 0
         self._was_up = False
@@ -151,6 +247,8 @@ class _Child:
 
     def wait_s(self, now_s: float) -> float:
         """How long nothing needs to be looked at, signals apart."""
+        if self.ready and self.spec.spare and self._spare is None:
+            return max(0.001, self._ready_s + SPARE_AFTER_S - now_s)
         if self.done or self.ready:
             return STEADY_S
         if self._process is not None:
@@ -159,39 +257,49 @@ class _Child:
 
     def start(self) -> None:
         self._started_s = time.monotonic()
-        env = {**os.environ, **self.spec.env}
-        pass_fds: tuple[int, ...] = ()
-        if self.spec.reports_ready:
-            self._ready_fd, write_fd = os.pipe()
-            os.set_blocking(self._ready_fd, False)
-            env[READY_VARIABLE] = str(write_fd)
-            pass_fds = (write_fd,)
-        parent = os.getpid()
-
-        def prepare() -> None:  # between fork and exec, in the child
-            die_with_parent(parent)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
+        if self._spare is not None and self._spare.popen.poll() is not None:
+            self._drop_spare()
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own programs
-                list(self.spec.argv), env=env, pass_fds=pass_fds, process_group=0, stdin=subprocess.DEVNULL, preexec_fn=prepare
-            )
+            self._process = self._spare if self._spare is not None else _launch(self.spec)
         except OSError as error:
-            self._close_ready()
             self._failed(f"can't be started: {error.strerror}: {error.filename}", code=3)
-        finally:
-            for fd in pass_fds:
-                os.close(fd)
+            return
+        self._spare = None
+        self._process.go()
+
+    def keep_spare(self, now_s: float) -> None:
+        """Have a second process wait, once the first one is up and others have had their turn."""
+        if self._spare is not None and self._spare.popen.poll() is not None:
+            self._drop_spare()
+        if self.spec.spare and self._spare is None and self.ready and now_s >= self._ready_s + SPARE_AFTER_S:
+            self._make_spare(now_s)
+
+    def preload(self) -> None:
+        """Load while others come up: what starts first is the spare."""
+        if self.spec.preload and self._process is None and self._spare is None and not self.done:
+            self._make_spare(time.monotonic())
+
+    def _make_spare(self, now_s: float) -> None:
+        try:
+            self._spare = _launch(self.spec)
+        except OSError as error:
+            log.warning("%s has no spare: %s", self.spec.name, error.strerror)
+            self._ready_s = now_s + STEADY_S
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.bury()
+            self._spare = None
 
     def poll(self) -> bool:
         """Look at the process. True: it has just become ready."""
         if self._process is None:
             return False
-        code = self._process.poll()
+        code = self._process.popen.poll()
         if code is None:
-            return self._look_ready()
+            return self._look_ready(self._process)
         up_s = time.monotonic() - self._started_s
-        self.bury()
+        self._forget()
         if code == 0 and self.spec.once:
             self.done = True
             return False
@@ -201,20 +309,19 @@ class _Child:
         self._failed(f"{how} after {up_s:.1f} s", code=code)
         return False
 
-    def _look_ready(self) -> bool:
+    def _look_ready(self, process: _Process) -> bool:
         if self.ready:
             return False
-        if self._ready_fd is None:
-            self.ready = True
-        else:
+        if process.ready_fd is not None:
             try:
-                told = os.read(self._ready_fd, 1)
+                told = os.read(process.ready_fd, 1)
             except BlockingIOError:
                 return False
-            self._close_ready()
+            process.close_ready()
             if not told:
                 return False  # closed without a word: it is about to end
-            self.ready = True
+        self.ready = True
+        self._ready_s = time.monotonic()
         if self._failures:
             log.warning("%s is up again", self.spec.name)
         self._was_up = self._was_up or self.spec.reports_ready
@@ -234,25 +341,20 @@ class _Child:
         self._start_at_s = time.monotonic() + delay
 
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.popen.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """To the child only: it ends what it has started."""
         if self._process is not None:
-            self._process.send_signal(number)
+            self._process.popen.send_signal(number)
 
     def bury(self) -> None:
-        """Kill whatever is left of its group, and forget it."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._close_ready()
-        self._process = None
-        self.ready = False
+        """Kill whatever is left of it, its spare too."""
+        self._drop_spare()
+        self._forget()
 
-    def _close_ready(self) -> None:
-        if self._ready_fd is not None:
-            os.close(self._ready_fd)
-            self._ready_fd = None
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._process.bury()
+            self._process = None
+            self.ready = False

@@ -30,7 +30,7 @@ from controller.planner import PlannerProcess
 from controller.samples import SampleStore
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
-from controller.supervisor import notify_ready
+from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
 from depot.ports import Clock
 from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
@@ -169,6 +169,7 @@ async def _until_told(settings: Settings) -> None:
 def main(argv: list[str]) -> int:
     """Entry point."""
     set_up("core")
+    wait_for_go()
     try:
         settings = Settings.load(argv[0])
         set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)

@@ -20,7 +20,7 @@ from controller.app.night import announcement
 from controller.link import CoreLink, CoreUnreachable
 from controller.logs import set_up
 from controller.settings import Settings
-from controller.supervisor import notify_ready
+from controller.supervisor import notify_ready, wait_for_go
 from depot import commands as cmd
 from simulator.demo_day import demo_day
 from simulator.meter_server import MeterServer
@@ -102,6 +102,7 @@ async def _until_told(settings: Settings, passwords: dict[str, str], seed: int) 
 
 def main(argv: list[str]) -> int:
     """Entry point."""
+    wait_for_go()
     settings = Settings.load(argv[0])
     set_up("world", level=settings.logging.level)
     passwords = json.loads(Path(argv[1]).read_text(encoding="utf-8"))

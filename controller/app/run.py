@@ -19,8 +19,8 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
     env = {"CHARGEYARD_PORT_OFFSET": str(port_offset)} if port_offset else {}
     python = (sys.executable, "-m")
     return [
-        ChildSpec(name="core", argv=(*python, "controller.app.core_process", str(config)), env=env),
-        ChildSpec(name="web", argv=(*python, "controller.app.web_process", str(config)), env=env),
+        ChildSpec(name="core", argv=(*python, "controller.app.core_process", str(config)), env=env, spare=True),
+        ChildSpec(name="web", argv=(*python, "controller.app.web_process", str(config)), env=env, preload=True),
     ]
 
 

@@ -13,7 +13,7 @@ from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
 from controller.logs import set_up
 from controller.settings import Settings
-from controller.supervisor import notify_ready
+from controller.supervisor import notify_ready, wait_for_go
 from web.serve import open_socket, run_web
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ async def serve(settings: Settings) -> None:
 def main(argv: list[str]) -> int:
     """Entry point."""
     set_up("web")
+    wait_for_go()
     try:
         settings = Settings.load(argv[0])
         set_up("web", level=settings.logging.level, json_lines=settings.logging.json_lines)

@@ -28,7 +28,10 @@ sys.exit(Supervisor(children, grace_s=float(sys.argv[2]), on_ready=lambda name: 
 
 CHILD = """
 import os, signal, subprocess, sys, time
-from controller.supervisor import notify_ready
+from controller.supervisor import notify_ready, wait_for_go
+if "loads" in sys.argv:
+    with open(sys.argv[1] + ".loaded", "a") as f: f.write(f"{os.getpid()}\\n")
+wait_for_go()
 with open(sys.argv[1], "a") as f: f.write(f"{os.getpid()}\\n")
 if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if "family" in sys.argv:
@@ -120,6 +123,30 @@ def test_killed_child_is_back_fast_and_takes_its_family_along(tree: Tree) -> Non
     process.terminate()
     _, errors = process.communicate(timeout=10)
     assert errors.count("core killed by SIGKILL after") == 1
+
+
+def test_a_spare_goes_on_in_place_of_the_dead_and_a_new_one_is_made(tree: Tree) -> None:
+    process = tree.start(child("core", tree.path, "loads", spare=True))
+    eventually(lambda: len(tree.pids("core.loaded")) == 2, within_s=20)
+    first, spare = tree.pids("core.loaded")
+    assert tree.pids("core") == [first]  # the other one waits
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: tree.pids("core") == [first, spare])
+    eventually(lambda: len(tree.pids("core.loaded")) == 3, within_s=20)
+    process.terminate()
+    process.communicate(timeout=10)
+    assert all(gone(pid) for pid in tree.pids("core.loaded"))
+
+
+def test_what_can_be_loaded_early_is_loaded_while_others_come_up(tree: Tree) -> None:
+    slow = "import time; from controller.supervisor import notify_ready; time.sleep(1.5); notify_ready(); time.sleep(60)"
+    core: dict[str, object] = {"name": "core", "argv": [sys.executable, "-c", slow]}
+    process = tree.start(core, child("web", tree.path, "loads", preload=True))
+    eventually(lambda: len(tree.pids("web.loaded")) == 1)
+    assert tree.pids("web") == []
+    eventually(lambda: tree.pids("web") == tree.pids("web.loaded"))
+    process.kill()
+    eventually(lambda: all(gone(pid) for pid in tree.pids("web.loaded")))
 
 
 def test_killed_supervisor_leaves_nothing(tree: Tree) -> None:
