@@ -13,13 +13,13 @@ from random import Random
 from typing import Any, Protocol
 
 from ocpp.exceptions import OCPPError
-from ocpp.v16 import call
 
 from depot.ports import Clock
 from simulator.agenda import Agenda
 from simulator.link import Link, StationSide
 from simulator.outbox import Message, Outbox
 from simulator.personas import Behaviour, Spells
+from simulator.voice import Voice
 from simulator.wire import Wire, WireClosed
 
 Connect = Callable[[str], Awaitable[Wire]]
@@ -38,6 +38,7 @@ class Owner(StationSide, Protocol):
     """What the connection needs of its station."""
 
     outbox: Outbox
+    voice: Voice
 
     def boot_request(self) -> Any: ...
     def set_clock(self, current_time: str) -> None: ...
@@ -128,7 +129,7 @@ class Connection:
     async def _serve(self, wire: Wire) -> bool:
         """Live on one connection until it is over; returns whether it lasted long enough to count as good."""
         answer_s = functools.partial(self._rng.uniform, *self._behaviour.answer_s) if self._behaviour.answer_s else None
-        link = Link(self._owner, wire, message_id=self._message_id, answer_s=answer_s)
+        link = self._owner.voice.link(self._owner, wire, message_id=self._message_id, answer_s=answer_s)
         began = asyncio.get_running_loop().time()
         self._link = link
         self._interrupt = asyncio.Event()
@@ -180,7 +181,7 @@ class Connection:
         while True:
             await asyncio.sleep(self._owner.heartbeat_s())
             try:
-                answer = await link.call(call.Heartbeat(), suppress=False)
+                answer = await link.call(self._owner.voice.heartbeat(), suppress=False)
             except OCPPError:
                 continue
             except TimeoutError:

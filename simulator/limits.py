@@ -41,7 +41,7 @@ class Limits:
         # What it should be obeying: the same thing, unless the station learns late or forgets.
         self.promised = ProfileStack() if behaviour.answer_s or behaviour.reboots else self.kept
 
-    def acceptable(self, connector: int, data: Mapping[str, Any], *, now: datetime, transaction_id: int | None) -> Profile | None:
+    def acceptable(self, connector: int, data: Mapping[str, Any], *, now: datetime, transaction_id: int | str | None) -> Profile | None:
         """The profile of a SetChargingProfile (§5.16), or None to reject it. ``transaction_id``: the running one's, once
         the central system has confirmed its start."""
         try:

@@ -1,9 +1,10 @@
-"""A station's side of one OCPP 1.6 connection, on the ``ocpp`` package's client side.
+"""A station's side of one OCPP connection, on the ``ocpp`` package's client side.
 
-:class:`Link` translates between the package's messages and a :class:`StationSide`, which decides. What
-the package does slowly for thousands of stations in one process is replaced here, from its own material: its JSON
-schemas, compiled once (its interpreted validation still has the word where the compiled one says no, and writes the
-error), its renaming of keys, remembered, and its deep copies, left out. It is told not to validate in threads.
+A :class:`Link` of some version translates between the package's messages and a :class:`StationSide`, which decides;
+what the versions say is in :mod:`simulator.link16` and :mod:`simulator.link201`. What the package does slowly for
+thousands of stations in one process is replaced here, from its own material: its JSON schemas, compiled once (its
+interpreted validation still has the word where the compiled one says no, and writes the error), its renaming of keys,
+remembered, and its deep copies, left out. It is told not to validate in threads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,17 +22,19 @@ import fastjsonschema
 import ocpp.charge_point
 import ocpp.messages
 import ocpp.routing
-from ocpp.v16 import ChargePoint, call_result
-from ocpp.v16.enums import Action
+from ocpp.charge_point import ChargePoint
 
 from depot.ports import Clock
 from simulator.configuration import Configuration
+from simulator.profiles import Profile
 from simulator.wire import Wire
 
 RESPONSE_TIMEOUT_S = 30.0
 """A call without an answer for so long (loop time) has failed."""
 
-_SCHEMAS = Path(ocpp.messages.__file__).parent / "v16" / "schemas"
+_PACKAGE = Path(ocpp.messages.__file__).parent
+_SCHEMAS = {"1.6": ("v16", ""), "2.0.1": ("v201", "Request")}
+"""Folder of a version's schemas, and what the names of its calls end with."""
 _CALLS_WAITING = 32
 _NO_MESSAGE_ID = inspect.Signature()
 _PLAIN = (str, int, float, bool, dict, list, type(None))
@@ -40,9 +43,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @functools.cache
-def _compiled(message_type: int, action: str) -> Callable[[Any], Any] | None:
+def _compiled(ocpp_version: str, message_type: int, action: str) -> Callable[[Any], Any] | None:
     """The package's schema of one message, compiled; None where it has none."""
-    path = _SCHEMAS / (action + ("Response.json" if message_type == ocpp.messages.MessageType.CallResult else ".json"))
+    folder, of_call = _SCHEMAS[ocpp_version]
+    what = "Response" if message_type == ocpp.messages.MessageType.CallResult else of_call
+    path = _PACKAGE / folder / "schemas" / f"{action}{what}.json"
     if not path.is_file():
         return None
     schema = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -53,7 +58,7 @@ def _compiled(message_type: int, action: str) -> Callable[[Any], Any] | None:
 
 async def _validate(message: Any, ocpp_version: str) -> None:
     """The package's ``validate_payload``, fast where the message is valid; raises the package's errors where it is not."""
-    check = _compiled(message.message_type_id, message.action) if ocpp_version == "1.6" else None
+    check = _compiled(ocpp_version, message.message_type_id, message.action)
     if check is not None:
         try:
             check(message.payload)
@@ -135,18 +140,23 @@ class StationSide(Protocol):
     def clear_profile(self, criteria: Mapping[str, Any]) -> bool: ...
     def composite_schedule(self, connector: int, seconds: int, unit: str | None) -> tuple[datetime, dict[str, Any]] | None: ...
     def accept_remote_start(self, tag: str, connector: int | None, profile_data: Mapping[str, Any] | None) -> bool: ...
-    def accept_remote_stop(self, transaction_id: int) -> bool: ...
+    def accept_remote_stop(self, transaction_id: int | str) -> bool: ...
     def change_availability(self, connector: int, *, operative: bool) -> str: ...
     def change_configuration(self, key: str, value: str) -> str: ...
     def accept_trigger(self, requested: str, connector: int | None) -> str: ...
     def unlock(self, connector: int) -> str: ...
     def reset(self, *, hard: bool) -> None: ...
+    def held_profiles(self) -> Sequence[tuple[int, Profile]]: ...
+    def say(self, build: Callable[[], Any]) -> None:
+        """Say it after the answer that is being given."""
+
     def carry_out(self) -> None: ...
-    def foresee(self, action: str, payload: dict[str, Any]) -> None: ...
+    def foresee_profile(self, connector: int, data: Mapping[str, Any]) -> None: ...
+    def foresee_stop(self, transaction_id: int | str) -> None: ...
 
 
 class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
-    """One connection of ``station`` over ``wire``.
+    """One connection of ``station`` over ``wire``; the base of each version's.
 
     ``answer_s``: drawn for each call from the central system, by how much the station is late to act on it.
     """
@@ -198,10 +208,14 @@ class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
             return
         try:
             _, _, action, payload = json.loads(text)
-            self._station.foresee(action, ocpp.charge_point.camel_to_snake_case(payload))
+            self._foresee(action, ocpp.charge_point.camel_to_snake_case(payload))
         except (KeyError, TypeError, ValueError):
             pass  # malformed: the package will say so when its turn comes
         await self._calls.put(text)
+
+    def _foresee(self, action: str, payload: dict[str, Any]) -> None:
+        """A call has come in that will be acted on late: tell the station what it should be doing from now on."""
+        raise NotImplementedError
 
     async def _answer_late(self, answer_s: Callable[[], float]) -> None:
         while True:
@@ -220,93 +234,6 @@ class Link(ChargePoint):  # type: ignore[misc]  # the package is untyped
     async def _send(self, message: str) -> None:
         if not self.deaf:
             await self._connection.send(message)
-
-    # -- what the central system asks ------------------------------------------------------------------------------
-
-    @on(Action.set_charging_profile)
-    def on_set_charging_profile(self, connector_id: int, cs_charging_profiles: dict[str, Any], **_: Any) -> Any:
-        return call_result.SetChargingProfile(status=self._station.set_profile(connector_id, cs_charging_profiles))
-
-    @on(Action.clear_charging_profile)
-    def on_clear_charging_profile(self, **criteria: Any) -> Any:
-        return call_result.ClearChargingProfile(status="Accepted" if self._station.clear_profile(criteria) else "Unknown")
-
-    @on(Action.get_composite_schedule)
-    def on_get_composite_schedule(self, connector_id: int, duration: int, charging_rate_unit: str | None = None, **_: Any) -> Any:
-        composite = self._station.composite_schedule(connector_id, duration, charging_rate_unit)
-        if composite is None:
-            return call_result.GetCompositeSchedule(status="Rejected")
-        start, schedule = composite
-        return call_result.GetCompositeSchedule(
-            status="Accepted", connector_id=connector_id, schedule_start=wire_time(start), charging_schedule=schedule
-        )
-
-    @on(Action.remote_start_transaction)
-    def on_remote_start(
-        self, id_tag: str, connector_id: int | None = None, charging_profile: dict[str, Any] | None = None, **_: Any
-    ) -> Any:
-        accepted = self._station.accept_remote_start(id_tag, connector_id, charging_profile)
-        return call_result.RemoteStartTransaction(status="Accepted" if accepted else "Rejected")
-
-    @on(Action.remote_stop_transaction)
-    def on_remote_stop(self, transaction_id: int, **_: Any) -> Any:
-        accepted = self._station.accept_remote_stop(transaction_id)
-        return call_result.RemoteStopTransaction(status="Accepted" if accepted else "Rejected")
-
-    @on(Action.change_availability)
-    def on_change_availability(self, connector_id: int, type: str, **_: Any) -> Any:  # noqa: A002  # the package passes fields by name
-        return call_result.ChangeAvailability(status=self._station.change_availability(connector_id, operative=type == "Operative"))
-
-    @on(Action.get_configuration)
-    def on_get_configuration(self, key: list[str] | None = None, **_: Any) -> Any:
-        known, unknown = self._station.configuration.read(key)
-        return call_result.GetConfiguration(configuration_key=known, unknown_key=unknown)
-
-    @on(Action.change_configuration)
-    def on_change_configuration(self, key: str, value: str, **_: Any) -> Any:
-        return call_result.ChangeConfiguration(status=self._station.change_configuration(key, value))
-
-    @on(Action.trigger_message)
-    def on_trigger_message(self, requested_message: str, connector_id: int | None = None, **_: Any) -> Any:
-        return call_result.TriggerMessage(status=self._station.accept_trigger(requested_message, connector_id))
-
-    @on(Action.reset)
-    def on_reset(self, **_: Any) -> Any:
-        return call_result.Reset(status="Accepted")
-
-    @on(Action.unlock_connector)
-    def on_unlock_connector(self, connector_id: int, **_: Any) -> Any:
-        return call_result.UnlockConnector(status=self._station.unlock(connector_id))
-
-    @on(Action.data_transfer)
-    def on_data_transfer(self, vendor_id: str, **_: Any) -> Any:
-        return call_result.DataTransfer(status="UnknownVendorId")
-
-    @on(Action.clear_cache)
-    def on_clear_cache(self, **_: Any) -> Any:
-        return call_result.ClearCache(status="Accepted")
-
-    # -- what follows the answer -------------------------------------------------------------------------------------
-
-    @after(Action.remote_start_transaction)
-    def after_remote_start(self, **_: Any) -> None:
-        self._station.carry_out()
-
-    @after(Action.remote_stop_transaction)
-    def after_remote_stop(self, **_: Any) -> None:
-        self._station.carry_out()
-
-    @after(Action.change_availability)
-    def after_change_availability(self, **_: Any) -> None:
-        self._station.carry_out()
-
-    @after(Action.trigger_message)
-    def after_trigger_message(self, **_: Any) -> None:
-        self._station.carry_out()
-
-    @after(Action.reset)
-    def after_reset(self, type: str, **_: Any) -> None:  # noqa: A002  # the package passes fields by name
-        self._station.reset(hard=type == "Hard")
 
 
 def wire_time(at: datetime) -> str:

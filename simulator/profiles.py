@@ -43,7 +43,7 @@ class Profile:
     valid_to: datetime | None = None
     schedule_start: datetime | None = None
     duration_s: float | None = None
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
 
     @property
     def unit(self) -> Unit:
@@ -127,6 +127,10 @@ class ProfileStack:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def held(self) -> list[tuple[int, Profile]]:
+        """Every profile with its connector."""
+        return [(slot[0], profile) for slot, profile in self._slots.items()]
 
     def install(self, connector: int, profile: Profile) -> None:
         """Add ``profile``; it replaces one with its id anywhere, and one of its purpose and level on the connector (§5.16)."""

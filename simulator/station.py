@@ -1,7 +1,8 @@
 """A charging station: its sessions and their meter values, between the plant's outlets and the central system's calls.
 
 Connections come and go under a station (:mod:`simulator.connection`): sessions, profiles and unconfirmed transaction
-messages stay. Numbers with § are clauses of OCPP 1.6.
+messages stay. What it says, in which version of OCPP, is its voice's (:mod:`simulator.voice`); what it does is the same in
+all. Numbers with § are clauses of OCPP 1.6.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from ocpp.v16 import call
 from ocpp.v16.enums import ChargePointStatus as Status
 
 from depot.ports import Clock
@@ -28,6 +28,8 @@ from simulator.outbox import Kind, Message, Outbox
 from simulator.personas import Behaviour
 from simulator.plant import OutletState, Plant
 from simulator.profiles import Profile, read_time
+from simulator.session import Session
+from simulator.voice import Build, Voice, Voice16
 
 _RESYNC_S = 1.0
 _BOOT_S = 20.0
@@ -36,25 +38,16 @@ _START_PATIENCE_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
-class _Transaction:
-    """``transaction_id`` None: the central system has not confirmed the start. ``drew``: power has flowed in it."""
-
-    id_tag: str
-    started_at: datetime
-    meter_start: int
-    transaction_id: int | None = None
-    drew: bool = False
-
-
-@dataclass(slots=True, eq=False)
 class _Unit:
-    """One connector. ``tag``: the plugged vehicle's. ``spent``: only a re-plug makes another session possible."""
+    """One connector. ``tag``: the plugged vehicle's. ``spent``: only a re-plug makes another session possible. ``early``: a
+    transaction that began with the plug and waits for somebody to be authorised."""
 
     key: ConnectorId
     spec: ConnectorSpec
     status: Status = Status.available
     tag: str | None = None
-    transaction: _Transaction | None = None
+    transaction: Session | None = None
+    early: Session | None = None
     remote: tuple[str, Profile | None] | None = None
     operative: bool = True
     operative_next: bool | None = None
@@ -68,7 +61,8 @@ class Station:
     """One station of ``plant``.
 
     ``rate_units``: "W", "A" or both. ``autostart``: it authorises a plugged vehicle and starts by itself instead of
-    waiting for RemoteStart. ``on_spent``: told when a session ended in a way that needs a re-plug.
+    waiting for RemoteStart. ``voice``: which OCPP it speaks, 1.6 unless told. ``on_spent``: told when a session ended in
+    a way that needs a re-plug.
     """
 
     def __init__(
@@ -83,9 +77,11 @@ class Station:
         rng: Random,
         rate_units: tuple[str, ...] = ("W", "A"),
         autostart: bool = False,
+        voice: Voice | None = None,
         on_spent: Callable[[ConnectorId], None] | None = None,
     ) -> None:
         self.station_id = spec.station_id
+        self.voice = voice or Voice16()
         self.clock = clock
         self.configuration = Configuration(connectors=len(spec.connectors), rate_units=rate_units)
         self.outbox = Outbox(
@@ -120,7 +116,7 @@ class Station:
         """The station's own clock, set by the central system at boot and heartbeat (§4.2)."""
         return self.clock.now() + self._skew
 
-    def transaction_id(self, connector: int) -> int | None:
+    def transaction_id(self, connector: int) -> int | str | None:
         """The confirmed id of the running transaction, None without one."""
         transaction = self._units[connector].transaction
         return transaction.transaction_id if transaction else None
@@ -135,6 +131,8 @@ class Station:
         if not unit.operative:
             return
         self._set_status(unit, Status.preparing)
+        if self.voice.starts_at_plug:
+            unit.early = self._announce(unit, None)
         if unit.remote is not None:
             self._begin_remote(unit)
         elif self._autostart:
@@ -145,7 +143,7 @@ class Station:
         unit = self._units[connector]
         unit.tag = None
         unit.spent = False
-        if unit.transaction is not None:
+        if unit.transaction is not None or unit.early is not None:
             self._stop(unit, "EVDisconnected")
         self._set_status(unit, self._resting(unit))
 
@@ -157,55 +155,64 @@ class Station:
 
     def _authorisation(self, unit: _Unit, tag: str) -> Message:
         def answered(answer: Any) -> None:
-            if answer.id_tag_info["status"] == "Accepted" and unit.tag == tag and unit.transaction is None and unit.operative:
+            if self.voice.permits(answer) and unit.tag == tag and unit.transaction is None and unit.operative:
                 self._start(unit, tag, None)
 
-        return Message(Kind.NOTICE, lambda: call.Authorize(id_tag=tag), answered)
+        return Message(Kind.NOTICE, lambda: self.voice.authorize(tag), answered)
 
     # -- sessions ------------------------------------------------------------------------------------------------------
 
-    def _start(self, unit: _Unit, tag: str, profile: Profile | None) -> None:
-        transaction = _Transaction(tag, self.now(), self._register(unit))
-        unit.transaction = transaction
+    def _announce(self, unit: _Unit, tag: str | None, *, remote: bool = False) -> Session:
+        """A transaction begins: the central system is told, and its answer is heeded whenever it comes."""
+        session = Session(unit.key.connector, tag, self.now(), self._register(unit), remote=remote)
+        self.voice.named(session, self.station_id)
+
+        def confirmed(answer: Any) -> None:
+            self.voice.confirmed(session, answer)
+            self._heed(unit, session, answer)
+
+        self.outbox.put(Message(Kind.TRANSACTION, self.voice.started(session, offline=self._offline), confirmed))
+        return session
+
+    def _heed(self, unit: _Unit, session: Session, answer: Any) -> None:
+        if not self.voice.permits(answer) and unit.transaction is session:
+            self._stop(unit, "DeAuthorized")
+
+    @property
+    def _offline(self) -> bool:
+        return not self.connection.up
+
+    def _start(self, unit: _Unit, tag: str, profile: Profile | None, *, remote: bool = False) -> None:
+        early, unit.early = unit.early, None
+        if early is not None:
+            early.id_tag, early.remote = tag, remote
+            unit.transaction = early
         unit.stop_foreseen = False
         if profile is not None:
             self.limits.install(unit.key.connector, profile)
-
-        def confirmed(answer: Any) -> None:
-            transaction.transaction_id = answer.transaction_id
-            if answer.id_tag_info["status"] != "Accepted" and unit.transaction is transaction:
-                self._stop(unit, "DeAuthorized")
-
-        request = call.StartTransaction(
-            connector_id=unit.key.connector, id_tag=tag, meter_start=transaction.meter_start, timestamp=wire_time(transaction.started_at)
-        )
-        self.outbox.put(Message(Kind.TRANSACTION, lambda: request, confirmed))
+        if early is not None:
+            authorised = self.voice.authorised(early, wire_time(self.now()), offline=self._offline)
+            self.outbox.put(Message(Kind.TRANSACTION, authorised, lambda answer: self._heed(unit, early, answer)))
+        else:
+            unit.transaction = self._announce(unit, tag, remote=remote)
         self._evaluate(unit)
         self._plant.energise(unit.key, self.connection.restarting_s is None)
         self._show_outlet(unit)
         self._arm_sampling(unit)
 
     def _stop(self, unit: _Unit, reason: str) -> None:
-        transaction = unit.transaction
+        transaction = unit.transaction or unit.early
         if transaction is None:
             return
-        unit.transaction = None
+        unit.transaction = unit.early = None
         self._plant.energise(unit.key, False)
         for appointment in (unit.sampling, unit.expiry):
             if appointment is not None:
                 appointment.cancel()
         self.limits.end_transaction(unit.key.connector)
-        meter_stop, at = self._register(unit), wire_time(self.now())
-
-        def request() -> Any:
-            # −1: the start was given up unconfirmed, so the central system never named it
-            number = transaction.transaction_id if transaction.transaction_id is not None else -1
-            return call.StopTransaction(
-                transaction_id=number, id_tag=transaction.id_tag, meter_stop=meter_stop, timestamp=at, reason=reason
-            )
-
+        stopped = self.voice.stopped(transaction, self._register(unit), wire_time(self.now()), reason=reason, offline=self._offline)
         for _ in range(self._behaviour.stops):
-            self.outbox.put(Message(Kind.TRANSACTION, request))
+            self.outbox.put(Message(Kind.TRANSACTION, stopped))
         if unit.operative_next is not None:
             unit.operative, unit.operative_next = unit.operative_next, None
         if unit.tag is not None:
@@ -223,7 +230,7 @@ class Station:
         elif state is OutletState.HELD and self._behaviour.ends_at_zero:
             self._agenda.after(_ZERO_PATIENCE_S if transaction.drew else _START_PATIENCE_S, lambda: self._end_at_zero(unit, transaction))
 
-    def _end_at_zero(self, unit: _Unit, transaction: _Transaction) -> None:
+    def _end_at_zero(self, unit: _Unit, transaction: Session) -> None:
         if unit.transaction is transaction and self._plant.state(unit.key) is OutletState.HELD:
             unit.spent = True
             self._stop(unit, "Other")
@@ -278,17 +285,23 @@ class Station:
         self._evaluate_all()
         return found
 
-    def foresee(self, action: str, payload: dict[str, Any]) -> None:
-        """A call has come in that the station will act on late: note what it should be doing from now on."""
-        if action == "SetChargingProfile":
-            profile = self._acceptable(payload["connector_id"], payload["cs_charging_profiles"])
-            if profile is not None:
-                self.limits.foresee(payload["connector_id"], profile)
-        elif action == "RemoteStopTransaction":
-            for unit in self._units.values():
-                if unit.transaction is not None and unit.transaction.transaction_id == payload["transaction_id"]:
-                    unit.stop_foreseen = True
+    def foresee_profile(self, connector: int, data: Mapping[str, Any]) -> None:
+        """A profile has come in that the station will act on late: note what it should be doing from now on."""
+        profile = self._acceptable(connector, data)
+        if profile is not None:
+            self.limits.foresee(connector, profile)
         self._evaluate_all()
+
+    def foresee_stop(self, transaction_id: int | str) -> None:
+        """A remote stop has come in that the station will act on late."""
+        for unit in self._units.values():
+            if unit.transaction is not None and unit.transaction.transaction_id == transaction_id:
+                unit.stop_foreseen = True
+        self._evaluate_all()
+
+    def held_profiles(self) -> list[tuple[int, Profile]]:
+        """What a report of its profiles shows."""
+        return self.limits.kept.held()
 
     def composite_schedule(self, connector: int, seconds: int, unit: str | None) -> tuple[datetime, dict[str, Any]] | None:
         """GetCompositeSchedule (§5.7): start and ChargingSchedule, None to reject."""
@@ -297,6 +310,10 @@ class Station:
         return self.limits.composite(connector, self.now(), seconds=seconds, began=began, unit=unit)
 
     # -- what the central system asks (answers; what follows them waits in ``carry_out``) ------------------------------
+
+    def say(self, build: Build) -> None:
+        """Say it once the answer that is being given has left."""
+        self._after.append(functools.partial(self.outbox.put, Message(Kind.NOTICE, build)))
 
     def carry_out(self) -> None:
         """Do what was promised in an answer that has now left."""
@@ -327,16 +344,17 @@ class Station:
             return
         (tag, profile), unit.remote = unit.remote, None
         if unit.transaction is None and unit.operative and not unit.spent:
-            self._start(unit, tag, profile)
+            self._start(unit, tag, profile, remote=True)
 
     def _give_up_remote(self, unit: _Unit, remote: tuple[str, Profile | None] | None) -> None:
         if unit.remote is remote:
             unit.remote = None
 
-    def accept_remote_stop(self, transaction_id: int) -> bool:
+    def accept_remote_stop(self, transaction_id: int | str) -> bool:
         """RemoteStopTransaction (§5.12)."""
         for unit in self._units.values():
-            if unit.transaction is not None and unit.transaction.transaction_id == transaction_id:
+            running = unit.transaction or unit.early
+            if running is not None and running.transaction_id == transaction_id:
                 self._after.append(functools.partial(self._stop, unit, "Remote"))
                 return True
         return False
@@ -373,10 +391,14 @@ class Station:
         units = [u for u in self._units.values() if connector in (None, u.key.connector)]
         if requested == "MeterValues":
             self._after.extend(functools.partial(self._sample, unit, "Trigger") for unit in units)
+        elif requested == "TransactionEvent" and self.voice.names_transactions:
+            running = [u for u in units if u.transaction is not None or u.early is not None]
+            self._after.extend(functools.partial(self._sample, unit, "Trigger") for unit in running)
+            return "Accepted" if running else "Rejected"
         elif requested == "StatusNotification":
             self._after.extend(functools.partial(self._notify, unit) for unit in units)
         elif requested == "Heartbeat":
-            beat = Message(Kind.NOTICE, call.Heartbeat, lambda answer: self.set_clock(answer.current_time))
+            beat = Message(Kind.NOTICE, self.voice.heartbeat, lambda answer: self.set_clock(answer.current_time))
             self._after.append(functools.partial(self.outbox.put, beat))
         elif requested == "BootNotification":
             self._after.append(functools.partial(self.outbox.put, Message(Kind.NOTICE, self.boot_request)))
@@ -401,9 +423,15 @@ class Station:
     # -- what it says --------------------------------------------------------------------------------------------------
 
     def _set_status(self, unit: _Unit, status: Status) -> None:
-        if status != unit.status:
-            unit.status = status
+        if status == unit.status:
+            return
+        before, unit.status = unit.status, status
+        if self.voice.shows(before, status):
             self._notify(unit)
+        if unit.transaction is not None:
+            changed = self.voice.changed(unit.transaction, status, wire_time(self.now()), offline=self._offline)
+            if changed is not None:
+                self.outbox.put(Message(Kind.TRANSACTION, changed))
 
     def _resting(self, unit: _Unit) -> Status:
         """The status without a session."""
@@ -419,15 +447,11 @@ class Station:
         if self.connection.up:
             self.outbox.put(Message(Kind.NOTICE, self._status_request(unit.key.connector, unit.status)))
 
-    def _status_request(self, connector: int, status: Status) -> Callable[[], Any]:
-        at = wire_time(self.now())
-        return lambda: call.StatusNotification(connector_id=connector, error_code="NoError", status=status.value, timestamp=at)
+    def _status_request(self, connector: int, status: Status) -> Build:
+        return self.voice.status(connector, status, wire_time(self.now()))
 
     def boot_request(self) -> Any:
-        serial = f"SN-{self.station_id}"[:25]
-        return call.BootNotification(
-            charge_point_vendor="Yardworks", charge_point_model="YW-1", charge_point_serial_number=serial, firmware_version="1.4.2"
-        )
+        return self.voice.boot(self.station_id)
 
     def _register(self, unit: _Unit) -> int:
         """Lifetime register as this station writes it in transaction messages."""
@@ -447,34 +471,31 @@ class Station:
             self._arm_sampling(unit)
 
     def _sample(self, unit: _Unit, context: str) -> None:
-        transaction = unit.transaction
-        value = {"timestamp": wire_time(self.now()), "sampled_value": list(self._sampled_values(unit, context))}
+        values = list(self._sampled_values(unit))
+        sampled = self.voice.sampled(
+            unit.key.connector, unit.transaction or unit.early, values, wire_time(self.now()), context=context, offline=self._offline
+        )
+        if sampled is not None:
+            self.outbox.put(Message(Kind.METER, sampled))
 
-        def request() -> Any:
-            number = transaction.transaction_id if transaction is not None else None
-            return call.MeterValues(connector_id=unit.key.connector, transaction_id=number, meter_value=[value])
-
-        if value["sampled_value"]:
-            self.outbox.put(Message(Kind.METER, request))
-
-    def _sampled_values(self, unit: _Unit, context: str) -> Iterator[dict[str, str]]:
+    def _sampled_values(self, unit: _Unit) -> Iterator[dict[str, str]]:
         wanted = self.configuration.listed("MeterValuesSampledData")
         vehicle = self._plant.vehicle(unit.key)
         if "Power.Active.Import" in wanted:
-            yield {"value": str(self._plant.power_w(unit.key)), "context": context, "measurand": "Power.Active.Import", "unit": "W"}
+            yield {"value": str(self._plant.power_w(unit.key)), "measurand": "Power.Active.Import", "unit": "W"}
         if "Energy.Active.Import.Register" in wanted:
             register = self._plant.register_wh(unit.key)
-            sample = {"value": f"{register:.1f}", "context": context, "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
+            sample = {"value": f"{register:.1f}", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
             if self._behaviour.kwh:
                 sample["value"] = f"{register / 1000:.4f}"
                 if self._unlabelled:
                     del sample["unit"]  # where none is given, Wh is meant (§7.35)
             yield sample
         if vehicle is not None and "SoC" in wanted:
-            yield {"value": f"{vehicle.pack.soc * 100:.1f}", "context": context, "measurand": "SoC", "unit": "Percent"}
+            yield {"value": f"{vehicle.pack.soc * 100:.1f}", "measurand": "SoC", "unit": "Percent"}
         if vehicle is not None and "Temperature" in wanted:
             temperature = f"{vehicle.pack.temp_c:.1f}"
-            yield {"value": temperature, "context": context, "measurand": "Temperature", "unit": "Celsius", "location": "EV"}
+            yield {"value": temperature, "measurand": "Temperature", "unit": "Celsius", "location": "EV"}
 
     # -- what its connection needs of it -------------------------------------------------------------------------------
 

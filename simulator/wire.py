@@ -181,8 +181,8 @@ def _over(closed: ConnectionClosed) -> WireClosed:
     return WireClosed(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else WireClosed()
 
 
-async def dial(url: str, *, station_id: str, key: str | None = None) -> SocketWire:
-    """Connect ``station_id`` to ``url``/``station_id`` as OCPP-J 1.6 asks: sub-protocol ``ocpp1.6``, HTTP Basic with ``key``.
+async def dial(url: str, *, station_id: str, key: str | None = None, subprotocol: str = "ocpp1.6") -> SocketWire:
+    """Connect ``station_id`` to ``url``/``station_id`` as OCPP-J asks: by its sub-protocol, HTTP Basic with ``key``.
 
     Raises :class:`WireRefused` when the central system says no, OSError or TimeoutError when nobody answers.
     """
@@ -192,7 +192,7 @@ async def dial(url: str, *, station_id: str, key: str | None = None) -> SocketWi
     try:
         connection = await connect(
             f"{url.rstrip('/')}/{station_id}",
-            subprotocols=[Subprotocol("ocpp1.6")],
+            subprotocols=[Subprotocol(subprotocol)],
             additional_headers=headers,
             compression=None,
             ping_interval=None,  # the central system pings; a station's sign of life is its heartbeat

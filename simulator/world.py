@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,8 @@ from simulator.personas import BEHAVIOURS, Persona, rng_for
 from simulator.plant import ConnectionPointMeter, Outcome, Plant
 from simulator.station import Station
 from simulator.trace import Trace
+from simulator.voice import Voice
+from simulator.voice201 import Voice201
 
 ID_TAG_LENGTH = 20
 """OCPP 1.6 §7.28: an IdToken has at most 20 characters."""
@@ -28,11 +30,12 @@ _REPLUG_PAUSE_S = 15.0
 class World:
     """``day`` with its stations, one :class:`~simulator.personas.Persona` each (polite where ``personas`` names none).
 
-    ``connect(station_id)`` opens a station's wire. ``autostart``: vehicles start by their own id tag. A vehicle whose
-    session ended so that only a re-plug helps gets one after ``replug_after_s`` (None: never). ``rate_units``: what a
-    station takes in profiles, else drawn by ``seed``. The callbacks are called, and must return, at once:
-    ``on_arrival`` just before a vehicle is plugged in, ``on_departure`` after it left, ``on_limit`` when the day changes
-    the site's limit (the plant has it already).
+    ``connect(station_id)`` opens a station's wire, for what ``stations[station_id].voice`` speaks. ``share_201``: fraction
+    of the stations that speak OCPP 2.0.1, drawn by ``seed``; the others speak 1.6. ``autostart``: vehicles start by their
+    own id tag. A vehicle whose session ended so that only a re-plug helps gets one after ``replug_after_s`` (None: never).
+    ``rate_units``: what a station takes in profiles, else drawn by ``seed``. The callbacks are called, and must return, at
+    once: ``on_arrival`` just before a vehicle is plugged in, ``on_departure`` after it left, ``on_limit`` when the day
+    changes the site's limit (the plant has it already).
 
     ``async with`` starts the stations; :meth:`run` plays the day to its end. Times are seconds from ``day.start``.
     """
@@ -47,6 +50,7 @@ class World:
         connect: Connect,
         trace: Trace | None = None,
         autostart: bool = False,
+        share_201: float = 0.0,
         replug_after_s: float | None = 1200.0,
         rate_units: Mapping[str, tuple[str, ...]] | None = None,
         on_arrival: Callable[[Stay], None] | None = None,
@@ -58,6 +62,7 @@ class World:
         self.agenda = Agenda(clock)
         self.plant = Plant(day, clock=clock, agenda=self.agenda, trace=trace)
         self.meter = ConnectionPointMeter(self.plant, clock)
+        modern = stations_201([spec.station_id for spec in day.spec.stations], seed, share_201)
         self.stations = {
             spec.station_id: Station(
                 spec,
@@ -69,6 +74,7 @@ class World:
                 rng=rng_for(seed, spec.station_id),
                 rate_units=(rate_units or {}).get(spec.station_id) or _rate_units(spec, seed),
                 autostart=autostart,
+                voice=_voice(spec.station_id, seed) if spec.station_id in modern else None,
                 on_spent=self._spent,
             )
             for spec in day.spec.stations
@@ -186,6 +192,20 @@ class World:
 def id_tag(stay: Stay) -> str:
     """The id tag that the vehicle's driver presents: the vehicle's id, as much of it as OCPP takes."""
     return stay.vehicle_id[:ID_TAG_LENGTH]
+
+
+def stations_201(stations: Sequence[str], seed: int, share: float) -> frozenset[str]:
+    """Those that speak OCPP 2.0.1: the nearest whole number of stations. Raises ValueError for a share that is none."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share of stations is between 0 and 1, not {share}")
+    return frozenset(rng_for(seed, "protocols").sample(list(stations), round(share * len(stations))))
+
+
+def _voice(station_id: str, seed: int) -> Voice:
+    """Half of the 2.0.1 stations begin a transaction with the plug, half with the authorisation (TxStartPoint); half
+    name no unit in the registers of transactions."""
+    rng = rng_for(seed, f"{station_id} voice")
+    return Voice201(starts_at_plug=rng.random() < 0.5, unlabelled=rng.random() < 0.5)
 
 
 def _rate_units(spec: StationSpec, seed: int) -> tuple[str, ...]:
