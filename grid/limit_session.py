@@ -112,6 +112,11 @@ class LimitBlock:
         self._ack_seq = order.seq if order is not None else None
         self._ack = AckState.NONE if order is None else AckState.ACCEPTED
 
+    @property
+    def acknowledged_seq(self) -> int | None:
+        """What AckSeq shows; None before the first command."""
+        return self._ack_seq
+
     def write(self, master: Master, address: int, words: list[int], *, at: datetime, link: UtilityLink, found: Verdict) -> Written:
         """Take registers from a master; all or nothing. ``link`` and ``found``: what holds now. Raises
         :class:`RegisterRefused`."""
