@@ -1,0 +1,71 @@
+"""What regulator and network allow, as numbers that can be set: notice, execution windows, caps, retries.
+
+Sources: RBI e-mandate framework 2026 (notice of 24 h, ₹15,000 without a second factor); NPCI from 1 August 2025
+(executions outside of peak hours, one attempt and three retries, status checks 90 s apart). Press reports differ in
+details, hence settings. All times of day are Indian time, whatever the depot's zone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+__all__ = ["INDIA", "NPCI_WINDOWS", "Rules", "Window"]
+
+INDIA = ZoneInfo("Asia/Kolkata")
+
+Window = tuple[time, time]
+"""Half-open; an end of 00:00 means midnight."""
+
+NPCI_WINDOWS: tuple[Window, ...] = ((time(0), time(10)), (time(13), time(17)), (time(21, 30), time(0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """One instance per depot. Amounts in paise.
+
+    ``lookup_spacing``, ``lookups_before_resubmit``, ``settle``: after a request without a clear answer the debit is
+    asked for again only after so many empty look-ups, so far apart, and not before ``settle`` has passed since; it
+    must be longer than the gateway can hide a payment that it has accepted.
+    """
+
+    notice: timedelta = timedelta(hours=24)
+    notice_margin: timedelta = timedelta(hours=1)
+    windows: tuple[Window, ...] = NPCI_WINDOWS
+    no_second_factor_up_to_paise: int = 15_000_00
+    least_debit_paise: int = 1_00
+    max_retries: int = 3
+    retry_wait: timedelta = timedelta(hours=6)
+    max_notices: int = 3
+    mandate_spare: timedelta = timedelta(hours=48)
+    lookup_spacing: timedelta = timedelta(seconds=90)
+    lookups_before_resubmit: int = 3
+    settle: timedelta = timedelta(minutes=30)
+
+    def __post_init__(self) -> None:
+        if not self.windows:
+            raise ValueError("there must be at least one execution window")
+        if self.lookups_before_resubmit < 1 or self.settle <= timedelta(0):
+            raise ValueError("an unanswered debit needs at least one look-up and some time before it is asked for again")
+
+    def payment_after(self, now: datetime) -> datetime:
+        """The first moment for a debit whose notice is asked for at ``now``: notice, margin, next window."""
+        return self.next_window(now + self.notice + self.notice_margin)
+
+    def due_at(self, payment_after: datetime, delivered_at: datetime | None) -> datetime:
+        """When the debit may be presented: a notice that came late pushes it. Unknown delivery: the gateway, which
+        knows it, is asked at ``payment_after`` and refuses where there was none."""
+        earliest = payment_after if delivered_at is None else max(payment_after, delivered_at + self.notice)
+        return self.next_window(earliest)
+
+    def next_window(self, at: datetime) -> datetime:
+        """``at`` if executions are allowed then, else the start of the next window. Aware in, same zone out."""
+        local = at.astimezone(INDIA)
+        starts: list[datetime] = []
+        for start, end in self.windows:
+            if start <= local.time() and (local.time() < end or end == time(0)):
+                return at
+            begin = datetime.combine(local.date(), start, INDIA)
+            starts.append(begin if begin > local else begin + timedelta(days=1))  # India has no summer time
+        return min(starts).astimezone(at.tzinfo)

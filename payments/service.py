@@ -1,0 +1,345 @@
+"""What the depot calls: a driver's mandate, the gate before a session, the bill after it, refunds.
+
+    open_mandate → the driver approves in the UPI app → reserve (gate) → the session runs → meter_session → worker
+
+Any process may use it beside the worker; every call may be repeated. Money moves in :mod:`payments.worker` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col, func, select
+
+from depot.ports import Clock
+from payments import GatewayTrouble, Refused, ledger
+from payments.gate import GateAnswer, MandateTerms, decide
+from payments.gateway import Answer, Customer, Gateway, Ok, Order, Rejected
+from payments.money import Bill, EnergyLine, GstRule, bill_of, financial_year
+from payments.reasons import Reason
+from payments.records import Books, bill_value, key_for
+from payments.rules import INDIA, Rules
+from payments.states import MandateState, Mode, PaymentState, Stage, stage_of
+from payments.tables import BillRow, MandateRow, OrderRow
+from payments.times import from_ms, to_ms
+from storage import Store
+
+__all__ = ["BillView", "MandateView", "Payments", "Terms"]
+
+T = TypeVar("T")
+
+_GATEWAY_MANDATE_PAISE = (1_00, 99_999_00)
+"""What Razorpay takes as max_amount for ordinary merchants."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the operator decides. ``credit_limit_paise``: the most that a driver may owe."""
+
+    credit_limit_paise: int = 5_000_00
+    currency: str = "INR"
+    timezone: ZoneInfo = INDIA
+    gst: GstRule = field(default_factory=GstRule)
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True)
+class MandateView:
+    """A mandate as shown. ``intent_url``: for the driver's UPI app, while approval is still to come."""
+
+    mandate_id: str
+    driver_id: str
+    state: MandateState
+    max_amount_paise: int
+    expire_at: datetime
+    intent_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillView:
+    """A session's money as shown. ``gave_up``: why a bill is in arrears."""
+
+    bill_id: str
+    driver_id: str
+    stage: Stage
+    total_paise: int
+    energy_wh: int
+    invoice_no: str | None
+    opened_at: datetime
+    gave_up: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """The room's front desk for one depot. ``store`` has this room's tables (``store.migrate([payments])``)."""
+
+    store: Store
+    depot_id: str
+    clock: Clock
+    terms: Terms
+
+    async def open_mandate(
+        self,
+        gateway: Gateway,
+        *,
+        mandate_id: str,
+        driver_id: str,
+        name: str,
+        email: str,
+        contact: str,
+        max_amount_paise: int,
+        expire_at: datetime,
+    ) -> MandateView:
+        """Set up UPI AutoPay: customer, order, intent link. Name, e-mail and phone go to the gateway and are not kept.
+
+        May be called again with the same ``mandate_id`` after any failure. Raises :class:`~payments.Refused`,
+        :class:`~payments.GatewayTrouble` (call again).
+        """
+        row = self._mandate_intent(mandate_id, driver_id, max_amount_paise, expire_at)
+        if row.state != MandateState.NEW:
+            return _mandate_view(row)
+        customer = _sure(await gateway.create_customer(name=name, email=email, contact=contact), "customer")
+        order = await self._mandate_order(gateway, row, customer)
+        whole = Customer(customer.customer_id, customer.email or email, customer.contact or contact)
+        link = _sure(await gateway.authorise(order=order, customer=whole), "authorisation")
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.mandate(mandate_id)
+            row.customer_id, row.order_id, row.intent_url = customer.customer_id, order.order_id, link.url
+            books.note_mandate(row, MandateState.INTENT_OPEN, 0)
+            session.flush()
+            books.unpark(order.order_id)
+        return _mandate_view(row)
+
+    def _mandate_intent(self, mandate_id: str, driver_id: str, max_amount_paise: int, expire_at: datetime) -> MandateRow:
+        least, most = _GATEWAY_MANDATE_PAISE
+        if not least <= max_amount_paise <= most:
+            raise Refused(f"a mandate's maximum must be between ₹{least / 100:g} and ₹{most / 100:g}")
+        now = self.clock.now()
+        if expire_at <= now + self.terms.rules.mandate_spare:
+            raise Refused("the mandate would end too soon to debit a session")
+        with self.store.unit() as session:
+            row = session.get(MandateRow, (self.depot_id, mandate_id))
+            if row is None:
+                row = MandateRow(
+                    depot_id=self.depot_id,
+                    mandate_id=mandate_id,
+                    driver_id=driver_id,
+                    mode=Mode.AUTOPAY,
+                    state=MandateState.NEW,
+                    state_at_s=0,
+                    max_amount_paise=max_amount_paise,
+                    expire_ms=to_ms(expire_at),
+                    receipt=key_for(self.depot_id, "mandate", mandate_id),
+                    created_ms=to_ms(now),
+                )
+                session.add(row)
+            elif (row.driver_id, row.max_amount_paise) != (driver_id, max_amount_paise):
+                raise Refused(f"mandate {mandate_id} exists with another driver or maximum: use a new id")
+        return row
+
+    async def _mandate_order(self, gateway: Gateway, row: MandateRow, customer: Customer) -> Order:
+        """The order of an earlier call if there is one. A second one would be harmless: nobody approves it."""
+        found = _sure(await gateway.orders(row.receipt), "order")
+        if found:
+            return found[0]
+        answer = await gateway.create_mandate_order(
+            customer_id=customer.customer_id,
+            receipt=row.receipt,
+            max_amount_paise=row.max_amount_paise,
+            expire_at=from_ms(row.expire_ms),
+            currency=self.terms.currency,
+        )
+        return _sure(answer, "order")
+
+    async def cancel_mandate(self, gateway: Gateway, mandate_id: str) -> MandateView:
+        """Ask the gateway to end a mandate; it has ended once the worker has heard so."""
+        with self.store.unit() as session:
+            row = Books(session, self.depot_id).mandate(mandate_id)
+        if row.customer_id is None or row.token_id is None:
+            raise Refused(f"mandate {mandate_id} was never approved: it ends by itself")
+        state = _sure(await gateway.cancel_token(row.customer_id, row.token_id), "cancellation")
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.mandate(mandate_id)
+            books.note_mandate(row, state, row.state_at_s)
+        return _mandate_view(row)
+
+    def mandate(self, driver_id: str) -> MandateView | None:
+        """The driver's mandate that counts."""
+        with self.store.unit() as session:
+            row = Books(session, self.depot_id).newest_mandate(driver_id)
+        return _mandate_view(row) if row is not None else None
+
+    def gate(self, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
+        """May this driver charge now? Changes nothing."""
+        with self.store.unit() as session:
+            return self._gate(Books(session, self.depot_id), driver_id, worst_case_paise, session_ends_at)
+
+    def reserve(self, session_id: str, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
+        """The gate, and in the same unit of work the reservation that it grants: two sessions at once cannot both use
+        the same room. The same session asked again gets yes again."""
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            known = session.get(BillRow, (self.depot_id, session_id))
+            if known is not None:
+                if known.driver_id != driver_id:
+                    raise Refused(f"session {session_id} belongs to another driver")
+                return GateAnswer(True, "may charge", mandate_id=known.mandate_id)
+            answer = self._gate(books, driver_id, worst_case_paise, session_ends_at)
+            if answer.allowed:
+                bill = BillRow(
+                    depot_id=self.depot_id,
+                    bill_id=session_id,
+                    driver_id=driver_id,
+                    mandate_id=answer.mandate_id,
+                    own=Stage.ESTIMATED,
+                    reserved_paise=worst_case_paise,
+                    opened_ms=to_ms(self.clock.now()),
+                )
+                session.add(bill)
+            return answer
+
+    def _gate(self, books: Books, driver_id: str, worst_case_paise: int, ends_at: datetime) -> GateAnswer:
+        mandate = books.newest_mandate(driver_id)
+        terms = None
+        if mandate is not None:
+            state, until = MandateState(mandate.state), from_ms(mandate.expire_ms)
+            terms = MandateTerms(mandate.mandate_id, state, mandate.max_amount_paise, until)
+        bills = books.session.exec(select(BillRow).where(BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id)).all()
+        reserved = sum(bill.reserved_paise for bill in bills if bill.own == Stage.ESTIMATED)
+        owed = ledger.balance(books.session, self.depot_id, ledger.Account.RECEIVABLE, driver_id)
+        return decide(
+            terms,
+            open_paise=max(0, owed) + reserved,
+            worst_case_paise=worst_case_paise,
+            credit_limit_paise=self.terms.credit_limit_paise,
+            session_ends_at=ends_at,
+            in_arrears=any(stage_of(books.facts(bill), self.clock.now()) is Stage.ARREARS for bill in bills if bill.own == Stage.ARREARS),
+            rules=self.terms.rules,
+        )
+
+    def meter_session(self, session_id: str, lines: Sequence[EnergyLine], *, service_paise: int = 0) -> Bill:
+        """The session has ended and was metered: rate it, invoice it, hand it to the worker. Nothing is due for no
+        energy; less than the least debit stays on the driver's account.
+
+        Again with the same numbers: the same bill. Raises :class:`~payments.UnknownRecord`, :class:`~payments.Refused`
+        for other numbers than before, :class:`~payments.InvalidBill`.
+        """
+        bill = bill_of(lines, self.terms.gst, service_paise=service_paise)
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.bill(session_id)
+            if row.own != Stage.ESTIMATED:
+                if bill_value(row) != bill:
+                    raise Refused(f"session {session_id} is invoiced already, with other numbers: refund it and bill it anew")
+                return bill
+            row.energy_wh, row.taxable_paise, row.total_paise = bill.energy_wh, bill.taxable_paise, bill.total_paise
+            row.cgst_paise, row.sgst_paise, row.igst_paise = bill.cgst_paise, bill.sgst_paise, bill.igst_paise
+            row.round_off_paise, row.sac, row.own, row.reserved_paise = bill.round_off_paise, self.terms.gst.sac, Stage.INVOICED, 0
+            row.invoiced_ms = to_ms(now)
+            if bill.total_paise == 0:
+                return bill
+            row.invoice_no = self._invoice_number(books, now)
+            ledger.post(session, self.depot_id, ledger.invoiced(session_id, row.driver_id, bill, now))
+            if bill.total_paise > books.mandate(row.mandate_id).max_amount_paise:
+                row.own, row.gave_up = Stage.ARREARS, Reason.AMOUNT_NOT_MANDATES
+            else:
+                row.next_ms = to_ms(now)
+        return bill
+
+    def _invoice_number(self, books: Books, now: datetime) -> str:
+        """Consecutive within the financial year, 11 characters (rule 46 allows 16)."""
+        year = financial_year(now.astimezone(self.terms.timezone).date())
+        query = select(func.max(BillRow.invoice_no)).where(
+            BillRow.depot_id == self.depot_id, col(BillRow.invoice_no).startswith(f"{year}/", autoescape=True)
+        )
+        last = books.session.exec(query).one()
+        return f"{year}/{int(last.partition('/')[2]) + 1 if last else 1:06d}"
+
+    def collect_again(self, bill_id: str) -> None:
+        """Try an unpaid bill once more, under the driver's mandate of today: new order, new notice. For bills in
+        arrears only, when nothing of the earlier tries is in the air. Raises :class:`~payments.Refused`."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.bill(bill_id)
+            facts = books.facts(row)
+            if stage_of(facts, now) is not Stage.ARREARS:
+                raise Refused(f"session {bill_id} is {stage_of(facts, now)}, not in arrears")
+            mandate = books.newest_mandate(row.driver_id)
+            if mandate is None or mandate.state != MandateState.ACTIVE or mandate.max_amount_paise < row.total_paise:
+                raise Refused("the driver has no active mandate for this amount")
+            row.mandate_id, row.own, row.gave_up, row.next_ms = mandate.mandate_id, Stage.INVOICED, None, to_ms(now)
+            if facts.orders:
+                session.add(new_order(self.depot_id, row, facts.orders[-1].issue + 1, now, self.terms.rules))
+
+    def refund_bill(self, bill_id: str, *, why: str) -> None:
+        """Give a captured bill back as a whole: a credit note now, the refund by the worker. The second click changes
+        nothing. Raises :class:`~payments.Refused`."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.bill(bill_id)
+            kept = [p for p in books.payments(bill_id) if p.state == PaymentState.CAPTURED and not p.surplus]
+            if not kept:
+                raise Refused(f"session {bill_id} has no captured payment to give back")
+            ledger.post(session, self.depot_id, ledger.credited(bill_id, row.driver_id, bill_value(row), now))
+            books.ask_refund(kept[0], why, now)
+
+    def bills(self, *, limit: int = 100) -> list[BillView]:
+        """The newest sessions' money, newest first."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            query = select(BillRow).where(BillRow.depot_id == self.depot_id).order_by(col(BillRow.opened_ms).desc(), col(BillRow.bill_id))
+            return [
+                BillView(
+                    row.bill_id,
+                    row.driver_id,
+                    stage_of(books.facts(row), now),
+                    row.total_paise,
+                    row.energy_wh,
+                    row.invoice_no,
+                    from_ms(row.opened_ms),
+                    Reason(row.gave_up) if row.gave_up else None,
+                )
+                for row in session.exec(query.limit(limit)).all()
+            ]
+
+    def check_ledger(self) -> ledger.Check:
+        """Add the ledger up again."""
+        with self.store.unit() as session:
+            return ledger.check(session, self.depot_id)
+
+
+def new_order(depot_id: str, bill: BillRow, issue: int, now: datetime, rules: Rules) -> OrderRow:
+    """The intent to have a gateway order for ``bill``."""
+    return OrderRow(
+        depot_id=depot_id,
+        bill_id=bill.bill_id,
+        issue=issue,
+        receipt=key_for(depot_id, "debit", bill.bill_id, issue),
+        mandate_id=bill.mandate_id,
+        requested_ms=to_ms(now),
+        payment_after_ms=to_ms(rules.payment_after(now)),
+        notification="requested",
+    )
+
+
+def _mandate_view(row: MandateRow) -> MandateView:
+    state = MandateState(row.state)
+    url = row.intent_url if state is MandateState.INTENT_OPEN else None
+    return MandateView(row.mandate_id, row.driver_id, state, row.max_amount_paise, from_ms(row.expire_ms), url)
+
+
+def _sure(answer: Answer[T], what: str) -> T:
+    if isinstance(answer, Ok):
+        return answer.value
+    said = answer.description if isinstance(answer, Rejected) else answer.why
+    raise GatewayTrouble(f"the gateway gave no {what}: {said}")

@@ -1,0 +1,186 @@
+"""The room's tables. Times are milliseconds since 1970, UTC; amounts are integer paise. Created by ``migrations/``.
+
+No names, phone numbers, addresses or VPAs rest here: the gateway keeps them, under the customer's id.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, Text
+from sqlmodel import Field, Index, SQLModel
+
+
+def _big(*, nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+def _seq() -> Column[int]:
+    return Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False)
+
+
+class MandateRow(SQLModel, table=True):
+    """A driver's mandate. ``state`` and ``state_at_s`` as in :mod:`payments.states`; ``looked_ms``: last look-up."""
+
+    __tablename__ = "payments_mandate"
+
+    depot_id: str = Field(primary_key=True)
+    mandate_id: str = Field(primary_key=True)
+    driver_id: str = Field(index=True)
+    mode: str
+    state: str
+    state_at_s: int = Field(sa_column=_big())
+    max_amount_paise: int = Field(sa_column=_big())
+    expire_ms: int = Field(sa_column=_big())
+    receipt: str = Field(unique=True)
+    customer_id: str | None = None
+    order_id: str | None = Field(default=None, index=True)
+    token_id: str | None = Field(default=None, index=True)
+    intent_url: str | None = None
+    created_ms: int = Field(sa_column=_big())
+    looked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class BillRow(SQLModel, table=True):
+    """A session's money. ``own``: the stage that we brought it to ourselves; the rest follows from orders and payments.
+    ``reserved_paise``: what it may cost while it runs. ``next_ms``: when the worker looks again, empty: never."""
+
+    __tablename__ = "payments_bill"
+    __table_args__ = (
+        Index("payments_bill_due", "depot_id", "next_ms"),
+        Index("payments_bill_invoice", "depot_id", "invoice_no", unique=True),
+        Index("payments_bill_driver", "depot_id", "driver_id"),
+    )
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    driver_id: str
+    mandate_id: str
+    own: str
+    reserved_paise: int = Field(sa_column=_big())
+    energy_wh: int = Field(default=0, sa_column=_big())
+    taxable_paise: int = Field(default=0, sa_column=_big())
+    cgst_paise: int = Field(default=0, sa_column=_big())
+    sgst_paise: int = Field(default=0, sa_column=_big())
+    igst_paise: int = Field(default=0, sa_column=_big())
+    round_off_paise: int = Field(default=0, sa_column=_big())
+    total_paise: int = Field(default=0, sa_column=_big())
+    sac: str = ""
+    invoice_no: str | None = None
+    opened_ms: int = Field(sa_column=_big())
+    invoiced_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    gave_up: str | None = None
+    disputed: bool = False
+    settlement_utr: str | None = None
+    looked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class OrderRow(SQLModel, table=True):
+    """The intent to have a gateway order, written before it is asked for; ``order_id`` once it is known."""
+
+    __tablename__ = "payments_order"
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    issue: int = Field(primary_key=True)
+    receipt: str = Field(unique=True)
+    mandate_id: str
+    order_id: str | None = Field(default=None, unique=True)
+    requested_ms: int = Field(sa_column=_big())
+    payment_after_ms: int = Field(sa_column=_big())
+    notification: str
+    delivered_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class SubmissionRow(SQLModel, table=True):
+    """The intent to debit, written before the request leaves. ``key`` travels in the payment's notes."""
+
+    __tablename__ = "payments_submission"
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    issue: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    key: str = Field(unique=True)
+    at_ms: int = Field(sa_column=_big())
+    refused: str | None = None
+    empty_lookups: int = 0
+    lapsed: bool = False
+
+
+class PaymentRow(SQLModel, table=True):
+    """A payment of one of our orders, as last known. ``surplus``: taken, but no bill asks for it."""
+
+    __tablename__ = "payments_payment"
+    __table_args__ = (Index("payments_payment_bill", "depot_id", "bill_id"),)
+
+    depot_id: str = Field(primary_key=True)
+    payment_id: str = Field(primary_key=True)
+    bill_id: str
+    issue: int
+    submission: int
+    state: str
+    amount_paise: int = Field(sa_column=_big())
+    reason: str | None = None
+    surplus: bool = False
+    seen_ms: int = Field(sa_column=_big())
+
+
+class RefundRow(SQLModel, table=True):
+    """The intent to refund; ``key`` is the gateway's idempotency key. ``next_ms`` as in bills."""
+
+    __tablename__ = "payments_refund"
+
+    depot_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    payment_id: str
+    bill_id: str
+    amount_paise: int = Field(sa_column=_big())
+    why: str
+    state: str
+    refund_id: str | None = Field(default=None, unique=True)
+    asked_ms: int = Field(sa_column=_big())
+    next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class WebhookRow(SQLModel, table=True):
+    """A verified webhook, kept before it is acknowledged. ``ref``: the order or token that it is about. ``state``:
+    pending, applied, parked (about nothing that we know yet), odd (contradicts our books)."""
+
+    __tablename__ = "payments_webhook"
+    __table_args__ = (Index("payments_webhook_state", "depot_id", "state", "ref"),)
+
+    depot_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    kind: str
+    ref: str
+    state: str
+    note: str = ""
+    received_ms: int = Field(sa_column=_big())
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class EntryRow(SQLModel, table=True):
+    """A ledger entry. ``seq`` is dense from 1 per depot. Never changed, never deleted."""
+
+    __tablename__ = "payments_entry"
+    __table_args__ = (Index("payments_entry_key", "depot_id", "key", unique=True),)
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=_seq())
+    key: str
+    at_ms: int = Field(sa_column=_big())
+    memo: str
+
+
+class PostingRow(SQLModel, table=True):
+    """A line of an entry: debit positive, credit negative. Never changed, never deleted."""
+
+    __tablename__ = "payments_posting"
+    __table_args__ = (Index("payments_posting_account", "depot_id", "account", "party"),)
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=_seq())
+    line: int = Field(primary_key=True)
+    account: str
+    party: str = ""
+    amount_paise: int = Field(sa_column=_big())
