@@ -214,10 +214,10 @@ class Grant:
         """Whether another level than the confirmed one is on its way; a renewal is not."""
         return any(f.level_w != self.confirmed_w for f in self.flights)
 
-    def overdue(self, now_s: float, *, patience_s: float) -> bool:
-        """Whether it may still draw more than it was told although an obedient charger would be down by now: no answer
-        for ``patience_s``, a refusal, or no meter value that agrees ``patience_s`` after the settle time."""
-        bound_w = self.bound_w(now_s)
+    def overdue(self, now_s: float, *, bound_w: int, patience_s: float) -> bool:
+        """Whether it may still draw more than it was told (its bound is ``bound_w``) although an obedient charger would be
+        down by now: no answer for ``patience_s``, a refusal, or no meter value that agrees ``patience_s`` after the
+        settle time."""
         told_w = math.ceil(max(self._resting_w(), self.told_w) * self.factor)
         if bound_w <= told_w + max(OVERDUE_W, told_w // 50):
             return False

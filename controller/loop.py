@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,10 @@ from depot.values import ConnectorId, Limit
 log = logging.getLogger(__name__)
 
 UNSEEN_S = 15.0
-"""So long after a level was told the loop looks every second whether the meter has shown it."""
+"""So long after a level was told something counts as under way until the meter has shown it."""
+
+PENDING_S = 2.0
+"""While something is under way and no limit is short the loop decides this often, beside what wakes it."""
 
 CALM_S = 10.0
 """While nothing happens the loop decides this often: renewals, plan slots and ready vehicles can wait so long."""
@@ -47,7 +50,8 @@ STEADY_S = 90.0
 
 @dataclass(slots=True)
 class _Sums:
-    """What the chargers' meters and bounds say together, W; the words are those of :meth:`BackgroundEstimator.update`."""
+    """What the chargers' meters and bounds say together, W; the words are those of :meth:`BackgroundEstimator.update`.
+    ``bounds_w``: the bound of every connector that is not idle."""
 
     measured_w: int = 0
     bound_w: int = 0
@@ -55,6 +59,7 @@ class _Sums:
     oldest_s: float = math.inf
     sure_w: int = 0
     settled_w: int = 0
+    bounds_w: dict[ConnectorId, int] = field(default_factory=dict)
 
 
 class ControlLoop:
@@ -72,6 +77,7 @@ class ControlLoop:
         self._wake = asyncio.Event()
         self._dirty = True
         self._resum = True
+        self._summed_s = -math.inf
         self._recheck_s = -math.inf
         self._used = Background(0)
         self._sums = _Sums()
@@ -214,6 +220,7 @@ class ControlLoop:
         now_s = now.timestamp()
         if self._dirty or self._resum or now_s >= self._recheck_s:
             self._resum = False
+            self._summed_s = now_s
             self._sums = self._sum(now_s)
         background = self._background(now_s)
         moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
@@ -224,17 +231,19 @@ class ControlLoop:
             return
         self._dirty = False
         self._used = background
-        pending = self._decide(now, now_s, background)
-        self._recheck_s = now_s + (1.0 if pending else CALM_S) - 0.01
+        if self._summed_s != now_s:
+            self._sums = self._sum(now_s)
+        short, pending = self._decide(now, now_s, background)
+        self._recheck_s = now_s + (self.settings.period_s if short else PENDING_S if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()
 
     def _sum(self, now_s: float) -> _Sums:
         sums = _Sums()
-        for grant in self.yard.grants.values():
+        for key, grant in self.yard.grants.items():
             if grant.idle:
                 continue
-            bound = grant.bound_w(now_s)
+            bound = sums.bounds_w[key] = grant.bound_w(now_s)
             sums.bound_w += bound
             if not grant.in_session:
                 continue
@@ -273,7 +282,8 @@ class ControlLoop:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or self.yard.clock.now()))
         return found
 
-    def _decide(self, now: datetime, now_s: float, background: Background) -> bool:
+    def _decide(self, now: datetime, now_s: float, background: Background) -> tuple[bool, bool]:
+        """Whether a limit is short, and whether something is under way."""
         self._blind_since = (self._blind_since or now) if background.blind else None
         in_force = self.limits_in_force()
         life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
@@ -286,12 +296,13 @@ class ControlLoop:
             allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
             feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
-        rows = self._rows.build(now)
+        rows = self._rows.build(now, self._sums.bounds_w)
         result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen)
         self.yard.last = LastAllocation(
             now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
         )
-        pending = result.site_short_w > 0 or any(result.feeder_short_w)
+        short = result.site_short_w > 0 or any(result.feeder_short_w)
+        pending = short
         stopping = {action.row for action in result.actions if action.move is Move.STOP}
         for i, row in enumerate(rows):
             if row.on_off and i not in stopping:
@@ -306,6 +317,6 @@ class ControlLoop:
             pending = pending or action.move is not Move.RENEW
         if raises:
             self._moves.raise_all(raises, now)
-        return pending or any(
+        return short, pending or any(
             g.settling or g.changing or (g.unseen() and now_s < g.told_at_s + UNSEEN_S) for g in self.yard.grants.values() if g.in_session
         )

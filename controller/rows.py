@@ -52,8 +52,9 @@ class Rows:
         index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
         self._feeder_of = {key: index[name] for key, name in yard.spec.feeder_of.items()}
 
-    def build(self, now: datetime) -> list[Row]:
-        """One row for every connector that draws, might draw, or has a vehicle. Marks pressed vehicles in the traffic."""
+    def build(self, now: datetime, bounds_w: Mapping[ConnectorId, int]) -> list[Row]:
+        """One row for every connector that draws, might draw, or has a vehicle. ``bounds_w``: of this moment, of those
+        that are not idle. Marks pressed vehicles in the traffic."""
         yard = self._yard
         now_s = now.timestamp()
         present = yard.present_visits()
@@ -61,10 +62,8 @@ class Rows:
         rows = []
         for key, grant in yard.grants.items():
             visit = present.get(key)
-            if visit is None and grant.idle:
-                continue
-            bound_w = grant.bound_w(now_s)
-            if not bound_w and not grant.in_session and visit is None:
+            bound_w = bounds_w.get(key, 0)
+            if visit is None and not bound_w and not grant.in_session:
                 continue
             rows.append(self._row(key, grant, visit, bound_w, planned, now, now_s))
         return rows
@@ -94,7 +93,7 @@ class Rows:
         row.pausable = yard.pausable(key, visit)
         row.on_off = grant.all_or_nothing
         row.startable = row.reachable and visit is not None and self._startable(grant, traffic, facts, visit, remaining_wh, now_s)
-        row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, asleep=asleep)
+        row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep)
         row.plan_w = self._plan_w(visit, planned, now, grant.factor)
         due_s = math.inf
         if visit is not None:
@@ -111,7 +110,7 @@ class Rows:
             row.rank = (0.0, due_s)
         if grant.in_session:
             free = traffic.calls == 0 and now_s >= traffic.retry_s
-            row.stuck = traffic.overdue(grant, self._settings, now_s)
+            row.stuck = traffic.overdue(grant, self._settings, now_s, bound_w=bound_w)
             row.renew = free and traffic.renewal_due(grant, self._settings, now_s)
             row.calm = row.renew or (free and traffic.quota(self._settings, now_s, paused=grant.told_w == 0))
         else:
@@ -139,6 +138,7 @@ class Rows:
         spec: ConnectorSpec,
         now: datetime,
         *,
+        remaining_wh: int,
         asleep: bool,
     ) -> int:
         """The most that makes sense to tell it, W."""
@@ -147,7 +147,7 @@ class Rows:
             return 0
         if visit is None:
             return spec.rated_w if grant.in_session else 0
-        if visit.held or yard.complete(visit) or yard.full(visit, now):
+        if visit.held or (remaining_wh == 0 and yard.complete(visit)) or yard.full(visit, now):
             return 0
         if asleep and not grant.all_or_nothing:
             return spec.min_w

@@ -82,11 +82,11 @@ class Traffic:
             return False  # what it falls to is what it has
         return grant.confirmed_until_s - EXPIRY_SKEW_S - now_s <= settings.life_s - settings.refresh_s
 
-    def overdue(self, grant: Grant, settings: LoopSettings, now_s: float) -> bool:
+    def overdue(self, grant: Grant, settings: LoopSettings, now_s: float, *, bound_w: int) -> bool:
         """Whether others must make room for it: told to come down, or to stop, and not seen to."""
         if grant.all_or_nothing:
             return self.stopping_since_s is not None and now_s - self.stopping_since_s > settings.overdue_s
-        return grant.overdue(now_s, patience_s=settings.overdue_s)
+        return grant.overdue(now_s, bound_w=bound_w, patience_s=settings.overdue_s)
 
     def answered(self, outcome: Outcome, now_s: float) -> None:
         """Back off from a charger that refuses or does not answer; its bound stays where it is."""

@@ -201,21 +201,21 @@ def test_who_follows_no_level_and_starts_by_itself_counts_at_its_rating_without_
 
 def test_overdue_is_who_gives_no_answer_for_a_second_or_shows_no_lower_power_after_settling() -> None:
     g = confirmed(20_000)
-    assert not g.overdue(T + 5, patience_s=1)
+    assert not g.overdue(T + 5, bound_w=g.bound_w(T + 5), patience_s=1)
     number = told(g, 10_000, T + 10)
-    assert not g.overdue(T + 10.9, patience_s=1)
-    assert g.overdue(T + 11, patience_s=1)
+    assert not g.overdue(T + 10.9, bound_w=g.bound_w(T + 10.9), patience_s=1)
+    assert g.overdue(T + 11, bound_w=g.bound_w(T + 11), patience_s=1)
     g.accepted(number, now_s=T + 11)
-    assert not g.overdue(T + 14, patience_s=1)  # settling: it answered
-    assert g.overdue(T + 16, patience_s=1)  # no meter value since
+    assert not g.overdue(T + 14, bound_w=g.bound_w(T + 14), patience_s=1)  # settling: it answered
+    assert g.overdue(T + 16, bound_w=g.bound_w(T + 16), patience_s=1)  # no meter value since
     g.measured(10_000, at_s=T + 16)
-    assert not g.overdue(T + 16, patience_s=1)
+    assert not g.overdue(T + 16, bound_w=g.bound_w(T + 16), patience_s=1)
 
 
 def test_a_refused_decrease_is_overdue() -> None:
     g = confirmed(20_000)
     g.refused(told(g, 10_000, T + 10))
-    assert g.overdue(T + 11, patience_s=1)
+    assert g.overdue(T + 11, bound_w=g.bound_w(T + 11), patience_s=1)
 
 
 def test_looks_come_early_for_an_overdraw_and_again_when_settled() -> None:
