@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from depot.values import ConnectorId, Limit, UtilityLink
+from depot.values import ConnectorId, Limit, PackKey, UtilityLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +295,46 @@ class PlanAccepted(Event):
     cause: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PackDerated(Event):
+    """The pack may take ``share`` (0 to 1) of its level, until the next such event; 1: all of it again."""
+
+    TYPE: ClassVar[str] = "telemetry.pack_derated"
+    pack: PackKey
+    share: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackTripped(Event):
+    """The pack was found dangerous and is latched: it is not charged until a person resets it. Recorded after it acted."""
+
+    TYPE: ClassVar[str] = "telemetry.pack_tripped"
+    pack: PackKey
+    cause: str
+    evidence: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PackReset(Event):
+    """A person (``person``, ``role``) reset a tripped pack after the cause had gone."""
+
+    TYPE: ClassVar[str] = "telemetry.pack_reset"
+    pack: PackKey
+    person: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryBusChanged(Event):
+    """The vehicles' telemetry as a whole was lost, or is back."""
+
+    TYPE: ClassVar[str] = "telemetry.bus_changed"
+    lost: bool
+    reason: str = ""
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
@@ -302,6 +342,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         ConnectorAvailabilitySet, DefaultInstalled, TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
         SetpointLowered, LimitSet, LimitCleared, UtilityLinkChanged, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
         CommandFinished, PlanAccepted,
+        PackDerated, PackTripped, PackReset, TelemetryBusChanged,
     )
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from depot import events as ev
-from depot.values import ConnectorId, Limit, UtilityLink
+from depot.values import ConnectorId, Limit, PackKey, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
 """OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
@@ -88,6 +88,15 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+class PackTrip:
+    """A pack that is latched: why, with what evidence, since when."""
+
+    cause: str
+    evidence: Mapping[str, str]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DepotState:
     """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
 
@@ -99,6 +108,7 @@ class DepotState:
     visits: Mapping[str, Visit] = field(default_factory=dict)
     limits: Mapping[str, Limit] = field(default_factory=dict)
     utility: UtilityLink | None = None
+    tripped: Mapping[PackKey, PackTrip] = field(default_factory=dict)
 
     def connector(self, key: ConnectorId) -> ConnectorFacts:
         """Facts of a connector; the empty ones (unknown status, nothing confirmed) where nothing was journaled."""
@@ -244,6 +254,16 @@ def _held(state: DepotState, e: ev.VisitHeld, _: ev.Envelope) -> DepotState:
     return _visit(state, e.visit_id, held=e.held)
 
 
+def _tripped(state: DepotState, e: ev.PackTripped, envelope: ev.Envelope) -> DepotState:
+    if e.pack in state.tripped:
+        return state
+    return replace(state, tripped={**state.tripped, e.pack: PackTrip(e.cause, e.evidence, envelope.occurred_at)})
+
+
+def _reset(state: DepotState, e: ev.PackReset, _: ev.Envelope) -> DepotState:
+    return replace(state, tripped={k: v for k, v in state.tripped.items() if k != e.pack})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.StationBooted: _booted,
     ev.StationQuarantined: _quarantined,
@@ -263,4 +283,6 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.VisitArrived: _arrived,
     ev.VisitEnded: _left,
     ev.VisitHeld: _held,
+    ev.PackTripped: _tripped,
+    ev.PackReset: _reset,
 }

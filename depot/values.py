@@ -48,6 +48,16 @@ class ConnectorId(NamedTuple):
         return cls(station_id, int(number))
 
 
+class PackKey(NamedTuple):
+    """One battery pack of one vehicle, written ``BUS7/P1``."""
+
+    vehicle_id: str
+    pack_id: str
+
+    def __str__(self) -> str:
+        return f"{self.vehicle_id}/{self.pack_id}"
+
+
 class ScopeKind(StrEnum):
     """What a limit holds for."""
 
