@@ -1,0 +1,45 @@
+"""Vehicles' batteries: what they say, whether to believe it, and what must be done at once.
+
+    contract       topic and JSON payload, version by version; what is refused and why
+    validation     ranges, sensors that lie, order and clocks: a sample becomes something to decide on (pure)
+    chemistry      thresholds per chemistry, and what an alarm of a battery management system means
+    thermal        normal → derated → tripped, one pack at a time (pure)
+    latches        trips, in a file of their own that survives everything
+    guard          all packs of a depot: samples in, verdicts out, resets by people
+    mqtt           the client: samples from any broker, handed over on the spot
+    broker         the embedded broker, a process of its own; accounts: who may say what to it
+    ocpp_samples   what a charger says of a battery, as a sample with less certainty
+
+BmsError
+├── InvalidTelemetry    a topic, id or setting that cannot be; the message says what is allowed
+├── InvalidThreshold    a threshold that would loosen what the table demands, or that is out of order
+├── ResetRefused        a trip is not reset; the message says what is missing
+├── AccountsError       the broker's accounts cannot be read or written
+└── LinkRefused         the broker is there but does not let us in or subscribe
+"""
+
+from __future__ import annotations
+
+
+class BmsError(Exception):
+    """Root of this room's errors (drawn above)."""
+
+
+class InvalidTelemetry(BmsError):
+    """A topic, id or setting that cannot be."""
+
+
+class InvalidThreshold(BmsError):
+    """A threshold that would loosen what the table demands, or that is out of order."""
+
+
+class ResetRefused(BmsError):
+    """A trip is not reset; the message says what is missing."""
+
+
+class AccountsError(BmsError):
+    """The broker's accounts cannot be read or written."""
+
+
+class LinkRefused(BmsError):
+    """The broker is there but does not let us in or subscribe."""
