@@ -30,16 +30,18 @@ class Variable(NamedTuple):
         return {"component": {"name": self.component}, "variable": variable}
 
 
+_A_FEW = 4
 GET_ITEMS = Variable("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables")
 SET_ITEMS = Variable("DeviceDataCtrlr", "ItemsPerMessage", "SetVariables")
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """How many variables a station takes in one message; what it does not say is taken for one."""
+    """How many variables a station takes in one message. One that does not say is tried with a few, and asked for one
+    at a time where it refuses."""
 
-    get: int = 1
-    set: int = 1
+    get: int
+    set: int
 
 
 async def batches(link: Link, priority: Priority = Priority.HOUSEKEEPING) -> Batches:
@@ -108,4 +110,4 @@ def _size(text: str | None) -> int:
     try:
         return min(100, max(1, int(text or "")))
     except ValueError:
-        return 1
+        return _A_FEW

@@ -5,17 +5,30 @@ The value is a number with a unit and a power of ten beside it; there is no ``fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+BEGIN, END, PERIODIC = "Transaction.Begin", "Transaction.End", "Sample.Periodic"
+_ORDER = {BEGIN: 0, END: 2}
 _LARGEST_POWER = 12
 _UNREADABLE = "?"
 """A unit that no measurand has: the value is rejected, and counted, where units are checked."""
 
 
-def as_16(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """One MeterValue; what it does not have stays out, and defaults are the same in both versions."""
-    return {"timestamp": entry["timestamp"], "sampledValue": [_value(value) for value in entry["sampledValue"]]}
+def as_16(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """MeterValues; what a value does not have stays out, and defaults are the same in both versions.
+
+    The last event of a transaction may give its first and last register in one entry: each context gets an entry of its
+    own, the beginning first and the end last.
+    """
+    made = []
+    for entry in entries:
+        by_context: dict[str, list[dict[str, Any]]] = {}
+        for value in entry["sampledValue"]:
+            by_context.setdefault(value.get("context", PERIODIC), []).append(_value(value))
+        for context in sorted(by_context, key=lambda context: _ORDER.get(context, 1)):
+            made.append({"timestamp": entry["timestamp"], "sampledValue": by_context[context]})
+    return made
 
 
 def _value(value: Mapping[str, Any]) -> dict[str, Any]:

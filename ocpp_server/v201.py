@@ -18,7 +18,7 @@ from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, declared, parsed, readings
 from ocpp_server.meter_values import Sample, read_samples
-from ocpp_server.samples201 import as_16
+from ocpp_server.samples201 import BEGIN, END, as_16
 from ocpp_server.schemas import Payload, parse
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
@@ -226,7 +226,8 @@ class Inbound:
         if connector is not None:
             if transaction.number is None and self._is_session(transaction, ended=ended):
                 await self._begin(transaction, connector)
-            self._forward(connector, samples, number=transaction.number, offline=req.get("offline", False))
+            fresh = samples if req["eventType"] == "Started" else [s for s in samples if s.context not in (BEGIN, END)]
+            self._forward(connector, fresh, number=transaction.number, offline=req.get("offline", False))
             if ended and not transaction.ended:
                 await self._end(transaction, connector, req, samples, at)
             await self._show(connector, at)
@@ -245,17 +246,15 @@ class Inbound:
     def _place(self, transaction: Transaction, req: Payload) -> ConnectorId | None:
         """Where the transaction is. Authorised before a vehicle came, it is nowhere yet."""
         evse = req.get("evse", {}).get("id")
-        if transaction.connector is None or evse is not None:
-            transaction.connector = self._station.book.place(evse, triggered=req["triggerReason"] == "Trigger")
-        if transaction.connector is None:
-            return None
-        try:
-            return declared(self._station, transaction.connector)
-        except PayloadViolation:
-            transaction.connector = None
-            if req["eventType"] == "Ended":
-                return None  # the last event is always answered: it would block the station's queue
-            raise
+        if evse is not None or transaction.connector is None:
+            evse = self._station.book.place(evse, triggered=req["triggerReason"] == "Trigger")
+        if evse is not None and transaction.number is None:  # a session does not move
+            try:
+                transaction.connector = declared(self._station, evse).connector
+            except PayloadViolation:
+                if transaction.connector is None and req["eventType"] != "Ended":
+                    raise  # the last event is always answered: it would block the station's queue
+        return None if transaction.connector is None else ConnectorId(self._station.station_id, transaction.connector)
 
     @staticmethod
     def _is_session(transaction: Transaction, *, ended: bool) -> bool:
@@ -321,7 +320,7 @@ class Inbound:
     # ------------------------------------------------------------------ parts of messages
 
     def _samples(self, meter_value: list[Payload] | tuple[()]) -> list[Sample]:
-        return read_samples([as_16(entry) for entry in meter_value], self._station.violations)
+        return read_samples(as_16(meter_value), self._station.violations)
 
     def _forward(self, connector: ConnectorId, samples: list[Sample], *, number: int | None, offline: bool = False) -> None:
         now = self._clock.now()

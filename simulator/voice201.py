@@ -77,8 +77,9 @@ class Voice201:
     def started(self, session: Session, *, offline: bool) -> Build:
         why = "CablePluggedIn" if session.id_tag is None else "RemoteStart" if session.remote else "Authorized"
         session.state = "EVConnected"
-        values = [self._register(session.meter_start, "Transaction.Begin")]
-        return self._event(session, "Started", why, wire_time(session.started_at), offline=offline, values=values, token=True)
+        began = wire_time(session.started_at)
+        values = [_entry(began, self._register(session.meter_start, "Transaction.Begin"))]
+        return self._event(session, "Started", why, began, offline=offline, values=values, token=True)
 
     def confirmed(self, session: Session, answer: Any) -> None:
         """The session has its name already."""
@@ -95,16 +96,20 @@ class Voice201:
 
     def sampled(self, connector: int, session: Session | None, values: Values, at: str, *, context: str, offline: bool) -> Build | None:
         sampled = [_value({**sample, "context": context}) for sample in values if sample["measurand"] != "Temperature"]
+        values_at = [_entry(at, *sampled)] if sampled else []
         if session is not None:
-            return self._event(session, "Updated", _CONTEXTS[context], at, offline=offline, values=sampled)
+            return self._event(session, "Updated", _CONTEXTS[context], at, offline=offline, values=values_at)
         if not sampled:
             return None
-        said = call.MeterValues(evse_id=connector, meter_value=[{"timestamp": at, "sampled_value": sampled}])
+        said = call.MeterValues(evse_id=connector, meter_value=values_at)
         return lambda: said
 
     def stopped(self, session: Session, meter_stop: int, at: str, *, reason: str, offline: bool) -> Build:
         session.state = "Idle" if reason == "EVDisconnected" else "EVConnected"
-        values = [self._register(session.meter_start, "Transaction.Begin"), self._register(meter_stop, "Transaction.End")]
+        values = [
+            _entry(wire_time(session.started_at), self._register(session.meter_start, "Transaction.Begin")),
+            _entry(at, self._register(meter_stop, "Transaction.End")),
+        ]
         trigger = _TRIGGERS.get(reason, "AbnormalCondition")
         stopped = _REASONS.get(reason, reason)
         return self._event(session, "Ended", trigger, at, offline=offline, values=values, stopped=stopped)
@@ -128,7 +133,7 @@ class Voice201:
             trigger_reason=trigger,
             seq_no=session.events,
             transaction_info={key: value for key, value in info.items() if value is not None},
-            meter_value=[{"timestamp": at, "sampled_value": values}] if values else None,
+            meter_value=values or None,
             offline=True if offline else None,
             evse={"id": session.connector, "connector_id": 1} if kind == "Started" else None,
             id_token=_token(session.id_tag) if token and session.id_tag is not None else None,
@@ -139,6 +144,11 @@ class Voice201:
     def _register(self, reading: int, context: str) -> dict[str, Any]:
         value = {"value": str(reading), "measurand": REGISTER, "context": context}
         return _value(value if self._unlabelled else {**value, "unit": "Wh"})
+
+
+def _entry(at: str, *values: dict[str, Any]) -> dict[str, Any]:
+    """One MeterValue."""
+    return {"timestamp": at, "sampled_value": list(values)}
 
 
 def _shown(status: Status) -> str:

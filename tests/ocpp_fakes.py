@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from depot.events import ConnectorStatus, StationBooted, StationProbed
 from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId, SafeSetpoints, Setpoint
-from ocpp_server import Central, MemoryWire, OpenDoor, WireClosed, memory_pipe
+from ocpp_server import Central, MemoryWire, OpenDoor, Version, WireClosed, memory_pipe
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CP1 = ConnectorId("CP1", 1)
@@ -192,6 +192,87 @@ class Peer:
         return [payload for name, payload in self.got if name == action]
 
 
+VARIABLES = {
+    "DeviceDataCtrlr.ItemsPerMessage.GetVariables": "6",
+    "DeviceDataCtrlr.ItemsPerMessage.SetVariables": "2",
+    "SmartChargingCtrlr.Available": "true",
+    "SmartChargingCtrlr.Enabled": "false",
+    "SmartChargingCtrlr.RateUnit": "A,W",
+    "SmartChargingCtrlr.ProfileStackLevel": "8",
+    "SmartChargingCtrlr.ACPhaseSwitchingSupported": "false",
+    "AuthCtrlr.LocalAuthorizeOffline": "true",
+    "AuthCtrlr.LocalPreAuthorize": "false",
+    "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
+    "AuthCtrlr.AuthorizeRemoteStart": "true",
+    "TxCtrlr.StopTxOnInvalidId": "true",
+    "TxCtrlr.TxStartPoint": "EVConnected",
+    "SampledDataCtrlr.TxUpdatedInterval": "300",
+    "SampledDataCtrlr.TxUpdatedMeasurands": "Energy.Active.Import.Register",
+}
+STAMP = "2026-03-01T12:00:00Z"
+
+
+class Peer201(Peer):
+    """The same in OCPP 2.0.1. ``variables``: its device model, as ``Component.Variable`` or ``….Instance``."""
+
+    def __init__(self, wire: MemoryWire) -> None:
+        super().__init__(wire)
+        self.variables = dict(VARIABLES)
+        self.answers = {"GetVariables": self._get, "SetVariables": self._set}
+        self._seq: dict[str, int] = {}
+
+    def _get(self, payload: dict[str, Any]) -> Answer:
+        asked = payload["getVariableData"]
+        if len(asked) > int(self.variables.get("DeviceDataCtrlr.ItemsPerMessage.GetVariables", 100)):
+            return "OccurrenceConstraintViolation", "too many"
+        return {"getVariableResult": [self._shown(one) for one in asked]}
+
+    def _shown(self, asked: dict[str, Any]) -> dict[str, Any]:
+        value = self.variables.get(_variable(asked))
+        said = {"attributeStatus": "UnknownVariable"} if value is None else {"attributeStatus": "Accepted", "attributeValue": value}
+        return {"component": asked["component"], "variable": asked["variable"], **said}
+
+    def _set(self, payload: dict[str, Any]) -> Answer:
+        asked = payload["setVariableData"]
+        if len(asked) > int(self.variables.get("DeviceDataCtrlr.ItemsPerMessage.SetVariables", 100)):
+            return "OccurrenceConstraintViolation", "too many"
+        for one in asked:
+            self.variables[_variable(one)] = one["attributeValue"]
+        results = [{"component": one["component"], "variable": one["variable"], "attributeStatus": "Accepted"} for one in asked]
+        return {"setVariableResult": results}
+
+    async def boot(self) -> list[Any]:
+        return await self.call("BootNotification", {"reason": "PowerUp", "chargingStation": {"vendorName": "Acme", "model": "Two"}})
+
+    async def event(
+        self, kind: str, name: str = "tx-1", *, why: str = "ChargingStateChanged", seq: int | None = None,
+        evse: int | dict[str, Any] | None = 1, state: str | None = None, tag: str | None = None,
+        meter: list[dict[str, Any]] | None = None, at: str = STAMP, **more: Any,
+    ) -> list[Any]:  # fmt: skip
+        """A TransactionEvent with the next number of its transaction; ``meter``: sampled values."""
+        number = self._seq.get(name, -1) + 1 if seq is None else seq
+        self._seq[name] = max(self._seq.get(name, -1), number)
+        info = {"transactionId": name} | ({"chargingState": state} if state else {}) | more.pop("info", {})
+        payload: dict[str, Any] = {"eventType": kind, "triggerReason": why, "seqNo": number, "timestamp": at, "transactionInfo": info}
+        if evse is not None:
+            payload["evse"] = evse if isinstance(evse, dict) else {"id": evse}
+        if tag is not None:
+            payload["idToken"] = {"idToken": tag, "type": "ISO14443"}
+        if meter is not None:
+            payload["meterValue"] = [{"timestamp": at, "sampledValue": meter}]
+        return await self.call("TransactionEvent", {**payload, **more})
+
+
+def _variable(asked: dict[str, Any]) -> str:
+    parts = (asked["component"]["name"], asked["variable"]["name"], asked["variable"].get("instance"))
+    return ".".join(part for part in parts if part)
+
+
+def energy(wh: float, **more: Any) -> dict[str, Any]:
+    """A register in a 2.0.1 sampled value."""
+    return {"value": wh, **more}
+
+
 async def until(condition: Callable[[], object], *, within_s: float = 60) -> None:
     """Wait until something has happened; the fakes have no events for everything that a test may wait for."""
     async with asyncio.timeout(within_s):
@@ -210,10 +291,26 @@ def setpoints(*values: Setpoint) -> SafeSetpoints:
 @asynccontextmanager
 async def connected(central: Central, station_id: str = "CP1") -> AsyncIterator[Peer]:
     """A station on a pipe to ``central``; hangs up at the end."""
+    async with _hanging_on(central, station_id, Peer, Version.V16) as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def connected_201(central: Central, station_id: str = "CP1") -> AsyncIterator[Peer201]:
+    """The same with a station that speaks OCPP 2.0.1."""
+    async with _hanging_on(central, station_id, Peer201, Version.V201) as peer:
+        yield peer
+
+
+P = TypeVar("P", bound=Peer)
+
+
+@asynccontextmanager
+async def _hanging_on(central: Central, station_id: str, kind: type[P], version: Version) -> AsyncIterator[P]:
     near, far = memory_pipe()
-    peer = Peer(far)
+    peer = kind(far)
     async with asyncio.TaskGroup() as group:
-        group.create_task(central.attach(near, station_id, remote="memory"))
+        group.create_task(central.attach(near, station_id, remote="memory", version=version))
         group.create_task(peer.run())
         try:
             yield peer
