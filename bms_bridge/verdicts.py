@@ -1,0 +1,74 @@
+"""What this room tells the controller to do, in its own words: vehicles and packs, never connectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from depot.values import PackKey
+
+
+class Why(StrEnum):
+    """Why a pack may take less than its level."""
+
+    HOT = "hot"
+    COLD = "cold"
+    RISING = "rising"
+    SPREAD = "spread"
+    SENSORS = "sensors"
+    ALARM = "alarm"
+    SILENT = "silent"
+    BUS_LOST = "bus_lost"
+
+
+class Cause(StrEnum):
+    """Why a pack is tripped."""
+
+    OVER_TEMPERATURE = "over_temperature"
+    RUNAWAY = "runaway"
+    BMS_ALARM = "bms_alarm"
+    DAMAGED_LATCH = "damaged_latch"
+    JOURNAL = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Derate:
+    """The pack may take ``share`` of its level from now on, until the next verdict about it. ``text`` is for people."""
+
+    pack: PackKey
+    share: float
+    why: tuple[Why, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The pack may take its whole level again."""
+
+    pack: PackKey
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Stop this pack now, and keep it stopped. ``evidence``: what was seen, by name."""
+
+    pack: PackKey
+    cause: Cause
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BusLost:
+    """Nothing is heard of any vehicle: every pack is derated, none is tripped, somebody must look at the broker."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BusBack:
+    """The bus carries telemetry again."""
+
+
+PackVerdict = Derate | Clear | Trip
+Verdict = PackVerdict | BusLost | BusBack
