@@ -20,7 +20,7 @@ from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.planner import InlinePlanner
 from controller.planning import PlanningSettings
-from depot.commands import AnnounceVisit
+from depot.commands import AnnounceVisit, SetManualLimit
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.state import DepotState
 from depot.values import ConnectorId
@@ -86,8 +86,6 @@ def play(*, seed: int, share_201: float, personas: Mapping[str, Persona] | None 
 
 
 async def _play(clock: VirtualClock, day: Day, *, seed: int, share_201: float, personas: Mapping[str, Persona]) -> Night:
-    from depot.commands import SetManualLimit
-
     store = Store.open(None)
     store.migrate([controller])
     lines: list[str] = []
