@@ -3,7 +3,7 @@ sign-in, so it listens to forms of its own pages alone."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -58,15 +58,15 @@ def add_driver_page(app: FastAPI, bank: Bank) -> None:
             }
         return _PAGE.render(**shown)
 
-    @app.post("/app/payments/{payment_id}/{word}")
-    async def answer(payment_id: str, word: str, _: Annotated[None, own]) -> RedirectResponse:
+    @app.post("/app/payments/{payment_id}/{word}", dependencies=[own])
+    async def answer(payment_id: str, word: str) -> RedirectResponse:
         if word not in ("approve", "decline"):
             raise Refusal(f"nobody can {word[:20]} a payment", status=404)
         (bank.approve if word == "approve" else bank.decline)(payment_id)
         return RedirectResponse("/app", status_code=303)
 
-    @app.post("/app/tokens/{token_id}/{word}")
-    async def change(token_id: str, word: str, _: Annotated[None, own]) -> RedirectResponse:
+    @app.post("/app/tokens/{token_id}/{word}", dependencies=[own])
+    async def change(token_id: str, word: str) -> RedirectResponse:
         if word not in _TOKEN_WORDS:
             raise Refusal(f"nobody can {word[:20]} a mandate", status=404)
         bank.set_token(token_id, _TOKEN_WORDS[word])

@@ -24,7 +24,6 @@ _CONCURRENCY = 8
 _BATCH = 100
 _ANSWER_S = 5.0
 _FIRST_PAUSE_S = 0.5
-_MOST_PAUSE_S = 900.0
 _GIVE_UP_S = 24 * 3600.0
 _LOOK_S = 0.1
 
@@ -72,7 +71,7 @@ class Sender:
             except httpx.HTTPError as error:
                 log.debug("webhook %s was not taken: %s", event_id, type(error).__name__)
                 taken = False
-        pause = min(_FIRST_PAUSE_S * 2**tries, _MOST_PAUSE_S)
+        pause = min(_FIRST_PAUSE_S * 2 ** min(tries, 30), self._settings.most_pause_s)
         change = {"delivered": True} if taken else {"tries": tries + 1, "due_at": self._clock.now().timestamp() + pause}
         with self._store.writing() as connection:
             connection.execute(sa.update(EVENTS).where(EVENTS.c.seq == seq).values(**change))

@@ -40,7 +40,8 @@ class Misbehaviour:
 class MockSettings:
     """``webhook_url`` "": nobody is told. ``notice_s``: until the notice before a debit has been delivered;
     ``decide_s``: until the bank has decided on a debit. ``approve_at_once``: mandates need no driver at the page.
-    ``least_notice_s``: the notice that is demanded between delivery and debit. All in the clock's seconds."""
+    ``least_notice_s``: the notice that is demanded between delivery and debit. ``most_pause_s``: the longest pause before
+    a webhook that was not taken is sent again. All in the clock's seconds."""
 
     database: Path
     key_id: str
@@ -51,6 +52,7 @@ class MockSettings:
     notice_s: float = 2.0
     least_notice_s: float = 0.0
     decide_s: float = 1.0
+    most_pause_s: float = 900.0
     approve_at_once: bool = False
     test_amounts: bool = True
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
