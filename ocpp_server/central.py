@@ -217,6 +217,11 @@ class Central:
         station = self._stations.get(station_id)
         return {} if station is None else {name: count for name, count in station.violations.items() if count}
 
+    def variables(self, station_id: str) -> Mapping[str, str]:
+        """Device-model variables (``Component.Variable[instance]``) as the last probe of a 2.0.1 station read them."""
+        station = self._stations.get(station_id)
+        return {} if station is None else station.variables
+
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew

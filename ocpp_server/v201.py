@@ -224,7 +224,7 @@ class Inbound:
         if req["seqNo"] > transaction.newest:
             transaction.state = info.get("chargingState", transaction.state)
         if connector is not None:
-            if transaction.number is None and self._is_session(transaction, ended=ended):
+            if transaction.number is None and self._is_session(transaction, samples, ended=ended):
                 await self._begin(transaction, connector)
             fresh = samples if req["eventType"] == "Started" else [s for s in samples if s.context not in (BEGIN, END)]
             self._forward(connector, fresh, number=transaction.number, offline=req.get("offline", False))
@@ -257,10 +257,14 @@ class Inbound:
         return None if transaction.connector is None else ConnectorId(self._station.station_id, transaction.connector)
 
     @staticmethod
-    def _is_session(transaction: Transaction, *, ended: bool) -> bool:
-        """One that ends before anybody was allowed to charge never was a session; of one that this process meets at its
-        end, the depot may know the beginning."""
-        return transaction.id_tag is not None or transaction.energised or (ended and transaction.first_seen != "Started")
+    def _is_session(transaction: Transaction, samples: list[Sample], *, ended: bool) -> bool:
+        """One that ends before anybody was allowed to charge, and without energy, never was a session; of one that this
+        process meets at its end, the depot may know the beginning."""
+        if transaction.ended:
+            return False
+        register, begin = _register(samples, first=False), transaction.meter_start_wh
+        flowed = register is not None and begin is not None and register > begin
+        return transaction.id_tag is not None or transaction.energised or (ended and (flowed or transaction.first_seen != "Started"))
 
     async def _begin(self, transaction: Transaction, connector: ConnectorId) -> None:
         """Ask the depot for the session of this transaction: a new one, or the one that it knows by the same key."""

@@ -87,6 +87,7 @@ def test_a_booted_station_is_probed_set_in_batches_and_ready() -> None:
             assert peer.variables["SampledDataCtrlr.TxUpdatedInterval"] == "60"
             sampled = peer.variables["SampledDataCtrlr.TxUpdatedMeasurands"]
             assert sampled == "Power.Active.Import,Energy.Active.Import.Register,SoC"  # 2.0.1 has no temperature
+            assert central.variables("CP1")["TxCtrlr.TxStartPoint"] == "EVConnected"
             assert "TxCtrlr.TxBeforeAcceptedEnabled" not in peer.variables  # what it does not have is not written
             assert max(len(p["getVariableData"]) for p in peer.calls("GetVariables")) == 6
             assert max(len(p["setVariableData"]) for p in peer.calls("SetVariables")) == 2
