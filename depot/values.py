@@ -175,17 +175,17 @@ class UtilityOrder:
 @dataclass(frozen=True, slots=True)
 class UtilityLink:
     """All that must survive a restart about the utility's limit. ``order`` has begun, ``next_order`` waits for its time;
-    ``fresh``: an order came since the mode began. ``beats``: the last values of the heartbeat registers, ``beat_at`` when
-    one of them last changed. Times are those of whoever keeps it (see ``grid.failsafe``)."""
+    orders given before ``fresh_from`` cannot make the link controlled. ``beats``: the last values of the heartbeat
+    registers, ``beat_at`` when one of them last changed. Times are those of whoever keeps it (see ``grid.failsafe``)."""
 
     since: datetime
+    fresh_from: datetime
     failsafe_w: int
     failsafe_min_s: int
     heartbeat_timeout_s: int
     mode: UtilityMode = UtilityMode.INIT
     order: UtilityOrder | None = None
     next_order: UtilityOrder | None = None
-    fresh: bool = False
     beats: tuple[int, int] = (0, 0)
     beat_at: datetime | None = None
 

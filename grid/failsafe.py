@@ -7,7 +7,8 @@
                                                               FAILSAFE
 
 In CONTROLLED the order holds: by its ramp, until its validity ends, then its reversion. In INIT and FAILSAFE holds
-min(fail-safe limit, what the order would allow). Neither is ever left by waiting. After a restart a link that was
+min(fail-safe limit, what the order would allow). Neither is ever left by waiting, and an order counts only where its
+heartbeat lived when it came or returned within one timeout after it. After a restart a link that was
 controlled goes on where its last recorded heartbeat is younger than the timeout and its order has not expired meanwhile;
 else it begins in INIT. 0 W means zero; None means that the utility sets no limit (the contract holds all the same).
 
@@ -108,7 +109,7 @@ class Verdict:
 
 def begin(policy: FailsafePolicy, at: datetime) -> UtilityLink:
     """A link that has never been used."""
-    return UtilityLink(at, min(policy.failsafe_w, policy.contract_w), policy.failsafe_min_s, policy.heartbeat_timeout_s)
+    return UtilityLink(at, at, min(policy.failsafe_w, policy.contract_w), policy.failsafe_min_s, policy.heartbeat_timeout_s)
 
 
 def resume(recorded: UtilityLink, policy: FailsafePolicy, at: datetime) -> UtilityLink:
@@ -120,7 +121,7 @@ def resume(recorded: UtilityLink, policy: FailsafePolicy, at: datetime) -> Utili
         return link
     mode = UtilityMode.FAILSAFE if link.mode is UtilityMode.FAILSAFE else UtilityMode.INIT
     # a heartbeat of before the outage is no sign of life any more, and what was ordered then is not fresh
-    return replace(link, mode=mode, since=min(link.since, at) if mode is link.mode else at, fresh=False, beat_at=None)
+    return replace(link, mode=mode, since=min(link.since, at) if mode is link.mode else at, fresh_from=at, beat_at=None)
 
 
 def step(link: UtilityLink, event: LinkEvent, at: datetime, policy: FailsafePolicy) -> tuple[UtilityLink, Verdict]:
@@ -129,6 +130,10 @@ def step(link: UtilityLink, event: LinkEvent, at: datetime, policy: FailsafePoli
     link = _advanced(link, at, policy)
     match event:
         case Beat(values):
+            if not _alive(link, at):
+                # it returns: what was ordered before it was lost, or more than a timeout ago, is not fresh
+                return_from = at - timedelta(seconds=link.heartbeat_timeout_s)
+                link = replace(link, fresh_from=max(link.fresh_from, return_from, _dies_at(link) or return_from))
             link = replace(link, beats=values, beat_at=at)
         case Ordered(order):
             link = replace(link, next_order=order)
@@ -234,6 +239,7 @@ def shifted(link: UtilityLink, by: timedelta) -> UtilityLink:
     return replace(
         link,
         since=link.since + by,
+        fresh_from=link.fresh_from + by,
         beat_at=None if link.beat_at is None else link.beat_at + by,
         order=moved(link.order),
         next_order=moved(link.next_order),
@@ -257,19 +263,19 @@ def _activated(link: UtilityLink, at: datetime, ramp_from_w: int | None = None) 
     waiting = link.next_order
     if waiting is None or waiting.starts_at > at:
         return link
-    fresh = link.fresh or waiting.received_at >= link.since
-    return replace(link, order=replace(waiting, ramp_from_w=ramp_from_w), next_order=None, fresh=fresh)
+    return replace(link, order=replace(waiting, ramp_from_w=ramp_from_w), next_order=None)
 
 
 def _advanced(link: UtilityLink, at: datetime, policy: FailsafePolicy) -> UtilityLink:
     dies_at = _dies_at(link)
     if link.mode is UtilityMode.CONTROLLED and not _alive(link, at):
-        link = replace(link, mode=UtilityMode.FAILSAFE, since=dies_at or at, fresh=False)
+        link = replace(link, mode=UtilityMode.FAILSAFE, since=dies_at or at, fresh_from=dies_at or at)
     if link.next_order is not None:
         # what held just before is where a ramp begins
         before = verdict(link, min(at, link.next_order.starts_at), policy).limit_w
         link = _activated(link, at, before)
-    if link.mode is not UtilityMode.CONTROLLED and link.fresh and _alive(link, at):
+    fresh = link.order is not None and link.order.received_at >= link.fresh_from
+    if link.mode is not UtilityMode.CONTROLLED and fresh and _alive(link, at):
         link = replace(link, mode=UtilityMode.CONTROLLED, since=at)
     return link
 

@@ -91,25 +91,18 @@ class LimitMachine(RuleBasedStateMachine):
         found = verdict(self.link, self.now, POLICY)
         return self.block.write(master, BLOCK.address_of(name), encode(point, value), at=self.now, link=self.link, found=found)
 
-    @rule(master=masters, data=st.data(), name=st.sampled_from(sorted(POINTS)))
-    def stage(self, master: Master, data: st.DataObject, name: str) -> None:
-        value = data.draw(POINTS[name])
-        assert self.write(master, name, value) == Written()
+    def put(self, master: Master, points: dict[str, int]) -> None:
+        for name, value in points.items():
+            assert self.write(master, name, value) == Written()
         stage = self.stages.setdefault(master.peer, Stage())
         if self.s - stage.at_s >= STAGE_S:
             stage.points.clear()
-        stage.points[name] = value
+        stage.points.update(points)
         stage.at_s = self.s
 
-    @rule(master=masters, limit_w=WATTS, validity_s=SECONDS)
-    def stage_a_plain_limit(self, master: Master, limit_w: int, validity_s: int) -> None:
-        for name, value in (("WLim", limit_w), ("WLimRvrtTms", validity_s)):
-            self.write(master, name, value)
-        stage = self.stages.setdefault(master.peer, Stage())
-        if self.s - stage.at_s >= STAGE_S:
-            stage.points.clear()
-        stage.points.update(WLim=limit_w, WLimRvrtTms=validity_s)
-        stage.at_s = self.s
+    @rule(master=masters, data=st.data(), name=st.sampled_from(sorted(POINTS)))
+    def stage(self, master: Master, data: st.DataObject, name: str) -> None:
+        self.put(master, {name: data.draw(POINTS[name])})
 
     @rule(master=masters, seq=st.integers(1, 3), accepts=st.sampled_from([True, True, True, False]))
     def commit(self, master: Master, seq: int, accepts: bool) -> None:
@@ -161,6 +154,13 @@ class LimitMachine(RuleBasedStateMachine):
         self.start_what_waits()
         self.link, _ = step(self.link, Tick(), self.now, POLICY)
         self.keep()
+
+    @rule(master=masters, seq=st.integers(1, 3), limit_w=WATTS, validity_s=SECONDS, delay_s=SECONDS, enabled=st.sampled_from([0, 1]))
+    def a_healthy_utility_orders(self, master: Master, seq: int, limit_w: int, validity_s: int, delay_s: int, enabled: int) -> None:
+        """Without this the interesting states are rare."""
+        self.beat(master, (self.block.beats[0] + 1) % 1_000)
+        self.put(master, {"WLimEna": enabled, "WLim": limit_w, "WLimRvrtTms": validity_s, "StrTms": delay_s})
+        self.commit(master, seq, accepts=True)
 
     @rule(beats=st.integers(1, 20), master=masters)
     def heartbeat_goes_on(self, beats: int, master: Master) -> None:
@@ -232,5 +232,5 @@ class LimitMachine(RuleBasedStateMachine):
         assert replace(again) == self.link
 
 
-LimitMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+LimitMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestLimitMachine = LimitMachine.TestCase

@@ -149,6 +149,18 @@ def test_an_order_with_a_start_delay_leaves_the_one_before_in_force_until_then()
     assert play(*CONTROLLED, later, (100, Tick()))[1].limit_w == 200_000
 
 
+def test_a_heartbeat_that_returns_long_after_an_order_does_not_make_it_fresh() -> None:
+    lost = [*CONTROLLED, (500.0, Tick()), (501.0, Ordered(order(501)))]
+    assert play(*lost, (621, Beat((2, 0))))[1].state is LimitState.LIMITED
+    assert play(*lost, (622, Beat((2, 0))))[1].state is LimitState.FAILSAFE
+
+
+def test_a_rarely_stepped_link_comes_to_the_same_end() -> None:
+    lost = [*CONTROLLED, (500.0, Tick()), (501.0, Beat((2, 0))), (550.0, Ordered(order(550, delay_s=1)))]
+    for between in ([], [(551.0, Tick())], [(float(s), Tick()) for s in range(551, 640)]):
+        assert play(*lost, *between, (640, Beat((3, 0))))[1].state is LimitState.FAILSAFE
+
+
 def test_a_delayed_order_does_not_leave_failsafe_before_it_begins() -> None:
     lost = [*CONTROLLED, (500.0, Tick()), (501.0, Beat((2, 0))), (502.0, Ordered(order(502, None, delay_s=60)))]
     assert play(*lost, (561, Tick()))[1].state is LimitState.FAILSAFE

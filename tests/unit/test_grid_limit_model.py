@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,31 @@ def test_the_chain_begins_and_ends_as_sunspec_says() -> None:
     assert registers[-2:] == [END, 0]
     assert registers[BLOCK.address_of("LimSt") - BASE] == 3
     assert registers[BLOCK.address_of("WImp") - BASE :][:2] == [0xFFFF, 0xFFFB]
+
+
+def test_the_manual_shows_the_registers_as_they_are() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "modbus.md").read_text(encoding="utf-8")
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in page.splitlines() if re.match(r"\| 40\d{3} \|", line)]
+    assert rows == [
+        (str(BLOCK.address + p.offset), str(p.offset), p.name, str(p.kind), "RW" if p.writable else "R", p.units, p.text or "–")
+        for p in BLOCK.points
+    ]
+    for point in BLOCK.points:
+        if point.symbols is not None:
+            assert f"| {point.name} | {', '.join(f'{m.value} {m.name.lower()}' for m in point.symbols)} |" in page
+    for name in ("FsDurMin", "HbTms"):
+        assert f"`{name}` {BLOCK.point(name).least} to {BLOCK.point(name).most}" in page
+
+
+def test_the_command_line_in_the_manual_is_the_block_that_it_says() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "modbus.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith("mbpoll") and "-r 40188" in line)
+    words = [int(word) for word in line.split("127.0.0.1")[1].split()]
+    found = {}
+    for point in BLOCK.points[2:]:
+        if words:
+            found[point.name] = model.decode(point, [words.pop(0) for _ in range(point.size)])
+    assert found == {
+        "WLimEna": 1, "WLimEnaRvrt": 1, "WLim": 400_000, "WLimRvrt": 100_000, "WLimRvrtTms": 900, "StrTms": 0, "WRmpTms": 0, "Rsn": 1,
+        "CtlHb": 1, "EvtId": 42, "CmdSeq": 1,
+    }  # fmt: skip
