@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from depot.values import UtilityLink
 from grid.failsafe import Beat, FailsafePolicy, Ordered, Tick, begin, limits, resume, shifted, step, verdict, worth_recording
@@ -19,6 +19,7 @@ from grid.limit_session import STAGE_S, LimitBlock, Master, Written
 T0 = datetime(2026, 1, 12, 6, tzinfo=UTC)
 POLICY = FailsafePolicy(contract_w=1_000_000, failsafe_w=200_000, heartbeat_timeout_s=60)
 ORDER_POINTS = ("WLimEna", "WLimEnaRvrt", "WLim", "WLimRvrt", "WLimRvrtTms", "StrTms", "WRmpTms", "Rsn")
+PEERS = st.sampled_from(["rtu:1", "hmi:2"])
 WATTS = st.sampled_from([0, 1, 100_000, 199_999, 200_001, 500_000, 1_000_000, 3_000_000])
 SECONDS = st.sampled_from([0, 1, 20, 59, 60, 61, 200, 5_000])
 POINTS: dict[str, st.SearchStrategy[int]] = {
@@ -54,8 +55,6 @@ class Stage:
 
 
 class LimitMachine(RuleBasedStateMachine):
-    masters = Bundle("masters")
-
     def __init__(self) -> None:
         super().__init__()
         self.s = 0
@@ -63,6 +62,7 @@ class LimitMachine(RuleBasedStateMachine):
         self.link: UtilityLink = begin(POLICY, T0)
         self.recorded: UtilityLink | None = None
         self.block = LimitBlock(self.link)
+        self.masters = {peer: Master(peer) for peer in ("rtu:1", "hmi:2")}
         self.stages: dict[str, Stage] = {}
         self.beat_s: int | None = None
         self.lost_s = 0
@@ -82,34 +82,30 @@ class LimitMachine(RuleBasedStateMachine):
         if worth_recording(before, self.link):
             self.recorded = msgspec.json.decode(msgspec.json.encode(shifted(self.link, self.jump)), type=UtilityLink)
 
-    @initialize(target=masters)
-    def connect(self) -> object:
-        return multiple(Master("rtu:1"), Master("hmi:2"))
-
-    def write(self, master: Master, name: str, value: int) -> Written:
+    def write(self, peer: str, name: str, value: int) -> Written:
         point = BLOCK.point(name)
         found = verdict(self.link, self.now, POLICY)
-        return self.block.write(master, BLOCK.address_of(name), encode(point, value), at=self.now, link=self.link, found=found)
+        return self.block.write(self.masters[peer], BLOCK.address_of(name), encode(point, value), at=self.now, link=self.link, found=found)
 
-    def put(self, master: Master, points: dict[str, int]) -> None:
+    def put(self, peer: str, points: dict[str, int]) -> None:
         for name, value in points.items():
-            assert self.write(master, name, value) == Written()
-        stage = self.stages.setdefault(master.peer, Stage())
+            assert self.write(peer, name, value) == Written()
+        stage = self.stages.setdefault(peer, Stage())
         if self.s - stage.at_s >= STAGE_S:
             stage.points.clear()
         stage.points.update(points)
         stage.at_s = self.s
 
-    @rule(master=masters, data=st.data(), name=st.sampled_from(sorted(POINTS)))
-    def stage(self, master: Master, data: st.DataObject, name: str) -> None:
-        self.put(master, {name: data.draw(POINTS[name])})
+    @rule(peer=PEERS, data=st.data(), name=st.sampled_from(sorted(POINTS)))
+    def stage(self, peer: str, data: st.DataObject, name: str) -> None:
+        self.put(peer, {name: data.draw(POINTS[name])})
 
-    @rule(master=masters, seq=st.integers(1, 3), accepts=st.sampled_from([True, True, True, False]))
-    def commit(self, master: Master, seq: int, accepts: bool) -> None:
-        stage = self.stages.pop(master.peer, Stage())
+    @rule(peer=PEERS, seq=st.integers(1, 3), accepts=st.sampled_from([True, True, True, False]))
+    def commit(self, peer: str, seq: int, accepts: bool) -> None:
+        stage = self.stages.pop(peer, Stage())
         points = stage.points if self.s - stage.at_s < STAGE_S else {}
         before = self.block.acknowledged_seq
-        written = self.write(master, "CmdSeq", seq)
+        written = self.write(peer, "CmdSeq", seq)
         order = {name: points[name] for name in ORDER_POINTS if name in points}
         change = {name: points[name] for name in ("FsWLim", "HbTms") if name in points}
         complete = (order.get("WLimEna", 1 if "WLim" in order else 0) == 0 and "WLimEna" in order) or "WLim" in order
@@ -139,9 +135,9 @@ class LimitMachine(RuleBasedStateMachine):
         assert self.block.settle(written.ticket, AckState.ACCEPTED)
         assert self.block.acknowledged_seq == seq
 
-    @rule(master=masters, value=st.integers(0, 3))
-    def beat(self, master: Master, value: int) -> None:
-        written = self.write(master, "CtlHb", value)
+    @rule(peer=PEERS, value=st.integers(0, 3))
+    def beat(self, peer: str, value: int) -> None:
+        written = self.write(peer, "CtlHb", value)
         if written.beats is not None:
             self.link, _ = step(self.link, Beat(written.beats), self.now, POLICY)
             self.keep()
@@ -155,18 +151,18 @@ class LimitMachine(RuleBasedStateMachine):
         self.link, _ = step(self.link, Tick(), self.now, POLICY)
         self.keep()
 
-    @rule(master=masters, seq=st.integers(1, 3), limit_w=WATTS, validity_s=SECONDS, delay_s=SECONDS, enabled=st.sampled_from([0, 1]))
-    def a_healthy_utility_orders(self, master: Master, seq: int, limit_w: int, validity_s: int, delay_s: int, enabled: int) -> None:
+    @rule(peer=PEERS, seq=st.integers(1, 3), limit_w=WATTS, validity_s=SECONDS, delay_s=SECONDS, enabled=st.sampled_from([0, 1]))
+    def a_healthy_utility_orders(self, peer: str, seq: int, limit_w: int, validity_s: int, delay_s: int, enabled: int) -> None:
         """Without this the interesting states are rare."""
-        self.beat(master, (self.block.beats[0] + 1) % 1_000)
-        self.put(master, {"WLimEna": enabled, "WLim": limit_w, "WLimRvrtTms": validity_s, "StrTms": delay_s})
-        self.commit(master, seq, accepts=True)
+        self.beat(peer, (self.block.beats[0] + 1) % 1_000)
+        self.put(peer, {"WLimEna": enabled, "WLim": limit_w, "WLimRvrtTms": validity_s, "StrTms": delay_s})
+        self.commit(peer, seq, accepts=True)
 
-    @rule(beats=st.integers(1, 20), master=masters)
-    def heartbeat_goes_on(self, beats: int, master: Master) -> None:
+    @rule(beats=st.integers(1, 20), peer=PEERS)
+    def heartbeat_goes_on(self, beats: int, peer: str) -> None:
         for _ in range(beats):
             self.pass_time(5)
-            self.beat(master, self.block.beats[0] + 1)
+            self.beat(peer, self.block.beats[0] + 1)
 
     @rule(down_s=st.sampled_from([0, 5, 30, 59, 60, 600]))
     def crash(self, down_s: int) -> None:
@@ -178,6 +174,7 @@ class LimitMachine(RuleBasedStateMachine):
         link = shifted(self.recorded, -self.jump)
         self.link, _ = step(resume(link, POLICY, self.now), Tick(), self.now, POLICY)
         self.block = LimitBlock(self.link)
+        self.masters = {peer: Master(peer) for peer in self.masters}
         self.stages.clear()
         self.newest = None if self.link.order is None and self.link.next_order is None else self.newest
         self.keep()
