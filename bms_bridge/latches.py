@@ -5,9 +5,9 @@
 
     LatchFile.open(path) ──▶ .latched (what is tripped), .problems (for an alarm)
 
-A line that was cut short at the very end (power lost while it was written) was never confirmed: it is cut off. Any other
-damage is told in ``problems``, and every pack that a damaged line names counts as tripped until it is reset, for the worst
-is assumed of what cannot be read. Nothing is ever rewritten or expires.
+A line that was cut short at the very end (power lost while it was written) was never confirmed and is cut off; a trip in it
+is latched all the same, a reset in it did not happen. Any other damage is told in ``problems``, and every pack that a
+damaged line names counts as tripped until it is reset: of what cannot be read, the worst is assumed. Nothing expires.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -30,7 +30,7 @@ from depot.values import PackKey
 
 log = logging.getLogger(__name__)
 
-SCHEMA = "pack_latch/1"
+SCHEMA: Final = "pack_latch/1"
 _NAMES = re.compile(rb'"vehicle_id"\s*:\s*"([^"\\]{1,64})"\s*,\s*"pack_id"\s*:\s*"([^"\\]{1,64})"')
 _PERSONAL = 0o600
 
@@ -48,7 +48,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     what: Literal["trip", "reset"]
     vehicle_id: str
     pack_id: str
-    at: datetime
+    at: datetime | None
     cause: Cause | None = None
     evidence: Mapping[str, str] = msgspec.field(default_factory=dict)
     person: str = ""
@@ -103,12 +103,7 @@ class LatchFile:
         """Latch it. Returns once it is on the disk. A pack that is latched already keeps its first trip."""
         if trip.pack in self.latched:
             return
-        vehicle_id, pack_id = trip.pack
-        self._append(
-            _Record(
-                schema=SCHEMA, what="trip", vehicle_id=vehicle_id, pack_id=pack_id, at=at, cause=trip.cause, evidence=dict(trip.evidence)
-            )
-        )
+        self._append(_trip_record(trip, at))
         self.latched[trip.pack] = Latched(trip, at)
 
     def reset(self, pack: PackKey, at: datetime, *, person: str, role: str, reason: str) -> None:
@@ -143,16 +138,12 @@ class LatchFile:
 
     def _read(self, data: bytes) -> None:
         whole, newline, torn = data.rpartition(b"\n")
-        if torn:
-            os.ftruncate(self._fd, len(whole) + len(newline))
-            os.fsync(self._fd)
-            log.warning("%s: its last record was cut short and never confirmed; cut off", self.path)
         for number, line in enumerate(whole.split(b"\n") if newline else [], 1):
             record = _parsed(line)
             if record is not None:
                 self._apply(record)
                 continue
-            named = [PackKey(v.decode("utf-8", "replace"), p.decode("utf-8", "replace")) for v, p in _NAMES.findall(line)]
+            named = _named(line)
             names = ", ".join(map(str, named)) or "no pack that could be read: look at every vehicle"
             self.problems.append(f"{self.path.name}, line {number}, is damaged; it names {names}")
             for pack in named:
@@ -160,6 +151,23 @@ class LatchFile:
                 self.latched.setdefault(pack, Latched(Trip(pack, Cause.DAMAGED_LATCH, evidence), None))
         for problem in self.problems:
             log.error("%s", problem)
+        if torn:
+            self._mend(torn, len(whole) + len(newline))
+
+    def _mend(self, torn: bytes, end: int) -> None:
+        """Cut off the last line, which was never confirmed, and latch again what it was about to."""
+        log.warning("%s: its last record was cut short and never confirmed; cut off", self.path)
+        os.ftruncate(self._fd, end)
+        os.fsync(self._fd)
+        record = _parsed(torn)
+        if record is not None:
+            self._append(record)  # only its line end was missing
+            self._apply(record)
+        elif b'"what":"trip"' in torn:
+            for pack in _named(torn):
+                trip = Trip(pack, Cause.DAMAGED_LATCH, {"file": self.path.name, "line": "cut short"})
+                self._append(_trip_record(trip, None))
+                self.latched.setdefault(pack, Latched(trip, None))
 
     def _apply(self, record: _Record) -> None:
         pack = PackKey(record.vehicle_id, record.pack_id)
@@ -168,6 +176,17 @@ class LatchFile:
         else:
             trip = Trip(pack, record.cause or Cause.DAMAGED_LATCH, record.evidence)
             self.latched.setdefault(pack, Latched(trip, record.at))
+
+
+def _trip_record(trip: Trip, at: datetime | None) -> _Record:
+    vehicle_id, pack_id = trip.pack
+    evidence = dict(trip.evidence)
+    return _Record(schema=SCHEMA, what="trip", vehicle_id=vehicle_id, pack_id=pack_id, at=at, cause=trip.cause, evidence=evidence)
+
+
+def _named(line: bytes) -> list[PackKey]:
+    """The packs that can still be read in a damaged line."""
+    return [PackKey(v.decode("utf-8", "replace"), p.decode("utf-8", "replace")) for v, p in _NAMES.findall(line)]
 
 
 def _parsed(line: bytes) -> _Record | None:

@@ -91,9 +91,9 @@ def hear(state: PackState, sample: Checked, now_s: float, limits: Thresholds) ->
 
 def tick(state: PackState, now_s: float, limits: Thresholds, *, bus_lost: bool = False) -> tuple[PackState, PackVerdict | None]:
     """Time went on. ``bus_lost``: nothing is heard of any vehicle; a pack that is expected is derated, for that reason."""
-    silent_s = _silent_s(state, now_s)
-    if silent_s is not None:
-        state = _held(state, Why.BUS_LOST if bus_lost else Why.SILENT, CAUTIOUS_SHARE, now_s, _silence(silent_s, bus_lost))
+    quiet_s = silent_s(state, now_s)
+    if quiet_s is not None:
+        state = _held(state, Why.BUS_LOST if bus_lost else Why.SILENT, CAUTIOUS_SHARE, now_s, _silence(quiet_s, bus_lost))
     return _told(state, now_s, limits)
 
 
@@ -219,16 +219,17 @@ def _hottest_now(state: PackState, now_s: float) -> float | None:
     return max(values, default=None)
 
 
-def _silent_s(state: PackState, now_s: float) -> float | None:
+def silent_s(state: PackState, now_s: float) -> float | None:
     """For how long an expected pack has been silent beyond what is usual; None: it is not silent."""
-    if state.expected_since_s is None or _fresh(state, now_s):
+    if state.expected_since_s is None or _hottest_now(state, now_s) is not None:
         return None
-    silent_s = now_s - max([state.expected_since_s, *(at_s for _, at_s in state.heard.values())])
-    return silent_s if silent_s > SILENT_AFTER_S[Source.MQTT] else None
+    told = (at_s for sample, at_s in state.heard.values() if sample.hottest_c is not None)
+    quiet_s = now_s - max([state.expected_since_s, *told])
+    return quiet_s if quiet_s > SILENT_AFTER_S[Source.MQTT] else None
 
 
-def _silence(silent_s: float, bus_lost: bool) -> str:
-    return "no telemetry of any vehicle" if bus_lost else f"no telemetry for more than {min(silent_s, SILENT_AFTER_S[Source.MQTT]):.0f} s"
+def _silence(quiet_s: float, bus_lost: bool) -> str:
+    return "no telemetry of any vehicle" if bus_lost else f"no temperature heard for {quiet_s:.0f} s"
 
 
 # -- reasons to derate -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,326 @@
+"""All packs of a depot: samples in, verdicts out, trips latched, resets by people.
+
+    MQTT link, charger readings ──heard()──▶ check ──▶ thermal state ──▶ on_verdict()      at once, on the same call
+    the core, once a second ──────tick()───▶                               └─▶ latch file    after it, by run()
+
+Everything but :meth:`Guard.run` and :meth:`Guard.reset` returns at once, waits for no disk, database or network, and must be
+called on one event loop. Verdicts come out in the order in which they were found. A trip acts first and is written after
+(architecture, invariant 4); a reset is written first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from bms_bridge import ResetRefused, thermal
+from bms_bridge.chemistry import TABLE, Chemistry, Thresholds
+from bms_bridge.contract import PackSample, Rejection, RejectionLog, RejectReason, Source
+from bms_bridge.latches import LatchFile
+from bms_bridge.thermal import PackState
+from bms_bridge.validation import IssueKind, Memory, check
+from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
+from depot.ports import Clock
+from depot.values import PackKey, Role
+
+log = logging.getLogger(__name__)
+
+MAY_RESET: Final = frozenset({Role.SAFETY_OFFICER, Role.ADMIN})
+BUS_SILENT_S: Final = 60.0
+"""The link is up, packs are expected, and none was heard of for so long: the bus is lost all the same."""
+
+RETRY_S: Final = 1.0
+_WRITE_LATE_S = 5.0
+
+InThread = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class PackView:
+    """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet."""
+
+    pack: PackKey
+    share: float
+    tripped: Trip | None
+    since: datetime | None
+    text: str
+    hottest_c: float | None
+    soc: float | None
+    age_s: float | None
+    issues: tuple[str, ...]
+
+
+class Guard:
+    """Watches the packs of one depot.
+
+    ``chemistry_of``: of a pack that the registry knows, else None (its samples are then refused). ``thresholds``: per
+    chemistry, :data:`~bms_bridge.chemistry.TABLE` unless a depot has tightened it. ``on_verdict`` is called synchronously
+    and must return at once. ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again).
+    ``in_thread``: how a disk write is waited for; a virtual loop has no threads and calls inline.
+    """
+
+    def __init__(
+        self,
+        latches: LatchFile,
+        *,
+        clock: Clock,
+        chemistry_of: Callable[[PackKey], Chemistry | None],
+        on_verdict: Callable[[Verdict], None],
+        on_unwritten: Callable[[str], None] | None = None,
+        thresholds: Mapping[Chemistry, Thresholds] = TABLE,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> None:
+        self.rejections = RejectionLog()
+        self.issues: Counter[IssueKind] = Counter()
+        self._latches = latches
+        self._clock = clock
+        self._chemistry_of = chemistry_of
+        self._on_verdict = on_verdict
+        self._on_unwritten = on_unwritten
+        self._thresholds = thresholds
+        self._in_thread = in_thread
+        self._memories: dict[tuple[PackKey, Source], Memory] = {}
+        self._packs: dict[PackKey, PackState] = {}
+        self._since: dict[PackKey, datetime | None] = {}
+        self._unwritten: dict[PackKey, tuple[Trip, datetime]] = {}
+        self._writing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._clean = asyncio.Event()
+        self._clean.set()
+        self._link_up = False
+        self._bus_lost = False
+        self._last_heard_s = clock.monotonic()
+        for pack, latched in latches.latched.items():
+            self._packs[pack] = thermal.latched(PackState(pack), latched.trip)
+            self._since[pack] = latched.since
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    def known(self, pack: PackKey) -> bool:
+        """Whether samples of ``pack`` are wanted."""
+        return self._chemistry_of(pack) is not None
+
+    def heard(self, sample: PackSample) -> None:
+        """A sample came. What follows from it has happened when this returns."""
+        chemistry = self._chemistry_of(sample.pack)
+        if chemistry is None:
+            self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
+            return
+        key = (sample.pack, sample.source)
+        self._memories[key], checked = check(self._memories.get(key, Memory()), sample)
+        if checked.too_old:
+            self.reject(_rejected(sample, RejectReason.TOO_OLD, f"{checked.age_s:.0f} s old when it came"))
+            return
+        self.issues.update(issue.kind for issue in checked.issues)
+        now_s = self._clock.monotonic()
+        if sample.source is Source.MQTT and not checked.late:
+            self._last_heard_s = now_s
+        state, verdict = thermal.hear(self._pack(sample.pack), checked, now_s, self._thresholds[chemistry])
+        self._keep(state, verdict)
+        if self._bus_lost:
+            self._judge_bus(now_s)
+
+    def reject(self, rejection: Rejection) -> None:
+        """A message was refused before it was a sample."""
+        if not self.rejections.counts[rejection.reason]:
+            log.warning(
+                "telemetry refused (%s): %s: %s; more of this kind are counted only", rejection.reason, rejection.topic, rejection.text
+            )
+        self.rejections.add(rejection)
+
+    def link(self, *, up: bool, reason: str = "") -> None:
+        """The MQTT link came up or was lost. A loss counts when it lasts for :data:`BUS_SILENT_S`."""
+        self._link_up = up
+        if not up:
+            log.info("telemetry link is down: %s", reason)
+
+    def expect(self, packs: Iterable[PackKey]) -> None:
+        """Of these packs telemetry must come now: their vehicles stand on connectors. All others may be silent."""
+        wanted, now_s = set(packs), self._clock.monotonic()
+        if wanted and not any(state.expected_since_s is not None for state in self._packs.values()):
+            self._last_heard_s = now_s  # nobody had to be heard until now
+        for pack in wanted:
+            state = self._pack(pack)
+            if state.expected_since_s is None:
+                self._packs[pack] = replace(state, expected_since_s=now_s)
+        for pack, state in list(self._packs.items()):
+            if pack not in wanted and state.expected_since_s is not None:
+                self._packs[pack] = replace(state, expected_since_s=None)
+
+    def tick(self) -> None:
+        """Time went on: call it about once a second."""
+        now_s = self._clock.monotonic()
+        self._judge_bus(now_s)
+        for pack, state in list(self._packs.items()):
+            self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost))
+
+    def believe_journal(self, tripped: Mapping[PackKey, tuple[str, datetime]]) -> tuple[PackKey, ...]:
+        """Once after the start: packs that the journal says are tripped (cause, since) and the latch file does not know.
+        They are tripped; the file was lost or replaced, which the caller should raise an alarm about."""
+        missing = tuple(pack for pack in tripped if self.trip_of(pack) is None)
+        for pack in missing:
+            cause, since = tripped[pack]
+            self._tripped(Trip(pack, Cause.JOURNAL, {"journal": cause}), since)
+        return missing
+
+    # -- what goes out -----------------------------------------------------------------------------------------------
+
+    def trip_of(self, pack: PackKey) -> Trip | None:
+        """Why ``pack`` must not be charged, or None. To be asked before every start."""
+        state = self._packs.get(pack)
+        return None if state is None else state.tripped
+
+    def share_of(self, pack: PackKey) -> float:
+        """Share of its level that ``pack`` may have now: 0 where it is tripped, 1 where nothing is known against it."""
+        state = self._packs.get(pack)
+        return 1.0 if state is None else 0.0 if state.tripped is not None else state.share
+
+    @property
+    def tripped(self) -> tuple[PackKey, ...]:
+        return tuple(pack for pack, state in self._packs.items() if state.tripped is not None)
+
+    @property
+    def bus_lost(self) -> bool:
+        return self._bus_lost
+
+    @property
+    def unwritten(self) -> int:
+        """Trips that act but are not on the disk yet."""
+        return len(self._unwritten)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with the latch file; each is worth an alarm."""
+        return tuple(self._latches.problems)
+
+    def views(self) -> list[PackView]:
+        """All packs that something is known of, for screens."""
+        now_s = self._clock.monotonic()
+        return [self._view(state, now_s) for state in self._packs.values()]
+
+    async def reset(self, pack: PackKey, *, person: str, role: Role, reason: str) -> None:
+        """A person declares ``pack`` safe. Returns once that is on the disk and the verdict has gone out.
+
+        Raises :class:`~bms_bridge.ResetRefused` with what is missing, OSError where it can't be written (nothing changed).
+        """
+        async with self._writing:
+            self._allow_reset(pack, person=person, role=role, reason=reason)
+            await self._in_thread(lambda: self._latches.reset(pack, self._clock.now(), person=person, role=role, reason=reason))
+            state = self._pack(pack)
+            if thermal.why_not_reset(state, self._clock.monotonic(), self._limits(pack)) is not None and state.tripped is not None:
+                # it went wrong again while the reset was being written: the trip stands
+                await self._in_thread(lambda: self._latches.trip(state.tripped, self._clock.now()))  # type: ignore[arg-type]  # not None: above
+                raise ResetRefused(f"{pack} went wrong again while it was being reset; it stays tripped")
+            self._unwritten.pop(pack, None)
+            self._wake.set()
+            self._since.pop(pack, None)
+            self._keep(*thermal.reset(state, self._clock.monotonic(), self._limits(pack)))
+        log.warning("%s was reset by %s (%s): %s", pack, person, role, reason)
+
+    async def run(self) -> None:
+        """Write trips down as they come, until cancelled; a disk that fails is tried again for as long as it takes."""
+        failing = False
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                async with self._writing:
+                    for pack, (trip, at) in list(self._unwritten.items()):
+                        await self._in_thread(lambda trip=trip, at=at: self._latches.trip(trip, at))  # type: ignore[misc]  # a default binds the loop's value
+                        self._unwritten.pop(pack, None)
+            except OSError as error:
+                if not failing:
+                    log.error("trips act but can't be written down: %s", error)
+                    self._tell_unwritten(str(error))
+                failing = True
+                self._wake.set()
+                await self._clock.sleep(RETRY_S)
+                continue
+            if not self._unwritten:
+                self._clean.set()
+            if failing:
+                failing = False
+                self._tell_unwritten("")
+
+    async def written(self) -> None:
+        """Returns once every trip is on the disk (while :meth:`run` runs)."""
+        await self._clean.wait()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _pack(self, pack: PackKey) -> PackState:
+        return self._packs.get(pack) or PackState(pack)
+
+    def _limits(self, pack: PackKey) -> Thresholds:
+        return self._thresholds[self._chemistry_of(pack) or Chemistry.UNKNOWN]
+
+    def _keep(self, state: PackState, verdict: Verdict | None) -> None:
+        self._packs[state.pack] = state
+        if isinstance(verdict, Trip):
+            self._tripped(verdict, self._clock.now())
+        elif verdict is not None:
+            self._on_verdict(verdict)
+
+    def _tripped(self, trip: Trip, at: datetime) -> None:
+        self._packs[trip.pack] = thermal.latched(self._pack(trip.pack), trip)
+        self._since[trip.pack] = at
+        self._unwritten[trip.pack] = (trip, at)
+        self._clean.clear()
+        self._wake.set()  # run() writes it after this call: the verdict goes out first
+        self._on_verdict(trip)
+        log.error("%s tripped: %s, %s", trip.pack, trip.cause, ", ".join(f"{k} {v}" for k, v in trip.evidence.items()))
+
+    def _judge_bus(self, now_s: float) -> None:
+        """Lost: nobody was heard for :data:`BUS_SILENT_S`, packs that should be are silent, and it is not just one of them
+        (whose own unit may be broken) while the link is up."""
+        lost = False
+        if now_s - self._last_heard_s > BUS_SILENT_S:
+            silent = sum(thermal.silent_s(state, now_s) is not None for state in self._packs.values())
+            lost = silent > (1 if self._link_up else 0)
+        if lost == self._bus_lost:
+            return
+        self._bus_lost = lost
+        if lost:
+            reason = "no vehicle sends anything" if self._link_up else "the broker is not reachable"
+            log.error("telemetry is lost: %s; every pack is derated", reason)
+            self._on_verdict(BusLost(reason))
+        else:
+            log.info("telemetry is back")
+            self._on_verdict(BusBack())
+
+    def _allow_reset(self, pack: PackKey, *, person: str, role: Role, reason: str) -> None:
+        if role not in MAY_RESET:
+            raise ResetRefused(f"a {role} may not reset a trip; a safety officer or an admin may")
+        if not person.strip() or not reason.strip():
+            raise ResetRefused("a reset needs the person's name and a reason")
+        against = thermal.why_not_reset(self._pack(pack), self._clock.monotonic(), self._limits(pack))
+        if against is not None:
+            raise ResetRefused(against)
+
+    def _tell_unwritten(self, problem: str) -> None:
+        if self._on_unwritten is not None:
+            self._on_unwritten(problem)
+
+    def _view(self, state: PackState, now_s: float) -> PackView:
+        newest = max(state.heard.values(), key=lambda entry: entry[1], default=None)
+        texts = [hold.text for hold in state.holds.values()]
+        return PackView(
+            pack=state.pack,
+            share=0.0 if state.tripped is not None else state.share,
+            tripped=state.tripped,
+            since=self._since.get(state.pack),
+            text="; ".join(texts),
+            hottest_c=None if newest is None else newest[0].hottest_c,
+            soc=None if newest is None else newest[0].soc,
+            age_s=None if newest is None else now_s - newest[1],
+            issues=() if newest is None else tuple(issue.text for issue in newest[0].issues),
+        )
+
+
+def _rejected(sample: PackSample, reason: RejectReason, text: str) -> Rejection:
+    return Rejection(reason, text, str(sample.pack), "", sample.received_at)
