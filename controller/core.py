@@ -23,6 +23,7 @@ from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView
 from controller.traffic import LoopSettings
+from controller.utility import Utility
 from controller.views import TariffSteps, Views
 from controller.views_charger import Frame
 from controller.yard import FoldingJournal, Yard
@@ -31,6 +32,7 @@ from depot import events as ev
 from depot.ports import Chargers, Clock, SiteMeter
 from depot.registry import DepotSpec
 from depot.values import ConnectorId
+from grid.failsafe import FailsafePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class CoreParts:
     planner: Planner
     tariff: TariffSteps
     meter: SiteMeter | None = None
+    failsafe: FailsafePolicy | None = None
     loop: LoopSettings = field(default_factory=LoopSettings)
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     desk: DeskSettings = field(default_factory=DeskSettings)
@@ -74,8 +77,11 @@ class Core:
             on_plan=self.loop.wake,
         )
         self.orders = Orders(self.yard, self.loop, replan=self.planning.request)
+        self.utility = Utility(self.yard, self.loop, parts.failsafe, replan=self.planning.request) if parts.failsafe is not None else None
         self.loop.on_session = self._session_changed
         self.desk = Desk(self.yard, self.loop, parts.desk, replan=self.planning.request)
+        if self.utility is not None:
+            self.desk.defaults_spec = self.utility.defaults_spec
         self.frames: Callable[[str], Sequence[Frame]] = lambda _station_id: ()
         self.views = Views(
             self.yard,
@@ -105,6 +111,8 @@ class Core:
             tasks.create_task(self.planning.run(), name="planning")
             tasks.create_task(self.orders.run(), name="orders")
             tasks.create_task(self._looks(), name="looks")
+            if self.utility is not None:
+                tasks.create_task(self.utility.run(), name="utility")
             self.planning.request("start")
             await self.yard.journal.append([started])
 

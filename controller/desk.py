@@ -21,6 +21,7 @@ from controller.yard import Yard
 from depot import events as ev
 from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
+from depot.registry import DepotSpec
 from depot.state import DepotState, Transaction, Visit
 from depot.values import ConnectorId
 
@@ -54,6 +55,8 @@ class Desk:
         self.loop = loop
         self.settings = settings
         self.replan = replan
+        self.defaults_spec: Callable[[], DepotSpec] = lambda: self.yard.spec
+        """What the defaults are assigned by: the depot as built, or with a lower fail-safe limit of the utility."""
         self._next_transaction_id = 0
 
     # -- stations -----------------------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ class Desk:
         """Defaults rotate with the days, but only for a station that restarts; what the others hold is counted first."""
         installed = {key: self.yard.state.connector(key).default_w for key in self.yard.spec.connectors}
         held = {key: level for key, level in installed.items() if level is not None and not (booted and key.station_id == station_id)}
-        everybody = assign(self.yard.spec, rotation=self.yard.clock.now().toordinal(), held=held)
+        everybody = assign(self.defaults_spec(), rotation=self.yard.clock.now().toordinal(), held=held)
         defaults = {key: level for key, level in everybody.items() if key.station_id == station_id}
         self.loop.station_ready(station_id, booted=booted, defaults=defaults)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,6 +87,8 @@ class ControlLoop:
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
+        self.more_limits: Callable[[datetime], Sequence[Limit]] = lambda _now: ()
+        """Limits that are kept elsewhere: those of the utility's link."""
         self.urgent_limits: dict[str, Limit] = {}
         """Limits that act already but are not journaled yet (invariant 4: tight at once)."""
 
@@ -210,6 +212,14 @@ class ControlLoop:
                 self._moves.install_default(key, level_w)
         self.wake()
 
+    def install_defaults(self, levels_w: Mapping[ConnectorId, int]) -> None:
+        """Lower what connectors fall to without a controller, where they are reachable and hold more."""
+        for key, level_w in levels_w.items():
+            grant = self.yard.grants[key]
+            holds_more = grant.default_w is not None and grant.default_w > level_w
+            if grant.commissioned and holds_more and self.chargers.connected(key.station_id):
+                self._moves.install_default(key, level_w)
+
     def _now_s(self) -> float:
         return self.yard.clock.now().timestamp()
 
@@ -277,9 +287,10 @@ class ControlLoop:
 
     def limits_in_force(self) -> list[Limit]:
         """Every limit that may bind: built-in, journaled, and the fail-safe one while the meter is blind."""
-        found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values()]
+        now = self.yard.clock.now()
+        found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values(), *self.more_limits(now)]
         if self._used.blind:
-            found.append(limits.failsafe(self.yard.spec, self._blind_since or self.yard.clock.now()))
+            found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
         return found
 
     def _decide(self, now: datetime, now_s: float, background: Background) -> tuple[bool, bool]:

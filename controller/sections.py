@@ -172,6 +172,24 @@ class WebSection(Section):
     )
 
 
+class UtilitySection(Section):
+    """Link to the utility's SCADA: it writes the site's limit over Modbus TCP. Without this section there is none."""
+
+    host: str = setting("127.0.0.1", "Address on which the utility's RTU is awaited.", min_length=1)
+    port: Port = setting(5020, "Port on which it is awaited.")
+    unit_ids: tuple[int, ...] = setting((1, 255), "Modbus unit ids that are answered.", min_length=1)
+    writers: tuple[str, ...] = setting(
+        ("127.0.0.0/8", "::1/128"), "Networks whose masters may set the limit, like 10.20.0.7 or 10.20.0.0/24."
+    )
+    readers: tuple[str, ...] = setting((), "Networks whose masters may only read. All others are not let in.")
+    heartbeat_timeout_s: int = setting(
+        120, "Without a heartbeat for so long the fail-safe limit holds. The utility may set its own.", unit="s", ge=10, le=600
+    )
+    failsafe_min_s: int = setting(
+        7_200, "Fail-safe duration that the utility is told (EEBus LPC: 2 h to 24 h).", unit="s", ge=7_200, le=86_400
+    )
+
+
 class MeterSection(Section):
     """Connection-point meter, read over Modbus TCP. Without this section the site has none."""
 

@@ -32,6 +32,7 @@ from controller.sections import (
     PlannerSection,
     StationSection,
     StorageSection,
+    UtilitySection,
     WebSection,
     setting,
     watts,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from controller.desk import DeskSettings
     from controller.planning import PlanningSettings
     from controller.traffic import LoopSettings
+    from grid.failsafe import FailsafePolicy
+    from grid.limit_server import LimitServerSettings
     from ocpp_server.settings import OcppSettings
 
 PREFIX = "CHARGEYARD_"
@@ -66,6 +69,7 @@ class Settings(BaseSettings):
     ocpp: OcppSection = setting(OcppSection(), "How stations connect.")
     web: WebSection = setting(WebSection(), "How people and machines connect.")
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
+    utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
@@ -178,6 +182,36 @@ class Settings(BaseSettings):
     def station_digests(self) -> dict[str, str]:
         """Keyed hash of each station's password."""
         return {s.id: s.key_hash for s in self.station if s.key_hash is not None}
+
+    def to_limit_server(self) -> LimitServerSettings | None:
+        """For the server that the utility writes to; None without such a link."""
+        from grid.limit_server import LimitServerSettings
+
+        utility = self.utility
+        if utility is None:
+            return None
+        return LimitServerSettings(
+            host=utility.host,
+            port=utility.port and utility.port + self.port_offset,
+            unit_ids=frozenset(utility.unit_ids),
+            writers=utility.writers,
+            readers=utility.readers,
+            serial=self.depot.id,
+        )
+
+    def to_failsafe(self) -> FailsafePolicy | None:
+        """What the depot decides itself about the utility's link."""
+        from grid.failsafe import FailsafePolicy
+
+        utility = self.utility
+        if utility is None:
+            return None
+        return FailsafePolicy(
+            contract_w=watts(self.depot.contract_kw),
+            failsafe_w=watts(self.depot.failsafe_kw),
+            failsafe_min_s=utility.failsafe_min_s,
+            heartbeat_timeout_s=utility.heartbeat_timeout_s,
+        )
 
     def to_ocpp(self) -> OcppSettings:
         """For the charger side."""

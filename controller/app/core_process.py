@@ -33,6 +33,7 @@ from controller.settings import Settings
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
 from depot.ports import Clock
+from grid.limit_server import LimitServer
 from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
 from grid.tariff import Tariff
 from ocpp_server import Central, KeyedCredentials
@@ -122,6 +123,7 @@ async def serve_core(settings: Settings) -> None:
                 planner,
                 tariff,
                 meter=meter,
+                failsafe=settings.to_failsafe(),
                 loop=loop_settings(settings),
                 planning=settings.to_planning(),
                 desk=settings.to_desk(),
@@ -152,6 +154,11 @@ async def serve_core(settings: Settings) -> None:
             tasks.create_task(core.run(), name="core")
             if meter is not None:
                 tasks.create_task(meter.run(), name="meter")
+            if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
+                utility = core.utility
+                server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
+                await stack.enter_async_context(server)
+                log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
             await central.listen(settings.ocpp.host, settings.ocpp_port)
             log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
             notify_ready()

@@ -1,0 +1,248 @@
+"""The utility's limit inside of the core: what the Modbus server hears becomes limits for the loop, and facts.
+
+    LimitServer --heartbeat(), commit()--> Utility --failsafe.step()--> link --limits()--> ControlLoop, planning
+                <--CommitResult once true--        --journal: UtilityLinkChanged (heartbeats sparsely)
+
+Tight at once, loose when durable (invariant 4): while a command is being journaled the old and the new limit both hold.
+It is acknowledged when it is durable, the bounds of all chargers fit under it, and, where the fail-safe limit went down,
+the defaults under the profiles are installed anew (invariant 3). Times of the link lie on its steady axis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from controller import limits
+from controller.defaults import assign
+from controller.loop import ControlLoop
+from controller.yard import Yard
+from depot import events as ev
+from depot.ports import JournalFrozen
+from depot.registry import DepotSpec
+from depot.values import ConnectorId, Limit, LimitSource, UtilityLink
+from grid import failsafe
+from grid.failsafe import Beat, FailsafePolicy, LinkEvent, Ordered, SteadyTime, Tick, Verdict
+from grid.limit_model import Alarm, Compliance, LimitOrigin
+from grid.limit_server import CommitResult, Feedback
+from grid.limit_session import LimitCommand
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""How often time alone is looked at: a lost heartbeat, an order that ends, a ramp."""
+
+TOLD_S = 0.1
+"""How often a command that waits looks whether the chargers have come down."""
+
+FREEZE_S = 1.0
+"""A journal that cannot write is tried again after this time; the limit holds meanwhile."""
+
+RAMPING_S = 5.0
+"""So long after the limit changed too much import counts as ramping (T_comply of the architecture)."""
+
+COMPLY_W = 500
+"""Above the limit by less than this is the meter's own tolerance."""
+
+_ORIGINS = {
+    LimitSource.CONTRACT: LimitOrigin.CONTRACT,
+    LimitSource.FAILSAFE: LimitOrigin.FAILSAFE,
+    LimitSource.SCADA: LimitOrigin.UTILITY,
+    LimitSource.RATING: LimitOrigin.TRANSFORMER,
+}
+
+
+class Utility:
+    """One per depot with a link to its utility; the core's side of :class:`grid.limit_server.LimitCommands`."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, policy: FailsafePolicy, *, replan: Callable[[str], None]) -> None:
+        self.policy = policy
+        self.steady = SteadyTime(yard.clock)
+        self._yard = yard
+        self._loop = loop
+        self._replan = replan
+        now = self.steady.now()
+        recorded = yard.state.utility
+        self.link = failsafe.begin(policy, now) if recorded is None else failsafe.resume(recorded, policy, now)
+        self._recorded = recorded
+        self._pending: list[LinkEvent] = []
+        self._changed = asyncio.Event()
+        self._limit_since: datetime = now
+        self._limit_w: int | None = None
+        loop.more_limits = self.limits
+
+    # -- what holds ---------------------------------------------------------------------------------------------
+
+    def limits(self, now: datetime) -> Sequence[Limit]:
+        """The utility's limits of this moment and to come; those of commands that are not durable yet as well."""
+        at, ahead = self.steady.now(), self.steady.ahead()
+        found = list(failsafe.limits(self.link, at, self.policy, ahead=ahead))
+        for number, event in enumerate(self._pending):
+            after, _ = failsafe.step(self.link, event, at, self.policy)
+            found += [
+                replace(limit, limit_id=f"{limit.limit_id}+{number}") for limit in failsafe.limits(after, at, self.policy, ahead=ahead)
+            ]
+        return found
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the utility's link says now."""
+        return failsafe.verdict(self.link, self.steady.now(), self.policy)
+
+    # -- LimitCommands ------------------------------------------------------------------------------------------
+
+    def heartbeat(self, values: tuple[int, int]) -> None:
+        """A heartbeat register changed."""
+        self._step(Beat(values), cause="heartbeat")
+
+    async def commit(self, command: LimitCommand) -> CommitResult:
+        """Put the command in force; returns when it truly is."""
+        events: list[LinkEvent] = []
+        if command.failsafe is not None:
+            events.append(command.failsafe)
+        if command.order is not None:
+            events.append(Ordered(command.order))
+        self._pending += events
+        self._loop.wake()
+        try:
+            await self._record_until_durable(events, command)
+        finally:
+            for event in events:
+                self._pending.remove(event)
+        for event in events:
+            self.link, _ = failsafe.step(self.link, event, self.steady.now(), self.policy)
+        self._changed.set()
+        self._loop.wake()
+        self._replan("the utility's limit changed")
+        if command.failsafe is not None and command.failsafe.limit_w is not None:
+            await self._defaults_follow()
+        await self._chargers_follow(self._yard.clock.now())
+        at = self.steady.now()
+        state = failsafe.acknowledged(self.link, at, self.policy, order=command.order, change=command.failsafe)
+        log.info("the utility's command %d from %s is %s", command.seq, command.peer, state.name.lower())
+        return CommitResult(state)
+
+    async def _record_until_durable(self, events: Sequence[LinkEvent], command: LimitCommand) -> None:
+        while True:
+            after = self.link
+            for event in events:
+                after, _ = failsafe.step(after, event, self.steady.now(), self.policy)
+            try:
+                await self._record(after, cause=f"command {command.seq}", actor=f"modbus:{command.peer}")
+                return
+            except JournalFrozen:
+                log.error("the utility's command %d holds, but cannot be recorded: the journal is frozen", command.seq)
+                await self._yard.clock.sleep(FREEZE_S)
+
+    async def _chargers_follow(self, since: datetime) -> None:
+        """Until a decision that was made after ``since`` finds every bound under its limit."""
+        while True:
+            last = self._yard.last
+            if last is not None and last.at >= since and not last.allocation.site_short_w:
+                return
+            await self._yard.clock.sleep(TOLD_S)
+
+    async def _defaults_follow(self) -> None:
+        """Until what the connectors fall to without a controller fits under the fail-safe limit."""
+        wanted = assign(self.defaults_spec(), rotation=self._yard.clock.now().toordinal())
+        self._loop.install_defaults(wanted)
+        while any(self._too_high(key, level_w) for key, level_w in wanted.items()):
+            await self._yard.clock.sleep(TOLD_S)
+
+    def defaults_spec(self) -> DepotSpec:
+        """The depot with the fail-safe limit that holds: its own, or a lower one that the utility has set."""
+        return replace(self._yard.spec, failsafe_w=min(self._yard.spec.failsafe_w, self.link.failsafe_w))
+
+    def _too_high(self, key: ConnectorId, level_w: int) -> bool:
+        grant = self._yard.grants[key]
+        return grant.commissioned and (grant.rated_w if grant.default_w is None else grant.default_w) > level_w
+
+    # -- time and facts -----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow time until cancelled."""
+        while True:
+            self.look()
+            await self._yard.clock.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """What time alone has done: a heartbeat that was lost, an order that ended, a ramp."""
+        self._step(Tick(), cause="time")
+
+    def _step(self, event: LinkEvent, *, cause: str) -> None:
+        before = self.verdict
+        self.link, found = failsafe.step(self.link, event, self.steady.now(), self.policy)
+        if (found.state, found.limit_w) != (before.state, before.limit_w):
+            log.warning("the utility's link: %s, %s", found.state.name.lower(), _watts(found.limit_w))
+            self._replan("the utility's link changed")
+        if found.limit_w != self._limit_w:
+            self._limit_w, self._limit_since = found.limit_w, self.steady.now()
+            self._loop.wake()
+        wall = failsafe.shifted(self.link, self.steady.ahead())
+        if failsafe.worth_recording(self._recorded, wall) and not self._yard.journal.frozen:
+            self._recorded = wall
+            self._loop.note(ev.UtilityLinkChanged(wall, cause))
+
+    async def _record(self, link: UtilityLink, *, cause: str, actor: str) -> None:
+        wall = failsafe.shifted(link, self.steady.ahead())
+        await self._yard.journal.append([ev.NewEvent(ev.UtilityLinkChanged(wall, cause), self._yard.clock.now(), actor=actor)])
+        self._recorded = wall
+
+    # -- feedback -----------------------------------------------------------------------------------------------
+
+    def feedback(self) -> Feedback:
+        """What the utility is told, from the newest readings and the newest decision."""
+        yard, now = self._yard, self._yard.clock.now()
+        binds = limits.binding(self._loop.limits_in_force(), "", now)
+        effective_w = binds.value if binds is not None else yard.spec.contract_w
+        found = self.verdict
+        origin = found.origin if binds is not None and binds.limit_id.startswith(failsafe.LIMIT_ID) else LimitOrigin.LOCAL
+        if binds is not None and not binds.limit_id.startswith(failsafe.LIMIT_ID):
+            origin = _ORIGINS.get(binds.source, LimitOrigin.LOCAL)
+        reading, last = yard.site_reading, yard.last
+        age_s = None if reading is None else max(0, int((now - reading.at).total_seconds()))
+        import_w = reading.power_w if reading is not None else None
+        sessions = [(key, grant) for key, grant in yard.grants.items() if grant.in_session]
+        floor_w = sum(
+            yard.spec.connectors[key].min_w for key, grant in sessions if grant.told_w and not yard.pausable(key, yard.visit_on(key))
+        )
+        base_w = last.background.now_w if last is not None else None
+        alarms = Alarm.METER_STALE if last is not None and last.background.stale else Alarm(0)
+        comply = self._compliance(import_w, effective_w, floor_w + (base_w or 0))
+        if comply is Compliance.NOT_COMPLIANT:
+            alarms |= Alarm.LIMIT_VIOLATED
+        if origin is LimitOrigin.LOCAL:
+            alarms |= Alarm.LOCAL_OVERRIDE
+        return Feedback(
+            link=self.link,
+            verdict=found,
+            effective_w=effective_w,
+            origin=origin,
+            contract_w=self.policy.contract_w,
+            utc=now,
+            import_w=import_w,
+            base_w=base_w,
+            evse_w=sum(grant.measured_w or 0 for _, grant in sessions),
+            floor_w=floor_w,
+            compliance=comply,
+            meter_age_s=age_s,
+            evses_online=sum(1 for key in yard.grants if yard.connected(key.station_id)),
+            alarms=alarms,
+        )
+
+    def _compliance(self, import_w: int | None, limit_w: int, floor_w: int) -> Compliance:
+        if import_w is None:
+            return Compliance.NOT_KNOWN
+        if import_w <= limit_w + COMPLY_W:
+            return Compliance.COMPLIANT
+        if floor_w > limit_w:
+            return Compliance.INFEASIBLE
+        ramps = self.steady.now() - self._limit_since <= timedelta(seconds=RAMPING_S)
+        return Compliance.RAMPING if ramps else Compliance.NOT_COMPLIANT
+
+
+def _watts(limit_w: int | None) -> str:
+    return "no limit" if limit_w is None else f"{limit_w / 1000:.1f} kW"

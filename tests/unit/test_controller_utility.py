@@ -1,0 +1,182 @@
+"""The utility's link inside of the core: tight at once, loose when durable, acknowledged only when it is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from small_yard import NOW, SmallYard, run
+
+from controller import limits
+from controller.background import Background
+from controller.limiter import Allocation
+from controller.utility import Utility
+from controller.yard import LastAllocation
+from depot.events import Envelope, NewEvent
+from depot.values import LimitSource, UtilityMode, UtilityOrder
+from grid.failsafe import FailsafeChange, FailsafePolicy
+from grid.limit_model import AckState, LimitOrigin
+from grid.limit_session import LimitCommand
+
+POLICY = FailsafePolicy(contract_w=200_000, failsafe_w=60_000)
+
+
+def decided(world: SmallYard, *, short_w: int = 0) -> None:
+    allocation = Allocation([], [], [], 0, short_w, [0, 0], waiting=False)
+    world.yard.last = LastAllocation(world.clock.at, [], allocation, Background(0), 200_000, {}, [])
+
+
+def utility_of(world: SmallYard) -> Utility:
+    world.loop.note = lambda event: world.put(event)  # type: ignore[method-assign]  # the loop's tasks don't run here
+    return Utility(world.yard, world.loop, POLICY, replan=lambda _cause: None)
+
+
+def order(seq: int, value_w: int | None) -> LimitCommand:
+    return LimitCommand(seq, "10.0.0.9:1", NOW, UtilityOrder(seq, NOW, value_w, peer="10.0.0.9:1"))
+
+
+def site_w(world: SmallYard) -> int:
+    binds = limits.binding(world.loop.limits_in_force(), "", world.clock.now())
+    assert binds is not None
+    return binds.value
+
+
+def test_a_link_that_was_never_used_starts_safe() -> None:
+    world = SmallYard()
+    utility_of(world)
+    assert site_w(world) == 60_000
+
+
+def test_a_heartbeat_and_an_order_release_the_depot_and_a_lost_heartbeat_takes_it_back() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        assert (await utility.commit(order(1, 150_000))).state is AckState.ACCEPTED
+
+    run(play())
+    assert utility.link.mode is UtilityMode.CONTROLLED
+    assert site_w(world) == 150_000
+    world.clock.at += timedelta(seconds=121)
+    utility.look()
+    assert site_w(world) == 60_000
+
+
+class Door:
+    """Before the journal: what is appended waits until it is open."""
+
+    def __init__(self, world: SmallYard) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self._append = world.journal.append
+        world.journal.append = self.append  # type: ignore[method-assign]
+
+    async def append(self, events: Sequence[NewEvent], *, wait: bool = True) -> Sequence[Envelope]:
+        await self.open.wait()
+        return await self._append(events, wait=wait)
+
+
+def test_a_lower_limit_holds_while_the_journal_cannot_write_and_a_higher_one_does_not() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+
+    async def play() -> None:
+        door = Door(world)
+        utility.heartbeat((1, 0))
+        await utility.commit(order(1, 150_000))
+        door.open.clear()
+        lower = asyncio.create_task(utility.commit(order(2, 40_000)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert site_w(world) == 40_000
+        assert not lower.done()
+        door.open.set()
+        assert (await lower).state is AckState.ACCEPTED
+        door.open.clear()
+        higher = asyncio.create_task(utility.commit(order(3, 120_000)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert site_w(world) == 40_000
+        door.open.set()
+        await higher
+        assert site_w(world) == 120_000
+
+    run(play())
+
+
+def test_it_is_not_acknowledged_while_the_chargers_are_above_it() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        decided(world, short_w=5_000)
+        told = asyncio.create_task(utility.commit(order(1, 50_000)))
+        await asyncio.sleep(0.25)
+        assert not told.done()
+        decided(world)
+        assert (await told).state is AckState.ACCEPTED
+
+    run(play())
+
+
+def test_a_lower_failsafe_limit_is_acknowledged_once_the_defaults_fit_under_it() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+    for grant in world.yard.grants.values():
+        grant.commissioned, grant.default_w = True, 6_000
+
+    async def play() -> None:
+        change = LimitCommand(1, "10.0.0.9:1", NOW, None, FailsafeChange(limit_w=20_000))
+        told = asyncio.create_task(utility.commit(change))
+        await asyncio.sleep(0.25)
+        assert not told.done()
+        for grant in world.yard.grants.values():
+            grant.default_w = 0
+        assert (await told).state is AckState.ACCEPTED
+
+    world.loop.install_defaults = lambda levels_w: None  # type: ignore[method-assign]  # the loop does not run here
+    run(play())
+    assert utility.defaults_spec().failsafe_w == 20_000
+
+
+def test_what_was_ordered_survives_a_restart_and_holds_below_the_failsafe_limit() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        await utility.commit(order(1, 30_000))
+
+    run(play())
+    world.clock.at += timedelta(seconds=600)
+    again = utility_of(world)
+    assert again.link.mode is UtilityMode.INIT
+    assert site_w(world) == 30_000
+
+
+@pytest.mark.parametrize(("manual_w", "origin"), [(None, LimitOrigin.UTILITY), (10_000, LimitOrigin.LOCAL)])
+def test_feedback_says_what_binds_the_site(manual_w: int | None, origin: LimitOrigin) -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        await utility.commit(order(1, 50_000))
+
+    run(play())
+    if manual_w is not None:
+        found = limits.binding(world.loop.limits_in_force(), "", NOW)
+        assert found is not None
+        world.loop.urgent_limits["manual:"] = replace(found, limit_id="manual:", value=manual_w, source=LimitSource.MANUAL)
+    told = utility.feedback()
+    assert (told.origin, told.effective_w) == (origin, manual_w or 50_000)
