@@ -370,7 +370,7 @@ class Planning:
         plan = read_answer(asked, result, now=now, settings=self.settings)
         self.yard.plan = plan
         self.made += 1
-        self.text = f"plan of {len(asked.visit_ids)} vehicles in {plan.solve_s:.2f} s"
+        self.text = f"plan of {len(asked.visit_ids)} vehicles in {max(0.01, result.total_s):.2f} s"
         self.on_plan()
         accepted = ev.PlanAccepted(plan.plan_id, plan.cost, sum(plan.unmet_wh.values()), plan.solve_s, cause)
         if not self.yard.journal.frozen:

@@ -159,6 +159,6 @@ def _profile(profile: object) -> str:
             **rest,
         }:
             until = rest.get("validTo")
-            tail = f" until {until[11:19]}" if isinstance(until, str) else ""
+            tail = f" until {until[11:19]} UTC" if isinstance(until, str) else ""
             return f": {_short(purpose)} {_short(limit)} {_short(unit)}{tail}"
     return ""

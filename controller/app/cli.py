@@ -38,7 +38,7 @@ def plan_scenario(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the plan is written (JSON).")],
     policy: Annotated[PolicyName, typer.Option("--policy", help="What a plan prefers once every vehicle is served.")] = "cheapest",
-    deadline: Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds after which the best plan so far must do.")] = 60.0,
+    deadline: Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds after which planning is given up.")] = 60.0,
 ) -> None:
     """Make one charging plan from a scenario file, and show what it costs."""
     from controller.app.plan import run_plan

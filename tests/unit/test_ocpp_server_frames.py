@@ -74,7 +74,7 @@ def test_any_payload_has_a_short_summary(action: str, payload: dict[str, Any]) -
             {"connectorId": 1, "status": "Faulted", "errorCode": "HighTemperature"},
             "connector 1: Faulted, HighTemperature",
         ),
-        ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE}, "connector 1: TxProfile 11000 W until 12:03:00"),
+        ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE}, "connector 1: TxProfile 11000 W until 12:03:00 UTC"),
         ("RemoteStartTransaction", {"connectorId": 1, "idTag": "ABCDEF99"}, "connector 1, tag …99"),
         ("Authorize", {"idTag": "1234"}, "tag …"),
         ("StopTransaction", {"transactionId": 3, "meterStop": 5}, "transaction 3, meter 5, Local"),
