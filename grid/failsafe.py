@@ -20,7 +20,7 @@ translates them to the wall clock for the journal and for the arbiter.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from depot.ports import Clock
@@ -33,6 +33,9 @@ LOOK_AHEAD_S: Final = 200.0
 
 RECORD_EVERY_S: Final = 15.0
 """The least time between two records of a heartbeat."""
+
+SAME_TIME_S: Final = 2.0
+"""Times that differ by less are one time: the wall clock is corrected all the while. More: it was set, and is recorded."""
 
 
 class SteadyTime:
@@ -114,8 +117,13 @@ def begin(policy: FailsafePolicy, at: datetime) -> UtilityLink:
 
 def resume(recorded: UtilityLink, policy: FailsafePolicy, at: datetime) -> UtilityLink:
     """The link after a restart, from its last record. A record from the future (the clock was set back) is not believed
-    to be young. The order holds in every case, alone or below the fail-safe limit."""
-    link = replace(recorded, failsafe_w=min(recorded.failsafe_w, policy.contract_w))
+    to be young, and its orders begin anew. The order holds in every case, alone or below the fail-safe limit."""
+    link = replace(
+        recorded,
+        failsafe_w=min(recorded.failsafe_w, policy.contract_w),
+        order=_received_by(recorded.order, at),
+        next_order=_received_by(recorded.next_order, at),
+    )
     young = link.beat_at is not None and link.beat_at <= at and _alive(link, at)
     if link.mode is UtilityMode.CONTROLLED and young and not _expired(_activated(link, at), at):
         return link
@@ -136,7 +144,10 @@ def step(link: UtilityLink, event: LinkEvent, at: datetime, policy: FailsafePoli
                 link = replace(link, fresh_from=max(link.fresh_from, return_from, _dies_at(link) or return_from))
             link = replace(link, beats=values, beat_at=at)
         case Ordered(order):
-            link = replace(link, next_order=order)
+            newest = link.next_order or link.order
+            # commands overlap while the journal is slow: an older one that comes later does not undo a newer one
+            if newest is None or newest.received_at <= order.received_at:
+                link = replace(link, next_order=order)
         case FailsafeChange(limit_w, min_s, timeout_s):
             link = replace(
                 link,
@@ -221,9 +232,11 @@ def acknowledged(
 
 
 def worth_recording(recorded: UtilityLink | None, link: UtilityLink) -> bool:
-    """Whether the journal should hear of ``link``: all changes, but of heartbeats only every now and then. Both on the
-    same time axis."""
-    if recorded is None or replace(recorded, beats=link.beats, beat_at=link.beat_at) != link:
+    """Whether the journal should hear of ``link``: all changes, but of heartbeats only every now and then. Both as wall
+    times, so that a clock that was set is recorded as well."""
+    if recorded is None or _timeless(recorded) != _timeless(link):
+        return True
+    if any(abs((a - b).total_seconds()) >= SAME_TIME_S for a, b in zip(_times(recorded), _times(link), strict=True)):
         return True
     if link.beat_at is None or recorded.beat_at is None:
         return link.beat_at != recorded.beat_at
@@ -244,6 +257,21 @@ def shifted(link: UtilityLink, by: timedelta) -> UtilityLink:
         order=moved(link.order),
         next_order=moved(link.next_order),
     )
+
+
+def _timeless(link: UtilityLink) -> UtilityLink:
+    """The link without its times and heartbeats."""
+    never = datetime.min.replace(tzinfo=UTC)
+    order, waiting = (order and replace(order, received_at=never) for order in (link.order, link.next_order))
+    return replace(link, since=never, fresh_from=never, order=order, next_order=waiting, beats=(0, 0), beat_at=None)
+
+
+def _times(link: UtilityLink) -> list[datetime]:
+    return [link.since, link.fresh_from, *(order.received_at for order in (link.order, link.next_order) if order is not None)]
+
+
+def _received_by(order: UtilityOrder | None, at: datetime) -> UtilityOrder | None:
+    return order if order is None or order.received_at <= at else replace(order, received_at=at)
 
 
 def _dies_at(link: UtilityLink) -> datetime | None:

@@ -278,6 +278,23 @@ def test_a_record_from_the_future_is_not_believed() -> None:
     assert (found.state, found.limit_w) == (LimitState.INIT, 200_000)
 
 
+def test_after_the_clock_was_set_back_new_orders_still_count() -> None:
+    link, _ = play(*CONTROLLED)
+    link, _ = restarted(link, -3_600)
+    assert play((-3_599, Beat((2, 0))), (-3_598, Ordered(order(-3_598, 10))), link=link)[1].limit_w == 10
+
+
+def test_an_older_order_that_comes_later_does_not_undo_a_newer_one() -> None:
+    link, found = play(*CONTROLLED, (5, Ordered(order(5, 10, seq=3))), (6, Ordered(order(4, 900_000, seq=2))))
+    assert found.limit_w == 10
+    assert acknowledged(link, at(6), POLICY, order=order(4, 900_000, seq=2)) is AckState.SUPERSEDED
+
+
+def test_a_longer_timeout_does_not_raise_the_dead() -> None:
+    short = [(0.0, FailsafeChange(heartbeat_timeout_s=10)), *CONTROLLED, (20.0, FailsafeChange(heartbeat_timeout_s=600))]
+    assert play(*short)[1].state is LimitState.FAILSAFE
+
+
 def test_a_lower_contract_cuts_the_recorded_failsafe_limit() -> None:
     link, _ = play(*CONTROLLED)
     assert restarted(link, 500, FailsafePolicy(contract_w=90_000, failsafe_w=50_000))[1].limit_w == 90_000
@@ -291,6 +308,9 @@ def test_heartbeats_are_recorded_sparsely_and_changes_at_once() -> None:
     assert worth_recording(link, play((31, Beat((2, 0))), link=link)[0])
     assert worth_recording(link, play((3, FailsafeChange(limit_w=1)), link=link)[0])
     assert worth_recording(replace(link, beat_at=None), link)
+    assert not worth_recording(link, shifted(link, timedelta(seconds=1.9))), "a clock that is corrected a little"
+    assert worth_recording(link, shifted(link, timedelta(seconds=2))), "a clock that was set"
+    assert worth_recording(link, play((5, Ordered(order(5))), link=link)[0]), "the same order anew"
     assert link.mode is UtilityMode.CONTROLLED
 
 
