@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from controller.journal import SqlJournal
 from controller.planner import InlinePlanner
 from controller.planning import PlanningSettings
 from depot.commands import AnnounceVisit, SetManualLimit
+from depot.events import Envelope, TransactionStarted, TransactionStopped
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.state import DepotState
 from depot.values import ConnectorId
@@ -40,13 +42,17 @@ DC = ConnectorSpec(1, 50_000, 5_000, Current.DC, voltage_v=400)
 
 @dataclass
 class Night:
-    """``spoken``: (station, action) of every call, both ways. ``violations``: what the central system counted."""
+    """``spoken``: (station, action) of every call, both ways. ``violations``: what the central system counted.
+    ``sessions_wh``: energy of the closed sessions of each connector, as the journal has it.
+    ``interrupted``: connectors with a session when the charger side was lost."""
 
     slots: TraceSlots
     state: DepotState
     spoken: list[tuple[str, str]] = field(default_factory=list)
     violations: dict[str, dict[str, int]] = field(default_factory=dict)
     modern: frozenset[str] = frozenset()
+    sessions_wh: dict[str, list[int]] = field(default_factory=dict)
+    interrupted: list[str] = field(default_factory=list)
 
     def actions(self, station_id: str) -> set[str]:
         return {action for station, action in self.spoken if station == station_id}
@@ -78,22 +84,41 @@ def mixed_day(stations: int = 6) -> Day:
     )  # fmt: skip
 
 
-def play(*, seed: int, share_201: float, personas: Mapping[str, Persona] | None = None) -> Night:
-    """Play :func:`mixed_day`; a limit of the day is given as the operator's."""
+def play(*, seed: int, share_201: float, personas: Mapping[str, Persona] | None = None, restart_at_s: float | None = None) -> Night:
+    """Play :func:`mixed_day`; a limit of the day is given as the operator's. ``restart_at_s``: the charger side is lost
+    then with all that it remembers, and another one takes its place."""
     day = mixed_day()
     day = replace(day, spec=as_registered(day, personas or {}))
-    return run_virtual(lambda clock: _play(clock, day, seed=seed, share_201=share_201, personas=personas or {}), start=day.start)
+
+    async def main(clock: VirtualClock) -> Night:
+        return await _play(clock, day, seed=seed, share_201=share_201, personas=personas or {}, restart_at_s=restart_at_s)
+
+    return run_virtual(main, start=day.start)
 
 
-async def _play(clock: VirtualClock, day: Day, *, seed: int, share_201: float, personas: Mapping[str, Persona]) -> Night:
+async def _play(
+    clock: VirtualClock, day: Day, *, seed: int, share_201: float, personas: Mapping[str, Persona], restart_at_s: float | None
+) -> Night:
     store = Store.open(None)
     store.migrate([controller])
     lines: list[str] = []
     spoken: list[tuple[str, str]] = []
     serving: set[asyncio.Task[None]] = set()
     orders: asyncio.Queue[SetManualLimit] = asyncio.Queue()
+    starts_wh: dict[int, int] = {}
+    sessions_wh: dict[str, list[int]] = {}
+    interrupted: list[str] = []
+
+    def journaled(envelopes: Sequence[Envelope], _: DepotState) -> None:
+        for envelope in envelopes:
+            if isinstance(envelope.data, TransactionStarted):
+                starts_wh[envelope.data.transaction_id] = envelope.data.meter_start_wh
+            elif isinstance(envelope.data, TransactionStopped):
+                energy = envelope.data.meter_stop_wh - starts_wh[envelope.data.transaction_id]
+                sessions_wh.setdefault(str(envelope.data.connector), []).append(energy)
 
     async with SqlJournal(store, day.spec.depot_id, clock=clock, writer="inline", snapshot_every=0) as journal:
+        journal.subscribe(journaled)
 
         async def connect(station_id: str) -> PipeEnd:
             def heard(text: str) -> bool:
@@ -104,7 +129,7 @@ async def _play(clock: VirtualClock, day: Day, *, seed: int, share_201: float, p
 
             near, far = pipe(lose_up=heard, lose_down=heard, central_closed=lambda code, reason: WireClosed(f"{code} {reason}"))
             version = Version.of_subprotocol(world.stations[station_id].voice.subprotocol)
-            task = asyncio.create_task(central.attach(far, station_id, remote="memory", version=version))
+            task = asyncio.create_task(centrals[-1].attach(far, station_id, remote="memory", version=version))
             serving.add(task)
             task.add_done_callback(serving.discard)
             return near
@@ -128,15 +153,27 @@ async def _play(clock: VirtualClock, day: Day, *, seed: int, share_201: float, p
                 look_s=10.0,
             )
         )  # fmt: skip
-        central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor())
-        core.attach(central, frames=central.frames)
+        centrals: list[Central] = []
+
+        async def serve(stack: AsyncExitStack) -> None:
+            central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor())
+            centrals.append(await stack.enter_async_context(central))
+            core.attach(central, frames=central.frames)
+
+        async def restart(stack: AsyncExitStack, at_s: float) -> None:
+            await clock.sleep(at_s)
+            interrupted.extend(sorted(str(t.connector) for t in journal.state.transactions.values()))
+            await centrals[-1].__aexit__(None, None, None)
+            await serve(stack)
 
         async def obey() -> None:
             while True:
                 await core.command(await orders.get())
 
-        async with central:
+        async with AsyncExitStack() as stack:
+            await serve(stack)
             work = [asyncio.create_task(core.run()), asyncio.create_task(obey())]
+            again = asyncio.create_task(restart(stack, restart_at_s)) if restart_at_s is not None else None
             for stay in day.stays:
                 visit = announcement(stay, day.start)
                 await core.command(AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", visit=visit))
@@ -146,10 +183,12 @@ async def _play(clock: VirtualClock, day: Day, *, seed: int, share_201: float, p
                     done, _ = await asyncio.wait([playing, *work], return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
                         task.result()
+                    if again is not None:
+                        again.result()
             finally:
                 for task in work:
                     task.cancel()
                 await asyncio.gather(*work, return_exceptions=True)
             modern = frozenset(name for name, station in world.stations.items() if station.voice.subprotocol == "ocpp2.0.1")
-            counted = {name: dict(central.violations(name)) for name in world.stations}
-        return Night(trace_to_slots(lines, 900), journal.state, spoken, counted, modern)
+            counted = {name: dict(centrals[-1].violations(name)) for name in world.stations}
+        return Night(trace_to_slots(lines, 900), journal.state, spoken, counted, modern, sessions_wh, interrupted)

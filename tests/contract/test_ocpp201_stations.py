@@ -298,6 +298,21 @@ def test_every_session_of_a_mixed_depot_is_closed_once_and_nothing_is_taken_for_
         assert set(mixed.violations[station_id]) <= expected, mixed.violations[station_id]
 
 
+def test_the_journal_has_the_energy_that_flowed_whatever_the_version(mixed: Night) -> None:
+    for number in range(1, 7):
+        ((got_wh,),) = [[visit.got_wh for visit in mixed.slots.visits if visit.connector == f"S{number}/1"]]
+        assert sum(mixed.sessions_wh[f"S{number}/1"]) == pytest.approx(got_wh / 0.9, rel=0.1)  # one station counts whole kWh
+
+
+def test_no_19_a_charger_side_that_forgot_everything_finds_every_session_again() -> None:
+    night = play(seed=4, share_201=1.0, restart_at_s=2700.0)
+    assert len(night.interrupted) >= 2
+    assert night.slots.violations == 0, f"worst {night.slots.worst_over_kw:.2f} kW over at {night.slots.worst_at}"
+    assert [visit.got_wh >= 0.98 * visit.need_wh for visit in night.slots.visits] == [True] * 6
+    assert {connector: len(sessions) for connector, sessions in night.sessions_wh.items()} == {f"S{n}/1": 1 for n in range(1, 7)}
+    assert not night.state.transactions
+
+
 def test_a_depot_of_2_0_1_stations_with_faults_keeps_its_limits() -> None:
     personas = dict(zip((f"S{n}" for n in range(1, 7)), list(Persona)[1:7], strict=True))
     night = play(seed=8, share_201=1.0, personas=personas)
