@@ -210,13 +210,13 @@ def _mandate_by(books: Books, column: object, value: str) -> MandateRow | None:
 def _about(event: _Event) -> str:
     """The order, token or payment by which the event finds its row. Raises ``msgspec.DecodeError``."""
     payload = event.payload
-    if payload.notification is not None or payload.payment is not None:
-        wrapped = payload.notification or payload.payment
-        assert wrapped is not None
-        ids = msgspec.json.decode(wrapped.entity, type=_Ids)
-        return ids.order_id or ids.id
-    wrapped = payload.refund or payload.token
+    if payload.refund is not None:  # comes with its payment
+        ids = msgspec.json.decode(payload.refund.entity, type=_Ids)
+        return ids.payment_id or ids.id
+    if event.event.startswith("token.") and payload.token is not None:
+        return msgspec.json.decode(payload.token.entity, type=_Ids).id
+    wrapped = payload.notification or payload.payment
     if wrapped is None:
         return ""
     ids = msgspec.json.decode(wrapped.entity, type=_Ids)
-    return ids.payment_id or ids.id
+    return ids.order_id or ids.id

@@ -22,7 +22,7 @@ from payments.mock_gateway.books import CUSTOMERS, ORDERS, PAYMENTS, TOKENS, new
 __all__ = ["add_api"]
 
 _basic = HTTPBasic(auto_error=False)
-_Rupees = Annotated[int, Field(strict=True, ge=100, le=50_000_000)]
+_Paise = Annotated[int, Field(strict=True, ge=100, le=50_000_000)]
 
 
 class _Body(BaseModel):
@@ -47,7 +47,7 @@ class _NewNotification(_Body):
 
 
 class _NewOrder(_Body):
-    amount: _Rupees
+    amount: _Paise
     currency: str = Field(pattern="^INR$")
     receipt: str = Field(default="", max_length=40)
     customer_id: str | None = None
@@ -57,7 +57,7 @@ class _NewOrder(_Body):
 
 
 class _NewAuthorisation(_Body):
-    amount: _Rupees
+    amount: _Paise
     order_id: str
     customer_id: str
     email: str
@@ -66,7 +66,7 @@ class _NewAuthorisation(_Body):
 
 
 class _NewDebit(_Body):
-    amount: _Rupees
+    amount: _Paise
     currency: str = Field(pattern="^INR$")
     order_id: str
     customer_id: str
@@ -78,7 +78,7 @@ class _NewDebit(_Body):
 
 
 class _NewRefund(_Body):
-    amount: _Rupees
+    amount: _Paise
     receipt: str | None = None
 
 

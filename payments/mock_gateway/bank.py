@@ -136,7 +136,7 @@ class Bank:
     # -- debits -------------------------------------------------------------------------------------------------------
 
     def accept_debit(self, order_id: str, token_id: str, amount: int, notes: dict[str, Any], *, hidden_s: float) -> str:
-        """Take a debit on; its payment's id. Raises :class:`Refusal`."""
+        """Take a debit on; its payment's id. ``hidden_s``: nobody sees or decides it for so long. Raises :class:`Refusal`."""
         now = self.now_s
         with self.store.writing() as connection:
             order, token = one(connection, ORDERS, order_id), one(connection, TOKENS, token_id)
@@ -154,7 +154,7 @@ class Bank:
             waits = order.amount > _SECOND_FACTOR_PAISE
             return self._new_payment(
                 connection, order, kind="debit", token_id=token_id, notes=notes,
-                decide_at=None if waits else now + self.settings.decide_s, hidden_s=hidden_s,
+                decide_at=None if waits else now + self.settings.decide_s + hidden_s, hidden_s=hidden_s,
             )  # fmt: skip
 
     def _obstacle(self, order: Any, token: Any, now: float) -> str | None:
@@ -179,7 +179,7 @@ class Bank:
     def _captured(self, connection: Connection, payment_id: str) -> None:
         change(connection, PAYMENTS, payment_id, status="authorized")
         self._tell(connection, "payment.authorized", payment=books.payment_entity(one(connection, PAYMENTS, payment_id)))
-        change(connection, PAYMENTS, payment_id, status="captured", visible_at=self.now_s)
+        change(connection, PAYMENTS, payment_id, status="captured")
         payment = one(connection, PAYMENTS, payment_id)
         assert payment is not None
         change(connection, ORDERS, payment.order_id, status="paid")
@@ -188,7 +188,7 @@ class Bank:
         self._tell(connection, "order.paid", payment=books.payment_entity(payment), order=order)
 
     def _failed(self, connection: Connection, payment_id: str, reason: str) -> None:
-        change(connection, PAYMENTS, payment_id, status="failed", error_reason=reason, visible_at=self.now_s)
+        change(connection, PAYMENTS, payment_id, status="failed", error_reason=reason)
         self._tell(connection, "payment.failed", payment=books.payment_entity(one(connection, PAYMENTS, payment_id)))
 
     def _new_payment(
