@@ -106,6 +106,7 @@ def _conditions(config: pytest.Config) -> set[str]:
     here = {
         "no data": not data_root().is_dir(),
         "no chromium": chromium_path() is None,
+        "no mbpoll": shutil.which("mbpoll") is None,
         "short run": not config.getoption("--long"),
         "root": os.geteuid() == 0,
         "not linux": sys.platform != "linux",

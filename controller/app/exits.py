@@ -12,6 +12,7 @@ EXPECTED: dict[str, int] = {
     "depot.ports.JournalFrozen": 3,
     "depot.values.DepotError": 2,
     "grid.GridError": 2,
+    "grid.limit_server.PortInUse": 3,
     "ocpp_server.errors.OcppError": 2,
     "ocpp_server.errors.PortInUse": 3,
     "optimizer.errors.OptimizerError": 2,
