@@ -8,7 +8,7 @@ all. Numbers with § are clauses of OCPP 1.6.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -24,6 +24,7 @@ from simulator.configuration import Configuration
 from simulator.connection import Connect, Connection
 from simulator.limits import Limits
 from simulator.link import wire_time
+from simulator.measuring import Measuring
 from simulator.outbox import Kind, Message, Outbox
 from simulator.personas import Behaviour
 from simulator.plant import OutletState, Plant
@@ -104,7 +105,7 @@ class Station:
         self._units = {c.connector: _Unit(ConnectorId(spec.station_id, c.connector), c) for c in spec.connectors}
         self._after: list[Callable[[], None]] = []
         self._skew = timedelta()
-        self._unlabelled = rng.random() < 0.5
+        self._meters = Measuring(plant, self.configuration, behaviour, unlabelled=rng.random() < 0.5)
         for unit in self._units.values():
             plant.listen(unit.key, self._outlet_changed)
 
@@ -164,7 +165,7 @@ class Station:
 
     def _announce(self, unit: _Unit, tag: str | None, *, remote: bool = False) -> Session:
         """A transaction begins: the central system is told, and its answer is heeded whenever it comes."""
-        session = Session(unit.key.connector, tag, self.now(), self._register(unit), remote=remote)
+        session = Session(unit.key.connector, tag, self.now(), self._meters.register(unit.key), remote=remote)
         self.voice.named(session, self.station_id)
 
         def confirmed(answer: Any) -> None:
@@ -210,7 +211,9 @@ class Station:
             if appointment is not None:
                 appointment.cancel()
         self.limits.end_transaction(unit.key.connector)
-        stopped = self.voice.stopped(transaction, self._register(unit), wire_time(self.now()), reason=reason, offline=self._offline)
+        stopped = self.voice.stopped(
+            transaction, self._meters.register(unit.key), wire_time(self.now()), reason=reason, offline=self._offline
+        )
         for _ in range(self._behaviour.stops):
             self.outbox.put(Message(Kind.TRANSACTION, stopped))
         if unit.operative_next is not None:
@@ -453,10 +456,6 @@ class Station:
     def boot_request(self) -> Any:
         return self.voice.boot(self.station_id)
 
-    def _register(self, unit: _Unit) -> int:
-        """Lifetime register as this station writes it in transaction messages."""
-        return int(self._plant.register_wh(unit.key) / (1000 if self._behaviour.kwh else 1))
-
     def _arm_sampling(self, unit: _Unit) -> None:
         if unit.sampling is not None:
             unit.sampling.cancel()
@@ -471,31 +470,12 @@ class Station:
             self._arm_sampling(unit)
 
     def _sample(self, unit: _Unit, context: str) -> None:
-        values = list(self._sampled_values(unit))
+        values = list(self._meters.sampled_values(unit.key))
         sampled = self.voice.sampled(
             unit.key.connector, unit.transaction or unit.early, values, wire_time(self.now()), context=context, offline=self._offline
         )
         if sampled is not None:
             self.outbox.put(Message(Kind.METER, sampled))
-
-    def _sampled_values(self, unit: _Unit) -> Iterator[dict[str, str]]:
-        wanted = self.configuration.listed("MeterValuesSampledData")
-        vehicle = self._plant.vehicle(unit.key)
-        if "Power.Active.Import" in wanted:
-            yield {"value": str(self._plant.power_w(unit.key)), "measurand": "Power.Active.Import", "unit": "W"}
-        if "Energy.Active.Import.Register" in wanted:
-            register = self._plant.register_wh(unit.key)
-            sample = {"value": f"{register:.1f}", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
-            if self._behaviour.kwh:
-                sample["value"] = f"{register / 1000:.4f}"
-                if self._unlabelled:
-                    del sample["unit"]  # where none is given, Wh is meant (§7.35)
-            yield sample
-        if vehicle is not None and "SoC" in wanted:
-            yield {"value": f"{vehicle.pack.soc * 100:.1f}", "measurand": "SoC", "unit": "Percent"}
-        if vehicle is not None and "Temperature" in wanted:
-            temperature = f"{vehicle.pack.temp_c:.1f}"
-            yield {"value": temperature, "measurand": "Temperature", "unit": "Celsius", "location": "EV"}
 
     # -- what its connection needs of it -------------------------------------------------------------------------------
 
