@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -34,8 +35,9 @@ from payments.states import (
 )
 from payments.tables import BillRow, MandateRow, OrderRow, PaymentRow, RefundRow, SubmissionRow, WebhookRow
 from payments.times import from_ms, from_s, maybe_from_ms, to_ms
+from storage import Store
 
-__all__ = ["Books", "EventState", "bill_value", "key_for"]
+__all__ = ["Books", "EventState", "bill_value", "key_for", "looking"]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,13 @@ class EventState(StrEnum):
 def key_for(*parts: object) -> str:
     """A receipt or idempotency key: the same for the same parts, 32 characters that every gateway takes."""
     return "cy-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:29]
+
+
+@contextmanager
+def looking(store: Store) -> Iterator[Session]:
+    """One consistent view, without the write lock that a unit of work takes."""
+    with store.reading() as connection, Session(connection) as session:
+        yield session
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from payments.gate import GateAnswer, MandateTerms, decide
 from payments.gateway import Answer, Customer, Gateway, Ok, Order, Rejected
 from payments.money import Bill, EnergyLine, GstRule, bill_of, financial_year
 from payments.reasons import Reason
-from payments.records import Books, bill_value, key_for
+from payments.records import Books, bill_value, key_for, looking
 from payments.rules import INDIA, Rules
 from payments.states import MandateState, Mode, PaymentState, Stage, stage_of
 from payments.tables import BillRow, MandateRow, OrderRow
@@ -171,13 +171,13 @@ class Payments:
 
     def mandate(self, driver_id: str) -> MandateView | None:
         """The driver's mandate that counts."""
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             row = Books(session, self.depot_id).newest_mandate(driver_id)
         return _mandate_view(row) if row is not None else None
 
     def gate(self, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
         """May this driver charge now? Changes nothing."""
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             return self._gate(Books(session, self.depot_id), driver_id, worst_case_paise, session_ends_at)
 
     def reserve(self, session_id: str, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
@@ -295,7 +295,7 @@ class Payments:
     def bills(self, *, limit: int = 100) -> list[BillView]:
         """The newest sessions' money, newest first."""
         now = self.clock.now()
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             books = Books(session, self.depot_id)
             query = select(BillRow).where(BillRow.depot_id == self.depot_id).order_by(col(BillRow.opened_ms).desc(), col(BillRow.bill_id))
             return [
@@ -314,7 +314,7 @@ class Payments:
 
     def check_ledger(self) -> ledger.Check:
         """Add the ledger up again."""
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             return ledger.check(session, self.depot_id)
 
 

@@ -22,7 +22,7 @@ from sqlmodel import Session, col, select
 from depot.ports import Clock
 from payments.gateway import Payment
 from payments.keys import GatewayKeys
-from payments.records import Books, EventState
+from payments.records import Books, EventState, looking
 from payments.states import MandateState
 from payments.tables import MandateRow, WebhookRow
 from payments.times import to_ms
@@ -131,7 +131,7 @@ class Webhooks:
 
     def apply(self) -> int:
         """Apply what waits, one unit of work each; the number done. An event that cannot be applied is set aside."""
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             waiting = session.exec(
                 select(WebhookRow.event_id)
                 .where(WebhookRow.depot_id == self.depot_id, WebhookRow.state == EventState.PENDING)

@@ -20,7 +20,7 @@ from depot.ports import Clock
 from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPayments, Step, Submit, Wait, next_step
 from payments.gateway import Answer, Customer, DebitRequest, Gateway, NotSent, Ok, Order, Payment, Rejected
 from payments.reasons import Reason
-from payments.records import Books, key_for
+from payments.records import Books, key_for, looking
 from payments.service import Terms, new_order
 from payments.states import MandateState, PaymentState, RefundState, Stage
 from payments.tables import BillRow, MandateRow, OrderRow, RefundRow, SubmissionRow
@@ -141,7 +141,7 @@ class Worker:
             (state == MandateState.ACTIVE) & (looked <= calm_ms),
         )
         live = state.in_((*changing, MandateState.ACTIVE, MandateState.PAUSED))
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             bills = session.exec(
                 select(BillRow.bill_id)
                 .where(BillRow.depot_id == self.depot_id, col(BillRow.next_ms) <= now_ms)
@@ -195,7 +195,7 @@ class Worker:
 
     async def _customer_of(self, bill_id: str) -> Customer | None:
         """Contact data for the debit, from the gateway, which keeps them. Before the intent: it moves no money."""
-        with self.store.unit() as session:
+        with looking(self.store) as session:
             books = Books(session, self.depot_id)
             customer_id = books.mandate(books.bill(bill_id).mandate_id).customer_id
         if customer_id is None:
