@@ -35,6 +35,9 @@ CAUTIOUS_SHARE: Final = 0.5
 SILENT_AFTER_S: Final[Mapping[Source, float]] = {Source.MQTT: 60.0, Source.OCPP: 180.0}
 """A source that has said nothing for so long is not counted on (fault no. 16: a cautious default after 60 s)."""
 
+FORGET_S: Final = 1800.0
+"""A source that was silent for so long no longer counts beside one that speaks."""
+
 SENSORS_NEEDED: Final = 4
 """Distinct temperatures in a pack (AIS-156 Annex 8K, phase 2; AIS-038 Rev 2 for buses and trucks)."""
 
@@ -175,6 +178,11 @@ def _remembered(state: PackState, sample: Checked, now_s: float, limits: Thresho
             kept = tuple(entry for entry in history if now_s - entry[0] <= _HISTORY_S)
             rising = _rise(kept, now_s, sample, RUNAWAY_OVER_S, steadily=True)
             history = kept if kept and now_s - kept[-1][0] < _HISTORY_STEP_S else (*kept, (now_s, dict(sample.temperatures_c)))
+    # the last word of each source holds, however long it is silent, until another has known better for long
+    forgotten = {other for other, (_, at_s) in state.heard.items() if other is not source and now_s - at_s > FORGET_S}
+    if forgotten:
+        hot = {other: value for other, value in hot.items() if other not in forgotten}
+        cold = {other: value for other, value in cold.items() if other not in forgotten}
     state = replace(state, hot_c=hot, cold_c=cold, heard={**state.heard, source: (sample, now_s)}, history=history)
     reading = _hottest_now(state, now_s)
     cool = reading is not None and reading <= limits.reset_below_c and not _trip_alarms(state, now_s)
@@ -272,10 +280,7 @@ def _by_cold(cold_c: float, limits: Thresholds) -> float:
 def _share(state: PackState, now_s: float, limits: Thresholds) -> tuple[float, dict[Why, tuple[float, str]]]:
     """The share that holds now, and each reason with its own share and words."""
     reasons = {why: (hold.share, hold.text) for why, hold in state.holds.items() if now_s < hold.until_s}
-    fresh = _fresh(state, now_s)
     for source, hot_c in state.hot_c.items():
-        if fresh and source not in fresh:
-            continue  # another source knows better; when all are silent, the last word of each holds
         share = _by_heat(hot_c, limits)
         if share < 1.0:
             reasons[Why.HOT] = min(reasons.get(Why.HOT, (1.0, "")), (share, f"{hot_c:.0f} °C, derated from {limits.derate_from_c:g} °C"))
