@@ -289,7 +289,7 @@ def _share(state: PackState, now_s: float, limits: Thresholds) -> tuple[float, d
             text = f"{state.cold_c[source]:.0f} °C, derated below {limits.cold_full_c:g} °C"
             reasons[Why.COLD] = min(reasons.get(Why.COLD, (1.0, "")), (share, text))
     least = min((share for share, _ in reasons.values()), default=1.0)
-    return math.floor(least / STEP + 1e-9) * STEP, reasons
+    return round(math.floor(least / STEP + 1e-9) * STEP, 2), reasons
 
 
 def _told(state: PackState, now_s: float, limits: Thresholds) -> tuple[PackState, PackVerdict | None]:
@@ -309,4 +309,4 @@ def _verdict(state: PackState, now_s: float, limits: Thresholds) -> PackVerdict:
     if share >= 1.0 - STEP / 2:
         return Clear(state.pack)
     ranked = sorted(reasons.items(), key=lambda item: item[1][0])
-    return Derate(state.pack, round(share, 2), tuple(why for why, _ in ranked), "; ".join(text for _, (_, text) in ranked))
+    return Derate(state.pack, share, tuple(why for why, _ in ranked), "; ".join(text for _, (_, text) in ranked))
