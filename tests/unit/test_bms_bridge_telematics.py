@@ -1,0 +1,134 @@
+"""The simulated vehicles' telematics, read by the real contract, and a hot pack through the real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+from simulator_central import START, small_day, stay
+
+from bms_bridge.accounts import Accounts, Kind, new_account
+from bms_bridge.broker import serving
+from bms_bridge.chemistry import Chemistry
+from bms_bridge.contract import PackSample, parse
+from bms_bridge.guard import Guard
+from bms_bridge.latches import LatchFile
+from bms_bridge.mqtt import MqttSettings, TelemetryLink
+from bms_bridge.verdicts import Cause, Derate, Trip, Verdict
+from controller.clock import ScaledClock
+from depot.registry import Current
+from depot.values import ConnectorId, PackKey
+from simulator.agenda import Agenda
+from simulator.plant import Plant
+from simulator.telematics import BrokerAddress, HotPack, Telematics, Unit
+
+CP1 = ConnectorId("CP1", 1)
+PACK = PackKey("BUS7", "P1")
+
+
+class StillClock:
+    """Time that stands."""
+
+    def now(self) -> datetime:
+        return START.astimezone(UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+def said(unit: Unit, *, pack_c: float = 30.0) -> PackSample:
+    clock = StillClock()
+    found = parse("pune-1", unit.topic, unit.message(clock, pack_c=pack_c, soc=0.5), received_at=clock.now())
+    assert isinstance(found, PackSample), found
+    return found
+
+
+def test_a_unit_speaks_the_contract() -> None:
+    found = said(Unit("pune-1", PACK, Random(1), clock_off_s=40.0))
+    assert found.pack == PACK
+    assert found.soc == 0.5
+    assert len(set(found.temperatures_c)) == 4
+    assert all(c is not None and abs(c - 30) < 2 for c in found.temperatures_c)
+    assert found.reported_at is not None
+    assert (found.reported_at - START).total_seconds() == 40
+
+
+def test_a_hot_pack_warms_while_it_charges_and_cools_when_it_is_stopped() -> None:
+    unit = Unit("pune-1", PACK, Random(1), hot=HotPack(after_s=60, rise_k_per_min=4, alarm_c=58))
+    unit.advance(50, charging=True)
+    assert unit.excess_k == 0
+    for _ in range(90):
+        unit.advance(5, charging=True)
+    assert unit.excess_k == pytest.approx(30, abs=1)
+    hot = said(unit)
+    assert hot.temperatures_c[0] is not None
+    assert hot.temperatures_c[0] > 58
+    assert hot.alarms == ("over_temperature",)
+    unit.advance(3600, charging=False)
+    assert unit.excess_k < 1
+    assert said(unit).alarms == ()
+
+
+@pytest.mark.anyio
+async def test_a_hot_pack_at_a_charger_is_derated_and_then_tripped(tmp_path: Path) -> None:
+    clock = ScaledClock.starting(START, 60)
+    vehicle = stay()
+    pack = PackKey(vehicle.vehicle_id, "P1")
+    core_key, core = new_account("core", Kind.CORE)
+    key, account = new_account(pack.vehicle_id, Kind.VEHICLE, [pack.pack_id])
+    Accounts("pune-1", [core, account]).save(tmp_path / "accounts")
+    verdicts: list[Verdict] = []
+    tripped = asyncio.Event()
+
+    def act(verdict: Verdict) -> None:
+        verdicts.append(verdict)
+        if isinstance(verdict, Trip):
+            tripped.set()
+
+    agenda = Agenda(clock)
+    plant = Plant(small_day(current=Current.DC), clock=clock, agenda=agenda)
+    plant.plug(vehicle)
+    plant.order(CP1, obeyed_w=20_000, granted_w=20_000)
+    plant.energise(CP1, True)
+    with LatchFile.open(tmp_path / "latches") as latches:
+        guard = Guard(latches, clock=clock, chemistry_of=lambda _: Chemistry.LFP, on_verdict=act)
+        async with serving(tmp_path / "accounts") as port:
+            link = TelemetryLink(
+                MqttSettings(port=port, username="core", password=core_key),
+                depot_id="pune-1",
+                clock=clock,
+                known=guard.known,
+                on_sample=guard.heard,
+                on_rejected=guard.reject,
+                on_link=lambda up, reason: guard.link(up=up, reason=reason),
+            )
+            telematics = Telematics(
+                plant,
+                [CP1],
+                depot_id="pune-1",
+                broker=BrokerAddress(port=port, keys={pack.vehicle_id: key}),
+                clock=clock,
+                seed=1,
+                hot={pack.vehicle_id: HotPack(after_s=10, rise_k_per_min=5)},
+            )
+            tasks = [asyncio.create_task(work) for work in (agenda.run(), link.run(), telematics.run(), guard.run())]
+            try:
+                async with asyncio.timeout(60):
+                    await tripped.wait()
+                    await guard.written()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        assert set(latches.latched) == {pack}
+    assert not guard.rejections.counts
+    trip = verdicts[-1]
+    assert isinstance(trip, Trip)
+    assert trip.cause is Cause.OVER_TEMPERATURE
+    assert any(isinstance(verdict, Derate) for verdict in verdicts[:-1])
