@@ -139,7 +139,7 @@ class TelemetryLink:
                     await self._until_lost(client)
             except (aiomqtt.MqttError, LinkRefused, OSError, ValueError) as error:
                 # ValueError: paho's word for a host or a password that cannot be
-                self._tell(False, str(error))
+                self._tell(False, str(error.__cause__ or error))
             failures += 1
             await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 8)) * self._rng.uniform(0.5, 1.0))
 
