@@ -213,6 +213,21 @@ async def test_junk_is_refused_with_a_reason_and_the_link_stays(broker: Broker) 
     assert heard.links == [True]
 
 
+async def test_in_a_flood_the_newest_counts_and_the_alarm_is_not_lost(broker: Broker) -> None:
+    seen: list[PackSample] = []
+
+    async with listening(broker, on_sample=seen.append) as (heard, link), broker.client("BUS7") as bus, broker.client("BUS8") as other:
+        for number in range(2000):
+            alarms = ["smoke_or_gas"] if number == 700 else []
+            await bus.publish(topic_of(DEPOT, BUS), payload(20 + number / 100, alarms=alarms), qos=0)
+        await other.publish(topic_of(DEPOT, OTHER), payload(25, 25, 25, 25), qos=1)
+        await bus.publish(topic_of(DEPOT, BUS), payload(55.5), qos=1)
+        await heard.until(lambda: any(s.temperatures_c == (55.5,) for s in seen) and any(s.pack == OTHER for s in seen))
+        assert len(link.inbox) == 0
+    assert any("smoke_or_gas" in sample.alarms for sample in seen)
+    assert len(seen) + link.inbox.overtaken == link.received == 2002
+
+
 async def test_what_the_broker_had_kept_is_told_apart(broker: Broker) -> None:
     async with broker.client("BUS7") as bus:
         await bus.publish(topic_of(DEPOT, BUS), payload(70, 70, 70, 70), qos=1, retain=True)
