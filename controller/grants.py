@@ -24,7 +24,8 @@ READING_GRACE_S = 12.0
 """A station that gives no meter values is believed to have settled this long after its settle time."""
 
 FOLLOWS_SHARE = 0.85
-"""Who overdrew and comes down to this share of it when told to draws a multiple of its level; else, what it likes."""
+"""Who overdrew and goes down to this share of it (or up by as much) when told to draws a multiple of its level; else, what it
+likes."""
 
 READING_AFTER_S = 1.0
 """A meter value that was asked for at the end of the settle time may take this long."""
@@ -185,7 +186,9 @@ class Grant:
         if self.peak_w is None or power_w >= self.peak_w or at_s - self.peak_at_s > PEAK_HOLD_S:
             self.peak_w, self.peak_at_s = power_w, at_s
         self._release(at_s)
-        if self.doubted_w is not None and IDLE_W < power_w <= self.doubted_w * FOLLOWS_SHARE and not self.settling:
+        if self.doubted_w is not None and power_w > IDLE_W and not self.settling and not self.unseen():
+            if self.doubted_w * FOLLOWS_SHARE < power_w < self.doubted_w / FOLLOWS_SHARE:
+                return
             expected_w = self.expected_w()
             if expected_w and power_w <= expected_w * self.factor + IDLE_W:
                 self.doubted_w = None

@@ -36,7 +36,7 @@ WORTH_A_START = 0.005
 """A session is not begun for a smaller part of what the visit needs."""
 
 DOUBTED_SHARE = 0.7
-"""Who overdrew is told this share of what it drew: only a lower level shows whether it follows levels at all."""
+"""Who overdrew is told this share of what it drew, or as much more: another level shows whether it follows levels at all."""
 
 
 class Rows:
@@ -159,9 +159,15 @@ class Rows:
         if share is not None:
             ceiling_w = round(ceiling_w / share)
         ceiling_w = max(min(spec.rated_w, ceiling_w), spec.min_w)
-        if grant.doubted_w is not None and grant.in_session and not grant.all_or_nothing:  # does it follow a lower level?
-            ceiling_w = min(ceiling_w, max(spec.min_w, round(DOUBTED_SHARE * grant.doubted_w / grant.factor)))
+        if grant.doubted_w is not None and grant.in_session and not grant.all_or_nothing:
+            ceiling_w = min(ceiling_w, self._probe_w(grant.doubted_w, grant.factor, spec.min_w))
         return ceiling_w
+
+    def _probe_w(self, doubted_w: int, factor: float, min_w: int) -> int:
+        """The level that shows whether a charger follows levels at all, W: a lower one, or where it is at its minimum
+        already a higher one."""
+        lower_w = round(DOUBTED_SHARE * doubted_w / factor)
+        return lower_w if lower_w >= min_w else round(doubted_w / DOUBTED_SHARE / factor)
 
     def _pressed(self, row: Row, remaining_wh: int, left_s: float, *, already: bool) -> bool:
         """Whether a vehicle has no time left to wait in: even at all that it takes it is ready only just before it
