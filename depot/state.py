@@ -109,6 +109,7 @@ class DepotState:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     utility: UtilityLink | None = None
     tripped: Mapping[PackKey, PackTrip] = field(default_factory=dict)
+    derated: Mapping[PackKey, float] = field(default_factory=dict)
 
     def connector(self, key: ConnectorId) -> ConnectorFacts:
         """Facts of a connector; the empty ones (unknown status, nothing confirmed) where nothing was journaled."""
@@ -254,6 +255,11 @@ def _held(state: DepotState, e: ev.VisitHeld, _: ev.Envelope) -> DepotState:
     return _visit(state, e.visit_id, held=e.held)
 
 
+def _derated(state: DepotState, e: ev.PackDerated, _: ev.Envelope) -> DepotState:
+    others = {k: v for k, v in state.derated.items() if k != e.pack}
+    return replace(state, derated=others if e.share >= 1 else {**others, e.pack: e.share})
+
+
 def _tripped(state: DepotState, e: ev.PackTripped, envelope: ev.Envelope) -> DepotState:
     if e.pack in state.tripped:
         return state
@@ -283,6 +289,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.VisitArrived: _arrived,
     ev.VisitEnded: _left,
     ev.VisitHeld: _held,
+    ev.PackDerated: _derated,
     ev.PackTripped: _tripped,
     ev.PackReset: _reset,
 }
