@@ -26,6 +26,7 @@ from bms_bridge.thermal import PackState
 from bms_bridge.validation import IssueKind, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
 from depot.ports import Clock
+from depot.state import DepotState
 from depot.values import PackKey, Role
 
 log = logging.getLogger(__name__)
@@ -159,13 +160,19 @@ class Guard:
         for pack, state in list(self._packs.items()):
             self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost))
 
-    def believe_journal(self, tripped: Mapping[PackKey, tuple[str, datetime]]) -> tuple[PackKey, ...]:
-        """Once after the start: packs that the journal says are tripped (cause, since) and the latch file does not know.
-        They are tripped; the file was lost or replaced, which the caller should raise an alarm about."""
-        missing = tuple(pack for pack in tripped if self.trip_of(pack) is None)
+    def believe_journal(self, state: DepotState) -> tuple[PackKey, ...]:
+        """Once after the start. What was derated stays so until enough is heard of it. Returns packs that the journal says
+        are tripped and the latch file does not know: they are tripped; the file was lost or replaced, which the caller
+        should raise an alarm about. (A reset is in the file before it is in the journal: a crash between the two leaves its
+        pack tripped, and it must be reset again.)"""
+        now_s = self._clock.monotonic()
+        for pack, share in state.derated.items():
+            recalled = thermal.recalled(self._pack(pack), share, now_s)
+            self._keep(*thermal.tick(recalled, now_s, self._limits(pack)))
+        missing = tuple(pack for pack in state.tripped if self.trip_of(pack) is None)
         for pack in missing:
-            cause, since = tripped[pack]
-            self._tripped(Trip(pack, Cause.JOURNAL, {"journal": cause}), since)
+            known = state.tripped[pack]
+            self._tripped(Trip(pack, Cause.JOURNAL, {"journal": known.cause}), known.since)
         return missing
 
     # -- what goes out -----------------------------------------------------------------------------------------------

@@ -105,6 +105,11 @@ def latched(state: PackState, trip: Trip) -> PackState:
     return replace(state, tripped=state.tripped or trip, cool_since_s=None)
 
 
+def recalled(state: PackState, share: float, now_s: float) -> PackState:
+    """The state of a pack that was derated before a restart: it stays so until enough has been heard of it."""
+    return _held(state, Why.RESTART, share, now_s, "it was derated before the restart")
+
+
 def why_not_reset(state: PackState, now_s: float, limits: Thresholds) -> str | None:
     """What speaks against a reset now; None: nothing, the cause has gone."""
     if state.tripped is None:

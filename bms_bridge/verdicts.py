@@ -20,6 +20,7 @@ class Why(StrEnum):
     ALARM = "alarm"
     SILENT = "silent"
     BUS_LOST = "bus_lost"
+    RESTART = "restart"
 
 
 class Cause(StrEnum):

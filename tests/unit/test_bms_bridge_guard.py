@@ -17,6 +17,9 @@ from bms_bridge.contract import PackSample, RejectReason, Source
 from bms_bridge.guard import Guard
 from bms_bridge.latches import LatchFile
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Clear, Derate, Trip, Verdict, Why
+from controller.codec import EventCodec, decode_state, encode_state
+from depot.events import Envelope, Event, PackDerated, PackReset, PackTripped, TelemetryBusChanged
+from depot.state import DepotState, PackTrip, fold
 from depot.values import PackKey, Role
 
 pytestmark = pytest.mark.anyio
@@ -244,12 +247,45 @@ async def test_unknown_packs_and_old_news_are_refused(yard: Yard) -> None:
 
 
 async def test_what_the_journal_knows_and_the_file_does_not_is_tripped(yard: Yard, tmp_path: Path) -> None:
-    assert yard.guard.believe_journal({A: ("over_temperature", yard.clock.now())}) == (A,)
-    assert yard.guard.believe_journal({A: ("over_temperature", yard.clock.now())}) == ()
+    state = DepotState(tripped={A: PackTrip("over_temperature", {}, yard.clock.now())})
+    assert yard.guard.believe_journal(state) == (A,)
+    assert yard.guard.believe_journal(state) == ()
     async with yard.writing():
         await yard.guard.written()
     with LatchFile.open(tmp_path / "latches") as again:
         assert again.latched[A].trip.cause is Cause.JOURNAL
+
+
+async def test_what_was_derated_before_a_restart_stays_so_until_enough_is_heard(yard: Yard) -> None:
+    yard.guard.believe_journal(DepotState(derated={A: 0.3}))
+    assert yard.guard.share_of(A) == 0.3
+    yard.wait(30, A)
+    assert yard.guard.share_of(A) == 0.3
+    yard.wait(31, A)
+    assert [type(verdict) for verdict in yard.verdicts] == [Derate, Clear]
+
+
+def test_the_journal_keeps_trips_resets_and_shares() -> None:
+    now = HandClock().now()
+    codec = EventCodec()
+    facts: list[Event] = [
+        PackDerated(A, 0.3, "hot"),
+        PackDerated(B, 0.5),
+        PackDerated(B, 1.0),
+        PackTripped(A, "over_temperature", {"hottest_c": "61"}),
+        PackTripped(A, "bms_alarm"),
+        PackTripped(B, "bms_alarm"),
+        PackReset(B, "Asha Rao", "admin", "looked at"),
+        TelemetryBusChanged(True, "the broker is not reachable"),
+    ]
+    read_back = [codec.decode(fact.TYPE, fact.VERSION, codec.encode(fact)) for fact in facts]
+    envelopes = [
+        Envelope(str(n), "yard", n, fact.TYPE, fact.VERSION, now, None, now, "controller", None, None, fact)
+        for n, fact in enumerate(read_back, 1)
+    ]
+    state = decode_state(encode_state(fold(DepotState(), envelopes)))
+    assert state.tripped == {A: PackTrip("over_temperature", {"hottest_c": "61"}, now)}
+    assert state.derated == {A: 0.3}
 
 
 async def test_views_tell_what_is_known(yard: Yard) -> None:
