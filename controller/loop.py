@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 UNSEEN_S = 15.0
 """So long after a level was told something counts as under way until the meter has shown it."""
 
-PENDING_S = 2.0
-"""While something is under way and no limit is short the loop decides this often, beside what wakes it."""
-
 CALM_S = 10.0
 """While nothing happens the loop decides this often: renewals, plan slots and ready vehicles can wait so long."""
 
@@ -243,8 +240,8 @@ class ControlLoop:
         self._used = background
         if self._summed_s != now_s:
             self._sums = self._sum(now_s)
-        short, pending = self._decide(now, now_s, background)
-        self._recheck_s = now_s + (self.settings.period_s if short else PENDING_S if pending else CALM_S) - 0.01
+        pending = self._decide(now, now_s, background)
+        self._recheck_s = now_s + (self.settings.period_s if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()
 
@@ -293,8 +290,8 @@ class ControlLoop:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
         return found
 
-    def _decide(self, now: datetime, now_s: float, background: Background) -> tuple[bool, bool]:
-        """Whether a limit is short, and whether something is under way."""
+    def _decide(self, now: datetime, now_s: float, background: Background) -> bool:
+        """Whether something is under way that must be looked at again soon."""
         self._blind_since = (self._blind_since or now) if background.blind else None
         in_force = self.limits_in_force()
         life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
@@ -312,8 +309,7 @@ class ControlLoop:
         self.yard.last = LastAllocation(
             now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
         )
-        short = result.site_short_w > 0 or any(result.feeder_short_w)
-        pending = short
+        pending = result.site_short_w > 0 or any(result.feeder_short_w)
         stopping = {action.row for action in result.actions if action.move is Move.STOP}
         for i, row in enumerate(rows):
             if row.on_off and i not in stopping:
@@ -328,6 +324,6 @@ class ControlLoop:
             pending = pending or action.move is not Move.RENEW
         if raises:
             self._moves.raise_all(raises, now)
-        return short, pending or any(
+        return pending or any(
             g.settling or g.changing or (g.unseen() and now_s < g.told_at_s + UNSEEN_S) for g in self.yard.grants.values() if g.in_session
         )
