@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -36,6 +35,7 @@ SAME_CHANGES: Final = 12
 _DELAYS = 16
 _ABSURD_S = 366 * 86400.0
 _REBASE_SAMPLES, _REBASE_S = 10, 30.0
+_PACE_S, _PACE_SHARE = 2.0, 0.1
 _RANGES = {
     "soc": (0.0, 1.0),
     "current_a": (-3000.0, 3000.0),
@@ -115,14 +115,23 @@ class _Sensor:
 
 
 @dataclass(frozen=True, slots=True)
+class _LateRun:
+    """Late samples one after the other: how many, and when the first one came and was reported."""
+
+    count: int
+    received_s: float
+    reported_s: float
+    last_reported_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of one pack and source between samples. Times are Unix seconds of our clock's or the vehicle's."""
 
     count: int = 0
     delays_s: tuple[float, ...] = ()
     reported_s: float | None = None
-    late_run: tuple[float, ...] = ()
-    late_since_s: float = 0.0
+    late_run: _LateRun | None = None
     sensors: tuple[_Sensor | None, ...] = ()
 
 
@@ -185,16 +194,24 @@ def _placed_in_time(memory: Memory, sample: PackSample, issues: list[Issue]) -> 
     age_s = delay_s - min(delays)
     backwards = memory.reported_s is not None and reported_s < memory.reported_s
     if not backwards and age_s <= LATE_S:
-        return replace(memory, delays_s=delays, reported_s=reported_s, late_run=()), age_s, False
-    run = (*memory.late_run, reported_s)[-_REBASE_SAMPLES:]
-    since_s = memory.late_since_s if memory.late_run else received_s
-    in_order = all(a < b for a, b in pairwise(run))
-    if len(run) == _REBASE_SAMPLES and in_order and received_s - since_s >= _REBASE_S:
-        # not one delayed sample but a steady stream: its clock was set
+        return replace(memory, delays_s=delays, reported_s=reported_s, late_run=None), age_s, False
+    run = _run_on(memory.late_run, received_s, reported_s)
+    if run.count >= _REBASE_SAMPLES and received_s - run.received_s >= _REBASE_S:
+        # not one delayed sample but a stream at the pace of time: its clock was set
         issues.append(Issue(IssueKind.CLOCK, f"its clock was set by about {min(memory.delays_s) - delay_s:.0f} s"))
-        return replace(memory, delays_s=(delay_s,), reported_s=reported_s, late_run=()), 0.0, False
+        return replace(memory, delays_s=(delay_s,), reported_s=reported_s, late_run=None), 0.0, False
     issues.append(Issue(IssueKind.LATE, "out of order" if backwards else f"{age_s:.0f} s late"))
-    return replace(memory, late_run=run if in_order else (reported_s,), late_since_s=since_s if in_order else received_s), age_s, True
+    return replace(memory, late_run=run), age_s, True
+
+
+def _run_on(run: _LateRun | None, received_s: float, reported_s: float) -> _LateRun:
+    """The run of late samples with one more. It begins anew where time does not go on in it as it does here: out of order,
+    or a store of the past that is emptied faster than it was filled."""
+    if run is not None and reported_s > run.last_reported_s:
+        passed_s = received_s - run.received_s
+        if abs(reported_s - run.reported_s - passed_s) <= _PACE_S + _PACE_SHARE * passed_s:
+            return replace(run, count=run.count + 1, last_reported_s=reported_s)
+    return _LateRun(1, received_s, reported_s, reported_s)
 
 
 def _sensors_watched(

@@ -108,6 +108,15 @@ def test_a_clock_that_is_set_is_believed_again_after_a_while(jump_s: float) -> N
     assert sum(checked.late for checked in found) <= 12
 
 
+def test_a_store_of_the_past_that_is_emptied_slowly_is_not_taken_for_a_set_clock() -> None:
+    past = [sample(60 + t / 3, -4000 + t) for t in range(600)]  # three times as fast as it was filled
+    live = [sample(60.1 + t, 60.1 + t) for t in range(0, 200, 10)]
+    found = run(sorted([*(sample(t, t) for t in range(60)), *past, *live], key=lambda s: s.received_at))
+    assert sum(checked.late for checked in found) == len(past)
+    found = run([*(sample(t, t) for t in range(60)), *past])
+    assert all(checked.late for checked in found[60:])
+
+
 def test_a_time_that_is_years_off_counts_as_none() -> None:
     checked = run([sample(0, -1e9)])[0]
     assert not checked.late
