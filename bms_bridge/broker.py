@@ -34,12 +34,27 @@ MOST_CONNECTIONS: Final = 2_000
 SESSION_KEPT_S: Final = 120
 """How long the broker keeps what comes for a client that is away: the core's restarts, not more (it is kept in memory)."""
 
+HANDSHAKE_S: Final = 10.0
+"""Who has not said who it is within this time is cut off."""
+
 EXIT_OK, EXIT_USAGE, EXIT_UNREACHABLE = 0, 2, 3
 _LISTENER = "default"
 
 
+class _Writer(StreamWriterAdapter):  # type: ignore[misc]  # amqtt has no types
+    """Knows whether the broker has answered: its first word to a client is the answer to CONNECT."""
+
+    answered = False
+
+    def write(self, data: bytes) -> None:
+        self.answered = True
+        super().write(data)
+
+
 @contextlib.asynccontextmanager
-async def serving(accounts: Path, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    accounts: Path, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, handshake_s: float = HANDSHAKE_S
+) -> AsyncIterator[int]:
     """A broker for as long as the block runs; gives its port. Raises :class:`~bms_bridge.AccountsError`, OSError."""
     Accounts.load(accounts)  # amqtt would hide why
     config = BrokerConfig(
@@ -57,11 +72,19 @@ async def serving(accounts: Path, *, host: str = "127.0.0.1", port: int = 0, tls
         task = asyncio.current_task()
         assert task is not None
         open_now.add(task)
+        adapter = _Writer(writer)
+
+        def impatient() -> None:
+            if not adapter.answered:
+                writer.transport.abort()
+
+        patience = asyncio.get_running_loop().call_later(handshake_s, impatient)
         try:
-            await broker.external_connected(StreamReaderAdapter(reader), StreamWriterAdapter(writer), _LISTENER)
+            await broker.external_connected(StreamReaderAdapter(reader), adapter, _LISTENER)
         except (OSError, EOFError) as error:
             log.debug("a connection ended: %s", error)
         finally:
+            patience.cancel()
             open_now.discard(task)
             writer.close()
 

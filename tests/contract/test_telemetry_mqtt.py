@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import aiomqtt
 import pytest
 
 from bms_bridge.accounts import Account, Accounts, Kind, new_account
+from bms_bridge.broker import serving
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.contract import PackSample, Rejection, RejectReason, topic_of
 from bms_bridge.guard import Guard
@@ -282,6 +284,21 @@ async def test_a_new_vehicle_needs_no_restart(broker: Broker) -> None:
     Accounts(DEPOT, [*known.accounts.values(), account]).save(broker.accounts)
     async with broker.client("BUS9", timeout=5) as bus:
         await bus.publish(topic_of(DEPOT, PackKey("BUS9", "P1")), payload(25), qos=1)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x10", b"\x10\xff\xff\xff\x7f", b"\x10\x30\x00\x04MQTT"], ids=["nothing", "type", "huge", "part"])
+async def test_who_never_says_who_it_is_is_cut_off_and_others_are_served(broker: Broker, said: bytes) -> None:
+    async with serving(broker.accounts, handshake_s=0.5) as port:
+        broker.stop()
+        broker.port = port
+        async with broker.client("BUS7") as bus:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            async with asyncio.timeout(20):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+            writer.close()
+            await bus.publish(topic_of(DEPOT, BUS), payload(25), qos=1)
 
 
 async def test_the_broker_ends_at_a_signal_with_clients_connected(broker: Broker) -> None:
