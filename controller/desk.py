@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from uuid6 import uuid7
@@ -32,6 +32,12 @@ EARLY = timedelta(hours=3)
 
 PUNCTUAL = timedelta(minutes=10)
 """Who comes or leaves this close to the announced time is where the plan has it."""
+
+MISSING_SHARE = 0.02
+"""Who leaves with less than this of its energy missing has what it asked for."""
+
+BACK_WITHIN = timedelta(minutes=45)
+"""A vehicle that left before its time is taken for itself when the connector is plugged again within this time."""
 
 KEPT_STOP_S = 20.0
 """A station says within this time after it came back what it kept while it was cut off (protocol time)."""
@@ -115,6 +121,8 @@ class Desk:
                 self.loop.follow_up(self._end_if_still_open(ghost), f"ghost {connector}")
             if visit is not None:
                 news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
+                if self._leaves_room(visit, now):
+                    news.append(ev.NewEvent(self._returning(visit, now), now))
         if news:
             await self.yard.journal.append(news)
             self._ended(news)
@@ -126,9 +134,19 @@ class Desk:
 
     def _leaves_room(self, visit: Visit, now: datetime) -> bool:
         """Whether the plan still counted on it: who leaves in time, or has all that it asked for, changes nothing."""
-        return now < visit.announced.depart_at - PUNCTUAL and self.yard.remaining_wh(visit) > 0
+        return now < visit.announced.depart_at - PUNCTUAL and self.yard.remaining_wh(visit) > MISSING_SHARE * visit.needed_wh
+
+    def _returning(self, visit: Visit, now: datetime) -> ev.VisitAnnounced:
+        """The rest of a stay that ended early: some sessions need a re-plug, and nobody shall lose its energy by that."""
+        stay = visit.announced
+        battery_wh = round(self.yard.remaining_wh(visit) * stay.efficiency)
+        soc = stay.soc_arrival
+        if soc is not None and stay.battery_wh:
+            soc = min(1.0, soc + (stay.battery_energy_wh - battery_wh) / stay.battery_wh)
+        return replace(stay, arrive_at=now, battery_energy_wh=battery_wh, soc_arrival=soc, connector=visit.connector, returning=True)
 
     def _expected(self, state: DepotState, connector: ConnectorId, now: datetime) -> Visit | None:
+        """Who is plugged in there: the one that is due next, but one that has just left may be back before it."""
         due = [
             visit
             for visit in state.visits.values()
@@ -136,7 +154,11 @@ class Desk:
             and visit.announced.connector == connector
             and visit.announced.arrive_at - EARLY <= now < visit.announced.depart_at
         ]
-        return min(due, key=lambda visit: visit.announced.arrive_at, default=None)
+        back = [visit for visit in due if visit.announced.returning and now - visit.announced.arrive_at <= BACK_WITHIN]
+        others = [visit for visit in due if not visit.announced.returning]
+        if back and not any(abs(now - visit.announced.arrive_at) <= PUNCTUAL for visit in others):
+            return max(back, key=lambda visit: visit.announced.arrive_at)
+        return min(others, key=lambda visit: visit.announced.arrive_at, default=None)
 
     def reading(self, reading: MeterReading) -> None:
         self.loop.reading(reading)

@@ -160,7 +160,7 @@ def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
         return False
     if not yard.state.connector(visit.connector).operative or yard.complete(visit):
         return False
-    if not visit.present and now > visit.announced.depart_at:
+    if not visit.present and (now > visit.announced.depart_at or visit.announced.returning):
         return False
     if visit.present and yard.asleep(visit.connector, now):
         return False

@@ -222,6 +222,8 @@ class VisitAnnounced(Event):
 
     ``battery_energy_wh``: what the battery must still receive at arrival. ``efficiency``: battery per grid energy.
     ``connector`` None: not known yet, matched when ``id_tag`` or the vehicle shows up. Larger priority first.
+    ``returning``: it left before its time with energy missing (``arrive_at`` says when). It may only be plugged anew: no
+    power is planned for it before it is back.
     """
 
     TYPE: ClassVar[str] = "visit.stay_announced"
@@ -239,6 +241,7 @@ class VisitAnnounced(Event):
     pausable: bool | None = None
     priority: int = 0
     id_tag: str = ""
+    returning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

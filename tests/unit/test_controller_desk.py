@@ -1,0 +1,89 @@
+"""The desk: who comes, who leaves, who is plugged anew, and what the planner must hear of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from small_yard import NOW, ONE, SmallYard, run
+
+from controller.desk import Desk, DeskSettings
+from depot import events as ev
+from depot.events import ConnectorStatus
+
+
+class World(SmallYard):
+    def __init__(self) -> None:
+        super().__init__()
+        self.causes: list[str] = []
+        self.desk = Desk(self.yard, self.loop, DeskSettings(), replan=self.causes.append)
+
+    def says(self, status: ConnectorStatus) -> None:
+        run(self.desk.status(ONE, status, "NoError", None))
+
+    def minutes(self, minutes: float) -> None:
+        self.clock.at += timedelta(minutes=minutes)
+
+    def announced(self, vehicle: str, *, after_h: float) -> None:
+        at = self.clock.now() + timedelta(hours=after_h)
+        self.put(ev.VisitAnnounced(f"visit {vehicle}", vehicle, at, at + timedelta(hours=4), 20_000, 60_000, connector=ONE))
+
+    def vehicle(self) -> str | None:
+        visit = self.yard.visit_on(ONE)
+        return visit.announced.vehicle_id if visit is not None else None
+
+
+def test_a_vehicle_that_is_plugged_anew_keeps_its_stay_and_what_it_still_needs() -> None:
+    world = World()
+    world.arrive(ONE, "BUS 1", kwh=60, hours=8)
+    world.minutes(30)
+    world.says(ConnectorStatus.AVAILABLE)
+    assert world.vehicle() is None
+    world.minutes(20)
+    world.says(ConnectorStatus.PREPARING)
+    visit = world.yard.visit_on(ONE)
+    assert visit is not None
+    assert (visit.announced.vehicle_id, visit.announced.battery_energy_wh) == ("BUS 1", 60_000)
+    assert visit.announced.depart_at == NOW + timedelta(hours=8)
+
+
+def test_who_left_for_good_is_not_mistaken_for_the_next_one() -> None:
+    world = World()
+    world.announced("BUS 2", after_h=2)
+    world.arrive(ONE, "BUS 1", kwh=60, hours=8)
+    world.minutes(30)
+    world.says(ConnectorStatus.AVAILABLE)
+    world.minutes(60)
+    world.says(ConnectorStatus.PREPARING)
+    assert world.vehicle() == "BUS 2"
+
+
+def test_the_one_that_is_due_now_comes_before_the_one_that_may_be_back() -> None:
+    world = World()
+    world.announced("BUS 2", after_h=0.75)
+    world.arrive(ONE, "BUS 1", kwh=60, hours=8)
+    world.minutes(30)
+    world.says(ConnectorStatus.AVAILABLE)
+    world.minutes(12)
+    world.says(ConnectorStatus.PREPARING)
+    assert world.vehicle() == "BUS 2"
+
+
+def test_who_comes_in_time_and_leaves_in_time_asks_for_no_new_plan() -> None:
+    world = World()
+    world.announced("BUS 2", after_h=0.1)
+    world.minutes(5)
+    world.says(ConnectorStatus.PREPARING)
+    world.minutes(4 * 60)
+    world.says(ConnectorStatus.AVAILABLE)
+    assert world.causes == []
+    assert "visit BUS 2" not in world.yard.state.visits
+
+
+def test_who_comes_late_or_leaves_early_asks_for_one() -> None:
+    world = World()
+    world.announced("BUS 2", after_h=0.1)
+    world.minutes(60)
+    world.says(ConnectorStatus.PREPARING)
+    world.minutes(10)
+    world.says(ConnectorStatus.AVAILABLE)
+    assert len(world.causes) == 2
