@@ -31,6 +31,9 @@ from simulator.world import World
 
 log = logging.getLogger(__name__)
 
+SHARE_201 = 0.25
+"""Of the demo's stations so many speak OCPP 2.0.1, the others 1.6."""
+
 WAITS_S = 30.0
 LEAVES_S = 2.0
 
@@ -44,10 +47,10 @@ async def play(settings: Settings, passwords: dict[str, str], seed: int) -> None
     personas = assign([station.station_id for station in day.spec.stations], seed=seed)
 
     async def connect(station_id: str) -> SocketWire:
-        return await dial(url, station_id=station_id, key=passwords[station_id])
+        return await dial(url, station_id=station_id, key=passwords[station_id], subprotocol=world.stations[station_id].voice.subprotocol)
 
     with trace_file(settings.storage.path / "trace.jsonl") as trace:
-        world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace)
+        world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
         meter = settings.meter
         port = meter.port if meter is not None else 0
         async with MeterServer(world.plant.site_power_w, port=port), CoreLink(link_path(settings)) as link:
