@@ -36,7 +36,9 @@ from optimizer import PlanResult, Policy, Problem, SolverFailed
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 10.0
-START_S = 30.0
+START_S = 120.0
+"""What a child gets to load its libraries: it runs at low priority, and a small machine may be busy."""
+
 GRACE_S = 1.0
 """What a child gets beyond its deadline before it is killed: its solver stops by itself, and says so."""
 
@@ -237,7 +239,7 @@ class PlannerProcess:
                 if (await _read(child)).id != READY_ID:
                     raise PlannerGarbage("an answer before the first question")
         except (PlannerError, TimeoutError) as error:
-            self._died(f"the planner's process did not come up: {error or f'nothing heard in {self._start_s:g} s'}")
+            self._died(f"the planner's process did not come up: {str(error) or f'nothing heard in {self._start_s:g} s'}")
             return
         self._ready.set()
         if self.state is PlannerState.RUNNING:
