@@ -115,20 +115,21 @@ class Desk:
         expected = self._expected(state, connector, now) if status.plugged and visit is None else None
         if expected is not None:
             news.append(ev.NewEvent(ev.VisitArrived(expected.visit_id, connector), now))
+        left_early = status is ev.ConnectorStatus.AVAILABLE and visit is not None and self._leaves_room(visit, now)
         if status is ev.ConnectorStatus.AVAILABLE:
             ghost = state.transaction_on(connector)
             if ghost is not None:
                 self.loop.follow_up(self._end_if_still_open(ghost), f"ghost {connector}")
             if visit is not None:
                 news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
-                if self._leaves_room(visit, now):
+                if left_early:
                     news.append(ev.NewEvent(self._returning(visit, now), now))
         if news:
             await self.yard.journal.append(news)
             self._ended(news)
             if expected is not None and abs(now - expected.announced.arrive_at) > PUNCTUAL:
                 self.replan("a vehicle came early or late")
-            elif status is ev.ConnectorStatus.AVAILABLE and visit is not None and self._leaves_room(visit, now):
+            elif left_early:
                 self.replan("a vehicle left early")
             self.loop.wake()
 

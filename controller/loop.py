@@ -74,7 +74,6 @@ class ControlLoop:
         self._wake = asyncio.Event()
         self._dirty = True
         self._resum = True
-        self._summed_s = -math.inf
         self._recheck_s = -math.inf
         self._used = Background(0)
         self._sums = _Sums()
@@ -225,9 +224,9 @@ class ControlLoop:
     def _tick(self) -> None:
         now = self.yard.clock.now()
         now_s = now.timestamp()
-        if self._dirty or self._resum or now_s >= self._recheck_s:
+        summed = self._dirty or self._resum or now_s >= self._recheck_s
+        if summed:
             self._resum = False
-            self._summed_s = now_s
             self._sums = self._sum(now_s)
         background = self._background(now_s)
         moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
@@ -238,7 +237,7 @@ class ControlLoop:
             return
         self._dirty = False
         self._used = background
-        if self._summed_s != now_s:
+        if not summed:
             self._sums = self._sum(now_s)
         pending = self._decide(now, now_s, background)
         self._recheck_s = now_s + (self.settings.period_s if pending else CALM_S) - 0.01

@@ -166,6 +166,10 @@ class _Process:
         if self.go_fd is not None:
             with contextlib.suppress(OSError):
                 os.write(self.go_fd, b"1")
+            self.close_go()
+
+    def close_go(self) -> None:
+        if self.go_fd is not None:
             os.close(self.go_fd)
             self.go_fd = None
 
@@ -180,9 +184,7 @@ class _Process:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
         self.close_ready()
-        if self.go_fd is not None:
-            os.close(self.go_fd)
-            self.go_fd = None
+        self.close_go()
 
 
 def _launch(spec: ChildSpec) -> _Process:
@@ -271,6 +273,7 @@ class _Child:
         """Have a second process wait, once the first one is up and others have had their turn."""
         if self._spare is not None and self._spare.popen.poll() is not None:
             self._drop_spare()
+            self._ready_s = now_s  # the next one not at once: what cannot be loaded would be started without end
         if self.spec.spare and self._spare is None and self.ready and now_s >= self._ready_s + SPARE_AFTER_S:
             self._make_spare(now_s)
 

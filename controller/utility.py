@@ -199,8 +199,11 @@ class Utility:
         binds = limits.binding(self._loop.limits_in_force(), "", now)
         effective_w = binds.value if binds is not None else yard.spec.contract_w
         found = self.verdict
-        origin = found.origin if binds is not None and binds.limit_id.startswith(failsafe.LIMIT_ID) else LimitOrigin.LOCAL
-        if binds is not None and not binds.limit_id.startswith(failsafe.LIMIT_ID):
+        if binds is None:
+            origin = LimitOrigin.LOCAL
+        elif binds.limit_id.startswith(failsafe.LIMIT_ID):
+            origin = found.origin
+        else:
             origin = _ORIGINS.get(binds.source, LimitOrigin.LOCAL)
         reading, last = yard.site_reading, yard.last
         age_s = None if reading is None else max(0, int((now - reading.at).total_seconds()))
