@@ -39,6 +39,9 @@ DEADLINE_S = 10.0
 START_S = 120.0
 """What a child gets to load its libraries: it runs at low priority, and a small machine may be busy."""
 
+SLOW_START_S = 20.0
+"""A child that is still loading after this is reported as late; it goes on loading."""
+
 GRACE_S = 1.0
 """What a child gets beyond its deadline before it is killed: its solver stops by itself, and says so."""
 
@@ -117,6 +120,7 @@ class PlannerProcess:
         *,
         deadline_s: float = DEADLINE_S,
         start_s: float = START_S,
+        slow_start_s: float = SLOW_START_S,
         grace_s: float = GRACE_S,
         command: Sequence[str] = (sys.executable, "-m", "controller.planner_worker"),
         chance: random.Random | None = None,
@@ -125,6 +129,7 @@ class PlannerProcess:
         self.text = "the planner is off"
         self._deadline_s = deadline_s
         self._start_s = start_s
+        self._slow_start_s = slow_start_s
         self._grace_s = grace_s
         self._command = tuple(command)
         self._chance = chance or random.Random()  # noqa: S311  # jitter, no secret
@@ -234,6 +239,7 @@ class PlannerProcess:
         except OSError as error:
             self._died(f"the planner's process can't be started: {error}")
             return
+        slow = asyncio.get_running_loop().call_later(self._slow_start_s, self._starts_slowly)
         try:
             async with asyncio.timeout(self._start_s):
                 if (await _read(child)).id != READY_ID:
@@ -241,12 +247,19 @@ class PlannerProcess:
         except (PlannerError, TimeoutError) as error:
             self._died(f"the planner's process did not come up: {str(error) or f'nothing heard in {self._start_s:g} s'}")
             return
+        finally:
+            slow.cancel()
         self._ready.set()
         if self.state is PlannerState.RUNNING:
             self.text = "the planner is ready"
         code = await child.wait()
         if not self._killed:
             self._died(f"the planner's process {_ending(code)}; it starts again")
+
+    def _starts_slowly(self) -> None:
+        if self.state is PlannerState.RUNNING:
+            self.state, self.text = PlannerState.LATE, f"the planner's process is still loading after {self._slow_start_s:g} s"
+            log.warning("%s", self.text)
 
     def _died(self, text: str) -> None:
         if self.state is not PlannerState.DEAD:

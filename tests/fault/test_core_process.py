@@ -191,6 +191,7 @@ async def test_a_lost_planner_is_reported_charging_goes_on_and_it_comes_back(dea
     async with charging_depot() as depot:
         core = depot.core_pid
         assert core is not None
+        await until(lambda: planner_text(depot.link).startswith("plan of"), 60)  # loaded: a planner that still loads has other rules
         planner = child_named(core, "controller.planner_worker")
         assert planner is not None
         os.kill(planner, death)
@@ -201,6 +202,10 @@ async def test_a_lost_planner_is_reported_charging_goes_on_and_it_comes_back(dea
         await until(lambda: child_named(core, "controller.planner_worker") not in (None, planner), 30)
         await tell(depot.link, limit(2, 310_000))
         await until(lambda: planner_state(depot.link) == "running", 45)
+
+
+def planner_text(link: CoreLink) -> str:
+    return link.view.health.planner_text if link.view is not None else ""
 
 
 def planner_state(link: CoreLink) -> str:

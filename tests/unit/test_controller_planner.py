@@ -200,6 +200,17 @@ async def test_a_child_that_never_comes_up_is_dead(command: tuple[str, ...]) -> 
 
 
 @pytest.mark.anyio
+async def test_a_child_that_loads_slowly_is_late_until_it_answers(tmp_path: Path) -> None:
+    slow = worker(tmp_path, "say(Answer(request.id, flat(request)))")
+    late = (slow[0], slow[1], f"import time; time.sleep(1.5); {slow[2]}")
+    async with PlannerProcess(slow_start_s=0.2, command=late) as planner:
+        await until(lambda: planner.state is PlannerState.LATE)
+        assert "still loading" in planner.text
+        await planner.solve(problem(), policy=Policy.CHEAPEST)
+        assert planner.state is PlannerState.RUNNING
+
+
+@pytest.mark.anyio
 async def test_a_cancelled_request_leaves_no_stale_answer(tmp_path: Path) -> None:
     body = """
     time.sleep(0.5 if request.policy == "readiness" else 0)
