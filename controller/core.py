@@ -2,6 +2,7 @@
 
     async with Core(parts) as core:        journal is open, state restored, nothing runs yet
         core.attach(central)               the charger side, built around core.desk
+        core.add(room)                     telemetry, billing, alarms …: see controller.room
         await core.run()                   until cancelled; an exception in here is a broken promise
 
 The same class runs a real depot, the demo and a simulated night; only clock, transports and planner differ.
@@ -10,9 +11,11 @@ The same class runs a real depot, the demo and a simulated night; only clock, tr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from controller import limits
 from controller.desk import Desk, DeskSettings
@@ -22,6 +25,7 @@ from controller.orders import Orders
 from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView
+from controller.room import Room, Viewer
 from controller.traffic import LoopSettings
 from controller.utility import Utility
 from controller.views import TariffSteps, Views
@@ -31,7 +35,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.ports import Chargers, Clock, SiteMeter
 from depot.registry import DepotSpec
-from depot.values import ConnectorId
+from depot.values import ConnectorId, UnknownThing
 from grid.failsafe import FailsafePolicy
 
 
@@ -95,6 +99,14 @@ class Core:
             lambda: parts.planner.state,
         )
         self.publish: Callable[[NowView], None] | None = None
+        self._rooms: list[Room] = []
+        self._viewers: dict[str, Viewer] = {ChargerView.__name__: self._charger}
+
+    def add(self, room: Room) -> None:
+        """Let a room take part: its commands, its views, and, from :meth:`run` on, its tasks."""
+        self._rooms.append(room)
+        self.orders.carriers.update(room.commands)
+        self._viewers |= {kind.__name__: viewer for kind, viewer in room.views.items()}
 
     def attach(self, chargers: Chargers, *, frames: Callable[[str], Sequence[Frame]] | None = None) -> None:
         """The charger side is there: from now on the loop talks to it."""
@@ -113,6 +125,8 @@ class Core:
             tasks.create_task(self._looks(), name="looks")
             if self.utility is not None:
                 tasks.create_task(self.utility.run(), name="utility")
+            for room in self._rooms:
+                tasks.create_task(room.run(), name=type(room).__name__)
             self.planning.request("start")
             await self.yard.journal.append([started])
 
@@ -158,9 +172,15 @@ class Core:
         """The whole *Now* view, fresh."""
         return self.views.now()
 
-    def charger(self, connector: str) -> ChargerView | None:
-        """One charger's view; None for a connector that the registry does not know."""
-        return self.views.charger(connector)
+    async def show(self, name: str, args: Mapping[str, str]) -> Struct | None:
+        """A view by the name of its struct; None for a thing that does not exist."""
+        viewer = self._viewers.get(name)
+        if viewer is None:
+            raise UnknownThing(f"this core has no view {name!r}; it has {', '.join(sorted(self._viewers))}")
+        return await viewer(args)
+
+    async def _charger(self, args: Mapping[str, str]) -> ChargerView | None:
+        return self.views.charger(args.get("connector", ""))
 
     async def command(self, command: cmd.Command) -> cmd.CommandResult:
         """Carry out a command of a person or machine."""

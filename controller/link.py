@@ -1,7 +1,9 @@
 """The local socket between the core and whoever shows it: a Unix socket, one JSON message a line, version first.
 
-    client -> server   hello{version}, charger{id, connector}, command{id, type, data}
-    server -> client   hello{version}, view{view} once a tick, charger{id, charger}, result{id, result}, error{id, code, message}
+    client -> server   hello{version}, show{id, name, args}, command{id, type, data}
+    server -> client   hello{version}, view{view} once a tick, shown{id, view}, result{id, result}, error{id, code, message}
+
+``show`` asks for any view beside the running one, by the name of its struct.
 
 The server encodes a view once for all clients. Everything is bounded: line length, clients, queue per client,
 questions under way. A client that does not read is dropped; it comes back by itself. The socket's mode is 0600:
@@ -23,18 +25,20 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from controller.readmodel import ChargerView, NowView
+from controller.readmodel import NowView
 from depot import commands as cmd
 from depot.values import DepotError
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+T = TypeVar("T", bound=Struct)
+
+VERSION: Final = 2
 MAX_REQUEST: Final = 64 * 1024
 """Longest line that the server reads, bytes."""
 MAX_ANSWER: Final = 16 * 1024 * 1024
@@ -45,12 +49,6 @@ MAX_PENDING: Final = 32
 QUEUE: Final = 16
 """Lines that wait for one client before it is dropped."""
 _HELLO_S: Final = 5.0
-
-COMMANDS: Mapping[str, type[cmd.Command]] = {
-    c.__name__: c
-    for c in (cmd.StartCharging, cmd.StopCharging, cmd.SetManualLimit, cmd.ClearManualLimit, cmd.SetAvailability, cmd.AnnounceVisit)
-}
-"""What may be asked over the link, by the name on the wire."""
 
 
 class LinkError(Exception):
@@ -70,10 +68,11 @@ class LinkProtocol(LinkError):
 
 
 class LinkHandler(Protocol):
-    """What the core answers. ``now`` may be called before the first tick and raise :class:`CoreUnreachable`."""
+    """What the core answers. ``now`` may be called before the first tick and raise :class:`CoreUnreachable`; ``show``
+    raises :class:`~depot.values.DepotError` for a view that it does not know or arguments that can't be."""
 
     def now(self) -> NowView: ...
-    def charger(self, connector: str) -> ChargerView | None: ...
+    async def show(self, name: str, args: Mapping[str, str]) -> Struct | None: ...
     async def command(self, command: cmd.Command) -> cmd.CommandResult: ...
 
 
@@ -82,9 +81,10 @@ class Hello(Struct, tag="hello", tag_field="kind", frozen=True):
     name: str = ""
 
 
-class AskCharger(Struct, tag="charger", tag_field="kind", frozen=True):
+class AskView(Struct, tag="show", tag_field="kind", frozen=True):
     id: int
-    connector: str
+    name: str
+    args: dict[str, str] = {}
 
 
 class AskCommand(Struct, tag="command", tag_field="kind", frozen=True):
@@ -97,9 +97,11 @@ class View(Struct, tag="view", tag_field="kind", frozen=True):
     view: NowView
 
 
-class ChargerAnswer(Struct, tag="charger", tag_field="kind", frozen=True):
+class ViewAnswer(Struct, tag="shown", tag_field="kind", frozen=True):
+    """``view`` null: there is no such thing (a charger that the registry does not know …)."""
+
     id: int
-    charger: ChargerView | None
+    view: msgspec.Raw
 
 
 class ResultAnswer(Struct, tag="result", tag_field="kind", frozen=True):
@@ -108,15 +110,15 @@ class ResultAnswer(Struct, tag="result", tag_field="kind", frozen=True):
 
 
 class ErrorAnswer(Struct, tag="error", tag_field="kind", frozen=True):
-    """``id`` None: the line could not be read at all. ``code``: bad_line, version, busy, bad_command, unreachable, failed."""
+    """``id`` None: the line could not be read at all. ``code``: bad_line, version, busy, bad_command, bad_view, unreachable, failed."""
 
     id: int | None
     code: str
     message: str
 
 
-_REQUEST = msgspec.json.Decoder(Hello | AskCharger | AskCommand)
-_ANSWER = msgspec.json.Decoder(Hello | View | ChargerAnswer | ResultAnswer | ErrorAnswer)
+_REQUEST = msgspec.json.Decoder(Hello | AskView | AskCommand)
+_ANSWER = msgspec.json.Decoder(Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -132,9 +134,9 @@ def encode_command(command: cmd.Command) -> tuple[str, dict[str, Any]]:
 
 def decode_command(name: str, data: Mapping[str, Any]) -> cmd.Command:
     """The command behind name and data; raises :class:`LinkProtocol` for what no command is."""
-    kind = COMMANDS.get(name)
+    kind = cmd.COMMANDS.get(name)
     if kind is None:
-        raise LinkProtocol(f"unknown command {name!r}; known: {', '.join(COMMANDS)}")
+        raise LinkProtocol(f"unknown command {name!r}; known: {', '.join(cmd.COMMANDS)}")
     try:
         return msgspec.convert(dict(data), kind)
     except (msgspec.ValidationError, DepotError) as error:
@@ -278,22 +280,28 @@ class LinkServer:
             elif not client.greeted:
                 client.send(_line(ErrorAnswer(request.id, "version", "say hello first")))
                 return
-            elif isinstance(request, AskCharger):
-                client.send(_line(self._charger(request)))
             elif client.pending >= MAX_PENDING:
-                client.send(_line(ErrorAnswer(request.id, "busy", f"{MAX_PENDING} commands are under way already; try again")))
+                client.send(_line(ErrorAnswer(request.id, "busy", f"{MAX_PENDING} questions are under way already; try again")))
+            elif isinstance(request, AskView):
+                client.pending += 1
+                group.create_task(self._show(client, request), name=f"link {request.name}")
             else:
                 client.pending += 1
                 group.create_task(self._command(client, request), name=f"link {request.type}")
 
-    def _charger(self, request: AskCharger) -> Struct:
+    async def _show(self, client: _Client, request: AskView) -> None:
         try:
-            return ChargerAnswer(request.id, self._handler.charger(request.connector))
+            view = await self._handler.show(request.name, request.args)
+            client.send(_line(ViewAnswer(request.id, msgspec.Raw(_ENCODER.encode(view)))))
+        except DepotError as error:
+            client.send(_line(ErrorAnswer(request.id, "bad_view", str(error))))
         except CoreUnreachable as error:
-            return ErrorAnswer(request.id, "unreachable", str(error))
+            client.send(_line(ErrorAnswer(request.id, "unreachable", str(error))))
         except Exception:
-            log.exception("link: the charger view of %.40r failed", request.connector)
-            return ErrorAnswer(request.id, "failed", "the core could not build this view; its log says why")
+            log.exception("link: the view %.40r failed", request.name)
+            client.send(_line(ErrorAnswer(request.id, "failed", "the core could not build this view; its log says why")))
+        finally:
+            client.pending -= 1
 
     async def _command(self, client: _Client, request: AskCommand) -> None:
         try:
@@ -393,12 +401,16 @@ class CoreLink:
             seen = self._count
             yield self._view
 
-    async def charger(self, connector: str) -> ChargerView | None:
-        """One charger's page; None for a connector that the core does not know. Raises :class:`CoreUnreachable`."""
-        answer = await self._ask(lambda number: AskCharger(number, connector), self._answer_s)
-        if not isinstance(answer, ChargerAnswer):
-            raise LinkProtocol(f"the core answered a question for a charger with {type(answer).__name__}")
-        return answer.charger
+    async def show(self, kind: type[T], **args: str) -> T | None:
+        """A view of this kind; None for a thing that the core does not know. Raises :class:`CoreUnreachable`, and
+        :class:`LinkProtocol` where the core knows no such view or refuses ``args``."""
+        answer = await self._ask(lambda number: AskView(number, kind.__name__, args), self._answer_s)
+        if not isinstance(answer, ViewAnswer):
+            raise LinkProtocol(f"the core answered a question for {kind.__name__} with {type(answer).__name__}")
+        try:
+            return msgspec.json.decode(answer.view, type=kind | None)
+        except msgspec.DecodeError as error:
+            raise LinkProtocol(f"the core's {kind.__name__} makes no sense: {error}") from None
 
     async def command(self, command: cmd.Command) -> cmd.CommandResult:
         """Send a command and wait for its answer. :class:`CoreUnreachable` after sending means: it may have been
@@ -477,7 +489,7 @@ class CoreLink:
                 self._count += 1
                 self._news.set()
                 self._news = asyncio.Event()
-            elif isinstance(message, ChargerAnswer | ResultAnswer | ErrorAnswer) and message.id is not None:
+            elif isinstance(message, ViewAnswer | ResultAnswer | ErrorAnswer) and message.id is not None:
                 future = self._waiting.pop(message.id, None)
                 if future is not None and not future.done():
                     future.set_result(message)
@@ -490,11 +502,11 @@ class CoreLink:
         self._waiting.clear()
 
 
-def _decode_answer(line: bytes) -> Hello | View | ChargerAnswer | ResultAnswer | ErrorAnswer:
+def _decode_answer(line: bytes) -> Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer:
     if not line:
         raise EOFError("the core closed the connection")
     try:
-        answer: Hello | View | ChargerAnswer | ResultAnswer | ErrorAnswer = _ANSWER.decode(line)
+        answer: Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer = _ANSWER.decode(line)
         return answer
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LinkProtocol(f"the core said something that makes no sense: {error}") from None

@@ -18,6 +18,7 @@ from uuid6 import uuid7
 
 from controller import limits
 from controller.loop import ControlLoop
+from controller.room import Carrier
 from controller.rows import STARTABLE
 from controller.yard import Yard
 from depot import commands as cmd
@@ -45,13 +46,21 @@ class Order:
 
 
 class Orders:
-    """Carries out commands. ``recent``: the newest 200, newest last."""
+    """Carries out commands. ``recent``: the newest 200, newest last. ``carriers``: who does it; rooms add theirs."""
 
     def __init__(self, yard: Yard, loop: ControlLoop, *, replan: Callable[[str], None]) -> None:
         self.yard = yard
         self.loop = loop
         self.replan = replan
         self.recent: deque[Order] = deque(maxlen=200)
+        self.carriers: dict[type[cmd.Command], Carrier] = {
+            cmd.StartCharging: self._start,
+            cmd.StopCharging: self._stop,
+            cmd.SetManualLimit: self._set_limit,
+            cmd.ClearManualLimit: self._clear_limit,
+            cmd.SetAvailability: self._availability,
+            cmd.AnnounceVisit: self._announce,
+        }
         self._known: dict[str, Order] = {}
 
     @property
@@ -75,12 +84,11 @@ class Orders:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, str(error))
 
     async def _execute(self, command: cmd.Command) -> cmd.CommandResult:
-        kind = type(command).__name__
-        target, detail = _describe(command)
+        kind, target = type(command).__name__, command.target
         now = self.yard.clock.now()
         if isinstance(command, cmd.SetManualLimit):
             self._tighten_at_once(command, now)
-        requested = ev.CommandRequested(command.command_id, kind, target, command.reason, detail)
+        requested = ev.CommandRequested(command.command_id, kind, target, command.reason, dict(command.detail))
         (envelope,) = await self.yard.journal.append(
             [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)], wait=False
         )
@@ -104,20 +112,10 @@ class Orders:
         await self.yard.journal.append([ev.NewEvent(finished, self.yard.clock.now(), actor="controller")])
 
     async def _carry_out(self, command: cmd.Command, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
-        match command:
-            case cmd.StartCharging():
-                return await self._start(command, cause)
-            case cmd.StopCharging():
-                return await self._stop(command, cause)
-            case cmd.SetManualLimit():
-                return await self._set_limit(command, cause)
-            case cmd.ClearManualLimit():
-                return await self._clear_limit(command, cause)
-            case cmd.SetAvailability():
-                return await self._availability(command, cause)
-            case cmd.AnnounceVisit():
-                return await self._announce(command, cause)
-        return cmd.CommandStatus.REFUSED, f"{type(command).__name__} is not known to this controller"
+        carrier = self.carriers.get(type(command))
+        if carrier is None:
+            return cmd.CommandStatus.REFUSED, f"{type(command).__name__} is not known to this controller"
+        return await carrier(command, cause)
 
     async def _append(self, cause: ev.Envelope, *events: ev.Event) -> None:
         now = self.yard.clock.now()
@@ -274,19 +272,3 @@ class Orders:
                         order.result, message=f"still waiting after {int((now - order.at).total_seconds())} s: see the reason chain"
                     )
             await asyncio.sleep(0)
-
-
-def _describe(command: cmd.Command) -> tuple[str, dict[str, str]]:
-    """Target and details for the audit record; no free text besides the reason."""
-    match command:
-        case cmd.StartCharging(connector=key) | cmd.StopCharging(connector=key):
-            return str(key), {}
-        case cmd.SetAvailability(connector=key, operative=operative):
-            return str(key), {"operative": str(operative)}
-        case cmd.SetManualLimit(scope_id=scope, value_w=value, until=until):
-            return scope or "site", {"value_w": str(value), "until": until.isoformat() if until else ""}
-        case cmd.ClearManualLimit(scope_id=scope):
-            return scope or "site", {}
-        case cmd.AnnounceVisit(visit=visit):
-            return visit.vehicle_id, {"visit_id": visit.visit_id}
-    return "", {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from depot.events import VisitAnnounced
 from depot.values import ConnectorId
@@ -12,56 +14,117 @@ from depot.values import ConnectorId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Base. ``actor``: who (person's name, ``scada``, ``simulator`` …); ``command_id`` makes a repeat harmless."""
+    """Base. ``actor``: who (person's name, ``scada``, ``simulator`` …); ``command_id`` makes a repeat harmless.
+    ``TITLE``: what people read on a button and in the audit trail."""
+
+    TITLE: ClassVar[str] = ""
 
     command_id: str
     actor: str
     reason: str = ""
 
+    @property
+    def target(self) -> str:
+        """What it acts on, for the audit trail."""
+        return ""
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        """What else the audit trail keeps: no free text beside the reason, no secret, no person's data."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartCharging(Command):
+class ConnectorCommand(Command):
+    """Base of what acts on one connector."""
+
+    connector: ConnectorId
+
+    @property
+    def target(self) -> str:
+        return str(self.connector)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCharging(ConnectorCommand):
     """Start a session now on ``connector``, as soon as the limits leave its minimum."""
 
-    connector: ConnectorId
+    TITLE: ClassVar[str] = "Start session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopCharging(Command):
+class StopCharging(ConnectorCommand):
     """End the session on ``connector``; it is not started again for this visit unless asked."""
 
-    connector: ConnectorId
+    TITLE: ClassVar[str] = "Stop session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetManualLimit(Command):
     """Limit site or feeder to ``value_w`` until ``until`` (None: until cleared). ``scope_id`` "" = site."""
 
+    TITLE: ClassVar[str] = "Set manual limit"
+
     value_w: int
     scope_id: str = ""
     until: datetime | None = None
+
+    @property
+    def target(self) -> str:
+        return self.scope_id or "site"
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"value_w": str(self.value_w), "until": self.until.isoformat() if self.until else ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearManualLimit(Command):
     """Lift the manual limit of site ("") or feeder."""
 
+    TITLE: ClassVar[str] = "Lift manual limit"
+
     scope_id: str = ""
+
+    @property
+    def target(self) -> str:
+        return self.scope_id or "site"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetAvailability(Command):
+class SetAvailability(ConnectorCommand):
     """Take a connector out of service or put it back (which also forgets that it disobeyed)."""
 
-    connector: ConnectorId
+    TITLE: ClassVar[str] = "Change availability"
+
     operative: bool
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"operative": str(self.operative)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnounceVisit(Command):
     """State or change a vehicle's stay."""
 
+    TITLE: ClassVar[str] = "Announce visit"
+
     visit: VisitAnnounced
+
+    @property
+    def target(self) -> str:
+        return self.visit.vehicle_id
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"visit_id": self.visit.visit_id}
+
+
+COMMANDS: Mapping[str, type[Command]] = {
+    kind.__name__: kind for kind in (StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetAvailability, AnnounceVisit)
+}
+"""All commands, by the name under which they travel and are audited."""
 
 
 class CommandStatus(StrEnum):

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -33,6 +34,7 @@ from controller.readmodel import (
 )
 from depot import commands as cmd
 
+T = TypeVar("T", bound=msgspec.Struct)
 NOW = datetime(2026, 11, 20, 19, 42, 12, tzinfo=UTC)  # 01:12:12 on Sat 21 Nov in Pune
 ZONE = "Asia/Kolkata"
 
@@ -359,10 +361,13 @@ def charger(key: str, view: NowView) -> ChargerView | None:
 
 @dataclass
 class FakeLink:
-    """Serves views that a test publishes; remembers commands. ``age_s`` counts from the last publish, in loop time."""
+    """Serves views that a test publishes; remembers commands. ``age_s`` counts from the last publish, in loop time.
+    ``shown``: the answer for each kind of view beside *Now* and chargers; ``asked``: what was asked for, with arguments."""
 
     view: NowView | None = None
     commands: list[cmd.Command] = field(default_factory=list)
+    shown: dict[type[msgspec.Struct], msgspec.Struct] = field(default_factory=dict)
+    asked: list[tuple[type[msgspec.Struct], dict[str, str]]] = field(default_factory=list)
     result: cmd.CommandStatus = cmd.CommandStatus.ACCEPTED
     reachable: bool = True
     _at: float = 0.0
@@ -384,10 +389,13 @@ class FakeLink:
                 yield self.view
             await news.wait()
 
-    async def charger(self, connector: str) -> ChargerView | None:
+    async def show(self, kind: type[T], **args: str) -> T | None:
         if not self.reachable or self.view is None:
             raise CoreUnreachable("the controller's core is not connected")
-        return charger(connector, self.view)
+        self.asked.append((kind, args))
+        found = charger(args["connector"], self.view) if kind is ChargerView else self.shown.get(kind)
+        assert found is None or isinstance(found, kind)
+        return found
 
     async def command(self, command: cmd.Command) -> cmd.CommandResult:
         if not self.reachable:

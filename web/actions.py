@@ -17,20 +17,12 @@ from web import text
 from web.context import Web
 from web.problems import Problem
 
-TITLES = {
-    "StartCharging": "Start session",
-    "StopCharging": "Stop session",
-    "SetManualLimit": "Set manual limit",
-    "ClearManualLimit": "Lift manual limit",
-    "SetAvailability": "Change availability",
-    "AnnounceVisit": "Announce visit",
-}
-
 
 def title_of(kind: str) -> str:
     """A command's kind for people; snake_case kinds are read as well."""
     name = "".join(part.capitalize() for part in kind.split("_")) if "_" in kind or kind.islower() else kind
-    return TITLES.get(name, name)
+    known = cmd.COMMANDS.get(name)
+    return known.TITLE if known is not None else name
 
 
 def new_id() -> str:

@@ -170,7 +170,7 @@ def api(web: Web) -> APIRouter:
         summary="One connector, with its reason chain",
     )
     async def charger(station: Station, connector: Connector) -> Response:
-        found = await web.link.charger(str(actions.connector_of(station, connector)))
+        found = await web.link.show(ChargerView, connector=str(actions.connector_of(station, connector)))
         if found is None:
             raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
         return _reply(found)

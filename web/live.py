@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from controller.readmodel import ChargerView, NowView
+from controller.readmodel import NowView
 from depot.commands import Command, CommandResult
 from web import scene as scenes
 from web import text
 from web.problems import Problem
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 QUEUE = 16
 """Ticks that wait for one page before it is dropped."""
@@ -34,7 +36,7 @@ class DepotLink(Protocol):
     @property
     def age_s(self) -> float | None: ...
     def views(self) -> AsyncIterator[NowView]: ...
-    async def charger(self, connector: str) -> ChargerView | None: ...
+    async def show(self, kind: type[T], **args: str) -> T | None: ...
     async def command(self, command: Command) -> CommandResult: ...
 
 

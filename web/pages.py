@@ -25,6 +25,15 @@ from web.settings import WebSettings
 ROOT = Path(__file__).parent
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _NOTICES_MOST = 5
+SCREENS = (
+    ("now", "/", "now", "Now"),
+    ("chargers", "/chargers", "plug", "Chargers"),
+    ("system", "/system", "system", "System"),
+)
+"""The rail: key, address, symbol, words. In the order of the day's questions."""
+PHONE_SCREENS = frozenset({"now", "chargers", "system"})
+"""What the bar of a phone has room for."""
+
 FLASH = "chargeyard_flash"
 THEME = "chargeyard_theme"
 
@@ -70,6 +79,8 @@ class Pages:
             kw=text.kw,
             kwh=text.kwh,
             chips=scene.CHIPS,
+            screens=SCREENS,
+            phone_screens=[screen for screen in SCREENS if screen[0] in PHONE_SCREENS] + [("account", "/account", "user", "Account")],
         )
         self._env.filters.update(kw=text.kw, kwh=text.kwh)
 

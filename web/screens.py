@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from controller.readmodel import LimitView, NowView
+from controller.readmodel import ChargerView, LimitView, NowView
 from depot import commands as cmd
 from web import actions, scene, text
 from web.auth import csrf_token
@@ -147,7 +147,7 @@ def screens(web: Web) -> APIRouter:
     async def charger(request: Request, station: str, connector: int) -> Response:
         view = web.view()
         key = str(actions.connector_of(station, connector))
-        found = await web.link.charger(key)
+        found = await web.link.show(ChargerView, connector=key)
         if found is None:
             raise Problem("unknown_charger", f"The depot has no charger {key}. The list shows all.")
         context = charger_context(found, view)

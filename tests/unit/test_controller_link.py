@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ import pytest
 from fake_depot import charger, later, sample
 
 from controller.link import (
-    COMMANDS,
     MAX_CLIENTS,
     MAX_REQUEST,
     CoreLink,
@@ -31,7 +30,7 @@ from controller.link import (
 from controller.readmodel import ChargerView, NowView
 from depot import commands as cmd
 from depot.events import VisitAnnounced
-from depot.values import ConnectorId
+from depot.values import ConnectorId, UnknownThing
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
@@ -50,7 +49,10 @@ class Core:
     def now(self) -> NowView:
         return self.view
 
-    def charger(self, connector: str) -> ChargerView | None:
+    async def show(self, name: str, args: Mapping[str, str]) -> ChargerView | None:
+        if name != "ChargerView":
+            raise UnknownThing(f"no view {name!r}")
+        connector = args["connector"]
         if connector == "boom/1":
             raise RuntimeError("wires crossed")
         return charger(connector, self.view)
@@ -83,7 +85,7 @@ async def talk(path: Path, *lines: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in heard.splitlines()]
 
 
-HELLO = b'{"kind":"hello","version":1}\n'
+HELLO = b'{"kind":"hello","version":2}\n'
 
 
 async def test_views_arrive_newest_first_and_have_an_age(tmp_path: Path) -> None:
@@ -106,11 +108,11 @@ async def test_only_the_same_user_may_open_the_socket(tmp_path: Path) -> None:
 
 async def test_questions_for_a_charger(tmp_path: Path) -> None:
     async with linked(tmp_path) as (core, _, link):
-        assert await link.charger("CP-03/1") == charger("CP-03/1", core.view)
-        assert await link.charger("CP-99/1") is None
+        assert await link.show(ChargerView, connector="CP-03/1") == charger("CP-03/1", core.view)
+        assert await link.show(ChargerView, connector="CP-99/1") is None
         with pytest.raises(CoreUnreachable, match="log says why"):
-            await link.charger("boom/1")
-        assert await link.charger("CP-01/1") is not None
+            await link.show(ChargerView, connector="boom/1")
+        assert await link.show(ChargerView, connector="CP-01/1") is not None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ async def test_questions_for_a_charger(tmp_path: Path) -> None:
     ],
 )
 async def test_every_command_survives_the_way(tmp_path: Path, command: cmd.Command) -> None:
-    assert type(command).__name__ in COMMANDS
+    assert type(command).__name__ in cmd.COMMANDS
     assert decode_command(*encode_command(command)) == command
     async with linked(tmp_path) as (core, _, link):
         result = await link.command(command)
@@ -143,7 +145,7 @@ async def test_commands_do_not_hold_up_views_or_each_other(tmp_path: Path) -> No
         core.hold.clear()
         held = asyncio.create_task(link.command(STOP))
         await asyncio.sleep(0.02)
-        assert await link.charger("CP-03/1") is not None
+        assert await link.show(ChargerView, connector="CP-03/1") is not None
         core.hold.set()
         assert (await held).audit_seq == 7
 
@@ -154,7 +156,7 @@ async def test_commands_do_not_hold_up_views_or_each_other(tmp_path: Path) -> No
         b"nonsense\n",
         b'{"kind":"launch"}\n',
         b"[]\n",
-        b'{"kind":"charger","id":"x"}\n',
+        b'{"kind":"show","id":"x"}\n',
         b"\xff\xfe\n",
         b"[" * 3000 + b"\n",
         b'{"kind":"hello","version":"1"}\n',
@@ -162,9 +164,10 @@ async def test_commands_do_not_hold_up_views_or_each_other(tmp_path: Path) -> No
 )
 async def test_nonsense_gets_an_answer_and_the_conversation_goes_on(tmp_path: Path, line: bytes) -> None:
     async with linked(tmp_path):
-        heard = await talk(tmp_path / "core.sock", HELLO, line, b'{"kind":"charger","id":9,"connector":"CP-01/1"}\n')
+        question = b'{"kind":"show","id":9,"name":"ChargerView","args":{"connector":"CP-01/1"}}\n'
+        heard = await talk(tmp_path / "core.sock", HELLO, line, question)
         kinds = [message["kind"] for message in heard]
-        assert kinds == ["hello", "view", "error", "charger"]
+        assert kinds == ["hello", "view", "error", "shown"]
         assert heard[2]["code"] == "bad_line"
 
 
@@ -172,12 +175,12 @@ async def test_an_endless_line_ends_the_conversation_not_the_server(tmp_path: Pa
     async with linked(tmp_path) as (_, _, link):
         heard = await talk(tmp_path / "core.sock", HELLO, b"x" * (MAX_REQUEST + 10) + b"\n")
         assert heard[-1]["code"] == "bad_line"
-        assert await link.charger("CP-01/1") is not None
+        assert await link.show(ChargerView, connector="CP-01/1") is not None
 
 
 async def test_another_version_is_told_so(tmp_path: Path) -> None:
     async with linked(tmp_path):
-        (answer,) = await talk(tmp_path / "core.sock", b'{"kind":"hello","version":2}\n')
+        (answer,) = await talk(tmp_path / "core.sock", b'{"kind":"hello","version":99}\n')
         assert (answer["code"], "restart both" in answer["message"]) == ("version", True)
 
 
@@ -220,7 +223,7 @@ async def test_a_client_that_does_not_read_is_dropped(tmp_path: Path) -> None:
             if server.clients == 1:
                 break
         assert server.clients == 1
-        assert await link.charger("CP-01/1") is not None
+        assert await link.show(ChargerView, connector="CP-01/1") is not None
         writer.close()
 
 
@@ -239,7 +242,7 @@ async def test_a_core_that_restarts_is_found_again(tmp_path: Path) -> None:
     path = tmp_path / "core.sock"
     async with asyncio.timeout(10), CoreLink(path, retry_s=0.01, retry_most_s=0.05) as link:
         with pytest.raises(CoreUnreachable, match="not connected"):
-            await link.charger("CP-01/1")
+            await link.show(ChargerView, connector="CP-01/1")
         assert (link.view, link.age_s) == (None, None)
         async with LinkServer(path, core):
             async for _ in link.views():
