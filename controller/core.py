@@ -24,7 +24,7 @@ from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
-from controller.readmodel import ChargerView, NowView
+from controller.readmodel import ChargerView, NowView, ProcessView
 from controller.room import Room, Viewer
 from controller.traffic import LoopSettings
 from controller.utility import Utility
@@ -56,6 +56,7 @@ class CoreParts:
     clock_speed: float = 1.0
     look_s: float = 1.0
     software: str = "chargeyard"
+    process: Callable[[], ProcessView | None] = lambda: None
 
 
 class Core:
@@ -97,6 +98,7 @@ class Core:
             lambda station_id: self.frames(station_id),
             parts.clock_speed,
             lambda: parts.planner.state,
+            parts.process,
         )
         self.publish: Callable[[NowView], None] | None = None
         self._rooms: list[Room] = []

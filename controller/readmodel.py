@@ -55,12 +55,15 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
+    """Vehicles that are here or come soon; ``sessions``: charging transactions that are open."""
+
     vehicles: int
     on_time: int
     at_risk: int
     late: int
     next_departure: str | None = None
     next_departure_at: datetime | None = None
+    sessions: int = 0
 
 
 class LimitView(Struct, frozen=True, kw_only=True):
@@ -132,8 +135,16 @@ class Notice(Struct, frozen=True, kw_only=True):
     connector: str | None = None
 
 
+class ProcessView(Struct, frozen=True, kw_only=True):
+    """What the core's process uses itself: resident memory, open files and sockets, processor time since its start."""
+
+    rss_bytes: int
+    open_fds: int
+    cpu_s: float
+
+
 class Health(Struct, frozen=True, kw_only=True):
-    """The parts. ``planner``: running, late, dead, off; ``journal``: writing, frozen."""
+    """The parts. ``planner``: running, late, dead, off; ``journal``: writing, frozen. ``process``: None where unknown."""
 
     planner: str
     planner_text: str
@@ -143,6 +154,7 @@ class Health(Struct, frozen=True, kw_only=True):
     stations_total: int
     quarantined: list[str] = []
     tick_ms: float = 0.0
+    process: ProcessView | None = None
 
 
 class CommandView(Struct, frozen=True, kw_only=True):

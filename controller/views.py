@@ -58,6 +58,7 @@ class Views:
     frames: Callable[[str], Sequence[Frame]]
     clock_speed: float = 1.0
     planner_state: Callable[[], PlannerState] = lambda: PlannerState.OFF
+    process: Callable[[], rm.ProcessView | None] = lambda: None
     board: NoticeBoard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class Views:
         counted = [v for v in yard.state.visits.values() if v.present or now <= v.announced.arrive_at <= now + SOON]
         late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
         late.sort(key=lambda v: v.announced.depart_at)
-        counts, site, health = _counts(counted, readiness, now), self._site(now), self._health()
+        counts, site, health = _counts(counted, readiness, now, sessions=len(yard.state.transactions)), self._site(now), self._health()
         scopes = ("site", *(f.feeder_id for f in yard.spec.feeders))
         return rm.NowView(
             depot_id=yard.spec.depot_id,
@@ -231,6 +232,7 @@ class Views:
             stations_total=len(stations),
             quarantined=sorted(s.station_id for s in yard.state.stations.values() if s.quarantined and s.station_id not in stations),
             tick_ms=round(self.loop.tick_s * 1000, 2),
+            process=self.process(),
         )
 
     # -- chart --------------------------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ class Views:
         return rm.Chart(start=start, stop=stop, measured=measured, plan=plan, limit=limit_points, price=price)
 
 
-def _counts(counted: Sequence[Visit], readiness: dict[str, Readiness], now: datetime) -> rm.Counts:
+def _counts(counted: Sequence[Visit], readiness: dict[str, Readiness], now: datetime, *, sessions: int) -> rm.Counts:
     """``counted``: the visits that are here or come soon."""
     standings = [readiness[v.visit_id].standing for v in counted]
     leaving = min((v for v in counted if v.announced.depart_at > now), key=lambda v: v.announced.depart_at, default=None)
@@ -274,4 +276,5 @@ def _counts(counted: Sequence[Visit], readiness: dict[str, Readiness], now: date
         late=standings.count(Standing.LATE),
         next_departure=leaving.announced.vehicle_id if leaving else None,
         next_departure_at=leaving.announced.depart_at if leaving else None,
+        sessions=sessions,
     )

@@ -7,6 +7,7 @@ sends commands; keeps nothing of its own but people, their sessions and machines
     api      /api/v1                                           live    one encoded stream for all clients
     auth     sign-in, sessions, CSRF, tokens                   roles   who may call which route
     users    people and tokens in the database                 serve   uvicorn as a library
+    probes   /healthz, /readyz, /metrics                       metrics NowView -> Prometheus metrics
 
 Errors of this room:
 

@@ -25,8 +25,9 @@ from web.auth import Auth, Caller, check_csrf, check_origin
 from web.context import Web
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
+from web.probes import probes
 from web.problems import Problem
-from web.roles import Permission, least_roles, needed
+from web.roles import Permission, for_machines, least_roles, needed
 from web.screens import gate_cookie, screens
 from web.settings import WebSettings
 from web.shell import Shell
@@ -67,6 +68,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.state.web = web
     app.include_router(screens(web))
     app.include_router(api(web))
+    app.include_router(probes(web))
     finish_openapi(app)
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
@@ -114,7 +116,7 @@ def guard_of(web: Web) -> Callable[[Request], Awaitable[None]]:
 
 async def _caller(web: Web, request: Request) -> Caller | None:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme and request.url.path.startswith("/api/"):
+    if scheme and for_machines(request.url.path):
         caller = await run_in_threadpool(web.auth.machine, secret.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
             raise Problem("bad_token", "Make one with `./chargeyard user token add`.", headers={"www-authenticate": "Bearer"})
@@ -145,7 +147,7 @@ def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
 
     async def answer(request: Request, problem: Problem) -> Response:
         path = request.url.path
-        if path.startswith("/api/") or path in ("/live", "/session"):
+        if for_machines(path) or path in ("/live", "/session"):
             return JSONResponse(problem.body(), problem.status, problem.headers, media_type="application/problem+json")
         if problem.code == "not_signed_in":
             target = path if request.method == "GET" else "/"

@@ -23,6 +23,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "too_many_tries": (429, "Too many tries to sign in"),
     "too_many_streams": (503, "Too many live pages are open"),
     "core_unreachable": (503, "The controller's core does not answer"),
+    "not_ready": (503, "The depot is not under full control"),
     "stale": (503, "The controller's data is old"),
     "store_unavailable": (503, "The users' database cannot be used now"),
     "internal": (500, "Something broke here"),

@@ -1,6 +1,6 @@
 """Who may do what. Every route stands in :data:`ROUTES`; one that does not is refused to everybody.
 
-    viewer  READ
+    viewer  READ, METRICS
     operator  + OPERATE (start, stop, out of service), VISITS
     safety officer  operator + RESTORE (back in service)
     manager  operator + RESTORE, LIMIT
@@ -27,12 +27,13 @@ class Permission(StrEnum):
     VISITS = "visits"
     RESTORE = "restore"
     LIMIT = "limit"
+    METRICS = "metrics"
 
 
-SCOPES = (Permission.READ, Permission.OPERATE, Permission.VISITS, Permission.RESTORE, Permission.LIMIT)
+SCOPES = (Permission.READ, Permission.OPERATE, Permission.VISITS, Permission.RESTORE, Permission.LIMIT, Permission.METRICS)
 """What a machine token may carry."""
 
-_VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ})
+_VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ, Permission.METRICS})
 _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
@@ -46,6 +47,9 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
 ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/static/{version}/{name}"): Permission.PUBLIC,
     ("GET", "/favicon.ico"): Permission.PUBLIC,
+    ("GET", "/healthz"): Permission.PUBLIC,
+    ("GET", "/readyz"): Permission.PUBLIC,
+    ("GET", "/metrics"): Permission.METRICS,
     ("GET", "/sign-in"): Permission.PUBLIC,
     ("POST", "/sign-in"): Permission.PUBLIC,
     ("POST", "/sign-out"): Permission.SELF,
@@ -77,6 +81,15 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("DELETE", "/api/v1/limits/manual"): Permission.LIMIT,
     ("POST", "/api/v1/visits"): Permission.VISITS,
 }
+
+
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Addresses beside /api/ that machines call: they take tokens, and answer problems as documents."""
+
+
+def for_machines(path: str) -> bool:
+    """Whether the address takes bearer tokens."""
+    return path.startswith("/api/") or path in PROBES
 
 
 def needed(method: str, path: str) -> Permission | None:

@@ -27,6 +27,7 @@ from controller.journal import SqlJournal
 from controller.link import LinkServer
 from controller.logs import set_up
 from controller.planner import PlannerProcess
+from controller.process import ProcessProbe
 from controller.samples import SampleStore
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
@@ -129,6 +130,7 @@ async def serve_core(settings: Settings) -> None:
                 desk=settings.to_desk(),
                 clock_speed=speed,
                 look_s=max(1.0, FASTEST_VIEW_S * speed),
+                process=ProcessProbe(),
             )
         )
         samples = SampleStore(store, spec.depot_id, journal)

@@ -118,7 +118,7 @@ def change_role(name: Name, role: Annotated[Role, typer.Argument(help="The new r
 @token.command("add")
 def add_token(
     name: Annotated[str, typer.Argument(help="What the machine is called.")],
-    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit")],
+    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit, metrics")],
     *,
     config: Config = CONFIG,
 ) -> None:

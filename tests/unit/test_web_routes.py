@@ -10,7 +10,7 @@ from web_harness import PASSWORD, form_value, sign_in, site
 
 from depot.values import Role
 from web.problems import CATALOGUE
-from web.roles import GRANTS, ROUTES, SCOPES, Permission, least_roles, needed
+from web.roles import GRANTS, ROUTES, SCOPES, Permission, for_machines, least_roles, needed
 from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +74,7 @@ async def test_nobody_gets_further_than_the_gate(tmp_path: Path) -> None:
             if permission is Permission.PUBLIC:
                 continue
             answer = await client.request(method, concrete(path))
-            machine = path.startswith("/api/") or path in ("/live", "/session")
+            machine = for_machines(path) or path in ("/live", "/session")
             assert answer.status_code == (401 if machine else 303), (method, path)
             assert machine or answer.headers["location"].startswith("/sign-in"), (method, path)
             assert "E-103" not in answer.text
@@ -87,7 +87,7 @@ async def test_a_token_does_what_its_scope_says(tmp_path: Path, scope: Permissio
         secret = depot.users.add_token("scada", [scope])
         client = depot.client(authorization=f"Bearer {secret}")
         for (method, path), permission in ROUTES.items():
-            if not path.startswith("/api/"):
+            if not for_machines(path) or permission is Permission.PUBLIC:
                 continue
             answer = await client.request(method, concrete(path))
             assert (answer.status_code != 403) == (permission is scope), (method, path, answer.text)
