@@ -24,6 +24,8 @@ from typing import Any
 import msgspec
 
 import depot.events
+import depot.fleet
+import depot.registry
 import depot.state
 import depot.values
 from depot.events import EVENT_TYPES, Event
@@ -145,7 +147,7 @@ def decode_state(data: bytes) -> DepotState:
 def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
-    for module in (depot.values, depot.events, depot.state):
+    for module in (depot.values, depot.fleet, depot.registry, depot.events, depot.state):
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from depot.fleet import Driver, Pack, Vehicle
+from depot.registry import FeederSpec, StationSpec
 from depot.values import ConnectorId, Limit, PackKey, UtilityLink
 
 
@@ -258,6 +260,14 @@ class VisitEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VisitCancelled(Event):
+    """The stay will not happen: taken back before the vehicle came."""
+
+    TYPE: ClassVar[str] = "visit.stay_cancelled"
+    visit_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class VisitHeld(Event):
     """A person stopped the charging of this visit (``held``), or let it go on."""
 
@@ -338,6 +348,86 @@ class TelemetryBusChanged(Event):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class VehicleRegistered(Event):
+    """Replaces what was registered of this vehicle before."""
+
+    TYPE: ClassVar[str] = "vehicle.entry_registered"
+    vehicle: Vehicle
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleRemoved(Event):
+    """It is no longer of this depot; its packs go with it."""
+
+    TYPE: ClassVar[str] = "vehicle.entry_removed"
+    vehicle_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackRegistered(Event):
+    TYPE: ClassVar[str] = "pack.entry_registered"
+    pack: Pack
+
+
+@dataclass(frozen=True, slots=True)
+class PackRemoved(Event):
+    TYPE: ClassVar[str] = "pack.entry_removed"
+    pack: PackKey
+
+
+@dataclass(frozen=True, slots=True)
+class DriverRegistered(Event):
+    TYPE: ClassVar[str] = "driver.entry_registered"
+    driver: Driver
+
+
+@dataclass(frozen=True, slots=True)
+class DriverRemoved(Event):
+    """The key of the sealed name is destroyed with it."""
+
+    TYPE: ClassVar[str] = "driver.entry_removed"
+    driver_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StationDeclared(Event):
+    """A person changed or added a station beside the settings file; it takes effect at the core's next start.
+    ``over``: fingerprint of what the file said of it then ("": nothing); once the file says something else, the file holds.
+    ``key_hash``: keyed hash of the password of a station that the file does not know."""
+
+    TYPE: ClassVar[str] = "site.station_declared"
+    station: StationSpec
+    over: str = ""
+    key_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationRetired(Event):
+    """A station of the settings file is gone from the site; from the core's next start on it is not counted any more."""
+
+    TYPE: ClassVar[str] = "site.station_retired"
+    station_id: str
+    over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeederDeclared(Event):
+    """A person renamed a feeder or tightened its rating; from the next start on the smaller one of file and this holds."""
+
+    TYPE: ClassVar[str] = "site.feeder_declared"
+    feeder: FeederSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DeclarationWithdrawn(Event):
+    """What a person changed of this station or feeder is taken back: the settings file holds again."""
+
+    TYPE: ClassVar[str] = "site.declaration_withdrawn"
+    station_id: str = ""
+    feeder_id: str = ""
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
@@ -346,6 +436,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SetpointLowered, LimitSet, LimitCleared, UtilityLinkChanged, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
         CommandFinished, PlanAccepted,
         PackDerated, PackTripped, PackReset, TelemetryBusChanged,
+        VisitCancelled, VehicleRegistered, VehicleRemoved, PackRegistered, PackRemoved, DriverRegistered, DriverRemoved,
+        StationDeclared, StationRetired, FeederDeclared, DeclarationWithdrawn,
     )
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """fold(): the journal's facts become one immutable DepotState. The same journal gives the same state, always.
 
-Envelope, Envelope, …  --fold-->  DepotState (connectors, open transactions, visits, limits, stations)
+Envelope, Envelope, …  --fold-->  DepotState (connectors, open transactions, visits, limits, stations, fleet)
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from depot import events as ev
+from depot.fleet import Driver, Pack, Vehicle, same_tag
+from depot.registry import FeederSpec, StationSpec
 from depot.values import ConnectorId, Limit, PackKey, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
@@ -97,6 +99,16 @@ class PackTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class StationChange:
+    """What a person changed of a station beside the settings file; ``station`` None: it is gone from the site.
+    ``over``, ``key_hash``: see :class:`~depot.events.StationDeclared`."""
+
+    station: StationSpec | None
+    over: str
+    key_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DepotState:
     """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
 
@@ -110,6 +122,23 @@ class DepotState:
     utility: UtilityLink | None = None
     tripped: Mapping[PackKey, PackTrip] = field(default_factory=dict)
     derated: Mapping[PackKey, float] = field(default_factory=dict)
+    vehicles: Mapping[str, Vehicle] = field(default_factory=dict)
+    packs: Mapping[PackKey, Pack] = field(default_factory=dict)
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    declared_stations: Mapping[str, StationChange] = field(default_factory=dict)
+    declared_feeders: Mapping[str, FeederSpec] = field(default_factory=dict)
+
+    def vehicle_by_tag(self, id_tag: str) -> Vehicle | None:
+        """The registered vehicle that carries this card or tag, or whose id it is."""
+        return next((v for v in self.vehicles.values() if any(same_tag(id_tag, tag) for tag in (*v.id_tags, v.vehicle_id))), None)
+
+    def driver_by_tag(self, id_tag: str) -> Driver | None:
+        """The registered driver whose card or tag this is."""
+        return next((d for d in self.drivers.values() if any(same_tag(id_tag, tag) for tag in d.id_tags)), None)
+
+    def packs_of(self, vehicle_id: str) -> tuple[Pack, ...]:
+        """The registered packs of a vehicle."""
+        return tuple(pack for key, pack in self.packs.items() if key.vehicle_id == vehicle_id)
 
     def connector(self, key: ConnectorId) -> ConnectorFacts:
         """Facts of a connector; the empty ones (unknown status, nothing confirmed) where nothing was journaled."""
@@ -247,7 +276,7 @@ def _arrived(state: DepotState, e: ev.VisitArrived, _: ev.Envelope) -> DepotStat
     return _visit(state, e.visit_id, present=True, connector=e.connector)
 
 
-def _left(state: DepotState, e: ev.VisitEnded, _: ev.Envelope) -> DepotState:
+def _left(state: DepotState, e: ev.VisitEnded | ev.VisitCancelled, _: ev.Envelope) -> DepotState:
     return replace(state, visits={k: v for k, v in state.visits.items() if k != e.visit_id})
 
 
@@ -268,6 +297,54 @@ def _tripped(state: DepotState, e: ev.PackTripped, envelope: ev.Envelope) -> Dep
 
 def _reset(state: DepotState, e: ev.PackReset, _: ev.Envelope) -> DepotState:
     return replace(state, tripped={k: v for k, v in state.tripped.items() if k != e.pack})
+
+
+def _vehicle(state: DepotState, e: ev.VehicleRegistered, _: ev.Envelope) -> DepotState:
+    return replace(state, vehicles={**state.vehicles, e.vehicle.vehicle_id: e.vehicle})
+
+
+def _vehicle_removed(state: DepotState, e: ev.VehicleRemoved, _: ev.Envelope) -> DepotState:
+    return replace(
+        state,
+        vehicles={k: v for k, v in state.vehicles.items() if k != e.vehicle_id},
+        packs={k: p for k, p in state.packs.items() if k.vehicle_id != e.vehicle_id},
+    )
+
+
+def _pack(state: DepotState, e: ev.PackRegistered, _: ev.Envelope) -> DepotState:
+    return replace(state, packs={**state.packs, e.pack.key: e.pack})
+
+
+def _pack_removed(state: DepotState, e: ev.PackRemoved, _: ev.Envelope) -> DepotState:
+    return replace(state, packs={k: p for k, p in state.packs.items() if k != e.pack})
+
+
+def _driver(state: DepotState, e: ev.DriverRegistered, _: ev.Envelope) -> DepotState:
+    return replace(state, drivers={**state.drivers, e.driver.driver_id: e.driver})
+
+
+def _driver_removed(state: DepotState, e: ev.DriverRemoved, _: ev.Envelope) -> DepotState:
+    return replace(state, drivers={k: d for k, d in state.drivers.items() if k != e.driver_id})
+
+
+def _station_declared(state: DepotState, e: ev.StationDeclared, _: ev.Envelope) -> DepotState:
+    return replace(state, declared_stations={**state.declared_stations, e.station.station_id: StationChange(e.station, e.over, e.key_hash)})
+
+
+def _station_retired(state: DepotState, e: ev.StationRetired, _: ev.Envelope) -> DepotState:
+    return replace(state, declared_stations={**state.declared_stations, e.station_id: StationChange(None, e.over)})
+
+
+def _feeder_declared(state: DepotState, e: ev.FeederDeclared, _: ev.Envelope) -> DepotState:
+    return replace(state, declared_feeders={**state.declared_feeders, e.feeder.feeder_id: e.feeder})
+
+
+def _withdrawn(state: DepotState, e: ev.DeclarationWithdrawn, _: ev.Envelope) -> DepotState:
+    return replace(
+        state,
+        declared_stations={k: d for k, d in state.declared_stations.items() if k != e.station_id},
+        declared_feeders={k: d for k, d in state.declared_feeders.items() if k != e.feeder_id},
+    )
 
 
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
@@ -292,4 +369,15 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.PackDerated: _derated,
     ev.PackTripped: _tripped,
     ev.PackReset: _reset,
+    ev.VisitCancelled: _left,
+    ev.VehicleRegistered: _vehicle,
+    ev.VehicleRemoved: _vehicle_removed,
+    ev.PackRegistered: _pack,
+    ev.PackRemoved: _pack_removed,
+    ev.DriverRegistered: _driver,
+    ev.DriverRemoved: _driver_removed,
+    ev.StationDeclared: _station_declared,
+    ev.StationRetired: _station_retired,
+    ev.FeederDeclared: _feeder_declared,
+    ev.DeclarationWithdrawn: _withdrawn,
 }
