@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import BinaryIO
 
+from controller.logs import adopt_libraries, set_up
 from controller.planner_wire import HEADER, READY_ID, Answer, frame, read_request
 from controller.supervisor import die_with_parent
 from optimizer import SolverFailed
@@ -21,12 +22,14 @@ NICENESS = 5
 
 def main() -> None:
     """Serve until the input ends. A defect ends the process: the core starts another one."""
+    set_up("planner")
     die_with_parent(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the core ends this child in order
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _warm_up()
+    adopt_libraries()
     _serve(sys.stdin.buffer, answers)
 
 

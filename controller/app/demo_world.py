@@ -105,9 +105,10 @@ async def _until_told(settings: Settings, passwords: dict[str, str], seed: int) 
 
 def main(argv: list[str]) -> int:
     """Entry point."""
+    set_up("world")
     wait_for_go()
     settings = Settings.load(argv[0])
-    set_up("world", level=settings.logging.level)
+    set_up("world", level=settings.logging.level, json_lines=settings.logging.json_lines)
     passwords = json.loads(Path(argv[1]).read_text(encoding="utf-8"))
     asyncio.run(_until_told(settings, passwords, int(argv[2])))
     return 0

@@ -1,0 +1,138 @@
+"""The logs of a whole running depot, at the lowest level, with parts that die and callers that lie: one object a line, and
+no secret in any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from benchmarks.real_depot import child_named, free_offset
+from controller.app.demo import OCPP_PORT, WEB_PORT, write_depot
+from controller.app.people import open_people
+from controller.clock import SystemClock
+from controller.settings import Settings
+from depot.values import Role
+from simulator.demo_day import demo_spec
+from web.roles import Permission
+from web.users import Users
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def tree(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "controller", "run", str(config)], cwd=ROOT, stdout=out, stderr=out)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) -> None:
+    offset = free_offset()
+    config, keys = write_depot(tmp_path, spec=demo_spec(), start=datetime.now(UTC), speed=1, port_offset=offset)
+    text = config.read_text(encoding="utf-8")
+    text = text[: text.index("[clock]")].replace('level = "error"', 'level = "debug"\njson_lines = true')
+    config.write_text(text, encoding="utf-8")
+    settings = Settings.load(config)
+    passwords: dict[str, str] = json.loads(keys.read_text(encoding="utf-8"))
+    station, right = next(iter(passwords.items()))
+    hidden = {"right station key": right, "wrong station key": secrets.token_hex(20), "depot secret": secret_of(tmp_path)}
+    hidden |= {"password": "correct horse battery", "wrong password": "incorrect horse battery"}
+    with contextlib.closing(open_people(settings)) as store:
+        users = Users(store, SystemClock(), settings.depot.id)
+        users.add("mani", Role.MANAGER, hidden["password"])
+        hidden["token"] = users.add_token("scada", [Permission.READ, Permission.METRICS])
+    hidden["wrong token"] = secrets.token_urlsafe(24)
+    log = tmp_path / "log"
+    web = f"http://127.0.0.1:{WEB_PORT + offset}"
+    with tree(config, log) as process:
+        wait_for(lambda: answers(web))
+        with httpx.Client(base_url=web, headers={"origin": web}) as client:
+            hidden |= sign_in(client, hidden)
+            for word in ("token", "wrong token"):
+                client.get("/api/v1/now", headers={"authorization": f"Bearer {hidden[word]}"})
+            client.get("/metrics", params={"token": hidden["wrong token"]})
+        asyncio.run(knock(OCPP_PORT + offset, station, hidden))
+        core = child_named(process.pid, "controller.app.core_process")
+        assert core is not None
+        wait_for(lambda: child_named(core, "controller.planner_worker") is not None)
+        os.kill(child_named(core, "controller.planner_worker") or 0, signal.SIGKILL)
+        os.kill(child_named(process.pid, "controller.app.web_process") or 0, signal.SIGKILL)
+        wait_for(lambda: "planner's process was killed" in log.read_text() and "web is up again" in log.read_text())
+        os.kill(core, signal.SIGKILL)
+        wait_for(lambda: "core is up again" in log.read_text())
+    said = log.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in said.splitlines()]
+    for line in lines:
+        assert line.keys() >= {"at", "level", "process", "logger", "message"}
+        datetime.fromisoformat(line["at"])
+    assert {line["process"] for line in lines} >= {"run", "core", "web"}
+    for what, secret in hidden.items():
+        assert secret not in said, f"the log tells the {what}"
+        assert base64.b64encode(f"{station}:{secret}".encode()).decode() not in said, what
+
+
+def secret_of(folder: Path) -> str:
+    return (folder / "depot.secret").read_text(encoding="ascii").strip()
+
+
+def answers(web: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{web}/readyz").status_code == 200
+    return False
+
+
+def sign_in(client: httpx.Client, hidden: dict[str, str]) -> dict[str, str]:
+    """A wrong and a right try. Returns what the session must keep for itself."""
+    for word in ("wrong password", "password"):
+        form = re.search(r'name="csrf" value="([0-9a-f]{64})"', client.get("/sign-in").text)
+        assert form is not None
+        answer = client.post("/sign-in", data={"csrf": form[1], "name": "mani", "password": hidden[word], "next": "/"})
+    assert answer.status_code == 303
+    return {f"cookie {name}": value for name, value in client.cookies.items() if value}
+
+
+async def knock(port: int, station: str, hidden: dict[str, str]) -> None:
+    """A station with a wrong key, one with the right key that talks nonsense, and an unknown one."""
+    url = f"ws://127.0.0.1:{port}/ocpp"
+    for name, key in ((station, "wrong station key"), ("nobody", "wrong station key"), (station, "right station key")):
+        login = base64.b64encode(f"{name}:{hidden[key]}".encode()).decode()
+        with contextlib.suppress(websockets.WebSocketException, OSError):
+            async with websockets.connect(
+                f"{url}/{name}", subprotocols=["ocpp1.6"], additional_headers={"authorization": f"Basic {login}"}
+            ) as wire:
+                await wire.send('[2, "1", "Nonsense", {')
+                await wire.send('[2, "2", "BootNotification", {"x": "\\ud800"}]')
+                await asyncio.sleep(0.5)
