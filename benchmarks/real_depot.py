@@ -35,6 +35,7 @@ from controller.settings import Settings
 from controller.supervisor import Supervisor
 from depot import commands as cmd
 from depot.ports import Clock
+from depot.registry import StationSpec
 from depot.values import ConnectorId
 from simulator.day import Day
 from simulator.meter_server import MeterServer
@@ -45,6 +46,9 @@ from simulator.wire import SocketWire, dial
 from simulator.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
+UTILITY_PORT = 5020
+"""Where a depot with ``[utility]`` among its ``extra`` settings awaits its utility, before the offset."""
+
 EVIDENCE = ROOT / "build" / "evidence"
 STEADY_S = 10.0
 """In here a core that was up for so long counts as sound, and its next restart is quick: kills come close together."""
@@ -58,7 +62,7 @@ def free_offset() -> int:
     for offset in range(20_000 + os.getpid() % 500 * 10, 50_000, 7):
         with contextlib.ExitStack() as stack:
             try:
-                for port in (OCPP_PORT, METER_PORT, WEB_PORT):
+                for port in (OCPP_PORT, METER_PORT, WEB_PORT, UTILITY_PORT):
                     sock = stack.enter_context(socket.socket())
                     sock.bind(("127.0.0.1", port + offset))
             except OSError:
@@ -244,12 +248,17 @@ async def open_depot(
     loud: bool = False,
     announce: bool = True,
     folder: Path | None = None,
+    beside: Sequence[StationSpec] = (),
 ) -> AsyncIterator[RealDepot]:
-    """Start everything, announce the day, connect the stations; at the end nothing is left. ``extra``: more TOML."""
+    """Start everything, announce the day, connect the stations; at the end nothing is left.
+
+    ``extra``: more TOML. ``beside``: stations that are declared, and that nobody here plays.
+    """
     with contextlib.ExitStack() as rim:
         where = folder or Path(rim.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-depot-")))
         offset = free_offset()
-        config, keys = write_depot(where, spec=day.spec, start=day.start, speed=speed, port_offset=offset)
+        declared = replace(day.spec, stations=(*day.spec.stations, *beside))
+        config, keys = write_depot(where, spec=declared, start=day.start, speed=speed, port_offset=offset)
         text = config.read_text(encoding="utf-8")
         if speed == 1:
             text = text[: text.index("[clock]")]

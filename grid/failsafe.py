@@ -194,7 +194,9 @@ def limits(link: UtilityLink, at: datetime, policy: FailsafePolicy, *, ahead: ti
         if origin is LimitOrigin.UTILITY and soon_w is not None:
             value_w = min(value_w, soon_w)
         name = LIMIT_ID if not number else f"{LIMIT_ID}:{number}"
-        out.append(_limit(name, value_w, origin, start + ahead, None if stop is None else stop + ahead, link))
+        # what holds already began in the past: whoever asked looked at the clock a moment before us
+        since = start if number else min(start, _held_since(link, origin))
+        out.append(_limit(name, value_w, origin, since + ahead, None if stop is None else stop + ahead, link))
     return tuple(out)
 
 
@@ -331,6 +333,16 @@ def _allowed(link: UtilityLink, at: datetime, policy: FailsafePolicy, *, reverti
     if link.mode is not UtilityMode.CONTROLLED and (limit_w is None or link.failsafe_w <= limit_w):
         return link.failsafe_w, LimitOrigin.FAILSAFE
     return limit_w, origin
+
+
+def _held_since(link: UtilityLink, origin: LimitOrigin) -> datetime:
+    """When what holds because of ``origin`` began."""
+    order = link.order
+    if origin is LimitOrigin.FAILSAFE or order is None:
+        return link.since
+    if origin is LimitOrigin.REVERSION and order.until is not None:
+        return order.until
+    return order.starts_at
 
 
 def _limit(limit_id: str, value_w: int, origin: LimitOrigin, from_: datetime, until: datetime | None, link: UtilityLink) -> Limit:

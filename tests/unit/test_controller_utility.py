@@ -67,6 +67,28 @@ def test_a_heartbeat_and_an_order_release_the_depot_and_a_lost_heartbeat_takes_i
     assert site_w(world) == 60_000
 
 
+def test_a_limit_holds_for_whoever_looked_at_the_clock_just_before_it_was_asked_for() -> None:
+    """On a real clock the loop's decision is a little older than the limits that it asks for."""
+    world = SmallYard()
+    utility = utility_of(world)
+    decided(world)
+    looked_at = world.clock.now()
+    world.clock.at += timedelta(milliseconds=3)
+    binds = limits.binding(world.loop.limits_in_force(), "", looked_at)
+    assert binds is not None
+    assert (binds.value, binds.source) == (60_000, LimitSource.FAILSAFE)
+    decided(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        await utility.commit(order(1, 50_000))
+
+    run(play())
+    looked_at = world.clock.now()
+    world.clock.at += timedelta(milliseconds=3)
+    assert limits.budget(world.loop.limits_in_force(), "", now=looked_at, life=timedelta(seconds=190)).now_w == 50_000
+
+
 class Door:
     """Before the journal: what is appended waits until it is open."""
 
