@@ -135,7 +135,7 @@ class Rtu:
         """Only write it; its CmdSeq. Raises :class:`RtuFailed` where the depot refuses or is not there."""
         self._seq = self._seq % _LAST_SEQ + 1
         self._beat += 1
-        self._told_at = -math.inf
+        self._told_at = math.inf  # it is being told
         self.commands += 1
         reversion_w = _NOT_GIVEN if order.reversion_w is None else order.reversion_w
         words = [
@@ -149,7 +149,11 @@ class Rtu:
                 await self._put(COMMAND, words)
                 await self._put(CMD_SEQ, [self._seq])
         except (OSError, ModbusException, TimeoutError) as error:
+            self._told_at = -math.inf
             raise RtuFailed(f"the depot can't be told of order {self._seq}: {error}") from error
+        except RtuFailed:
+            self._told_at = asyncio.get_running_loop().time()
+            raise
         self._told_at = asyncio.get_running_loop().time()
         return self._seq
 
@@ -200,8 +204,9 @@ class Rtu:
         standing order is given again."""
         async with self._talking:
             self._hang_up()
-        self._seq = 0
-        self._beat = 0
+            self._told_at = math.inf if self._wanted is not None else -math.inf
+            self._seq = 0
+            self._beat = 0
         self._speaks = True
         if self._wanted is not None:
             with contextlib.suppress(RtuFailed):
