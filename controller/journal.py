@@ -22,7 +22,18 @@ from typing import Literal, Self
 from sqlalchemy import Connection
 
 from controller.codec import EventCodec, Ids, NotDecodable, NotEncodable, to_ms
-from controller.journal_store import Answer, Draft, JournalBroken, JournalClosed, JournalCorrupt, JournalError, JournalWriter, Tip, load
+from controller.journal_store import (
+    Answer,
+    Companion,
+    Draft,
+    JournalBroken,
+    JournalClosed,
+    JournalCorrupt,
+    JournalError,
+    JournalWriter,
+    Tip,
+    load,
+)
 from depot.events import Envelope, NewEvent
 from depot.ports import Clock, JournalFrozen
 from depot.state import DepotState
@@ -56,6 +67,7 @@ class SqlJournal:
 
     The process must own the database (:class:`storage.Lease`). Raises :class:`JournalError` and below (drawn in
     :mod:`controller.journal_store`). ``snapshot_every``: events between two snapshots; 0 keeps none.
+    ``companions``: write into each commit beside the audit trail (the outbox).
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class SqlJournal:
         snapshot_every: int = SNAPSHOT_EVERY,
         codec: EventCodec | None = None,
         ids: Ids | None = None,
+        companions: Sequence[Companion] = (),
     ) -> None:
         if writer == "thread" and store.path is None:
             raise ValueError("a journal in memory has one connection and needs writer='inline'")
@@ -76,6 +89,7 @@ class SqlJournal:
         self._clock = clock
         self._codec = codec or EventCodec()
         self._ids = ids or Ids()
+        self._companions = companions
         self._snapshot_every = snapshot_every
         self._mode = writer
         self._subscribers: list[Subscriber] = []
@@ -87,7 +101,7 @@ class SqlJournal:
     async def __aenter__(self) -> Self:
         tip = load(self._store, self.depot_id, self._codec)
         self._state = tip.state
-        writer = JournalWriter(self._store, self.depot_id, self._codec, tip)
+        writer = JournalWriter(self._store, self.depot_id, self._codec, tip, self._companions)
         kind = _ThreadDriver if self._mode == "thread" else _InlineDriver
         self._driver = kind(self, self._store, writer, self._snapshot_every)
         return self

@@ -1,6 +1,7 @@
 """The journal's rows: reading them back with every check, and one transaction for many appends. No asyncio here.
 
     snapshot (if sound) + tail of events --fold--> Tip --commit(calls)--> next Tip
+                                                          +-- audit entries and other companions, same transaction
 
 Every row carries a digest that chains over all rows before it, so that a changed, missing or foreign row is found and
 named by its ``seq``, and the start refuses what is silently wrong.
@@ -9,13 +10,14 @@ named by its ``seq``, and the start refuses what is silently wrong.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select
 
+from controller.audit import Stored, write_entries
 from controller.codec import EventCodec, NotDecodable, chain_digest, decode_state, encode_state, iso, state_digest, state_shape
 from controller.tables import EventRow, ProbeRow, SnapshotRow
 from depot.events import Envelope
@@ -75,7 +77,8 @@ class Draft:
 Answer = list[Envelope] | Exception
 """Per append: its envelopes, or why the fact itself can't be taken (it can't be folded)."""
 
-_Row = tuple[str | int | bytes | None, ...]
+Companion = Callable[[Connection, Sequence[tuple[Envelope, Stored]]], None]
+"""Writes what belongs to facts in their own transaction: called with them, already inserted, before the commit."""
 
 _events: Table = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 _snapshots: Table = SnapshotRow.__table__  # type: ignore[attr-defined]
@@ -167,8 +170,9 @@ def _envelope(store: Store, row: Row[Any], codec: EventCodec) -> Envelope:
 class JournalWriter:
     """The one writer of a depot's journal. Synchronous; used by one thread at a time."""
 
-    def __init__(self, store: Store, depot_id: str, codec: EventCodec, tip: Tip) -> None:
+    def __init__(self, store: Store, depot_id: str, codec: EventCodec, tip: Tip, companions: Sequence[Companion] = ()) -> None:
         self._store = store
+        self._companions = (write_entries, *companions)
         self._depot_id = depot_id
         self._codec = codec
         self.tip = tip
@@ -185,15 +189,17 @@ class JournalWriter:
             with self._store.writing(busy_timeout_s=BUSY_TIMEOUT_S) as connection:
                 known = self._known(connection, [d.envelope.key for call in calls for d in call if d.envelope.key is not None])
                 tip = self.tip
-                rows: list[_Row] = []
+                written: list[tuple[Envelope, Stored]] = []
                 answers: list[Answer] = []
                 for call in calls:
-                    tip, new_rows, answer = self._admit(tip, call, known)
-                    rows += new_rows
+                    tip, new, answer = self._admit(tip, call, known)
+                    written += new
                     answers.append(answer)
-                if rows:
+                if written:
                     # by the driver itself: a third of the price, and a virtual night appends a hundred thousand times
-                    connection.connection.cursor().executemany(self._insert, rows)
+                    connection.connection.cursor().executemany(self._insert, [row for _, row in written])
+                    for companion in self._companions:
+                        companion(connection, written)
         except StoreConflict as error:
             raise JournalBroken(
                 f"another process wrote to the journal of {self._depot_id} after seq {self.tip.seq}: end it, and start again ({error})"
@@ -201,11 +207,11 @@ class JournalWriter:
         self.tip = tip
         return answers
 
-    def _admit(self, tip: Tip, call: Sequence[Draft], known: dict[str, Envelope]) -> tuple[Tip, list[_Row], Answer]:
+    def _admit(self, tip: Tip, call: Sequence[Draft], known: dict[str, Envelope]) -> tuple[Tip, list[tuple[Envelope, Stored]], Answer]:
         """Number, fold and chain one call's facts on top of ``tip``. A fact that can't be folded is not stored, for
         it would keep every later start from coming up."""
         seq, digest, state = tip.seq, tip.digest, tip.state
-        rows: list[_Row] = []
+        new: list[tuple[Envelope, Stored]] = []
         envelopes: list[Envelope] = []
         mine: dict[str, Envelope] = {}
         for draft in call:
@@ -222,12 +228,12 @@ class JournalWriter:
                 return tip, [], error
             columns = _columns(envelope, draft.data)
             digest = chain_digest(digest, columns)
-            rows.append((*columns, digest))
+            new.append((envelope, (*columns, digest)))
             envelopes.append(envelope)
             if key is not None:
                 mine[key] = envelope
         known.update(mine)
-        return Tip(seq, digest, state), rows, envelopes
+        return Tip(seq, digest, state), new, envelopes
 
     def _known(self, connection: Connection, keys: list[str]) -> dict[str, Envelope]:
         """First envelopes of those keys that the journal has already."""

@@ -68,3 +68,27 @@ class SampleRow(SQLModel, table=True):
     limit_w: int
     plan_w: int | None = None
     background_w: int
+
+
+class AuditRow(SQLModel, table=True):
+    """One entry of the audit trail: who wanted what, why, and what came of it. Written with the fact ``event_seq`` in
+    one transaction. ``hash``: SHA-256 over ``prev`` (the entry before), this row and the fact's whole row."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("audit_by_event", "depot_id", "event_seq", unique=True),
+        Index("audit_by_command", "depot_id", "command_id"),
+    )
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False))
+    event_seq: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), nullable=False))
+    at: str
+    actor: str
+    kind: str
+    target: str
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    outcome: str
+    command_id: str
+    prev: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
