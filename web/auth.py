@@ -26,6 +26,7 @@ from web.problems import Problem
 from web.roles import GRANTS, Permission
 from web.settings import WebSettings
 from web.tables import LoginSession, SignInTry, User, table_of
+from web.trail import NOBODY
 from web.users import Person, Users, digest
 
 _SESSION, _USER = table_of(LoginSession), table_of(User)
@@ -81,14 +82,17 @@ class Auth:
     def __init__(self, settings: WebSettings, store: Store, clock: Clock) -> None:
         self._settings, self._store, self._clock = settings, store, clock
         self.users = Users(store, clock, settings.depot_id)
+        self.trail = self.users.trail
 
     def sign_in(self, name: str, password: str, *, address: str, old_token: str | None) -> str:
         """A new session's token. Raises :class:`Problem` too_many_tries, not_signed_in."""
         name = name.strip()
         key = digest(f"{name.casefold()}\0{address}")
-        self._count_try(key)
+        self._count_try(key, name=name, address=address)
         person = self.users.verify(name, password)
         if person is None:
+            with self._store.unit() as session:
+                self.trail.failed(session, self._known(name), "SignIn", reason=f"from {address}: name and password do not match")
             raise Problem("not_signed_in", "Name and password do not match an open account.")
         token = secrets.token_urlsafe(32)
         now_ms = self._now_ms()
@@ -103,9 +107,15 @@ class Auth:
                     depot_id=self._settings.depot_id, digest=digest(token), user_name=person.name, created_ms=now_ms, seen_ms=now_ms
                 )
             )
+            self.trail.add(session, person.name, "SignIn", reason=f"from {address}")
         return token
 
-    def _count_try(self, key: str) -> None:
+    def _known(self, name: str) -> str:
+        """The name of an account, or that there is none: what was typed may be a password."""
+        person = self.users.get(name)
+        return NOBODY if person is None else person.name
+
+    def _count_try(self, key: str, *, name: str, address: str) -> None:
         """Count the try before the password is looked at, so that parallel tries count as well."""
         now_ms = self._now_ms()
         since_ms = now_ms - self._settings.tries_window_s * 1000
@@ -116,6 +126,7 @@ class Auth:
             if count < self._settings.tries_most:
                 session.add(SignInTry(depot_id=self._settings.depot_id, try_id=str(uuid7()), key=key, at_ms=now_ms))
                 return
+            self.trail.failed(session, self._known(name), "SignIn", reason=f"from {address}: too many tries")
         wait_s = -(-(first_ms - since_ms) // 1000)
         minutes = -(-wait_s // 60)
         raise Problem(
@@ -126,7 +137,10 @@ class Auth:
 
     def sign_out(self, token: str) -> None:
         with self._store.unit() as session:
-            session.execute(delete(LoginSession).where(*self._is(digest(token))))
+            ended = session.get(LoginSession, (self._settings.depot_id, digest(token)))
+            if ended is not None:
+                session.delete(ended)
+                self.trail.add(session, ended.user_name, "SignOut")
 
     def person(self, token: str, *, touch: bool = True) -> Caller | None:
         """The caller behind a session's token; None when it has ended. ``touch``: this request keeps it alive."""
@@ -167,9 +181,12 @@ class Auth:
     def change_password(self, caller: Caller, *, old: str, new: str, address: str) -> Person | None:
         """Change the caller's own password; None when the old one is wrong (which counts as a try)."""
         key = digest(f"{caller.name.casefold()}\0{address}")
-        self._count_try(key)
+        self._count_try(key, name=caller.name, address=address)
         person = self.users.verify(caller.name, old)
-        if person is not None:
+        if person is None:
+            with self._store.unit() as session:
+                self.trail.failed(session, caller.name, "PasswordChanged", reason=f"from {address}: the present password did not match")
+        else:
             self.users.change_password(caller.name, new, keep=caller.digest)
         return person
 

@@ -5,7 +5,7 @@ Of secrets only digests rest here: argon2id of passwords, SHA-256 of the long ra
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Table
+from sqlalchemy import BigInteger, Column, LargeBinary, Table
 from sqlmodel import Field, SQLModel
 
 
@@ -60,6 +60,23 @@ class MachineToken(SQLModel, table=True):
     digest: str = Field(index=True, unique=True)
     scopes: str
     created_ms: int = Field(sa_column=_ms())
+
+
+class TrailRow(SQLModel, table=True):
+    """Who signed in, or changed who may: an entry of the people's own audit trail, chained like the depot's."""
+
+    __tablename__ = "web_audit"
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    at_ms: int = Field(sa_column=_ms())
+    actor: str
+    kind: str
+    target: str
+    reason: str
+    outcome: str
+    prev: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 def table_of(model: type[SQLModel]) -> Table:

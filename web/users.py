@@ -21,6 +21,7 @@ from storage import Store
 from web import WebError
 from web.roles import SCOPES, Permission
 from web.tables import LoginSession, MachineToken, User, table_of
+from web.trail import Trail
 
 LEAST_PASSWORD = 12
 _HASH = PasswordHash((Argon2Hasher(),))
@@ -78,10 +79,12 @@ def check_password(password: str, name: str) -> None:
 
 
 class Users:
-    """The people of one depot."""
+    """The people of one depot. ``actor``: who changes them here, for the audit trail."""
 
-    def __init__(self, store: Store, clock: Clock, depot_id: str) -> None:
+    def __init__(self, store: Store, clock: Clock, depot_id: str, *, actor: str = "command line") -> None:
         self._store, self._clock, self._depot_id = store, clock, depot_id
+        self._actor = actor
+        self.trail = Trail(store, clock, depot_id)
 
     def add(self, name: str, role: Role, password: str | None = None) -> str:
         """Make an account and return its password. Without one given, one is made up and must be changed at the
@@ -105,6 +108,7 @@ class Users:
             if session.get(User, (self._depot_id, name)) is not None:
                 raise UserError(f"there is an account {name!r} already: `user reset` gives it a new password, `user role` another role")
             session.add(user)
+            self.trail.add(session, self._actor, "AccountAdded", target=name, reason=role.value)
         return password
 
     def list(self) -> Sequence[Person]:
@@ -126,6 +130,7 @@ class Users:
             session.add(user)
             if disabled:
                 session.execute(self._sessions_of(name))
+            self.trail.add(session, self._actor, "AccountShut" if disabled else "AccountOpened", target=name)
 
     def reset(self, name: str, password: str | None = None) -> str:
         """Give a new password (a made-up one must be changed at the next sign-in) and end the account's sessions."""
@@ -133,19 +138,20 @@ class Users:
         if password is None:
             password = generate_password()
         check_password(password, name)
-        self._store_password(name, password, must_change=not given, keep="")
+        self._store_password(name, password, must_change=not given, keep="", actor=self._actor)
         return password
 
     def set_role(self, name: str, role: Role) -> None:
         with self._store.unit() as session:
             user = self._found(session.get(User, (self._depot_id, name)), name)
-            user.role = role.value
+            before, user.role = user.role, role.value
             session.add(user)
+            self.trail.add(session, self._actor, "RoleChanged", target=name, reason=f"{before} to {role.value}")
 
     def change_password(self, name: str, new: str, *, keep: str) -> None:
         """The person's own change; ends all its other sessions. ``keep``: digest of the session that goes on."""
         check_password(new, name)
-        self._store_password(name, new, must_change=False, keep=keep)
+        self._store_password(name, new, must_change=False, keep=keep, actor=name)
 
     def verify(self, name: str, password: str) -> Person | None:
         """The person, if name and password are right and the account is open. Takes as long when it is not."""
@@ -168,6 +174,7 @@ class Users:
             if session.get(MachineToken, (self._depot_id, name)) is not None:
                 raise UserError(f"there is a token {name!r} already: revoke it first")
             session.add(row)
+            self.trail.add(session, self._actor, "TokenAdded", target=name, reason=row.scopes)
         return secret
 
     def tokens(self) -> Sequence[Token]:
@@ -183,6 +190,7 @@ class Users:
             if row is None:
                 raise UserError(f"there is no token {name!r}")
             session.delete(row)
+            self.trail.add(session, self._actor, "TokenRevoked", target=name)
 
     def token(self, secret: str) -> Token | None:
         """The token that this secret opens."""
@@ -191,13 +199,14 @@ class Users:
             row = connection.execute(query).mappings().first()
         return None if row is None else _token(MachineToken.model_validate(dict(row)))
 
-    def _store_password(self, name: str, password: str, *, must_change: bool, keep: str) -> None:
+    def _store_password(self, name: str, password: str, *, must_change: bool, keep: str, actor: str) -> None:
         hashed = _HASH.hash(password)
         with self._store.unit() as session:
             user = self._found(session.get(User, (self._depot_id, name)), name)
             user.password, user.must_change = hashed, must_change
             session.add(user)
             session.execute(self._sessions_of(name).where(col(LoginSession.digest) != keep))
+            self.trail.add(session, actor, "PasswordChanged", target=name)
 
     def _sessions_of(self, name: str):  # type: ignore[no-untyped-def]  # SQLAlchemy's Delete, generic over nothing of use
         return delete(LoginSession).where(col(LoginSession.depot_id) == self._depot_id, col(LoginSession.user_name) == name)

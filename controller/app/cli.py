@@ -111,6 +111,26 @@ def replay_journal(
     command(database, until=until, type_=type_, depot=depot, as_json=as_json)
 
 
+@app.command("audit")
+def audit_trail(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    *,
+    verify: Annotated[bool, typer.Option("--verify", help="Hash everything again, and print the heads of the trails.")] = False,
+    since: Annotated[str, typer.Option("--since", help="Only entries from this day or time on (depot time unless it has an offset).")] = "",
+    actor: Annotated[str, typer.Option("--actor", help="Only entries of this person or machine.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only entries of this kind, for example SetManualLimit or SignIn.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="At most so many, the newest.")] = 100,
+    expect: Annotated[str, typer.Option("--expect", help="NUMBER:HASH of a head that was kept elsewhere: is it still in the chain?")] = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+) -> None:
+    """Print or check who did what: commands, approvals, sign-ins, accounts."""
+    from controller.app.audit import run_audit
+
+    raise typer.Exit(
+        run_audit(config, check=verify, since=since, actor=actor, kind=kind, limit=limit, expect=expect, as_csv=as_csv, console=console)
+    )
+
+
 @app.command("demo")
 def demo_depot(
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXPECTED: dict[str, int] = {
     "builtins.ConnectionError": 3,
     "builtins.OSError": 2,
+    "controller.app.audit.AuditError": 2,
     "controller.link.LinkError": 3,
     "controller.secrets.SecretError": 2,
     "controller.settings.SettingsError": 2,

@@ -3,6 +3,8 @@ never taken from the command line, where others could read it."""
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +42,15 @@ def _people(config: Path) -> Iterator[Users]:
 
     settings = Settings.load(config)
     with open_people(settings) as store:
-        yield Users(store, SystemClock(), settings.depot.id)
+        yield Users(store, SystemClock(), settings.depot.id, actor=f"command line ({_shell_user()})")
+
+
+def _shell_user() -> str:
+    """Who types, as the system knows it; a container may know nobody."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
 
 
 def _password(name: str, *, generate: bool) -> str | None:
