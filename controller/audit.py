@@ -268,7 +268,7 @@ def verify(store: Store, depot_id: str, done: Checked = Checked(), *, most: int 
         return Checked(entries, last_hash, facts, digest, what)
 
     with store.reading() as connection:
-        cursor = connection.connection.cursor()  # the driver's own: a third of the time
+        cursor: Any = connection.connection.cursor()  # the driver's own: a third of the time
         try:
             cursor.execute(_CHECK, (depot_id, done.facts, most))
             for row in cursor:

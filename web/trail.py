@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, insert, select
 from sqlmodel import Session
 
 from controller.audit import GENESIS, Checked, Entry, Stored, entry_hash
@@ -47,9 +47,8 @@ class Trail:
         seq, prev = (1, GENESIS) if newest is None else (newest.seq + 1, newest.hash)
         at_ms = round(self._clock.now().timestamp() * 1000)
         columns: Stored = (self._depot_id, seq, at_ms, actor, kind, target, reason, outcome)
-        names = _TRAIL.columns.keys()
-        session.add(TrailRow(**dict(zip(names, (*columns, prev, entry_hash(prev, columns, ())), strict=True))))
-        session.flush()
+        values = dict(zip(_TRAIL.columns.keys(), (*columns, prev, entry_hash(prev, columns, ())), strict=True))
+        session.execute(insert(_TRAIL).values(**values))
 
     def failed(self, session: Session, actor: str, kind: str, *, reason: str) -> None:
         """A try that failed; beyond so many an hour only once that there were more."""
