@@ -33,7 +33,9 @@ from grid.limit_session import LimitCommand
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-"""How often time alone is looked at: a lost heartbeat, an order that ends, a ramp."""
+"""How often time alone is looked at at least: a lost heartbeat, an order that ends, a ramp."""
+
+LOOK_LEAST_S = 0.01
 
 TOLD_S = 0.1
 """How often a command that waits looks whether the chargers have come down."""
@@ -166,7 +168,10 @@ class Utility:
         """Follow time until cancelled."""
         while True:
             self.look()
-            await self._yard.clock.sleep(LOOK_S)
+            at = self.steady.now()
+            due = failsafe.next_change(self.link, at)
+            wait_s = LOOK_S if due is None or due <= at else (due - at).total_seconds()
+            await self._yard.clock.sleep(min(LOOK_S, max(LOOK_LEAST_S, wait_s)))
 
     def look(self) -> None:
         """What time alone has done: a heartbeat that was lost, an order that ended, a ramp."""

@@ -86,12 +86,16 @@ class Report:
 
 
 class Rtu:
-    """``beat_s``: seconds of ``clock`` between heartbeats. ``commands``, ``beats``, ``failures``: what it did and met."""
+    """``beat_s``: seconds of ``clock`` between heartbeats. ``commands``, ``beats``, ``failures``: what it did and met;
+    ``last_beat_s``: when its newest heartbeat was answered, on the event loop's time. ``insists`` False: it beats, and gives
+    its standing order to nobody who has lost it."""
 
     def __init__(self, *, port: int, clock: Clock, host: str = "127.0.0.1", unit: int = 1, beat_s: float = 1.0) -> None:
         self.beats = 0
         self.commands = 0
         self.failures = 0
+        self.last_beat_s = -math.inf
+        self.insists = True
         self.report: Report | None = None
         self._host, self._port, self._unit = host, port, unit
         self._clock = clock
@@ -254,10 +258,11 @@ class Rtu:
         self._beat = self._beat % _NOT_GIVEN + 1
         await self._put(CTL_HB, _u32(self._beat))
         self.beats += 1
+        self.last_beat_s = asyncio.get_running_loop().time()
         report = await self.read()
         unknown = report.ack_seq != self._seq
         waits = unknown and asyncio.get_running_loop().time() < self._told_at + _CARRIED_OUT_S
-        if self._wanted is not None and not waits and (unknown or report.state in (INIT, IN_FAILSAFE)):
+        if self.insists and self._wanted is not None and not waits and (unknown or report.state in (INIT, IN_FAILSAFE)):
             await self.write(self._wanted)
 
     # -- the wire --------------------------------------------------------------------------------------------------
