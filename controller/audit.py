@@ -72,11 +72,22 @@ def _ordered(e: ev.UtilityLinkChanged, envelope: ev.Envelope) -> Entry | None:
     return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "UtilityOrder", "site", e.cause, "recorded")
 
 
+def _answered(outcome: str) -> Callable[[ev.ApprovalGranted | ev.ApprovalRefused, ev.Envelope], Entry]:
+    """A second person's word on the command of this id."""
+
+    def build(e: ev.ApprovalGranted | ev.ApprovalRefused, envelope: ev.Envelope) -> Entry:
+        return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "", "", e.reason, outcome, e.command_id)
+
+    return build
+
+
 _ENTRIES: Mapping[type[ev.Event], Callable[[Any, ev.Envelope], Entry | None]] = {
     ev.CommandRequested: _requested,
     ev.CommandFinished: _finished,
     ev.PackReset: _reset,
     ev.UtilityLinkChanged: _ordered,
+    ev.ApprovalGranted: _answered("approved"),
+    ev.ApprovalRefused: _answered("not approved"),
 }
 
 _NEVER_WITHOUT: Final = frozenset({ev.CommandRequested.TYPE, ev.CommandFinished.TYPE})

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+import depot.alarms
 import depot.events
 import depot.fleet
 import depot.registry
@@ -147,7 +148,7 @@ def decode_state(data: bytes) -> DepotState:
 def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
-    for module in (depot.values, depot.fleet, depot.registry, depot.events, depot.state):
+    for module in (depot.values, depot.alarms, depot.fleet, depot.registry, depot.events, depot.state):
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()

@@ -126,13 +126,24 @@ class Chart(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """Something that needs a person: one sentence what it is, one what to do. ``priority`` 1 (worst) to 3."""
+    """Something that needs a person: one sentence what it is, one what to do. ``priority`` 1 (worst) to 3; ``key``: of
+    the alarm that it becomes when it stays."""
 
     priority: int
     title: str
     action: str
     since: datetime
     connector: str | None = None
+    key: str = ""
+
+
+class AlarmCounts(Struct, frozen=True, kw_only=True):
+    """Alarms that stand. ``worst``: the highest priority (1 is the worst) that nobody has acknowledged; None: none."""
+
+    unacknowledged: int = 0
+    active: int = 0
+    shelved: int = 0
+    worst: int | None = None
 
 
 class ProcessView(Struct, frozen=True, kw_only=True):
@@ -190,6 +201,7 @@ class NowView(Struct, frozen=True, kw_only=True):
     health: Health
     limits: list[LimitView] = []
     commands: list[CommandView] = []
+    alarms: AlarmCounts = AlarmCounts()
 
 
 class ReasonView(Struct, frozen=True, kw_only=True):

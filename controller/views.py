@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from controller import limits
 from controller import readmodel as rm
+from controller.alarm_view import alarm_counts
 from controller.chain import vehicle_w
 from controller.history import History
 from controller.loop import ControlLoop
@@ -93,6 +94,7 @@ class Views:
             health=health,
             limits=[self._limit_view(limit, now) for limit in self.loop.limits_in_force() if limit.holds_at(now)],
             commands=[command_view(o) for o in list(self.orders.recent) if o.target in scopes][-10:],
+            alarms=alarm_counts(yard.state.alarms),
         )
 
     def charger(self, connector: str) -> rm.ChargerView | None:

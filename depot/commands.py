@@ -121,9 +121,90 @@ class AnnounceVisit(Command):
         return {"visit_id": self.visit.visit_id}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeAlarms(Command):
+    """Say that a person has seen these alarms."""
+
+    TITLE: ClassVar[str] = "Acknowledge alarm"
+
+    keys: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        return self.keys[0] if len(self.keys) == 1 else f"{len(self.keys)} alarms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelveAlarm(Command):
+    """Put an alarm aside for ``minutes``; None: take it out of service, until somebody takes it back."""
+
+    TITLE: ClassVar[str] = "Shelve alarm"
+
+    key: str
+    minutes: int | None
+
+    @property
+    def target(self) -> str:
+        return self.key
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"minutes": "" if self.minutes is None else str(self.minutes)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnshelveAlarm(Command):
+    """Take an alarm back from the shelf, or back into service."""
+
+    TITLE: ClassVar[str] = "Unshelve alarm"
+
+    key: str
+
+    @property
+    def target(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAudit(Command):
+    """Hash the whole audit trail again, now."""
+
+    TITLE: ClassVar[str] = "Check audit trail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveCommand(Command):
+    """As the second person: let the command that waits be carried out."""
+
+    TITLE: ClassVar[str] = "Approve command"
+
+    approval_id: str
+
+    @property
+    def target(self) -> str:
+        return self.approval_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseCommand(Command):
+    """Say no to a command that waits for a second person."""
+
+    TITLE: ClassVar[str] = "Refuse command"
+
+    approval_id: str
+
+    @property
+    def target(self) -> str:
+        return self.approval_id
+
+
 COMMANDS: Mapping[str, type[Command]] = {
-    kind.__name__: kind for kind in (StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetAvailability, AnnounceVisit)
-}
+    kind.__name__: kind
+    for kind in (
+        StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetAvailability, AnnounceVisit,
+        AcknowledgeAlarms, ShelveAlarm, UnshelveAlarm, CheckAudit, ApproveCommand, RefuseCommand,
+    )
+}  # fmt: skip
 """All commands, by the name under which they travel and are audited."""
 
 

@@ -428,6 +428,112 @@ class DeclarationWithdrawn(Event):
     feeder_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmRaised(Event):
+    """A condition that needs a person came true. ``key``: ``kind:subject``, the same for the same thing."""
+
+    TYPE: ClassVar[str] = "alarm.condition_raised"
+    key: str
+    kind: str
+    subject: str
+    title: str
+    action: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared(Event):
+    """The condition is gone. ``reason``: where it did not go by itself (suppressed, no longer watched)."""
+
+    TYPE: ClassVar[str] = "alarm.condition_cleared"
+    key: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmAcknowledged(Event):
+    """A person (the envelope's actor) has seen it."""
+
+    TYPE: ClassVar[str] = "alarm.alarm_acknowledged"
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmShelved(Event):
+    """A person put it aside until ``until``; None: out of service, until a person takes it back."""
+
+    TYPE: ClassVar[str] = "alarm.alarm_shelved"
+    key: str
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmUnshelved(Event):
+    """Its time on the shelf is over, or a person took it back."""
+
+    TYPE: ClassVar[str] = "alarm.alarm_unshelved"
+    key: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealed(Event):
+    """The audit trail was checked up to entry ``entries``, whose hash is ``head`` (hex). Kept elsewhere, it proves that
+    nothing before it was written anew."""
+
+    TYPE: ClassVar[str] = "audit.trail_sealed"
+    entries: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested(Event):
+    """The command waits for a second person until ``until``. ``data``: the command as JSON, to be carried out later."""
+
+    TYPE: ClassVar[str] = "approval.second_person_requested"
+    command_id: str
+    kind: str
+    target: str
+    reason: str
+    until: datetime
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGranted(Event):
+    """A second person (the envelope's actor) lets the command be carried out."""
+
+    TYPE: ClassVar[str] = "approval.command_granted"
+    command_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRefused(Event):
+    """Somebody (the envelope's actor; the asker too, who thought better of it) said no."""
+
+    TYPE: ClassVar[str] = "approval.command_refused"
+    command_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalCarriedOut(Event):
+    """What was granted was begun: from here on the command's own outcome tells."""
+
+    TYPE: ClassVar[str] = "approval.command_begun"
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalExpired(Event):
+    """Nobody answered in time."""
+
+    TYPE: ClassVar[str] = "approval.request_expired"
+    command_id: str
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
@@ -438,6 +544,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         PackDerated, PackTripped, PackReset, TelemetryBusChanged,
         VisitCancelled, VehicleRegistered, VehicleRemoved, PackRegistered, PackRemoved, DriverRegistered, DriverRemoved,
         StationDeclared, StationRetired, FeederDeclared, DeclarationWithdrawn,
+        AlarmRaised, AlarmCleared, AlarmAcknowledged, AlarmShelved, AlarmUnshelved, AuditSealed,
+        ApprovalRequested, ApprovalGranted, ApprovalRefused, ApprovalCarriedOut, ApprovalExpired,
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from depot import alarms as al
 from depot import events as ev
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
@@ -109,6 +110,22 @@ class StationChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """A command that waits for a second person. ``data``: the command as JSON. ``granted_by`` "": nobody yet; with a
+    name it is being carried out."""
+
+    command_id: str
+    kind: str
+    target: str
+    reason: str
+    data: str
+    asked_by: str
+    asked_at: datetime
+    until: datetime
+    granted_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DepotState:
     """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
 
@@ -127,6 +144,8 @@ class DepotState:
     drivers: Mapping[str, Driver] = field(default_factory=dict)
     declared_stations: Mapping[str, StationChange] = field(default_factory=dict)
     declared_feeders: Mapping[str, FeederSpec] = field(default_factory=dict)
+    alarms: Mapping[str, al.Alarm] = field(default_factory=dict)
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
 
     def vehicle_by_tag(self, id_tag: str) -> Vehicle | None:
         """The registered vehicle that carries this card or tag, or whose id it is."""
@@ -347,6 +366,46 @@ def _withdrawn(state: DepotState, e: ev.DeclarationWithdrawn, _: ev.Envelope) ->
     )
 
 
+def alarms_after(alarms: al.Alarms, e: ev.Event, *, actor: str, at: datetime) -> al.Alarms:
+    """One step of the alarms' life; the same for what is journaled and for what still waits to be."""
+    match e:
+        case ev.AlarmRaised():
+            return al.raised(alarms, al.Alarm(e.key, e.kind, e.subject, e.title, e.action, e.priority, at))
+        case ev.AlarmCleared():
+            return al.cleared(alarms, e.key, at)
+        case ev.AlarmAcknowledged():
+            return al.acknowledged(alarms, e.key, actor, at)
+        case ev.AlarmShelved():
+            return al.shelved(alarms, e.key, al.Shelf(actor, e.reason, at, e.until))
+        case ev.AlarmUnshelved():
+            return al.unshelved(alarms, e.key)
+    return alarms
+
+
+def _alarm(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
+    return replace(state, alarms=alarms_after(state.alarms, e, actor=envelope.actor, at=envelope.occurred_at))
+
+
+def _approval_asked(state: DepotState, e: ev.ApprovalRequested, envelope: ev.Envelope) -> DepotState:
+    approval = Approval(e.command_id, e.kind, e.target, e.reason, e.data, envelope.actor, envelope.occurred_at, e.until)
+    return replace(state, approvals={**state.approvals, e.command_id: approval})
+
+
+def _approval_granted(state: DepotState, e: ev.ApprovalGranted, envelope: ev.Envelope) -> DepotState:
+    known = state.approvals.get(e.command_id)
+    if known is None:
+        return state
+    return replace(state, approvals={**state.approvals, e.command_id: replace(known, granted_by=envelope.actor)})
+
+
+def _approval_over(
+    state: DepotState, e: ev.ApprovalRefused | ev.ApprovalCarriedOut | ev.ApprovalExpired | ev.CommandFinished, _: ev.Envelope
+) -> DepotState:
+    if e.command_id not in state.approvals:
+        return state
+    return replace(state, approvals={k: v for k, v in state.approvals.items() if k != e.command_id})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.StationBooted: _booted,
     ev.StationQuarantined: _quarantined,
@@ -380,4 +439,15 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationRetired: _station_retired,
     ev.FeederDeclared: _feeder_declared,
     ev.DeclarationWithdrawn: _withdrawn,
+    ev.AlarmRaised: _alarm,
+    ev.AlarmCleared: _alarm,
+    ev.AlarmAcknowledged: _alarm,
+    ev.AlarmShelved: _alarm,
+    ev.AlarmUnshelved: _alarm,
+    ev.ApprovalRequested: _approval_asked,
+    ev.ApprovalGranted: _approval_granted,
+    ev.ApprovalRefused: _approval_over,
+    ev.ApprovalCarriedOut: _approval_over,
+    ev.ApprovalExpired: _approval_over,
+    ev.CommandFinished: _approval_over,
 }

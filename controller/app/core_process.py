@@ -20,6 +20,7 @@ from pathlib import Path
 
 import controller
 from controller.app.exits import exit_code_of, sentence
+from controller.app.kit import add_kit
 from controller.clock import ScaledClock, SystemClock
 from controller.core import Core, CoreParts
 from controller.history import KEEP, Minute
@@ -133,6 +134,7 @@ async def serve_core(settings: Settings) -> None:
                 process=ProcessProbe(),
             )
         )
+        add_kit(core, store)
         samples = SampleStore(store, spec.depot_id, journal)
         core.history.minutes.extend(samples.since(clock.now() - KEEP))
 

@@ -1,0 +1,280 @@
+"""What is an alarm, and when it begins and ends: ISA-18.2 for one depot. Pure; ``depot.alarms`` has the life cycle itself.
+
+    conditions that hold now + alarms that stand + timers  --decide-->  facts (raised, cleared, unshelved) + timers
+
+Each kind of alarm says how bad it is, what happens if nobody acts, what to do and how soon. A condition raises its
+alarm after ``on_s`` without a break and clears it after ``off_s``; one that comes and goes is held longer. Conditions
+come from sources (:class:`Conditions`): rooms of the core that watch something. A source that can't say anything now
+says None, and its alarms stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from depot import events as ev
+from depot.alarms import Alarms, AlarmState
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of alarm, as it was rationalised. ``respond_min``: within which a person should act. ``shelvable``: a
+    person may put it aside."""
+
+    name: str
+    priority: int
+    meaning: str
+    consequence: str
+    action: str
+    respond_min: int
+    on_s: float = 0.0
+    off_s: float = 30.0
+    shelvable: bool = True
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "pack_tripped", 1, "A battery pack was found dangerous and is latched.",
+            "A fire, if it is one. The pack is not charged until a person resets it.",
+            "Follow the emergency plan: look from a distance, keep people away. Reset only after the cause has gone.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "journal_frozen", 1, "The journal cannot write.",
+            "Nothing new starts and nothing rises; chargers wait for their acknowledgements.",
+            "Free disk space, or close the tool that holds the database; it goes on by itself.",
+            5, off_s=10.0,
+        ),
+        Kind(
+            "audit_broken", 1, "The audit trail is not as it was written.",
+            "Nobody can prove any more who did what.",
+            "Keep the database as it is, copy it, run the audit command with its check, compare with the newest backup.",
+            60, shelvable=False,
+        ),
+        Kind(
+            "meter_silent", 1, "The meter at the grid connection is silent.",
+            "The worst background is counted, after 30 s the fail-safe limit holds: vehicles charge less or not at all.",
+            "Check the meter's power and network.",
+            15, on_s=5.0,
+        ),
+        Kind(
+            "stations_offline", 1, "Most charging stations are offline at once.",
+            "They fall back to their defaults within minutes; departures become late.",
+            "Look at the network switch and its power before you look at single chargers.",
+            10, on_s=30.0, off_s=60.0,
+        ),
+        Kind(
+            "vehicle_late", 1, "A vehicle that is plugged in will leave with too little energy.",
+            "It may not finish its tour.",
+            "Let it leave later, or move it to a free charger that gives more.",
+            15, on_s=60.0, off_s=120.0,
+        ),
+        Kind(
+            "utility_silent", 2, "The utility's link is silent: the fail-safe limit holds.",
+            "It holds until a heartbeat and a fresh order are there; less is charged.",
+            "Look at the RTU and its network; call the utility.",
+            30, on_s=10.0, off_s=30.0,
+        ),
+        Kind(
+            "planner_failed", 2, "The planner is late or dead.",
+            "The last plan holds, then the earliest departure goes first: it may cost more.",
+            "It is started again by itself; look at its log lines when it stays so.",
+            60, on_s=60.0, off_s=60.0,
+        ),
+        Kind(
+            "vehicle_at_risk", 2, "A vehicle that is plugged in may leave with too little energy.",
+            "It becomes late if what keeps it goes on.",
+            "Look at its charger: the reason chain says what keeps it.",
+            30, on_s=120.0, off_s=120.0,
+        ),
+        Kind(
+            "charger_faulted", 2, "A charger reports a fault.",
+            "It charges nothing.",
+            "Move its vehicle to a free charger, then look at this one.",
+            30, on_s=5.0,
+        ),
+        Kind(
+            "charger_offline", 2, "A charger has no connection.",
+            "It keeps its last level for some minutes, then falls to its default; its power stays reserved.",
+            "Check its breaker and network.",
+            30, on_s=60.0,
+        ),
+        Kind(
+            "charger_defiant", 2, "A charger does not follow limits.",
+            "It is budgeted at its rating and only switched on and off, at the others' cost.",
+            "Have it serviced; then take it out of service and put it back.",
+            480, off_s=60.0,
+        ),
+        Kind(
+            "approval_wanted", 2, "A command waits for a second person.",
+            "It is not carried out, and lapses.",
+            "Approve or refuse it on this page.",
+            30, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "charger_overdraws", 3, "A charger draws more than it is told.",
+            "It is budgeted so, at the others' cost.",
+            "Have its meter and limit checked.",
+            1440, off_s=60.0,
+        ),
+        Kind(
+            "unknown_station", 3, "A station that the configuration does not know has knocked.",
+            "It is held in quarantine, without any influence.",
+            "If it is yours, add it to the configuration; else find out who it is.",
+            1440, off_s=300.0,
+        ),
+        Kind(
+            "message_undelivered", 3, "A notification could not be delivered and was given up.",
+            "Somebody who should know does not.",
+            "See what the channel said, correct its settings, send it again with the notify command.",
+            480,
+        ),
+    )
+}  # fmt: skip
+"""Every alarm that there is, worst first. docs/alarms.md shows the same table; a test compares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that holds now. ``subject``: what it is about (a connector, a vehicle, "" for the site). ``title`` and
+    ``action``: one sentence each, about this very case; empty: the kind's. ``suppressed_by``: why it needs nobody now,
+    though it holds (its charger is out of service): suppressed by design."""
+
+    kind: str
+    subject: str = ""
+    title: str = ""
+    action: str = ""
+    suppressed_by: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.subject}"
+
+
+class Conditions(Protocol):
+    """Who watches something. ``kinds``: all that it can ever report; ``conditions``: those that hold now, or None where
+    it can't say (it has not looked yet)."""
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+    def conditions(self, now: datetime) -> Iterable[Condition] | None: ...
+
+
+MOST_ALARMS: Final = 2000
+"""Beyond so many at once no more are raised: the board is lost anyway, and says how many there are."""
+
+CHATTER_TIMES: Final = 3
+CHATTER_WITHIN: Final = timedelta(minutes=15)
+CHATTER_HOLD: Final = 10
+"""An alarm that was raised so often within that time clears only after so many times its ``off_s``."""
+
+FLOOD_WINDOW: Final = timedelta(minutes=10)
+FLOOD_BEGINS: Final = 10
+FLOOD_ENDS: Final = 5
+"""More than ten new alarms in ten minutes are more than one person can follow, the usual measure of an alarm flood; over below five."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """``on``: since when a condition without an alarm holds; ``off``: since when an active alarm's condition is gone;
+    ``raises``: when each was raised lately, or would have been. Forgotten in a restart, which is harmless: delays begin anew."""
+
+    on: Mapping[str, datetime] = field(default_factory=dict)
+    off: Mapping[str, datetime] = field(default_factory=dict)
+    raises: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+
+
+def decide(
+    alarms: Alarms, seen: Mapping[str, Condition], watched: frozenset[str], timers: Timers, now: datetime
+) -> tuple[list[ev.Event], Timers]:
+    """What has begun and ended by ``now``. ``seen``: conditions that hold, by key; ``watched``: kinds whose sources
+    could say. Alarms of other kinds stay as they are."""
+    facts: list[ev.Event] = []
+    on: dict[str, datetime] = {}
+    off: dict[str, datetime] = {}
+    raises = {key: kept for key, at in timers.raises.items() if (kept := tuple(t for t in at if now - t <= CHATTER_WITHIN))}
+    count = len(alarms)
+    for key, condition in seen.items():
+        standing = alarms.get(key)
+        kind = KINDS[condition.kind]
+        if standing is not None and standing.active:
+            gone = timers.off.get(key)
+            if gone is not None and (now - gone).total_seconds() >= kind.off_s:
+                raises[key] = (*raises.get(key, ()), now)  # without the hold it would be raised anew: it goes on chattering
+            continue
+        if condition.suppressed_by:
+            continue
+        since = timers.on.get(key, now)
+        if (now - since).total_seconds() < kind.on_s or (standing is None and count >= MOST_ALARMS):
+            on[key] = since
+            continue
+        count += standing is None
+        raises[key] = (*raises.get(key, ()), now)
+        title, action = condition.title or kind.meaning, condition.action or kind.action
+        facts.append(ev.AlarmRaised(key, kind.name, condition.subject, title, action, kind.priority))
+    for key, alarm in alarms.items():
+        if alarm.shelf is not None and alarm.shelf.until is not None and alarm.shelf.until <= now:
+            facts.append(ev.AlarmUnshelved(key, "its time was over"))
+        if not alarm.active:
+            continue
+        found = seen.get(key)
+        if found is not None and found.suppressed_by:
+            facts.append(ev.AlarmCleared(key, f"suppressed: {found.suppressed_by}"))
+        elif alarm.kind not in KINDS:
+            facts.append(ev.AlarmCleared(key, "this version does not watch it"))
+        elif found is None and alarm.kind in watched:
+            since = timers.off.get(key, now)
+            hold = CHATTER_HOLD if len(raises.get(key, ())) >= CHATTER_TIMES else 1
+            if (now - since).total_seconds() >= KINDS[alarm.kind].off_s * hold:
+                facts.append(ev.AlarmCleared(key))
+            else:
+                off[key] = since
+    return facts, Timers(on, off, raises)
+
+
+def flooded(raised: Sequence[datetime], now: datetime, *, was: bool) -> bool:
+    """Whether alarms come faster than a person can follow. ``raised``: when the last ones came."""
+    count = sum(now - at < FLOOD_WINDOW for at in raised)
+    return count >= FLOOD_ENDS if was else count > FLOOD_BEGINS
+
+
+SHELVE_MOST: Final = timedelta(hours=12)
+SHELVE_MOST_WORST: Final = timedelta(hours=1)
+
+
+def may_shelve(kind: str, priority: int, state: AlarmState, span: timedelta | None) -> str | None:
+    """Why this alarm may not be put aside for ``span`` (None: taken out of service); None where it may."""
+    known = KINDS.get(kind)
+    if known is not None and not known.shelvable:
+        return f"an alarm of the kind {kind} cannot be put aside: it ends when its cause does"
+    if span is None:
+        return None if priority > 1 else "an alarm of priority 1 cannot be taken out of service: shelve it for an hour at most"
+    if span <= timedelta(0):
+        return "the shelf would end before it begins"
+    most = SHELVE_MOST_WORST if priority <= 1 else SHELVE_MOST
+    if span > most:
+        return f"an alarm of priority {priority} may be shelved for {most.total_seconds() / 3600:.0f} h at most"
+    return None
+
+
+def describe() -> str:
+    """Every alarm as a Markdown table: ``docs/alarms.md`` holds it."""
+
+    def after(seconds: float) -> str:
+        return f"{seconds:g} s" if seconds else "at once"
+
+    lines = [
+        "| alarm | priority | meaning | if nobody acts | what to do | within | raised after | cleared after | may be put aside |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{k.name}` | {k.priority} | {k.meaning} | {k.consequence} | {k.action} | {k.respond_min} min "
+        f"| {after(k.on_s)} | {after(k.off_s)} | {'yes' if k.shelvable else 'no'} |"
+        for k in KINDS.values()
+    ]
+    return "\n".join(lines) + "\n"
