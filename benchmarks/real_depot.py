@@ -1,6 +1,6 @@
 """A depot on real sockets for benchmarks and fault tests: the real core under the real supervisor, stations beside it.
 
-    python -m benchmarks.real_depot depot.toml        the supervisor with the core alone, as `open_depot` starts it
+    python -m benchmarks.real_depot depot.toml [NAME …]     the supervisor with the core (and other children by name)
 
     supervisor (process) --> core (process) <==OCPP, Modbus==> world: stations, vehicles, meter (in this process)
 
@@ -49,6 +49,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UTILITY_PORT = 5020
 """Where a depot with ``[utility]`` among its ``extra`` settings awaits its utility, before the offset."""
 
+MQTT_PORT = 1883
 EVIDENCE = ROOT / "build" / "evidence"
 STEADY_S = 10.0
 """In here a core that was up for so long counts as sound, and its next restart is quick: kills come close together."""
@@ -62,7 +63,7 @@ def free_offset() -> int:
     for offset in range(20_000 + os.getpid() % 500 * 10, 50_000, 7):
         with contextlib.ExitStack() as stack:
             try:
-                for port in (OCPP_PORT, METER_PORT, WEB_PORT, UTILITY_PORT):
+                for port in (OCPP_PORT, METER_PORT, WEB_PORT, UTILITY_PORT, MQTT_PORT):
                     sock = stack.enter_context(socket.socket())
                     sock.bind(("127.0.0.1", port + offset))
             except OSError:
@@ -249,10 +250,13 @@ async def open_depot(
     announce: bool = True,
     folder: Path | None = None,
     beside: Sequence[StationSpec] = (),
+    also: Sequence[str] = (),
+    prepare: Callable[[Settings], None] | None = None,
 ) -> AsyncIterator[RealDepot]:
     """Start everything, announce the day, connect the stations; at the end nothing is left.
 
-    ``extra``: more TOML. ``beside``: stations that are declared, and that nobody here plays.
+    ``extra``: more TOML. ``beside``: stations that are declared, and that nobody here plays. ``also``: children that
+    run beside the core. ``prepare``: called before any of them starts.
     """
     with contextlib.ExitStack() as rim:
         where = folder or Path(rim.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-depot-")))
@@ -272,7 +276,9 @@ async def open_depot(
             wire = await dial(url, station_id=station_id, key=passwords[station_id])
             return wire if seen is None else RecordingWire(wire, station_id, seen)
 
-        supervisor = rim.enter_context(_supervisor(config, loud=loud))
+        if prepare is not None:
+            prepare(settings)
+        supervisor = rim.enter_context(_supervisor(config, loud=loud, also=also))
         world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace)
         book = StationBook()
         book.watch(world)
@@ -300,9 +306,10 @@ async def tell(link: CoreLink, command: cmd.Command, patience_s: float = 30.0) -
 
 
 @contextlib.contextmanager
-def _supervisor(config: Path, *, loud: bool) -> Iterator[subprocess.Popen[bytes]]:
+def _supervisor(config: Path, *, loud: bool, also: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     out = None if loud else subprocess.DEVNULL
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.real_depot", str(config)], cwd=ROOT, stdout=out, stderr=out)
+    words = [sys.executable, "-m", "benchmarks.real_depot", str(config), *also]
+    process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out)
     try:
         yield process
     finally:
@@ -330,8 +337,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def main() -> int:
-    core = children(Path(sys.argv[1]))[0]
-    return Supervisor([replace(core, steady_s=STEADY_S)]).run()
+    wanted = {"core", *sys.argv[2:]}
+    return Supervisor([replace(child, steady_s=STEADY_S) for child in children(Path(sys.argv[1])) if child.name in wanted]).run()
 
 
 if __name__ == "__main__":

@@ -58,8 +58,14 @@ _decoder = msgspec.json.Decoder(_File)
 
 def new_account(name: str, kind: Kind, packs: Iterable[str] = ()) -> tuple[str, Account]:
     """A new key and the account that it opens."""
-    key, salt = secrets.token_hex(_KEY_BYTES), secrets.token_hex(16)
-    return key, Account(name=name, kind=kind, salt=salt, digest=_digest(salt, name, key), packs=tuple(packs))
+    key = secrets.token_hex(_KEY_BYTES)
+    return key, account_of(name, kind, key, packs)
+
+
+def account_of(name: str, kind: Kind, key: str, packs: Iterable[str] = ()) -> Account:
+    """The account that ``key`` opens. The key must be long and random: nobody may be able to guess it."""
+    salt = secrets.token_hex(16)
+    return Account(name=name, kind=kind, salt=salt, digest=_digest(salt, name, key), packs=tuple(packs))
 
 
 class Accounts:

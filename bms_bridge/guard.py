@@ -187,6 +187,18 @@ class Guard:
         state = self._packs.get(pack)
         return 1.0 if state is None else 0.0 if state.tripped is not None else state.share
 
+    def since(self, pack: PackKey) -> datetime | None:
+        """Since when ``pack`` is tripped; None: it is not, or its record could not be read."""
+        return self._since.get(pack)
+
+    def against_reset(self, pack: PackKey) -> str | None:
+        """What speaks against a reset of ``pack`` now, whoever asks; None: nothing, its cause has gone."""
+        return thermal.why_not_reset(self._pack(pack), self._clock.monotonic(), self._limits(pack))
+
+    def limits_of(self, pack: PackKey) -> Thresholds:
+        """The thresholds that ``pack`` is judged by."""
+        return self._limits(pack)
+
     @property
     def tripped(self) -> tuple[PackKey, ...]:
         return tuple(pack for pack, state in self._packs.items() if state.tripped is not None)

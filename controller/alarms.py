@@ -45,6 +45,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             1, off_s=0.0, shelvable=False,
         ),
         Kind(
+            "latches_unsafe", 1, "The file of tripped packs is damaged, has lost trips, or cannot be written.",
+            "A trip may not be remembered over the next restart; what it names counts as tripped.",
+            "Look at the vehicles that are named, free disk space, find out who touched the file.",
+            15, shelvable=False,
+        ),
+        Kind(
             "journal_frozen", 1, "The journal cannot write.",
             "Nothing new starts and nothing rises; chargers wait for their acknowledgements.",
             "Free disk space, or close the tool that holds the database; it goes on by itself.",
@@ -79,6 +85,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It holds until a heartbeat and a fresh order are there; less is charged.",
             "Look at the RTU and its network; call the utility.",
             30, on_s=10.0, off_s=30.0,
+        ),
+        Kind(
+            "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",
+            "Every battery is charged at half its level; a hot one is not seen.",
+            "Look at the broker and the vehicles' network.",
+            30, on_s=0.0, off_s=60.0,
         ),
         Kind(
             "planner_failed", 2, "The planner is late or dead.",
@@ -121,6 +133,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It is budgeted so, at the others' cost.",
             "Have its meter and limit checked.",
             1440, off_s=60.0,
+        ),
+        Kind(
+            "packs_held_back", 3, "Batteries are charged more slowly than they could be.",
+            "Their vehicles may become late.",
+            "See on the page Safety why: heat, cold, a sensor, an alarm of the vehicle, silence.",
+            480, on_s=60.0, off_s=120.0,
         ),
         Kind(
             "unknown_station", 3, "A station that the configuration does not know has knocked.",

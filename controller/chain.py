@@ -93,11 +93,22 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
     site_kw = f"{last.site_now_w / 1000:.0f} kW" if last is not None else "unknown"
     if why is Because.FEEDER:
         return f"Feeder {feeder} leaves", "what vehicles that leave earlier do not need"
+    if why is Because.SAFETY:
+        return "Safety allows", _safety_detail(yard, key)
     if why is Because.MINIMUM:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:
         return "Site limit leaves", f"{site_kw} less background and vehicles that leave earlier"
     return "Limits leave", f"enough: site {site_kw}, feeder {feeder}"
+
+
+def _safety_detail(yard: Yard, key: ConnectorId) -> str:
+    visit = yard.visit_on(key)
+    against = yard.unsafe(key, visit)
+    if against is not None:
+        return against
+    share = yard.pack_share.get(visit.announced.vehicle_id, 1.0) if visit is not None else 1.0
+    return f"the battery may take {share:.0%} of its level; the Safety page says why"
 
 
 def _told_detail(yard: Yard, key: ConnectorId, why: Because) -> str:

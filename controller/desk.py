@@ -93,8 +93,16 @@ class Desk:
         installed = {key: self.yard.state.connector(key).default_w for key in self.yard.spec.connectors}
         held = {key: level for key, level in installed.items() if level is not None and not (booted and key.station_id == station_id)}
         everybody = assign(self.defaults_spec(), rotation=self.yard.clock.now().toordinal(), held=held)
-        defaults = {key: level for key, level in everybody.items() if key.station_id == station_id}
+        isolated = self.yard.isolated
+        defaults = {key: 0 if key in isolated else level for key, level in everybody.items() if key.station_id == station_id}
         self.loop.station_ready(station_id, booted=booted, defaults=defaults)
+
+    def restore_default(self, key: ConnectorId) -> None:
+        """A connector that was shut is in use again: its default as it would be given today, beside what the others hold."""
+        installed = {other: self.yard.state.connector(other).default_w for other in self.yard.spec.connectors if other != key}
+        held = {other: level for other, level in installed.items() if level is not None}
+        levels = assign(self.defaults_spec(), rotation=self.yard.clock.now().toordinal(), held=held)
+        self.loop.install_default(key, levels[key])
 
     def link_changed(self, link: LinkReading) -> None:
         self.yard.links[link.station_id] = link
@@ -167,7 +175,12 @@ class Desk:
     # -- transactions -------------------------------------------------------------------------------------------
 
     async def authorize(self, station_id: str, id_tag: str) -> bool:
-        return self._known(id_tag)
+        return self._known(id_tag) and not self._unsafe(id_tag)
+
+    def _unsafe(self, id_tag: str) -> bool:
+        """Whether the vehicle that is known by this tag has a battery that may take nothing."""
+        stays = [v.announced for v in self.yard.state.visits.values() if id_tag in (v.announced.id_tag, v.announced.vehicle_id)]
+        return any(self.yard.pack_share.get(stay.vehicle_id, 1.0) <= 0 for stay in stays)
 
     def _known(self, id_tag: str) -> bool:
         if self.settings.accept_unknown_tags or id_tag == REMOTE_TAG:
@@ -177,8 +190,9 @@ class Desk:
     async def start(self, request: StartRequest) -> StartAnswer:
         """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
         state = self.yard.state
-        accepted = self._known(request.id_tag) and state.connector(request.connector).operative
         visit = self.yard.visit_on(request.connector) or self._visit_of_tag(state, request)
+        safe = self.yard.unsafe(request.connector, visit) is None and not self._unsafe(request.id_tag)
+        accepted = safe and self._known(request.id_tag) and state.connector(request.connector).operative
         number = self._new_id(state)
         started = ev.NewEvent(
             ev.TransactionStarted(
@@ -203,7 +217,7 @@ class Desk:
                 await self.yard.journal.append(news)
             if request.connector in self.yard.grants:
                 self.loop.session_started(request.connector)
-                if not data.accepted:
+                if not data.accepted or self.yard.unsafe(request.connector, visit) is not None:
                     self.loop.end_session(request.connector)
         return StartAnswer(data.transaction_id, data.accepted)
 

@@ -35,7 +35,8 @@ class Row:
     ``session``: a transaction runs. ``startable``: a session may be started. ``reachable``: it can be told now.
     ``on_off``: follows no level, only start and stop. ``stuck``: told to go down, but not seen to.
     ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
-    ``renew``: its live profile is due for renewal at the same level.
+    ``renew``: its live profile is due for renewal at the same level. ``unsafe``: safety keeps its ceiling where it is, so
+    that what it has above that leaves at once.
     """
 
     key: ConnectorId
@@ -58,6 +59,7 @@ class Row:
     stuck: bool = False
     calm: bool = True
     renew: bool = False
+    unsafe: bool = False
 
 
 class Move(StrEnum):
@@ -249,9 +251,11 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
     """Raise row ``i`` from its floor to its wish as far as there is room."""
     floor_w = targets[i]
     if row.ceiling_w <= 0:
-        because[i] = Because.VEHICLE
+        because[i] = Because.SAFETY if row.unsafe else Because.VEHICLE
         return
     wish, reason = row.ceiling_w, Because.VEHICLE if row.ceiling_w < row.rated_w else Because.CHARGER
+    if row.unsafe:
+        reason = Because.SAFETY
     if 0 <= row.plan_w < wish:
         wish, reason = row.plan_w, Because.PLAN
     if row.on_off:
@@ -302,7 +306,8 @@ def _top_up(rows: Sequence[Row], movable: Sequence[int], targets: list[int], bec
         room.take(row.feeder, _cost(row, level) - held_w)
         spare -= level - target
         targets[i] = level
-        because[i] = Because.VEHICLE if level == row.ceiling_w else Because.PLAN
+        at_ceiling = Because.SAFETY if row.unsafe else Because.VEHICLE
+        because[i] = at_ceiling if level == row.ceiling_w else Because.PLAN
 
 
 def _release(
@@ -328,7 +333,7 @@ def _release(
                 raises.append((row.rank, i))
             continue
         told = _held(row)
-        urgent = site_short > 0 or feeder_short[row.feeder] > 0
+        urgent = site_short > 0 or feeder_short[row.feeder] > 0 or (row.unsafe and told > row.ceiling_w)
         if row.on_off and (target == 0 or (row.stuck and urgent)):  # once told to stop, told again for as long as a limit needs it
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True

@@ -66,6 +66,10 @@ class ControlLoop:
         self, yard: Yard, settings: LoopSettings, *, chargers: Chargers | None = None, on_change: Callable[[], None] | None = None
     ) -> None:
         self.on_session: Callable[[ConnectorId, bool], None] = lambda _key, _started: None
+        self.on_ready: list[Callable[[str], None]] = []
+        """Called with the id of a station that takes calls (again)."""
+        self.on_reading: list[Callable[[MeterReading], None]] = []
+        """Called with every meter value of a known connector that is not replayed."""
         self.yard = yard
         self.settings = settings
         self.on_change = on_change
@@ -146,6 +150,8 @@ class ControlLoop:
         if old is not None and reading.received_at < old.received_at:
             return
         self.yard.readings[key] = appetite.merged(old, reading)
+        for told in self.on_reading:
+            told(reading)
         if reading.power_w is None:
             return
         now_s = reading.received_at.timestamp()
@@ -206,15 +212,23 @@ class ControlLoop:
             traffic.retry_s = -math.inf
             if grant.default_w != level_w:
                 self._moves.install_default(key, level_w)
+        for told in self.on_ready:
+            told(station_id)
         self.wake()
 
     def install_defaults(self, levels_w: Mapping[ConnectorId, int]) -> None:
         """Lower what connectors fall to without a controller, where they are reachable and hold more."""
         for key, level_w in levels_w.items():
             grant = self.yard.grants[key]
+            level_w = 0 if key in self.yard.isolated else level_w
             holds_more = grant.default_w is not None and grant.default_w > level_w
             if grant.commissioned and holds_more and self.chargers.connected(key.station_id):
                 self._moves.install_default(key, level_w)
+
+    def install_default(self, key: ConnectorId, level_w: int) -> None:
+        """What a session on ``key`` falls to without a controller, where its station can be told now."""
+        if self.chargers.connected(key.station_id):
+            self._moves.install_default(key, level_w)
 
     def _now_s(self) -> float:
         return self.yard.clock.now().timestamp()

@@ -154,6 +154,11 @@ class Moves:
             if grant.told_w != setpoint.level_w or not any(f.number == number for f in grant.flights):
                 grant.refused(number)  # a decrease overtook it while it was being journaled
                 continue
+            if setpoint.level_w and self._yard.allowed_w(key, self._yard.visit_on(key)) == 0:
+                grant.refused(number)  # safety did
+                if not grant.in_session:
+                    grant.told_w = 0
+                continue
             if start:
                 self.call(key, self._start(setpoint, number), f"start {key}")
             else:
@@ -225,6 +230,7 @@ class Moves:
 
     def install_default(self, key: ConnectorId, level_w: int) -> None:
         """What a session there falls to when nobody renews its level."""
+        self._traffic[key].default_w = level_w
         self.call(key, self._install_default(key, level_w), f"default {key}")
 
     async def _install_default(self, key: ConnectorId, level_w: int) -> None:
@@ -241,7 +247,8 @@ class Moves:
             log.warning("connector %s takes no default profile (%s): counted at its rating, %d W", key, outcome, grant.rated_w)
         elif self.chargers.connected(key.station_id):
             await self._yard.clock.sleep(DEFAULT_AGAIN_S)
-            self.install_default(key, level_w)
+            if self._traffic[key].default_w == level_w:  # else another one was wanted meanwhile
+                self.install_default(key, level_w)
 
     def note(self, event: ev.Event) -> None:
         """Record what has already been done; nothing waits for it, not even while the journal is frozen."""

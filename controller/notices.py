@@ -6,7 +6,7 @@ when it stays. The board is a source of the alarm desk for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -21,8 +21,13 @@ from depot.state import Visit
 from depot.values import ConnectorId
 
 
-def answer(counts: rm.Counts, site: rm.SiteView, health: rm.Health, late: Sequence[Visit]) -> rm.Answer:
-    """Will every vehicle leave on time, under the limit? ``late``: those that will not."""
+def answer(counts: rm.Counts, site: rm.SiteView, health: rm.Health, late: Sequence[Visit], trips: Sequence[rm.TripBrief] = ()) -> rm.Answer:
+    """Will every vehicle leave on time, under the limit? ``late``: those that will not. A tripped battery comes first."""
+    if trips:
+        first = trips[0]
+        where = f" on {first.label}" if first.label is not None else ""
+        more = f" {len(trips) - 1} more." if len(trips) > 1 else ""
+        return rm.Answer(tone="alarm", text=f"Battery trip: {first.vehicle_id}{where}. {first.power_text}.{more}")
     headroom = site.headroom_w or 0
     under = f"Site {headroom / 1000:.0f} kW under limit." if headroom >= 0 else f"Site {-headroom / 1000:.0f} kW OVER its limit."
     if site.stale and headroom >= 0:
@@ -51,7 +56,8 @@ MANY_STATIONS = 5
 
 @dataclass(slots=True)
 class NoticeBoard:
-    """Builds the notices, and remembers since when each stands: what the facts do not say is seen first here."""
+    """Builds the notices, and remembers since when each stands: what the facts do not say is seen first here. ``more``:
+    rooms add theirs."""
 
     yard: Yard
     kinds: frozenset[str] = frozenset(
@@ -60,6 +66,7 @@ class NoticeBoard:
             "charger_overdraws", "charger_faulted", "charger_offline", "stations_offline", "approval_wanted", "pack_tripped",
         }
     )  # fmt: skip
+    more: list[Callable[[datetime], Sequence[_Found]]] = field(default_factory=list)
     _since: dict[str, datetime] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _conditions: list[Condition] | None = None
@@ -81,6 +88,10 @@ class NoticeBoard:
             found.append((network, self._first_seen(network.key, now), None))
         for key in self.yard.spec.connectors:
             found += self._connector(key, now, "most stations are offline" if network is not None else "")
+        for others in self.more:
+            news = others(now)
+            known = {condition.key for condition, _, _ in news}
+            found = [*(entry for entry in found if entry[0].key not in known), *news]
         for gone in self._since.keys() - self._seen:
             del self._since[gone]
         self._conditions = [condition for condition, _, _ in found]

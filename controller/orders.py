@@ -136,6 +136,9 @@ class Orders:
         if facts.status not in STARTABLE:
             return cmd.CommandStatus.REFUSED, f"{key} reports {facts.status}; plug a vehicle in first"
         visit = self.yard.visit_on(key)
+        against = self.yard.unsafe(key, visit)
+        if against is not None:
+            return cmd.CommandStatus.REFUSED, f"{against}; see the Safety page"
         if visit is None:
             now = self.yard.clock.now()
             spec = self.yard.spec.connectors[key]

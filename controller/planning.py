@@ -160,6 +160,8 @@ def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
         return False
     if not yard.state.connector(visit.connector).operative or yard.complete(visit):
         return False
+    if yard.allowed_w(visit.connector, visit) == 0:
+        return False
     if not visit.present and (now > visit.announced.depart_at or visit.announced.returning):
         return False
     if visit.present and yard.asleep(visit.connector, now):
@@ -201,6 +203,9 @@ def _vehicle(
     accepts = yard.acceptance_w.get(key) if visit.present else None
     if accepts is not None:
         max_w = min(max_w, max(accepts, spec.min_w))
+    allowed_w = yard.allowed_w(key, visit)
+    if allowed_w is not None:
+        max_w = min(max_w, max(round(allowed_w * share), 1))
     if yard.on_off(key) and grant.in_session:  # it cannot be held back: what it draws is planned as drawn, and nothing else
         max_w = max(spec.min_w, min(max_w, grant.measured_w or max_w))
         floor_w = max_w

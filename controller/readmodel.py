@@ -154,6 +154,20 @@ class ProcessView(Struct, frozen=True, kw_only=True):
     cpu_s: float
 
 
+class TripBrief(Struct, frozen=True, kw_only=True):
+    """A tripped pack, as every page shows it. ``connector`` None: its vehicle is on no charger. ``done``: no power flows,
+    and its charger has confirmed all that was asked of it. ``text``: why; ``power_text``: what is known of the power."""
+
+    vehicle_id: str
+    pack_id: str
+    connector: str | None
+    label: str | None
+    since: datetime
+    text: str
+    power_text: str
+    done: bool
+
+
 class Health(Struct, frozen=True, kw_only=True):
     """The parts. ``planner``: running, late, dead, off; ``journal``: writing, frozen. ``process``: None where unknown."""
 
@@ -202,6 +216,7 @@ class NowView(Struct, frozen=True, kw_only=True):
     limits: list[LimitView] = []
     commands: list[CommandView] = []
     alarms: AlarmCounts = AlarmCounts()
+    trips: list[TripBrief] = []
 
 
 class ReasonView(Struct, frozen=True, kw_only=True):

@@ -94,6 +94,10 @@ class Rows:
         row.on_off = grant.all_or_nothing
         row.startable = row.reachable and visit is not None and self._startable(grant, traffic, facts, visit, remaining_wh, now_s)
         row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep)
+        allowed_w = yard.allowed_w(key, visit)
+        if allowed_w is not None and allowed_w <= row.ceiling_w:
+            row.ceiling_w = allowed_w
+            row.unsafe = True
         row.plan_w = self._plan_w(visit, planned, now, grant.factor)
         due_s = math.inf
         if visit is not None:

@@ -37,6 +37,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
 from depot.values import InvalidValue
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 PREFIX = "CHARGEYARD_"
 _NESTED = "__"
-_NOT_SHOWN = ("key_hash", "depot_secret")
+_NOT_SHOWN = ("key_hash", "depot_secret", "password")
 """Somebody may have written the password itself there."""
 
 
@@ -70,6 +71,9 @@ class Settings(BaseSettings):
     web: WebSection = setting(WebSection(), "How people and machines connect.")
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
+    telemetry: TelemetrySection | None = setting(
+        None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
+    )
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
@@ -113,6 +117,10 @@ class Settings(BaseSettings):
         """Check parsed settings (and the environment). ``name`` stands before every complaint."""
         if "depot_secret" in raw:
             raise SettingsError(f"{name}: depot_secret: secrets don't belong in the file; set {PREFIX}DEPOT_SECRET in the environment")
+        if isinstance(raw.get("telemetry"), Mapping) and "password" in raw["telemetry"]:
+            raise SettingsError(
+                f"{name}: telemetry.password: secrets don't belong in the file; set {PREFIX}TELEMETRY__PASSWORD in the environment"
+            )
         _refuse_mistyped_environment(cls.model_fields)
         try:
             return cls(**raw)
@@ -177,6 +185,24 @@ class Settings(BaseSettings):
     def web_port(self) -> int:
         """Where the pages are, offset added; 0 lets the system choose."""
         return self.web.port and self.web.port + self.port_offset
+
+    @property
+    def latches(self) -> Path:
+        """The file of tripped packs."""
+        return self.storage.path / f"{self.depot.id}.latches"
+
+    @property
+    def mqtt_accounts(self) -> Path:
+        """Who may connect to the embedded broker."""
+        return self.storage.path / f"{self.depot.id}-mqtt.json"
+
+    @property
+    def mqtt_port(self) -> int:
+        """The broker's port; the embedded one's with the offset added."""
+        telemetry = self.telemetry
+        if telemetry is None:
+            return 0
+        return telemetry.port + (self.port_offset if telemetry.broker == "embedded" else 0)
 
     @property
     def station_digests(self) -> dict[str, str]:

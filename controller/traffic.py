@@ -37,7 +37,8 @@ class LoopSettings:
 @dataclass(slots=True)
 class Traffic:
     """One per connector. ``written``: how many writes were not earned back yet, at ``changed_s``. ``resend``: the level
-    is to be sent again whatever holds. ``pressed``: its vehicle has no time left to wait in."""
+    is to be sent again whatever holds. ``pressed``: its vehicle has no time left to wait in. ``default_w``: the default that
+    it was last told."""
 
     calls: int = 0
     written: float = 0.0
@@ -50,6 +51,7 @@ class Traffic:
     stopping_since_s: float | None = None
     resend: bool = False
     pressed: bool = False
+    default_w: int | None = None
 
     def count(self, settings: LoopSettings, now_s: float) -> None:
         """A level was written that is not the one before, and that nothing urgent asked for."""

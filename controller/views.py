@@ -60,6 +60,7 @@ class Views:
     clock_speed: float = 1.0
     planner_state: Callable[[], PlannerState] = lambda: PlannerState.OFF
     process: Callable[[], rm.ProcessView | None] = lambda: None
+    trips: Callable[[], list[rm.TripBrief]] = list
     board: NoticeBoard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class Views:
         late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
         late.sort(key=lambda v: v.announced.depart_at)
         counts, site, health = _counts(counted, readiness, now, sessions=len(yard.state.transactions)), self._site(now), self._health()
+        trips = self.trips()
         scopes = ("site", *(f.feeder_id for f in yard.spec.feeders))
         return rm.NowView(
             depot_id=yard.spec.depot_id,
@@ -84,7 +86,7 @@ class Views:
             tick=self.loop.ticks,
             seq=yard.state.seq,
             clock_speed=self.clock_speed,
-            answer=answer(counts, site, health, late),
+            answer=answer(counts, site, health, late, trips),
             counts=counts,
             site=site,
             feeders=[self._feeder(i, now) for i in range(len(yard.spec.feeders))],
@@ -95,6 +97,7 @@ class Views:
             limits=[self._limit_view(limit, now) for limit in self.loop.limits_in_force() if limit.holds_at(now)],
             commands=[command_view(o) for o in list(self.orders.recent) if o.target in scopes][-10:],
             alarms=alarm_counts(yard.state.alarms),
+            trips=trips,
         )
 
     def charger(self, connector: str) -> rm.ChargerView | None:

@@ -6,6 +6,7 @@ journal appends; readings are overwritten; grants are the running account of `co
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,7 +19,7 @@ from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import DepotSpec
 from depot.state import DepotState, Visit
-from depot.values import ConnectorId, Plan
+from depot.values import ConnectorId, PackKey, Plan
 
 COMPLETE_SHARE = 1.03
 """A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
@@ -54,7 +55,9 @@ class LastAllocation:
 @dataclass(slots=True)
 class Yard:
     """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when.
-    ``phase_share``: part of a three-phase level that a vehicle on one or two phases was seen to draw."""
+    ``phase_share``: part of a three-phase level that a vehicle on one or two phases was seen to draw. ``pack_share``: by
+    vehicle, the share of its level that its batteries may have now, where that is not 1; 0: nothing (tripped, frozen).
+    ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows."""
 
     spec: DepotSpec
     journal: FoldingJournal
@@ -66,6 +69,8 @@ class Yard:
     acceptance_w: dict[ConnectorId, int] = field(default_factory=dict)
     full_since: dict[ConnectorId, datetime] = field(default_factory=dict)
     phase_share: dict[ConnectorId, float] = field(default_factory=dict)
+    pack_share: dict[str, float] = field(default_factory=dict)
+    isolated: dict[ConnectorId, PackKey] = field(default_factory=dict)
     plan: Plan | None = None
     last: LastAllocation | None = None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
@@ -153,6 +158,27 @@ class Yard:
         if vehicle is None:
             return station is True
         return vehicle and station is not False
+
+    def allowed_w(self, key: ConnectorId, visit: Visit | None) -> int | None:
+        """The highest level that safety allows the vehicle on ``key``, W; None: safety says nothing. Where the share of its
+        level lies below the connector's minimum there is only 0."""
+        if key in self.isolated:
+            return 0
+        share = self.pack_share.get(visit.announced.vehicle_id) if visit is not None else None
+        if visit is None or share is None:
+            return None
+        spec, grant = self.spec.connectors[key], self.grants[key]
+        level_w = min(spec.rated_w, round((visit.announced.max_w or spec.rated_w) / self.phase_share.get(key, 1.0)))
+        allowed_w = math.floor(level_w * share / grant.factor)
+        return allowed_w if allowed_w >= max(1, spec.min_w) and not grant.all_or_nothing else 0
+
+    def unsafe(self, key: ConnectorId, visit: Visit | None) -> str | None:
+        """Why no session may run on ``key`` with the vehicle of ``visit``; None: safety has nothing against it."""
+        if key in self.isolated:
+            return f"{self.isolated[key]} is tripped"
+        if visit is not None and self.pack_share.get(visit.announced.vehicle_id, 1.0) <= 0:
+            return f"the battery of {visit.announced.vehicle_id} may take nothing now"
+        return None
 
     def on_off(self, key: ConnectorId) -> bool:
         return self.grants[key].trust is TrustLevel.DEFIANT

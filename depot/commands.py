@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from depot.events import VisitAnnounced
-from depot.values import ConnectorId
+from depot.values import ConnectorId, PackKey, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +198,29 @@ class RefuseCommand(Command):
         return self.approval_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetPack(Command):
+    """Declare a tripped pack safe: ``actor`` is the person, ``role`` the one of their session."""
+
+    TITLE: ClassVar[str] = "Reset trip"
+
+    pack: PackKey
+    role: Role
+
+    @property
+    def target(self) -> str:
+        return str(self.pack)
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"role": self.role.value}
+
+
 COMMANDS: Mapping[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetAvailability, AnnounceVisit,
-        AcknowledgeAlarms, ShelveAlarm, UnshelveAlarm, CheckAudit, ApproveCommand, RefuseCommand,
+        AcknowledgeAlarms, ShelveAlarm, UnshelveAlarm, CheckAudit, ApproveCommand, RefuseCommand, ResetPack,
     )
 }  # fmt: skip
 """All commands, by the name under which they travel and are audited."""

@@ -130,6 +130,16 @@ class ConnectorAvailabilitySet(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorIsolated(Event):
+    """Out of service because ``pack``, which is tripped, hangs on it. Recorded after it acted; lifted by an
+    :class:`ConnectorAvailabilitySet`, after the pack's reset or by a person once its vehicle has gone."""
+
+    TYPE: ClassVar[str] = "connector.pack_isolated"
+    connector: ConnectorId
+    pack: PackKey
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultInstalled(Event):
     """The connector confirmed its TxDefaultProfile of ``level_w``. None: it can't hold one (uncovered)."""
 
@@ -538,7 +548,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
         ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
-        ConnectorAvailabilitySet, DefaultInstalled, TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
+        ConnectorAvailabilitySet, ConnectorIsolated, DefaultInstalled,
+        TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
         SetpointLowered, LimitSet, LimitCleared, UtilityLinkChanged, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
         CommandFinished, PlanAccepted,
         PackDerated, PackTripped, PackReset, TelemetryBusChanged,

@@ -54,7 +54,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorFacts:
-    """Facts of one connector. ``default_w`` None: none confirmed (bound is the rating)."""
+    """Facts of one connector. ``default_w`` None: none confirmed (bound is the rating). ``isolated_by``: the tripped pack
+    for which it is out of service."""
 
     status: ev.ConnectorStatus = ev.ConnectorStatus.UNKNOWN
     status_since: datetime | None = None
@@ -66,6 +67,7 @@ class ConnectorFacts:
     trust_factor: float = 1.0
     operative: bool = True
     inoperative_reason: str = ""
+    isolated_by: PackKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,13 @@ def _trust(state: DepotState, e: ev.ConnectorTrustChanged, _: ev.Envelope) -> De
 
 
 def _availability(state: DepotState, e: ev.ConnectorAvailabilitySet, _: ev.Envelope) -> DepotState:
-    return _connector(state, e.connector, operative=e.operative, inoperative_reason="" if e.operative else e.reason)
+    isolated_by = None if e.operative else state.connector(e.connector).isolated_by
+    reason = "" if e.operative else e.reason
+    return _connector(state, e.connector, operative=e.operative, inoperative_reason=reason, isolated_by=isolated_by)
+
+
+def _isolated(state: DepotState, e: ev.ConnectorIsolated, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, operative=False, inoperative_reason=f"{e.pack} is tripped", isolated_by=e.pack)
 
 
 def _default(state: DepotState, e: ev.DefaultInstalled, _: ev.Envelope) -> DepotState:
@@ -413,6 +421,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.ConnectorStatusChanged: _status,
     ev.ConnectorTrustChanged: _trust,
     ev.ConnectorAvailabilitySet: _availability,
+    ev.ConnectorIsolated: _isolated,
     ev.DefaultInstalled: _default,
     ev.TransactionStarted: _started,
     ev.TransactionStopped: _stopped,

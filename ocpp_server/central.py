@@ -244,7 +244,7 @@ class Central:
         if station is None or link is None:
             return Outcome.OFFLINE
         call = DIALECTS[link.version].stop(station, transaction_id)
-        return Outcome.ERROR if call is None else (await link.call(*call)).outcome
+        return Outcome.ERROR if call is None else (await link.call(*call, priority=Priority.URGENT)).outcome
 
     async def install_default(self, connector: ConnectorId, level_w: int) -> Outcome:
         ladder = self._ladder(connector)

@@ -61,6 +61,20 @@ def station_key(
     raise typer.Exit(make_station_key(station, config, console))
 
 
+@app.command("telematics-key")
+def telematics_key(
+    vehicle: Annotated[str, typer.Argument(help="The vehicle's id, as the timetable and the configuration have it.")],
+    *,
+    config: Annotated[Path, typer.Option("--config", "-c", envvar="CHARGEYARD_CONFIG", help="The depot's configuration file.")] = Path(
+        "depot.toml"
+    ),
+) -> None:
+    """Make a key with which a vehicle's telematics unit may send its battery's state."""
+    from controller.app.telematics_key import make_telematics_key
+
+    raise typer.Exit(make_telematics_key(vehicle, config, console))
+
+
 @app.command("simulate")
 def simulate_day(
     *,

@@ -21,6 +21,7 @@ from pathlib import Path
 import controller
 from controller.app.exits import exit_code_of, sentence
 from controller.app.kit import add_kit
+from controller.app.telemetry import add_safety
 from controller.clock import ScaledClock, SystemClock
 from controller.core import Core, CoreParts
 from controller.history import KEEP, Minute
@@ -110,6 +111,7 @@ async def serve_core(settings: Settings) -> None:
     spec = settings.to_spec()
     tariff = Tariff.named(settings.depot.tariff, timezone=spec.timezone)
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secret = depot_secret(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(Lease.take(settings.database))
         store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
@@ -144,13 +146,14 @@ async def serve_core(settings: Settings) -> None:
         core.history.on_minute = keep
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         credentials = KeyedCredentials(
-            key=depot_secret(settings),
+            key=secret,
             digests=settings.station_digests,
             open_stations=frozenset(s.id for s in settings.station if s.open),
         )
         central = await stack.enter_async_context(
             Central(spec=spec, events=core.desk, clock=clock, credentials=credentials, settings=settings.to_ocpp(), known_probe=known)
         )
+        add_safety(core, settings, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames)
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))
         core.publish = link.publish

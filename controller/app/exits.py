@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 EXPECTED: dict[str, int] = {
+    "bms_bridge.BmsError": 2,
     "builtins.ConnectionError": 3,
     "builtins.OSError": 2,
     "controller.app.audit.AuditError": 2,

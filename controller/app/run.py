@@ -15,13 +15,28 @@ log = logging.getLogger(__name__)
 
 
 def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
-    """Core first; the web waits until the core listens."""
+    """Core first; the web waits until the core listens. An embedded broker comes between: nobody waits for it."""
     env = {"CHARGEYARD_PORT_OFFSET": str(port_offset)} if port_offset else {}
     python = (sys.executable, "-m")
-    return [
+    tree = [
         ChildSpec(name="core", argv=(*python, "controller.app.core_process", str(config)), env=env, spare=True),
         ChildSpec(name="web", argv=(*python, "controller.app.web_process", str(config)), env=env, preload=True),
     ]
+    settings = Settings.load(config)
+    if port_offset:
+        settings = settings.model_copy(update={"port_offset": port_offset})
+    broker = _broker(settings, python)
+    return [tree[0], broker, *tree[1:]] if broker is not None else tree
+
+
+def _broker(settings: Settings, python: tuple[str, ...]) -> ChildSpec | None:
+    """The embedded broker's process; None where there is none. It must come after the core, which makes its accounts."""
+    telemetry = settings.telemetry
+    if telemetry is None or telemetry.broker != "embedded":
+        return None
+    where = ("--accounts", str(settings.mqtt_accounts), "--host", telemetry.host, "--port", str(settings.mqtt_port))
+    tls = ("--tls-cert", str(telemetry.tls_cert), "--tls-key", str(telemetry.tls_key)) if telemetry.tls_cert is not None else ()
+    return ChildSpec(name="broker", argv=(*python, "bms_bridge.broker", *where, *tls), reports_ready=False, essential=False)
 
 
 def run_command(config: Path, port_offset: int = 0, *, on_ready: Callable[[str], None] | None = None) -> int:

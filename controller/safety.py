@@ -1,0 +1,350 @@
+"""Safety: what the guard of the batteries finds becomes acts at once, and facts after.
+
+    MQTT, chargers' readings --> Guard --Trip-------> stop, Inoperative, default 0, limiter 0   then PackTripped, ConnectorIsolated
+                                       --Derate-----> limiter                                   then PackDerated
+                                       --BusLost----> a notice (each pack is derated by itself) then TelemetryBusChanged
+    ResetPack --> Guard.reset (latch file) --> PackReset, ConnectorAvailabilitySet --> charger
+
+A trip waits for no planner, no database and no web (invariants 4 and 7). It latches in a file of its own; what file and
+journal say differently is taken as tripped. The planner, orders and the desk ask :meth:`controller.yard.Yard.unsafe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from msgspec import Struct
+
+from bms_bridge import ResetRefused
+from bms_bridge.contract import PackSample, Source
+from bms_bridge.guard import Guard, InThread
+from bms_bridge.latches import LatchFile
+from bms_bridge.mqtt import MqttSettings, TelemetryLink
+from bms_bridge.ocpp_samples import sample_of
+from bms_bridge.verdicts import BusBack, BusLost, Clear, Derate, Trip, Verdict
+from controller import safety_rules as rules
+from controller.isolation import Isolation
+from controller.loop import ControlLoop
+from controller.packs import Packs
+from controller.room import Carrier, Viewer
+from controller.yard import Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.ports import JournalFrozen
+from depot.readings import MeterReading
+from depot.values import ConnectorId, PackKey
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+CURVE_STEP_S = 10.0
+CURVE_POINTS = 180
+"""Half an hour of temperatures is kept of each pack, for people who want to see how it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyParts:
+    """What the room is made of. ``broker`` None: no vehicle is listened to, chargers are all the same.
+    ``restore(connector)``: give it its ordinary default again."""
+
+    latches: LatchFile
+    packs: Packs
+    restore: Callable[[ConnectorId], None]
+    replan: Callable[[str], None]
+    broker: MqttSettings | None = None
+    in_thread: InThread = asyncio.to_thread
+
+
+@dataclass(slots=True)
+class Link:
+    """The way to the broker, as the screens show it. ``up`` None: not tried yet, or there is none."""
+
+    up: bool | None = None
+    reason: str = ""
+    since: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Queued:
+    """Facts on their way into the journal. ``done`` is told when they are there."""
+
+    facts: list[ev.NewEvent]
+    done: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True)
+class Curve:
+    """Temperatures of one pack: (time, hottest, coldest), newest last."""
+
+    points: deque[tuple[datetime, float, float]] = field(default_factory=lambda: deque(maxlen=CURVE_POINTS))
+
+
+class Safety:
+    """The room. ``curves``, ``shares``, ``texts``, ``link``, ``unwritten``, ``missing`` are for the screens."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, parts: SafetyParts) -> None:
+        self.yard = yard
+        self.parts = parts
+        self.started_at = yard.clock.now()
+        self.link = Link()
+        self.bus_lost: str | None = None
+        self.unwritten = ""
+        self.texts: dict[PackKey, str] = {}
+        self.curves: dict[PackKey, Curve] = {}
+        self.views: Mapping[type[Struct], Viewer] = {}
+        self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.ResetPack: self._reset}
+        self.isolation = Isolation(yard, loop)
+        self._loop = loop
+        self.shares: dict[PackKey, float] = {}
+        self._spoke: set[PackKey] = set()
+        self._queue: deque[_Queued] = deque()
+        self._queued = asyncio.Event()
+        self._seen_seq = -1
+        self.guard = Guard(
+            parts.latches,
+            clock=yard.clock,
+            chemistry_of=parts.packs.chemistry_of,
+            on_verdict=self._judged,
+            on_unwritten=self._cannot_write,
+            in_thread=parts.in_thread,
+        )
+        self.missing: tuple[PackKey, ...] = ()
+        self._remember()
+        loop.on_ready.append(self.isolation.ready)
+        loop.on_reading.append(self._read)
+
+    def _remember(self) -> None:
+        """After a start: what was tripped, derated and shut before is so now, whoever of file and journal says it."""
+        state = self.yard.state
+        for key, facts in state.connectors.items():
+            if facts.isolated_by is not None and key in self.yard.spec.connectors:
+                self.isolation.add(key, facts.isolated_by, recorded=True)
+        self.missing = self.guard.believe_journal(state)
+        for pack in self.guard.tripped:
+            trip = self.guard.trip_of(pack)
+            if trip is not None and pack not in self.missing:
+                self._tripped(trip)
+        self._look_at_connectors()
+
+    # -- lifetime -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+
+            def spawn(work: object, name: str) -> None:
+                tasks.create_task(work, name=name)  # type: ignore[arg-type]  # a coroutine without a result
+
+            self.isolation.spawn = spawn
+            tasks.create_task(self.guard.run(), name="latches")
+            tasks.create_task(self._record(), name="safety facts")
+            if self.parts.broker is not None:
+                tasks.create_task(self._telemetry(self.parts.broker).run(), name="telemetry")
+            while True:
+                self.look()
+                await self.yard.clock.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Time went on: silence, chargers that have not confirmed, vehicles that came or went."""
+        if self.yard.state.seq != self._seen_seq:
+            self._seen_seq = self.yard.state.seq
+            self._look_at_connectors()
+            self._expect()
+        self.guard.tick()
+        self.isolation.look()
+
+    def _telemetry(self, broker: MqttSettings) -> TelemetryLink:
+        return TelemetryLink(
+            broker,
+            depot_id=self.yard.spec.depot_id,
+            clock=self.yard.clock,
+            known=self.guard.known,
+            on_sample=self._heard,
+            on_rejected=self.guard.reject,
+            on_link=self._linked,
+        )
+
+    # -- what comes in ------------------------------------------------------------------------------------------
+
+    def _heard(self, sample: PackSample) -> None:
+        self.guard.heard(sample)  # first: it may be a trip
+        if sample.source is Source.MQTT and sample.pack not in self._spoke:
+            self._spoke.add(sample.pack)
+            self._seen_seq = -1
+        temperatures = [c for c in sample.temperatures_c if c is not None]
+        if temperatures:
+            points = self.curves.setdefault(sample.pack, Curve()).points
+            if not points or (sample.received_at - points[-1][0]).total_seconds() >= CURVE_STEP_S:
+                points.append((sample.received_at, max(temperatures), min(temperatures)))
+
+    def _read(self, reading: MeterReading) -> None:
+        """A charger's meter value: perhaps it says something of the battery."""
+        if reading.soc is None and reading.pack_temp_c is None:
+            return
+        visit = self.yard.visit_on(reading.connector)
+        pack = next(iter(self.parts.packs.of(visit.announced.vehicle_id)), None) if visit is not None else None
+        sample = sample_of(pack, reading) if pack is not None else None
+        if sample is not None:
+            self._heard(sample)
+
+    def _linked(self, up: bool, reason: str) -> None:
+        self.link = Link(up, reason, self.yard.clock.now())
+        self.guard.link(up=up, reason=reason)
+
+    def _expect(self) -> None:
+        """Of whom telemetry must come: packs on connectors that have a unit, or have spoken before."""
+        if self.parts.broker is None:
+            return
+        packs = self.parts.packs
+        here = {visit.announced.vehicle_id for visit in self.yard.present_visits().values()}
+        self.guard.expect(pack for vehicle in here for pack in packs.of(vehicle) if packs.must_speak(pack) or pack in self._spoke)
+
+    def _cannot_write(self, problem: str) -> None:
+        self.unwritten = problem
+
+    # -- what follows -------------------------------------------------------------------------------------------
+
+    def _judged(self, verdict: Verdict) -> None:
+        """Called by the guard, within the sample that made it so. Acts first, records after."""
+        match verdict:
+            case Trip():
+                self._tripped(verdict)
+            case Derate():
+                self._shared(verdict.pack, verdict.share, verdict.text)
+            case Clear():
+                self._shared(verdict.pack, 1.0, "")
+            case BusLost():
+                self.bus_lost = verdict.reason
+                self._put(ev.TelemetryBusChanged(lost=True, reason=verdict.reason))
+            case BusBack():
+                self.bus_lost = None
+                self._put(ev.TelemetryBusChanged(lost=False))
+
+    def _tripped(self, trip: Trip) -> None:
+        self._share(trip.pack, 0.0)
+        keys = rules.hangs_on(self.yard.present_visits(), trip.pack.vehicle_id)
+        isolated = [fact for key in keys for fact in self._shut(key, trip.pack)]
+        self._loop.wake()
+        known = trip.pack in self.yard.state.tripped
+        self._put(*([] if known else [ev.PackTripped(trip.pack, trip.cause.value, dict(trip.evidence))]), *isolated)
+        self.parts.replan("a battery tripped")
+
+    def _shut(self, key: ConnectorId, pack: PackKey) -> list[ev.Event]:
+        """Shut it now; the facts of that are the caller's to record."""
+        recorded = self.yard.state.connector(key).isolated_by is not None
+        self.isolation.add(key, pack, recorded=recorded)
+        return [] if recorded else [ev.ConnectorIsolated(key, pack)]
+
+    def _shared(self, pack: PackKey, share: float, text: str) -> None:
+        self.texts[pack] = text
+        self._share(pack, share)
+        self._loop.wake()
+        self._put(ev.PackDerated(pack, share, text[:300]))
+        self.parts.replan("what a battery may take has changed")
+
+    def _share(self, pack: PackKey, share: float) -> None:
+        self.shares[pack] = share
+        vehicle = rules.by_vehicle({p: s for p, s in self.shares.items() if p.vehicle_id == pack.vehicle_id})
+        if vehicle:
+            self.yard.pack_share.update(vehicle)
+        else:
+            self.yard.pack_share.pop(pack.vehicle_id, None)
+
+    def _look_at_connectors(self) -> None:
+        """Vehicles came, went, were put back in service: shut what a tripped pack hangs on, let go what it left."""
+        tripped, present = self.guard.tripped, self.yard.present_visits()
+        if not tripped and not self.isolation.shut:
+            return
+        for key in self.yard.spec.connectors:
+            shut = self.isolation.shut.get(key)
+            step = rules.step(
+                self.yard.state.connector(key),
+                present.get(key),
+                tripped,
+                shut_for=shut.pack if shut is not None else None,
+                recorded=shut is not None and shut.recorded,
+            )
+            if step is rules.Step.SHUT:
+                pack = rules.first_of(tripped, present[key].announced.vehicle_id)
+                assert pack is not None
+                self._put(*self._shut(key, pack))
+            elif step is rules.Step.LET_GO:
+                self.isolation.let_go(key)
+                self.parts.restore(key)
+
+    # -- facts --------------------------------------------------------------------------------------------------
+
+    def _put(self, *events: ev.Event) -> None:
+        if not events:
+            return
+        now = self.yard.clock.now()
+        self._queue.append(_Queued([ev.NewEvent(event, now) for event in events]))
+        self._queued.set()
+
+    async def _record(self) -> None:
+        """Facts in the order in which they were found, together what waits together; for as long as the journal takes."""
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            waiting = list(self._queue)
+            self._queue.clear()
+            await self.yard.journal.append([fact for queued in waiting for fact in queued.facts])
+            for queued in waiting:
+                for fact in queued.facts:
+                    if isinstance(fact.data, ev.ConnectorIsolated) and fact.data.connector in self.isolation.shut:
+                        self.isolation.shut[fact.data.connector].recorded = True
+                if queued.done is not None and not queued.done.done():
+                    queued.done.set_result(None)
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    async def _reset(self, command: cmd.ResetPack, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        pack = command.pack
+        if self.yard.journal.frozen:
+            raise JournalFrozen("a reset must be recorded, and the journal cannot write")
+        try:
+            await self.guard.reset(pack, person=command.actor, role=command.role, reason=command.reason)
+        except ResetRefused as refused:
+            return cmd.CommandStatus.REFUSED, str(refused)
+        except OSError as error:
+            return cmd.CommandStatus.FAILED, f"{pack} stays tripped: the latch file cannot be written ({error.strerror})"
+        others = rules.first_of(self.guard.tripped, pack.vehicle_id)
+        freed = [key for key, shut in self.isolation.shut.items() if shut.pack == pack]
+        facts: list[ev.Event] = [ev.PackReset(pack, command.actor, command.role.value, command.reason)]
+        reason = f"{pack} was reset by {command.actor}"
+        facts += [ev.ConnectorIsolated(key, others) if others else ev.ConnectorAvailabilitySet(key, True, reason) for key in freed]
+        now = self.yard.clock.now()
+        done = asyncio.get_running_loop().create_future()
+        self._queue.append(_Queued([ev.NewEvent(fact, now, actor=cause.actor, cause_id=cause.id) for fact in facts], done))
+        self._queued.set()
+        await done
+        if others is not None:
+            for key in freed:
+                self.isolation.add(key, others, recorded=True)
+            return cmd.CommandStatus.DONE, f"{pack} is reset; {others} of the same vehicle is still tripped"
+        outcomes = {key: await self._back_in_service(key) for key in freed}
+        self.parts.replan("a battery was reset")
+        silent = [str(key) for key, accepted in outcomes.items() if not accepted]
+        words = f"; {', '.join(map(str, freed))} in service again" if freed else ""
+        more = f"; not confirmed by the charger itself: {', '.join(silent)}" if silent else ""
+        return cmd.CommandStatus.DONE, f"{pack} is reset{words}{more}"
+
+    async def _back_in_service(self, key: ConnectorId) -> bool:
+        """Whether its charger accepted it."""
+        self.isolation.let_go(key)
+        self.parts.restore(key)
+        outcome = await self._loop.chargers.set_operative(key, True)
+        self._loop.wake()
+        return outcome.value == "accepted"
+
+    # -- for the composition root -------------------------------------------------------------------------------
+
+    def where(self, pack: PackKey) -> Sequence[ConnectorId]:
+        """The connectors that a pack's vehicle hangs on, or that are shut for it."""
+        shut = [key for key, entry in self.isolation.shut.items() if entry.pack == pack]
+        return list(dict.fromkeys([*shut, *rules.hangs_on(self.yard.present_visits(), pack.vehicle_id)]))

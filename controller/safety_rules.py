@@ -1,0 +1,82 @@
+"""What safety decides, as pure functions: which share a vehicle may have, which connector is shut, which comes back.
+
+    packs' shares --by_vehicle()--> share of a vehicle (its worst pack counts: it has one plug)
+    (facts, visit, tripped) --step()--> nothing, shut the connector, or let it go
+
+A connector that was put back in service is let go once the tripped vehicle is seen not to hang there; a station that is
+out of service says nothing of the plug, so until it speaks the worst is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from depot.state import ConnectorFacts, Visit
+from depot.values import ConnectorId, PackKey
+
+CAUSES: Mapping[str, str] = {
+    "over_temperature": "too hot",
+    "runaway": "temperature runs away",
+    "bms_alarm": "alarm of the battery",
+    "damaged_latch": "its latch record is damaged",
+    "journal": "tripped before, known from the journal only",
+}
+"""Why a pack is tripped, for people."""
+
+
+class Step(StrEnum):
+    """What to do with a connector now."""
+
+    NOTHING = "nothing"
+    SHUT = "shut"
+    LET_GO = "let go"
+
+
+def by_vehicle(shares: Mapping[PackKey, float]) -> dict[str, float]:
+    """Share of its level that each vehicle may have, where that is below 1."""
+    found: dict[str, float] = {}
+    for pack, share in shares.items():
+        if share < 1.0:
+            found[pack.vehicle_id] = min(share, found.get(pack.vehicle_id, 1.0))
+    return found
+
+
+def hangs_on(present: Mapping[ConnectorId, Visit], vehicle_id: str) -> list[ConnectorId]:
+    """The connectors on which a vehicle hangs (one with two plugs has two)."""
+    return [key for key, visit in present.items() if visit.announced.vehicle_id == vehicle_id]
+
+
+def first_of(tripped: Iterable[PackKey], vehicle_id: str) -> PackKey | None:
+    """The first tripped pack of a vehicle."""
+    return min((pack for pack in tripped if pack.vehicle_id == vehicle_id), default=None)
+
+
+def step(facts: ConnectorFacts, visit: Visit | None, tripped: Iterable[PackKey], *, shut_for: PackKey | None, recorded: bool) -> Step:
+    """What to do with a connector. ``shut_for``: the pack for which it is shut now; ``recorded``: the journal knows, or
+    knew, that it is."""
+    hanging = first_of(tripped, visit.announced.vehicle_id) if visit is not None else None
+    if shut_for is None:
+        return Step.SHUT if hanging is not None else Step.NOTHING
+    lifted = recorded and facts.isolated_by is None  # by the pack's reset, or by a person
+    if not lifted:
+        return Step.NOTHING
+    if hanging is None:
+        return Step.LET_GO
+    return Step.SHUT if facts.status.plugged else Step.NOTHING
+
+
+def cause_words(cause: str, evidence: Mapping[str, str]) -> str:
+    """Why a pack is tripped, in one sentence without a full stop: ``61.2 °C at sensor 0, the limit is 60 °C``."""
+    words = CAUSES.get(cause, cause.replace("_", " "))
+    hottest = evidence.get("hottest_c")
+    where = f"{hottest} °C at sensor {evidence.get('sensor', '?')}" if hottest is not None else ""
+    if "alarms" in evidence:
+        return f"{words}: {evidence['alarms']}" + (f", hottest {where}" if where else "")
+    if "limit_c" in evidence and where:
+        return f"{where}, the limit is {evidence['limit_c']} °C"
+    if "rise_c_per_s" in evidence and where:
+        return f"{where}, rising by {evidence['rise_c_per_s']} K/s"
+    if "journal" in evidence:
+        return f"{words} ({CAUSES.get(evidence['journal'], evidence['journal'])})"
+    return f"{words}, {where}" if where else words

@@ -1,0 +1,50 @@
+"""The telemetry section of the settings file: the broker, and the packs that the depot knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import SecretStr, StringConstraints, model_validator
+
+from controller.sections import Port, Section, is_loopback, setting
+
+TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ChemistryName = Literal["LFP", "NMC", "NCA", "LMO", "LTO", "unknown"]
+
+
+class PackSection(Section):
+    vehicle: TopicId = setting(..., "Vehicle id, as in the timetable and in the topic: letters, digits, '.', '_' and '-'.")
+    pack: TopicId = setting("P1", "Pack id, as in the topic. A new pack gets a new id.")
+    chemistry: ChemistryName = setting("unknown", "Cell chemistry: it decides the thresholds; unknown is taken as the most delicate one.")
+    telematics: bool = setting(True, "Whether its vehicle has a unit that sends: then its silence at a charger is a reason for caution.")
+
+
+class TelemetrySection(Section):
+    broker: Literal["embedded", "external", "none"] = setting(
+        "embedded", "embedded: a broker of our own is started; external: the site's own; none: only what chargers say of batteries counts."
+    )
+    host: str = setting("127.0.0.1", "Address of the broker; where the embedded one listens.", min_length=1)
+    port: Port = setting(1883, "Its port. The embedded one's gets port_offset added.")
+    tls: bool = setting(False, "Whether the external broker is spoken to over TLS.")
+    ca_file: Path | None = setting(None, "Authorities that its certificate is checked against, PEM. Unset: the system's.")
+    tls_cert: Path | None = setting(None, "Certificate chain of the embedded broker, PEM; needed where others can reach its address.")
+    tls_key: Path | None = setting(None, "Its private key, PEM.")
+    username: str = setting("core", "Our account at the external broker.")
+    password: SecretStr | None = setting(None, "Its password; from the environment only (CHARGEYARD_TELEMETRY__PASSWORD).")
+    other_chemistry: ChemistryName | None = setting(
+        None, "Take telemetry of announced vehicles that are declared nowhere, one pack P1 each, as this chemistry. Unset: refused."
+    )
+    pack: tuple[PackSection, ...] = setting((), "Packs of vehicles that the registry does not have, and who must be heard of.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together")
+        if self.broker == "embedded" and self.tls_cert is None and not is_loopback(self.host):
+            raise ValueError(f"others can reach {self.host}: set tls_cert and tls_key, or vehicles' keys cross the network in clear")
+        names = [(row.vehicle, row.pack) for row in self.pack]
+        twice = sorted({"/".join(name) for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two packs have the id {', '.join(twice)}")
+        return self
