@@ -185,7 +185,10 @@ class Desk:
     def _known(self, id_tag: str) -> bool:
         if self.settings.accept_unknown_tags or id_tag == REMOTE_TAG:
             return True
-        return any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in self.yard.state.visits.values())
+        state = self.yard.state
+        if any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in state.visits.values()):
+            return True
+        return state.vehicle_by_tag(id_tag) is not None or state.driver_by_tag(id_tag) is not None
 
     async def start(self, request: StartRequest) -> StartAnswer:
         """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
@@ -222,10 +225,12 @@ class Desk:
         return StartAnswer(data.transaction_id, data.accepted)
 
     def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:
+        vehicle = state.vehicle_by_tag(request.id_tag)
+        names = {request.id_tag} | ({vehicle.vehicle_id} if vehicle is not None else set())
         found = [
             visit
             for visit in state.visits.values()
-            if not visit.present and request.id_tag in (visit.announced.id_tag, visit.announced.vehicle_id)
+            if not visit.present and (visit.announced.id_tag == request.id_tag or visit.announced.vehicle_id in names)
         ]
         return min(found, key=lambda visit: visit.announced.arrive_at, default=None)
 

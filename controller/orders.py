@@ -60,6 +60,7 @@ class Orders:
             cmd.ClearManualLimit: self._clear_limit,
             cmd.SetAvailability: self._availability,
             cmd.AnnounceVisit: self._announce,
+            cmd.CancelVisit: self._cancel,
         }
         self._known: dict[str, Order] = {}
 
@@ -263,6 +264,18 @@ class Orders:
         self.replan("a visit was announced or changed")
         self.loop.wake()
         return cmd.CommandStatus.DONE, f"{visit.vehicle_id} is expected; it leaves {leaves:%a %H:%M}"
+
+    async def _cancel(self, command: cmd.CancelVisit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        visit = self.yard.state.visits.get(command.visit_id)
+        if visit is None:
+            return cmd.CommandStatus.DONE, "this departure is not known any more"
+        vehicle_id = visit.announced.vehicle_id
+        if visit.present:
+            raise DepotError(f"{vehicle_id} is plugged in at {visit.connector}: change its departure, or stop its session there")
+        await self._append(cause, ev.VisitCancelled(command.visit_id))
+        self.replan("a visit was cancelled")
+        self.loop.wake()
+        return cmd.CommandStatus.DONE, f"{vehicle_id} is not expected any more"
 
     async def run(self) -> None:
         """Follow up on starts that do not happen: say why they wait."""

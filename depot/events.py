@@ -394,7 +394,7 @@ class DriverRegistered(Event):
 
 @dataclass(frozen=True, slots=True)
 class DriverRemoved(Event):
-    """The key of the sealed name is destroyed with it."""
+    """The name, which stands apart, is deleted with it."""
 
     TYPE: ClassVar[str] = "driver.entry_removed"
     driver_id: str

@@ -1,7 +1,7 @@
 """What drives and who drives it: vehicles, their packs, drivers, as people registered them. Small values, checked where
 they are made; kept as facts (:mod:`depot.events`) and folded into :class:`depot.state.DepotState`.
 
-Unknown is None, never 0: 0 W of AC says that the vehicle takes no AC. A driver's name never stands here in the clear.
+Unknown is None, never 0: 0 W of AC says that the vehicle takes no AC. A driver's name never stands here.
 """
 
 from __future__ import annotations
@@ -76,18 +76,15 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """``driver_id`` is a pseudonym (a staff number). ``sealed_name``: the name for the screens, encrypted under a key that
-    can be destroyed (:mod:`controller.names`); "" where none was given."""
+    """``driver_id`` is a pseudonym (a staff number). The name for the screens stands apart, where it can be deleted
+    (:mod:`controller.names`)."""
 
     driver_id: str
     id_tags: tuple[str, ...] = ()
-    sealed_name: str = ""
 
     def __post_init__(self) -> None:
         _check_id(self.driver_id, "a driver")
         _check_tags(self.id_tags, f"driver {self.driver_id}")
-        if len(self.sealed_name) > 1000:
-            raise InvalidValue(f"driver {self.driver_id}: the sealed name is too long")
 
 
 def same_tag(one: str, other: str) -> bool:

@@ -19,7 +19,7 @@ CP1 = ConnectorId("CP-1", 1)
 BUS = Vehicle("E-118", "Bus 12 m", 250_000, 0, 120_000, 0.92, True, ("04A1B2C3",), CP1)
 VAN = Vehicle("V-08", id_tags=("VAN08",))
 PACK = Pack(PackKey("E-118", "P1"), "LFP", 125_000, 180)
-DRIVER = Driver("D-7", ("CARD7",), "sealed")
+DRIVER = Driver("D-7", ("CARD7",))
 STATION = StationSpec("CP-9", "A", (ConnectorSpec(1, 22_000, 4_140, Current.AC, (1, 2, 3)),), "Bay 9")
 FACTS: list[ev.Event] = [
     ev.VehicleRegistered(BUS),
