@@ -152,9 +152,8 @@ def _feeder_complaints(feeder: FeederSpec, of_file: FeederSpec | None) -> list[s
     except ValidationError as error:
         return [f"{who}: {e['msg']}" for e in error.errors()]
     if feeder.rating_w > of_file.rating_w:
-        return [
-            f"{who}: {feeder.rating_w / 1000:g} kW is more than the {of_file.rating_w / 1000:g} kW of the settings file; only the file can say that"
-        ]
+        most, wanted = of_file.rating_w / 1000, feeder.rating_w / 1000
+        return [f"{who}: {wanted:g} kW is more than the {most:g} kW of the settings file; only the file can say that"]
     return []
 
 

@@ -71,7 +71,7 @@ class Views:
     def now(self) -> rm.NowView:
         """The whole page."""
         yard, now = self.yard, self.yard.clock.now()
-        readiness = {visit.visit_id: self._ready(visit, now) for visit in yard.state.visits.values()}
+        readiness = {visit.visit_id: self.ready(visit, now) for visit in yard.state.visits.values()}
         counted = [v for v in yard.state.visits.values() if v.present or now <= v.announced.arrive_at <= now + SOON]
         late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
         late.sort(key=lambda v: v.announced.depart_at)
@@ -109,7 +109,7 @@ class Views:
         except DepotError:
             return None
         visit = yard.visit_on(key)
-        readiness = {visit.visit_id: self._ready(visit, now)} if visit is not None else {}
+        readiness = {visit.visit_id: self.ready(visit, now)} if visit is not None else {}
         return charger_view(
             yard,
             key,
@@ -124,7 +124,8 @@ class Views:
         visit = self.yard.visit_on(key)
         return tile(self.yard, key, now, readiness.get(visit.visit_id) if visit is not None else None)
 
-    def _ready(self, visit: Visit, now: datetime) -> Readiness:
+    def ready(self, visit: Visit, now: datetime) -> Readiness:
+        """The prediction of a visit."""
         yard, stay, key = self.yard, visit.announced, visit.connector
         power_w, blocked = 0, visit.held
         most_w: int | None = stay.max_w

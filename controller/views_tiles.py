@@ -37,8 +37,8 @@ def tile(yard: Yard, key: ConnectorId, now: datetime, ready: Readiness | None) -
         vehicle_id=visit.announced.vehicle_id if visit is not None else None,
         power_w=_power_w(yard, key),
         power_age_s=(now - reading.received_at).total_seconds() if reading is not None else None,
-        soc=_soc(yard, key, visit),
-        soc_target=_soc_target(visit),
+        soc=soc_of(yard, key, visit),
+        soc_target=soc_target_of(visit),
         due_at=visit.announced.depart_at if visit is not None else None,
         ready_at=predicted.ready_at if predicted is not None else None,
         margin_min=predicted.margin_min(visit.announced.depart_at) if predicted is not None and visit is not None else None,
@@ -53,7 +53,7 @@ def _power_w(yard: Yard, key: ConnectorId) -> int | None:
     return 0 if yard.connected(key.station_id) else None
 
 
-def _soc(yard: Yard, key: ConnectorId, visit: Visit | None) -> float | None:
+def soc_of(yard: Yard, key: ConnectorId, visit: Visit | None) -> float | None:
     """State of charge as the charger says it in this session, else reckoned from arrival and delivered energy."""
     reading = yard.readings.get(key) if yard.grants[key].in_session else None
     if reading is not None and reading.soc is not None:
@@ -64,7 +64,8 @@ def _soc(yard: Yard, key: ConnectorId, visit: Visit | None) -> float | None:
     return min(1.0, visit.announced.soc_arrival + gained_wh / visit.announced.battery_wh)
 
 
-def _soc_target(visit: Visit | None) -> float | None:
+def soc_target_of(visit: Visit | None) -> float | None:
+    """State of charge at departure, where it is known from what."""
     if visit is None or visit.announced.soc_arrival is None or not visit.announced.battery_wh:
         return None
     return min(1.0, visit.announced.soc_arrival + visit.announced.battery_energy_wh / visit.announced.battery_wh)

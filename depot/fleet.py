@@ -6,6 +6,7 @@ Unknown is None, never 0: 0 W of AC says that the vehicle takes no AC. A driver'
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from depot.values import ConnectorId, InvalidValue, PackKey
@@ -85,6 +86,18 @@ class Driver:
     def __post_init__(self) -> None:
         _check_id(self.driver_id, "a driver")
         _check_tags(self.id_tags, f"driver {self.driver_id}")
+
+
+def shared_tags(tags: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Pairs of owners with one tag: nobody could say whose session it is."""
+    owner: dict[str, str] = {}
+    pairs = []
+    for name, mine in tags.items():
+        for tag in {tag.casefold() for tag in mine}:
+            if tag in owner:
+                pairs.append((owner[tag], name))
+            owner[tag] = name
+    return pairs
 
 
 def same_tag(one: str, other: str) -> bool:

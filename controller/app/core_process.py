@@ -24,15 +24,19 @@ from controller.app.kit import add_kit
 from controller.app.telemetry import add_safety
 from controller.clock import ScaledClock, SystemClock
 from controller.core import Core, CoreParts
+from controller.departures import Departures
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
 from controller.link import LinkServer
 from controller.logs import set_up
+from controller.names import NameBook
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
+from controller.registry import Registry
 from controller.samples import SampleStore
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
+from controller.site_changes import overlay
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
 from depot.ports import Clock
@@ -108,15 +112,19 @@ async def serve_core(settings: Settings) -> None:
     """Run the core until cancelled."""
     clock = clock_of(settings)
     speed = settings.clock.speed
-    spec = settings.to_spec()
-    tariff = Tariff.named(settings.depot.tariff, timezone=spec.timezone)
+    base = settings.to_spec()
+    tariff = Tariff.named(settings.depot.tariff, timezone=base.timezone)
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret = depot_secret(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(Lease.take(settings.database))
         store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
         store.migrate([controller])
-        journal = await stack.enter_async_context(SqlJournal(store, spec.depot_id, clock=clock))
+        journal = await stack.enter_async_context(SqlJournal(store, base.depot_id, clock=clock))
+        site = overlay(base, journal.state.declared_stations, journal.state.declared_feeders)
+        for words in site.left_out:
+            log.warning("a change of the site is not applied: %s", words)
+        spec = site.spec
         planner = await stack.enter_async_context(PlannerProcess(deadline_s=settings.planner.deadline_s))
         meter = meter_of(settings, clock)
         core = Core(
@@ -137,6 +145,8 @@ async def serve_core(settings: Settings) -> None:
             )
         )
         add_kit(core, store)
+        core.add(Departures(core.yard, core.views.ready))
+        core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
         samples = SampleStore(store, spec.depot_id, journal)
         core.history.minutes.extend(samples.since(clock.now() - KEEP))
 
@@ -147,7 +157,7 @@ async def serve_core(settings: Settings) -> None:
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         credentials = KeyedCredentials(
             key=secret,
-            digests=settings.station_digests,
+            digests={**site.key_hashes, **settings.station_digests},
             open_stations=frozenset(s.id for s in settings.station if s.open),
         )
         central = await stack.enter_async_context(

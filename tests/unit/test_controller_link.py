@@ -30,7 +30,9 @@ from controller.link import (
 from controller.readmodel import ChargerView, NowView
 from depot import commands as cmd
 from depot.events import VisitAnnounced
-from depot.values import ConnectorId, UnknownThing
+from depot.fleet import Driver, Pack, Vehicle
+from depot.registry import ConnectorSpec, FeederSpec, StationSpec
+from depot.values import ConnectorId, PackKey, UnknownThing
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
@@ -128,6 +130,23 @@ async def test_questions_for_a_charger(tmp_path: Path) -> None:
             command_id="c",
             actor="a",
             visit=VisitAnnounced("v", "E-1", AT, AT, 50_000, 60_000, connector=ConnectorId("CP1", 1), soc_arrival=0.25),
+        ),
+        cmd.CancelVisit(command_id="c", actor="a", visit_id="v"),
+        cmd.ChangeRegistry(
+            command_id="c",
+            actor="a",
+            vehicles=(Vehicle("E-1", connector=ConnectorId("CP1", 1), id_tags=("T",)),),
+            packs=(Pack(PackKey("E-1", "P1"), "LFP", 100_000),),
+            drivers=(Driver("D-1", ("CARD",)),),
+            names={"D-1": "Ananya"},
+            remove_packs=(PackKey("E-1", "P2"),),
+        ),
+        cmd.ChangeSite(
+            command_id="c",
+            actor="a",
+            stations=(StationSpec("CP9", "A", (ConnectorSpec(1, 22_000, 4_140, phases=(1, 2, 3)),)),),
+            feeders=(FeederSpec("A", 90_000),),
+            key_hashes={"CP9": "ab" * 32},
         ),
     ],
 )
