@@ -56,7 +56,8 @@ min_change_s = 1
 @dataclass(frozen=True, slots=True)
 class Loss:
     """One silence. Seconds from the last answered heartbeat; inf: not while it was watched. ``worst_w``: the most that
-    the site drew from the time-out + 2 s on until the fresh order. ``held``: heartbeats alone released nothing."""
+    the site drew from the time-out + 2 s on until the fresh order. ``held``: heartbeats alone released nothing. ``back_s``:
+    after a kill, when the last charger was heard of by the new core."""
 
     variant: str
     order_w: int
@@ -64,6 +65,7 @@ class Loss:
     below_s: float
     worst_w: int
     held: bool
+    back_s: float
 
     def good(self, failsafe_w: int) -> bool:
         allowed_w = min(failsafe_w, self.order_w) if self.variant == "killed" else failsafe_w
@@ -76,8 +78,11 @@ class Levels:
 
     frames: Frames
     told_at: list[tuple[float, float]] = field(default_factory=list)
+    heard_at: dict[str, float] = field(default_factory=dict)
 
     def frame(self, station_id: str, way: str, frame: list[object]) -> None:
+        if way == "in":
+            self.heard_at.setdefault(station_id, time.monotonic())
         before = self.frames.level.get(station_id)
         self.frames.frame(station_id, way, frame)
         if self.frames.level.get(station_id) != before:
@@ -109,6 +114,7 @@ async def lose(depot: RealDepot, rtu: Rtu, levels: Levels, *, variant: str, orde
     """One silence from its beginning until the fresh order is in force."""
     plant, failsafe_w = depot.world.plant, depot.settings.to_spec().failsafe_w
     levels.told_at.clear()
+    levels.heard_at.clear()
     levels.frames.forget()
     pid = depot.core_pid
     if pid is None:
@@ -121,6 +127,8 @@ async def lose(depot: RealDepot, rtu: Rtu, levels: Levels, *, variant: str, orde
             stack.enter_context(stopped(planners(pid)))
         elif variant == "killed":
             os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.2)
+            levels.heard_at.clear()
         flows: list[tuple[float, int]] = []
         while time.monotonic() - last_s < GOAL_S + 4.0:
             flows.append((time.monotonic() - last_s, plant.site_power_w()))
@@ -135,7 +143,8 @@ async def lose(depot: RealDepot, rtu: Rtu, levels: Levels, *, variant: str, orde
     rtu.insists = True
     told_s = _since(sorted((at - last_s, round(w) + BASE_W) for at, w in levels.told_at), failsafe_w)
     worst_w = max(w for at, w in flows if at >= GOAL_S)
-    return Loss(variant, order_w, told_s, _since(flows, failsafe_w + METER_W), worst_w, held)
+    back_s = max(levels.heard_at.values(), default=last_s) - last_s if variant == "killed" else 0.0
+    return Loss(variant, order_w, told_s, _since(flows, failsafe_w + METER_W), worst_w, held, back_s)
 
 
 def _since(rows: list[tuple[float, int]], limit_w: int) -> float:
@@ -170,9 +179,10 @@ async def run(*, rounds: int, seed: int, loud: bool) -> tuple[list[Loss], int]:
                     await _drawing(depot, min(order_w, HIGH_W) - 30_000)
                     loss = await lose(depot, rtu, levels, variant=variant, order_w=order_w)
                     found.append(loss)
+                    back = f", last charger back after {loss.back_s:.1f} s" if variant == "killed" else ""
                     print(
                         f"{variant:>6} under {order_w / 1000:.0f} kW: told {loss.told_s:5.2f} s, below {loss.below_s:5.2f} s, then at most "
-                        f"{loss.worst_w / 1000:.0f} kW{'' if loss.good(spec.failsafe_w) else '  NOT AS IT MUST BE'}", flush=True,
+                        f"{loss.worst_w / 1000:.0f} kW{back}{'' if loss.good(spec.failsafe_w) else '  NOT AS IT MUST BE'}", flush=True,
                     )  # fmt: skip
         playing.cancel()
     return found, spec.failsafe_w
@@ -198,6 +208,7 @@ def main() -> int:
             "told_p50_s": round(percentile([loss.told_s for loss in mine], 0.5), 2),
             "told_max_s": round(max(loss.told_s for loss in mine), 2),
             "below_max_s": round(max(loss.below_s for loss in mine), 2),
+            "back_max_s": round(max(loss.back_s for loss in mine), 2),
             "worst_kw": round(max(loss.worst_w for loss in mine) / 1000, 1),
             "not_as_it_must_be": sum(not loss.good(failsafe_w) for loss in mine), "seed": options.seed,
         }  # fmt: skip

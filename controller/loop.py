@@ -87,8 +87,8 @@ class ControlLoop:
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
-        self.more_limits: Callable[[datetime], Sequence[Limit]] = lambda _now: ()
-        """Limits that are kept elsewhere: those of the utility's link."""
+        self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
+        """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
         self.urgent_limits: dict[str, Limit] = {}
         """Limits that act already but are not journaled yet (invariant 4: tight at once)."""
 
@@ -298,7 +298,9 @@ class ControlLoop:
     def limits_in_force(self) -> list[Limit]:
         """Every limit that may bind: built-in, journaled, and the fail-safe one while the meter is blind."""
         now = self.yard.clock.now()
-        found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values(), *self.more_limits(now)]
+        found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values()]
+        for limits_of in self.limit_sources.values():
+            found += limits_of(now)
         if self._used.blind:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
         return found

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller import limits
 from controller.defaults import assign
@@ -25,6 +25,7 @@ from depot.ports import JournalFrozen
 from depot.registry import DepotSpec
 from depot.values import ConnectorId, Limit, LimitSource, UtilityLink
 from grid import failsafe
+from grid.demand import DemandStatus
 from grid.failsafe import Beat, FailsafePolicy, LinkEvent, Ordered, SteadyTime, Tick, Verdict
 from grid.limit_model import Alarm, Compliance, LimitOrigin
 from grid.limit_server import CommitResult, Feedback
@@ -74,7 +75,9 @@ class Utility:
         self._changed = asyncio.Event()
         self._limit_since: datetime = now
         self._limit_w: int | None = None
-        loop.more_limits = self.limits
+        self.demand: Callable[[datetime], DemandStatus | None] = lambda _now: None
+        """The running demand block, where somebody follows it."""
+        loop.limit_sources["utility"] = self.limits
 
     # -- what holds ---------------------------------------------------------------------------------------------
 
@@ -214,12 +217,11 @@ class Utility:
         age_s = None if reading is None else max(0, int((now - reading.at).total_seconds()))
         import_w = reading.power_w if reading is not None else None
         sessions = [(key, grant) for key, grant in yard.grants.items() if grant.in_session]
-        floor_w = sum(
-            yard.spec.connectors[key].min_w for key, grant in sessions if grant.told_w and not yard.pausable(key, yard.visit_on(key))
-        )
+        floor_w = floor_of(yard)
         base_w = last.background.now_w if last is not None else None
         alarms = Alarm.METER_STALE if last is not None and last.background.stale else Alarm(0)
-        comply = self._compliance(import_w, effective_w, floor_w + (base_w or 0))
+        comply = complies(yard, import_w, effective_w, changed_s=(self.steady.now() - self._limit_since).total_seconds())
+        demand = self.demand(now)
         if comply is Compliance.NOT_COMPLIANT:
             alarms |= Alarm.LIMIT_VIOLATED
         if origin is LimitOrigin.LOCAL:
@@ -235,21 +237,31 @@ class Utility:
             base_w=base_w,
             evse_w=sum(grant.measured_w or 0 for _, grant in sessions),
             floor_w=floor_w,
+            demand_w=None if demand is None or demand.mean_w is None else max(0, demand.mean_w),
+            demand_left_s=None if demand is None else max(0, int((demand.ends_at - now).total_seconds())),
             compliance=comply,
             meter_age_s=age_s,
             evses_online=sum(1 for key in yard.grants if yard.connected(key.station_id)),
             alarms=alarms,
         )
 
-    def _compliance(self, import_w: int | None, limit_w: int, floor_w: int) -> Compliance:
-        if import_w is None:
-            return Compliance.NOT_KNOWN
-        if import_w <= limit_w + COMPLY_W:
-            return Compliance.COMPLIANT
-        if floor_w > limit_w:
-            return Compliance.INFEASIBLE
-        ramps = self.steady.now() - self._limit_since <= timedelta(seconds=RAMPING_S)
-        return Compliance.RAMPING if ramps else Compliance.NOT_COMPLIANT
+
+def floor_of(yard: Yard) -> int:
+    """What the running sessions draw at least, because they can't be paused, W."""
+    sessions = [(key, grant) for key, grant in yard.grants.items() if grant.in_session]
+    return sum(yard.spec.connectors[key].min_w for key, grant in sessions if grant.told_w and not yard.pausable(key, yard.visit_on(key)))
+
+
+def complies(yard: Yard, import_w: int | None, limit_w: int, *, changed_s: float) -> Compliance:
+    """Whether the measured import keeps the site's limit, which changed ``changed_s`` ago."""
+    if import_w is None:
+        return Compliance.NOT_KNOWN
+    if import_w <= limit_w + COMPLY_W:
+        return Compliance.COMPLIANT
+    base_w = yard.last.background.now_w if yard.last is not None else 0
+    if floor_of(yard) + base_w > limit_w:
+        return Compliance.INFEASIBLE
+    return Compliance.RAMPING if changed_s <= RAMPING_S else Compliance.NOT_COMPLIANT
 
 
 def _watts(limit_w: int | None) -> str:

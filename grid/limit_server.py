@@ -16,6 +16,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -42,9 +43,26 @@ from depot.values import UtilityLink
 from grid import GridError
 from grid.failsafe import Verdict
 from grid.limit_model import COMMON, DER_CONTROL, LOAD_LIMIT, METER, AckState, Alarm, Compliance, LimitOrigin, Values
-from grid.limit_session import LimitBlock, LimitCommand, Master, RegisterRefused
+from grid.limit_session import (
+    ILLEGAL_ADDRESS,
+    ILLEGAL_FUNCTION,
+    ILLEGAL_VALUE,
+    LimitBlock,
+    LimitCommand,
+    Master,
+    RegisterRefused,
+)
 
-__all__ = ["CommitResult", "Feedback", "LimitCommands", "LimitServer", "LimitServerError", "LimitServerSettings", "PortInUse"]
+__all__ = [
+    "CommandSeen",
+    "CommitResult",
+    "Feedback",
+    "LimitCommands",
+    "LimitServer",
+    "LimitServerError",
+    "LimitServerSettings",
+    "PortInUse",
+]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +75,12 @@ REFUSED_REMEMBERED: Final = 100
 
 NO_ALARM: Final = Alarm(0)
 
+_REFUSALS: Final = {
+    ILLEGAL_FUNCTION: "write by a master that may only read",
+    ILLEGAL_ADDRESS: "register that does not exist or is read-only",
+    ILLEGAL_VALUE: "value outside of its range, or half a value",
+}
+
 Network = IPv4Network | IPv6Network
 
 
@@ -66,6 +90,18 @@ class LimitServerError(GridError):
 
 class PortInUse(LimitServerError):
     """The server cannot listen where it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSeen:
+    """A command that a master committed, and what became of it. ``state`` None: it is still being carried out;
+    ``took_s``: from the write until it was true, or refused."""
+
+    seq: int
+    peer: str
+    received_at: datetime
+    state: AckState | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +216,8 @@ class LimitServer:
 
     ``feedback`` is asked at each request and must be cheap. ``now``: the steady axis (:class:`grid.failsafe.SteadyTime`)
     that the core uses for the same link. ``requests``, ``refused`` and ``broken`` count answers, peers that were not let
-    in, and connections closed for what they sent.
+    in, and connections closed for what they sent; ``refusals`` all that was refused, by reason. ``newest``: the newest
+    command.
     """
 
     def __init__(
@@ -196,6 +233,8 @@ class LimitServer:
         self.requests = 0
         self.refused = 0
         self.broken = 0
+        self.refusals: Counter[str] = Counter()
+        self.newest: CommandSeen | None = None
         self._commands = commands
         self._feedback = feedback
         self._now = now
@@ -251,7 +290,8 @@ class LimitServer:
         task.add_done_callback(self._connections.discard)
 
     def _tell(self, host: str, what: str) -> None:
-        """Log once per peer and reason, for the first hundred."""
+        """Count, and log once per peer and reason, for the first hundred."""
+        self.refusals[f"master that {what}"] += 1
         if f"{host} {what}" not in self._told and len(self._told) < REFUSED_REMEMBERED:
             self._told.add(f"{host} {what}")
             log.warning("limit server: %s %s", host, what)
@@ -285,16 +325,20 @@ class LimitServer:
         self.requests += 1
         function = request[0]
         if unit not in self.settings.unit_ids:
+            self.refusals["unit id that is not answered"] += 1
             return ExceptionResponse(function, ExcCodes.GATEWAY_NO_RESPONSE)
         handler = _HANDLERS.get(function)
         if handler is None:
+            self.refusals["function code that is not served"] += 1
             return ExceptionResponse(function, ExcCodes.ILLEGAL_FUNCTION)
         try:
             return handler(self, master, request[1:])
         except RegisterRefused as error:
             log.debug("limit server: %s: %s", master.peer, error)
+            self.refusals[_REFUSALS.get(error.code, "other")] += 1
             return ExceptionResponse(function, error.code)
         except (ValueError, IndexError, struct.error, ModbusException):
+            self.refusals["malformed request"] += 1
             return ExceptionResponse(function, ExcCodes.ILLEGAL_VALUE)
 
     def _read(self, master: Master, data: bytes) -> ModbusPDU:
@@ -336,6 +380,8 @@ class LimitServer:
         if written.beats is not None:
             self._commands.heartbeat(written.beats)
         if written.command is not None:
+            command = written.command
+            self.newest = CommandSeen(command.seq, command.peer, command.received_at)
             while len(self._commits) >= COMMITS_AT_ONCE:
                 self._commits.pop(0).cancel()
             task = self._tasks.create_task(self._commit(written.command, written.ticket), name=f"limit command {written.command.seq}")
@@ -350,6 +396,9 @@ class LimitServer:
         result = await self._commands.commit(command)
         if not self.block.settle(ticket, result.state):
             result = replace(result, state=AckState.SUPERSEDED)
+        else:
+            took_s = (self._now() - command.received_at).total_seconds()
+            self.newest = CommandSeen(command.seq, command.peer, command.received_at, result.state, took_s)
         log.info(
             "limit command %d of %s: %s%s",
             command.seq,

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
 from controller.readmodel import (
     Answer,
@@ -359,6 +360,58 @@ def charger(key: str, view: NowView) -> ChargerView | None:
     )
 
 
+def connection(view: NowView) -> GridView:
+    """The connection of ``view``: its limits, a utility's link that is up, a quarter's demand."""
+    peer = "10.20.0.7:50122"
+    order = OrderView(
+        seq=4471, value_w=450_000, received_at=at(23, 40), starts_at=at(23, 40), until=at(5), reverts=True, reversion_w=500_000,
+        ramp_s=0, reason="peak", event_id=77, peer=peer,
+    )  # fmt: skip
+    used = {"": view.site.power_w or 0, **{f.feeder_id: f.power_w + f.reserved_w for f in view.feeders}}
+    rows = [
+        LimitRow(
+            scope_id=limit.scope_id, value_w=limit.value_w, source=limit.source, since=limit.since, until=limit.until, then_w=limit.then_w,
+            set_by=limit.set_by, reason=limit.reason, binds=limit in (SCADA, MANUAL), coming=False,
+            free_w=limit.value_w - used.get(limit.scope_id, 0),
+        )
+        for limit in view.limits
+    ]  # fmt: skip
+    feeders = [
+        GridFeeder(
+            feeder_id=f.feeder_id, name=f.name, power_w=f.power_w, reserved_w=f.reserved_w, limit_w=f.limit.value_w, source=f.limit.source,
+            rating_w=200_000, connectors=8, charging=sum((t.power_w or 0) > 0 for t in view.tiles if t.feeder_id == f.feeder_id),
+        )
+        for f in view.feeders
+    ]  # fmt: skip
+    quarter = timedelta(minutes=15)
+    blocks = [Point(at(21) + quarter * k, 380_000 + 60_000 * math.sin(k / 2.2)) for k in range(16)]
+    return GridView(
+        at=view.at,
+        contract_w=500_000,
+        failsafe_w=150_000,
+        site_w=view.site.power_w or 0,
+        charging_w=view.site.charging_w,
+        background_w=view.site.background_w,
+        compliance="compliant",
+        limits=rows,
+        feeders=feeders,
+        demand=DemandView(
+            begins_at=at(1), ends_at=at(1, 15), left_s=168.0, mean_w=428_000, expected_w=431_000, allowed_w=561_000, highest_w=441_000,
+            highest_since=at(12), blocks=blocks,
+        ),
+        utility=UtilityView(
+            state="limited", since=at(23, 40), limit_w=450_000, beat_age_s=0.8, alive=True, timeout_s=120, failsafe_w=150_000,
+            failsafe_min_s=7200, order=order, next_order=None,
+            command=CommandSeenView(seq=4471, peer=peer, at=at(23, 40), state="accepted", took_s=3.4), connections=1, requests=18_412,
+            refusals={"write by a master that may only read": 2, "value outside of its range, or half a value": 1},
+            address="10.20.0.2:5020",
+        ),
+        meter=MeterView(
+            power_w=view.site.power_w, age_s=0.4, stale=False, blind=False, background_w=view.site.background_w, worst_w=60_000
+        ),
+    )  # fmt: skip
+
+
 @dataclass
 class FakeLink:
     """Serves views that a test publishes; remembers commands. ``age_s`` counts from the last publish, in loop time.
@@ -393,7 +446,13 @@ class FakeLink:
         if not self.reachable or self.view is None:
             raise CoreUnreachable("the controller's core is not connected")
         self.asked.append((kind, args))
-        found = charger(args["connector"], self.view) if kind is ChargerView else self.shown.get(kind)
+        found: msgspec.Struct | None
+        if kind is ChargerView:
+            found = charger(args["connector"], self.view)
+        elif kind is GridView:
+            found = self.shown.get(GridView) or connection(self.view)
+        else:
+            found = self.shown.get(kind)
         assert found is None or isinstance(found, kind)
         return found
 

@@ -23,6 +23,7 @@ from storage import StorageError, Store
 from web.api import api, finish_openapi
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.context import Web
+from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
 from web.probes import probes
@@ -67,6 +68,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     )
     app.state.web = web
     app.include_router(screens(web))
+    app.include_router(grid_screens(web))
     app.include_router(api(web))
     app.include_router(probes(web))
     finish_openapi(app)

@@ -289,3 +289,41 @@ def thin(points: Sequence[Point], *, most: int) -> list[Point]:
     size = math.ceil(len(points) / most)
     bounds = [*range(0, len(points), size), len(points)]
     return [max(points[a:b], key=lambda p: p.value) for a, b in pairwise(bounds)]
+
+
+def block_chart(
+    blocks: Sequence[Point],
+    *,
+    running: tuple[datetime, int | None],
+    ends_at: datetime,
+    highest_w: int,
+    clock: text.DepotTime,
+    height: float = 226,
+) -> Plot | None:
+    """Demand blocks as bars, the running one as what it will come to, and the highest as a line. None without any."""
+    begins_at, expected_w = running
+    bars = [*blocks, *([Point(begins_at, float(expected_w))] if expected_w is not None else [])]
+    if not bars:
+        return None
+    block = ends_at - begins_at
+    start = min(bars[0].at, ends_at - 8 * block)  # a few bars are not stretched over the whole width
+    top, step = nice_top(max(highest_w, *(max(0.0, bar.value) for bar in bars), 1) * 1.02 / 1000)
+    frame = Frame(start, ends_at, top=top * 1000, height=height)
+    gap = min(2.0, (frame.x(start + block) - frame.x(start)) * 0.06)
+    areas = []
+    for bar in bars:
+        x1, x2 = frame.x(bar.at) + gap, frame.x(bar.at + block) - gap
+        css = "f-live" if bar.at == begins_at else "bar-idle"
+        areas.append((css, f"M{_n(x1)} {_n(height)}V{_n(frame.y(bar.value))}H{_n(x2)}V{_n(height)}Z"))
+    labels = [Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step >= 1 else 2), "end lbl-dim axis") for k in range(5)]
+    hours = (ends_at - start).total_seconds() / 3600
+    every = next((h for h in (0.5, 1, 2, 3, 6) if hours / h <= 5), 12)
+    labels += [label for label in _time_labels(frame, clock, every_h=every, y=height + 17) if 3 <= label.x <= 97]
+    rules = []
+    if highest_w:
+        y = frame.y(highest_w)
+        rules.append(("l-limit", 0.0, y, WIDTH, y))
+        labels.append(Label(1.0, y - 6 if y > 22 else y + 16, f"highest {text.kw(highest_w)}", "lbl-strong"))
+    words = f"Demand blocks since {clock.clock(start)}; the running one is expected to reach {text.kw(expected_w)} kW"
+    grid = tuple(frame.y(k * step * 1000) for k in range(5))
+    return Plot(height, grid, tuple(areas), (), tuple(rules), tuple(labels), words)

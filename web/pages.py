@@ -28,6 +28,7 @@ _NOTICES_MOST = 5
 SCREENS = (
     ("now", "/", "now", "Now"),
     ("chargers", "/chargers", "plug", "Chargers"),
+    ("grid", "/grid", "scada", "Grid"),
     ("system", "/system", "system", "System"),
 )
 """The rail: key, address, symbol, words. In the order of the day's questions."""

@@ -61,6 +61,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/chargers"): Permission.READ,
     ("GET", "/chargers/{station}/{connector}"): Permission.READ,
     ("GET", "/system"): Permission.READ,
+    ("GET", "/grid"): Permission.READ,
     ("GET", "/limits"): Permission.READ,
     ("POST", "/chargers/{station}/{connector}/start"): Permission.OPERATE,
     ("POST", "/chargers/{station}/{connector}/stop"): Permission.OPERATE,

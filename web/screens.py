@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from controller.readmodel import ChargerView, LimitView, NowView
+from controller.readmodel import ChargerView
 from depot import commands as cmd
 from web import actions, scene, text
 from web.auth import csrf_token
@@ -159,32 +159,6 @@ def screens(web: Web) -> APIRouter:
     async def system(request: Request) -> Response:
         return pages.render(request, "system.html", view=web.view(), screen="system")
 
-    @router.get("/limits")
-    async def limits(request: Request) -> Response:
-        return limits_page(web, request, empty_limit())
-
-    @router.post("/limits/manual")
-    async def set_limit(request: Request) -> Response:
-        form = {k: str(v) for k, v in (await request.form()).items()}
-        view = web.fresh_view()
-        try:
-            value_w, until, reason = actions.parse_limit(
-                view, value_kw=form.get("value_kw", ""), until=form.get("until", ""), reason=form.get("reason", "")
-            )
-        except Problem as problem:
-            filled = {k: form.get(k, "") for k in ("value_kw", "until", "reason")}
-            return limits_page(web, request, empty_limit() | filled | {"errors": empty_limit()["errors"] | problem.errors}, status=422)
-        command = cmd.SetManualLimit(
-            command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, value_w=value_w, until=until
-        )
-        return await carry_out(web, request, command, f"Limit the site to {text.kw(value_w)} kW", back="/")
-
-    @router.post("/limits/manual/clear")
-    async def clear_limit(request: Request) -> Response:
-        reason = actions.need_reason(str((await request.form()).get("reason", "")))
-        command = cmd.ClearManualLimit(command_id=actions.new_id(), actor=caller_of(request).name, reason=reason)
-        return await carry_out(web, request, command, "Lift the manual limit", back="/")
-
     async def on_charger(request: Request, station: str, connector: int, kind: type[cmd.Command], words: str, **more: Any) -> Response:
         key = actions.connector_of(station, connector)
         reason = actions.need_reason(str((await request.form()).get("reason", "")))
@@ -252,28 +226,3 @@ def account_page(web: Web, request: Request, *, errors: dict[str, str] | None = 
 
 def empty_limit() -> dict[str, Any]:
     return {"value_kw": "", "until": "", "reason": "", "errors": {"value_kw": "", "until": "", "reason": ""}}
-
-
-def limits_page(web: Web, request: Request, form: dict[str, Any], *, status: int = 200) -> Response:
-    """Limits in force, and the manual one's form for those who may."""
-    view = web.view()
-    clock = text.DepotTime(view.timezone, view.at)
-    known = view.limits or [view.site.limit, *(f.limit for f in view.feeders)]
-    manual = next((limit for limit in known if limit.source == "manual" and not limit.scope_id), None)
-    context: dict[str, Any] = {"limits": [limit_row(view, limit, clock) for limit in known], "form": form, "dialog": False}
-    context["manual"] = (
-        "" if manual is None else f"Now {text.kw(manual.value_w)} kW by {manual.set_by or 'hand'}: {manual.reason or 'no reason given'}."
-    )
-    return web.pages.render(request, "limits.html", view=view, status=status, screen="now", **context)
-
-
-def limit_row(view: NowView, limit: LimitView, clock: text.DepotTime) -> dict[str, str]:
-    names = {f.feeder_id: f.name or f.feeder_id for f in view.feeders}
-    source = {"scada": "SCADA", "failsafe": "fail-safe"}.get(limit.source, limit.source)
-    return {
-        "scope": names.get(limit.scope_id, limit.scope_id) or "Site",
-        "value": text.kw(limit.value_w),
-        "source": source,
-        "span": clock.span(limit.since, limit.until),
-        "by": " · ".join(part for part in (limit.set_by, limit.reason) if part and part != limit.source) or text.ABSENT,
-    }

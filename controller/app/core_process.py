@@ -25,6 +25,7 @@ from controller.app.telemetry import add_safety
 from controller.clock import ScaledClock, SystemClock
 from controller.core import Core, CoreParts
 from controller.departures import Departures
+from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
 from controller.link import LinkServer
@@ -154,6 +155,8 @@ async def serve_core(settings: Settings) -> None:
             samples.put(minute)
 
         core.history.on_minute = keep
+        grid = GridRoom(core.yard, core.loop, core.history, core.utility)
+        core.add(grid)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         credentials = KeyedCredentials(
             key=secret,
@@ -174,7 +177,7 @@ async def serve_core(settings: Settings) -> None:
             if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
                 utility = core.utility
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
-                await stack.enter_async_context(server)
+                grid.server = await stack.enter_async_context(server)
                 log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
             await central.listen(settings.ocpp.host, settings.ocpp_port)
             log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)

@@ -186,7 +186,7 @@ async def test_every_page_fits_every_screen_in_both_themes(tmp_path: Path) -> No
             seat = await sit_down(context, depot)
             for width, height in WIDTHS if theme == "dark" else WIDTHS[1:2]:
                 await seat.page.set_viewport_size({"width": width, "height": height})
-                for path in ("/", "/chargers", "/chargers/CP-03/1", "/chargers/CP-16/1", "/limits", "/system", "/account"):
+                for path in ("/", "/chargers", "/chargers/CP-03/1", "/chargers/CP-16/1", "/grid", "/system", "/account"):
                     await seat.page.goto(f"{depot.url}{path}")
                     assert await seat.page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
                     small = await seat.page.evaluate(

@@ -11,15 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_depot import empty, later, sample
+from fake_depot import connection, empty, later, sample
 from web_harness import form_value, site
 
+from controller.grid_view import GridView
 from controller.readmodel import Notice
 from depot import commands as cmd
 from depot.values import ConnectorId, Role
 
 pytestmark = pytest.mark.anyio
-PAGES = ["/", "/chargers", "/chargers/CP-03/1", "/system", "/limits", "/account"]
+PAGES = ["/", "/chargers", "/chargers/CP-03/1", "/system", "/grid", "/account"]
 VOID = {"meta", "link", "input", "br", "path", "rect", "line", "use", "circle"}
 
 
@@ -212,7 +213,7 @@ async def test_a_viewer_sees_no_button_that_would_be_refused(tmp_path: Path) -> 
         html = (await viewer.get("/chargers/CP-03/1")).text
         assert "Commands need an operator" in html
         assert "<dialog" not in html
-        assert "Not for your role" in (await viewer.get("/limits")).text
+        assert "Not for your role" in (await viewer.get("/grid")).text
         operator = await depot.signed_in(Role.OPERATOR)
         html = (await operator.get("/chargers/CP-16/1")).text
         assert "Back in service" not in html
@@ -265,7 +266,7 @@ async def test_a_manual_limit_is_read_in_kw_and_depot_time(tmp_path: Path) -> No
     async with site(tmp_path) as depot:
         client = await depot.signed_in()
         data = {"csrf": await form_value(client), "value_kw": "320.5", "until": "06:00", "reason": "transformer warm"}
-        assert (await client.post("/limits/manual", data=data)).headers["location"] == "/"
+        assert (await client.post("/limits/manual", data=data)).headers["location"] == "/grid"
         (sent,) = depot.link.commands
         assert isinstance(sent, cmd.SetManualLimit)
         assert (sent.value_w, sent.until, sent.scope_id) == (320_500, datetime(2026, 11, 21, 0, 30, tzinfo=UTC), "")
@@ -304,7 +305,7 @@ async def test_a_manual_limit_can_be_lifted_where_there_is_one(tmp_path: Path) -
     manual = msgspec.structs.replace(view.limits[4], scope_id="")
     async with site(tmp_path, later(view, limits=[*view.limits, manual])) as depot:
         client = await depot.signed_in()
-        assert "Lift the manual limit" in (await client.get("/limits")).text
+        assert "Lift the manual limit" in (await client.get("/grid")).text
         await client.post("/limits/manual/clear", data={"csrf": await form_value(client), "reason": "cool again"})
         assert isinstance(depot.link.commands[-1], cmd.ClearManualLimit)
 
@@ -340,3 +341,60 @@ async def test_a_mistake_of_ours_is_one_sentence_and_a_log_line(
         assert "wires" not in answer.text
         assert "wires crossed" in caplog.text
         assert answer.headers["x-frame-options"] == "DENY"
+
+
+def words_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+async def test_the_grid_page_shows_who_limits_the_link_and_the_demand_block(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in()
+        html = (await client.get("/grid")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "limited to 450 kW: SCADA until 05:00", "import is under the limit", "0.8 s ago", "10.20.0.7:50122", "in 3.4 s",
+            "450 kW (peak) from 23:40:00 until 05:00:00, then 500 kW", "Without a heartbeat for 120 s the site falls to 150 kW",
+            "+30 kW held", "05:00, then 500 kW", "02:48", "write by a master that may only read",
+        ):  # fmt: skip
+            assert part in words, part
+        assert (await client.get("/limits")).headers["location"] == "/grid"
+
+
+@pytest.mark.parametrize(
+    ("state", "beat_age_s", "expected"),
+    [
+        ("failsafe", 130.0, ("fail-safe", "The heartbeat was lost", "2 min ago")),
+        ("init", None, ("waits for heartbeat and order", "After a start", "never heard")),
+        ("limited", 130.0, ("heartbeat is late", "Without a heartbeat")),
+    ],
+)
+async def test_a_link_that_is_not_well_says_so(tmp_path: Path, state: str, beat_age_s: float | None, expected: tuple[str, ...]) -> None:
+    async with site(tmp_path) as depot:
+        view = connection(sample())
+        assert view.utility is not None
+        link = msgspec.structs.replace(view.utility, state=state, beat_age_s=beat_age_s, alive=False, order=None, command=None, refusals={})
+        depot.link.shown[GridView] = msgspec.structs.replace(view, utility=link, compliance="not_compliant")
+        html = (await (await depot.signed_in()).get("/grid")).text
+        check(html)
+        words = words_of(html)
+        for part in (*expected, "none yet", "import is OVER the limit", "Nothing"):
+            assert part in words, part
+
+
+async def test_a_depot_without_link_meter_or_feeders_says_how_to_add_them(tmp_path: Path) -> None:
+    async with site(tmp_path, empty()) as depot:
+        view = connection(empty())
+        demand = msgspec.structs.replace(
+            view.demand, mean_w=None, expected_w=None, allowed_w=None, highest_w=0, highest_since=None, blocks=[]
+        )
+        depot.link.shown[GridView] = msgspec.structs.replace(
+            view, utility=None, meter=None, feeders=[], demand=demand, compliance="na", limits=[]
+        )
+        html = (await (await depot.signed_in(Role.VIEWER)).get("/grid")).text
+        check(html)
+        words = words_of(html)
+        for part in ("No utility link configured", "[utility] section", "no meter configured", "not known: no meter value", "No block yet"):
+            assert part in words, part
+        assert "What the link refused" not in words
