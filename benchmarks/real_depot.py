@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controller.app.core_process import clock_of, link_path
+from controller.app.clocks import clock_of
+from controller.app.core_process import link_path
 from controller.app.demo import METER_PORT, OCPP_PORT, WEB_PORT, write_depot
 from controller.app.night import announcement
 from controller.app.run import children

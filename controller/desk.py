@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from uuid6 import uuid7
 
@@ -24,6 +25,9 @@ from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
 from depot.state import DepotState, Transaction, Visit
 from depot.values import ConnectorId
+
+if TYPE_CHECKING:
+    from controller.till import Till
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +67,8 @@ class Desk:
         self.replan = replan
         self.defaults_spec: Callable[[], DepotSpec] = lambda: self.yard.spec
         """What the defaults are assigned by: the depot as built, or with a lower fail-safe limit of the utility."""
+        self.till: Till | None = None
+        """Who is asked about drivers who pay; None where nobody pays."""
         self._next_transaction_id = 0
 
     # -- stations -----------------------------------------------------------------------------------------------
@@ -175,31 +181,55 @@ class Desk:
     # -- transactions -------------------------------------------------------------------------------------------
 
     async def authorize(self, station_id: str, id_tag: str) -> bool:
-        return self._known(id_tag) and not self._unsafe(id_tag)
+        driver_id = self._payer(id_tag)
+        if self.till is None or driver_id is None:
+            return self._known(id_tag) and not self._unsafe(id_tag)
+        refused = await self.till.may_start(driver_id, station_id)
+        if refused is not None and self.till.is_news(refused):
+            self.loop.note(refused)
+        return refused is None and not self._unsafe(id_tag)
 
     def _unsafe(self, id_tag: str) -> bool:
         """Whether the vehicle that is known by this tag has a battery that may take nothing."""
         stays = [v.announced for v in self.yard.state.visits.values() if id_tag in (v.announced.id_tag, v.announced.vehicle_id)]
         return any(self.yard.pack_share.get(stay.vehicle_id, 1.0) <= 0 for stay in stays)
 
+    def _payer(self, id_tag: str) -> str | None:
+        """The driver who pays for what this tag starts; None for nobody, or a vehicle of the fleet."""
+        if self.till is None or self._announced(id_tag) or self.yard.state.vehicle_by_tag(id_tag) is not None:
+            return None
+        return self.till.driver_of(id_tag)
+
     def _known(self, id_tag: str) -> bool:
         if self.settings.accept_unknown_tags or id_tag == REMOTE_TAG:
             return True
         state = self.yard.state
-        if any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in state.visits.values()):
-            return True
-        return state.vehicle_by_tag(id_tag) is not None or state.driver_by_tag(id_tag) is not None
+        return self._announced(id_tag) or state.vehicle_by_tag(id_tag) is not None or state.driver_by_tag(id_tag) is not None
+
+    def _announced(self, id_tag: str) -> bool:
+        return any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in self.yard.state.visits.values())
 
     async def start(self, request: StartRequest) -> StartAnswer:
         """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
+        driver_id = self._payer(request.id_tag)
+        paid = None
+        if self.till is not None and driver_id is not None and self.yard.state.connector(request.connector).operative:
+            paid = await self.till.admit(driver_id, request)
         state = self.yard.state
+        known = paid.accepted if paid is not None else driver_id is None and self._known(request.id_tag)
         visit = self.yard.visit_on(request.connector) or self._visit_of_tag(state, request)
         safe = self.yard.unsafe(request.connector, visit) is None and not self._unsafe(request.id_tag)
-        accepted = safe and self._known(request.id_tag) and state.connector(request.connector).operative
+        accepted = safe and known and state.connector(request.connector).operative
         number = self._new_id(state)
         started = ev.NewEvent(
             ev.TransactionStarted(
-                number, str(uuid7()), request.connector, request.id_tag, request.meter_start_wh, visit.visit_id if visit else None, accepted
+                number,
+                paid.session_id if paid is not None else str(uuid7()),
+                request.connector,
+                request.id_tag,
+                request.meter_start_wh,
+                visit.visit_id if visit else None,
+                accepted,
             ),
             request.received_at,
             key=f"start/{request.key}",
@@ -207,10 +237,15 @@ class Desk:
             received_at=request.received_at,
             actor=f"station:{request.connector.station_id}",
         )
-        (envelope,) = await self.yard.journal.append([started])
+        money = []
+        if paid is not None and paid.accepted == accepted:  # out of service meanwhile: no session, nothing to pay
+            money = [ev.NewEvent(paid.fact, request.received_at, key=f"pay/{request.key}", actor=started.actor)]
+        envelope, *_ = await self.yard.journal.append([started, *money])
         data = envelope.data
         if not isinstance(data, ev.TransactionStarted):
             raise TypeError(f"journal key {envelope.key} belongs to a {envelope.type}")
+        if self.till is not None and paid is not None and paid.accepted and not data.accepted:
+            await self.till.withdraw(paid.session_id)  # the first answer to this message was no, and stays no
         if not envelope.duplicate:
             ghost = state.transaction_on(request.connector)
             news = [self._ghost_stop(ghost, "another session began")] if ghost is not None else []

@@ -96,7 +96,7 @@ class Orders:
         if envelope.duplicate:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "was requested before", envelope.seq)
         order = Order(
-            command, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq)
+            command.bare, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq)
         )
         self._known[command.command_id] = order
         self.recent.append(order)

@@ -12,6 +12,7 @@ import os
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Union, get_args, get_origin
 
@@ -37,6 +38,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_payments import PaymentsSection
 from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
 from depot.values import InvalidValue
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from ocpp_server.settings import OcppSettings
 
 PREFIX = "CHARGEYARD_"
+GATEWAY_PREFIX = f"{PREFIX}GATEWAY_"
+GATEWAY_SECRETS = tuple(GATEWAY_PREFIX + name for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"))
+"""The payment gateway's keys: read by :func:`payments.keys.keys_from`, from the environment only."""
 _NESTED = "__"
 _NOT_SHOWN = ("key_hash", "depot_secret", "password")
 """Somebody may have written the password itself there."""
@@ -74,6 +79,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
+    payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
@@ -146,6 +152,8 @@ class Settings(BaseSettings):
         for section, port in (("ocpp", self.ocpp.port), ("web", self.web.port)):
             if port and port + self.port_offset > 65_535:
                 raise ValueError(f"{section}.port + port_offset = {port + self.port_offset} is no port; 65535 is the last")
+        if self.payments is not None and depot.currency != "INR":
+            raise ValueError(f"payments are by UPI, in INR; depot.currency is {depot.currency}")
         if self.ocpp.port and self.ocpp.port == self.web.port and self.ocpp.host == self.web.host:
             raise ValueError(f"ocpp.port and web.port are both {self.ocpp.port}; they must differ")
         try:
@@ -175,6 +183,28 @@ class Settings(BaseSettings):
     def database(self) -> Path:
         """The depot's database file."""
         return self.storage.path / f"{self.depot.id}.db"
+
+    @property
+    def payments_database(self) -> Path:
+        """The books of money: a file of their own, so that they never hold the journal's write lock."""
+        return self.storage.path / f"{self.depot.id}-payments.db"
+
+    @property
+    def webhook_port(self) -> int:
+        """Where the gateway's webhooks are awaited, offset added; 0 without payments."""
+        return self.payments.webhook_port and self.payments.webhook_port + self.port_offset if self.payments is not None else 0
+
+    @property
+    def mock_gateway_port(self) -> int:
+        """Where the mock gateway is, offset added; 0 without payments."""
+        return self.payments.mock_port and self.payments.mock_port + self.port_offset if self.payments is not None else 0
+
+    @property
+    def gateway_url(self) -> str:
+        """The gateway's API: the mock's where there is one."""
+        if self.payments is None:
+            return ""
+        return f"http://127.0.0.1:{self.mock_gateway_port}/v1" if self.payments.mock else self.payments.gateway_url
 
     @property
     def ocpp_port(self) -> int:
@@ -317,7 +347,15 @@ def _type_text(annotation: Any) -> str:
         return f"list of {_type_text(parts[0])}"
     if origin in (Union, types.UnionType) or origin is not None:
         return _type_text(parts[0])
-    names = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", SecretStr: "secret text"}
+    names = {
+        str: "text",
+        int: "integer",
+        Decimal: "exact number",
+        float: "number",
+        bool: "true or false",
+        Path: "path",
+        SecretStr: "secret text",
+    }
     return names.get(annotation, "date and time with offset")
 
 
@@ -332,7 +370,7 @@ def _default_text(field: FieldInfo) -> str:
     if isinstance(default, float):
         return f"`{default:g}`"
     if isinstance(default, tuple):
-        return "`[]`"
+        return f"`[{', '.join(repr(part).replace(chr(39), chr(34)) for part in default)}]`"
     return f'`"{default}"`' if isinstance(default, str | Path) else f"`{default}`"
 
 
@@ -390,8 +428,12 @@ def _model_at(root: type[BaseModel], location: Sequence[int | str]) -> type[Base
 def _refuse_mistyped_environment(known: Mapping[str, FieldInfo]) -> None:
     """A variable whose first word is almost a section would silently do nothing. Others are not ours."""
     for variable in os.environ:
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable in GATEWAY_SECRETS:
             continue
+        secret = difflib.get_close_matches(variable, GATEWAY_SECRETS, n=1, cutoff=0.85)
+        if secret or variable.startswith(GATEWAY_PREFIX):
+            known_ones = f"did you mean {secret[0]}?" if secret else f"known here: {', '.join(GATEWAY_SECRETS)}"
+            raise SettingsError(f"environment: {variable}: unknown setting; {known_ones}")
         section, *rest = variable[len(PREFIX) :].split(_NESTED)
         close = difflib.get_close_matches(section.lower(), known, n=1, cutoff=0.6 if rest else 0.8)
         if close and close[0] != section.lower():

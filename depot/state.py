@@ -19,6 +19,8 @@ from depot.values import ConnectorId, Limit, PackKey, UtilityLink
 FIRST_TRANSACTION_ID = 1
 """OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
 
+REFUSALS_KEPT = 20
+
 
 @dataclass(frozen=True, slots=True)
 class StationFacts:
@@ -128,6 +130,27 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class PaidSession:
+    """A session that a driver pays for, until it is billed. ``energy_wh`` None: it still runs."""
+
+    terms: ev.SessionAdmitted
+    transaction_id: int
+    connector: ConnectorId
+    started_at: datetime
+    energy_wh: int | None = None
+    stopped_at: datetime | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStart:
+    """A driver who pays was told no."""
+
+    at: datetime
+    fact: ev.StartRefused
+
+
+@dataclass(frozen=True, slots=True)
 class DepotState:
     """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
 
@@ -148,6 +171,10 @@ class DepotState:
     declared_feeders: Mapping[str, FeederSpec] = field(default_factory=dict)
     alarms: Mapping[str, al.Alarm] = field(default_factory=dict)
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    paid: Mapping[str, PaidSession] = field(default_factory=dict)
+    """Sessions that a driver pays for and that are not billed yet, by session id."""
+    refused_starts: tuple[RefusedStart, ...] = ()
+    """The newest REFUSALS_KEPT, oldest first."""
 
     def vehicle_by_tag(self, id_tag: str) -> Vehicle | None:
         """The registered vehicle that carries this card or tag, or whose id it is."""
@@ -257,7 +284,7 @@ def _started(state: DepotState, e: ev.TransactionStarted, envelope: ev.Envelope)
     return _connector(state, e.connector, transaction_id=e.transaction_id)
 
 
-def _stopped(state: DepotState, e: ev.TransactionStopped, _: ev.Envelope) -> DepotState:
+def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope) -> DepotState:
     transaction = state.transactions.get(e.transaction_id)
     if transaction is None:
         return state
@@ -268,6 +295,11 @@ def _stopped(state: DepotState, e: ev.TransactionStopped, _: ev.Envelope) -> Dep
         state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh)
     if state.connector(transaction.connector).transaction_id == e.transaction_id:
         state = _connector(state, transaction.connector, transaction_id=None, grant=None)
+    paid = state.paid.get(transaction.session_id)
+    if paid is not None:
+        energy_wh = max(0, e.meter_stop_wh - transaction.meter_start_wh)
+        ended = replace(paid, energy_wh=energy_wh, stopped_at=envelope.occurred_at, estimated=e.estimated)
+        state = replace(state, paid={**state.paid, transaction.session_id: ended})
     return state
 
 
@@ -414,6 +446,22 @@ def _approval_over(
     return replace(state, approvals={k: v for k, v in state.approvals.items() if k != e.command_id})
 
 
+def _admitted(state: DepotState, e: ev.SessionAdmitted, _: ev.Envelope) -> DepotState:
+    running = next((t for t in state.transactions.values() if t.session_id == e.session_id), None)
+    if running is None:
+        return state
+    paid = PaidSession(e, running.transaction_id, running.connector, running.started_at)
+    return replace(state, paid={**state.paid, e.session_id: paid})
+
+
+def _start_refused(state: DepotState, e: ev.StartRefused, envelope: ev.Envelope) -> DepotState:
+    return replace(state, refused_starts=(*state.refused_starts, RefusedStart(envelope.occurred_at, e))[-REFUSALS_KEPT:])
+
+
+def _billed(state: DepotState, e: ev.SessionBilled, _: ev.Envelope) -> DepotState:
+    return replace(state, paid={k: v for k, v in state.paid.items() if k != e.session_id})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.StationBooted: _booted,
     ev.StationQuarantined: _quarantined,
@@ -459,4 +507,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.ApprovalCarriedOut: _approval_over,
     ev.ApprovalExpired: _approval_over,
     ev.CommandFinished: _approval_over,
+    ev.SessionAdmitted: _admitted,
+    ev.StartRefused: _start_refused,
+    ev.SessionBilled: _billed,
 }

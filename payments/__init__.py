@@ -12,7 +12,11 @@
     keys       the gateway's secrets, and the guard that keeps live keys and mocks apart
     records    the room's rows, read and changed in units of work
     service    what the depot calls: mandates, gate, metered sessions, refunds
-    worker     carries the steps out: one intent, one debit, look-up after any doubt
+    payers     whose tag starts whose sessions
+    overview   what a person wants to see: mandates, bills, debits, the ledger's sums
+    tallies    how often, and when last: webhooks turned away, answers of the gateway
+    collector  carries a bill's steps out: one intent, one debit, look-up after any doubt
+    worker     finds what is due: bills, refunds, mandates, the hourly look at everything
     webhooks   what the gateway tells: verified, kept once, applied in any order
     process    worker and webhook receiver as one process per depot
     mock_gateway   a gateway of our own with books of its own, for demo and tests

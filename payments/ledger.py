@@ -31,8 +31,10 @@ __all__ = [
     "credited",
     "invoiced",
     "post",
+    "recovered",
     "refunded",
     "unallocated",
+    "written_off",
 ]
 
 
@@ -48,6 +50,7 @@ class Account(StrEnum):
     CLEARING = "gateway_clearing"
     FEES = "fees"
     REFUNDS_DUE = "refunds_due"
+    BAD_DEBTS = "bad_debts"
 
 
 _PER_DRIVER = (Account.RECEIVABLE, Account.REFUNDS_DUE)
@@ -113,6 +116,18 @@ def refunded(refund_id: str, driver_id: str, amount_paise: int, at: datetime) ->
     """The gateway has given money back to the driver."""
     transfer = Transfer(Account.REFUNDS_DUE, Account.CLEARING, amount_paise)
     return Entry(f"refund:{refund_id}", at, "refund processed", driver_id, (transfer,))
+
+
+def written_off(bill_id: str, driver_id: str, amount_paise: int, why: str, at: datetime) -> Entry:
+    """The driver's debt is given up."""
+    transfer = Transfer(Account.BAD_DEBTS, Account.RECEIVABLE, amount_paise)
+    return Entry(f"writeoff:{bill_id}", at, f"written off: {why}", driver_id, (transfer,))
+
+
+def recovered(payment_id: str, driver_id: str, amount_paise: int, at: datetime) -> Entry:
+    """The gateway has taken, late, what had been written off."""
+    transfer = Transfer(Account.CLEARING, Account.BAD_DEBTS, amount_paise)
+    return Entry(f"capture:{payment_id}", at, "debit captured after it was written off", driver_id, (transfer,))
 
 
 def post(session: Session, depot_id: str, entry: Entry) -> bool:

@@ -17,7 +17,8 @@ from depot.ports import Clock
 from payments.keys import GatewayKeys
 from payments.razorpay import RazorpayGateway
 from payments.service import Terms
-from payments.webhooks import MOST_BYTES, Webhooks
+from payments.tallies import WEBHOOK_FORGED, WEBHOOK_UNREADABLE, Tallies
+from payments.webhooks import MOST_BYTES, Receipt, Webhooks
 from payments.worker import Worker
 from storage import Lease, Store, StoreUnavailable
 
@@ -28,9 +29,9 @@ log = logging.getLogger(__name__)
 WEBHOOK_PATH = "/gateway/webhook"
 
 
-def receiver(webhooks: Webhooks, wake: Callable[[], None]) -> FastAPI:
+def receiver(webhooks: Webhooks, wake: Callable[[], None], turned_away: Callable[[str], None] = lambda _: None) -> FastAPI:
     """The webhook's end point: 200 stored or known, 400 unreadable, 401 not signed by the gateway, 413 too large, 503
-    not stored (the gateway tries again)."""
+    not stored (the gateway tries again). ``turned_away``: told the kind of each that was not taken."""
     app = FastAPI(openapi_url=None)
 
     @app.post(WEBHOOK_PATH)
@@ -39,6 +40,7 @@ def receiver(webhooks: Webhooks, wake: Callable[[], None]) -> FastAPI:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MOST_BYTES:
+                turned_away(WEBHOOK_UNREADABLE)
                 return Response(status_code=413)
         try:
             receipt = webhooks.receive(
@@ -52,8 +54,10 @@ def receiver(webhooks: Webhooks, wake: Callable[[], None]) -> FastAPI:
         if receipt.acknowledged:
             wake()
             return Response(status_code=200)
-        log.warning("a webhook was turned away: %s", receipt)
-        return Response(status_code=401 if receipt == "forged" else 400)
+        log.info("a webhook was turned away: %s", receipt)
+        forged = receipt is Receipt.FORGED
+        turned_away(WEBHOOK_FORGED if forged else WEBHOOK_UNREADABLE)
+        return Response(status_code=401 if forged else 400)
 
     return app
 
@@ -74,12 +78,12 @@ async def run(
     :class:`~storage.LeaseTaken`, :class:`~payments.UnsafeKeys`, :class:`~storage.StorageError`."""
     with Lease.take(database), contextlib.closing(Store.open(database)) as store:
         store.migrate([payments])
-        async with RazorpayGateway(gateway_url, keys, timeout_s=gateway_timeout_s) as gateway:
+        tallies = Tallies(store, depot_id, clock)
+        async with RazorpayGateway(gateway_url, keys, timeout_s=gateway_timeout_s, heard=tallies.heard) as gateway:
             webhooks = Webhooks(store, depot_id, clock, keys, terms.currency)
-            worker = Worker(store, depot_id, clock, gateway, terms, webhooks)
-            config = uvicorn.Config(
-                receiver(webhooks, worker.wake), log_config=None, access_log=False, server_header=False, lifespan="off", ws="none"
-            )
+            worker = Worker(store, depot_id, clock, gateway, terms, webhooks, tallies)
+            app = receiver(webhooks, worker.wake, tallies.count)
+            config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none")
             server = uvicorn.Server(config)
             working = asyncio.create_task(worker.run(), name="payments worker")
             working.add_done_callback(lambda _: setattr(server, "should_exit", True))

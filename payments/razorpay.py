@@ -4,7 +4,7 @@ integer paise. A client of its own per process; look-ups and refunds may be repe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -75,9 +75,19 @@ class _Cancelled(msgspec.Struct):
 
 class RazorpayGateway:
     """Implements :class:`payments.gateway.Gateway`. ``url`` may be a mock's: see :func:`payments.keys.guarded_url`,
-    whose :class:`~payments.UnsafeKeys` this raises. Time-outs in real seconds."""
+    whose :class:`~payments.UnsafeKeys` this raises. Time-outs in real seconds. ``heard``: told of every answer ("") and of
+    every request without a clear one (why)."""
 
-    def __init__(self, url: str, keys: GatewayKeys, *, timeout_s: float = 10.0, connect_timeout_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        keys: GatewayKeys,
+        *,
+        timeout_s: float = 10.0,
+        connect_timeout_s: float = 3.0,
+        heard: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._heard = heard
         self._client = httpx.AsyncClient(
             base_url=guarded_url(url, keys),
             auth=httpx.BasicAuth(keys.key_id, keys.key_secret),
@@ -222,13 +232,16 @@ class RazorpayGateway:
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer[W]:
+        answer: Answer[W]
         try:
             response = await self._client.request(method, path, json=body, params=query, headers=headers)
+            answer = _read(response, kind)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            return NotSent(f"no connection to the gateway ({type(error).__name__})", _SOON_S)
+            answer = NotSent(f"no connection to the gateway ({type(error).__name__})", _SOON_S)
         except httpx.HTTPError as error:
-            return Unknown(f"no answer from the gateway ({type(error).__name__})")
-        return _read(response, kind)
+            answer = Unknown(f"no answer from the gateway ({type(error).__name__})")
+        self._heard(answer.why if isinstance(answer, NotSent | Unknown) else "")
+        return answer
 
 
 def _read(response: httpx.Response, kind: type[W]) -> Answer[W]:

@@ -191,7 +191,8 @@ class Books:
         others = [p for p in self.payments(bill.bill_id) if p.payment_id != row.payment_id and not p.surplus]
         doubled = any(PaymentState(p.state).taken for p in others)
         if not doubled and row.amount_paise == bill.total_paise:
-            ledger.post(self.session, self.depot_id, ledger.captured(row.payment_id, bill.driver_id, row.amount_paise, now))
+            entry = ledger.recovered if bill.own == Stage.WRITTEN_OFF else ledger.captured
+            ledger.post(self.session, self.depot_id, entry(row.payment_id, bill.driver_id, row.amount_paise, now))
             return
         if not ledger.post(self.session, self.depot_id, ledger.unallocated(row.payment_id, bill.driver_id, row.amount_paise, now)):
             return

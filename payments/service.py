@@ -192,17 +192,48 @@ class Payments:
                 return GateAnswer(True, "may charge", mandate_id=known.mandate_id)
             answer = self._gate(books, driver_id, worst_case_paise, session_ends_at)
             if answer.allowed:
-                bill = BillRow(
-                    depot_id=self.depot_id,
-                    bill_id=session_id,
-                    driver_id=driver_id,
-                    mandate_id=answer.mandate_id,
-                    own=Stage.ESTIMATED,
-                    reserved_paise=worst_case_paise,
-                    opened_ms=to_ms(self.clock.now()),
-                )
-                session.add(bill)
+                session.add(self._reservation(session_id, driver_id, answer.mandate_id, worst_case_paise))
             return answer
+
+    def readmit(self, session_id: str, driver_id: str, mandate_id: str, *, reserved_paise: int) -> None:
+        """The journal says that this session was let charge, and the books have no reservation (a backup older than it):
+        it is owed all the same. Raises :class:`~payments.UnknownRecord` where its mandate is missing too."""
+        with self.store.unit() as session:
+            Books(session, self.depot_id).mandate(mandate_id)
+            if session.get(BillRow, (self.depot_id, session_id)) is None:
+                session.add(self._reservation(session_id, driver_id, mandate_id, reserved_paise))
+
+    def _reservation(self, session_id: str, driver_id: str, mandate_id: str, reserved_paise: int) -> BillRow:
+        return BillRow(
+            depot_id=self.depot_id,
+            bill_id=session_id,
+            driver_id=driver_id,
+            mandate_id=mandate_id,
+            own=Stage.ESTIMATED,
+            reserved_paise=reserved_paise,
+            opened_ms=to_ms(self.clock.now()),
+        )
+
+    def release(self, session_id: str) -> bool:
+        """Give a reservation back whose session never came to be. False: there is none, or it is billed."""
+        with self.store.unit() as session:
+            row = session.get(BillRow, (self.depot_id, session_id))
+            if row is None or row.own != Stage.ESTIMATED:
+                return False
+            session.delete(row)
+            return True
+
+    def reservations(self) -> dict[str, datetime]:
+        """Sessions that have a reservation and no bill, with the time since when."""
+        with looking(self.store) as session:
+            query = select(BillRow.bill_id, BillRow.opened_ms).where(BillRow.depot_id == self.depot_id, BillRow.own == Stage.ESTIMATED)
+            return {bill_id: from_ms(opened_ms) for bill_id, opened_ms in session.exec(query).all()}
+
+    def invoiced(self, session_id: str) -> tuple[Bill, str] | None:
+        """The bill and its invoice number, once the session is billed."""
+        with looking(self.store) as session:
+            row = session.get(BillRow, (self.depot_id, session_id))
+            return None if row is None or row.own == Stage.ESTIMATED else (bill_value(row), row.invoice_no or "")
 
     def _gate(self, books: Books, driver_id: str, worst_case_paise: int, ends_at: datetime) -> GateAnswer:
         mandate = books.newest_mandate(driver_id)
@@ -278,6 +309,21 @@ class Payments:
             row.mandate_id, row.own, row.gave_up, row.next_ms = mandate.mandate_id, Stage.INVOICED, None, to_ms(now)
             if facts.orders:
                 session.add(new_order(self.depot_id, row, facts.orders[-1].issue + 1, now, self.terms.rules))
+
+    def write_off(self, bill_id: str, *, why: str) -> None:
+        """Give a bill in arrears up. Should its money come all the same, it is booked as recovered. The second click
+        changes nothing. Raises :class:`~payments.Refused`."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            row = books.bill(bill_id)
+            stage = stage_of(books.facts(row), now)
+            if stage is Stage.WRITTEN_OFF:
+                return
+            if stage is not Stage.ARREARS:
+                raise Refused(f"session {bill_id} is {stage}, not in arrears")
+            row.own, row.next_ms = Stage.WRITTEN_OFF, None
+            ledger.post(session, self.depot_id, ledger.written_off(bill_id, row.driver_id, row.total_paise, why, now))
 
     def refund_bill(self, bill_id: str, *, why: str) -> None:
         """Give a captured bill back as a whole: a credit note now, the refund by the worker. The second click changes

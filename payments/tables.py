@@ -184,3 +184,27 @@ class PostingRow(SQLModel, table=True):
     account: str
     party: str = ""
     amount_paise: int = Field(sa_column=_big())
+
+
+class PayerRow(SQLModel, table=True):
+    """Whose sessions a tag starts. The driver is an id that the depot chose, never a name or a phone number."""
+
+    __tablename__ = "payments_payer"
+    __table_args__ = (Index("payments_payer_tag", "depot_id", "id_tag", unique=True),)
+
+    depot_id: str = Field(primary_key=True)
+    driver_id: str = Field(primary_key=True)
+    id_tag: str
+    created_ms: int = Field(sa_column=_big())
+
+
+class TallyRow(SQLModel, table=True):
+    """How often something was seen, when last, and what it was."""
+
+    __tablename__ = "payments_tally"
+
+    depot_id: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    number: int = Field(sa_column=_big())
+    last_ms: int = Field(sa_column=_big())
+    note: str = ""

@@ -139,6 +139,13 @@ class Station:
         elif self._autostart:
             self._authorise(unit, tag)
 
+    def presented(self, connector: int, tag: str) -> None:
+        """Somebody holds a card to the reader: the plugged vehicle's session shall start with ``tag``."""
+        unit = self._units[connector]
+        if unit.tag is not None and unit.transaction is None and unit.operative:
+            unit.tag = tag
+            self._authorise(unit, tag)
+
     def unplugged(self, connector: int) -> None:
         """The vehicle was unplugged; its session ends (§4.10)."""
         unit = self._units[connector]

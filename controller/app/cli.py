@@ -171,6 +171,18 @@ def run_depot(
     raise typer.Exit(run_command(config, port_offset))
 
 
+@app.command("gateway")
+def mock_gateway(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file, with a section [payments].")],
+    *,
+    port_offset: Annotated[int, typer.Option("--port-offset", min=0, max=50_000, help="Added to every port.")] = 0,
+) -> None:
+    """Run the mock payment gateway by itself. It never takes real money; its page /app plays the driver's UPI app."""
+    from controller.app.gateway_process import run_gateway
+
+    raise typer.Exit(run_gateway(config, port_offset, console))
+
+
 @app.command("test")
 def run_everything(
     pytest_arguments: Annotated[

@@ -15,14 +15,14 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import controller
+from controller.app.billing import add_billing
+from controller.app.clocks import clock_of
 from controller.app.exits import exit_code_of, sentence
 from controller.app.kit import add_kit
 from controller.app.telemetry import add_safety
-from controller.clock import ScaledClock, SystemClock
 from controller.core import Core, CoreParts
 from controller.departures import Departures
 from controller.grid_room import GridRoom
@@ -54,17 +54,6 @@ FASTEST_TICK_S = 0.05
 
 FASTEST_VIEW_S = 0.5
 """Real seconds between two views for the screens."""
-
-
-def clock_of(settings: Settings) -> Clock:
-    """The world's clock, or the demo's."""
-    clock = settings.clock
-    if not clock.scaled:
-        return SystemClock()
-    epoch = clock.epoch or datetime.now(UTC)
-    if clock.epoch_wall is None:
-        return ScaledClock.starting(epoch, clock.speed)
-    return ScaledClock(clock.epoch_wall, epoch, clock.speed)
 
 
 def loop_settings(settings: Settings) -> LoopSettings:
@@ -148,6 +137,7 @@ async def serve_core(settings: Settings) -> None:
         add_kit(core, store)
         core.add(Departures(core.yard, core.views.ready))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
+        await add_billing(core, settings, stack)
         samples = SampleStore(store, spec.depot_id, journal)
         core.history.minutes.extend(samples.since(clock.now() - KEEP))
 

@@ -15,7 +15,8 @@ import signal
 import sys
 from pathlib import Path
 
-from controller.app.core_process import clock_of, link_path
+from controller.app.clocks import clock_of
+from controller.app.core_process import link_path
 from controller.app.night import announcement
 from controller.link import CoreLink, CoreUnreachable
 from controller.logs import set_up

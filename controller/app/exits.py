@@ -19,6 +19,7 @@ EXPECTED: dict[str, int] = {
     "ocpp_server.errors.PortInUse": 3,
     "optimizer.errors.OptimizerError": 2,
     "optimizer.errors.SolverFailed": 1,
+    "payments.PaymentsError": 2,
     "simulator.build.DayError": 2,
     "storage.errors.StorageError": 3,
     "web.WebError": 2,

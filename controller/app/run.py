@@ -1,4 +1,5 @@
-"""``./chargeyard run CONFIG``: a real depot. Supervises core and web; the core owns its planner."""
+"""``./chargeyard run CONFIG``: a real depot. Supervises core and web, and where drivers pay the process that moves their
+money (and its mock gateway); the core owns its planner."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ log = logging.getLogger(__name__)
 
 
 def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
-    """Core first; the web waits until the core listens. An embedded broker comes between: nobody waits for it."""
+    """Core first; the web waits until the core listens. Beside them what nobody waits for: an embedded broker, and the
+    processes that move money."""
     env = {"CHARGEYARD_PORT_OFFSET": str(port_offset)} if port_offset else {}
     python = (sys.executable, "-m")
     tree = [
@@ -26,7 +28,19 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
     if port_offset:
         settings = settings.model_copy(update={"port_offset": port_offset})
     broker = _broker(settings, python)
-    return [tree[0], broker, *tree[1:]] if broker is not None else tree
+    tree = [tree[0], broker, *tree[1:]] if broker is not None else tree
+    return [*tree, *(_beside(name, config, env, python) for name in _money(settings))]
+
+
+def _money(settings: Settings) -> tuple[str, ...]:
+    """The processes around payments that this depot needs."""
+    if settings.payments is None:
+        return ()
+    return ("gateway", "payments") if settings.payments.mock else ("payments",)
+
+
+def _beside(name: str, config: Path, env: dict[str, str], python: tuple[str, ...]) -> ChildSpec:
+    return ChildSpec(name=name, argv=(*python, f"controller.app.{name}_process", str(config)), env=env, essential=False)
 
 
 def _broker(settings: Settings, python: tuple[str, ...]) -> ChildSpec | None:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment
 
 from payments.mock_gateway.bank import Bank, Refusal
-from payments.mock_gateway.books import PAYMENTS, TOKENS
+from payments.mock_gateway.books import CUSTOMERS, PAYMENTS, TOKENS
 
 __all__ = ["add_driver_page"]
 
@@ -57,6 +57,30 @@ def add_driver_page(app: FastAPI, bank: Bank) -> None:
                 "tokens": connection.execute(sa.select(TOKENS).order_by(TOKENS.c.created_at.desc()).limit(100)).all(),
             }
         return _PAGE.render(**shown)
+
+    @app.get("/app/phone")
+    async def phone(contact: str) -> dict[str, Any]:
+        """The same for a program: what one phone number's app shows."""
+        with bank.store.reading() as connection:
+            mine = sa.select(CUSTOMERS.c.id).where(CUSTOMERS.c.contact == contact)
+            waiting = sa.select(PAYMENTS).where(
+                PAYMENTS.c.status == "created", PAYMENTS.c.decide_at.is_(None), PAYMENTS.c.customer_id.in_(mine)
+            )
+            tokens = sa.select(TOKENS).where(TOKENS.c.customer_id.in_(mine)).order_by(TOKENS.c.created_at.desc()).limit(100)
+            taken = sa.select(PAYMENTS).where(
+                PAYMENTS.c.kind == "debit", PAYMENTS.c.status.in_(("captured", "refunded")), PAYMENTS.c.customer_id.in_(mine)
+            )
+            return {
+                "waiting": [
+                    {"id": p.id, "kind": "mandate" if p.kind == "authorisation" else "debit", "amount_paise": p.amount}
+                    for p in connection.execute(waiting.order_by(PAYMENTS.c.created_at).limit(100))
+                ],
+                "mandates": [{"id": t.id, "status": t.status, "max_amount_paise": t.max_amount} for t in connection.execute(tokens)],
+                "debits": [
+                    {"id": p.id, "amount_paise": p.amount, "refunded_paise": p.amount_refunded}
+                    for p in connection.execute(taken.order_by(PAYMENTS.c.created_at.desc()).limit(100))
+                ],
+            }
 
     @app.post("/app/payments/{payment_id}/{word}", dependencies=[own])
     async def answer(payment_id: str, word: str) -> RedirectResponse:

@@ -243,3 +243,62 @@ def test_damaged_secret_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / SECRET_FILE).write_text(content, encoding="ascii")
     with pytest.raises(SecretError, match="restore it from a backup"):
         load_depot_secret(tmp_path)
+
+
+# -- payments -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_gateways_keys_in_the_environment_are_known_and_their_misspellings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, raw: dict[str, Any]
+) -> None:
+    for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"):
+        monkeypatch.setenv(f"CHARGEYARD_GATEWAY_{name}", "rzp_test_words")
+    Settings.of(raw)
+    monkeypatch.setenv("CHARGEYARD_GATEWAY_WEBHOOKSECRET", "rzp_test_words")
+    words = refusal(raw)
+    assert "did you mean CHARGEYARD_GATEWAY_WEBHOOK_SECRET?" in words
+    assert "rzp_test_words" not in words
+
+
+@pytest.mark.parametrize("variable", ["CHARGEYARD_GATEWAY_KEYID", "CHARGEYARD_GATWAY_KEY_SECRET", "CHARGEYARD_GATEWAY_PASSWORD"])
+def test_a_mistyped_key_is_named(monkeypatch: pytest.MonkeyPatch, raw: dict[str, Any], variable: str) -> None:
+    monkeypatch.setenv(variable, "x")
+    assert f"{variable}: unknown setting" in refusal(raw)
+
+
+def test_a_price_is_exact_and_terms_come_from_the_file(raw: dict[str, Any]) -> None:
+    raw["payments"] = {"price_inr_per_kwh": 14.55, "service_inr": 2.5, "credit_limit_inr": 1234.5, "windows": ["13:00-17:00"]}
+    section = Settings.of(raw).payments
+    assert section is not None
+    price, terms = section.to_price(), section.to_terms()
+    assert (price.paise_per_kwh, price.service_paise, price.most_wh) == (1455, 250, 40_000)
+    assert (terms.credit_limit_paise, terms.rules.windows[0][0].hour, terms.rules.notice.total_seconds()) == (123_450, 13, 86_400)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("notice_h", 2, "a real gateway's rules demand"),
+        ("lookup_s", 1, "for the mock gateway only"),
+        ("settle_min", 1, "for the mock gateway only"),
+        ("windows", ["always"], "write it like 13:00-17:00"),
+        ("max_retries", 4, "less than or equal to 3"),
+        ("key_secret", "x", "unknown setting"),
+    ],
+)
+def test_what_law_and_network_forbid_is_refused(raw: dict[str, Any], setting: str, value: Any, words: str) -> None:
+    raw["payments"] = {"price_inr_per_kwh": 14.5, setting: value}
+    assert words in refusal(raw)
+
+
+def test_upi_is_in_rupees(raw: dict[str, Any]) -> None:
+    raw["payments"] = {"price_inr_per_kwh": 14.5}
+    raw["depot"]["currency"] = "EUR"
+    assert "payments are by UPI, in INR" in refusal(raw)
+
+
+def test_the_mock_is_at_its_own_port_whatever_the_address(raw: dict[str, Any]) -> None:
+    raw["payments"] = {"price_inr_per_kwh": 14.5, "mock": True, "notice_h": 0}
+    raw["port_offset"] = 100
+    settings = Settings.of(raw)
+    assert (settings.gateway_url, settings.webhook_port) == ("http://127.0.0.1:8190/v1", 8191)

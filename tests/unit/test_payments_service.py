@@ -113,7 +113,7 @@ def local_socket() -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serving(app: object, sock: socket.socket) -> AsyncIterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, date_header=False, lifespan="off", ws="none", timeout_graceful_shutdown=1))  # type: ignore[arg-type]
     task = asyncio.create_task(server._serve([sock]))  # without uvicorn's signal handlers: this is a test's loop
     try:
         yield

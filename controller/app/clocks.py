@@ -1,0 +1,20 @@
+"""Which clock a depot's processes go by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from controller.clock import ScaledClock, SystemClock
+from controller.settings import Settings
+from depot.ports import Clock
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The world's clock, or the demo's."""
+    clock = settings.clock
+    if not clock.scaled:
+        return SystemClock()
+    epoch = clock.epoch or datetime.now(UTC)
+    if clock.epoch_wall is None:
+        return ScaledClock.starting(epoch, clock.speed)
+    return ScaledClock(clock.epoch_wall, epoch, clock.speed)

@@ -1,0 +1,271 @@
+"""The room of money in the core: bills what was charged on a driver's account, and carries out what people order about it.
+
+    journal: session admitted … stopped --> books of money: bill, invoice, ledger entry --> journal: session billed
+
+The journal comes first and the books are filled from it by session id, so a death between the two leaves a session that
+is stopped and not billed, and the next core finds it. Money itself is moved by :mod:`payments.process`, beside the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import TypeVar
+
+from msgspec import Struct
+
+from controller.billing_view import payments_view
+from controller.loop import ControlLoop
+from controller.payments_view import PaymentsView
+from controller.room import Carrier, Viewer
+from controller.till import Till, aside
+from controller.yard import Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.events import Envelope
+from depot.state import PaidSession
+from depot.values import ConnectorId, InvalidValue
+from payments import GatewayTrouble, PaymentsError
+from payments.gateway import Gateway
+from payments.money import Bill, EnergyLine
+from payments.overview import overview
+from payments.states import MandateState
+from storage import StorageError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OpenGateway = Callable[[], AbstractAsyncContextManager[Gateway]]
+
+STUCK_AGAIN = timedelta(minutes=5)
+"""A session that cannot be billed is tried again after this time."""
+
+SWEEP_EVERY = timedelta(minutes=10)
+FORGOTTEN_AFTER = timedelta(hours=1)
+"""A reservation of which the journal knows no session after this time is given back."""
+
+STOP_AGAIN = timedelta(seconds=30)
+"""A session at its last watt-hour is told so again after this time."""
+
+_Outcome = tuple[cmd.CommandStatus, str]
+
+
+class Billing:
+    """One per depot. ``gateway``: opens a client of the payment gateway, inside whatever loop awaits it. ``look_s``: how
+    often it looks for sessions that have ended, depot seconds."""
+
+    def __init__(
+        self,
+        yard: Yard,
+        loop: ControlLoop,
+        till: Till,
+        gateway: OpenGateway,
+        *,
+        real_money: bool = False,
+        mock: bool = False,
+        look_s: float = 1.0,
+    ) -> None:
+        self._yard = yard
+        self._loop = loop
+        self._till = till
+        self._payments = till.payments
+        self._store = till.payments.store
+        self._gateway = gateway
+        self._real_money, self._mock = real_money, mock
+        self._look_s = look_s
+        self._stuck: dict[str, tuple[datetime, str]] = {}
+        self._stopped: dict[str, datetime] = {}
+        self._swept_at: datetime | None = None
+        self._troubled = False
+
+    @property
+    def commands(self) -> Mapping[type[cmd.Command], Carrier]:
+        return {
+            cmd.RegisterMandate: self._register,
+            cmd.RevokeMandate: self._revoke,
+            cmd.RetryDebit: self._retry,
+            cmd.WriteOffBill: self._write_off,
+            cmd.RefundBill: self._refund,
+        }
+
+    @property
+    def views(self) -> Mapping[type[Struct], Viewer]:
+        return {PaymentsView: self._view}
+
+    async def run(self) -> None:
+        """Bill, end what is spent, sweep up; until cancelled. Books that are full or locked are waited for."""
+        while True:
+            try:
+                await self.look()
+                self._troubled = False
+            except StoreUnavailable as error:
+                if not self._troubled:
+                    log.warning("billing waits: %s", error)
+                self._troubled = True
+            await self._yard.clock.sleep(self._look_s)
+
+    async def look(self) -> None:
+        """Everything that is due now. Raises :class:`~storage.StoreUnavailable`."""
+        now = self._yard.clock.now()
+        for session_id, paid in tuple(self._yard.state.paid.items()):
+            if paid.stopped_at is None:
+                self._end_if_spent(session_id, paid, now)
+            elif session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN:
+                await self._bill(session_id, paid, now)
+        if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = now
+            await self._sweep(now)
+
+    # -- from the journal into the books ------------------------------------------------------------------------
+
+    async def _bill(self, session_id: str, paid: PaidSession, now: datetime) -> None:
+        try:
+            bill, invoice_no = await aside(self._store, lambda: self._book(session_id, paid))
+        except PaymentsError as error:
+            if session_id not in self._stuck:
+                log.error("session %s cannot be billed: %s", session_id, error)
+            self._stuck[session_id] = (now, str(error))
+            return
+        self._stuck.pop(session_id, None)
+        self._stopped.pop(session_id, None)
+        billed = ev.SessionBilled(session_id, bill.energy_wh, bill.total_paise, invoice_no)
+        await self._yard.journal.append([ev.NewEvent(billed, self._yard.clock.now(), key=f"billed/{session_id}")])
+
+    def _book(self, session_id: str, paid: PaidSession) -> tuple[Bill, str]:
+        """The bill in the books; made at the first call, found at every other."""
+        terms, energy_wh = paid.terms, paid.energy_wh or 0
+        known = self._payments.invoiced(session_id)
+        if known is None:
+            self._payments.readmit(session_id, terms.driver_id, terms.mandate_id, reserved_paise=terms.reserved_paise)
+            line = EnergyLine(energy_wh, Fraction(terms.paise_per_kwh))
+            self._payments.meter_session(session_id, [line], service_paise=terms.service_paise if energy_wh else 0)
+            known = self._payments.invoiced(session_id)
+            assert known is not None
+        return known
+
+    def _end_if_spent(self, session_id: str, paid: PaidSession, now: datetime) -> None:
+        """A session may not cost more than was reserved for it."""
+        open_ = self._yard.state.transaction_on(paid.connector)
+        if open_ is None or open_.transaction_id != paid.transaction_id:
+            return
+        told = self._stopped.get(session_id)
+        if self._energy_wh(paid.connector) >= paid.terms.most_wh and (told is None or now - told >= STOP_AGAIN):
+            self._stopped[session_id] = now
+            log.info("session %s on %s has had its %d Wh: it is ended", session_id, paid.connector, paid.terms.most_wh)
+            self._loop.end_session(paid.connector)
+
+    async def _sweep(self, now: datetime) -> None:
+        """Reservations whose start was never journaled: the core died between, or the station never said it again."""
+        held = await aside(self._store, self._payments.reservations)
+        for session_id, since in held.items():
+            if session_id not in self._yard.state.paid and now - since >= FORGOTTEN_AFTER:
+                log.info("the reservation of session %s is given back: the journal knows no such session", session_id)
+                await self._till.withdraw(session_id)
+
+    def _energy_wh(self, connector: ConnectorId) -> int:
+        return self._yard.session_energy_wh(connector)
+
+    # -- what people order --------------------------------------------------------------------------------------
+
+    async def _register(self, command: cmd.RegisterMandate, _: Envelope) -> _Outcome:
+        if not command.contact.strip() or not command.email.strip():
+            raise InvalidValue("the gateway needs the driver's phone number and e-mail address; neither is kept here")
+
+        async def open_(gateway: Gateway) -> str:
+            self._till.payers.put(command.driver_id, command.id_tag)
+            view = await self._payments.open_mandate(
+                gateway,
+                mandate_id=self._mandate_id(command),
+                driver_id=command.driver_id,
+                name=command.name,
+                email=command.email,
+                contact=command.contact,
+                max_amount_paise=command.max_amount_paise,
+                expire_at=command.expire_at,
+            )
+            return f"driver {command.driver_id} must now approve it in the UPI app; the link is on the page (mandate {view.mandate_id})"
+
+        status, words = await self._at_gateway(open_)
+        await self._till.restore()
+        return status, words
+
+    def _mandate_id(self, command: cmd.RegisterMandate) -> str:
+        """An id that the driver's unfinished request has already, so that asking again after a failure makes no second one."""
+        known = self._payments.mandate(command.driver_id)
+        if known is not None and known.state is MandateState.NEW and known.max_amount_paise == command.max_amount_paise:
+            return known.mandate_id
+        return f"m-{command.command_id}"
+
+    async def _revoke(self, command: cmd.RevokeMandate, _: Envelope) -> _Outcome:
+        async def cancel(gateway: Gateway) -> str:
+            view = await self._payments.cancel_mandate(gateway, command.mandate_id)
+            return f"the gateway was told; the mandate is {view.state.replace('_', ' ')}"
+
+        return await self._at_gateway(cancel)
+
+    async def _retry(self, command: cmd.RetryDebit, _: Envelope) -> _Outcome:
+        await self._in_books(lambda: self._payments.collect_again(command.session_id))
+        return cmd.CommandStatus.DONE, "the debit is tried again, with a new notice to the driver first"
+
+    async def _write_off(self, command: cmd.WriteOffBill, _: Envelope) -> _Outcome:
+        await self._in_books(lambda: self._payments.write_off(command.session_id, why=command.reason))
+        return cmd.CommandStatus.DONE, "the bill is written off; should its money come all the same, it is booked as recovered"
+
+    async def _refund(self, command: cmd.RefundBill, _: Envelope) -> _Outcome:
+        await self._in_books(lambda: self._payments.refund_bill(command.session_id, why=command.reason))
+        return cmd.CommandStatus.DONE, "the credit note is booked; the gateway gives the money back"
+
+    async def _in_books(self, work: Callable[[], None]) -> None:
+        try:
+            await aside(self._store, work)
+        except (PaymentsError, StorageError) as error:
+            raise InvalidValue(str(error)) from None
+
+    async def _at_gateway(self, work: Callable[[Gateway], Awaitable[str]]) -> _Outcome:
+        """In a thread with a loop of its own: it waits for the gateway, and for the books between."""
+
+        async def there() -> str:
+            async with self._gateway() as gateway:
+                return await work(gateway)
+
+        try:
+            words = await asyncio.to_thread(lambda: asyncio.run(there()))
+        except GatewayTrouble as error:
+            return cmd.CommandStatus.FAILED, f"{error}; ask again, nothing is made twice"
+        except (PaymentsError, StorageError) as error:
+            return cmd.CommandStatus.REFUSED, str(error)
+        return cmd.CommandStatus.DONE, words
+
+    # -- what people see ----------------------------------------------------------------------------------------
+
+    async def _view(self, args: Mapping[str, str]) -> PaymentsView:
+        now, state = self._yard.clock.now(), self._yard.state
+        try:
+            limit = int(args.get("limit", "50"))
+        except ValueError:
+            raise InvalidValue(f"limit is a number, not {args['limit'][:20]!r}") from None
+        try:
+            books = await aside(
+                self._store, lambda: overview(self._store, self._payments.depot_id, now, limit=limit, before=args.get("before", ""))
+            )
+        except StorageError as error:
+            raise InvalidValue(f"the books of money cannot be read: {error}") from None
+        price = self._till.price
+        return payments_view(
+            books,
+            at=now,
+            paid=list(state.paid.values()),
+            refused=state.refused_starts,
+            stuck={session_id: why for session_id, (_, why) in self._stuck.items()},
+            energy_wh={k: self._energy_wh(p.connector) for k, p in state.paid.items() if p.stopped_at is None},
+            real_money=self._real_money,
+            mock=self._mock,
+            paise_per_kwh=float(price.paise_per_kwh),
+            service_paise=price.service_paise,
+            most_wh=price.most_wh,
+        )

@@ -1,0 +1,126 @@
+"""The section ``[payments]`` of the settings file: who may charge on credit, at which price, and by which gateway.
+
+Keys are not in here: they come from the environment (:mod:`payments.keys`).
+"""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Self
+
+from pydantic import field_validator, model_validator
+
+from controller.sections import Port, Section, setting
+
+if TYPE_CHECKING:
+    from controller.till import Price
+    from payments.service import Terms
+
+REAL_GATEWAY = "https://api.razorpay.com/v1"
+LEGAL_NOTICE_H = 24.0
+
+
+class PaymentsSection(Section):
+    """Drivers who pay by UPI AutoPay. Without this section nobody pays and no start is refused for money."""
+
+    price_inr_per_kwh: Decimal = setting(
+        ..., "Price of energy without tax. It holds for a whole session from its start.", unit="₹/kWh", ge=0
+    )
+    service_inr: Decimal = setting(Decimal(0), "Charge for each session with energy, without tax.", unit="₹", ge=0)
+    gst_percent: Decimal = setting(Decimal(18), "GST on energy and service charge.", unit="%", ge=0, lt=100)
+    sac: str = setting("998714", "Service accounting code on the bill.", pattern=r"^\d{4,8}$")
+    supplier_state: str = setting("", "State code of the depot, first two digits of its GSTIN.", pattern=r"^(\d{2})?$")
+    supply_state: str = setting("", "State code of the place of supply; another one than the depot's means IGST.", pattern=r"^(\d{2})?$")
+    whole_rupees: bool = setting(False, "Round each bill to whole rupees, with a line of its own.")
+    most_kwh: float = setting(40.0, "Energy at which a paid session is ended. The gate counts with it.", unit="kWh", gt=0, le=1000)
+    longest_h: float = setting(8.0, "How long a paid session is taken to last at most, for the mandate's end.", unit="h", gt=0, le=72)
+    credit_limit_inr: Decimal = setting(
+        Decimal(5000), "The most that a driver may owe, sessions under way included; never more than ₹15,000 counts.", unit="₹", gt=0
+    )
+    gateway_url: str = setting(REAL_GATEWAY, "Address of the gateway's API. With mock it is the mock's, whatever stands here.")
+    webhook_host: str = setting("127.0.0.1", "Address on which the gateway's webhooks are awaited; put a TLS proxy in front.")
+    webhook_port: Port = setting(8091, "Port on which they are awaited (path /gateway/webhook).")
+    mock: bool = setting(False, "Run the mock gateway beside the depot: for trials, no money moves. Needs test keys.")
+    mock_port: Port = setting(8090, "Port of the mock gateway, on this machine only.")
+    mock_notice_s: float = setting(2.0, "Mock: how long the notice before a debit takes to arrive.", unit="s", ge=0)
+    mock_decide_s: float = setting(1.0, "Mock: how long the bank takes to decide on a debit.", unit="s", ge=0)
+    notice_h: float = setting(LEGAL_NOTICE_H, "Notice to the driver before each debit; RBI demands 24 h.", unit="h", ge=0, le=240)
+    notice_margin_h: float = setting(1.0, "Added to the notice, for messages that come late.", unit="h", ge=0, le=24)
+    windows: tuple[str, ...] = setting(
+        ("00:00-10:00", "13:00-17:00", "21:30-00:00"), "When debits may be presented, Indian time, like 13:00-17:00.", min_length=1
+    )
+    max_retries: int = setting(3, "How often a debit that failed for a passing reason is tried again (NPCI: 3).", ge=0, le=3)
+    retry_wait_h: float = setting(6.0, "How long to wait before that.", unit="h", ge=0, le=72)
+    lookup_s: float = setting(90.0, "Between two look-ups of one debit (NPCI: 90 s).", unit="s", ge=0.1, le=3600)
+    settle_min: float = setting(
+        30.0, "An unanswered debit is asked for again only after this; longer than the gateway can hide one.", unit="min", gt=0, le=1440
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _readable(cls, windows: tuple[str, ...]) -> tuple[str, ...]:
+        for text in windows:
+            _window(text)
+        return windows
+
+    @model_validator(mode="after")
+    def _as_the_law_has_it(self) -> Self:
+        if not self.mock:
+            if self.notice_h < LEGAL_NOTICE_H:
+                raise ValueError(f"notice_h ({self.notice_h:g}) is below {LEGAL_NOTICE_H:g}, which a real gateway's rules demand")
+            if self.lookup_s < 90 or self.settle_min < 10:
+                raise ValueError("lookup_s below 90 and settle_min below 10 are for the mock gateway only")
+        return self
+
+    def to_terms(self) -> Terms:
+        """For the books of money."""
+        from payments.money import GstRule
+        from payments.rules import Rules
+        from payments.service import Terms
+
+        return Terms(
+            credit_limit_paise=_paise(self.credit_limit_inr),
+            gst=GstRule(
+                rate=Fraction(self.gst_percent) / 100,
+                sac=self.sac,
+                supplier_state=self.supplier_state,
+                supply_state=self.supply_state,
+                whole_rupees=self.whole_rupees,
+            ),
+            rules=Rules(
+                notice=timedelta(hours=self.notice_h),
+                notice_margin=timedelta(hours=self.notice_margin_h),
+                windows=tuple(_window(text) for text in self.windows),
+                max_retries=self.max_retries,
+                retry_wait=timedelta(hours=self.retry_wait_h),
+                lookup_spacing=timedelta(seconds=self.lookup_s),
+                settle=timedelta(minutes=self.settle_min),
+            ),
+        )
+
+    def to_price(self) -> Price:
+        """For the till."""
+        from controller.till import Price
+
+        return Price(
+            paise_per_kwh=Fraction(self.price_inr_per_kwh) * 100,
+            service_paise=_paise(self.service_inr),
+            most_wh=round(self.most_kwh * 1000),
+            longest=timedelta(hours=self.longest_h),
+        )
+
+
+def _paise(rupees: Decimal) -> int:
+    return round(rupees * 100)
+
+
+def _window(text: str) -> tuple[time, time]:
+    start, dash, end = text.replace(" ", "").partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        return time.fromisoformat(start), time.fromisoformat(end)
+    except ValueError:
+        raise ValueError(f"{text!r} is no window; write it like 13:00-17:00 (00:00 at the end is midnight)") from None
