@@ -81,10 +81,16 @@ def _answered(outcome: str) -> Callable[[ev.ApprovalGranted | ev.ApprovalRefused
     return build
 
 
+def _restored(e: ev.BackupRestored, envelope: ev.Envelope) -> Entry:
+    reason = f"the backup of {iso(e.made_at)} with {e.backup_seq} facts"
+    return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "BackupRestored", "depot", reason, "restored")
+
+
 _ENTRIES: Mapping[type[ev.Event], Callable[[Any, ev.Envelope], Entry | None]] = {
     ev.CommandRequested: _requested,
     ev.CommandFinished: _finished,
     ev.PackReset: _reset,
+    ev.BackupRestored: _restored,
     ev.UtilityLinkChanged: _ordered,
     ev.ApprovalGranted: _answered("approved"),
     ev.ApprovalRefused: _answered("not approved"),

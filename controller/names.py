@@ -20,11 +20,16 @@ class NamesError(DepotError):
     """The names can't be used; the message says what to do."""
 
 
+def names_path(folder: Path, depot_id: str) -> Path:
+    """The file."""
+    return folder / f"{depot_id}-drivers.json"
+
+
 class NameBook:
     """The names in ``folder`` of the drivers of ``depot_id``. Used by the core alone, which owns the folder."""
 
     def __init__(self, folder: Path, depot_id: str) -> None:
-        self._path = folder / f"{depot_id}-drivers.json"
+        self._path = names_path(folder, depot_id)
         self._names: dict[str, str] = self._read()
 
     def name_of(self, driver_id: str) -> str:

@@ -71,6 +71,18 @@ class ControllerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BackupRestored(Event):
+    """The journal up to here came from a backup whose last fact was ``backup_seq``; what happened between ``made_at`` and
+    now is not known. What chargers were told is not believed any more, and no transaction id below
+    ``next_transaction_id`` is given again."""
+
+    TYPE: ClassVar[str] = "controller.backup_restored"
+    made_at: datetime
+    backup_seq: int
+    next_transaction_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StationBooted(Event):
     TYPE: ClassVar[str] = "station.boot_reported"
     station_id: str
@@ -584,6 +596,7 @@ class SessionBilled(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
+        BackupRestored,
         ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
         ConnectorAvailabilitySet, ConnectorIsolated, DefaultInstalled,
         TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,

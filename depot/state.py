@@ -235,6 +235,30 @@ def _visit(state: DepotState, visit_id: str | None, **changes: Any) -> DepotStat
     return replace(state, visits={**state.visits, visit.visit_id: replace(visit, **changes)})
 
 
+def _restored(state: DepotState, e: ev.BackupRestored, _: ev.Envelope) -> DepotState:
+    """What was lost may have changed all that a charger holds or is: the worst is taken until it has shown itself. What
+    waited for a second person's word is asked again."""
+    unproven = {ev.TrustLevel.OBEYS: ev.TrustLevel.UNPROVEN}
+    return replace(
+        state,
+        next_transaction_id=max(state.next_transaction_id, e.next_transaction_id),
+        connectors={
+            key: replace(
+                facts,
+                status=ev.ConnectorStatus.UNKNOWN,
+                status_since=None,
+                grant=None,
+                default_w=None,
+                trust=unproven.get(facts.trust, facts.trust),
+            )
+            for key, facts in state.connectors.items()
+        },
+        stations={key: replace(facts, probe=None) for key, facts in state.stations.items()},
+        utility=None if state.utility is None else replace(state.utility, beat_at=None),
+        approvals={},
+    )
+
+
 def _booted(state: DepotState, e: ev.StationBooted, _: ev.Envelope) -> DepotState:
     return _station(state, e.station_id, boot=e, quarantined=False)
 
@@ -463,6 +487,7 @@ def _billed(state: DepotState, e: ev.SessionBilled, _: ev.Envelope) -> DepotStat
 
 
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
+    ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
     ev.StationQuarantined: _quarantined,
     ev.StationProbed: _probed,

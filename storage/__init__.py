@@ -3,6 +3,7 @@
     store     Store: one depot database; units of work with one error vocabulary
     migrate   every room's Alembic scripts, applied together
     lease     one owner process per depot database
+    copying   a consistent copy while others write
 
 Errors (SQLAlchemy's own do not leave this room, except for wrong SQL):
 
@@ -18,6 +19,7 @@ Errors (SQLAlchemy's own do not leave this room, except for wrong SQL):
     └── LeaseTaken            another process owns this database
 """
 
+from storage.copying import copy_database, in_use
 from storage.errors import (
     FutureDatabase,
     LeaseTaken,
@@ -46,4 +48,6 @@ __all__ = [
     "StoreFull",
     "StoreMissing",
     "StoreUnavailable",
+    "copy_database",
+    "in_use",
 ]

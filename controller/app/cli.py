@@ -145,6 +145,30 @@ def audit_trail(
     )
 
 
+@app.command("backup")
+def backup_depot(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The new archive; in a folder: one named after depot and time.")],
+) -> None:
+    """Copy everything that a depot keeps into one checked file, while the depot runs."""
+    from controller.app.backup import backup_command
+
+    raise typer.Exit(backup_command(config, target, console, complaints))
+
+
+@app.command("restore")
+def restore_depot(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A backup, or a folder that an earlier restore has set aside.")],
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help="There is a depot already: set it aside.")] = False,
+) -> None:
+    """Put a backup in the place of what a depot has. The controller must not run."""
+    from controller.app.restore import restore_command
+
+    raise typer.Exit(restore_command(config, source, console, complaints, replace=replace))
+
+
 @app.command("demo")
 def demo_depot(
     *,

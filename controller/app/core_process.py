@@ -22,6 +22,7 @@ from controller.app.billing import add_billing
 from controller.app.clocks import clock_of
 from controller.app.exits import exit_code_of, sentence
 from controller.app.kit import add_kit
+from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.core import Core, CoreParts
 from controller.departures import Departures
@@ -105,9 +106,10 @@ async def serve_core(settings: Settings) -> None:
     base = settings.to_spec()
     tariff = Tariff.named(settings.depot.tariff, timezone=base.timezone)
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secret = depot_secret(settings)
     async with AsyncExitStack() as stack:
         stack.enter_context(Lease.take(settings.database))
+        refuse_half_restored(settings)
+        secret = depot_secret(settings)
         store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
         store.migrate([controller])
         journal = await stack.enter_async_context(SqlJournal(store, base.depot_id, clock=clock))

@@ -7,6 +7,8 @@ EXPECTED: dict[str, int] = {
     "builtins.ConnectionError": 3,
     "builtins.OSError": 2,
     "controller.app.audit.AuditError": 2,
+    "controller.archive.BackupDamaged": 1,
+    "controller.archive.BackupError": 2,
     "controller.link.LinkError": 3,
     "controller.secrets.SecretError": 2,
     "controller.settings.SettingsError": 2,

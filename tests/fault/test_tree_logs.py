@@ -24,6 +24,7 @@ import websockets
 
 from benchmarks.real_depot import child_named, free_offset
 from controller.app.demo import OCPP_PORT, WEB_PORT, write_depot
+from controller.app.kept import kept_of
 from controller.app.people import open_people
 from controller.clock import SystemClock
 from controller.settings import Settings
@@ -88,6 +89,9 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
         core = child_named(process.pid, "controller.app.core_process")
         assert core is not None
         wait_for(lambda: child_named(core, "controller.planner_worker") is not None)
+        made = {path.name for path in tmp_path.iterdir() if path.suffix not in (".lock", ".sock")}
+        in_a_backup = {path.name for kept in kept_of(settings) for path in kept.with_logs}
+        assert made - in_a_backup == {"demo.toml", "stations.json", "log"}, "controller.app.kept does not know a file"
         os.kill(child_named(core, "controller.planner_worker") or 0, signal.SIGKILL)
         os.kill(child_named(process.pid, "controller.app.web_process") or 0, signal.SIGKILL)
         wait_for(lambda: "planner's process was killed" in log.read_text() and "web is up again" in log.read_text())

@@ -38,7 +38,7 @@ def test_every_command_explains_itself() -> None:
     assert "test" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["plan", "simulate", "replay", "station-key", "user", "test", "check"])
+@pytest.mark.parametrize("command", ["plan", "simulate", "replay", "backup", "restore", "station-key", "user", "test", "check"])
 def test_every_commands_help_is_instant_and_complete(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -1,0 +1,57 @@
+"""What a depot keeps, and under which name it stands in a backup. Everything else in the folder can be made again.
+
+The order is that of copying: what refers to the journal is copied before it, so that no copy knows more than the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.app.people import people_database
+from controller.names import names_path
+from controller.secrets import SECRET_FILE
+from controller.settings import Settings
+
+JOURNAL = "journal.db"
+PEOPLE = "people.db"
+PAYMENTS = "payments.db"
+LATCHES = "latches"
+SECRET = "depot.secret"  # noqa: S105  # a file's name
+CONFIG = "config.toml"
+DRIVERS = "drivers.json"
+ACCOUNTS = "mqtt.json"
+NAMES = (CONFIG, PEOPLE, PAYMENTS, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL)
+"""All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of a depot. ``name``: in a backup; ``what``: for people."""
+
+    name: str
+    path: Path
+    what: str
+
+    @property
+    def is_database(self) -> bool:
+        return self.name.endswith(".db")
+
+    @property
+    def with_logs(self) -> tuple[Path, ...]:
+        """The file and what SQLite keeps beside it."""
+        return (self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm", "-journal"))) if self.is_database else (self.path,)
+
+
+def kept_of(settings: Settings) -> tuple[Kept, ...]:
+    """The files of this depot, whether they are there or not."""
+    folder, depot = settings.storage.path, settings.depot.id
+    return (
+        Kept(PEOPLE, people_database(settings), "people and tokens"),
+        Kept(PAYMENTS, folder / f"{depot}-payments.db", "mandates, bills and ledger"),
+        Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
+        Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
+        Kept(LATCHES, settings.latches, "latched trips of packs"),
+        Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),
+        Kept(JOURNAL, settings.database, "the journal"),
+    )
