@@ -48,7 +48,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
     folder, depot = settings.storage.path, settings.depot.id
     return (
         Kept(PEOPLE, people_database(settings), "people and tokens"),
-        Kept(PAYMENTS, folder / f"{depot}-payments.db", "mandates, bills and ledger"),
+        Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),

@@ -50,7 +50,7 @@ def _broker(settings: Settings, python: tuple[str, ...]) -> ChildSpec | None:
         return None
     where = ("--accounts", str(settings.mqtt_accounts), "--host", telemetry.host, "--port", str(settings.mqtt_port))
     tls = ("--tls-cert", str(telemetry.tls_cert), "--tls-key", str(telemetry.tls_key)) if telemetry.tls_cert is not None else ()
-    return ChildSpec(name="broker", argv=(*python, "bms_bridge.broker", *where, *tls), reports_ready=False, essential=False)
+    return ChildSpec(name="broker", argv=(*python, "controller.app.broker_process", *where, *tls), reports_ready=False, essential=False)
 
 
 def run_command(config: Path, port_offset: int = 0, *, on_ready: Callable[[str], None] | None = None) -> int:

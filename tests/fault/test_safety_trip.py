@@ -204,7 +204,7 @@ async def test_a_dead_broker_slows_charging_down_and_latches_nothing(tmp_path: P
         depot = scene.depot
         await until(lambda: scene.power_w > 10_000)
         await asyncio.sleep(1.0)
-        broker = child_named(depot.supervisor.pid, "bms_bridge.broker")
+        broker = child_named(depot.supervisor.pid, "controller.app.broker_process")
         assert broker is not None
         before_w = scene.power_w
         os.kill(broker, signal.SIGSTOP)  # there, but silent: its supervisor does not start another one

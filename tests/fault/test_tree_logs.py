@@ -46,9 +46,10 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def tree(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def tree(config: Path, log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "controller", "run", str(config)], cwd=ROOT, stdout=out, stderr=out)
+        command = [sys.executable, "-m", "controller", "run", str(config)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **environment})
         try:
             yield process
         finally:
@@ -65,7 +66,7 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
     config, keys = write_depot(tmp_path, spec=demo_spec(), start=datetime.now(UTC), speed=1, port_offset=offset)
     text = config.read_text(encoding="utf-8")
     text = text[: text.index("[clock]")].replace('level = "error"', 'level = "debug"\njson_lines = true')
-    config.write_text(text, encoding="utf-8")
+    config.write_text(text + '[telemetry]\nbroker = "embedded"\n[payments]\nprice_inr_per_kwh = 18\nmock = true\n', encoding="utf-8")
     settings = Settings.load(config)
     passwords: dict[str, str] = json.loads(keys.read_text(encoding="utf-8"))
     station, right = next(iter(passwords.items()))
@@ -75,10 +76,12 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
         users = Users(store, SystemClock(), settings.depot.id)
         users.add("mani", Role.MANAGER, hidden["password"])
         hidden["token"] = users.add_token("scada", [Permission.READ, Permission.METRICS])
-    hidden["wrong token"] = secrets.token_urlsafe(24)
+    hidden |= {word: secrets.token_urlsafe(24) for word in ("wrong token", "gateway key", "webhook secret")}
+    keys_of_gateway = {"KEY_ID": "rzp_test_1", "KEY_SECRET": hidden["gateway key"], "WEBHOOK_SECRET": hidden["webhook secret"]}
+    environment = {f"CHARGEYARD_GATEWAY_{name}": value for name, value in keys_of_gateway.items()}
     log = tmp_path / "log"
     web = f"http://127.0.0.1:{WEB_PORT + offset}"
-    with tree(config, log) as process:
+    with tree(config, log, environment) as process:
         wait_for(lambda: answers(web))
         with httpx.Client(base_url=web, headers={"origin": web}) as client:
             hidden |= sign_in(client, hidden)
@@ -89,12 +92,13 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
         core = child_named(process.pid, "controller.app.core_process")
         assert core is not None
         wait_for(lambda: child_named(core, "controller.planner_worker") is not None)
-        made = {path.name for path in tmp_path.iterdir() if path.suffix not in (".lock", ".sock")}
+        made = {path.name for path in tmp_path.iterdir() if path.suffix not in (".lock", ".sock") and "mock-gateway" not in path.name}
         in_a_backup = {path.name for kept in kept_of(settings) for path in kept.with_logs}
         assert made - in_a_backup == {"demo.toml", "stations.json", "log"}, "controller.app.kept does not know a file"
         os.kill(child_named(core, "controller.planner_worker") or 0, signal.SIGKILL)
         os.kill(child_named(process.pid, "controller.app.web_process") or 0, signal.SIGKILL)
         wait_for(lambda: "planner's process was killed" in log.read_text() and "web is up again" in log.read_text())
+        wait_for(lambda: {"broker", "gateway", "payments"} <= speakers(log))
         os.kill(core, signal.SIGKILL)
         wait_for(lambda: "core is up again" in log.read_text())
     said = log.read_text(encoding="utf-8")
@@ -102,10 +106,14 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
     for line in lines:
         assert line.keys() >= {"at", "level", "process", "logger", "message"}
         datetime.fromisoformat(line["at"])
-    assert {line["process"] for line in lines} >= {"run", "core", "web"}
+    assert speakers(log) >= {"run", "core", "web", "broker", "gateway", "payments"}
     for what, secret in hidden.items():
         assert secret not in said, f"the log tells the {what}"
         assert base64.b64encode(f"{station}:{secret}".encode()).decode() not in said, what
+
+
+def speakers(log: Path) -> set[str]:
+    return {json.loads(line)["process"] for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}")}
 
 
 def secret_of(folder: Path) -> str:
