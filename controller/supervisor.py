@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.systemd import ServiceManager
+
 log = logging.getLogger(__name__)
 
 READY_VARIABLE = "CHARGEYARD_READY_FD"
@@ -96,12 +98,21 @@ def die_with_parent(parent: int) -> None:
 
 
 class Supervisor:
-    """Runs ``children`` until a signal or a fatal end. ``on_ready(name)`` is called whenever a child is up."""
+    """Runs ``children`` until a signal or a fatal end. ``on_ready(name)`` is called whenever a child is up; ``manager`` is
+    told that we are ready once all essential children are up, and from then on that we go on."""
 
-    def __init__(self, children: Sequence[ChildSpec], *, grace_s: float = GRACE_S, on_ready: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        children: Sequence[ChildSpec],
+        *,
+        grace_s: float = GRACE_S,
+        on_ready: Callable[[str], None] | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self._children = [_Child(spec) for spec in children]
         self._grace_s = grace_s
         self._on_ready = on_ready
+        self._manager = manager or ServiceManager()
 
     def run(self) -> int:
         """Returns the exit code: 0 after a signal or when the work of all is done, or a child's fatal one."""
@@ -109,6 +120,7 @@ class Supervisor:
         try:
             return self._run()
         finally:
+            self._manager.stopping()
             self._end_all()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -130,10 +142,19 @@ class Supervisor:
                     child.start()
                 child.keep_spare(time.monotonic())
                 waiting = child.spec.essential and not child.done and not child.ready
-            wait = min((child.wait_s(time.monotonic()) for child in self._children), default=STEADY_S)
+            now_s = time.monotonic()
+            self._tell(now_s)
+            wait = min((child.wait_s(now_s) for child in self._children), default=STEADY_S)
+            wait = min(wait, self._manager.wait_s(now_s))
             if _ending(signal.sigtimedwait(_SIGNALS, wait)):
                 log.info("ending")
                 return 0
+
+    def _tell(self, now_s: float) -> None:
+        self._manager.alive(now_s)
+        self._manager.status(", ".join(f"{child.spec.name} {child.word}" for child in self._children))
+        if all(child.ready or child.done for child in self._children if child.spec.essential):
+            self._manager.ready()
 
     def _end_all(self) -> None:
         """Ask, wait, kill. A second signal does not wait any more."""
@@ -243,6 +264,13 @@ class _Child:
     @property
     def running(self) -> bool:
         return self._process is not None
+
+    @property
+    def word(self) -> str:
+        """For people."""
+        if self.done:
+            return "done"
+        return "up" if self.ready else ("starting" if self.running else "down")
 
     def due(self, now_s: float) -> bool:
         return self._process is None and not self.done and now_s >= self._start_at_s

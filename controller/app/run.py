@@ -11,6 +11,7 @@ from pathlib import Path
 from controller.logs import set_up
 from controller.settings import Settings
 from controller.supervisor import ChildSpec, Supervisor
+from controller.systemd import ServiceManager
 
 log = logging.getLogger(__name__)
 
@@ -65,4 +66,4 @@ def run_command(config: Path, port_offset: int = 0, *, on_ready: Callable[[str],
         if on_ready is not None:
             on_ready(name)
 
-    return Supervisor(children(config, port_offset=port_offset), on_ready=told).run()
+    return Supervisor(children(config, port_offset=port_offset), on_ready=told, manager=ServiceManager.from_environment()).run()

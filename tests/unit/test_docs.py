@@ -69,13 +69,13 @@ def test_every_command_and_option_is_in_the_manual(command: str) -> None:
 
 def test_the_manual_knows_no_option_that_does_not_exist() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    known = {option for options in commands().values() for option in options} | {"--help", "--version"}
+    known = {option for options in commands().values() for option in options} | {"--help", "--version", "--install"}
     assert set(re.findall(r"`(--[a-z-]+)", page)) - known == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_command_line_in_the_documents_exists(page: Path) -> None:
-    names = {words.split()[0] for words in commands()} | {"help", "--help", "--version", "COMMAND"}
+    names = {words.split()[0] for words in commands()} | {"help", "--help", "--version", "--install", "COMMAND"}
     for line in re.findall(r"\./chargeyard ([^\s`]+)", page.read_text(encoding="utf-8")):
         assert line.rstrip(".,;:)") in names, f"{page.name}: ./chargeyard {line}"
 

@@ -93,6 +93,22 @@ def test_missing_venv_module_says_what_to_type(user: str, apt: str, code: int, t
     assert text in done.stderr
 
 
+def test_install_makes_the_environment_and_byte_code_and_starts_nothing(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path / "ran"}\n', encoding="utf-8")
+    python.chmod(0o755)
+    done = subprocess.run(["sha256sum", "core.lock"], cwd=ROOT / "requirements", capture_output=True, text=True, check=True)
+    (venv / ".chargeyard-stamp").write_text(done.stdout, encoding="utf-8")
+    installed = run_script("--install", CHARGEYARD_VENV=str(venv))
+    assert (installed.returncode, f"is installed in {venv}" in installed.stdout) == (0, True), installed.stderr
+    (ran,) = (tmp_path / "ran").read_text(encoding="utf-8").splitlines()
+    assert ran.startswith("-m compileall -q")
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["root_packages"]
+    assert {Path(word).name for word in ran.split()[3:]} - {"lib"} == set(packages) - {"simulator"}
+
+
 def test_foreign_folder_is_never_emptied(tmp_path: Path) -> None:
     keep = tmp_path / "letter"
     keep.write_text("dear", encoding="utf-8")
