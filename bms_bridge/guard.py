@@ -62,7 +62,8 @@ class Guard:
     ``chemistry_of``: of a pack that the registry knows, else None (its samples are then refused). ``thresholds``: per
     chemistry, :data:`~bms_bridge.chemistry.TABLE` unless a depot has tightened it. ``on_verdict`` is called synchronously
     and must return at once. ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again).
-    ``in_thread``: how a disk write is waited for; a virtual loop has no threads and calls inline.
+    ``pace``: silence and lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write
+    is waited for; a virtual loop has no threads and calls inline.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Guard:
         on_verdict: Callable[[Verdict], None],
         on_unwritten: Callable[[str], None] | None = None,
         thresholds: Mapping[Chemistry, Thresholds] = TABLE,
+        pace: float = 1.0,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self.rejections = RejectionLog()
@@ -84,6 +86,7 @@ class Guard:
         self._on_verdict = on_verdict
         self._on_unwritten = on_unwritten
         self._thresholds = thresholds
+        self._pace = pace
         self._in_thread = in_thread
         self._memories: dict[tuple[PackKey, Source], Memory] = {}
         self._packs: dict[PackKey, PackState] = {}
@@ -97,7 +100,7 @@ class Guard:
         self._bus_lost = False
         self._last_heard_s = clock.monotonic()
         for pack, latched in latches.latched.items():
-            self._packs[pack] = thermal.latched(PackState(pack), latched.trip)
+            self._packs[pack] = thermal.latched(PackState(pack, pace=pace), latched.trip)
             self._since[pack] = latched.since
 
     # -- what comes in -----------------------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ class Guard:
             self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
             return
         key = (sample.pack, sample.source)
-        self._memories[key], checked = check(self._memories.get(key, Memory()), sample)
+        self._memories[key], checked = check(self._memories.get(key, Memory(pace=self._pace)), sample)
         if checked.too_old:
             self.reject(_rejected(sample, RejectReason.TOO_OLD, f"{checked.age_s:.0f} s old when it came"))
             return
@@ -273,7 +276,7 @@ class Guard:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _pack(self, pack: PackKey) -> PackState:
-        return self._packs.get(pack) or PackState(pack)
+        return self._packs.get(pack) or PackState(pack, pace=self._pace)
 
     def _limits(self, pack: PackKey) -> Thresholds:
         return self._thresholds[self._chemistry_of(pack) or Chemistry.UNKNOWN]
@@ -298,7 +301,7 @@ class Guard:
         """Lost: nobody was heard for :data:`BUS_SILENT_S`, packs that should be are silent, and it is not just one of them
         (whose own unit may be broken) while the link is up."""
         lost = False
-        if now_s - self._last_heard_s > BUS_SILENT_S:
+        if now_s - self._last_heard_s > BUS_SILENT_S * self._pace:
             silent = sum(thermal.silent_s(state, now_s) is not None for state in self._packs.values())
             lost = silent > (1 if self._link_up else 0)
         if lost == self._bus_lost:

@@ -62,7 +62,8 @@ class PackState:
     """One pack. ``share``: what was last told. ``hot_c``, ``cold_c``: the temperatures that count (with play), by source.
     ``heard``: the newest sample of each source that was not late, and when. ``cool_since_s``: since when a reset is
     possible. ``expected_since_s``: since when it should be heard of; None: it need not be. ``history``: (time, °C by sensor)
-    of the last minute of the vehicle's own samples, at most one a second."""
+    of the last minute of the vehicle's own samples, at most one a second. ``pace``: silence is borne so many times longer
+    (a clock that runs fast leaves the network little time)."""
 
     pack: PackKey
     tripped: Trip | None = None
@@ -74,6 +75,7 @@ class PackState:
     history: tuple[tuple[float, Mapping[int, float]], ...] = ()
     cool_since_s: float | None = None
     expected_since_s: float | None = None
+    pace: float = 1.0
 
 
 def hear(state: PackState, sample: Checked, now_s: float, limits: Thresholds) -> tuple[PackState, PackVerdict | None]:
@@ -224,7 +226,7 @@ def _rise(
 
 
 def _fresh(state: PackState, now_s: float) -> dict[Source, Checked]:
-    return {source: sample for source, (sample, at_s) in state.heard.items() if now_s - at_s <= SILENT_AFTER_S[source]}
+    return {source: sample for source, (sample, at_s) in state.heard.items() if now_s - at_s <= SILENT_AFTER_S[source] * state.pace}
 
 
 def _hottest_now(state: PackState, now_s: float) -> float | None:
@@ -238,7 +240,7 @@ def silent_s(state: PackState, now_s: float) -> float | None:
         return None
     told = (at_s for sample, at_s in state.heard.values() if sample.hottest_c is not None)
     quiet_s = now_s - max([state.expected_since_s, *told])
-    return quiet_s if quiet_s > SILENT_AFTER_S[Source.MQTT] else None
+    return quiet_s if quiet_s > SILENT_AFTER_S[Source.MQTT] * state.pace else None
 
 
 def _silence(quiet_s: float, bus_lost: bool) -> str:

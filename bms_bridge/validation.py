@@ -126,13 +126,15 @@ class _LateRun:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of one pack and source between samples. Times are Unix seconds of our clock's or the vehicle's."""
+    """What is remembered of one pack and source between samples. Times are Unix seconds of our clock's or the vehicle's.
+    ``pace``: lateness is borne so many times longer (see :class:`~bms_bridge.thermal.PackState`)."""
 
     count: int = 0
     delays_s: tuple[float, ...] = ()
     reported_s: float | None = None
     late_run: _LateRun | None = None
     sensors: tuple[_Sensor | None, ...] = ()
+    pace: float = 1.0
 
 
 def check(memory: Memory, sample: PackSample) -> tuple[Memory, Checked]:
@@ -193,7 +195,7 @@ def _placed_in_time(memory: Memory, sample: PackSample, issues: list[Issue]) -> 
     delays = (*memory.delays_s, delay_s)[-_DELAYS:]
     age_s = delay_s - min(delays)
     backwards = memory.reported_s is not None and reported_s < memory.reported_s
-    if not backwards and age_s <= LATE_S:
+    if not backwards and age_s <= LATE_S * memory.pace:
         return replace(memory, delays_s=delays, reported_s=reported_s, late_run=None), age_s, False
     run = _run_on(memory.late_run, received_s, reported_s)
     if run.count >= _REBASE_SAMPLES and received_s - run.received_s >= _REBASE_S:

@@ -50,7 +50,7 @@ CURVE_POINTS = 180
 @dataclass(frozen=True, slots=True)
 class SafetyParts:
     """What the room is made of. ``broker`` None: no vehicle is listened to, chargers are all the same.
-    ``restore(connector)``: give it its ordinary default again."""
+    ``restore(connector)``: give it its ordinary default again. ``look_s``, ``pace``: for a clock that runs fast."""
 
     latches: LatchFile
     packs: Packs
@@ -58,6 +58,8 @@ class SafetyParts:
     replan: Callable[[str], None]
     broker: MqttSettings | None = None
     in_thread: InThread = asyncio.to_thread
+    look_s: float = LOOK_S
+    pace: float = 1.0
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ class Safety:
             chemistry_of=parts.packs.chemistry_of,
             on_verdict=self._judged,
             on_unwritten=self._cannot_write,
+            pace=parts.pace,
             in_thread=parts.in_thread,
         )
         self.missing: tuple[PackKey, ...] = ()
@@ -147,7 +150,7 @@ class Safety:
                 tasks.create_task(self._telemetry(self.parts.broker).run(), name="telemetry")
             while True:
                 self.look()
-                await self.yard.clock.sleep(LOOK_S)
+                await self.yard.clock.sleep(self.parts.look_s)
 
     def look(self) -> None:
         """Time went on: silence, chargers that have not confirmed, vehicles that came or went."""

@@ -10,6 +10,7 @@ Plays the other side only: what the depot asks for comes over the gateway, what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -104,9 +105,10 @@ class Payer:
         try:
             async with asyncio.timeout(patience_s):
                 while True:
-                    for asked in await self.asked():
-                        if asked.kind == kind:
-                            return asked
+                    with contextlib.suppress(httpx.TransportError):  # the gateway is not up yet, or just restarts
+                        for asked in await self.asked():
+                            if asked.kind == kind:
+                                return asked
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             raise PatienceLost(f"nobody asked for a {kind} within {patience_s:g} s") from None

@@ -113,7 +113,7 @@ class World:
             what()
         await self._clock.sleep(self.day.duration_s - self._t())
         for stay in [*self._present.values(), *(waiting for queue in self._queues.values() for waiting in queue)]:
-            self._depart(stay)
+            self.depart(stay)
         self.plant.end()
         return self.outcomes
 
@@ -136,16 +136,16 @@ class World:
             add(t, 1, lambda w=w: self._limit(w))  # type: ignore[misc]  # as above
         for stay in self.day.stays:
             if stay.arrive_s < min(end, stay.depart_s):
-                add(stay.depart_s, 2, lambda stay=stay: self._depart(stay))  # type: ignore[misc]  # as above
-                add(stay.arrive_s, 3, lambda stay=stay: self._arrive(stay))  # type: ignore[misc]  # as above
+                add(stay.depart_s, 2, lambda stay=stay: self.depart(stay))  # type: ignore[misc]  # as above
+                add(stay.arrive_s, 3, lambda stay=stay: self.arrive(stay))  # type: ignore[misc]  # as above
         return [(t, what) for t, _, _, what in sorted(script, key=lambda row: row[:3])]
 
     def _limit(self, w: int) -> None:
         self.plant.set_limit("site", w)
         self._on_limit(w)
 
-    def _arrive(self, stay: Stay) -> None:
-        """Plug in, or wait where another vehicle still stands."""
+    def arrive(self, stay: Stay) -> None:
+        """A vehicle comes: it is plugged in, or waits where another one still stands. Also for who comes uninvited."""
         if stay.connector in self._present:
             self._queues.setdefault(stay.connector, deque()).append(stay)
             return
@@ -154,7 +154,8 @@ class World:
         self.plant.plug(stay)
         self._station(stay).plugged(stay.connector.connector, id_tag(stay))
 
-    def _depart(self, stay: Stay) -> None:
+    def depart(self, stay: Stay) -> None:
+        """It leaves, whether it was plugged in or still waited."""
         if self._present.get(stay.connector) is not stay:
             queue = self._queues.get(stay.connector)
             if queue is None or stay not in queue:
@@ -168,7 +169,7 @@ class World:
         self.outcomes.append(self.plant.leave(stay, vehicle))
         self._on_departure(stay)
         if queue := self._queues.get(stay.connector):
-            self._arrive(queue.popleft())
+            self.arrive(queue.popleft())
 
     def _spent(self, key: ConnectorId) -> None:
         """A session ended that only a re-plug revives: somebody walks over after a while."""

@@ -1,8 +1,8 @@
 """``./chargeyard demo``: a whole depot on this machine. 24 simulated stations speak OCPP over real sockets with the
 real controller, from evening to morning in about ten minutes on the scaled clock.
 
-    supervisor --> core (OCPP, Modbus meter, planner child) --> web
-               \\-> world: stations, vehicles, meter, timetable
+    supervisor --> core (OCPP, Modbus, planner child), broker --> web --> mock gateway, payments
+               \\-> world: stations, vehicles with telematics, meter, timetable, the utility's RTU, a driver who pays
 
 Everything lives in a temporary folder that goes when the demo ends.
 """
@@ -16,11 +16,13 @@ import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 
+from controller.app.demo_rims import gateway_environment, sections, unit_keys
 from controller.app.people import open_people
 from controller.app.run import children
 from controller.clock import SystemClock
@@ -30,7 +32,7 @@ from controller.settings import Settings
 from controller.supervisor import ChildSpec, Supervisor
 from depot.registry import ConnectorSpec, DepotSpec
 from depot.values import Role
-from simulator.demo_day import NIGHT_H, demo_spec, evening
+from simulator.demo_day import NIGHT_H, demo_day, demo_spec, evening
 from web.users import Users
 
 MINUTES = 10.0
@@ -54,14 +56,17 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-demo-")))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         start = evening(datetime.now(UTC) - timedelta(hours=12))
-        config, keys = write_depot(folder, spec=demo_spec(), start=start, speed=speed, port_offset=port_offset)
+        config, keys = write_depot(folder, spec=demo_spec(), start=start, speed=speed, port_offset=port_offset, more=sections())
+        os.environ |= gateway_environment()  # for the children; nothing of them stands in a file
         settings = Settings.load(config)
+        units = folder / "units.json"
+        write_private(units, json.dumps(unit_keys(settings, demo_day(start=start, seed=seed).stays)))
         password = secrets.token_urlsafe(12)
         with contextlib.closing(open_people(settings)) as store:
             Users(store, SystemClock(), settings.depot.id).add(USER, Role.MANAGER, password)
         world = ChildSpec(
             name="world",
-            argv=(sys.executable, "-m", "controller.app.demo_world", str(config), str(keys), str(seed)),
+            argv=(sys.executable, "-m", "controller.app.demo_world", str(config), str(keys), str(units), str(seed)),
             reports_ready=True,
             essential=False,
             once=True,
@@ -86,8 +91,11 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         return code
 
 
-def write_depot(folder: Path, *, spec: DepotSpec, start: datetime, speed: float, port_offset: int) -> tuple[Path, Path]:
-    """The demo's configuration and its stations' passwords, as files in ``folder`` that only we can read."""
+def write_depot(
+    folder: Path, *, spec: DepotSpec, start: datetime, speed: float, port_offset: int, more: Sequence[str] = ()
+) -> tuple[Path, Path]:
+    """A depot's configuration and its stations' passwords, as files in ``folder`` that only we can read. ``more``: lines of
+    further sections."""
     secret = load_depot_secret(folder)
     passwords: dict[str, str] = {}
     lines = [
@@ -122,10 +130,11 @@ def write_depot(folder: Path, *, spec: DepotSpec, start: datetime, speed: float,
         f'[storage]\npath = "{folder}"',
         '[logging]\nlevel = "error"',
         f"[clock]\nspeed = {speed}\nepoch = {start.isoformat()}\nepoch_wall = {time.time() + START_S}",
+        *more,
     ]
     config, keys = folder / "demo.toml", folder / "stations.json"
-    _write_private(config, "\n".join(lines) + "\n")
-    _write_private(keys, json.dumps(passwords))
+    write_private(config, "\n".join(lines) + "\n")
+    write_private(keys, json.dumps(passwords))
     return config, keys
 
 
@@ -146,7 +155,8 @@ def _connector(connector: ConnectorSpec) -> list[str]:
     return out
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """A new file that its owner alone can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

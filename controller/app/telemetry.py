@@ -33,6 +33,8 @@ def add_safety(core: Core, settings: Settings, *, secret: bytes, stack: ExitStac
         restore=core.desk.restore_default,
         replan=core.planning.request,
         broker=broker_of(settings, secret),
+        look_s=core.parts.look_s,
+        pace=core.parts.loop.pace,
     )
     safety = Safety(core.yard, core.loop, parts)
     notices = SafetyNotices(safety)
