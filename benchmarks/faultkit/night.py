@@ -217,8 +217,9 @@ async def _play(
         planning = PlanningSettings(cadence_s=300.0, spacing_s=60.0, horizon_h=3, demand_share=0.0)
         core = Core(
             CoreParts(
-                day.spec, journal, clock, planner(clock), Tariff.named("stylised-tou", timezone="Asia/Kolkata"), meter=ConnectionPointMeter(world.plant, clock),
-                failsafe=failsafe, planning=planning, desk=DeskSettings(heartbeat_s=300), loop=loop, look_s=10.0,
+                day.spec, journal, clock, planner(clock), Tariff.named("stylised-tou", timezone="Asia/Kolkata"),
+                meter=ConnectionPointMeter(world.plant, clock), failsafe=failsafe, planning=planning,
+                desk=DeskSettings(heartbeat_s=300), loop=loop, look_s=10.0,
             )
         )  # fmt: skip
         stage = Stage(day, clock, store, journal, core, world, lines)

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import controller
 from controller.app.billing import add_billing
-from controller.app.clocks import clock_of
+from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
 from controller.app.kit import add_kit
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
+from controller.clock import SteadyClock
 from controller.core import Core, CoreParts
 from controller.departures import Departures
 from controller.grid_room import GridRoom
@@ -101,7 +102,7 @@ def depot_secret(settings: Settings) -> bytes:
 
 async def serve_core(settings: Settings) -> None:
     """Run the core until cancelled."""
-    clock = clock_of(settings)
+    clock = steady_clock_of(settings)
     speed = settings.clock.speed
     base = settings.to_spec()
     tariff = Tariff.named(settings.depot.tariff, timezone=base.timezone)
@@ -171,6 +172,8 @@ async def serve_core(settings: Settings) -> None:
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
                 grid.server = await stack.enter_async_context(server)
                 log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
+            if isinstance(clock, SteadyClock):
+                tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
             await central.listen(settings.ocpp.host, settings.ocpp_port)
             log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
             notify_ready()
