@@ -76,12 +76,11 @@ def _pages(store: Store, *, extra: int) -> None:
 
 
 @contextlib.contextmanager
-def no_room(pid: int, database: Path) -> Iterator[None]:
-    """Another process's files may not grow beyond what its database's log has now: the kernel refuses the write, as a
-    full disk does. No root is needed for a process of one's own."""
-    log = database.with_name(f"{database.name}-wal")
+def no_room(pid: int) -> Iterator[None]:
+    """Another process's writes to files are refused by the kernel, as those to a full disk are. No root is needed for a
+    process of one's own, and pipes and sockets go on."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(database.stat().st_size, log.stat().st_size if log.exists() else 0), hard))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     try:
         yield
     finally:
