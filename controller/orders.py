@@ -106,9 +106,8 @@ class Orders:
         return order.result
 
     def _remember(self, command: cmd.Command, now: datetime, message: str, seq: int = 0) -> Order:
-        target, _ = _describe(command)
         result = cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, message, seq)
-        order = Order(command.bare, type(command).__name__, target, now, result)
+        order = Order(command.bare, type(command).__name__, command.target, now, result)
         self._known[command.command_id] = order
         self.recent.append(order)
         if len(self._known) > 2000:
@@ -233,8 +232,7 @@ class Orders:
         while self._unrecorded:
             order, limit = self._unrecorded[0]
             command = order.command
-            target, detail = _describe(command)
-            requested = ev.CommandRequested(command.command_id, order.kind, target, command.reason, detail)
+            requested = ev.CommandRequested(command.command_id, order.kind, order.target, command.reason, dict(command.detail))
             facts = [
                 ev.NewEvent(requested, order.at, key=f"command/{command.command_id}", actor=command.actor),
                 ev.NewEvent(ev.LimitSet(limit), order.at, key=f"limit/{command.command_id}", actor=command.actor),

@@ -245,9 +245,15 @@ async def attack(port: int, station_id: str, key: str, frames: Sequence[Frame], 
 
 
 async def _stream(port: int, station_id: str, key: str, part: Sequence[Frame], result: Answered) -> None:
+    with contextlib.suppress(AttributeError):  # websockets 16 may abort a transport that asyncio has let go of already
+        await _stream_on(await dial(port, station_id, key), station_id, part, result)
+
+
+async def _stream_on(connection: ClientConnection, station_id: str, part: Sequence[Frame], result: Answered) -> None:
     heard: Counter[str] = Counter()
     closes = part[-1].kind in CLOSING
-    async with dial(port, station_id, key) as connection:
+    wanted = {frame.must for frame in part if frame.must is not None}
+    async with connection:
 
         async def listen() -> None:
             with contextlib.suppress(ConnectionClosed):
@@ -256,33 +262,31 @@ async def _stream(port: int, station_id: str, key: str, part: Sequence[Frame], r
                     if message[0] in (3, 4):
                         heard[str(message[1])] += 1
 
-        listening = asyncio.create_task(listen())
-        wanted = {frame.must for frame in part if frame.must is not None}
-        result.must += len(wanted)
-        for frame in part:
-            result.sent += 1
-            try:
-                if frame.kind == "invalid UTF-8":
-                    assert isinstance(frame.data, bytes)
-                    await connection.send(frame.data, text=True)
-                else:
-                    await connection.send(frame.data)
-            except ConnectionClosed:
-                break
-        if closes:
-            await asyncio.wait_for(connection.wait_closed(), 60)
-        else:
-            with contextlib.suppress(TimeoutError, ConnectionClosed):
+        async def all_answered() -> None:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(60):
                     while connection.close_code is None and not wanted <= set(heard):  # noqa: ASYNC110  # the reader has no event for it
                         await asyncio.sleep(0.02)
+
+        listening = asyncio.create_task(listen())
+        result.must += len(wanted)
+        with contextlib.suppress(ConnectionClosed):
+            for frame in part:
+                if frame.kind in CLOSING:
+                    await all_answered()
+                await connection.send(frame.data, text=True if frame.kind == "invalid UTF-8" else None)
+        result.sent += len(part)
+        if closes:
+            await asyncio.wait_for(connection.wait_closed(), 60)
+        else:
+            await all_answered()
         if connection.close_code is not None:
             result.closed[connection.close_code] += 1
             if not closes:
                 result.unexpected.append(f"{station_id}: {connection.close_code} {connection.close_reason}")
+        result.unanswered += sorted(wanted - set(heard))
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-    result.unanswered += sorted(wanted - set(heard)) if not closes else []
 
 
 def dial(port: int, station_id: str, key: str) -> connect:

@@ -32,6 +32,7 @@ class Scada:
         self._beats = 0
         self._seq = 0
         self._task: asyncio.Task[None] | None = None
+        self._over = False
         self.last_beat_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -40,6 +41,7 @@ class Scada:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over = True  # pymodbus takes a cancellation for a failed connection
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -78,7 +80,7 @@ class Scada:
         return AckState(await self._read("AckSt"))
 
     async def _beat(self) -> None:
-        while True:
+        while not self._over:
             await self._beating.wait()
             self._beats += 1
             with contextlib.suppress(ModbusException, OSError, TimeoutError):
@@ -106,7 +108,7 @@ class Scada:
 
     async def _connected(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while not self._client.connected and not await self._client.connect():  # noqa: ASYNC110  # as above
+            while not self._over and not self._client.connected and not await self._client.connect():  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.2)
 
 

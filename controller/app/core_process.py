@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -53,6 +54,9 @@ log = logging.getLogger(__name__)
 
 FASTEST_TICK_S = 0.05
 """Real seconds between two looks of the loop where depot time runs fast."""
+
+OPEN_FILES = 16_384
+"""A connection each for thousands of chargers, and as many handshakes again."""
 
 FASTEST_VIEW_S = 0.5
 """Real seconds between two views for the screens."""
@@ -179,6 +183,17 @@ async def serve_core(settings: Settings) -> None:
             notify_ready()
 
 
+def raise_file_limit(wanted: int = OPEN_FILES) -> int:
+    """Ask for as many open files as a large depot's chargers need; returns how many there may be now. Systems start
+    programs with 1,024, although they may have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
+
+
 async def _until_told(settings: Settings) -> None:
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -195,6 +210,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.load(argv[0])
         set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        raise_file_limit()
         asyncio.run(_until_told(settings))
     except BaseException as error:
         reason = error
