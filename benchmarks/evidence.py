@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "build" / "evidence"
 
@@ -29,10 +30,10 @@ def write_evidence(name: str, row: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def proof(number: int, name: str, *, seed: int | None = None) -> Iterator[dict[str, object]]:
+def proof(number: int, name: str, *, seed: int | None = None) -> Iterator[dict[str, Any]]:
     """One line in ``build/evidence/faults.jsonl`` for fault ``number`` of the list (docs/faults.md). The block puts what it
     counted and measured into the row; ``result`` is ``held`` where the block ends, ``broken`` where it raises."""
-    row: dict[str, object] = {}
+    row: dict[str, Any] = {}
     held = False
     try:
         yield row
