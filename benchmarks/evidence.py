@@ -17,7 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-EVIDENCE = Path(__file__).resolve().parents[1] / "build" / "evidence"
+ROOT = Path(__file__).resolve().parents[1]
+EVIDENCE = ROOT / "build" / "evidence"
+SHARED_JUDGE = Path(os.environ.get("CHARGEYARD_JUDGE", ROOT.parent / "shared" / "tools" / "judge_trace.py"))
+"""An independent judge of physical traces, should it be there."""
 
 
 def write_evidence(name: str, row: Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from skip_budget import over_budget, read_allowances
 
-from benchmarks.faultkit.checker import SHARED_JUDGE
+from benchmarks.evidence import SHARED_JUDGE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -6,13 +6,12 @@
 
 A line of a trace that lowers a limit, raises the background or names a disobedient station opens a few seconds in which
 too much counts as ramping (docs/simulator.md). A second judge that shares no line with this one may lie beside the
-checkout (:data:`SHARED_JUDGE`); where it does, it is asked as well, and must agree.
+checkout (``benchmarks.evidence.SHARED_JUDGE``); where it does, it is asked as well, and must agree.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -21,15 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence import SHARED_JUDGE
 from controller.app.trace_slots import TraceSlots, trace_to_slots
 from depot import events as ev
 from depot.events import Envelope
 from depot.values import ConnectorId
 from simulator.outbox import Kind, Message
 from simulator.world import World
-
-SHARED_JUDGE = Path(os.environ.get("CHARGEYARD_JUDGE", Path(__file__).resolve().parents[2].parent / "shared" / "tools" / "judge_trace.py"))
-"""An independent judge of traces, should it be there."""
 
 METER_TOLERANCE_WH = 2
 KWH_TOLERANCE_WH = 2000

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.evidence import proof
-from benchmarks.faultkit.checker import SHARED_JUDGE, compare, judge, shared_verdict
+from benchmarks.evidence import SHARED_JUDGE, proof
+from benchmarks.faultkit.checker import compare, judge, shared_verdict
 from benchmarks.faultkit.nemesis import Lie, LyingPlanner, SetClock, full_disk, until
 from benchmarks.faultkit.night import BASE_W, Played, Stage, live_level_w, play, small_day
 from benchmarks.limiter import check, timing
