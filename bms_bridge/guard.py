@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -302,14 +303,14 @@ class Guard:
         (whose own unit may be broken) while the link is up."""
         lost = False
         if now_s - self._last_heard_s > BUS_SILENT_S * self._pace:
-            silent = sum(thermal.silent_s(state, now_s) is not None for state in self._packs.values())
+            silent = sum(_mute(state, now_s, BUS_SILENT_S * self._pace) for state in self._packs.values())
             lost = silent > (1 if self._link_up else 0)
         if lost == self._bus_lost:
             return
         self._bus_lost = lost
         if lost:
             reason = "no vehicle sends anything" if self._link_up else "the broker is not reachable"
-            log.error("telemetry is lost: %s; every pack is derated", reason)
+            log.error("telemetry is lost: %s; packs that no charger speaks of are derated", reason)
             self._on_verdict(BusLost(reason))
         else:
             log.info("telemetry is back")
@@ -342,6 +343,14 @@ class Guard:
             age_s=None if newest is None else now_s - newest[1],
             issues=() if newest is None else tuple(issue.text for issue in newest[0].issues),
         )
+
+
+def _mute(state: PackState, now_s: float, silent_s: float) -> bool:
+    """Whether a pack is expected and its own unit has said nothing for ``silent_s``; a charger may speak of it all the same."""
+    if state.expected_since_s is None:
+        return False
+    heard = state.heard.get(Source.MQTT)
+    return now_s - max(state.expected_since_s, heard[1] if heard is not None else -math.inf) > silent_s
 
 
 def _rejected(sample: PackSample, reason: RejectReason, text: str) -> Rejection:

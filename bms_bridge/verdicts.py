@@ -61,7 +61,8 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class BusLost:
-    """Nothing is heard of any vehicle: every pack is derated, none is tripped, somebody must look at the broker."""
+    """Nothing is heard of any vehicle: packs that no charger speaks of are derated, none is tripped, somebody must look at
+    the broker."""
 
     reason: str
 

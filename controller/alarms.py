@@ -88,7 +88,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
         Kind(
             "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",
-            "Every battery is charged at half its level; a hot one is not seen.",
+            "Batteries of which no charger tells a temperature are charged at half their level; a hot one is seen late or not at all.",
             "Look at the broker and the vehicles' network.",
             30, on_s=0.0, off_s=60.0,
         ),

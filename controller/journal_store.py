@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select
 
 from controller.audit import Stored, write_entries
 from controller.codec import EventCodec, NotDecodable, chain_digest, decode_state, encode_state, iso, state_digest, state_shape
@@ -110,6 +110,19 @@ def read_events(store: Store, depot_id: str, codec: EventCodec, *, after: int = 
                     f"{store.name}: event seq {row.seq} ({row.type}) or the one before was changed after it was written; restore a backup"
                 )
             yield envelope, digest
+
+
+def newest_events(store: Store, depot_id: str, codec: EventCodec, *, types: Sequence[str], most: int) -> list[Envelope]:
+    """The newest ``most`` facts of these types, oldest first; only the last 100,000 of all are looked at."""
+    tip = select(func.max(_events.c.seq)).where(_events.c.depot_id == depot_id).scalar_subquery()
+    query = (
+        select(_events)
+        .where(_events.c.depot_id == depot_id, _events.c.seq > tip - 100_000, _events.c.type.in_(types))
+        .order_by(_events.c.seq.desc())
+        .limit(most)
+    )
+    with store.reading() as connection:
+        return [_envelope(store, row, codec) for row in reversed(connection.execute(query).all())]
 
 
 def load(store: Store, depot_id: str, codec: EventCodec, *, use_snapshot: bool = True) -> Tip:

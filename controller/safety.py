@@ -87,7 +87,8 @@ class Curve:
 
 
 class Safety:
-    """The room. ``curves``, ``shares``, ``texts``, ``link``, ``unwritten``, ``missing`` are for the screens."""
+    """The room. ``curves``, ``shares``, ``texts``, ``link``, ``unwritten``, ``missing`` and ``expected`` are for the screens;
+    ``views`` is filled by who builds them (:mod:`controller.safety_view`)."""
 
     def __init__(self, yard: Yard, loop: ControlLoop, parts: SafetyParts) -> None:
         self.yard = yard
@@ -96,9 +97,10 @@ class Safety:
         self.link = Link()
         self.bus_lost: str | None = None
         self.unwritten = ""
+        self.expected: frozenset[PackKey] = frozenset()
         self.texts: dict[PackKey, str] = {}
         self.curves: dict[PackKey, Curve] = {}
-        self.views: Mapping[type[Struct], Viewer] = {}
+        self.views: dict[type[Struct], Viewer] = {}
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.ResetPack: self._reset}
         self.isolation = Isolation(yard, loop)
         self._loop = loop
@@ -205,7 +207,9 @@ class Safety:
             return
         packs = self.parts.packs
         here = {visit.announced.vehicle_id for visit in self.yard.present_visits().values()}
-        self.guard.expect(pack for vehicle in here for pack in packs.of(vehicle) if packs.must_speak(pack) or pack in self._spoke)
+        wanted = (pack for vehicle in here for pack in packs.of(vehicle))
+        self.expected = frozenset(pack for pack in wanted if packs.must_speak(pack) or pack in self._spoke)
+        self.guard.expect(self.expected)
 
     def _cannot_write(self, problem: str) -> None:
         self.unwritten = problem

@@ -61,7 +61,7 @@ class SafetyNotices:
             pack = PackKey(trip.vehicle_id, trip.pack_id)
             add("pack_tripped", str(pack), f"Battery of {trip.vehicle_id} tripped", action, trip.since, key)
         if safety.bus_lost is not None:
-            action = f"Look at the broker: {safety.bus_lost}. Every battery is charged more slowly."
+            action = f"Look at the broker: {safety.bus_lost}. Batteries that no charger speaks of are charged at half their level."
             add("telemetry_lost", "", "Telemetry of all vehicles lost", action)
         tripped = set(safety.guard.tripped)
         derated = [pack for pack, share in safety.shares.items() if share < 1.0 and pack not in tripped]

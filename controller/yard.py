@@ -32,6 +32,11 @@ ASLEEP_AFTER = timedelta(minutes=5)
 """A vehicle that takes nothing of what it is offered for so long is full, asleep or waits for its own timer."""
 
 
+KEEPS_MINIMUM_SHARE = 0.5
+"""Down to this share of its level a battery may keep a connector's minimum: a lost broker shall not end sessions that only
+a re-plug revives. A hot one has less."""
+
+
 class FoldingJournal(Journal, Protocol):
     """A journal that also holds the folded state."""
 
@@ -161,7 +166,7 @@ class Yard:
 
     def allowed_w(self, key: ConnectorId, visit: Visit | None) -> int | None:
         """The highest level that safety allows the vehicle on ``key``, W; None: safety says nothing. Where the share of its
-        level lies below the connector's minimum there is only 0."""
+        level lies below the connector's minimum, the minimum is kept down to KEEPS_MINIMUM_SHARE; below that there is only 0."""
         if key in self.isolated:
             return 0
         share = self.pack_share.get(visit.announced.vehicle_id) if visit is not None else None
@@ -170,7 +175,9 @@ class Yard:
         spec, grant = self.spec.connectors[key], self.grants[key]
         level_w = min(spec.rated_w, round((visit.announced.max_w or spec.rated_w) / self.phase_share.get(key, 1.0)))
         allowed_w = math.floor(level_w * share / grant.factor)
-        return allowed_w if allowed_w >= max(1, spec.min_w) and not grant.all_or_nothing else 0
+        if grant.all_or_nothing or (allowed_w < spec.min_w and share < KEEPS_MINIMUM_SHARE):
+            return 0
+        return max(allowed_w, spec.min_w)
 
     def unsafe(self, key: ConnectorId, visit: Visit | None) -> str | None:
         """Why no session may run on ``key`` with the vehicle of ``visit``; None: safety has nothing against it."""

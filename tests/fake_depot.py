@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
+from fake_safety import calm
 
 from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
@@ -33,6 +34,7 @@ from controller.readmodel import (
     Tile,
     TileState,
 )
+from controller.safety_view import SafetyView
 from depot import commands as cmd
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -451,6 +453,8 @@ class FakeLink:
             found = charger(args["connector"], self.view)
         elif kind is GridView:
             found = self.shown.get(GridView) or connection(self.view)
+        elif kind is SafetyView:
+            found = self.shown.get(SafetyView) or calm(self.view.at)
         else:
             found = self.shown.get(kind)
         assert found is None or isinstance(found, kind)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controller.readmodel import ChargerView, Health, LimitView, NowView, Tile
+from controller.safety_view import SafetyView
 from depot import commands as cmd
 from depot.events import VisitAnnounced
 from depot.values import InvalidValue
@@ -180,6 +181,13 @@ def api(web: Web) -> APIRouter:
         view = web.view()
         return _reply(LimitList(view.limits or [view.site.limit, *(feeder.limit for feeder in view.feeders)]))
 
+    @router.get("/safety", responses=_answers("SafetyView"), response_class=Response, summary="Tripped batteries, telemetry, timeline")
+    async def safety() -> Response:
+        found = await web.link.show(SafetyView)
+        if found is None:
+            raise Problem("not_found", "This core has no safety room.")
+        return _reply(found)
+
     @router.get("/health", responses=_answers("HealthAnswer"), response_class=Response, summary="Is the core alive, and its parts")
     async def health() -> Response:
         view = web.link.view
@@ -290,7 +298,7 @@ def finish_openapi(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = build()
-            types = [NowView, ChargerView, ChargerList, LimitList, HealthAnswer, ProblemDocument, cmd.CommandResult]
+            types = [NowView, ChargerView, ChargerList, LimitList, HealthAnswer, SafetyView, ProblemDocument, cmd.CommandResult]
             _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
             components = document.setdefault("components", {})
             kept = {k: v for k, v in components.get("schemas", {}).items() if k not in ("HTTPValidationError", "ValidationError")}

@@ -29,6 +29,7 @@ from web.pages import Pages
 from web.probes import probes
 from web.problems import Problem
 from web.roles import Permission, for_machines, least_roles, needed
+from web.safety_page import safety_screens
 from web.screens import gate_cookie, screens
 from web.settings import WebSettings
 from web.shell import Shell
@@ -69,6 +70,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.state.web = web
     app.include_router(screens(web))
     app.include_router(grid_screens(web))
+    app.include_router(safety_screens(web))
     app.include_router(api(web))
     app.include_router(probes(web))
     finish_openapi(app)

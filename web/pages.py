@@ -29,6 +29,7 @@ SCREENS = (
     ("now", "/", "now", "Now"),
     ("chargers", "/chargers", "plug", "Chargers"),
     ("grid", "/grid", "scada", "Grid"),
+    ("safety", "/safety", "safety", "Safety"),
     ("system", "/system", "system", "System"),
 )
 """The rail: key, address, symbol, words. In the order of the day's questions."""
@@ -59,6 +60,22 @@ def charger_url(connector: str) -> str:
     """``CP-01/1`` -> the path of its page."""
     station, _, number = connector.rpartition("/")
     return f"/chargers/{quote(station, safe='')}/{number}"
+
+
+def trip_words(view: NowView) -> list[dict[str, str]]:
+    """The red banner of every page: the tripped batteries, those on a charger first."""
+    clock = text.DepotTime(view.timezone, view.at)
+    found = []
+    for trip in view.trips:
+        where = f" on {trip.label}" if trip.label is not None else ""
+        found.append(
+            {
+                "title": f"Battery trip: {trip.vehicle_id}{where}",
+                "words": f"{trip.power_text}. Since {clock.seconds(trip.since)}: {trip.text}.",
+                "short": f"{trip.vehicle_id}{where}",
+            }
+        )
+    return found
 
 
 class Pages:
@@ -95,6 +112,7 @@ class Pages:
         """The parts of *Now* that the stream replaces whole, as HTML, the same for everybody."""
         return {
             "chart": self._env.get_template("part_chart.html").render(self._chart(view)),
+            "trips": self._env.get_template("part_trips.html").render(trips=trip_words(view)),
             "notices": self._env.get_template("part_notices.html").render(self._notices(view)),
         }
 
@@ -123,6 +141,7 @@ class Pages:
             "may": caller.may if caller is not None else lambda _: False,
             "flash": flash,
             "screen": "",
+            "trips": [],
             "stale": False,
             "retry": False,
         }
@@ -130,6 +149,7 @@ class Pages:
             frame |= {
                 "scene": scene.build(view),
                 "shape": scene.shape(view),
+                "trips": trip_words(view),
                 "stale": self.stale,
                 "age_s": self._link.age_s or 0.0,
                 "at_words": text.DepotTime(view.timezone, view.at).seconds(view.at),

@@ -2,7 +2,7 @@
 
     viewer  READ, METRICS
     operator  + OPERATE (start, stop, out of service), VISITS
-    safety officer  operator + RESTORE (back in service)
+    safety officer  operator + RESTORE (back in service), RESET (a tripped battery)
     manager  operator + RESTORE, LIMIT
     admin  all
 
@@ -28,10 +28,11 @@ class Permission(StrEnum):
     RESTORE = "restore"
     LIMIT = "limit"
     METRICS = "metrics"
+    RESET = "reset"
 
 
 SCOPES = (Permission.READ, Permission.OPERATE, Permission.VISITS, Permission.RESTORE, Permission.LIMIT, Permission.METRICS)
-"""What a machine token may carry."""
+"""What a machine token may carry. A trip is reset by a person alone."""
 
 _VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ, Permission.METRICS})
 _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
@@ -39,9 +40,9 @@ _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
-    Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE},
+    Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET},
     Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT},
-    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT},
+    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET},
 }
 
 ROUTES: Mapping[tuple[str, str], Permission] = {
@@ -67,6 +68,9 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/chargers/{station}/{connector}/stop"): Permission.OPERATE,
     ("POST", "/chargers/{station}/{connector}/out-of-service"): Permission.OPERATE,
     ("POST", "/chargers/{station}/{connector}/in-service"): Permission.RESTORE,
+    ("GET", "/safety"): Permission.READ,
+    ("POST", "/safety/packs/{vehicle}/{pack}/reset"): Permission.RESET,
+    ("GET", "/api/v1/safety"): Permission.READ,
     ("POST", "/limits/manual"): Permission.LIMIT,
     ("POST", "/limits/manual/clear"): Permission.LIMIT,
     ("GET", "/api/v1/openapi.json"): Permission.READ,

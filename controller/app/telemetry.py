@@ -16,15 +16,26 @@ from bms_bridge.accounts import CORE, Account, Accounts, Kind, account_of, new_a
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import MqttSettings
+from controller.codec import EventCodec
 from controller.core import Core
+from controller.journal import SqlJournal
+from controller.journal_store import newest_events
 from controller.packs import DeclaredPack, KnownPacks, Packs
 from controller.safety import Safety, SafetyParts
+from controller.safety_log import TYPES as SAFETY_TYPES
+from controller.safety_log import SafetyLog
 from controller.safety_notices import KINDS, SafetyNotices
+from controller.safety_view import SafetyView
+from controller.safety_viewer import SafetyViewer
 from controller.settings import Settings
 from depot.values import PackKey
+from storage import Store
+
+HISTORY_FACTS = 1000
+"""So many of the newest facts of the kinds that may matter are looked at after a start."""
 
 
-def add_safety(core: Core, settings: Settings, *, secret: bytes, stack: ExitStack) -> Safety:
+def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: Store, secret: bytes, stack: ExitStack) -> Safety:
     """Open the latch file, and let safety take part. It does so without a telemetry section too: trips stay."""
     latches = stack.enter_context(closing(LatchFile.open(settings.latches)))
     parts = SafetyParts(
@@ -38,6 +49,9 @@ def add_safety(core: Core, settings: Settings, *, secret: bytes, stack: ExitStac
     )
     safety = Safety(core.yard, core.loop, parts)
     notices = SafetyNotices(safety)
+    history = SafetyLog(newest_events(store, settings.depot.id, EventCodec(), types=SAFETY_TYPES, most=HISTORY_FACTS))
+    stack.callback(journal.subscribe(history.landed))
+    safety.views[SafetyView] = SafetyViewer(safety, notices, history).view
     core.views.trips = notices.trips
     core.views.board.more.append(notices.conditions)
     core.views.board.kinds |= KINDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,15 +66,15 @@ class Seat:
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Depot]:
+async def served(folder: Path, *, people: Mapping[str, Role] | None = None) -> AsyncIterator[Depot]:
     with Store.open(folder / "people.db") as store, socket.socket() as sock:
         store.migrate([web])
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         port = sock.getsockname()[1]
-        people = Users(store, SystemClock(), "kothrud")
-        people.add("mani", Role.MANAGER, PASSWORD)
-        people.add("vera", Role.VIEWER, PASSWORD)
+        users = Users(store, SystemClock(), "kothrud")
+        for name, role in (people or {"mani": Role.MANAGER, "vera": Role.VIEWER}).items():
+            users.add(name, role, PASSWORD)
         depot = Depot(f"http://127.0.0.1:{port}", FakeLink())
         depot.link.publish(depot.view)
         serving = server(WebSettings(depot_id="kothrud", port=port), depot.link, store=store, clock=SystemClock())

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from small_yard import ONE, TWO, FakeChargers, SmallYard, run
 
@@ -21,7 +22,10 @@ from controller import safety_rules as rules
 from controller.desk import Desk, DeskSettings
 from controller.packs import DeclaredPack, KnownPacks
 from controller.safety import Safety, SafetyParts
+from controller.safety_log import SafetyLog
 from controller.safety_notices import SafetyNotices
+from controller.safety_view import SafetyView
+from controller.safety_viewer import SafetyViewer
 from depot import commands as cmd
 from depot import events as ev
 from depot.events import Envelope, NewEvent
@@ -248,11 +252,11 @@ def test_a_warm_pack_is_told_its_share_at_once(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_share_below_the_charger_s_minimum_is_nothing(tmp_path: Path) -> None:
+def test_a_share_below_the_charger_s_minimum_is_the_minimum_or_nothing(tmp_path: Path) -> None:
     depot = Depot(tmp_path)
-    depot.arrive(ONE, "BUS1", max_w=12_000)
+    depot.arrive(ONE, "BUS1", max_w=11_000)
     visit = depot.yard.visit_on(ONE)
-    for share, allowed_w in ((1.0, None), (0.5, 6_000), (0.45, 0), (0.0, 0)):
+    for share, allowed_w in ((1.0, None), (0.6, 6_600), (0.5, 6_000), (0.45, 0), (0.0, 0)):
         depot.yard.pack_share = {"BUS1": share} if share < 1 else {}
         assert depot.yard.allowed_w(ONE, visit) == allowed_w
     depot.yard.pack_share = {"BUS1": 0.5}
@@ -494,3 +498,49 @@ def test_packs_are_known_by_the_registry_first_then_by_the_settings_then_perhaps
     assert packs.of("BUS2") == [second]
     assert packs.chemistry_of(BUS) is Chemistry.NMC
     assert bare.chemistry_of(PackKey("BUS3", "P1")) is Chemistry.UNKNOWN
+
+
+def test_the_page_s_view_says_what_was_done_and_what_not(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    depot.charging()
+
+    async def main() -> None:
+        async with depot.running():
+            for k in range(4):
+                depot.clock.at += timedelta(seconds=10)
+                depot.says(30.0 + k / 10, 29.0, 29.5, 29.8)
+            depot.chargers.silent = True
+            depot.hot()
+            await until(lambda: "ConnectorIsolated" in depot.facts() and depot.safety.isolation.shut[ONE].inoperative.done)
+            log = SafetyLog(depot.journal.facts)
+            viewer = SafetyViewer(depot.safety, SafetyNotices(depot.safety), log)
+            view = await viewer.view({})
+            (pack,) = view.tripped
+            assert [(act.state) for act in pack.acts] == ["open", "failed", "done", "done"]
+            assert "still draws 40.0 kW" in pack.acts[1].title
+            assert (pack.trip_c, pack.reset_c, pack.connector, pack.chemistry) == (60, 43, "CP-1/1", "LFP")
+            assert pack.against_reset is not None
+            assert len(pack.curve) == 4, "one point in ten seconds, the trip's own sample comes too soon after the last"
+            assert [s.connector for s in view.shut] == ["CP-1/1"]
+            assert {"CP-1/1 out of service", "BUS1/P1 tripped"} <= {row.title for row in view.timeline}
+            assert msgspec.json.decode(msgspec.json.encode(view), type=SafetyView) == view
+            depot.yard.grants[ONE].session_ended(now_s=depot.clock.now().timestamp())
+            log.landed([depot.journal.put(NewEvent(ev.TransactionStopped(7, ONE, 2_000), depot.clock.now()))], depot.yard.state)
+            view = await viewer.view({})
+            assert [(act.state) for act in view.tripped[0].acts] == ["done"] * 4
+            assert view.timeline[0].title == "CP-1/1 ended session 7"
+
+    run(main())
+
+
+def test_many_packs_that_are_held_back_at_once_are_one_line(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    facts = [
+        depot.journal.put(NewEvent(ev.PackDerated(PackKey(f"B{k}", "P1"), 0.5, "no telemetry of any vehicle"), depot.clock.now()))
+        for k in range(40)
+    ]
+    log = SafetyLog()
+    log.landed(facts, depot.yard.state)
+    assert [row.title for row in log.rows] == ["40 batteries are held back"]
+    log.landed(facts[:2], depot.yard.state)
+    assert [row.title for row in log.rows][1:] == ["B0/P1 may take 50% of its level", "B1/P1 may take 50% of its level"]

@@ -14,7 +14,7 @@ from web.roles import GRANTS, ROUTES, SCOPES, Permission, for_machines, least_ro
 from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
-PATH = {"station": "CP-03", "connector": "1", "version": "x", "name": "base.css"}
+PATH = {"station": "CP-03", "connector": "1", "version": "x", "name": "base.css", "vehicle": "E-103", "pack": "P1"}
 
 
 def concrete(path: str) -> str:

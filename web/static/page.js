@@ -95,7 +95,7 @@ function tick(message) {
 
 // ---------- sections that only this page has (a charger's): fetched after a tick, swapped where they differ ----------
 let fetching = false;
-const own = [...main.querySelectorAll("[data-part]")].filter((el) => !["chart", "notices"].includes(el.dataset.part));
+const own = [...main.querySelectorAll("[data-part]")].filter((el) => !["chart", "notices", "trips"].includes(el.dataset.part));
 
 async function refresh() {
   if (!own.length || fetching || document.hidden || document.querySelector("dialog[open]")) return;

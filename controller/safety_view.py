@@ -1,0 +1,112 @@
+"""What the page *Safety* shows: shapes alone, filled by :mod:`controller.safety_viewer`. ``None`` means unknown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from controller.safety_log import Row
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """One thing that was done. ``state``: done (confirmed), open (asked, or not yet possible), failed, none (was not needed)."""
+
+    title: str
+    detail: str
+    state: str
+    at: datetime | None = None
+
+
+class Degrees(Struct, frozen=True, array_like=True):
+    """Hottest and coldest sensor of a pack at one moment, °C."""
+
+    at: datetime
+    hottest_c: float
+    coldest_c: float
+
+
+class TrippedPack(Struct, frozen=True, kw_only=True):
+    """``against_reset``: what speaks against a reset now, whoever asks; None: the cause has gone. ``trip_c``,
+    ``reset_c``: thresholds of its chemistry. ``evidence``: what was seen, by name."""
+
+    vehicle_id: str
+    pack_id: str
+    chemistry: str
+    cause: str
+    text: str
+    evidence: dict[str, str]
+    since: datetime
+    connector: str | None
+    label: str | None
+    power_text: str
+    acts: list[Act]
+    curve: list[Degrees]
+    trip_c: float
+    reset_c: float
+    hottest_c: float | None
+    soc: float | None
+    age_s: float | None
+    against_reset: str | None
+
+
+class PackRow(Struct, frozen=True, kw_only=True):
+    """A pack that was heard of or is expected. ``share`` of its level that it may have."""
+
+    vehicle_id: str
+    pack_id: str
+    chemistry: str
+    share: float
+    tripped: bool
+    text: str
+    hottest_c: float | None
+    soc: float | None
+    age_s: float | None
+    connector: str | None
+
+
+class ShutConnector(Struct, frozen=True, kw_only=True):
+    connector: str
+    label: str
+    pack: str
+    since: datetime
+    power_text: str
+    confirmed: bool
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """A message that was refused: the newest ones."""
+
+    at: datetime
+    topic: str
+    text: str
+
+
+class TelemetryView(Struct, frozen=True, kw_only=True):
+    """The way to the vehicles. ``up`` None: there is no broker in the settings, or it was not tried yet. ``expected``: packs
+    that must be heard of now; ``heard``: of those, by now."""
+
+    configured: bool
+    up: bool | None
+    reason: str
+    since: datetime | None
+    bus_lost: str | None
+    expected: int
+    heard: int
+    refused: dict[str, int]
+    newest_refused: list[Refused]
+    latches: str
+    latches_ok: bool
+
+
+class SafetyView(Struct, frozen=True, kw_only=True):
+    """The whole page. Counts beside lists: the lists are cut."""
+
+    at: datetime
+    tripped: list[TrippedPack]
+    tripped_count: int
+    shut: list[ShutConnector]
+    packs: list[PackRow]
+    pack_count: int
+    telemetry: TelemetryView
+    timeline: list[Row]

@@ -1,0 +1,141 @@
+"""The page *Safety* of the fake depot: calm, and with a tripped battery."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+import msgspec
+
+from controller.readmodel import NowView, TripBrief
+from controller.safety_log import Row
+from controller.safety_view import Act, Degrees, PackRow, Refused, SafetyView, ShutConnector, TelemetryView, TrippedPack
+
+TEXT = "61.2 °C at sensor 0, the limit is 60 °C"
+
+
+def calm(now: datetime) -> SafetyView:
+    """Everything in order; one battery is warm."""
+    telemetry = TelemetryView(
+        configured=True,
+        up=True,
+        reason="",
+        since=now - timedelta(hours=5),
+        bus_lost=None,
+        expected=17,
+        heard=17,
+        refused={},
+        newest_refused=[],
+        latches="every trip is on the disk",
+        latches_ok=True,
+    )
+    rows = [
+        PackRow(
+            vehicle_id=f"E-{101 + k}",
+            pack_id="P1",
+            chemistry="LFP",
+            share=0.6 if k == 0 else 1.0,
+            tripped=False,
+            text="51 °C, derated from 48 °C" if k == 0 else "",
+            hottest_c=51.2 if k == 0 else 31.0 + k * 0.7,
+            soc=0.4 + k * 0.03,
+            age_s=1.2 + k * 0.2,
+            connector=f"CP-{k + 1:02d}/1",
+        )
+        for k in range(8)
+    ]
+    timeline = [
+        Row(at=now - timedelta(minutes=12), title="E-101/P1 may take 60% of its level", detail="51 °C, derated from 48 °C", tone="warn")
+    ]
+    return SafetyView(
+        at=now, tripped=[], tripped_count=0, shut=[], packs=rows, pack_count=len(rows), telemetry=telemetry, timeline=timeline
+    )
+
+
+def tripped(now: datetime, *, against: str | None = "E-103/P1 is at 59.4 °C; it must be at 43 °C or less") -> SafetyView:
+    """E-103 on CP-03 tripped seven minutes ago."""
+    since = now - timedelta(minutes=7, seconds=48)
+    curve = []
+    for k in range(120):
+        at = now - timedelta(seconds=1200 - k * 10)
+        left_s = (since - at).total_seconds()
+        rise = 36 * math.exp(-max(0.0, left_s) / 260) if left_s > -60 else 36 * math.exp((left_s + 60) / 2400)
+        curve.append(Degrees(at, 26 + rise, 25.2 + rise * 0.55))
+    acts = [
+        Act(title="Stop of the session", detail="confirmed by the charger, 21 ms after it was told", state="done", at=since),
+        Act(title="CP-03 reports no power", detail="no session runs, nothing is metered", state="done"),
+        Act(title="Out of service at the charger", detail="confirmed by the charger, 38 ms after it was told", state="done", at=since),
+        Act(title="Default of 0 kW: what it falls to without this controller", detail="told, no answer yet", state="open", at=since),
+    ]
+    pack = TrippedPack(
+        vehicle_id="E-103",
+        pack_id="P1",
+        chemistry="LFP",
+        cause="over_temperature",
+        text=TEXT,
+        evidence={"limit_c": "60", "hottest_c": "61.2", "sensor": "0", "sensors": "4", "soc": "0.71", "source": "mqtt", "age_s": "0"},
+        since=since,
+        connector="CP-03/1",
+        label="CP-03",
+        power_text="Power is off, and confirmed",
+        acts=acts,
+        curve=curve,
+        trip_c=60,
+        reset_c=43,
+        hottest_c=59.4 if against else 41.8,
+        soc=0.71,
+        age_s=0.8,
+        against_reset=against,
+    )
+    row = PackRow(
+        vehicle_id="E-103",
+        pack_id="P1",
+        chemistry="LFP",
+        share=0.0,
+        tripped=True,
+        text=TEXT,
+        hottest_c=59.4,
+        soc=0.71,
+        age_s=0.8,
+        connector="CP-03/1",
+    )
+    shut = ShutConnector(
+        connector="CP-03/1", label="CP-03", pack="E-103/P1", since=since, power_text="Power is off, and confirmed", confirmed=True
+    )
+    view = calm(now)
+    telemetry = msgspec.structs.replace(
+        view.telemetry,
+        heard=16,
+        refused={"shape": 3},
+        newest_refused=[
+            Refused(at=since, topic="chargeyard/v1/kothrud/vehicles/E-999/packs/P1/telemetry", text="E-999/P1 is not in the registry")
+        ],
+    )
+    timeline = [
+        Row(at=since + timedelta(seconds=1), title="CP-03/1 ended session 4711", detail="reason Remote", tone="done"),
+        Row(at=since, title="CP-03/1 out of service", detail="E-103/P1 is tripped", tone="alarm"),
+        Row(at=since, title="E-103/P1 tripped", detail=TEXT, tone="alarm"),
+        *view.timeline,
+    ]
+    packs = [row, *(p for p in view.packs if p.vehicle_id != "E-103")]
+    return msgspec.structs.replace(
+        view, tripped=[pack], tripped_count=1, shut=[shut], packs=packs, telemetry=telemetry, timeline=timeline, pack_count=len(packs)
+    )
+
+
+def with_trip(view: NowView, count: int = 1) -> NowView:
+    """*Now* while batteries are tripped."""
+    trips = [
+        TripBrief(
+            vehicle_id=f"E-{103 + k}",
+            pack_id="P1",
+            connector=f"CP-{k + 3:02d}/1",
+            label=f"CP-{k + 3:02d}",
+            since=view.at - timedelta(minutes=7),
+            text=TEXT,
+            power_text="Power is off, and confirmed",
+            done=True,
+        )
+        for k in range(count)
+    ]
+    return msgspec.structs.replace(view, trips=trips)
