@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import controller
-from benchmarks.real_depot import write_evidence
+from benchmarks.evidence import write_evidence
 from controller.audit import verify
 from controller.clock import SystemClock
 from controller.journal import SqlJournal

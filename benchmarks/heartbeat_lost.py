@@ -28,9 +28,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from benchmarks.evidence import percentile, write_evidence
 from benchmarks.limit_drop import BASE_W, WatchedTrace, full_depot
 from benchmarks.limit_drop import Watch as Frames
-from benchmarks.real_depot import UTILITY_PORT, RealDepot, open_depot, percentile, processes, write_evidence
+from benchmarks.real_depot import UTILITY_PORT, RealDepot, open_depot, processes
 from simulator.demo_day import demo_spec
 from simulator.rtu import IN_FAILSAFE, INIT, LimitOrder, Rtu
 

@@ -15,16 +15,16 @@ import asyncio
 import contextlib
 import random
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.real_depot import Ran, RealDepot, open_depot, percentile, write_evidence
+from benchmarks.evidence import percentile, write_evidence
+from benchmarks.faultkit.checker import Verdict, compare
+from benchmarks.real_depot import RealDepot, open_depot
 from controller.app.trace_slots import TraceSlots, trace_to_slots
 from controller.replay import Replay, replay
-from depot import events as ev
 from depot.events import Envelope
 from depot.values import ConnectorId
 from simulator.day import Day, Stay
@@ -39,8 +39,6 @@ LEAST_GAP_S = 12.0
 
 FIRST_KILL_S = 20.0
 AIMED_WITHIN_S = 0.06
-METER_TOLERANCE_WH = 2
-KWH_TOLERANCE_WH = 2000
 
 
 def short_night(*, start: datetime, duration_s: float, visits: int, seed: int) -> Day:
@@ -78,63 +76,6 @@ def short_night(*, start: datetime, duration_s: float, visits: int, seed: int) -
         currency="INR",
         notes=("invented, drawn by a seed; the background only falls, for a dead core cannot answer a rise",),
     )
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What the stations ran against what the journal says."""
-
-    ran: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    answers_repeated: int = 0
-
-
-def compare(ran: Sequence[Ran], facts: Sequence[Envelope]) -> Verdict:
-    """Match every transaction of the stations with the journal's facts by the id that the station was given."""
-    verdict = Verdict(ran=len(ran))
-    starts = [e for e in facts if isinstance(e.data, ev.TransactionStarted)]
-    stops = [e for e in facts if isinstance(e.data, ev.TransactionStopped)]
-    by_id = {e.data.transaction_id: e.data for e in starts if isinstance(e.data, ev.TransactionStarted)}
-    stops_of = Counter(e.data.transaction_id for e in stops if isinstance(e.data, ev.TransactionStopped))
-    stop_by_id = {e.data.transaction_id: e.data for e in stops if isinstance(e.data, ev.TransactionStopped)}
-    if len(by_id) != len(starts):
-        verdict.doubled.append("a transaction id was given twice")
-    for key, count in Counter(e.key for e in starts).items():
-        if count > 1:
-            verdict.doubled.append(f"{key} stands {count} times in the journal")
-    known = {r.transaction_id for r in ran}
-    verdict.doubled += [f"{d.connector} {number}: no station ran it" for number, d in by_id.items() if number not in known]
-    for number, count in Counter(r.transaction_id for r in ran if r.transaction_id is not None).items():
-        if count > 1:
-            verdict.doubled.append(f"transaction {number} was given to {count} sessions")
-    for r in ran:
-        name = f"{r.connector} {r.transaction_id}"
-        if r.transaction_id is None or r.transaction_id not in by_id:
-            verdict.lost.append(f"{name}: no start in the journal")
-            continue
-        if by_id[r.transaction_id].connector != r.connector:
-            verdict.wrong.append(f"{name}: the journal has it at {by_id[r.transaction_id].connector}")
-        if r.stop_wh is None:
-            if stops_of[r.transaction_id]:
-                verdict.wrong.append(f"{name}: runs, and the journal has a stop")
-            continue
-        if stops_of[r.transaction_id] != 1:
-            (verdict.doubled if stops_of[r.transaction_id] else verdict.lost).append(f"{name}: {stops_of[r.transaction_id]} stops")
-            continue
-        _energy(verdict, name, r, (by_id[r.transaction_id], stop_by_id[r.transaction_id]))
-    return verdict
-
-
-def _energy(verdict: Verdict, name: str, ran: Ran, facts: tuple[ev.TransactionStarted, ev.TransactionStopped]) -> None:
-    """The journal's energy is the register's; a station that counts whole kWh is that much coarser."""
-    start, stop = facts
-    flowed_wh = (ran.stop_wh or 0.0) - ran.start_wh
-    said_wh = stop.meter_stop_wh - start.meter_start_wh
-    coarse = ran.start.build().meter_start < ran.start_wh / 100  # it wrote whole kWh
-    if abs(said_wh - flowed_wh) > (KWH_TOLERANCE_WH if coarse else METER_TOLERANCE_WH):
-        verdict.wrong.append(f"{name}: {said_wh} Wh in the journal, {flowed_wh:.0f} Wh flowed{', estimated' if stop.estimated else ''}")
 
 
 def random_moments(rng: random.Random, *, kills: int, span_s: float) -> list[float]:

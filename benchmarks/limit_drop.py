@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.real_depot import RealDepot, open_depot, percentile, tell, write_evidence
+from benchmarks.evidence import percentile, write_evidence
+from benchmarks.real_depot import RealDepot, open_depot, tell
 from depot import commands as cmd
 from depot.registry import DepotSpec
 from depot.values import ConnectorId

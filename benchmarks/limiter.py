@@ -14,6 +14,7 @@ import random
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from controller.grants import Grant
@@ -244,8 +245,9 @@ def check(rng: random.Random, *, most: int = 60) -> list[str]:
     return [*([] if again == result else ["the same state gave another answer"]), *broken(state, result)]
 
 
-def timing(*, chargers: int, rounds: int, seed: int) -> tuple[float, float]:
-    """Median and p99 of ``allocate()`` for a depot of this size, ms. States with every charger in use."""
+def timing(*, chargers: int, rounds: int, seed: int, clock: Callable[[], float] = time.perf_counter) -> tuple[float, float]:
+    """Median and p99 of ``allocate()`` for a depot of this size, ms. States with every charger in use. ``clock``: the
+    process's own time says more where others want the machine too."""
     rng = random.Random(seed)
     spent: list[float] = []
     for _ in range(max(1, rounds // 10)):
@@ -253,9 +255,9 @@ def timing(*, chargers: int, rounds: int, seed: int) -> tuple[float, float]:
         feeders = [Budget(w, w) for f in range(8) for w in [round(sum(r.rated_w for r in rows if r.feeder == f) * rng.uniform(0.3, 1))]]
         site_w = round(sum(b.now_w for b in feeders) * rng.uniform(0.4, 1))
         for _ in range(10):
-            begun = time.perf_counter()
+            begun = clock()
             allocate(rows, site=Budget(site_w, site_w), feeders=feeders)
-            spent.append((time.perf_counter() - begun) * 1000)
+            spent.append((clock() - begun) * 1000)
     spent.sort()
     return statistics.median(spent), spent[min(len(spent) - 1, math.ceil(len(spent) * 0.99) - 1)]
 

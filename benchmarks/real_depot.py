@@ -20,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faultkit.checker import StationBook
 from controller.app.clocks import clock_of
 from controller.app.core_process import link_path
 from controller.app.demo import METER_PORT, OCPP_PORT, WEB_PORT, write_depot
@@ -37,10 +37,8 @@ from controller.supervisor import Supervisor
 from depot import commands as cmd
 from depot.ports import Clock
 from depot.registry import StationSpec
-from depot.values import ConnectorId
 from simulator.day import Day
 from simulator.meter_server import MeterServer
-from simulator.outbox import Kind, Message
 from simulator.personas import Persona
 from simulator.trace import Trace
 from simulator.wire import SocketWire, dial
@@ -51,7 +49,6 @@ UTILITY_PORT = 5020
 """Where a depot with ``[utility]`` among its ``extra`` settings awaits its utility, before the offset."""
 
 MQTT_PORT = 1883
-EVIDENCE = ROOT / "build" / "evidence"
 STEADY_S = 10.0
 """In here a core that was up for so long counts as sound, and its next restart is quick: kills come close together."""
 
@@ -109,59 +106,6 @@ class RecordingWire(SocketWire):
     async def send(self, text: str) -> None:
         self._seen(self._station_id, "out", json.loads(text))
         await super().send(text)
-
-
-@dataclass(slots=True, eq=False)
-class Ran:
-    """One transaction as its station ran it. ``start_wh``, ``stop_wh``: the plant's register; ids as the core answered."""
-
-    connector: ConnectorId
-    start: Message
-    start_wh: float
-    transaction_id: int | None = None
-    stop_wh: float | None = None
-    stops: int = 0
-
-
-@dataclass(slots=True)
-class StationBook:
-    """What the stations themselves know of their transactions, in the order in which they ran."""
-
-    ran: list[Ran] = field(default_factory=list)
-    on_transaction: Callable[[], None] = lambda: None
-
-    def watch(self, world: World) -> None:
-        """Keep a copy of every transaction message that a station of ``world`` queues."""
-        for station in world.stations.values():
-            put = station.outbox.put
-
-            def keep(message: Message, station_id: str = station.station_id, put: Callable[[Message], None] = put) -> None:
-                if message.kind is Kind.TRANSACTION:
-                    self._note(world, station_id, message)
-                    self.on_transaction()
-                put(message)
-
-            station.outbox.put = keep  # type: ignore[method-assign]  # a wire tap, in front of the real one
-
-    def _note(self, world: World, station_id: str, message: Message) -> None:
-        request = message.build()
-        if type(request).__name__ == "StartTransaction":
-            key = ConnectorId(station_id, request.connector_id)
-            ran = Ran(key, message, world.plant.register_wh(key))
-            answered = message.done
-
-            def done(answer: Any) -> None:
-                ran.transaction_id = answer.transaction_id
-                if answered is not None:
-                    answered(answer)
-
-            message.done = done
-            self.ran.append(ran)
-            return
-        ran = next(r for r in reversed(self.ran) if r.connector.station_id == station_id)  # demo stations have one connector
-        ran.stops += 1
-        if ran.stop_wh is None:
-            ran.stop_wh = world.plant.register_wh(ran.connector)
 
 
 @dataclass(slots=True)
@@ -253,11 +197,13 @@ async def open_depot(
     beside: Sequence[StationSpec] = (),
     also: Sequence[str] = (),
     prepare: Callable[[Settings], None] | None = None,
+    dial_at: Callable[[Settings], Awaitable[int]] | None = None,
 ) -> AsyncIterator[RealDepot]:
     """Start everything, announce the day, connect the stations; at the end nothing is left.
 
     ``extra``: more TOML. ``beside``: stations that are declared, and that nobody here plays. ``also``: children that
-    run beside the core. ``prepare``: called before any of them starts.
+    run beside the core. ``prepare``: called before any of them starts. ``dial_at``: the port at which the stations
+    connect instead of the core's own, once the core answers there.
     """
     with contextlib.ExitStack() as rim:
         where = folder or Path(rim.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-depot-")))
@@ -271,10 +217,10 @@ async def open_depot(
         settings = Settings.load(config)
         passwords: dict[str, str] = json.loads(keys.read_text(encoding="utf-8"))
         clock = clock_of(settings)
-        url = f"ws://127.0.0.1:{settings.ocpp_port}/ocpp"
+        port = settings.ocpp_port
 
         async def connect(station_id: str) -> SocketWire:
-            wire = await dial(url, station_id=station_id, key=passwords[station_id])
+            wire = await dial(f"ws://127.0.0.1:{port}/ocpp", station_id=station_id, key=passwords[station_id])
             return wire if seen is None else RecordingWire(wire, station_id, seen)
 
         if prepare is not None:
@@ -288,6 +234,8 @@ async def open_depot(
         async with MeterServer(world.plant.site_power_w, port=meter), link:
             depot = RealDepot(day, where, config, settings, passwords, clock, supervisor, link, world, book)
             await depot.until_answers()
+            if dial_at is not None:
+                port = await dial_at(settings)
             for stay in day.stays if announce else ():
                 visit = announcement(stay, day.start, known_pausable=None)
                 await tell(link, cmd.AnnounceVisit(command_id=f"announce {visit.visit_id}", actor="timetable", visit=visit))
@@ -321,20 +269,6 @@ def _supervisor(config: Path, *, loud: bool, also: Sequence[str]) -> Iterator[su
             except subprocess.TimeoutExpired:
                 process.kill()
         process.wait()
-
-
-def write_evidence(name: str, row: Mapping[str, object]) -> str:
-    """Append one line to ``build/evidence/NAME.jsonl``; returns it as ``key=value`` words for people."""
-    EVIDENCE.mkdir(parents=True, exist_ok=True)
-    with (EVIDENCE / f"{name}.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **row}) + "\n")
-    return " ".join(f"{key}={value}" for key, value in row.items())
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-round(share * 1000) * len(ordered) // 1000) - 1))]
 
 
 def main() -> int:

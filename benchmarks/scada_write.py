@@ -25,7 +25,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.crowd import Crowd
-from benchmarks.real_depot import UTILITY_PORT, RealDepot, open_depot, percentile, tell, write_evidence
+from benchmarks.evidence import percentile, write_evidence
+from benchmarks.real_depot import UTILITY_PORT, RealDepot, open_depot, tell
 from controller.app.night import announcement
 from controller.replay import replay
 from depot import commands as cmd

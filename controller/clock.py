@@ -1,6 +1,7 @@
-"""Time, in three kinds: the world's, a scaled one for the demo, a virtual one that jumps when all is idle.
+"""Time, in four kinds: the world's, a depot's, a scaled one for the demo, a virtual one that jumps when all is idle.
 
     SystemClock    the world's time
+    SteadyClock    a depot's: follows the world's, but is never set
     ScaledClock    depot time runs ``speed`` times faster than the wall; processes given the same numbers agree
     VirtualClock   depot time is the time of a :class:`VirtualLoop`: no waiting, deterministic, one thread
 
@@ -21,12 +22,27 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["ClockError", "NotVirtual", "ScaledClock", "SystemClock", "VirtualClock", "VirtualDeadlock", "VirtualLoop", "run_virtual"]
+from depot.ports import Clock
+
+__all__ = [
+    "ClockError",
+    "NotVirtual",
+    "ScaledClock",
+    "SteadyClock",
+    "SystemClock",
+    "VirtualClock",
+    "VirtualDeadlock",
+    "VirtualLoop",
+    "run_virtual",
+]
 
 T = TypeVar("T")
 
 Progress = Callable[[datetime], None]
 """Told the virtual time as it advances, at most about ten times a second of real time."""
+
+SLEW = 0.01
+"""Share of the time by which a :class:`SteadyClock` may run faster or slower; a minute is caught up in 100 minutes."""
 
 _PROGRESS_S = 0.1
 _RESOLUTION_S = 1e-9
@@ -55,6 +71,46 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+class SteadyClock:
+    """Time that starts at ``clock``'s and then runs on, following it by at most :data:`SLEW` of the time that passes.
+
+    Profiles, grants and limits carry moments: were the clock set under them, those that live would look expired, and
+    power would be given away twice. So a clock that is set (NTP, a person, a machine that slept) never sets this one.
+    ``off_s`` says how far it still is; :meth:`follow` takes the other's time at once, for when nothing is under way.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._origin = clock.now()
+        self._origin_s = self._at_s = clock.monotonic()
+        self._slewed_s = 0.0
+        self.off_s = 0.0
+
+    def now(self) -> datetime:
+        at_s = self._clock.monotonic()
+        most_s = max(0.0, at_s - self._at_s) * SLEW
+        self._at_s = at_s
+        steady = self._origin + timedelta(seconds=at_s - self._origin_s + self._slewed_s)
+        off_s = (self._clock.now() - steady).total_seconds()
+        step_s = min(max(off_s, -most_s), most_s)
+        self._slewed_s += step_s
+        self.off_s = off_s - step_s
+        return steady + timedelta(seconds=step_s)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def follow(self) -> float:
+        """Take the other clock's time; by how many seconds that sets this one."""
+        self.now()
+        jumped_s, self.off_s = self.off_s, 0.0
+        self._slewed_s += jumped_s
+        return jumped_s
 
 
 class ScaledClock:

@@ -2,7 +2,8 @@
 
     Command --> CommandRequested (audit) --> facts / calls --> CommandFinished
 
-A limit that gets tighter acts at once and is recorded after; one that gets looser waits for the journal (invariant 4).
+A limit that gets tighter acts at once and is recorded after, as soon as the journal can; one that gets looser waits for
+the journal (invariant 4).
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class Orders:
             cmd.CancelVisit: self._cancel,
         }
         self._known: dict[str, Order] = {}
+        self._unrecorded: deque[tuple[Order, Limit]] = deque()
+        """Limits that act already and that the journal could not take, in their order."""
+        self._acting = asyncio.Event()
 
     @property
     def chargers(self) -> Chargers:
@@ -70,17 +74,16 @@ class Orders:
 
     async def execute(self, command: cmd.Command) -> cmd.CommandResult:
         """Carry out; the same ``command_id`` again gets the same answer. Never raises for a refused order."""
-        known = self._known.get(command.command_id)
-        if known is not None:
-            return known.result
         try:
-            return await self._execute(command)
+            if not self.yard.journal.frozen:
+                await self._record_acting(wait=False)
+            known = self._known.get(command.command_id)
+            return await self._execute(command) if known is None else known.result
         except JournalFrozen as error:
-            message = f"{error or 'the journal cannot write'}; try again when it does"
-            if isinstance(command, cmd.SetManualLimit) and f"manual:{command.scope_id}" in self.loop.urgent_limits:
-                message = f"the limit acts already, but is not recorded: {message}"
-                return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, message)
-            return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, message)
+            why = str(error) or "the journal cannot write"
+            if isinstance(command, cmd.SetManualLimit) and self._acts(command):
+                return self._record_later(command, why)
+            return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, f"{why}; try again when it does")
         except DepotError as error:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, str(error))
 
@@ -95,18 +98,21 @@ class Orders:
         )
         if envelope.duplicate:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "was requested before", envelope.seq)
-        order = Order(
-            command.bare, kind, target, now, cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "requested", envelope.seq)
-        )
-        self._known[command.command_id] = order
-        self.recent.append(order)
-        if len(self._known) > 2000:
-            self._known.pop(next(iter(self._known)))
+        order = self._remember(command, now, "requested", envelope.seq)
         status, message = await self._carry_out(command, envelope)
         order.result = replace(order.result, status=status, message=message)
         if status is not cmd.CommandStatus.ACCEPTED:
             await self._finish(order)
         return order.result
+
+    def _remember(self, command: cmd.Command, now: datetime, message: str, seq: int = 0) -> Order:
+        result = cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, message, seq)
+        order = Order(command.bare, type(command).__name__, command.target, now, result)
+        self._known[command.command_id] = order
+        self.recent.append(order)
+        if len(self._known) > 2000:
+            self._known.pop(next(iter(self._known)))
+        return order
 
     async def _finish(self, order: Order) -> None:
         finished = ev.CommandFinished(order.command.command_id, order.result.status.value, order.result.message)
@@ -208,14 +214,50 @@ class Orders:
             self.loop.urgent_limits[limit.limit_id] = limit
             self.loop.wake()
 
+    def _acts(self, command: cmd.SetManualLimit) -> bool:
+        """Whether it is this very limit that acts ahead of the journal."""
+        limit = self.loop.urgent_limits.get(f"manual:{command.scope_id}")
+        return limit is not None and (limit.value, limit.until, limit.set_by) == (command.value_w, command.until, command.actor)
+
+    def _record_later(self, command: cmd.SetManualLimit, why: str) -> cmd.CommandResult:
+        """It acts; the record follows by itself, and before any other limit that is ordered then."""
+        now = self.yard.clock.now()
+        order = self._remember(command, now, f"the limit acts already, and is recorded as soon as the journal writes: {why}")
+        self._unrecorded.append((order, self._limit(command, now)))
+        self._acting.set()
+        return order.result
+
+    async def _record_acting(self, *, wait: bool = True) -> None:
+        """Record the limits that act ahead of the journal, in their order. What is done twice is done once, by its keys."""
+        while self._unrecorded:
+            order, limit = self._unrecorded[0]
+            command = order.command
+            requested = ev.CommandRequested(command.command_id, order.kind, order.target, command.reason, dict(command.detail))
+            facts = [
+                ev.NewEvent(requested, order.at, key=f"command/{command.command_id}", actor=command.actor),
+                ev.NewEvent(ev.LimitSet(limit), order.at, key=f"limit/{command.command_id}", actor=command.actor),
+            ]
+            envelopes = await self.yard.journal.append(facts, wait=wait)
+            if not self._unrecorded or self._unrecorded[0][0] is not order:
+                continue  # somebody else waited for the same
+            self._unrecorded.popleft()
+            if not any(later.limit_id == limit.limit_id for _, later in self._unrecorded):
+                self.loop.urgent_limits.pop(limit.limit_id, None)
+            order.result = cmd.CommandResult(command.command_id, cmd.CommandStatus.DONE, self._limited(limit), envelopes[0].seq)
+            self.loop.wake()
+            self.replan("limit changed")
+
     async def _set_limit(self, command: cmd.SetManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
         limit = self._limit(command, self.yard.clock.now())
         await self._append(cause, ev.LimitSet(limit))
         self.loop.urgent_limits.pop(limit.limit_id, None)
         self.loop.wake()
         self.replan("limit changed")
+        return cmd.CommandStatus.DONE, self._limited(limit)
+
+    def _limited(self, limit: Limit) -> str:
         until = f" until {limit.until.astimezone(ZoneInfo(self.yard.spec.timezone)):%a %H:%M}" if limit.until else " until it is lifted"
-        return cmd.CommandStatus.DONE, f"{command.scope_id or 'site'} limited to {limit.value / 1000:.1f} kW{until}"
+        return f"{limit.scope_id or 'site'} limited to {limit.value / 1000:.1f} kW{until}"
 
     async def _clear_limit(self, command: cmd.ClearManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
         limit_id = f"manual:{command.scope_id}"
@@ -278,7 +320,16 @@ class Orders:
         return cmd.CommandStatus.DONE, f"{vehicle_id} is not expected any more"
 
     async def run(self) -> None:
-        """Follow up on starts that do not happen: say why they wait."""
+        """Record what acts ahead of the journal, and follow up on starts that do not happen."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._remind(), name="reminder")
+            while True:
+                self._acting.clear()
+                await self._record_acting()
+                await self._acting.wait()
+
+    async def _remind(self) -> None:
+        """Say of starts that do not happen why they wait."""
         while True:
             await self.yard.clock.sleep(FOLLOW_S / 4)
             now = self.yard.clock.now()

@@ -3,6 +3,9 @@
 A charger's key is machine-made and long, so a keyed HMAC-SHA-256 serves: it costs microseconds when a whole depot
 reconnects at once, where a password hash for people would cost seconds each. An unknown id and a wrong password get
 the same 401. Nothing in the handshake waits for a database.
+
+Against whoever wastes connections: a handshake has a time-out, all of them and those of one address a cap, and refusals
+leave one address slowly (the check comes first: a station with the right key never waits for somebody else's wrong one).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import hmac
 import logging
 import re
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Protocol
@@ -97,7 +101,8 @@ class Endpoint:
         self._attach = attach
         self._refused = refused
         self._server: Server | None = None
-        self._handshakes = 0
+        self._handshakes: Counter[str] = Counter()
+        self._slowdown = Slowdown(settings.refusals_per_s, most_s=settings.handshake_timeout_s / 2)
 
     @property
     def port(self) -> int:
@@ -129,6 +134,8 @@ class Endpoint:
                 server_header=None,
                 family=socket.AF_UNSPEC,
             )
+            for listening in self._server.sockets:  # what is accepted inherits it
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
         except OSError as failed:
             if failed.errno != errno.EADDRINUSE:
                 raise
@@ -149,25 +156,56 @@ class Endpoint:
         version = Version.of_subprotocol(connection.subprotocol)
         await self._attach(WebSocketWire(connection), station_id, _remote(connection), version)
 
-    def _check(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         station_id = _station_id(request.path)
         if station_id is None:
             return connection.respond(HTTPStatus.NOT_FOUND, _WHERE)
         user, password = _basic_auth(request)
         if (user is not None and user != station_id) or not self._credentials.check(station_id, password):
             self._refused(station_id, _remote(connection))
+            wait_s = self._slowdown.wait_s(_remote(connection), asyncio.get_running_loop().time())
+            if wait_s is None:
+                connection.transport.abort()  # so many wait already that this one gets no answer
+            elif wait_s:
+                await asyncio.sleep(wait_s)
             response = connection.respond(HTTPStatus.UNAUTHORIZED, _WHO)
             response.headers["WWW-Authenticate"] = 'Basic realm="chargers"'
             return response
         return None
 
-    def handshake_begins(self) -> bool:
-        """Whether one more half-open connection is affordable."""
-        self._handshakes += 1
-        return self._handshakes <= self._settings.handshakes
+    def handshake_begins(self, address: str) -> bool:
+        """Whether one more half-open connection of this address is affordable."""
+        self._handshakes[address] += 1
+        settings = self._settings
+        return self._handshakes.total() <= settings.handshakes and self._handshakes[address] <= settings.handshakes_per_address
 
-    def handshake_ends(self) -> None:
-        self._handshakes -= 1
+    def handshake_ends(self, address: str) -> None:
+        self._handshakes[address] -= 1
+        if not self._handshakes[address]:
+            del self._handshakes[address]
+
+
+class Slowdown:
+    """When refusals may leave: ``per_s`` to each address, the next one after the last. A bounded memory."""
+
+    REMEMBERED = 4096
+
+    def __init__(self, per_s: float, *, most_s: float) -> None:
+        self._every_s = 1.0 / per_s
+        self._most_s = most_s
+        self._next_s: dict[str, float] = {}
+
+    def wait_s(self, address: str, now_s: float) -> float | None:
+        """How long this refusal waits for its turn; None: longer than anybody should wait for it."""
+        turn_s = max(now_s, self._next_s.get(address, now_s))
+        if turn_s - now_s > self._most_s:
+            return None
+        if len(self._next_s) >= self.REMEMBERED:
+            self._next_s = {known: at_s for known, at_s in self._next_s.items() if at_s > now_s}
+        if len(self._next_s) >= self.REMEMBERED and address not in self._next_s:
+            return None  # thousands of addresses guess at once
+        self._next_s[address] = turn_s + self._every_s
+        return turn_s - now_s
 
 
 class _CountedConnection(ServerConnection):
@@ -176,13 +214,14 @@ class _CountedConnection(ServerConnection):
     endpoint: ClassVar[Endpoint]
 
     async def handshake(self, *args: Any, **options: Any) -> None:
+        address = _remote(self)
         try:
-            if not self.endpoint.handshake_begins():
-                log.warning("too many handshakes at once: one was cut")
+            if not self.endpoint.handshake_begins(address):
+                log.warning("too many handshakes at once: one from %s was cut", address)
                 self.transport.abort()
             await super().handshake(*args, **options)
         finally:
-            self.endpoint.handshake_ends()
+            self.endpoint.handshake_ends(address)
 
 
 def _remote(connection: ServerConnection) -> str:

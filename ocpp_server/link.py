@@ -120,6 +120,7 @@ class Link:
         self._timeouts = 0
         self._ended = asyncio.Event()
         self._farewell = (1000, "")
+        self._deaf = False
         self._group: asyncio.TaskGroup | None = None
         self._background: dict[asyncio.Task[None], None] = {}  # in order: virtual time is deterministic
         self._last_heard = self._loop.time()
@@ -193,10 +194,13 @@ class Link:
         return task
 
     async def _close(self) -> None:
+        """Say farewell, but not to a station that does not read; nobody is waited for longer than a frame may take."""
         try:
-            async with asyncio.timeout(self._settings.send_timeout_s):
+            async with asyncio.timeout(0 if self._deaf else self._settings.send_timeout_s):
                 await self._wire.close(*self._farewell)
-        except (WireClosed, TimeoutError, OSError):
+        except TimeoutError:
+            self._wire.abort()
+        except (WireClosed, OSError):
             pass
 
     async def _watch(self) -> None:
@@ -219,6 +223,8 @@ class Link:
                 self._record.heard()
                 if not self._within_rate():
                     await self._pace()
+                elif self._tokens < self._settings.frames_burst - self._settings.frames_in_turn:
+                    await asyncio.sleep(0)  # what has come already would be read in one go
                 await self._dispatch(frame)
         except WireClosed:
             self.end()
@@ -311,11 +317,17 @@ class Link:
         self._record.frame(frames.OUT, call.action, f"{bad.code.value}: {bad.description}")
 
     async def _send(self, text: str) -> None:
-        stuck = self._loop.call_later(self._settings.send_timeout_s, self.end, 1008, "not reading")  # closing frees the sender
+        stuck = self._loop.call_later(self._settings.send_timeout_s, self._not_reading)
         try:
             await self._wire.send(text)
         finally:
             stuck.cancel()
+
+    def _not_reading(self) -> None:
+        """A frame could not be sent for too long: what was said is lost, and closing frees the sender."""
+        self._deaf = True
+        self._record.violated("not_reading")
+        self.end(1008, "not reading")
 
     def _within_rate(self) -> bool:
         """Token bucket in loop time."""

@@ -40,6 +40,8 @@ _BACKWARDS_ACCEPTED = 5
 """So many lower register values in a row are a new register (meter changed, counter reset), not errors."""
 _SCALE_EVIDENCE_WH = 300.0
 """Energy by power × time that must have flowed before the register's scale is judged."""
+_SCALE_TWICE = 2
+"""So many stretches of that much energy in a row must say the same: a clock that is set makes one of them lie."""
 _GAP_S = 900.0
 """Longer silence: power × time over it would be a guess."""
 
@@ -145,6 +147,7 @@ class MeterGuard:
         self._last_wh: float | None = None
         self._backwards = 0
         self._anchor: _Anchor | None = None
+        self._suspicions = 0
         self._power: tuple[datetime, float] | None = None
 
     @property
@@ -222,6 +225,10 @@ class MeterGuard:
         if self.scale == 1 and moved <= expected / 100:
             if not expected / 3 <= moved * 1000 <= expected * 3:
                 return  # a register in whole kWh: wait until it has moved enough to be sure
+            self._suspicions += 1
+            if self._suspicions < _SCALE_TWICE:
+                self._anchor = _Anchor(raw)
+                return
             self._rejected["kwh_for_wh"] += 1
             self.scale = 1000
             start = self._start_raw if self._start_raw is not None else raw
@@ -229,6 +236,7 @@ class MeterGuard:
             self._last_wh = None
         elif self.scale == 1000 and moved >= expected / 3:
             self.scale, self._offset_wh, self._last_wh = 1, 0.0, None  # the station was repaired
+        self._suspicions = 0
         self._anchor = _Anchor(raw)
 
     def _lower(self, wh: float) -> int | None:

@@ -47,6 +47,8 @@ class OcppSettings:
     """A station that sends faster is read no faster."""
     frames_burst: int = 200
     """Frames that may come at once."""
+    frames_in_turn: int = 8
+    """After so many of a burst every other station has its turn between two frames."""
     flood_frames: int = 2000
     """So many frames beyond the rate without a pause close the connection."""
     inbox: int = 32
@@ -58,4 +60,10 @@ class OcppSettings:
     """Half-open handshakes are closed after this."""
     handshakes: int = 2000
     """Most handshakes at once; a whole depot may reconnect in one second."""
+    handshakes_per_address: int = 1000
+    """The same from one address: half of all, so that nobody takes every place; a depot may stand behind one router."""
+    refusals_per_s: float = 10.0
+    """A wrong password is answered no faster than this to one address; who has the right one never waits."""
+    send_buffer_bytes: int = 64 * 1024
+    """What the kernel keeps for a station that does not read; little, so that it is noticed soon."""
     max_frame_bytes: int = 256 * 1024

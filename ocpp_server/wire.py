@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from websockets.asyncio.server import ServerConnection
@@ -15,11 +16,13 @@ PIPE_FRAMES = 64
 
 
 class Wire(Protocol):
-    """One open connection. ``recv`` and ``send`` raise :class:`WireClosed` once it has ended."""
+    """One open connection. ``recv`` and ``send`` raise :class:`WireClosed` once it has ended. ``abort`` ends it without a
+    word, for who would not read it."""
 
     async def recv(self) -> str | bytes: ...
     async def send(self, text: str) -> None: ...
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
+    def abort(self) -> None: ...
 
 
 class WebSocketWire:
@@ -41,7 +44,12 @@ class WebSocketWire:
             raise WireClosed(str(gone)) from gone
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        await self._connection.close(code, reason)
+        with contextlib.suppress(AttributeError):  # websockets 16 aborts a transport that asyncio has let go of already
+            await self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        with contextlib.suppress(AttributeError):  # as above
+            self._connection.transport.abort()  # closing would wait until the other side has read what was sent
 
 
 class MemoryWire:
@@ -72,12 +80,18 @@ class MemoryWire:
         self.peer._frames.put_nowait(text)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
+        self._over(code, reason)
+
+    def _over(self, code: int, reason: str) -> None:
         for end in (self, self.peer):
             if not end._ended.is_set():
                 end._ended.set()
                 end.close_code, end.close_reason = code, reason
                 end._frames.put_nowait(None)
                 end._room.release()
+
+    def abort(self) -> None:
+        self._over(1006, "")
 
 
 def memory_pipe() -> tuple[MemoryWire, MemoryWire]:

@@ -34,9 +34,11 @@ class _Left(Exception):
     """Ends a connection from this side."""
 
 
-class Owner(StationSide, Protocol):
-    """What the connection needs of its station."""
+class Owner(Protocol):
+    """What the connection needs of its station. ``answers``: to what the central system asks."""
 
+    station_id: str
+    answers: StationSide
     outbox: Outbox
     voice: Voice
 
@@ -129,7 +131,7 @@ class Connection:
     async def _serve(self, wire: Wire) -> bool:
         """Live on one connection until it is over; returns whether it lasted long enough to count as good."""
         answer_s = functools.partial(self._rng.uniform, *self._behaviour.answer_s) if self._behaviour.answer_s else None
-        link = self._owner.voice.link(self._owner, wire, message_id=self._message_id, answer_s=answer_s)
+        link = self._owner.voice.link(self._owner.answers, wire, message_id=self._message_id, answer_s=answer_s)
         began = asyncio.get_running_loop().time()
         self._link = link
         self._interrupt = asyncio.Event()

@@ -123,6 +123,10 @@ class PipeEnd:
         self._outbound.end(WireClosed(code, reason), drop=False)
         self._inbound.end(WireClosed(code, reason), drop=True)
 
+    def abort(self) -> None:
+        """End the connection without a word."""
+        self.cut()
+
     def cut(self) -> None:
         """Lose the connection: both ends see it at once, and frames under way are gone."""
         self._outbound.end(WireClosed(), drop=True)

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from skip_budget import over_budget, read_allowances
 
+from benchmarks.evidence import SHARED_JUDGE
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 _summary = pytest.StashKey[dict[str, Any]]()
@@ -104,6 +106,7 @@ class _Counting:
 
 def _conditions(config: pytest.Config) -> set[str]:
     here = {
+        "no judge": not SHARED_JUDGE.is_file(),
         "no data": not data_root().is_dir(),
         "no chromium": chromium_path() is None,
         "no mbpoll": shutil.which("mbpoll") is None,

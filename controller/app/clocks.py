@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from controller.clock import ScaledClock, SystemClock
+from controller.clock import ScaledClock, SteadyClock, SystemClock
 from controller.settings import Settings
 from depot.ports import Clock
+
+log = logging.getLogger(__name__)
+
+CLOCK_LOOK_S = 10.0
+CLOCK_SET_S = 30.0
+"""A machine's clock that differs by more was set; less is left to catching up."""
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -18,3 +26,24 @@ def clock_of(settings: Settings) -> Clock:
     if clock.epoch_wall is None:
         return ScaledClock.starting(epoch, clock.speed)
     return ScaledClock(clock.epoch_wall, epoch, clock.speed)
+
+
+def steady_clock_of(settings: Settings) -> Clock:
+    """The same for what grants power: nobody sets it while grants run."""
+    clock = clock_of(settings)
+    return SteadyClock(clock) if isinstance(clock, SystemClock) else clock
+
+
+async def watch_clock(clock: SteadyClock, *, idle: Callable[[], bool]) -> None:
+    """Say it when the machine's clock was set; take its time over once nothing charges that lives by the old one."""
+    told = False
+    while True:
+        await clock.sleep(CLOCK_LOOK_S)
+        clock.now()
+        if abs(clock.off_s) < CLOCK_SET_S:
+            told = False
+        elif idle():
+            log.warning("the machine's clock was set by %+.0f s; depot time follows now, as nothing charges", clock.follow())
+        elif not told:
+            told = True
+            log.error("the machine's clock was set by %+.0f s; depot time runs on and follows slowly while vehicles charge", clock.off_s)

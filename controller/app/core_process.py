@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import controller
 from controller.app.billing import add_billing
-from controller.app.clocks import clock_of
+from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
 from controller.app.kit import add_kit
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
+from controller.clock import SteadyClock
 from controller.core import Core, CoreParts
 from controller.departures import Departures
 from controller.grid_room import GridRoom
@@ -52,6 +54,9 @@ log = logging.getLogger(__name__)
 
 FASTEST_TICK_S = 0.05
 """Real seconds between two looks of the loop where depot time runs fast."""
+
+OPEN_FILES = 16_384
+"""A connection each for thousands of chargers, and as many handshakes again."""
 
 FASTEST_VIEW_S = 0.5
 """Real seconds between two views for the screens."""
@@ -101,7 +106,7 @@ def depot_secret(settings: Settings) -> bytes:
 
 async def serve_core(settings: Settings) -> None:
     """Run the core until cancelled."""
-    clock = clock_of(settings)
+    clock = steady_clock_of(settings)
     speed = settings.clock.speed
     base = settings.to_spec()
     tariff = Tariff.named(settings.depot.tariff, timezone=base.timezone)
@@ -171,9 +176,22 @@ async def serve_core(settings: Settings) -> None:
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
                 grid.server = await stack.enter_async_context(server)
                 log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
+            if isinstance(clock, SteadyClock):
+                tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
             await central.listen(settings.ocpp.host, settings.ocpp_port)
             log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
             notify_ready()
+
+
+def raise_file_limit(wanted: int = OPEN_FILES) -> int:
+    """Ask for as many open files as a large depot's chargers need; returns how many there may be now. Systems start
+    programs with 1,024, although they may have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
 
 
 async def _until_told(settings: Settings) -> None:
@@ -192,6 +210,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.load(argv[0])
         set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        raise_file_limit()
         asyncio.run(_until_told(settings))
     except BaseException as error:
         reason = error

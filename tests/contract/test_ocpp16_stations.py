@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from benchmarks.faultkit.attackers import Deaf
 from controller.clock import SystemClock
 from depot.ports import StartRequest
 from depot.values import ConnectorId, Outcome
@@ -317,6 +318,48 @@ async def test_handshakes_beyond_the_cap_are_cut() -> None:
         for _, writer in pairs:
             writer.close()
         await asyncio.wait(data[1])
+
+
+async def test_fault_12_one_address_cannot_take_every_place_of_those_that_shake_hands() -> None:
+    async with listening(FakeDepot(), handshakes=10, handshakes_per_address=2) as central:
+        pairs = [await asyncio.open_connection("127.0.0.1", central.port) for _ in range(5)]
+        cut = [asyncio.create_task(_drained(reader)) for reader, _ in pairs]
+        await until(lambda: sum(task.done() for task in cut) == 3)
+        for _, writer in pairs:
+            writer.close()
+        await asyncio.wait(cut)
+        async with station(central) as client:
+            assert (await client.boot()).status == "Accepted"
+
+
+async def test_fault_12_who_never_reads_is_cut_off_and_who_reads_is_not_kept_waiting() -> None:
+    async with listening(FakeDepot(), send_timeout_s=0.5, send_buffer_bytes=4096) as central, station(central, "CP2") as other:
+        deaf = Deaf("CP1", PASSWORD)
+        await deaf.open(central.port)
+        talking = asyncio.create_task(deaf.talk())
+        await until(lambda: central.connected("CP1"))
+        await until(lambda: not central.connected("CP1"), within_s=30)
+        assert (await other.boot()).status == "Accepted"
+        await until(lambda: not deaf.open_still)
+        talking.cancel()
+        deaf.close()
+        await asyncio.gather(talking, return_exceptions=True)
+
+
+async def test_fault_12_wrong_passwords_are_answered_slowly_and_the_right_one_at_once() -> None:
+    async with listening(FakeDepot(), refusals_per_s=5.0) as central:
+
+        async def wrong() -> None:
+            with pytest.raises(InvalidStatus):
+                await dial(central, "CP1", password="wrong")
+
+        began = asyncio.get_running_loop().time()
+        guessing = asyncio.gather(*(wrong() for _ in range(6)))
+        async with station(central) as client:
+            assert (await client.boot()).status == "Accepted"
+            assert not guessing.done()
+        await guessing
+        assert asyncio.get_running_loop().time() - began >= 0.9
 
 
 async def _drained(reader: asyncio.StreamReader) -> bytes:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller.clock import NotVirtual, ScaledClock, SystemClock, VirtualClock, VirtualDeadlock, run_virtual
+from controller.app.clocks import watch_clock
+from controller.clock import NotVirtual, ScaledClock, SteadyClock, SystemClock, VirtualClock, VirtualDeadlock, run_virtual
 
 START = datetime(2026, 3, 29, 18, 30, tzinfo=UTC)
 
@@ -31,6 +32,73 @@ async def test_scaled_sleep_is_shorter_by_the_speed() -> None:
     await clock.sleep(5)
     assert 0.05 <= time.monotonic() - real < 1
     assert clock.monotonic() - before >= 5
+
+
+class HandClock:
+    """A wall and a pendulum that a test moves."""
+
+    def __init__(self) -> None:
+        self.wall, self.mono_s = START, 100.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.mono_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.pass_time(seconds)
+        await asyncio.sleep(0)
+
+    def pass_time(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.mono_s += seconds
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, -0.5, 0.5, 600.0, 86_400.0 * 365])
+def test_a_steady_clock_is_never_set_and_catches_up_by_a_hundredth(set_s: float) -> None:
+    hand = HandClock()
+    clock = SteadyClock(hand)
+    hand.pass_time(10)
+    assert clock.now() == hand.wall
+    hand.wall += timedelta(seconds=set_s)
+    before = clock.now()
+    assert before == hand.wall - timedelta(seconds=set_s)
+    for _ in range(100):
+        hand.pass_time(1.0)
+        after = clock.now()
+        assert 0.99 - 1e-6 <= (after - before).total_seconds() <= 1.01 + 1e-6
+        before = after
+    assert clock.off_s == pytest.approx(0.0 if abs(set_s) <= 1 else set_s - (1.0 if set_s > 0 else -1.0), abs=1e-3)
+    assert clock.now() + timedelta(seconds=clock.off_s) == hand.wall
+
+
+def test_a_steady_clock_that_follows_has_the_walls_time() -> None:
+    hand = HandClock()
+    clock = SteadyClock(hand)
+    hand.wall += timedelta(days=400)
+    assert clock.follow() == pytest.approx(400 * 86_400)
+    assert clock.now() == hand.wall
+    hand.pass_time(5)
+    assert clock.now() == hand.wall
+
+
+@pytest.mark.anyio
+async def test_a_set_clock_is_told_once_and_taken_over_when_nothing_charges(caplog: pytest.LogCaptureFixture) -> None:
+    hand, charging = HandClock(), True
+    clock = SteadyClock(hand)
+    hand.wall += timedelta(hours=1)
+    watching = asyncio.create_task(watch_clock(clock, idle=lambda: not charging))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert caplog.text.count("was set by +3") == 1
+    assert clock.off_s > 3_500
+    charging = False
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert abs(clock.off_s) < 1e-3
+    assert clock.now() == hand.wall
+    watching.cancel()
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan"), float("inf")])

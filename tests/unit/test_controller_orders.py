@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -131,10 +132,45 @@ def test_a_tighter_limit_acts_before_the_journal_and_even_without_it() -> None:
     tight = order(yard, cmd.SetManualLimit(command_id="a", value_w=90_000, **CABLE))
     assert limit(yard) == 90_000
     assert tight.status is Status.ACCEPTED
-    assert tight.message == "the limit acts already, but is not recorded: the disk is full; try again when it does"
+    assert tight.message == "the limit acts already, and is recorded as soon as the journal writes: the disk is full"
     yard.journal.frozen = False
     assert order(yard, cmd.SetManualLimit(command_id="a", value_w=90_000, **CABLE)).status is Status.DONE
     assert (limit(yard), yard.loop.urgent_limits) == (90_000, {})
+
+
+def test_limits_that_acted_while_the_journal_was_frozen_are_recorded_by_themselves_and_can_be_lifted() -> None:
+    yard = SmallYard()
+    yard.journal.frozen = True
+    order(yard, cmd.SetManualLimit(command_id="a", value_w=90_000, **CABLE))
+    order(yard, cmd.SetManualLimit(command_id="b", value_w=70_000, **CABLE))
+    looser = order(yard, cmd.SetManualLimit(command_id="c", value_w=80_000, **CABLE))
+    assert (looser.status, limit(yard)) == (Status.REFUSED, 70_000)
+    yard.journal.frozen = False
+
+    async def follow() -> None:
+        following = asyncio.create_task(yard.orders.run())
+        await asyncio.sleep(0.05)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(follow())
+    assert [e.data.limit.value for e in yard.journal.facts if isinstance(e.data, ev.LimitSet)] == [90_000, 70_000]
+    assert [e.actor for e in yard.journal.facts if isinstance(e.data, ev.CommandRequested)] == ["Asha", "Asha"]
+    assert (limit(yard), yard.loop.urgent_limits) == (70_000, {})
+    assert order(yard, cmd.SetManualLimit(command_id="b", value_w=70_000, **CABLE)).status is Status.DONE
+    assert order(yard, cmd.ClearManualLimit(command_id="d", **CABLE)).status is Status.DONE
+    assert limit(yard) == 200_000
+
+
+def test_a_limit_that_acted_ahead_of_the_journal_is_recorded_before_it_is_lifted() -> None:
+    yard = SmallYard()
+    yard.journal.frozen = True
+    order(yard, cmd.SetManualLimit(command_id="a", value_w=90_000, **CABLE))
+    yard.journal.frozen = False
+    assert order(yard, cmd.ClearManualLimit(command_id="b", **CABLE)).status is Status.DONE
+    assert (limit(yard), yard.loop.urgent_limits) == (200_000, {})
+    limits_of = [e.data for e in yard.journal.facts if isinstance(e.data, ev.LimitSet | ev.LimitCleared)]
+    assert [type(data).__name__ for data in limits_of] == ["LimitSet", "LimitCleared"]
 
 
 def test_a_looser_limit_waits_for_the_journal() -> None:

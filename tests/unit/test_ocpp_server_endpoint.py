@@ -9,7 +9,7 @@ from websockets.exceptions import NegotiationError
 from websockets.typing import Subprotocol
 
 from ocpp_server import KeyedCredentials, OpenDoor, keyed_digest
-from ocpp_server.endpoint import _choose_subprotocol, _station_id
+from ocpp_server.endpoint import Slowdown, _choose_subprotocol, _station_id
 
 KEY = b"0123456789abcdef"
 
@@ -96,3 +96,22 @@ def test_no_16_the_best_is_chosen_and_1_6_assumed_where_nothing_is_offered() -> 
 def test_no_16_a_station_of_another_version_is_refused_clearly() -> None:
     with pytest.raises(NegotiationError, match=r"speaks ocpp2\.0\.1 and ocpp1\.6; offered were ocpp2\.1, ocpp2\.0"):
         choose("ocpp2.1", "ocpp2.0")
+
+
+def test_fault_12_refusals_leave_one_address_slowly_and_no_other_waits() -> None:
+    slow = Slowdown(10.0, most_s=5.0)
+    waits = [slow.wait_s("10.0.0.9", 100.0) for _ in range(60)]
+    assert waits[:3] == [0.0, pytest.approx(0.1), pytest.approx(0.2)]
+    assert [w for w in waits if w is not None][-1] <= 5.0
+    assert waits[-1] is None
+    assert slow.wait_s("10.0.0.8", 100.0) == 0.0
+    assert slow.wait_s("10.0.0.9", 200.0) == 0.0, "it is forgiven"
+
+
+def test_fault_12_addresses_that_were_refused_are_forgotten_in_bounds() -> None:
+    slow = Slowdown(10.0, most_s=5.0)
+    for n in range(3 * Slowdown.REMEMBERED):
+        slow.wait_s(f"fe80::{n:x}", n * 0.2)
+    assert len(slow._next_s) <= Slowdown.REMEMBERED
+    crowd = Slowdown(10.0, most_s=5.0)
+    assert sum(crowd.wait_s(f"fe80::{n:x}", 0.0) is None for n in range(Slowdown.REMEMBERED + 10)) == 10

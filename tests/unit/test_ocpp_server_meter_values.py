@@ -162,6 +162,19 @@ def test_an_honest_register_is_left_alone() -> None:
     assert rejected.total() == 0
 
 
+@pytest.mark.parametrize("set_at_s", range(90, 110))
+def test_a_clock_that_is_set_in_a_session_does_not_multiply_its_energy(set_at_s: int) -> None:
+    """Ten minutes appear from nowhere: for one sample the register moved a thousandth of power × time."""
+    judge, rejected = guard()
+    judge.started(12_000)
+    for second in range(300):
+        raw = 12_000 + 11_000 * second / 3600
+        minute = second / 60 + (10 if second >= set_at_s else 0)
+        assert judge.energy_wh(raw, 11_000, at(minute)) == round(raw)
+    assert judge.scale == 1
+    assert rejected["kwh_for_wh"] == 0
+
+
 def test_a_station_that_was_repaired_is_believed_again() -> None:
     judge, _ = guard()
     judge.started(12)
