@@ -18,8 +18,6 @@ from typing import Any
 import pytest
 from skip_budget import over_budget, read_allowances
 
-from benchmarks.evidence import SHARED_JUDGE
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 _summary = pytest.StashKey[dict[str, Any]]()
@@ -28,6 +26,11 @@ _summary = pytest.StashKey[dict[str, Any]]()
 def data_root() -> Path:
     """Where the real data sets lie, should they be there."""
     return Path(os.environ.get("CHARGEYARD_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def judge_path() -> Path:
+    """Where the shared judge of physical traces lies, should it be there (``benchmarks.evidence.SHARED_JUDGE``)."""
+    return Path(os.environ.get("CHARGEYARD_JUDGE", Path(__file__).resolve().parents[2] / "shared" / "tools" / "judge_trace.py"))
 
 
 def chromium_path() -> str | None:
@@ -106,7 +109,7 @@ class _Counting:
 
 def _conditions(config: pytest.Config) -> set[str]:
     here = {
-        "no judge": not SHARED_JUDGE.is_file(),
+        "no judge": not judge_path().is_file(),
         "no data": not data_root().is_dir(),
         "no chromium": chromium_path() is None,
         "no mbpoll": shutil.which("mbpoll") is None,
