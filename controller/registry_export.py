@@ -18,9 +18,14 @@ Rows = Iterable[Mapping[str, str]]
 
 def export(kind: Kind, known: Known, *, as_json: bool = False) -> bytes:
     """The registry of this kind as a file."""
-    rows = list(_ROWS[kind](known))
+    rows = rows_of(kind, known)
     columns = tuple(c for c in COLUMNS[kind] if c not in ("key_hash",) and not (kind is Kind.VEHICLES and c == "bay"))
     return write_json(kind.value, columns, rows) if as_json else write_csv(columns, rows)
+
+
+def rows_of(kind: Kind, known: Known) -> list[Mapping[str, str]]:
+    """The registry of this kind as cells of text."""
+    return list(_ROWS[kind](known))
 
 
 def export_departures(view: DeparturesView, *, as_json: bool = False) -> bytes:

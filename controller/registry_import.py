@@ -74,6 +74,13 @@ def preview(kind: Kind, data: bytes, known: Known, *, remove_missing: bool = Fal
     return _READERS[kind](sheet, known, remove_missing)
 
 
+def preview_cells(kind: Kind, rows: Sequence[Mapping[str, str]], known: Known) -> Preview:
+    """The same for the rows of a form."""
+    cells = [{name: text.strip() for name, text in row.items()} for row in rows]
+    sheet = Sheet(kind.value, COLUMNS[kind], [Row(k + 1, row) for k, row in enumerate(cells)])
+    return _READERS[kind](sheet, known, False)
+
+
 T = TypeVar("T", Vehicle, Pack)
 
 
