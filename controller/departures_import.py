@@ -399,4 +399,4 @@ def _shown(value: object, name: str, zone: ZoneInfo) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and name.endswith(("_w", "_wh")):
         return f"{value / 1000:g} kW{'h' if name.endswith('h') else ''}"
-    return f"{value:.0%}" if name == "soc_arrival" and isinstance(value, float) else str(value)
+    return f"{value * 100:.0f} %" if name == "soc_arrival" and isinstance(value, float) else str(value)

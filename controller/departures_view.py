@@ -257,7 +257,7 @@ def _remedies(yard: Yard, visit: Visit, vehicle: Vehicle | None, found: Readines
         )
     if found.standing is Standing.LATE and found.missing_wh:
         battery_wh = round(found.missing_wh * stay.efficiency)
-        share = f", {battery_wh / stay.battery_wh:.0%} of its battery" if stay.battery_wh else ""
+        share = f", {100 * battery_wh / stay.battery_wh:.0f} % of its battery" if stay.battery_wh else ""
         energy = {"energy_kwh": f"{max(0, stay.battery_energy_wh - battery_wh) / 1000:.1f}"}
         out.append(Remedy("Leave on time with less", f"{kwh_short(battery_wh)} less range{share}", "change", visit.visit_id, energy))
     return out

@@ -23,11 +23,13 @@ from storage import StorageError, Store
 from web.api import api, finish_openapi
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.context import Web
+from web.departures_page import departures_screens
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
 from web.probes import probes
 from web.problems import Problem
+from web.registry_page import registry_screens
 from web.roles import Permission, for_machines, least_roles, needed
 from web.safety_page import safety_screens
 from web.screens import gate_cookie, screens
@@ -69,7 +71,9 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     )
     app.state.web = web
     app.include_router(screens(web))
+    app.include_router(departures_screens(web))
     app.include_router(grid_screens(web))
+    app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(api(web))
     app.include_router(probes(web))
@@ -139,8 +143,18 @@ async def _check_form(web: Web, request: Request, caller: Caller | None) -> None
     if request.url.path == "/sign-in":
         secret = request.cookies.get(gate_cookie(web), "")
     sent: Any = request.headers.get("x-csrf-token")
-    if not request.url.path.startswith("/api/"):
-        sent = (await request.form()).get("csrf")
+    if request.url.path.startswith("/api/"):
+        _check_secret(secret, sent)
+        return
+    form = await request.form()
+    try:
+        _check_secret(secret, form.get("csrf"))
+    except Problem:
+        await form.close()
+        raise
+
+
+def _check_secret(secret: str, sent: Any) -> None:
     if not secret:
         raise Problem("csrf_failed", "This browser sent no cookie. Allow cookies for this address and open the page anew.")
     check_csrf(secret, sent)

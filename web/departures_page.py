@@ -66,7 +66,9 @@ def departures_screens(web: Web) -> APIRouter:
             errors |= problem.errors
         if errors:
             old = await _one(web, visit) if visit else None
-            return await _form_page(web, request, old, {name: sent.get(name, "") for name in (*FIELDS, "reason")}, errors=errors, status=422)
+            return await _form_page(
+                web, request, old, {name: sent.get(name, "") for name in (*FIELDS, "reason")}, errors=errors, status=422
+            )
         return await _apply(web, request, found, reason)
 
     @router.post("/departures/cancel")
@@ -149,7 +151,13 @@ async def _answer(web: Web, request: Request, orders: Sequence[cmd.Command], tit
 
 
 async def _form_page(
-    web: Web, request: Request, old: DepartureRow | None, given: Mapping[str, str], *, errors: Mapping[str, str] | None = None, status: int = 200
+    web: Web,
+    request: Request,
+    old: DepartureRow | None,
+    given: Mapping[str, str],
+    *,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Response:
     view, known = web.view(), await fleet(web)
     clock = text.DepotTime(view.timezone, view.at)
@@ -207,13 +215,12 @@ def _in(row: DepartureRow, group: str) -> bool:
 
 
 class Axis:
-    """The time axis of the bars: from the hour of now over 6, 12 or 24 h."""
+    """The time axis of the bars: from the hour of now over 8, 12 or 24 h."""
 
     def __init__(self, now: datetime, hours: int, clock: text.DepotTime) -> None:
         self.start = clock.local(now).replace(minute=0, second=0, microsecond=0)
         self.seconds = hours * 3600
-        step = hours // 6
-        self.ticks = [(k * 100 / 6, f"{self.start + timedelta(hours=k * step):%H:%M}") for k in range(6)]
+        self.ticks = [(k * 25.0, f"{self.start + timedelta(hours=k * hours // 4):%H:%M}") for k in range(4)]
         self.now = self.x(now)
 
     def x(self, at: datetime) -> float:
@@ -223,7 +230,7 @@ class Axis:
 
 def _axis(view: DeparturesView, rows: Sequence[DepartureRow]) -> Axis:
     last = max((row.stay.depart_at for row in rows), default=view.at)
-    hours = next((h for h in (6, 12) if last - view.at <= timedelta(hours=h - 1)), 24)
+    hours = next((h for h in (8, 12) if last - view.at <= timedelta(hours=h - 1)), 24)
     return Axis(view.at, hours, text.DepotTime(view.timezone, view.at))
 
 

@@ -30,7 +30,7 @@ LINES_SHOWN = 200
 _ORDER = {Change.REMOVED: 0, Change.CHANGED: 1, Change.ADDED: 2, Change.UNCHANGED: 3}
 _LOOKS = {
     Change.ADDED: ("st live", "available"),
-    Change.CHANGED: ("st live", "from"),
+    Change.CHANGED: ("st live", "info"),
     Change.UNCHANGED: ("st", "check"),
     Change.REMOVED: ("st warn", "close"),
 }
@@ -66,10 +66,10 @@ def import_routes(router: APIRouter, web: Web, desk: ImportDesk) -> None:
 
     @router.post(f"{desk.base}/import")
     async def look(request: Request) -> Response:
-        sent = await request.form()
-        file = sent.get("file")
-        name, data = (file.filename or "", await file.read()) if isinstance(file, UploadFile) else ("", b"")
-        remove = sent.get("remove") == "yes"
+        async with request.form() as sent:
+            file = sent.get("file")
+            name, data = (file.filename or "", await file.read()) if isinstance(file, UploadFile) else ("", b"")
+            remove = sent.get("remove") == "yes"
         if not data:
             return _page(web, request, desk, error="Choose a file that is not empty.", status=422)
         if len(data) > FILE_BYTES:

@@ -28,12 +28,14 @@ _NOTICES_MOST = 5
 SCREENS = (
     ("now", "/", "now", "Now"),
     ("chargers", "/chargers", "plug", "Chargers"),
+    ("departures", "/departures", "bus", "Departures"),
     ("grid", "/grid", "scada", "Grid"),
     ("safety", "/safety", "safety", "Safety"),
+    ("registry", "/registry/vehicles", "list", "Registry"),
     ("system", "/system", "system", "System"),
 )
 """The rail: key, address, symbol, words. In the order of the day's questions."""
-PHONE_SCREENS = frozenset({"now", "chargers", "system"})
+PHONE_SCREENS = frozenset({"now", "chargers", "departures", "system"})
 """What the bar of a phone has room for."""
 
 FLASH = "chargeyard_flash"

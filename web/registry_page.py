@@ -189,14 +189,12 @@ def _make(found: Preview, actor: str, reason: str) -> Sequence[cmd.Command]:
 
 
 def _removal(kind: Kind, entry: str, actor: str, reason: str) -> cmd.Command:
-    common = {"command_id": actions.new_id(), "actor": actor, "reason": reason}
+    number = actions.new_id()
     if kind is Kind.STATIONS:
-        return cmd.ChangeSite(**common, retire_stations=(entry,))  # type: ignore[arg-type]
-    if kind is Kind.PACKS:
-        vehicle_id, _, pack_id = entry.partition("/")
-        return cmd.ChangeRegistry(**common, remove_packs=(PackKey(vehicle_id, pack_id),))  # type: ignore[arg-type]
-    more: dict[str, Any] = {f"remove_{kind.value}": (entry,)}
-    return cmd.ChangeRegistry(**common, **more)
+        return cmd.ChangeSite(command_id=number, actor=actor, reason=reason, retire_stations=(entry,))
+    vehicle_id, _, pack_id = entry.partition("/")
+    more: dict[str, Any] = {f"remove_{kind.value}": (PackKey(vehicle_id, pack_id) if kind is Kind.PACKS else entry,)}
+    return cmd.ChangeRegistry(command_id=number, actor=actor, reason=reason, **more)
 
 
 async def _withdraw(web: Web, request: Request, kind: Kind, entry: str) -> Response:
@@ -273,9 +271,9 @@ def _form_page(
         "remove": f"{base}/remove{query}" if entry and kind is not Kind.FEEDERS else "",
         "gone": _GONE.get(kind, ""),
         "fields": [(field, preset.get(field.name, first.get(field.name, "")), field.name in _KEYS[kind]) for field in FORMS.get(kind, ())],
-        "errors": errors,
+        "errors": dict.fromkeys((*COLUMNS[kind], "reason", ""), "") | dict(errors),
         "reason": reason,
-        "first": first,
+        "first": dict.fromkeys(COLUMNS[kind], "") | dict(first),
         "connectors": [{name: row.get(name, "") for name in _CONNECTOR_CELLS} for row in shown],
         "site": kind in (Kind.STATIONS, Kind.FEEDERS),
     }
@@ -317,7 +315,10 @@ async def _list_page(web: Web, request: Request, kind: Kind, q: str) -> Response
 
 
 _HEADS: Mapping[Kind, Sequence[tuple[str, bool]]] = {
-    Kind.VEHICLES: (("Model", False), ("Battery", True), ("AC", True), ("DC", True), ("Packs", False), ("Usual charger", False), ("Is at", False), ("Leaves", True)),
+    Kind.VEHICLES: (
+        ("Model", False), ("Battery", True), ("AC", True), ("DC", True), ("Packs", False), ("Usual charger", False),
+        ("Is at", False), ("Leaves", True),
+    ),
     Kind.PACKS: (("Chemistry", False), ("Capacity", True), ("Cells in series", True)),
     Kind.DRIVERS: (("Name", False), ("Cards and tags", False)),
     Kind.STATIONS: (("Feeder", False), ("Bay", False), ("Connectors", False), ("Link", False), ("In effect", False)),
@@ -382,14 +383,26 @@ def _station_rows(site: SiteDeclarationView) -> list[dict[str, Any]]:
             continue
         state = "yes"
         if row.now != row.next:
-            state = "new, from the next start on" if row.now is None else "gone from the next start on" if row.next is None else "changes at the next start"
+            state = (
+                "new, from the next start on"
+                if row.now is None
+                else "gone from the next start on"
+                if row.next is None
+                else "changes at the next start"
+            )
         elif row.changed:
             state = "yes, changed here" if row.in_file else "yes, added here"
         connectors = "; ".join(connector_words(c) for c in shown.connectors)
         link = "connected" if row.connected else "not connected"
         cells = (_plain(shown.feeder_id), _plain(shown.bay_id), _plain(connectors), _plain(link), _plain(state))
         out.append(
-            {"name": row.station_id, "entry": row.station_id, "cells": cells, "css": "warn" if row.now != row.next else "", "withdraw": row.changed}
+            {
+                "name": row.station_id,
+                "entry": row.station_id,
+                "cells": cells,
+                "css": "warn" if row.now != row.next else "",
+                "withdraw": row.changed,
+            }
         )
     return out
 

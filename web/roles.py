@@ -3,7 +3,7 @@
     viewer  READ, METRICS
     operator  + OPERATE (start, stop, out of service), VISITS
     safety officer  operator + RESTORE (back in service), RESET (a tripped battery)
-    manager  operator + RESTORE, LIMIT
+    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders)
     admin  all
 
 Machine tokens carry permissions as scopes instead of a role.
@@ -29,9 +29,10 @@ class Permission(StrEnum):
     LIMIT = "limit"
     METRICS = "metrics"
     RESET = "reset"
+    REGISTRY = "registry"
 
 
-SCOPES = (Permission.READ, Permission.OPERATE, Permission.VISITS, Permission.RESTORE, Permission.LIMIT, Permission.METRICS)
+SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET))
 """What a machine token may carry. A trip is reset by a person alone."""
 
 _VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ, Permission.METRICS})
@@ -41,9 +42,20 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
     Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET},
-    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT},
-    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET},
+    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY},
+    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY},
 }
+
+_KINDS = {"vehicles": Permission.READ, "packs": Permission.READ, "drivers": Permission.REGISTRY}
+_KINDS |= {"stations": Permission.READ, "feeders": Permission.READ}
+_REGISTRY: dict[tuple[str, str], Permission] = {("GET", "/registry"): Permission.READ}
+for _kind, _reads in _KINDS.items():  # the same pages for each kind; drivers' names are for those who keep the registry
+    _base = f"/registry/{_kind}"
+    _REGISTRY[("GET", _base)] = _reads
+    _REGISTRY |= {("GET", _base + end): Permission.REGISTRY for end in ("/form", "/export", "/import")}
+    _REGISTRY |= {("POST", _base + end): Permission.REGISTRY for end in ("/form", "/import", "/import/apply")}
+    _REGISTRY[("POST", _base + ("/withdraw" if _kind == "feeders" else "/remove"))] = Permission.REGISTRY
+_REGISTRY[("POST", "/registry/stations/withdraw")] = Permission.REGISTRY
 
 ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/static/{version}/{name}"): Permission.PUBLIC,
@@ -61,6 +73,15 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/live"): Permission.READ,
     ("GET", "/chargers"): Permission.READ,
     ("GET", "/chargers/{station}/{connector}"): Permission.READ,
+    ("GET", "/departures"): Permission.READ,
+    ("GET", "/departures/export"): Permission.READ,
+    ("GET", "/departures/form"): Permission.VISITS,
+    ("POST", "/departures/form"): Permission.VISITS,
+    ("POST", "/departures/cancel"): Permission.VISITS,
+    ("GET", "/departures/import"): Permission.VISITS,
+    ("POST", "/departures/import"): Permission.VISITS,
+    ("POST", "/departures/import/apply"): Permission.VISITS,
+    **_REGISTRY,
     ("GET", "/system"): Permission.READ,
     ("GET", "/grid"): Permission.READ,
     ("GET", "/limits"): Permission.READ,

@@ -20,6 +20,8 @@ CSP: Final = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 MAX_BODY: Final = 64 * 1024
+MAX_UPLOAD: Final = 1024 * 1024
+"""For the addresses that take files."""
 
 HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("content-security-policy", CSP),
@@ -62,7 +64,7 @@ class Shell:
         request = Request(scope, receive)
         try:
             self._check(request)
-            await self._app(scope, _capped(receive), guarded_send)
+            await self._app(scope, _capped(receive, most_bytes(request.url.path)), guarded_send)
         except Problem as problem:
             if not started:
                 await (await self._answer(request, problem))(scope, receive, guarded_send)
@@ -84,8 +86,13 @@ class Shell:
         if self._hosts and _host_name(request.headers.get("host", "")) not in self._hosts:
             raise Problem("unknown_host", "Call this server by one of its own names; more can be allowed with the setting web.hosts.")
         length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            raise Problem("too_large", f"A request has at most {MAX_BODY // 1024} kB.")
+        if not length.isdecimal() or int(length) > most_bytes(request.url.path):
+            raise Problem("too_large", f"A request has at most {most_bytes(request.url.path) // 1024} kB.")
+
+
+def most_bytes(path: str) -> int:
+    """How long a body may be there."""
+    return MAX_UPLOAD if path.endswith(("/import", "/import/apply")) and not path.startswith("/api/") else MAX_BODY
 
 
 def _host_name(host: str) -> str:
@@ -95,15 +102,15 @@ def _host_name(host: str) -> str:
     return host.rpartition(":")[0] if ":" in host else host
 
 
-def _capped(receive: Receive) -> Receive:
+def _capped(receive: Receive, most: int) -> Receive:
     seen = 0
 
     async def counted() -> Message:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
-            raise Problem("too_large", f"A request has at most {MAX_BODY // 1024} kB.")
+        if seen > most:
+            raise Problem("too_large", f"A request has at most {most // 1024} kB.")
         return message
 
     return counted

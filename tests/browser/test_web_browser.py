@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fake_depot import FakeLink, later, sample
+from fake_registry import fill
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from web_harness import PASSWORD
 
@@ -77,6 +78,7 @@ async def served(folder: Path, *, people: Mapping[str, Role] | None = None) -> A
             users.add(name, role, PASSWORD)
         depot = Depot(f"http://127.0.0.1:{port}", FakeLink())
         depot.link.publish(depot.view)
+        fill(depot.link)
         serving = server(WebSettings(depot_id="kothrud", port=port), depot.link, store=store, clock=SystemClock())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(serving.serve(sockets=[sock]))

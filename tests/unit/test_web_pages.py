@@ -20,7 +20,20 @@ from depot import commands as cmd
 from depot.values import ConnectorId, Role
 
 pytestmark = pytest.mark.anyio
-PAGES = ["/", "/chargers", "/chargers/CP-03/1", "/safety", "/system", "/grid", "/account"]
+PAGES = [
+    "/",
+    "/departures",
+    "/registry/vehicles",
+    "/registry/packs",
+    "/registry/stations",
+    "/registry/feeders",
+    "/chargers",
+    "/chargers/CP-03/1",
+    "/safety",
+    "/system",
+    "/grid",
+    "/account",
+]
 VOID = {"meta", "link", "input", "br", "path", "rect", "line", "use", "circle"}
 
 

@@ -95,13 +95,17 @@ function tick(message) {
 
 // ---------- sections that only this page has (a charger's): fetched after a tick, swapped where they differ ----------
 let fetching = false;
+let fetched = performance.now();
+const every = 1000 * Number(main.querySelector("[data-every]")?.dataset.every || 0); // pages that are dear to build come less often
 const own = [...main.querySelectorAll("[data-part]")].filter((el) => !["chart", "notices", "trips"].includes(el.dataset.part));
 
 async function refresh() {
   if (!own.length || fetching || document.hidden || document.querySelector("dialog[open]")) return;
+  if (performance.now() - fetched < every) return;
   fetching = true;
+  fetched = performance.now();
   try {
-    const answer = await fetch(location.pathname, { headers: { "X-Live": "1" } });
+    const answer = await fetch(location.pathname + location.search, { headers: { "X-Live": "1" } });
     if (answer.redirected || answer.status === 401) location.reload();
     if (!answer.ok) return;
     const page = parse(await answer.text());
