@@ -20,6 +20,7 @@ BINDING = {
     Because.MINIMUM: "limit",
     Because.FROZEN: "told",
     Because.SAFETY: "limit",
+    Because.PICKUP: "limit",
     Because.NO_SESSION: "vehicle",
 }
 
@@ -95,11 +96,21 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
         return f"Feeder {feeder} leaves", "what vehicles that leave earlier do not need"
     if why is Because.SAFETY:
         return "Safety allows", _safety_detail(yard, key)
+    if why is Because.PICKUP:
+        return "Power is back", _pickup_detail(yard, key)
     if why is Because.MINIMUM:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:
         return "Site limit leaves", f"{site_kw} less background and vehicles that leave earlier"
     return "Limits leave", f"enough: site {site_kw}, feeder {feeder}"
+
+
+def _pickup_detail(yard: Yard, key: ConnectorId) -> str:
+    release_s = yard.pickup.release_s(key) if yard.pickup is not None else None
+    if release_s is None:
+        return "the station has just restarted: others may do so as well"
+    at = datetime.fromtimestamp(release_s, ZoneInfo(yard.spec.timezone))
+    return f"chargers begin one after the other, this one at {at:%H:%M:%S}"
 
 
 def _safety_detail(yard: Yard, key: ConnectorId) -> str:

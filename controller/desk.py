@@ -112,7 +112,7 @@ class Desk:
 
     def link_changed(self, link: LinkReading) -> None:
         self.yard.links[link.station_id] = link
-        self.loop.wake()
+        self.loop.link_changed(link.station_id, connected=link.connected)
 
     # -- connectors ---------------------------------------------------------------------------------------------
 

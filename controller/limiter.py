@@ -36,7 +36,7 @@ class Row:
     ``on_off``: follows no level, only start and stop. ``stuck``: told to go down, but not seen to.
     ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
     ``renew``: its live profile is due for renewal at the same level. ``unsafe``: safety keeps its ceiling where it is, so
-    that what it has above that leaves at once.
+    that what it has above that leaves at once. ``waits``: power is just back, and its turn has not come.
     """
 
     key: ConnectorId
@@ -60,6 +60,7 @@ class Row:
     calm: bool = True
     renew: bool = False
     unsafe: bool = False
+    waits: bool = False
 
 
 class Move(StrEnum):
@@ -180,7 +181,7 @@ def _project(
         fixed = not row.reachable or not (row.session or row.startable) or (row.stuck and (short or feeder_short[row.feeder] > 0))
         if fixed:
             targets[i] = row.told_w
-            because[i] = Because.SETTLING if row.session else Because.NO_SESSION
+            because[i] = Because.PICKUP if row.waits else Because.SETTLING if row.session else Because.NO_SESSION
             room.take(row.feeder, row.bound_w)
             drawn.take(row.feeder, row.bound_w)
         else:
@@ -247,15 +248,22 @@ def _break_floors(
             broke = True
 
 
+def _at_ceiling(row: Row) -> Because:
+    """Why its ceiling is where it is."""
+    if row.waits:
+        return Because.PICKUP
+    return Because.SAFETY if row.unsafe else Because.VEHICLE
+
+
 def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _Room) -> None:
     """Raise row ``i`` from its floor to its wish as far as there is room."""
     floor_w = targets[i]
     if row.ceiling_w <= 0:
-        because[i] = Because.SAFETY if row.unsafe else Because.VEHICLE
+        because[i] = _at_ceiling(row)
         return
     wish, reason = row.ceiling_w, Because.VEHICLE if row.ceiling_w < row.rated_w else Because.CHARGER
-    if row.unsafe:
-        reason = Because.SAFETY
+    if row.unsafe or row.waits:
+        reason = _at_ceiling(row)
     if 0 <= row.plan_w < wish:
         wish, reason = row.plan_w, Because.PLAN
     if row.on_off:
@@ -306,8 +314,7 @@ def _top_up(rows: Sequence[Row], movable: Sequence[int], targets: list[int], bec
         room.take(row.feeder, _cost(row, level) - held_w)
         spare -= level - target
         targets[i] = level
-        at_ceiling = Because.SAFETY if row.unsafe else Because.VEHICLE
-        because[i] = at_ceiling if level == row.ceiling_w else Because.PLAN
+        because[i] = _at_ceiling(row) if level == row.ceiling_w else Because.PLAN
 
 
 def _release(

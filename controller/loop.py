@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from controller import appetite, limits, trust
@@ -22,6 +23,7 @@ from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.grants import EXPIRY_SKEW_S, IDLE_W
 from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.moves import Moves, NoChargers
+from controller.pickup import Pickup
 from controller.rows import Rows
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import LastAllocation, Yard
@@ -87,6 +89,7 @@ class ControlLoop:
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
+        self.pickup = yard.pickup = Pickup(settings.pickup, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/pickup"))  # noqa: S311  # no secret
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
         self.urgent_limits: dict[str, Limit] = {}
@@ -193,9 +196,25 @@ class ControlLoop:
 
     def station_restarted(self, station_id: str) -> None:
         """It says so itself: from now on none of its profiles is relied on."""
+        now_s = self._now_s()
         for key, grant in self.yard.grants.items():
             if key.station_id == station_id:
-                grant.forgotten(now_s=self._now_s())
+                grant.forgotten(now_s=now_s)
+        stations = self.yard.state.stations
+        booted = [s.station_id for s in stations.values() if s.boot is not None]
+        if station_id in booted and self.pickup.booted(station_id, now_s, known=len(booted), waiting=self._by_urgency()):
+            waiting = self.pickup.waiting(now_s)
+            log.warning("power is back: %d vehicles begin one after the other within %.0f s", waiting, self.settings.pickup.max_s)
+        self.wake()
+
+    def _by_urgency(self) -> list[ConnectorId]:
+        """Connectors where a vehicle stands, the one that leaves first in front."""
+        visits = self.yard.present_visits()
+        return sorted(visits, key=lambda key: (-visits[key].announced.priority, visits[key].announced.depart_at))
+
+    def link_changed(self, station_id: str, *, connected: bool) -> None:
+        """A station's connection began or ended."""
+        self.pickup.link(station_id, connected=connected)
         self.wake()
 
     def station_ready(self, station_id: str, *, booted: bool, defaults: dict[ConnectorId, int]) -> None:
@@ -243,6 +262,9 @@ class ControlLoop:
             self._resum = False
             self._sums = self._sum(now_s)
         background = self._background(now_s)
+        site = self.yard.site_reading
+        if site is not None:
+            self.pickup.meter(site.power_w, site.at.timestamp())
         moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
         moved = moved or background.unexplained_w != self._used.unexplained_w or background.blind != self._used.blind
         moved = moved or background.stale != self._used.stale or background.suspected_w != self._used.suspected_w
@@ -253,7 +275,7 @@ class ControlLoop:
         self._used = background
         if not summed:
             self._sums = self._sum(now_s)
-        pending = self._decide(now, now_s, background)
+        pending = self._decide(now, now_s, background) or self.pickup.active(now_s)
         self._recheck_s = now_s + (self.settings.period_s if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()

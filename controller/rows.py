@@ -119,6 +119,10 @@ class Rows:
             row.calm = row.renew or (free and traffic.quota(self._settings, now_s, paused=grant.told_w == 0))
         else:
             row.calm = traffic.calls == 0
+        if yard.pickup is not None and yard.pickup.holds(key, now_s):
+            row.waits, row.startable = True, False
+            if row.session and not row.on_off:
+                row.ceiling_w = min(row.ceiling_w, 0 if row.pausable else row.min_w)
         return row
 
     def _startable(self, grant: Grant, traffic: Traffic, facts: ConnectorFacts, visit: Visit, remaining_wh: int, now_s: float) -> bool:

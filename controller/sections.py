@@ -240,6 +240,18 @@ class LimiterSection(Section):
         12, "Changes per charger and hour that are not urgent: flash wears out, vehicles fall asleep.", ge=1, le=3600
     )
     min_change_s: float = setting(30.0, "Shortest time between two changes of one charger that are not urgent.", unit="s", ge=0, le=3600)
+    pickup_min_s: float = setting(
+        0.0, "After a power cut of the site every waiting vehicle begins after a delay drawn between this …", unit="s", ge=0, le=3600
+    )
+    pickup_max_s: float = setting(
+        120.0, "… and this, who leaves first the soonest: the load does not come back at once. 0: no delays.", unit="s", ge=0, le=3600
+    )
+
+    @model_validator(mode="after")
+    def _a_window(self) -> Self:
+        if self.pickup_max_s < self.pickup_min_s and self.pickup_max_s > 0:
+            raise ValueError(f"pickup_max_s ({self.pickup_max_s:g}) is below pickup_min_s ({self.pickup_min_s:g})")
+        return self
 
     @model_validator(mode="after")
     def _refreshed_in_time(self) -> Self:

@@ -283,6 +283,7 @@ class Settings(BaseSettings):
 
     def to_loop(self) -> LoopSettings:
         """For the control loop."""
+        from controller.pickup import PickupSettings
         from controller.traffic import LoopSettings
 
         return LoopSettings(
@@ -291,6 +292,7 @@ class Settings(BaseSettings):
             margin_share=self.limiter.margin_share,
             max_writes_per_hour=self.limiter.max_writes_per_hour,
             min_change_s=self.limiter.min_change_s,
+            pickup=PickupSettings(self.limiter.pickup_min_s, self.limiter.pickup_max_s),
         )
 
     def to_planning(self) -> PlanningSettings:

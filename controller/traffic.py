@@ -6,9 +6,10 @@ Pure bookkeeping of invariant 11 (no chatter): every method takes ``now_s``, dep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.grants import EXPIRY_SKEW_S, Grant
+from controller.pickup import PickupSettings
 from depot.values import Outcome
 
 BURST_SHARE = 1 / 3
@@ -32,6 +33,7 @@ class LoopSettings:
     reading_every_s: float = 3.0
     stop_patience_s: float = 60.0
     pace: float = 1.0
+    pickup: PickupSettings = field(default_factory=PickupSettings)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from typing import Protocol
 from controller.background import Background
 from controller.grants import Grant
 from controller.limiter import Allocation, Row
+from controller.pickup import Pickup
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
@@ -78,6 +79,7 @@ class Yard:
     isolated: dict[ConnectorId, PackKey] = field(default_factory=dict)
     plan: Plan | None = None
     last: LastAllocation | None = None
+    pickup: Pickup | None = None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
 
     @property

@@ -202,6 +202,7 @@ class Because(StrEnum):
     MINIMUM = "minimum"
     FROZEN = "frozen"
     SAFETY = "safety"
+    PICKUP = "pickup"
     NO_SESSION = "no_session"
 
 

@@ -73,6 +73,8 @@ class Connection:
         self._booted = False
         self._messages = 0
         self.restarting_s: float | None = None
+        self._dead = False
+        self._powerless_until = 0.0
         self.boots = 0
 
     @property
@@ -93,6 +95,9 @@ class Connection:
         try:
             while True:
                 stale = wire
+                powerless_s = self._powerless_until - self._clock.monotonic()
+                if powerless_s > 0:
+                    await self._clock.sleep(powerless_s)
                 try:
                     wire = await self._connect(self._owner.station_id)
                 except (OSError, TimeoutError):
@@ -104,8 +109,10 @@ class Connection:
                 failures = 0 if await self._serve(wire) else failures + 1
                 if self.restarting_s is None and self._interrupt.is_set():
                     continue  # a deaf spell is over: the old connection still hangs when the new one comes
-                await _close(wire)
-                wire = None
+                if not self._dead:  # without power nobody says goodbye: the socket hangs until the next one takes over
+                    await _close(wire)
+                    wire = None
+                self._dead = False
                 if self.restarting_s is not None:
                     await self._clock.sleep(self.restarting_s)
                 await asyncio.sleep(self._back_off_s(failures))
@@ -120,10 +127,13 @@ class Connection:
         """Leave the connection as it hangs, and connect anew."""
         self._interrupt.set()
 
-    def restart(self, lasts_s: float) -> None:
-        """Power down, and boot again after ``lasts_s`` of depot time."""
+    def restart(self, lasts_s: float, *, power_lost: bool = False) -> None:
+        """Power down, and boot again after ``lasts_s`` of depot time. ``power_lost``: without a word, the socket hangs."""
         if self.restarting_s is None:
             self.restarting_s = lasts_s
+            self._dead = power_lost
+            if power_lost:
+                self._powerless_until = self._clock.monotonic() + lasts_s
             self._booted = False
             self._owner.powered(False)
             self._interrupt.set()

@@ -45,7 +45,8 @@ class Day:
 
     ``base_w``: actual background (negative: PV). ``price``: per kWh in ``currency``. ``limits``: later changes of
     the site limit (seconds, W); the first limit is ``spec.contract_w``. ``demand_charge_per_kw``: this horizon's
-    share, on the highest clock-aligned ``demand_interval_min`` mean above ``mtd_peak_w``.
+    share, on the highest clock-aligned ``demand_interval_min`` mean above ``mtd_peak_w``. ``power_cuts``: of the whole
+    site, as (seconds, how long).
     """
 
     name: str
@@ -61,3 +62,4 @@ class Day:
     mtd_peak_w: int = 0
     limits: tuple[tuple[float, int], ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    power_cuts: tuple[tuple[float, float], ...] = ()

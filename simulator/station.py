@@ -143,6 +143,16 @@ class Station:
 
         return Message(Kind.NOTICE, lambda: self.voice.authorize(tag), answered)
 
+    def power_lost(self, back_after_s: float, *, resumes: bool) -> None:
+        """The mains are gone; it boots ``back_after_s`` later. ``resumes``: its sessions go on then (with the defaults that
+        survive, without live profiles), else they have ended with PowerLoss."""
+        for unit in self._units.values():
+            self.limits.end_transaction(unit.key.connector)
+        self.connection.restart(back_after_s, power_lost=True)
+        if not resumes:
+            for unit in self._units.values():
+                self.charging.stop(unit, "PowerLoss")
+
     # -- what its connection needs of it --------------------------------------------------------------------------------
 
     def present(self) -> list[Message]:

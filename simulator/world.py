@@ -25,6 +25,11 @@ ID_TAG_LENGTH = 20
 """OCPP 1.6 §7.28: an IdToken has at most 20 characters."""
 
 _REPLUG_PAUSE_S = 15.0
+_BOOTS_S = (8.0, 40.0)
+"""What a station takes from the return of power until it connects."""
+
+RESUMES_SHARE = 0.3
+"""Of the stations that lose power take so many their sessions up again."""
 
 
 class World:
@@ -84,6 +89,9 @@ class World:
         self._on_arrival = on_arrival or _nothing
         self._on_departure = on_departure or _nothing
         self._on_limit = on_limit or _nothing
+        self._cuts = 0
+        self._base_w = day.base_w[0][1] if day.base_w else 0
+        self._power_rng = rng_for(seed, "power cuts")
         self._present: dict[ConnectorId, Stay] = {}
         self._queues: dict[ConnectorId, deque[Stay]] = {}
         self._group = asyncio.TaskGroup()
@@ -131,14 +139,35 @@ class World:
                 script.append((t, rank, len(script), what))
 
         for t, w in self.day.base_w:
-            add(t, 0, lambda w=w: self.plant.set_base(w))  # type: ignore[misc]  # a default binds the loop's value
+            add(t, 0, lambda w=w: self._set_base(w))  # type: ignore[misc]  # a default binds the loop's value
         for t, w in self.day.limits:
             add(t, 1, lambda w=w: self._limit(w))  # type: ignore[misc]  # as above
+        for t, lasts_s in self.day.power_cuts:
+            add(t, 1, lambda lasts_s=lasts_s: self.power_cut(lasts_s))  # type: ignore[misc]  # as above
         for stay in self.day.stays:
             if stay.arrive_s < min(end, stay.depart_s):
                 add(stay.depart_s, 2, lambda stay=stay: self.depart(stay))  # type: ignore[misc]  # as above
                 add(stay.arrive_s, 3, lambda stay=stay: self.arrive(stay))  # type: ignore[misc]  # as above
         return [(t, what) for t, _, _, what in sorted(script, key=lambda row: row[:3])]
+
+    def power_cut(self, lasts_s: float) -> None:
+        """The mains of the whole site are gone for ``lasts_s``: nothing flows, sockets hang, stations boot when it is over,
+        each in its own time; some take their sessions up again, the others have ended them."""
+        self._cuts += 1
+        self.plant.set_base(0)
+        for station in self.stations.values():
+            boots_s = self._power_rng.uniform(*_BOOTS_S)
+            station.power_lost(lasts_s + boots_s, resumes=self._power_rng.random() < RESUMES_SHARE)
+        self.agenda.after(lasts_s, self._power_back)
+
+    def _power_back(self) -> None:
+        self._cuts -= 1
+        self._set_base(self._base_w)
+
+    def _set_base(self, w: int) -> None:
+        self._base_w = w
+        if not self._cuts:
+            self.plant.set_base(w)
 
     def _limit(self, w: int) -> None:
         self.plant.set_limit("site", w)

@@ -89,6 +89,8 @@ def simulate_day(
     ] = None,
     personas: Annotated[str, typer.Option("--personas", help="all, or one that every fifth station has.")] = "all",
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same night.")] = 1,
+    share_201: Annotated[float, typer.Option("--share-201", help="Part of the stations that speaks OCPP 2.0.1, 0 to 1.")] = 0.0,
+    power_cut: Annotated[str, typer.Option("--power-cut", help="Cut the site's power: HH:MM/MINUTES in depot time.")] = "",
     trace: Annotated[Path | None, typer.Option("--trace", help="Write the physical trace (JSON lines) to this file.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page with charts to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
@@ -106,6 +108,8 @@ def simulate_day(
         departures=departures,
         personas=personas,
         seed=seed,
+        share_201=share_201,
+        power_cut=power_cut,
     )
     raise typer.Exit(run_simulate(wish, trace=trace, report=report, as_json_=as_json))
 

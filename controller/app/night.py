@@ -33,6 +33,7 @@ from ocpp_server.central import Central
 from ocpp_server.endpoint import OpenDoor
 from ocpp_server.errors import WireClosed
 from ocpp_server.settings import OcppSettings
+from ocpp_server.version import Version
 from simulator.day import Day, Stay
 from simulator.personas import Persona
 from simulator.plant import Outcome
@@ -46,9 +47,11 @@ SOLVER_CHARGE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class NightSettings:
-    """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park)."""
+    """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park). ``share_201``:
+    part of the stations that speaks OCPP 2.0.1; the others speak 1.6."""
 
     timetable: bool = True
+    share_201: float = 0.0
     planning: PlanningSettings = field(default_factory=lambda: PlanningSettings(cadence_s=900.0, spacing_s=180.0))
     loop: LoopSettings = field(default_factory=LoopSettings)
 
@@ -147,7 +150,9 @@ async def _play(
 
         async def connect(station_id: str) -> PipeEnd:
             station_end, central_end = pipe(central_closed=lambda code, reason: WireClosed(f"{code} {reason}"))
-            task = asyncio.create_task(centrals[0].attach(central_end, station_id, remote="memory"), name=f"serve {station_id}")
+            version = Version.of_subprotocol(world.stations[station_id].voice.subprotocol)
+            serve = centrals[0].attach(central_end, station_id, remote="memory", version=version)
+            task = asyncio.create_task(serve, name=f"serve {station_id}")
             serving.add(task)
             task.add_done_callback(serving.discard)
             return station_end
@@ -171,6 +176,7 @@ async def _play(
             clock=clock,
             connect=connect,
             trace=trace,
+            share_201=settings.share_201,
             on_arrival=arrived,
             on_limit=lambda watts: tell(
                 cmd.SetManualLimit(command_id=f"limit {clock.now().isoformat()}", actor="operator", reason="the day's limit", value_w=watts)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from rich.console import Console
@@ -59,7 +60,8 @@ class SimulationError(DepotError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What is to be simulated. Exactly one of ``sessions`` (with ``day``), ``fleet``, ``scenario`` is set.
-    ``limit``: ``auto`` (1.10 × the least feasible peak; a scenario's own limit) or kW."""
+    ``limit``: ``auto`` (1.10 × the least feasible peak; a scenario's own limit) or kW. ``share_201``: part of the stations
+    that speaks OCPP 2.0.1. ``power_cut``: ``HH:MM/MINUTES`` in depot time, or nothing."""
 
     sessions: Path | None = None
     day: date | None = None
@@ -70,6 +72,8 @@ class Wish:
     departures: Departures | None = None
     personas: str = "all"
     seed: int = 1
+    share_201: float = 0.0
+    power_cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +211,35 @@ def personas_for(day: Day, which: str, seed: int) -> dict[str, Persona]:
     return {station: persona for i, station in enumerate(ids) if i % 5 == 0}
 
 
+def with_power_cut(day: Day, text: str) -> Day:
+    """The day with its site's power cut as ``HH:MM/MINUTES`` says; the same day for an empty text."""
+    if not text:
+        return day
+    try:
+        clock, _, minutes = text.partition("/")
+        hour, minute = (int(part) for part in clock.split(":"))
+        local = day.start.astimezone(ZoneInfo(day.spec.timezone))
+        at = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        lasts_s = float(minutes) * 60
+    except ValueError:
+        raise SimulationError(f"--power-cut {text!r}: write a time and how long, for example 02:30/15") from None
+    begins_s = (at - local).total_seconds() % 86_400
+    if not 0 < lasts_s <= 86_400 or begins_s >= day.duration_s:
+        raise SimulationError(f"--power-cut {text!r}: it must begin within the day that is simulated, and last a minute to a day")
+    return replace(day, power_cuts=((begins_s, lasts_s),))
+
+
 def simulate(wish: Wish, *, trace: Path | None, progress: Callable[[float, str], None]) -> tuple[SimulationReport, NightResult, float]:
     """Run everything; returns the report, the night's result and the seconds that the night took."""
     progress(0.0, "loading")
     ready = prepare(wish)
-    day = ready.day
+    if not 0 <= wish.share_201 <= 1:
+        raise SimulationError(f"--share-201 {wish.share_201:g}: a part of the stations lies between 0 and 1")
+    day = with_power_cut(ready.day, wish.power_cut)
     personas = personas_for(day, wish.personas, wish.seed)
     settings = NightSettings(
         timetable=ready.timetable,
+        share_201=wish.share_201,
         planning=PlanningSettings(
             slot_minutes=15,
             cadence_s=900.0,
