@@ -32,7 +32,7 @@ from depot.values import ConnectorId, InvalidValue
 from payments import GatewayTrouble, PaymentsError
 from payments.gateway import Gateway
 from payments.money import Bill, EnergyLine
-from payments.overview import overview
+from payments.overview import Overview, overview
 from payments.states import MandateState
 from storage import StorageError, StoreUnavailable
 
@@ -51,6 +51,9 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 STOP_AGAIN = timedelta(seconds=30)
 """A session at its last watt-hour is told so again after this time."""
+
+SEEN_S = 1.5
+"""What was read of the books is shown for so long, in real seconds."""
 
 _Outcome = tuple[cmd.CommandStatus, str]
 
@@ -82,6 +85,7 @@ class Billing:
         self._stopped: dict[str, datetime] = {}
         self._swept_at: datetime | None = None
         self._troubled = False
+        self._seen: tuple[tuple[int, str], float, Overview] | None = None
 
     @property
     def commands(self) -> Mapping[type[cmd.Command], Carrier]:
@@ -131,6 +135,7 @@ class Billing:
                 log.error("session %s cannot be billed: %s", session_id, error)
             self._stuck[session_id] = (now, str(error))
             return
+        self._seen = None
         self._stuck.pop(session_id, None)
         self._stopped.pop(session_id, None)
         billed = ev.SessionBilled(session_id, bill.energy_wh, bill.total_paise, invoice_no)
@@ -221,6 +226,7 @@ class Billing:
         return cmd.CommandStatus.DONE, "the credit note is booked; the gateway gives the money back"
 
     async def _in_books(self, work: Callable[[], None]) -> None:
+        self._seen = None
         try:
             await aside(self._store, work)
         except (PaymentsError, StorageError) as error:
@@ -233,6 +239,7 @@ class Billing:
             async with self._gateway() as gateway:
                 return await work(gateway)
 
+        self._seen = None
         try:
             words = await asyncio.to_thread(lambda: asyncio.run(there()))
         except GatewayTrouble as error:
@@ -243,18 +250,24 @@ class Billing:
 
     # -- what people see ----------------------------------------------------------------------------------------
 
+    async def _books(self, limit: int, before: str, now: datetime) -> Overview:
+        """Of a moment ago, where somebody else has just asked for the same: every open page asks once a second."""
+        seen_s, asked = asyncio.get_running_loop().time(), (limit, before)
+        if self._seen is None or self._seen[0] != asked or seen_s - self._seen[1] > SEEN_S:
+            try:
+                books = await aside(self._store, lambda: overview(self._store, self._payments.depot_id, now, limit=limit, before=before))
+            except StorageError as error:
+                raise InvalidValue(f"the books of money cannot be read: {error}") from None
+            self._seen = (asked, seen_s, books)
+        return self._seen[2]
+
     async def _view(self, args: Mapping[str, str]) -> PaymentsView:
         now, state = self._yard.clock.now(), self._yard.state
         try:
             limit = int(args.get("limit", "50"))
         except ValueError:
             raise InvalidValue(f"limit is a number, not {args['limit'][:20]!r}") from None
-        try:
-            books = await aside(
-                self._store, lambda: overview(self._store, self._payments.depot_id, now, limit=limit, before=args.get("before", ""))
-            )
-        except StorageError as error:
-            raise InvalidValue(f"the books of money cannot be read: {error}") from None
+        books = await self._books(limit, args.get("before", ""), now)
         price = self._till.price
         return payments_view(
             books,

@@ -105,7 +105,7 @@ def overview(store: Store, depot_id: str, now: datetime, *, limit: int = 50, bef
             ledger=ledger.check(session, depot_id),
             balances={account: int(total) for account, total in balances},
             mandates=[_mandate(row) for row in mandates],
-            bills=[_bill(row, books.facts(row), now) for row in rows],
+            bills=[_bill(row, facts, now) for row, facts in zip(rows, books.facts_of(rows), strict=True)],
             more=more,
             in_arrears=arrears,
             webhooks=dict.fromkeys(EventState, 0) | dict(webhooks),

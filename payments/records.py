@@ -115,25 +115,26 @@ class Books:
 
     def facts(self, bill: BillRow) -> BillFacts:
         """All that decides the bill's stage and next step."""
-        orders, submissions, payments = self.orders(bill.bill_id), self.submissions(bill.bill_id), self.payments(bill.bill_id)
-        return BillFacts(
-            own=Stage(bill.own),
-            orders=tuple(
-                OrderFacts(
-                    issue=order.issue,
-                    requested_at=from_ms(order.requested_ms),
-                    order_id=order.order_id,
-                    notification=NotificationState(order.notification),
-                    delivered_at=maybe_from_ms(order.delivered_ms),
-                    payment_after=from_ms(order.payment_after_ms),
-                    submissions=tuple(_submission(s) for s in submissions if s.issue == order.issue),
-                    payments=tuple(_payment(p) for p in payments if p.issue == order.issue),
-                )
-                for order in orders
-            ),
-            disputed=bill.disputed,
-            settlement_utr=bill.settlement_utr,
-        )
+        return _facts(bill, self.orders(bill.bill_id), self.submissions(bill.bill_id), self.payments(bill.bill_id))
+
+    def facts_of(self, bills: Sequence[BillRow]) -> list[BillFacts]:
+        """The same for many, in three questions."""
+        ids = [bill.bill_id for bill in bills]
+        ask = self.session.exec
+        orders = ask(
+            select(OrderRow).where(OrderRow.depot_id == self.depot_id, col(OrderRow.bill_id).in_(ids)).order_by(col(OrderRow.issue))
+        ).all()
+        submissions = ask(
+            select(SubmissionRow)
+            .where(SubmissionRow.depot_id == self.depot_id, col(SubmissionRow.bill_id).in_(ids))
+            .order_by(col(SubmissionRow.issue), col(SubmissionRow.number))
+        ).all()
+        payments = ask(
+            select(PaymentRow)
+            .where(PaymentRow.depot_id == self.depot_id, col(PaymentRow.bill_id).in_(ids))
+            .order_by(col(PaymentRow.seen_ms), col(PaymentRow.payment_id))
+        ).all()
+        return [_facts(bill, orders, submissions, payments) for bill in bills]
 
     def know_order(self, order: OrderRow, order_id: str, payment_after: datetime | None) -> None:
         """The gateway's order for our intent; webhooks that came before it are taken up again."""
@@ -281,6 +282,30 @@ class Books:
     def _submission_number(self, order: OrderRow, key: str) -> int:
         found = next((s for s in self.submissions(order.bill_id) if key and s.key == key and s.issue == order.issue), None)
         return found.number if found is not None else 0
+
+
+def _facts(bill: BillRow, orders: Sequence[OrderRow], submissions: Sequence[SubmissionRow], payments: Sequence[PaymentRow]) -> BillFacts:
+    """From rows that may be other bills' too."""
+    mine = bill.bill_id
+    return BillFacts(
+        own=Stage(bill.own),
+        orders=tuple(
+            OrderFacts(
+                issue=order.issue,
+                requested_at=from_ms(order.requested_ms),
+                order_id=order.order_id,
+                notification=NotificationState(order.notification),
+                delivered_at=maybe_from_ms(order.delivered_ms),
+                payment_after=from_ms(order.payment_after_ms),
+                submissions=tuple(_submission(s) for s in submissions if s.bill_id == mine and s.issue == order.issue),
+                payments=tuple(_payment(p) for p in payments if p.bill_id == mine and p.issue == order.issue),
+            )
+            for order in orders
+            if order.bill_id == mine
+        ),
+        disputed=bill.disputed,
+        settlement_utr=bill.settlement_utr,
+    )
 
 
 def bill_value(row: BillRow) -> Bill:

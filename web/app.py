@@ -27,6 +27,7 @@ from web.departures_page import departures_screens
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
+from web.payments_page import payments_api, payments_screens
 from web.probes import probes
 from web.problems import Problem
 from web.registry_page import registry_screens
@@ -75,7 +76,9 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(grid_screens(web))
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
+    app.include_router(payments_screens(web))
     app.include_router(api(web))
+    app.include_router(payments_api(web))
     app.include_router(probes(web))
     finish_openapi(app)
     answer = _answerer(web)

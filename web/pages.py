@@ -31,6 +31,7 @@ SCREENS = (
     ("departures", "/departures", "bus", "Departures"),
     ("grid", "/grid", "scada", "Grid"),
     ("safety", "/safety", "safety", "Safety"),
+    ("payments", "/payments", "payment", "Payments"),
     ("registry", "/registry/vehicles", "list", "Registry"),
     ("system", "/system", "system", "System"),
 )

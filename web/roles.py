@@ -3,7 +3,8 @@
     viewer  READ, METRICS
     operator  + OPERATE (start, stop, out of service), VISITS
     safety officer  operator + RESTORE (back in service), RESET (a tripped battery)
-    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders)
+    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders), MONEY (mandates,
+           debits, refunds)
     admin  all
 
 Machine tokens carry permissions as scopes instead of a role.
@@ -30,10 +31,11 @@ class Permission(StrEnum):
     METRICS = "metrics"
     RESET = "reset"
     REGISTRY = "registry"
+    MONEY = "money"
 
 
-SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET))
-"""What a machine token may carry. A trip is reset by a person alone."""
+SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET, Permission.MONEY))
+"""What a machine token may carry. A trip is reset, and money is ordered about, by a person alone."""
 
 _VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ, Permission.METRICS})
 _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
@@ -42,8 +44,8 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
     Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET},
-    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY},
-    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY},
+    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY, Permission.MONEY},
+    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY, Permission.MONEY},
 }
 
 _KINDS = {"vehicles": Permission.READ, "packs": Permission.READ, "drivers": Permission.REGISTRY}
@@ -94,6 +96,13 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/safety"): Permission.READ,
     ("POST", "/limits/manual"): Permission.LIMIT,
     ("POST", "/limits/manual/clear"): Permission.LIMIT,
+    ("GET", "/payments"): Permission.READ,
+    ("POST", "/payments/mandates"): Permission.MONEY,
+    ("POST", "/payments/mandates/{mandate}/end"): Permission.MONEY,
+    ("POST", "/payments/bills/{session}/retry"): Permission.MONEY,
+    ("POST", "/payments/bills/{session}/write-off"): Permission.MONEY,
+    ("POST", "/payments/bills/{session}/refund"): Permission.MONEY,
+    ("GET", "/api/v1/payments"): Permission.READ,
     ("GET", "/api/v1/openapi.json"): Permission.READ,
     ("GET", "/api/v1/now"): Permission.READ,
     ("GET", "/api/v1/chargers"): Permission.READ,

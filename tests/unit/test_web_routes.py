@@ -14,7 +14,16 @@ from web.roles import GRANTS, ROUTES, SCOPES, Permission, for_machines, least_ro
 from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
-PATH = {"station": "CP-03", "connector": "1", "version": "x", "name": "base.css", "vehicle": "E-103", "pack": "P1"}
+PATH = {
+    "station": "CP-03",
+    "connector": "1",
+    "version": "x",
+    "name": "base.css",
+    "vehicle": "E-103",
+    "pack": "P1",
+    "mandate": "m1",
+    "session": "s1",
+}
 
 
 def concrete(path: str) -> str:

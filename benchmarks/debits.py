@@ -1,0 +1,328 @@
+"""Is each bill debited exactly once? A thousand debits while the payment process is killed again and again.
+
+    python -m benchmarks.debits [--debits 1000] [--kills 60] [--seed 3]
+
+Two processes, as in a depot: the mock gateway with books of its own, and the process that moves money. The gateway
+answers a quarter of the requests for orders and debits late or never, hides what it has accepted, breaks requests off
+before it acts on them, and sends 40 % of its webhooks twice, half of those under a new id, and all of them out of order.
+The other process is killed (kill -9) at random moments. At the end the gateway's books must hold each debit once, to the
+paisa, and nothing else, and the ledger's sum must be 0. Exit 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import payments
+from controller.clock import SystemClock
+from payments import process
+from payments.keys import GatewayKeys
+from payments.mock_gateway import serve
+from payments.mock_gateway.settings import Misbehaviour, MockSettings
+from payments.money import EnergyLine
+from payments.razorpay import RazorpayGateway
+from payments.rules import Rules
+from payments.service import Payments, Terms
+from payments.states import MandateState
+from storage import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPOT = "yard"
+KEYS = GatewayKeys("rzp_test_yard", "only-for-this-test-1", ("only-for-this-test-2",))
+ALL_DAY = ((datetime.min.time(), datetime.min.time()),)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds. ``settle_s`` must be longer than a request may take and the gateway may hide, together."""
+
+    timeout_s: float = 2.0
+    late_s: float = 3.0
+    hide_s: float = 4.0
+    settle_s: float = 8.0
+    lookup_s: float = 1.0
+    shuffle_s: float = 2.0
+
+    @property
+    def terms(self) -> Terms:
+        """What the depot decides."""
+        rules = Rules(
+            notice=timedelta(0),
+            notice_margin=timedelta(seconds=1),
+            windows=ALL_DAY,
+            lookup_spacing=timedelta(seconds=self.lookup_s),
+            settle=timedelta(seconds=self.settle_s),
+            retry_wait=timedelta(seconds=1),
+        )
+        return Terms(credit_limit_paise=14_000_00, rules=rules)
+
+    @property
+    def bad(self) -> Misbehaviour:
+        """What the gateway does wrong."""
+        return Misbehaviour(
+            mute=0.12, late=0.12, late_s=self.late_s, hide_s=self.hide_s, lost=0.08, doubled=0.4, renamed=0.5, shuffle_s=self.shuffle_s
+        )
+
+
+LONG, SHORT = Pace(), Pace(timeout_s=0.8, late_s=1.2, hide_s=1.5, settle_s=3.0, lookup_s=0.5, shuffle_s=1.0)
+PACES = {"long": LONG, "short": SHORT}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stood in the books at the end."""
+
+    debits: int
+    kills: int
+    captured: int
+    orders: int
+    amount_paise: int
+    billed_paise: int
+    other_payments: int
+    ledger_sum_paise: int
+    ledger_sound: bool
+    entries: int
+    owed_paise: int
+    odd_webhooks: int
+    repeated_webhooks: int
+    seconds: float
+
+    @property
+    def exact(self) -> bool:
+        """Each debit once, to the paisa, and nothing else."""
+        once = self.captured == self.orders == self.debits and self.amount_paise == self.billed_paise and not self.other_payments
+        return once and self.ledger_sound and not (self.ledger_sum_paise or self.owed_paise or self.odd_webhooks)
+
+
+def listening(port: int) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(128)
+    return sock
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def child(kind: str, folder: Path, gateway_port: int, webhook_port: int, seed: int, pace: Pace) -> None:
+    """One of the two processes: loads, waits for its turn, works."""
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("payments").setLevel(logging.INFO)
+    sys.stdin.readline()
+
+    def ready() -> None:
+        print("ready", flush=True)
+
+    if kind == "gateway":
+        settings = MockSettings(
+            database=folder / "gateway.db",
+            key_id=KEYS.key_id,
+            key_secret=KEYS.key_secret,
+            webhook_secret=KEYS.webhook_secrets[0],
+            webhook_url=f"http://127.0.0.1:{webhook_port}{process.WEBHOOK_PATH}",
+            seed=seed,
+            notice_s=0.5,
+            decide_s=min(1.0, pace.lookup_s),
+            most_pause_s=3.0,
+            approve_at_once=True,
+            test_amounts=False,
+            misbehaviour=pace.bad,
+        )
+        asyncio.run(serve.run(settings, clock=SystemClock(), sock=listening(gateway_port), ready=ready))
+        return
+    asyncio.run(
+        process.run(
+            folder / "payments.db",
+            depot_id=DEPOT,
+            clock=SystemClock(),
+            gateway_url=f"http://127.0.0.1:{gateway_port}/v1",
+            keys=KEYS,
+            terms=pace.terms,
+            sock=listening(webhook_port),
+            gateway_timeout_s=pace.timeout_s,
+            ready=ready,
+        )
+    )
+
+
+class Processes:
+    """Gateway and worker, and a worker that is loaded and waits; what is left of them ends with the block."""
+
+    def __init__(self, folder: Path, seed: int, pace: str) -> None:
+        self.folder, self.seed, self.pace = folder, seed, pace
+        self.gateway_port, self.webhook_port = free_port(), free_port()
+        self.running: dict[str, subprocess.Popen[str]] = {}
+        self.spare = self._load("worker")
+
+    def _load(self, kind: str) -> subprocess.Popen[str]:
+        words = [kind, str(self.folder), str(self.gateway_port), str(self.webhook_port), str(self.seed), self.pace]
+        with (self.folder / f"{kind}.log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.debits", *words],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def start(self, kind: str) -> None:
+        """Let it work; returns when it does."""
+        if kind == "worker":
+            child, self.spare = self.spare, self._load("worker")
+        else:
+            child = self._load(kind)
+        self.running[kind] = child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "ready\n", (self.folder / f"{kind}.log").read_text()
+
+    def kill(self, kind: str) -> None:
+        _bury(self.running.pop(kind))
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for kind in list(self.running):
+            self.kill(kind)
+        _bury(self.spare)
+
+
+def _bury(child: subprocess.Popen[str]) -> None:
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+async def _mandates(desk: Payments, url: str, count: int) -> None:
+    async with RazorpayGateway(url, KEYS) as gateway:
+        for number in range(count):
+            await desk.open_mandate(
+                gateway,
+                mandate_id=f"m{number}",
+                driver_id=f"driver{number}",
+                name="A driver",
+                email=f"d{number}@example.org",
+                contact=f"+9190000{number:05d}",
+                max_amount_paise=14_000_00,
+                expire_at=datetime.now(UTC) + timedelta(days=365),
+            )
+
+
+def _wait(done: Callable[[], bool], seconds: float, what: str) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > until:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.2)
+
+
+def _ask(database: Path, sql: str) -> list[tuple[int, ...]]:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def play(folder: Path, *, debits: int, kills: int, seed: int, pace: str = "long", most_s: float = 3600.0, say: bool = False) -> Found:
+    """Everything, once. Raises :class:`TimeoutError` where it does not come to an end."""
+    luck, drivers, terms = random.Random(seed), max(5, debits // 10), PACES[pace].terms  # repeatable on purpose
+    gateway, books = folder / "gateway.db", folder / "payments.db"
+    with Processes(folder, seed, pace) as running, Store.open(books, busy_timeout_s=30) as store:
+        store.migrate([payments])
+        desk = Payments(store, DEPOT, SystemClock(), terms)
+        running.start("gateway")
+        running.start("worker")
+        asyncio.run(_mandates(desk, f"http://127.0.0.1:{running.gateway_port}/v1", drivers))
+        active = f"SELECT count(*) FROM payments_mandate WHERE state = '{MandateState.ACTIVE.value}'"
+        _wait(lambda: _ask(books, active) == [(drivers,)], 60, "mandates approved")
+        total = 0
+        for number in range(debits):
+            ends = datetime.now(UTC) + timedelta(hours=4)
+            answer = desk.reserve(f"s{number}", f"driver{number % drivers}", worst_case_paise=500_00, session_ends_at=ends)
+            assert answer.allowed, answer
+            total += desk.meter_session(f"s{number}", [EnergyLine(luck.randrange(1_000, 30_000), Fraction(750))]).total_paise
+
+        killed, began, told = 0, time.monotonic(), 0.0
+        settled = "SELECT count(DISTINCT bill_id) FROM payments_payment WHERE state = 'captured' AND NOT surplus"
+        while (done := _ask(books, settled)[0][0]) < debits:
+            if time.monotonic() > began + most_s:
+                raise TimeoutError(f"{done} of {debits} debits within {most_s:g} s: {(folder / 'worker.log').read_text()[-3000:]}")
+            if say and time.monotonic() > told + 20:
+                told = time.monotonic()
+                print(f"  {done} of {debits} captured, {killed} kills, {told - began:.0f} s", flush=True)
+            time.sleep(luck.uniform(0.3, 1.5 if pace == "short" else 4.0))
+            if killed < kills and (killed < kills / 2 or done >= debits * (killed - kills / 2) / kills):
+                running.kill("worker")  # half at first, while orders are asked for, the rest as debits come in
+                killed += 1
+                running.start("worker")
+        _wait(lambda: _ask(gateway, "SELECT count(*) FROM events WHERE NOT delivered") == [(0,)], 120, "every webhook delivered")
+        _wait(lambda: _ask(books, "SELECT count(*) FROM payments_webhook WHERE state = 'pending'") == [(0,)], 60, "webhooks applied")
+        took_s = time.monotonic() - began
+        check = desk.check_ledger()
+        ((captured, orders, amount),) = _ask(
+            gateway, "SELECT count(*), count(DISTINCT order_id), sum(amount) FROM payments WHERE kind = 'debit' AND status = 'captured'"
+        )
+        return Found(
+            debits=debits,
+            kills=killed,
+            captured=captured,
+            orders=orders,
+            amount_paise=amount,
+            billed_paise=total,
+            other_payments=_ask(gateway, "SELECT count(*) FROM payments WHERE kind = 'debit' AND status != 'captured'")[0][0],
+            ledger_sum_paise=check.sum_paise,
+            ledger_sound=check.sound,
+            entries=check.entries,
+            owed_paise=_ask(books, "SELECT sum(amount_paise) FROM payments_posting WHERE account = 'receivable'")[0][0],
+            odd_webhooks=_ask(books, "SELECT count(*) FROM payments_webhook WHERE state IN ('odd', 'parked')")[0][0],
+            repeated_webhooks=_ask(gateway, "SELECT count(*) - count(DISTINCT body) FROM events")[0][0],
+            seconds=round(took_s, 1),
+        )
+
+
+def main() -> int:
+    from benchmarks.real_depot import write_evidence  # not for the processes that are killed: they shall start quickly
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--debits", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--pace", choices=sorted(PACES), default="long")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chargeyard-debits-") as folder:
+        found = play(Path(folder), debits=told.debits, kills=told.kills, seed=told.seed, pace=told.pace, say=True)
+    row = {name: getattr(found, name) for name in Found.__slots__} | {"seed": told.seed, "exact": found.exact}
+    print(write_evidence("debits", row))
+    return 0 if found.exact else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["gateway"], ["worker"]):
+        child(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), PACES[sys.argv[6]])
+    else:
+        sys.exit(main())
