@@ -38,6 +38,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_notify import NotifySection
 from controller.sections_payments import PaymentsSection
 from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
@@ -45,6 +46,7 @@ from depot.values import InvalidValue
 
 if TYPE_CHECKING:
     from controller.desk import DeskSettings
+    from controller.outbox import Rules
     from controller.planning import PlanningSettings
     from controller.traffic import LoopSettings
     from grid.failsafe import FailsafePolicy
@@ -56,7 +58,8 @@ GATEWAY_PREFIX = f"{PREFIX}GATEWAY_"
 GATEWAY_SECRETS = tuple(GATEWAY_PREFIX + name for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"))
 """The payment gateway's keys: read by :func:`payments.keys.keys_from`, from the environment only."""
 _NESTED = "__"
-_NOT_SHOWN = ("key_hash", "depot_secret", "password")
+_SECRETS = ("depot_secret", "notify_webhook_secret", "notify_smtp_password")
+_NOT_SHOWN = ("key_hash", "password", *_SECRETS)
 """Somebody may have written the password itself there."""
 
 
@@ -82,6 +85,7 @@ class Settings(BaseSettings):
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
+    notify: NotifySection | None = setting(None, "Who is told of alarms, beside the screens. Without it nobody.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
     logging: LoggingSection = setting(LoggingSection(), "What is written about the work.")
     clock: ClockSection = setting(ClockSection(), "Depot time, for demonstrations only.")
@@ -89,6 +93,11 @@ class Settings(BaseSettings):
     depot_secret: SecretStr | None = setting(
         None, "Key under which station passwords are hashed, hex; from the environment only. Unset: kept in a file beside the database."
     )
+
+    notify_webhook_secret: SecretStr | None = setting(
+        None, "Key that signs messages to the webhook, 32 characters or more; from the environment only."
+    )
+    notify_smtp_password: SecretStr | None = setting(None, "Password for the mail server; from the environment only.")
 
     @classmethod
     def settings_customise_sources(
@@ -121,8 +130,9 @@ class Settings(BaseSettings):
     @classmethod
     def of(cls, raw: Mapping[str, Any], *, name: str = "settings") -> Self:
         """Check parsed settings (and the environment). ``name`` stands before every complaint."""
-        if "depot_secret" in raw:
-            raise SettingsError(f"{name}: depot_secret: secrets don't belong in the file; set {PREFIX}DEPOT_SECRET in the environment")
+        for secret in _SECRETS:
+            if secret in raw:
+                raise SettingsError(f"{name}: {secret}: secrets don't belong in the file; set {PREFIX}{secret.upper()} in the environment")
         if isinstance(raw.get("telemetry"), Mapping) and "password" in raw["telemetry"]:
             raise SettingsError(
                 f"{name}: telemetry.password: secrets don't belong in the file; set {PREFIX}TELEMETRY__PASSWORD in the environment"
@@ -178,6 +188,15 @@ class Settings(BaseSettings):
             metered=self.meter is not None,
             background_profile_w=tuple(watts(kw) for kw in depot.background_profile_kw),
         )
+
+    def to_rules(self) -> Rules | None:
+        """For the outbox: what is told; None where nobody is."""
+        from controller.outbox import Rules
+
+        n = self.notify
+        if n is None:
+            return None
+        return Rules(alarms_up_to=n.alarms_up_to, cleared=n.cleared, commands=n.commands, approvals=n.approvals, audit_head=n.audit_head)
 
     @property
     def database(self) -> Path:
@@ -430,7 +449,7 @@ def _model_at(root: type[BaseModel], location: Sequence[int | str]) -> type[Base
 def _refuse_mistyped_environment(known: Mapping[str, FieldInfo]) -> None:
     """A variable whose first word is almost a section would silently do nothing. Others are not ours."""
     for variable in os.environ:
-        if not variable.startswith(PREFIX) or variable in GATEWAY_SECRETS:
+        if not variable.startswith(PREFIX) or variable in GATEWAY_SECRETS or variable[len(PREFIX) :].lower() in known:
             continue
         secret = difflib.get_close_matches(variable, GATEWAY_SECRETS, n=1, cutoff=0.85)
         if secret or variable.startswith(GATEWAY_PREFIX):

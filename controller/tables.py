@@ -92,3 +92,16 @@ class AuditRow(SQLModel, table=True):
     command_id: str
     prev: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OutboxRow(SQLModel, table=True):
+    """A message that a fact causes, written with it in one transaction. Never changed: how far it got is in the
+    notifier's own database, so that nobody but the journal's writer locks this one."""
+
+    __tablename__ = "outbox"
+
+    depot_id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False))
+    id: str
+    at: str
+    body: str = Field(sa_column=Column(Text, nullable=False))

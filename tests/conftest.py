@@ -113,6 +113,7 @@ def _conditions(config: pytest.Config) -> set[str]:
         "no data": not data_root().is_dir(),
         "no chromium": chromium_path() is None,
         "no mbpoll": shutil.which("mbpoll") is None,
+        "no openssl": shutil.which("openssl") is None,
         "no systemd": shutil.which("systemd-analyze") is None,
         "short run": not config.getoption("--long"),
         "root": os.geteuid() == 0,

@@ -173,6 +173,20 @@ def restore_depot(
     raise typer.Exit(restore_command(config, source, console, complaints, replace=replace))
 
 
+@app.command("notify")
+def notifications(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    *,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message through every channel, now.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Send all dead letters again.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Drop all dead letters.")] = False,
+) -> None:
+    """Show how notifications stand; try the channels; deal with dead letters."""
+    from controller.app.notify import run_notify
+
+    raise typer.Exit(run_notify(config, test=test, retry=retry, forget=forget, console=console))
+
+
 @app.command("demo")
 def demo_depot(
     *,

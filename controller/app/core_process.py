@@ -22,7 +22,7 @@ import controller
 from controller.app.billing import add_billing
 from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
-from controller.app.kit import add_kit
+from controller.app.kit import add_kit, companions
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.clock import SteadyClock
@@ -117,7 +117,8 @@ async def serve_core(settings: Settings) -> None:
         secret = depot_secret(settings)
         store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
         store.migrate([controller])
-        journal = await stack.enter_async_context(SqlJournal(store, base.depot_id, clock=clock))
+        beside = companions(settings, store)
+        journal = await stack.enter_async_context(SqlJournal(store, base.depot_id, clock=clock, companions=beside))
         site = overlay(base, journal.state.declared_stations, journal.state.declared_feeders)
         for words in site.left_out:
             log.warning("a change of the site is not applied: %s", words)
@@ -141,7 +142,7 @@ async def serve_core(settings: Settings) -> None:
                 process=ProcessProbe(),
             )
         )
-        add_kit(core, store)
+        add_kit(core, settings, store, journal)
         core.add(Departures(core.yard, core.views.ready))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
         await add_billing(core, settings, stack)

@@ -10,18 +10,20 @@ from pathlib import Path
 
 from controller.app.people import people_database
 from controller.names import names_path
+from controller.notify.ledger import ledger_file
 from controller.secrets import SECRET_FILE
 from controller.settings import Settings
 
 JOURNAL = "journal.db"
 PEOPLE = "people.db"
 PAYMENTS = "payments.db"
+NOTIFY = "notify.db"
 LATCHES = "latches"
 SECRET = "depot.secret"  # noqa: S105  # a file's name
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
-NAMES = (CONFIG, PEOPLE, PAYMENTS, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL)
+NAMES = (CONFIG, PEOPLE, PAYMENTS, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -49,6 +51,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
     return (
         Kept(PEOPLE, people_database(settings), "people and tokens"),
         Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
+        Kept(NOTIFY, ledger_file(settings.database, depot), "how far notifications got"),
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),

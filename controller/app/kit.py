@@ -1,20 +1,38 @@
-"""What every depot's core has beside its loop: alarms, the audit trail. Put together here, for the core's process."""
+"""What every depot's core has beside its loop: alarms, the audit trail, messages. Put together for the core's process."""
 
 from __future__ import annotations
+
+import time
 
 from controller.alarm_desk import AlarmDesk
 from controller.alarm_sources import UtilityConditions
 from controller.audit_desk import AuditDesk
 from controller.core import Core
+from controller.journal import SqlJournal
+from controller.journal_store import Companion
+from controller.notify.ledger import ledger_file
+from controller.outbox import OutboxWriter
+from controller.outbox_desk import OutboxDesk
+from controller.settings import Settings
 from storage import Store
 
 
-def add_kit(core: Core, store: Store) -> AlarmDesk:
+def companions(settings: Settings, store: Store) -> list[Companion]:
+    """What is written with the facts, beside the audit trail."""
+    rules = settings.to_rules()
+    return [] if rules is None else [OutboxWriter(rules, store, settings.depot.id)]
+
+
+def add_kit(core: Core, settings: Settings, store: Store, journal: SqlJournal) -> AlarmDesk:
     """Add the rooms. Whoever else watches something is appended to the answer's ``sources`` before the core runs."""
     audit = AuditDesk(core.yard, store)
     alarms = AlarmDesk(core.yard, [core.views.board, audit])
     if core.utility is not None:
         alarms.sources.append(UtilityConditions(core.utility))
+    if settings.notify is not None:
+        messages = OutboxDesk(core.yard, ledger_file(settings.database, settings.depot.id), journal, now_s=time.time)
+        alarms.sources.append(messages)
+        core.add(messages)
     core.add(audit)
     core.add(alarms)
     return alarms

@@ -1,5 +1,5 @@
-"""``./chargeyard run CONFIG``: a real depot. Supervises core and web, and where drivers pay the process that moves their
-money (and its mock gateway); the core owns its planner."""
+"""``./chargeyard run CONFIG``: a real depot. Supervises core and web, where drivers pay the process that moves their money
+(and its mock gateway), and where somebody is to be told of alarms the notifier; the core owns its planner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
         settings = settings.model_copy(update={"port_offset": port_offset})
     broker = _broker(settings, python)
     tree = [tree[0], broker, *tree[1:]] if broker is not None else tree
-    return [*tree, *(_beside(name, config, env, python) for name in _money(settings))]
+    names = (*_money(settings), *(("notifier",) if settings.notify is not None else ()))
+    return [*tree, *(_beside(name, config, env, python) for name in names)]
 
 
 def _money(settings: Settings) -> tuple[str, ...]:
@@ -58,6 +59,10 @@ def run_command(config: Path, port_offset: int = 0, *, on_ready: Callable[[str],
     """Check the settings, then run until a signal. Exit codes as the conventions have them."""
     settings = Settings.load(config)
     set_up("run", level=settings.logging.level, json_lines=settings.logging.json_lines)
+    if settings.notify is not None:
+        from controller.app.notifier_process import channels_of
+
+        channels_of(settings)  # a missing secret is said now, not when the first alarm goes out
     offset = port_offset or settings.port_offset
 
     def told(name: str) -> None:

@@ -218,7 +218,8 @@ def test_rooms_can_be_migrated_apart(tmp_path: Path) -> None:
         with pytest.raises(FutureDatabase, match="annex_0002"):
             store.migrate([annex])
         store.migrate([controller])
-    assert steps == ["annex_0002", "controller_0002"]
+    newest = max(path.stem for path in (Path(controller.__path__[0]) / "migrations").glob("controller_*.py"))
+    assert steps == ["annex_0002", newest[: len("controller_0000")]]
 
 
 # -- lease --------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+"""The notifier as a process: ``python -m controller.app.notifier_process depot.toml``. Nothing waits for it.
+
+Ends with 0 on SIGTERM, 2 for settings that cannot be used. It reads the depot's database and writes only its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from controller import notify
+from controller.app.exits import exit_code_of, sentence
+from controller.logs import set_up
+from controller.notify.channels import Channel, Mail, Webhook
+from controller.notify.courier import Courier
+from controller.notify.ledger import Ledger, ledger_file
+from controller.settings import PREFIX, Settings, SettingsError
+from controller.supervisor import notify_ready
+from storage import Lease, Store, StoreMissing
+
+log = logging.getLogger(__name__)
+
+LEAST_SECRET = 32
+_WAIT_S = 1.0
+
+
+def open_ledger(settings: Settings) -> Store:
+    """Open or create it, with its tables up to date. Raises :class:`storage.StorageError`."""
+    store = Store.open(ledger_file(settings.database, settings.depot.id))
+    try:
+        store.migrate([notify])
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def channels_of(settings: Settings, *, now_s: Callable[[], float] = time.time) -> list[Channel]:
+    """The channels as configured. Raises :class:`SettingsError` where a secret is missing from the environment."""
+    section = settings.notify
+    channels: list[Channel] = []
+    if section is not None and section.webhook is not None:
+        secret = settings.notify_webhook_secret.get_secret_value() if settings.notify_webhook_secret is not None else ""
+        if len(secret) < LEAST_SECRET:
+            raise SettingsError(
+                f"notify.webhook needs a key of {LEAST_SECRET} characters or more in {PREFIX}NOTIFY_WEBHOOK_SECRET: "
+                "with it the receiver checks that a message is yours"
+            )
+        channels.append(Webhook(section.webhook.url, secret.encode(), section.webhook.timeout_s, now_s))
+    if section is not None and section.email is not None:
+        mail = section.email
+        password = settings.notify_smtp_password.get_secret_value() if settings.notify_smtp_password is not None else ""
+        if mail.user and not password:
+            raise SettingsError(f"notify.email has a user, but {PREFIX}NOTIFY_SMTP_PASSWORD is not set")
+        channels.append(
+            Mail(
+                mail.host,
+                mail.port,
+                mail.security,
+                mail.sender,
+                mail.to,
+                settings.depot.name or settings.depot.id,
+                mail.timeout_s,
+                mail.user,
+                password,
+            )
+        )
+    return channels
+
+
+async def serve(settings: Settings) -> None:
+    """Deliver until cancelled."""
+    channels = channels_of(settings)
+    assert settings.notify is not None
+    give_up_s = settings.notify.give_up_h * 3600
+    with Lease.take(ledger_file(settings.database, settings.depot.id)), contextlib.closing(open_ledger(settings)) as own:
+        notify_ready()
+        depot = await _depot(settings)
+        with contextlib.closing(depot):
+            log.info("messages go out by %s", " and ".join(channel.name for channel in channels))
+            await Courier(depot, settings.depot.id, Ledger(own, settings.depot.id), channels, now_s=time.time, give_up_s=give_up_s).run()
+
+
+async def _depot(settings: Settings) -> Store:
+    """The depot's database, read only, as soon as the core has made it."""
+    while True:
+        with contextlib.suppress(StoreMissing):
+            return Store.open(settings.database, read_only=True)
+        await asyncio.sleep(_WAIT_S)
+
+
+async def _until_told(settings: Settings) -> None:
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serve(settings)
+
+
+def main(argv: list[str]) -> int:
+    """Entry point."""
+    set_up("notifier")
+    try:
+        settings = Settings.load(argv[0])
+        set_up("notifier", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        if settings.notify is None:
+            raise SettingsError(f"{argv[0]}: there is no section notify: nobody is to be told")
+        asyncio.run(_until_told(settings))
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        log.error("%s", sentence(error))
+        return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
