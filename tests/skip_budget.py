@@ -15,7 +15,9 @@ from pathlib import Path
 
 BUDGET = Path(__file__).with_name("skips_allowed.toml")
 
-CONDITIONS = frozenset({"always", "no data", "no judge", "no chromium", "no mbpoll", "no openssl", "no systemd", "short run", "root", "not linux"})
+CONDITIONS = frozenset(
+    {"always", "no data", "no judge", "no chromium", "no mbpoll", "no openssl", "no systemd", "short run", "root", "not linux"}
+)
 """What ``when`` may say."""
 
 
