@@ -1,6 +1,7 @@
 """What a depot keeps, and under which name it stands in a backup. Everything else in the folder can be made again.
 
-The order is that of copying: what refers to the journal is copied before it, so that no copy knows more than the journal.
+The order is that of copying. The journal comes after what refers to it; the ledger comes last, for it must know every
+session that the journal knows: one without a reservation would be billed as if nobody had ever been asked for its money.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SECRET = "depot.secret"  # noqa: S105  # a file's name
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
-NAMES = (CONFIG, PEOPLE, PAYMENTS, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL)
+NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL, PAYMENTS)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -50,11 +51,11 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
     folder, depot = settings.storage.path, settings.depot.id
     return (
         Kept(PEOPLE, people_database(settings), "people and tokens"),
-        Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
         Kept(NOTIFY, ledger_file(settings.database, depot), "how far notifications got"),
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),
         Kept(JOURNAL, settings.database, "the journal"),
+        Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
     )

@@ -8,7 +8,8 @@ the core refuses to start, and the next restore puts everything back first.
 
 What happened after the backup is not known, so the restored depot believes nothing about its chargers
 (``BackupRestored`` and the worst grants), stays within the fail-safe limit until a person lifts it, gives no transaction
-id again that may have been given, keeps every trip that is latched now, and has nobody signed in.
+id again that may have been given, looks every open bill up at the gateway before it asks for money, keeps every trip that
+is latched now, and has nobody signed in.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from controller.site_changes import overlay
 from depot import events as ev
 from depot.state import DepotState
 from depot.values import Limit, LimitSource, ScopeKind
+from payments.restored import doubt_all
+from payments.rules import Rules
 from storage import Lease, Store, StoreBusy, copy_database, in_use
 from storage.copying import flush
 from web.tables import LoginSession
@@ -179,6 +182,10 @@ def _made_safe(files: dict[str, Path], settings: Settings, found: Replay, made_a
         with contextlib.closing(Store.open(files[PEOPLE])) as store, store.unit() as session:
             # who has signed out since, or was shut out, must not be in again
             session.execute(delete(LoginSession).where(col(LoginSession.depot_id) == settings.depot.id))
+    if PAYMENTS in files:
+        rules = settings.payments.to_terms().rules if settings.payments is not None else Rules()
+        with contextlib.closing(Store.open(files[PAYMENTS])) as store:
+            doubt_all(store, settings.depot.id, now=now, rules=rules)
     if SECRET in files:
         load_depot_secret(files[SECRET].parent)
     for path in files.values():
@@ -244,11 +251,13 @@ def told(done: Restored, config: Path) -> Iterator[str]:
     """What was done and what a person must look at now."""
     yield f"{done.depot_id} is as it was at {done.made_at:%Y-%m-%d %H:%M} UTC: {done.journal_seq} facts ({', '.join(done.names)})."
     yield "What happened since is not known any more. So, until you have looked:"
-    yield f"  - the site is limited to {done.limit_w / 1000:.0f} kW by a manual limit: lift it on the page Limits when all below is right"
+    yield f"  - the site is limited to {done.limit_w / 1000:.0f} kW by a manual limit: lift it on the page Grid when all below is right"
     yield "  - check manual limits, connectors out of service, and announced stays: they are those of the backup"
     yield "  - drivers whose names were deleted since, and telematics keys that were revoked since, are back: delete them again"
     yield f"  - check people and tokens: ./chargeyard user list -c {config}, ./chargeyard user token list -c {config}; nobody is signed in"
     yield f"  - transaction ids go on at {done.next_transaction_id}; sessions of the lost time are kept as stops without a start"
+    if PAYMENTS in done.names:
+        yield "  - open bills are looked up at the gateway before anything is debited; compare invoice numbers with those sent since"
     if done.kept_latches:
         yield "  - latched trips of packs stay as they were before this restore"
     if done.aside is not None:

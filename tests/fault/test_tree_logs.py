@@ -88,6 +88,10 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
             for word in ("token", "wrong token"):
                 client.get("/api/v1/now", headers={"authorization": f"Bearer {hidden[word]}"})
             client.get("/metrics", params={"token": hidden["wrong token"]})
+            metrics = client.get("/metrics", headers={"authorization": f"Bearer {hidden['token']}"}).text
+            assert "chargeyard_core_up 1.0" in metrics
+            (resident,) = re.findall(r"^chargeyard_core_resident_memory_bytes (\S+)$", metrics, re.MULTILINE)
+            assert 20e6 < float(resident) < 1e9
         asyncio.run(knock(OCPP_PORT + offset, station, hidden))
         core = child_named(process.pid, "controller.app.core_process")
         assert core is not None

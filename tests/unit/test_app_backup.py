@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import controller
+import payments
 from controller.app import swap as swapping
 from controller.app.backup import make_backup
 from controller.app.kept import LATCHES, kept_of
@@ -32,6 +33,7 @@ from controller.settings import Settings
 from depot import events as ev
 from depot.state import DepotState
 from depot.values import ConnectorId, Limit, LimitSource, ScopeKind, UtilityLink, UtilityMode
+from payments.tables import BillRow
 from storage import Lease, LeaseTaken, Store, StoreBusy
 from web.auth import Auth
 from web.settings import WebSettings
@@ -409,3 +411,20 @@ def test_told_names_every_thing_to_check(config: Path) -> None:
     text = "\n".join(told(done, config))
     assert "user token list" in text
     assert LATCHES not in json.dumps(text)
+
+
+def test_open_bills_are_in_doubt_after_a_restore(config: Path) -> None:
+    lived(config)
+    books = Settings.load(config).payments_database
+    with Store.open(books) as store:
+        store.migrate([payments])
+        with store.unit() as session:
+            session.add(
+                BillRow(depot_id="pune", bill_id="s41", driver_id="d", mandate_id="m", own="invoiced", reserved_paise=1, opened_ms=1)
+            )
+    archive, manifest = make_backup(config, config.parent / "b.tar")
+    assert [m.name for m in manifest.members][-2:] == ["journal.db", "payments.db"], "the ledger is the newest"
+    done = restore(config, archive, replace=True)
+    with Store.open(books, read_only=True) as store, store.reading() as connection:
+        assert connection.exec_driver_sql("SELECT bill_id, order_id FROM payments_order").all() == [("s41", None)]
+    assert any("looked up at the gateway" in line for line in told(done, config))
