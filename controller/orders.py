@@ -37,13 +37,14 @@ FOLLOW_S = 120.0
 
 @dataclass(slots=True)
 class Order:
-    """A command and how far it got, kept for the screens."""
+    """A command and how far it got, kept for the screens. ``held``: it waits for a second person."""
 
     command: cmd.Command
     kind: str
     target: str
     at: datetime
     result: cmd.CommandResult
+    held: bool = False
 
 
 class Orders:
@@ -63,6 +64,8 @@ class Orders:
             cmd.AnnounceVisit: self._announce,
             cmd.CancelVisit: self._cancel,
         }
+        self.gate: Callable[[cmd.Command, Limit | None], ev.ApprovalRequested | None] | None = None
+        """Says which commands wait for a second person."""
         self._known: dict[str, Order] = {}
         self._unrecorded: deque[tuple[Order, Limit]] = deque()
         """Limits that act already and that the journal could not take, in their order."""
@@ -93,12 +96,19 @@ class Orders:
         if isinstance(command, cmd.SetManualLimit):
             self._tighten_at_once(command, now)
         requested = ev.CommandRequested(command.command_id, kind, target, command.reason, dict(command.detail))
-        (envelope,) = await self.yard.journal.append(
-            [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)], wait=False
-        )
+        facts = [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)]
+        wanted = self.gate(command, self._manual(command)) if self.gate is not None else None
+        if wanted is not None:
+            facts.append(ev.NewEvent(wanted, now, key=f"approval/{command.command_id}", actor=command.actor))
+        envelope = (await self.yard.journal.append(facts, wait=False))[0]
         if envelope.duplicate:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "was requested before", envelope.seq)
         order = self._remember(command, now, "requested", envelope.seq)
+        if wanted is not None:
+            until = wanted.until.astimezone(ZoneInfo(self.yard.spec.timezone))
+            order.held = True
+            order.result = replace(order.result, message=f"waits for a second person until {until:%H:%M}; nothing was done yet")
+            return order.result
         status, message = await self._carry_out(command, envelope)
         order.result = replace(order.result, status=status, message=message)
         if status is not cmd.CommandStatus.ACCEPTED:
@@ -113,6 +123,40 @@ class Orders:
         if len(self._known) > 2000:
             self._known.pop(next(iter(self._known)))
         return order
+
+    async def resume(self, command: cmd.Command, granted: ev.Envelope) -> cmd.CommandResult:
+        """Carry out what waited for a second person, whose word is ``granted``. It is the asker's command still."""
+        now = self.yard.clock.now()
+        order = self._known.get(command.command_id) or self._remember(command, now, "approved")
+        order.held = False
+        try:
+            status, message = await self._carry_out(command, replace(granted, actor=command.actor))
+        except DepotError as error:
+            status, message = cmd.CommandStatus.REFUSED, str(error)
+        order.result = replace(order.result, status=status, message=f"{message} (asked by {command.actor}, approved by {granted.actor})")
+        if status is not cmd.CommandStatus.ACCEPTED:
+            await self._finish(order)
+        return order.result
+
+    async def settle(self, command_id: str, status: cmd.CommandStatus, message: str) -> None:
+        """Journal how a command ended that waited and is not carried out."""
+        order = self._known.get(command_id)
+        if order is not None:
+            order.held = False
+            order.result = replace(order.result, status=status, message=message)
+            if isinstance(order.command, cmd.SetManualLimit):
+                # lower for a shorter time: it acted while it waited for its word on the time after
+                self.loop.urgent_limits.pop(f"manual:{order.command.scope_id}", None)
+                self.loop.wake()
+        finished = ev.CommandFinished(command_id, status.value, message)
+        await self.yard.journal.append([ev.NewEvent(finished, self.yard.clock.now(), actor="controller")])
+
+    def _manual(self, command: cmd.Command) -> Limit | None:
+        """The manual limit that the command would replace."""
+        if not isinstance(command, cmd.SetManualLimit):
+            return None
+        limit_id = f"manual:{command.scope_id}"
+        return self.loop.urgent_limits.get(limit_id) or self.yard.state.limits.get(limit_id)
 
     async def _finish(self, order: Order) -> None:
         finished = ev.CommandFinished(order.command.command_id, order.result.status.value, order.result.message)
@@ -183,7 +227,8 @@ class Orders:
         """A session began or ended: commands that waited for it are done. Returns at once; recorded by a task."""
         wanted: type[cmd.Command] = cmd.StartCharging if started else cmd.StopCharging
         for order in self.recent:
-            if isinstance(order.command, wanted) and order.target == str(key) and order.result.status is cmd.CommandStatus.ACCEPTED:
+            under_way = order.result.status is cmd.CommandStatus.ACCEPTED and not order.held
+            if isinstance(order.command, wanted) and order.target == str(key) and under_way:
                 message = f"effective: the session on {key} {'began' if started else 'ended'}"
                 order.result = replace(order.result, status=cmd.CommandStatus.DONE, message=message)
                 self.loop.note(ev.CommandFinished(order.command.command_id, order.result.status.value, message))
@@ -334,7 +379,7 @@ class Orders:
             await self.yard.clock.sleep(FOLLOW_S / 4)
             now = self.yard.clock.now()
             for order in self.recent:
-                if order.result.status is cmd.CommandStatus.ACCEPTED and now - order.at > timedelta(seconds=FOLLOW_S):
+                if order.result.status is cmd.CommandStatus.ACCEPTED and not order.held and now - order.at > timedelta(seconds=FOLLOW_S):
                     order.result = replace(
                         order.result, message=f"still waiting after {int((now - order.at).total_seconds())} s: see the reason chain"
                     )

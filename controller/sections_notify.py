@@ -1,4 +1,4 @@
-"""The section ``notify`` of the settings file: whom to tell of what, and how they are reached."""
+"""The sections ``notify`` and ``approval`` of the settings file: whom to tell of what, and what needs a second person."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ class EmailSection(Section):
         if len({address.lower() for address in to}) != len(to):
             raise ValueError("each address may be named once")
         return to
+
+
+class ApprovalSection(Section):
+    """Which commands need a second person. What makes the depot safer (a stop, a lower limit, out of service) never waits."""
+
+    commands: tuple[str, ...] = setting((), "Kinds of commands that wait for a second person, for example ResetPack. Empty: none.")
+    expires_min: int = setting(60, "What nobody has approved after this time lapses.", unit="min", ge=1, le=1440)
+
+    @field_validator("commands")
+    @classmethod
+    def _can_wait(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
+        from controller.approvals import MAY_WAIT
+
+        for name in commands:
+            if name not in MAY_WAIT:
+                raise ValueError(f"{name!r} cannot be made to wait; those that can are {', '.join(MAY_WAIT)}")
+        return commands
 
 
 class NotifySection(Section):

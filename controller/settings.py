@@ -38,7 +38,7 @@ from controller.sections import (
     setting,
     watts,
 )
-from controller.sections_notify import NotifySection
+from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
 from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
+    approval: ApprovalSection = setting(ApprovalSection(), "What needs a second person.")
     notify: NotifySection | None = setting(None, "Who is told of alarms, beside the screens. Without it nobody.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
     logging: LoggingSection = setting(LoggingSection(), "What is written about the work.")

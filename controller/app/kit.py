@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from controller.alarm_desk import AlarmDesk
 from controller.alarm_sources import UtilityConditions
+from controller.approvals import Approvals, Gate
 from controller.audit_desk import AuditDesk
 from controller.core import Core
 from controller.journal import SqlJournal
@@ -33,6 +35,10 @@ def add_kit(core: Core, settings: Settings, store: Store, journal: SqlJournal) -
         messages = OutboxDesk(core.yard, ledger_file(settings.database, settings.depot.id), journal, now_s=time.time)
         alarms.sources.append(messages)
         core.add(messages)
+    if settings.approval.commands:
+        expires = timedelta(minutes=settings.approval.expires_min)
+        core.orders.gate = Gate(core.yard, frozenset(settings.approval.commands), expires)
+    core.add(Approvals(core.yard, core.orders))  # also without a gate: what waited before the settings changed
     core.add(audit)
     core.add(alarms)
     return alarms
