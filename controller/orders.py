@@ -93,11 +93,11 @@ class Orders:
     async def _execute(self, command: cmd.Command) -> cmd.CommandResult:
         kind, target = type(command).__name__, command.target
         now = self.yard.clock.now()
+        wanted = self.gate(command, self._manual(command)) if self.gate is not None else None
         if isinstance(command, cmd.SetManualLimit):
             self._tighten_at_once(command, now)
         requested = ev.CommandRequested(command.command_id, kind, target, command.reason, dict(command.detail))
         facts = [ev.NewEvent(requested, now, key=f"command/{command.command_id}", actor=command.actor)]
-        wanted = self.gate(command, self._manual(command)) if self.gate is not None else None
         if wanted is not None:
             facts.append(ev.NewEvent(wanted, now, key=f"approval/{command.command_id}", actor=command.actor))
         envelope = (await self.yard.journal.append(facts, wait=False))[0]
