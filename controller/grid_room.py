@@ -3,14 +3,18 @@
     meter, once a second --> DemandBlocks --> feedback of the utility's block, GridView
     facts, limits, link  -------------------> GridView
 
+    person, transfer switch --> SupplyChanged --> the generator's limit for the loop (tight at once, loose when durable)
+
 The utility's link itself is `controller.utility`'s; here it is only looked at.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
 
@@ -20,6 +24,8 @@ from controller.grid_view import (
     GridFeeder,
     GridView,
     MeterView,
+    PickupView,
+    SupplyView,
     UtilityView,
     compliance_word,
     demand_view,
@@ -29,21 +35,49 @@ from controller.grid_view import (
 from controller.history import History
 from controller.loop import ControlLoop
 from controller.room import Carrier, Viewer
+from controller.supply import CONTACT, HAND, SILENT_S, GeneratorSettings, contact_says, limit_of, supply_of
 from controller.utility import Utility, complies
 from controller.yard import Yard
 from depot import events as ev
-from depot.commands import Command
+from depot.commands import Command, CommandStatus, SetSupply
+from depot.events import Envelope
+from depot.state import SupplyFact
+from depot.values import Limit, Supply
 from grid.demand import DemandBlocks, DemandStatus
 from grid.limit_server import LimitServer
+from grid.signal import ContactReading
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 
 
 class GridRoom:
-    """One per depot. ``server``: the utility's limit server once it listens."""
+    """One per depot. ``server``: the utility's limit server once it listens. ``contact``: the newest reading of the
+    transfer switch's contact, where there is one; ``closed_means``: what it says when closed."""
 
-    def __init__(self, yard: Yard, loop: ControlLoop, history: History, utility: Utility | None) -> None:
+    def __init__(
+        self,
+        yard: Yard,
+        loop: ControlLoop,
+        history: History,
+        utility: Utility | None,
+        *,
+        generator: GeneratorSettings | None = None,
+        contact: Callable[[], ContactReading | None] | None = None,
+        closed_means: Supply = Supply.GENERATOR,
+        replan: Callable[[str], None] = lambda _cause: None,
+    ) -> None:
         self.server: LimitServer | None = None
+        self._generator = generator
+        self._contact = contact
+        self._closed_means = closed_means
+        self._replan = replan
+        self._began = yard.clock.now()
+        self._urgent: SupplyFact | None = None
+        self._recording = False
+        if generator is not None:
+            loop.limit_sources["supply"] = self._supply_limits
         self._yard = yard
         self._loop = loop
         self._history = history
@@ -61,16 +95,17 @@ class GridRoom:
 
     @property
     def commands(self) -> Mapping[type[Command], Carrier]:
-        return {}
+        return {SetSupply: self._set_supply}
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
         return {GridView: self._view}
 
     async def run(self) -> None:
-        """Take the meter's readings into the demand block, until cancelled."""
+        """Take the meter's readings into the demand block, and follow the transfer switch, until cancelled."""
         while True:
             self.look()
+            await self.follow_contact()
             await self._yard.clock.sleep(LOOK_S)
 
     def look(self) -> None:
@@ -79,6 +114,111 @@ class GridRoom:
         if reading is not None and reading.at != self._taken:
             self._taken = reading.at
             self._measured(reading.at, reading.power_w)
+
+    # -- supply -------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> Mapping[str, SupplyFact]:
+        """What the sources say, with what acts already and is not journaled yet."""
+        facts = self._yard.state.supply
+        return facts if self._urgent is None else {**facts, "urgent": self._urgent}
+
+    def _supply_limits(self, now: datetime) -> Sequence[Limit]:
+        assert self._generator is not None
+        limit = limit_of(self._facts(), self._generator, now)
+        return () if limit is None else (limit,)
+
+    async def _set_supply(self, command: SetSupply, cause: Envelope) -> tuple[CommandStatus, str]:
+        if self._generator is None:
+            return CommandStatus.REFUSED, "this depot has no generator; declare it in a [generator] section of its file"
+        before = supply_of(self._facts())
+        await self._change(HAND, command.supply, command.reason, actor=command.actor, cause_id=cause.id)
+        rating = f"{self._generator.rating_w / 1000:.0f} kW"
+        if command.supply is Supply.GENERATOR:
+            return CommandStatus.DONE, f"the site is limited to the generator's {rating}"
+        if supply_of(self._yard.state.supply) is Supply.GENERATOR:
+            return CommandStatus.REFUSED, f"noted, but the transfer switch still says generator: {rating} holds until it does not"
+        if before is Supply.GRID:
+            return CommandStatus.DONE, "the site was on the grid already"
+        return CommandStatus.DONE, f"back on the grid; the generator's {rating} holds for another {self._generator.return_delay_s:.0f} s"
+
+    async def follow_contact(self) -> None:
+        """See what the transfer switch says, and record it where it says something new."""
+        if self._contact is None or self._recording:
+            return
+        reading, now = self._contact(), self._yard.clock.now()
+        says = contact_says(
+            reading.at if reading is not None else None,
+            reading is not None and reading.closed,
+            closed_means=self._closed_means,
+            started=self._began,
+            now=now,
+        )
+        known = self._yard.state.supply.get(CONTACT)
+        if says is None or (known.supply if known is not None else Supply.GRID) is says:
+            return
+        silent = reading is None or now - reading.at > timedelta(seconds=SILENT_S)
+        reason = f"the contact is silent for {SILENT_S:.0f} s" if silent else "the transfer switch says so"
+        log.warning("supply: %s, %s", says.value, reason)
+        self._recording = True
+        work = self._change(CONTACT, says, reason, actor="transfer switch", cause_id=None)
+        self._loop.follow_up(self._recorded(work), "supply")
+
+    async def _recorded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._recording = False
+
+    async def _change(self, source: str, supply: Supply, reason: str, *, actor: str, cause_id: str | None) -> None:
+        now = self._yard.clock.now()
+        if supply is Supply.GENERATOR:
+            self._urgent = SupplyFact(supply, now, reason, actor, now)  # tight at once, recorded after
+            self._loop.wake()
+        await self._yard.journal.append([ev.NewEvent(ev.SupplyChanged(source, supply, reason), now, actor=actor, cause_id=cause_id)])
+        self._urgent = None
+        self._loop.wake()
+        self._replan("the site's supply changed")
+
+    def _supply(self, now: datetime) -> SupplyView | None:
+        generator = self._generator
+        if generator is None:
+            return None
+        facts = self._facts()
+        supply = supply_of(facts)
+        limit = limit_of(facts, generator, now)
+        newest = max(facts.values(), key=lambda fact: fact.since, default=None)
+        contact = ""
+        if self._contact is not None:
+            reading = self._contact()
+            says = contact_says(
+                reading.at if reading is not None else None,
+                reading is not None and reading.closed,
+                closed_means=self._closed_means,
+                started=now,
+                now=now,
+            )
+            fresh = reading is not None and now - reading.at <= timedelta(seconds=SILENT_S)
+            contact = says.value if says is not None and fresh else "silent"
+        return SupplyView(
+            now=supply.value,
+            since=newest.since if newest is not None else None,
+            rating_w=generator.rating_w,
+            limit_until=limit.until if limit is not None else None,
+            by=newest.by if newest is not None else "",
+            reason=newest.reason if newest is not None else "",
+            contact=contact,
+        )
+
+    def _pickup(self, now: datetime) -> PickupView | None:
+        pickup = self._loop.pickup
+        waiting = pickup.waiting(now.timestamp())
+        if not waiting:
+            return None
+        at = (datetime.fromtimestamp(seconds, now.tzinfo) for seconds in (pickup.returned_s, pickup.until_s()))
+        returned_at, until = at
+        return PickupView(returned_at=returned_at, until=until, waiting=waiting)
+
+    # -- demand -------------------------------------------------------------------------------------------------
 
     def demand(self, now: datetime) -> DemandStatus | None:
         """The running demand block; None where nothing measures it."""
@@ -124,6 +264,8 @@ class GridRoom:
             demand=self._demand(now, binds.value if binds is not None else None),
             utility=self._link(),
             meter=meter,
+            supply=self._supply(now),
+            pickup=self._pickup(now),
         )
 
     def _compliance(self, now: datetime, limit_w: int) -> str:

@@ -138,8 +138,30 @@ class GridFeeder(Struct, frozen=True, kw_only=True):
     charging: int
 
 
+class SupplyView(Struct, frozen=True, kw_only=True):
+    """A site with a generator. ``now``: grid or generator. ``limit_until``: back on the grid, the limit stays until then.
+    ``contact``: what the transfer switch says: "", "grid", "generator", "silent"."""
+
+    now: str
+    since: datetime | None
+    rating_w: int
+    limit_until: datetime | None
+    by: str
+    reason: str
+    contact: str
+
+
+class PickupView(Struct, frozen=True, kw_only=True):
+    """Power came back, and vehicles begin one after the other."""
+
+    returned_at: datetime
+    until: datetime
+    waiting: int
+
+
 class GridView(Struct, frozen=True, kw_only=True):
-    """Everything about the connection. ``utility`` None: no link is configured. ``meter`` None: no meter is.
+    """Everything about the connection. ``utility`` None: no link is configured. ``meter`` None: no meter is. ``supply``
+    None: the site has no generator. ``pickup`` None: nobody waits for the return of power.
     ``compliance``: na, ramping, compliant, not_compliant, infeasible (the block's Compl)."""
 
     at: datetime
@@ -154,6 +176,8 @@ class GridView(Struct, frozen=True, kw_only=True):
     demand: DemandView
     utility: UtilityView | None
     meter: MeterView | None
+    supply: SupplyView | None = None
+    pickup: PickupView | None = None
 
 
 def limit_rows(found: Sequence[Limit], used_w: dict[str, int | None], now: datetime) -> list[LimitRow]:

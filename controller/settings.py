@@ -40,6 +40,7 @@ from controller.sections import (
 )
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
+from controller.sections_supply import GeneratorSection
 from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
 from depot.values import InvalidValue
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from controller.desk import DeskSettings
     from controller.outbox import Rules
     from controller.planning import PlanningSettings
+    from controller.supply import GeneratorSettings
     from controller.traffic import LoopSettings
     from grid.failsafe import FailsafePolicy
     from grid.limit_server import LimitServerSettings
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     web: WebSection = setting(WebSection(), "How people and machines connect.")
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
+    generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
@@ -288,6 +291,13 @@ class Settings(BaseSettings):
             failsafe_min_s=utility.failsafe_min_s,
             heartbeat_timeout_s=utility.heartbeat_timeout_s,
         )
+
+    def to_generator(self) -> GeneratorSettings | None:
+        """For the limit on a generator; None where the site has none."""
+        from controller.supply import GeneratorSettings
+
+        generator = self.generator
+        return None if generator is None else GeneratorSettings(watts(generator.rating_kw), generator.return_delay_s)
 
     def to_ocpp(self) -> OcppSettings:
         """For the charger side."""

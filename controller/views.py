@@ -37,6 +37,7 @@ SOURCE_TEXT = {
     LimitSource.SCADA: "SCADA",
     LimitSource.FAILSAFE: "fail-safe, no meter",
     LimitSource.SAFETY: "safety",
+    LimitSource.GENERATOR: "generator",
 }
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from depot.events import VisitAnnounced
 from depot.fleet import Driver, Pack, Vehicle
 from depot.registry import FeederSpec, StationSpec
-from depot.values import ConnectorId, PackKey, Role
+from depot.values import ConnectorId, PackKey, Role, Supply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,23 @@ class ClearManualLimit(Command):
     @property
     def target(self) -> str:
         return self.scope_id or "site"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSupply(Command):
+    """Say what feeds the site: its generator, whose rating is then the site's limit, or the grid again."""
+
+    TITLE: ClassVar[str] = "Say what feeds the site"
+
+    supply: Supply = Supply.GENERATOR
+
+    @property
+    def target(self) -> str:
+        return "site"
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"supply": self.supply.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,7 +412,7 @@ class RefundBill(BillCommand):
 COMMANDS: Mapping[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
-        StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetAvailability, AnnounceVisit,
+        StartCharging, StopCharging, SetManualLimit, ClearManualLimit, SetSupply, SetAvailability, AnnounceVisit,
         AcknowledgeAlarms, ShelveAlarm, UnshelveAlarm, CheckAudit, ApproveCommand, RefuseCommand, ResetPack,
         CancelVisit, ChangeRegistry, ChangeSite,
         RegisterMandate, RevokeMandate, RetryDebit, WriteOffBill, RefundBill,

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from depot.fleet import Driver, Pack, Vehicle
 from depot.registry import FeederSpec, StationSpec
-from depot.values import ConnectorId, Limit, PackKey, UtilityLink
+from depot.values import ConnectorId, Limit, PackKey, Supply, UtilityLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,16 @@ class LimitSet(Event):
 class LimitCleared(Event):
     TYPE: ClassVar[str] = "limit.value_cleared"
     limit_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyChanged(Event):
+    """What feeds the site, as ``source`` says it: ``hand`` (a person) or ``contact`` (the transfer switch)."""
+
+    TYPE: ClassVar[str] = "supply.source_changed"
+    source: str
+    supply: Supply
     reason: str = ""
 
 
@@ -600,7 +610,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         ControllerStarted, StationBooted, StationQuarantined, StationProbed, ConnectorStatusChanged, ConnectorTrustChanged,
         ConnectorAvailabilitySet, ConnectorIsolated, DefaultInstalled,
         TransactionStarted, TransactionStopped, StopOrphaned, SetpointGranted,
-        SetpointLowered, LimitSet, LimitCleared, UtilityLinkChanged, VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
+        SetpointLowered, LimitSet, LimitCleared, SupplyChanged, UtilityLinkChanged,
+        VisitAnnounced, VisitArrived, VisitEnded, VisitHeld, CommandRequested,
         CommandFinished, PlanAccepted,
         PackDerated, PackTripped, PackReset, TelemetryBusChanged,
         VisitCancelled, VehicleRegistered, VehicleRemoved, PackRegistered, PackRemoved, DriverRegistered, DriverRemoved,

@@ -14,7 +14,7 @@ from depot import alarms as al
 from depot import events as ev
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
-from depot.values import ConnectorId, Limit, PackKey, UtilityLink
+from depot.values import ConnectorId, Limit, PackKey, Supply, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
 """OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
@@ -151,6 +151,17 @@ class RefusedStart:
 
 
 @dataclass(frozen=True, slots=True)
+class SupplyFact:
+    """What one source says of the supply. ``began``: when its last time on the generator did, also after the return."""
+
+    supply: Supply
+    since: datetime
+    reason: str = ""
+    by: str = ""
+    began: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DepotState:
     """All facts after ``seq``. Mappings are never mutated; fold() makes new ones."""
 
@@ -162,6 +173,8 @@ class DepotState:
     visits: Mapping[str, Visit] = field(default_factory=dict)
     limits: Mapping[str, Limit] = field(default_factory=dict)
     utility: UtilityLink | None = None
+    supply: Mapping[str, SupplyFact] = field(default_factory=dict)
+    """What feeds the site, by who says so."""
     tripped: Mapping[PackKey, PackTrip] = field(default_factory=dict)
     derated: Mapping[PackKey, float] = field(default_factory=dict)
     vehicles: Mapping[str, Vehicle] = field(default_factory=dict)
@@ -343,6 +356,16 @@ def _limit_cleared(state: DepotState, e: ev.LimitCleared, _: ev.Envelope) -> Dep
     return replace(state, limits={k: v for k, v in state.limits.items() if k != e.limit_id})
 
 
+def _supply(state: DepotState, e: ev.SupplyChanged, envelope: ev.Envelope) -> DepotState:
+    before, at = state.supply.get(e.source), envelope.occurred_at
+    if before is not None and before.supply is e.supply:
+        fact = replace(before, reason=e.reason, by=envelope.actor)
+    else:
+        began = at if e.supply is Supply.GENERATOR else (before.began if before is not None else None)
+        fact = SupplyFact(e.supply, at, e.reason, envelope.actor, began)
+    return replace(state, supply={**state.supply, e.source: fact})
+
+
 def _utility(state: DepotState, e: ev.UtilityLinkChanged, _: ev.Envelope) -> DepotState:
     return replace(state, utility=e.link)
 
@@ -502,6 +525,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.SetpointLowered: _lowered,
     ev.LimitSet: _limit_set,
     ev.LimitCleared: _limit_cleared,
+    ev.SupplyChanged: _supply,
     ev.UtilityLinkChanged: _utility,
     ev.VisitAnnounced: _announced,
     ev.VisitArrived: _arrived,

@@ -91,6 +91,14 @@ class LimitSource(StrEnum):
     SCADA = "scada"
     FAILSAFE = "failsafe"
     SAFETY = "safety"
+    GENERATOR = "generator"
+
+
+class Supply(StrEnum):
+    """What feeds the site."""
+
+    GRID = "grid"
+    GENERATOR = "generator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ manual limit's form, which lives here and nowhere else.
 
     GET  /grid                     the page                       GET /limits   leads here
     POST /limits/manual            limit the site by hand         POST /limits/manual/clear   lift it
+    POST /grid/supply              the site runs on its generator, or on the grid again
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from controller.grid_view import DemandView, GridFeeder, GridView, LimitRow, OrderView, UtilityView
 from controller.readmodel import NowView
 from depot import commands as cmd
+from depot.values import Supply
 from web import actions, charts, text
 from web.context import Web, caller_of
 from web.problems import Problem
@@ -70,6 +72,17 @@ def grid_screens(web: Web) -> APIRouter:
         )
         return await carry_out(web, request, command, f"Limit the site to {text.kw(value_w)} kW", back="/grid")
 
+    @router.post("/grid/supply")
+    async def set_supply(request: Request) -> Response:
+        form = await request.form()
+        reason = actions.need_reason(str(form.get("reason", "")))
+        wanted = str(form.get("supply", ""))
+        if wanted not in list(Supply):
+            raise Problem("invalid_request", "A site is fed by the grid or by its generator.")
+        command = cmd.SetSupply(command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, supply=Supply(wanted))
+        title = "The site runs on its generator" if command.supply is Supply.GENERATOR else "The site is back on the grid"
+        return await carry_out(web, request, command, title, back="/grid")
+
     @router.post("/limits/manual/clear")
     async def clear_limit(request: Request) -> Response:
         reason = actions.need_reason(str((await request.form()).get("reason", "")))
@@ -101,6 +114,10 @@ def grid_context(g: GridView, view: NowView) -> dict[str, Any]:
         "g": g,
         "head": _head(site, clock),
         "comply": _COMPLIANCE.get(g.compliance, _COMPLIANCE["na"]),
+        "source": _source(g, clock),
+        "pickup": None
+        if g.pickup is None
+        else {"waiting": str(g.pickup.waiting), "at": clock.seconds(g.pickup.returned_at), "until": clock.seconds(g.pickup.until)},
         "site_limit": text.kw(site.value_w if site is not None else g.contract_w),
         "site_bar": _share(g.site_w, site.value_w if site is not None else g.contract_w),
         "site_bar_css": "f-alarm" if over else "f-live",
@@ -129,6 +146,28 @@ def _head(site: LimitRow | None, clock: text.DepotTime) -> dict[str, str]:
     css = "st alarm" if site.source == "failsafe" else "st warn"
     until = f" until {clock.clock(site.until)}" if site.until is not None else ""
     return {"st": css, "symbol": "limit", "words": f"limited to {text.kw(site.value_w)} kW: {SOURCES.get(site.source, site.source)}{until}"}
+
+
+def _source(g: GridView, clock: text.DepotTime) -> dict[str, str]:
+    """The first box of the diagram: what feeds the site. ``other``: what a person may say instead."""
+    s = g.supply
+    if s is None:
+        return {"title": "Grid connection", "value": text.kw(g.contract_w), "css": "", "note": "contract", "banner": "", "other": ""}
+    who = f"{s.by}: {s.reason}" if s.by and s.reason else (s.by or s.reason)
+    contact = f" The transfer switch says {s.contact}." if s.contact else ""
+    if s.now == Supply.GENERATOR:
+        since = clock.seconds(s.since)
+        words = f"Since {since}, {who or 'no reason given'}. The whole site is held at {text.kw(s.rating_w)} kW.{contact}"
+        return {
+            "title": "Generator", "value": text.kw(s.rating_w), "css": "warn", "note": f"since {since}", "banner": words,
+            "head": "The site runs on its generator", "other": "grid",
+        }  # fmt: skip
+    banner = {"banner": "", "head": ""}
+    if s.limit_until is not None:
+        words = f"The generator's {text.kw(s.rating_w)} kW stays the limit until {clock.seconds(s.limit_until)}.{contact}"
+        banner = {"banner": words, "head": "Back on the grid"}
+    note = "contract" if s.contact != "silent" else "switch contact silent"
+    return {"title": "Grid connection", "value": text.kw(g.contract_w), "css": "", "note": note, "other": "generator", **banner}
 
 
 def _share(part_w: float | None, whole_w: float) -> str:

@@ -103,6 +103,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/payments/bills/{session}/write-off"): Permission.MONEY,
     ("POST", "/payments/bills/{session}/refund"): Permission.MONEY,
     ("GET", "/api/v1/payments"): Permission.READ,
+    ("POST", "/grid/supply"): Permission.LIMIT,
     ("GET", "/api/v1/openapi.json"): Permission.READ,
     ("GET", "/api/v1/now"): Permission.READ,
     ("GET", "/api/v1/chargers"): Permission.READ,

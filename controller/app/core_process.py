@@ -44,8 +44,10 @@ from controller.site_changes import overlay
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
 from depot.ports import Clock
+from depot.values import Supply
 from grid.limit_server import LimitServer
 from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
+from grid.signal import ContactSettings, ModbusContact
 from grid.tariff import Tariff
 from ocpp_server import Central, KeyedCredentials
 from storage import Lease, Store
@@ -90,6 +92,17 @@ def meter_of(settings: Settings, clock: Clock) -> ModbusSiteMeter | None:
         period_s=meter.poll_s,
     )
     return ModbusSiteMeter(where, clock=clock, speed=max(1.0, settings.clock.speed))
+
+
+def contact_of(settings: Settings, clock: Clock) -> ModbusContact | None:
+    """The transfer switch's contact as configured."""
+    generator = settings.generator
+    if generator is None or not generator.host:
+        return None
+    where = ContactSettings(
+        host=generator.host, port=generator.port, unit_id=generator.unit, address=generator.address, coil=generator.table == "coil"
+    )
+    return ModbusContact(where, clock=clock)
 
 
 def link_path(settings: Settings) -> Path:
@@ -153,7 +166,17 @@ async def serve_core(settings: Settings) -> None:
             samples.put(minute)
 
         core.history.on_minute = keep
-        grid = GridRoom(core.yard, core.loop, core.history, core.utility)
+        contact = contact_of(settings, clock)
+        grid = GridRoom(
+            core.yard,
+            core.loop,
+            core.history,
+            core.utility,
+            generator=settings.to_generator(),
+            contact=None if contact is None else lambda: contact.reading,
+            closed_means=Supply(settings.generator.closed_means) if settings.generator is not None else Supply.GENERATOR,
+            replan=core.planning.request,
+        )
         core.add(grid)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         credentials = KeyedCredentials(
@@ -172,6 +195,8 @@ async def serve_core(settings: Settings) -> None:
             tasks.create_task(core.run(), name="core")
             if meter is not None:
                 tasks.create_task(meter.run(), name="meter")
+            if contact is not None:
+                tasks.create_task(contact.run(), name="supply contact")
             if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
                 utility = core.utility
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)

@@ -16,6 +16,7 @@ from controller.limiter import Allocation
 from controller.utility import Utility
 from controller.yard import LastAllocation
 from depot import events as ev
+from depot.commands import SetSupply
 from depot.readings import SiteReading
 from depot.values import Limit, LimitSource, ScopeKind, UtilityOrder
 from grid.failsafe import FailsafePolicy
@@ -33,7 +34,7 @@ def room_of(world: SmallYard, *, linked: bool = False) -> tuple[GridRoom, Utilit
 def test_the_view_is_offered_to_whoever_asks_over_the_link() -> None:
     world = SmallYard()
     room, _ = room_of(world)
-    assert not room.commands
+    assert set(room.commands) == {SetSupply}
     found: list[object] = []
 
     async def ask() -> None:

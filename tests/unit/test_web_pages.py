@@ -14,7 +14,7 @@ import pytest
 from fake_depot import connection, empty, later, sample
 from web_harness import form_value, site
 
-from controller.grid_view import GridView
+from controller.grid_view import GridView, PickupView, SupplyView
 from controller.readmodel import Notice
 from depot import commands as cmd
 from depot.values import ConnectorId, Role
@@ -411,3 +411,42 @@ async def test_a_depot_without_link_meter_or_feeders_says_how_to_add_them(tmp_pa
         for part in ("No utility link configured", "[utility] section", "no meter configured", "not known: no meter value", "No block yet"):
             assert part in words, part
         assert "What the link refused" not in words
+
+
+async def test_a_site_with_a_generator_says_what_feeds_it_and_takes_a_persons_word(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        view = connection(sample())
+        supply = SupplyView(
+            now="generator", since=view.at, rating_w=120_000, limit_until=None, by="mani", reason="grid failed", contact="generator"
+        )
+        client = await depot.signed_in()
+        depot.link.shown[GridView] = msgspec.structs.replace(view, supply=supply)
+        html = (await client.get("/grid")).text
+        check(html)
+        for part in (
+            "The site runs on its generator",
+            "mani: grid failed",
+            "held at 120 kW",
+            "The transfer switch says generator",
+            "Back on grid",
+        ):
+            assert part in words_of(html), part
+        data = {"csrf": await form_value(client), "supply": "grid", "reason": "utility says it is back"}
+        assert (await client.post("/grid/supply", data=data)).headers["location"] == "/grid"
+        told = depot.link.commands[-1]
+        assert isinstance(told, cmd.SetSupply)
+        assert (told.supply, told.reason, told.actor) == ("grid", "utility says it is back", "mani")
+        assert (await client.post("/grid/supply", data=data | {"supply": "moon"})).status_code == 422
+        assert (await client.post("/grid/supply", data=data | {"reason": " "})).status_code == 422
+        depot.link.shown[GridView] = msgspec.structs.replace(
+            view,
+            supply=msgspec.structs.replace(supply, now="grid", limit_until=view.at, contact=""),
+            pickup=PickupView(returned_at=view.at, until=view.at, waiting=7),
+        )
+        html = (await client.get("/grid")).text
+        check(html)
+        for part in ("Back on the grid", "stays the limit until", "On generator", "Power came back at", "7 vehicles still wait"):
+            assert part in words_of(html), part
+        operator = await depot.signed_in(Role.OPERATOR)
+        refused = await operator.post("/grid/supply", data={"csrf": await form_value(operator), "supply": "generator", "reason": "x"})
+        assert refused.status_code == 403
