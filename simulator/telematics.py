@@ -120,6 +120,7 @@ class Telematics:
 
     ``every_s``: depot seconds between two samples. ``hot``: vehicles whose pack overheats. ``off_clocks``: largest error of
     a vehicle's clock, seconds. Needs real sockets: not for a virtual clock. ``units``: by vehicle, for who wants to meddle.
+    :meth:`heat` lets a pack run hot at any time.
     """
 
     def __init__(
@@ -144,8 +145,23 @@ class Telematics:
         self._clock = clock
         self._seed = seed
         self._every_s = every_s
-        self._hot = hot or {}
+        self._hot = dict(hot or {})
         self._off_clocks_s = off_clocks_s
+
+    def heat(self, vehicle_id: str, how: HotPack | None = None) -> None:
+        """From now on (or when it comes) this vehicle's pack overheats while power flows; by ``how`` or as most do. It stays
+        so until :meth:`cool`."""
+        self._hot[vehicle_id] = hot = how or HotPack(after_s=0.0)
+        unit = self.units.get(vehicle_id)
+        if unit is not None:
+            unit.hot = hot
+
+    def cool(self, vehicle_id: str) -> None:
+        """What was wrong with the pack is repaired: the excess heat decays by itself."""
+        self._hot.pop(vehicle_id, None)
+        unit = self.units.get(vehicle_id)
+        if unit is not None:
+            unit.hot = None
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -75,6 +75,21 @@ def test_a_hot_pack_warms_while_it_charges_and_cools_when_it_is_stopped() -> Non
     assert said(unit).alarms == ()
 
 
+def test_heat_and_cool_reach_a_unit_that_is_there_and_one_that_comes() -> None:
+    clock = StillClock()
+    plant = Plant(small_day(current=Current.DC), clock=clock, agenda=Agenda(clock))
+    telematics = Telematics(plant, [CP1], depot_id="d", broker=BrokerAddress(), clock=clock, seed=1)
+    telematics.heat("BUS7")
+    unit = telematics._unit("BUS7")
+    assert unit.hot == HotPack(after_s=0.0)
+    telematics.cool("BUS7")
+    assert unit.hot is None
+    there = telematics._unit("BUS8")
+    telematics.heat("BUS8", HotPack(rise_k_per_min=9))
+    assert there.hot is not None
+    assert there.hot.rise_k_per_min == 9
+
+
 @pytest.mark.anyio
 async def test_a_hot_pack_at_a_charger_is_derated_and_then_tripped(tmp_path: Path) -> None:
     clock = ScaledClock.starting(START, 60)
@@ -115,8 +130,8 @@ async def test_a_hot_pack_at_a_charger_is_derated_and_then_tripped(tmp_path: Pat
                 broker=BrokerAddress(port=port, keys={pack.vehicle_id: key}),
                 clock=clock,
                 seed=1,
-                hot={pack.vehicle_id: HotPack(after_s=10, rise_k_per_min=5)},
             )
+            telematics.heat(pack.vehicle_id, HotPack(after_s=10, rise_k_per_min=5))
             tasks = [asyncio.create_task(work) for work in (agenda.run(), link.run(), telematics.run(), guard.run())]
             try:
                 async with asyncio.timeout(60):
