@@ -30,6 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import payments
+from benchmarks.evidence import write_evidence
 from controller.clock import SystemClock
 from payments import process
 from payments.keys import GatewayKeys
@@ -306,8 +307,6 @@ def play(folder: Path, *, debits: int, kills: int, seed: int, pace: str = "long"
 
 
 def main() -> int:
-    from benchmarks.real_depot import write_evidence  # not for the processes that are killed: they shall start quickly
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debits", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=60)

@@ -59,7 +59,7 @@ class Collector:
         rules = self.terms.rules
         match doing.step:
             case CreateOrder():
-                await self._create_order(doing, first=True)
+                await self._first_order(doing)
             case LookUpOrder(or_create=or_create):
                 assert doing.order is not None
                 answer = await self.gateway.orders(doing.order.receipt)
@@ -139,6 +139,21 @@ class Collector:
                 case _:
                     pass
             return _Doing(step, bill_id, order, mandate, bill.total_paise, key)
+
+    async def _first_order(self, doing: _Doing) -> None:
+        """Ask for the order, unless the gateway has it: books that were restored from a backup do not know what was done
+        since. Where it cannot be looked up now, nothing was asked for, and the intent is void."""
+        assert doing.order is not None
+        known = await self.gateway.orders(doing.order.receipt)
+        if isinstance(known, Ok) and known.value:
+            self._order_known(doing, known.value[0])
+        elif isinstance(known, Ok):
+            await self._create_order(doing, first=True)
+        else:
+            pause = back_off(known) if isinstance(known, NotSent) else self.terms.rules.lookup_spacing
+            with self.store.unit() as session:
+                session.delete(session.get(OrderRow, (self.depot_id, doing.bill_id, doing.order.issue)))
+                Books(session, self.depot_id).bill(doing.bill_id).next_ms = to_ms(self.clock.now() + pause)
 
     async def _create_order(self, doing: _Doing, *, first: bool) -> None:
         order, mandate = doing.order, doing.mandate

@@ -47,9 +47,9 @@ class Worker:
     terms: Terms
     webhooks: Webhooks
     tallies: Tallies | None = None
-    _in_hand: set[str] = field(default_factory=set)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _reconciled_at: datetime | None = None
+    _in_hand: set[str] = field(default_factory=set, init=False)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _reconciled_at: datetime | None = field(default=None, init=False)
     _collector: Collector = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -311,3 +312,23 @@ async def test_the_mock_refuses_strangers_and_foreign_forms(world: World) -> Non
         foreign = await client.post("/app/tokens/t/pause", headers={"origin": "https://elsewhere.example"})
         assert foreign.status_code == 403
         assert "Plays the driver" in (await client.get("/app")).text
+
+
+async def test_books_that_were_restored_from_a_backup_debit_nothing_a_second_time(world: World, tmp_path: Path) -> None:
+    await world.mandate()
+    total = world.session("s1", 12_340)
+    assert world.desk.store.path is not None
+    with contextlib.closing(sqlite3.connect(world.desk.store.path)) as now, contextlib.closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        now.backup(old)  # billed, and nothing asked of the gateway yet
+    await world.until(lambda: world.stage("s1") is Stage.CAPTURED)
+    with Store.open(tmp_path / "old.db") as store:
+        desk = Payments(store, "yard", world.desk.clock, world.desk.terms)
+        assert [bill.stage for bill in desk.bills()] == [Stage.INVOICED]
+        restored = asyncio.ensure_future(replace(world.worker, store=store, webhooks=replace(world.webhooks, store=store)).run())
+        await world.until(lambda: desk.bills()[0].stage is Stage.CAPTURED)
+        restored.cancel()
+        await asyncio.gather(restored, return_exceptions=True)
+        assert desk.check_ledger().sum_paise == 0
+    with world.bank.store.reading() as connection:
+        taken = connection.exec_driver_sql("SELECT count(*), sum(amount) FROM payments WHERE kind = 'debit'").one()
+    assert tuple(taken) == (1, total)
