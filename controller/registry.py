@@ -3,7 +3,7 @@
     ChangeRegistry, ChangeSite --check the whole--> facts            all of a command or nothing
     facts --> FleetView, DriversView, SiteDeclarationView             for pages, API and imports
 
-Vehicles, packs and drivers count at once. Stations and feeders count from the core's next start on (decision 9): the
+Vehicles, packs and drivers count at once. Stations and feeders count from the core's next start on (decision 10): the
 limiter's picture of the wires never changes under its feet.
 """
 

@@ -2,7 +2,7 @@
 
     settings.to_spec() + declared stations and feeders (facts)  --overlay-->  Site: the spec of the core's next start
 
-The file stays the base and the ceiling (decision 9): a feeder's rating can only be tightened here, a feeder can only be
+The file stays the base and the ceiling (decision 10): a feeder's rating can only be tightened here, a feeder can only be
 added in the file, and where the file's word on a station has changed since a person changed it here, the file holds.
 What does not fit any more is left out, with a sentence; it never stops a start.
 """
@@ -120,7 +120,7 @@ def _station_complaints(station: StationSpec, key_hash: str, feeders: Mapping[st
     if station.feeder_id not in feeders:
         out.append(f"{who}: feeder {station.feeder_id!r} is not in the settings file (it has {', '.join(sorted(feeders))})")
     if new and not key_hash:
-        out.append(f"{who} is new and needs key_hash: make one with ./chargeyard station-key {station.station_id}")
+        out.append(f"{who} is new and needs key_hash: make one with ./chargeyard station-key --new {station.station_id}")
     connectors = [
         {
             "number": c.connector, "rated_kw": c.rated_w / 1000, "min_kw": c.min_w / 1000, "current": c.current.value,

@@ -71,7 +71,7 @@ def read_stations(sheet: Sheet, known: Known, remove_missing: bool) -> Preview:
             reader.complain(head, f"{feeder!r} is not a feeder of this site ({', '.join(known.feeders)})", "feeder_id")
             continue
         if old is None and name not in keys:
-            reader.complain(head, f"{name} is new: make its key_hash with ./chargeyard station-key {name}", "key_hash")
+            reader.complain(head, f"{name} is new: make its key_hash with ./chargeyard station-key --new {name}", "key_hash")
             continue
         new = StationSpec(name, feeder, tuple(sorted(connectors[name], key=lambda c: c.connector)), bay)
         lines.append(line_of(head.number, name, old, new))

@@ -6,6 +6,7 @@ structs as they are; refusals are problem+json with a code of :data:`web.problem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -75,29 +76,31 @@ class ProblemDocument(Struct, frozen=True, kw_only=True):
     errors: dict[str, str] = {}
 
 
-class _Body(BaseModel):
+class ReasonedBody(BaseModel):
+    """Base of all bodies: nothing unknown in them, and a reason."""
+
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(min_length=1, max_length=200, description="Kept in the audit trail")
 
 
-class ReasonBody(_Body):
+class ReasonBody(ReasonedBody):
     """Why."""
 
 
-class AvailabilityBody(_Body):
+class AvailabilityBody(ReasonedBody):
     """Out of service (false) or back (true; needs restore)."""
 
     operative: bool
 
 
-class ManualLimitBody(_Body):
+class ManualLimitBody(ReasonedBody):
     """Limit the site to ``value_w`` until ``until`` (null: until lifted)."""
 
     value_w: int = Field(ge=0, le=1_000_000_000)
     until: AwareDatetime | None = None
 
 
-class VisitBody(_Body):
+class VisitBody(ReasonedBody):
     """A vehicle's stay. ``energy_wh``: what the battery must receive; ``connector`` null: matched when it plugs in."""
 
     vehicle_id: str = Field(min_length=1, max_length=64)
@@ -110,7 +113,7 @@ class VisitBody(_Body):
     visit_id: str | None = Field(default=None, min_length=1, max_length=64)
 
 
-def _answers(ok: str, *codes: int, success: int = 200) -> dict[int | str, dict[str, Any]]:
+def answers(ok: str, *codes: int, success: int = 200) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route: what it answers, then the problems."""
     found: dict[int | str, dict[str, Any]] = {
         success: {"description": "Done", "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{ok}"}}}},
@@ -120,9 +123,9 @@ def _answers(ok: str, *codes: int, success: int = 200) -> dict[int | str, dict[s
     return found
 
 
-_COMMAND: dict[str, Any] = {
-    "responses": _answers("CommandResult", 404, 409, 413, 422)
-    | {202: _answers("CommandResult")[200] | {"description": "Accepted, under way"}},
+COMMAND: dict[str, Any] = {
+    "responses": answers("CommandResult", 404, 409, 413, 422)
+    | {202: answers("CommandResult")[200] | {"description": "Accepted, under way"}},
     "response_class": Response,
 }
 
@@ -151,11 +154,11 @@ def api(web: Web) -> APIRouter:
     async def openapi(request: Request) -> Response:
         return _reply(request.app.openapi())
 
-    @router.get("/now", responses=_answers("NowView"), response_class=Response, summary="Everything that the page Now shows")
+    @router.get("/now", responses=answers("NowView"), response_class=Response, summary="Everything that the page Now shows")
     async def now() -> Response:
         return _reply(web.view())
 
-    @router.get("/chargers", responses=_answers("ChargerList", 422), response_class=Response, summary="Connectors, page by page")
+    @router.get("/chargers", responses=answers("ChargerList", 422), response_class=Response, summary="Connectors, page by page")
     async def chargers(
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: Annotated[str, Query(max_length=64, description="next_cursor of the page before")] = "",
@@ -166,7 +169,7 @@ def api(web: Web) -> APIRouter:
 
     @router.get(
         "/chargers/{station}/{connector}",
-        responses=_answers("ChargerView", 404, 422),
+        responses=answers("ChargerView", 404, 422),
         response_class=Response,
         summary="One connector, with its reason chain",
     )
@@ -176,38 +179,38 @@ def api(web: Web) -> APIRouter:
             raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
         return _reply(found)
 
-    @router.get("/limits", responses=_answers("LimitList"), response_class=Response, summary="Limits in force")
+    @router.get("/limits", responses=answers("LimitList"), response_class=Response, summary="Limits in force")
     async def limits() -> Response:
         view = web.view()
         return _reply(LimitList(view.limits or [view.site.limit, *(feeder.limit for feeder in view.feeders)]))
 
-    @router.get("/safety", responses=_answers("SafetyView"), response_class=Response, summary="Tripped batteries, telemetry, timeline")
+    @router.get("/safety", responses=answers("SafetyView"), response_class=Response, summary="Tripped batteries, telemetry, timeline")
     async def safety() -> Response:
         found = await web.link.show(SafetyView)
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
         return _reply(found)
 
-    @router.get("/health", responses=_answers("HealthAnswer"), response_class=Response, summary="Is the core alive, and its parts")
+    @router.get("/health", responses=answers("HealthAnswer"), response_class=Response, summary="Is the core alive, and its parts")
     async def health() -> Response:
         view = web.link.view
         return _reply(HealthAnswer(web.pages.stale, web.link.age_s, None if view is None else view.health))
 
-    @router.post("/chargers/{station}/{connector}/start", **_COMMAND, summary="Start a session")
+    @router.post("/chargers/{station}/{connector}/start", **COMMAND, summary="Start a session")
     async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
         target = known(station, connector)
         return await send(
             cmd.StartCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
 
-    @router.post("/chargers/{station}/{connector}/stop", **_COMMAND, summary="Stop the session")
+    @router.post("/chargers/{station}/{connector}/stop", **COMMAND, summary="Stop the session")
     async def stop(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
         target = known(station, connector)
         return await send(
             cmd.StopCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
 
-    @router.post("/chargers/{station}/{connector}/availability", **_COMMAND, summary="Out of service, or back")
+    @router.post("/chargers/{station}/{connector}/availability", **COMMAND, summary="Out of service, or back")
     async def availability(request: Request, station: Station, connector: Connector, body: AvailabilityBody, key: Key = "") -> Response:
         caller = caller_of(request)
         if body.operative and not caller.may(Permission.RESTORE):
@@ -219,7 +222,7 @@ def api(web: Web) -> APIRouter:
             )
         )
 
-    @router.put("/limits/manual", **_COMMAND, summary="Limit the site by hand")
+    @router.put("/limits/manual", **COMMAND, summary="Limit the site by hand")
     async def set_limit(request: Request, body: ManualLimitBody, key: Key = "") -> Response:
         view = web.fresh_view()
         actions.check_limit(view, body.value_w)
@@ -237,7 +240,7 @@ def api(web: Web) -> APIRouter:
             )
         )
 
-    @router.delete("/limits/manual", **_COMMAND, summary="Lift the manual limit")
+    @router.delete("/limits/manual", **COMMAND, summary="Lift the manual limit")
     async def clear_limit(
         request: Request,
         reason: Annotated[str, Query(min_length=1, max_length=200, description="Kept in the audit trail")],
@@ -246,7 +249,7 @@ def api(web: Web) -> APIRouter:
         why = actions.need_reason(reason)
         return await send(cmd.ClearManualLimit(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=why))
 
-    @router.post("/visits", **_COMMAND, summary="State or change a vehicle's stay")
+    @router.post("/visits", **COMMAND, summary="State or change a vehicle's stay")
     async def announce(request: Request, body: VisitBody, key: Key = "") -> Response:
         view = web.fresh_view()
         arrive_at = body.arrive_at or view.at
@@ -276,7 +279,7 @@ def api(web: Web) -> APIRouter:
     return router
 
 
-def _why(body: _Body) -> str:
+def _why(body: ReasonedBody) -> str:
     return actions.need_reason(body.reason)
 
 
@@ -291,14 +294,14 @@ def _utc(at: datetime | None, like: datetime) -> datetime | None:
     return None if at is None else _at(at, like)
 
 
-def finish_openapi(app: FastAPI) -> None:
-    """Give the OpenAPI document the read model's schemas and the two ways to show who asks."""
+def finish_openapi(app: FastAPI, more: Sequence[type[Struct]] = ()) -> None:
+    """Give the OpenAPI document the read model's schemas (``more``: those of other rooms) and the two ways to show who asks."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = build()
-            types = [NowView, ChargerView, ChargerList, LimitList, HealthAnswer, SafetyView, ProblemDocument, cmd.CommandResult]
+            types = [NowView, ChargerView, ChargerList, LimitList, HealthAnswer, SafetyView, ProblemDocument, cmd.CommandResult, *more]
             _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
             components = document.setdefault("components", {})
             kept = {k: v for k, v in components.get("schemas", {}).items() if k not in ("HTTPValidationError", "ValidationError")}

@@ -30,6 +30,8 @@ from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
 from web.problems import Problem
+from web.registry_api import SCHEMAS as registry_schemas
+from web.registry_api import registry_api
 from web.registry_page import registry_screens
 from web.roles import Permission, for_machines, least_roles, needed
 from web.safety_page import safety_screens
@@ -79,8 +81,9 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(payments_screens(web))
     app.include_router(api(web))
     app.include_router(payments_api(web))
+    app.include_router(registry_api(web))
     app.include_router(probes(web))
-    finish_openapi(app)
+    finish_openapi(app, registry_schemas)
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

@@ -116,6 +116,12 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("PUT", "/api/v1/limits/manual"): Permission.LIMIT,
     ("DELETE", "/api/v1/limits/manual"): Permission.LIMIT,
     ("POST", "/api/v1/visits"): Permission.VISITS,
+    ("GET", "/api/v1/departures"): Permission.READ,
+    ("PUT", "/api/v1/departures"): Permission.VISITS,
+    ("DELETE", "/api/v1/departures"): Permission.VISITS,
+    ("GET", "/api/v1/vehicles"): Permission.READ,
+    ("PUT", "/api/v1/vehicles/{vehicle_id}"): Permission.REGISTRY,
+    ("DELETE", "/api/v1/vehicles/{vehicle_id}"): Permission.REGISTRY,
 }
 
 

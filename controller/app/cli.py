@@ -28,6 +28,7 @@ console = Console()
 complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 
+KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]
 DeparturesName = Literal["known", "stated"]
 
@@ -51,6 +52,7 @@ def plan_scenario(
 def station_key(
     station: Annotated[str, typer.Argument(help="The station's id, as the configuration declares it.")],
     *,
+    new: Annotated[bool, typer.Option("--new", help="For a station that will be added on the Registry page, not in the file.")] = False,
     config: Annotated[Path, typer.Option("--config", "-c", envvar="CHARGEYARD_CONFIG", help="The depot's configuration file.")] = Path(
         "depot.toml"
     ),
@@ -58,7 +60,7 @@ def station_key(
     """Make a password for a station, and the line that the configuration needs for it."""
     from controller.app.station_key import make_station_key
 
-    raise typer.Exit(make_station_key(station, config, console))
+    raise typer.Exit(make_station_key(station, config, console, new=new))
 
 
 @app.command("telematics-key")
@@ -73,6 +75,38 @@ def telematics_key(
     from controller.app.telematics_key import make_telematics_key
 
     raise typer.Exit(make_telematics_key(vehicle, config, console))
+
+
+@app.command("import")
+def import_file(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    kind: Annotated[KindName, typer.Argument(help="What the file holds.")],
+    file: Annotated[Path, typer.Argument(help="CSV or JSON (docs/registry.md).")],
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply it; without this, only what it would change is shown.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit trail. Needed with --apply.")] = "",
+    remove_missing: Annotated[
+        bool, typer.Option("--remove-missing", help="Also remove what the file does not hold (departures: of the file's days).")
+    ] = False,
+) -> None:
+    """Show what a file would change of the running depot's registry or departures; --apply does it."""
+    from controller.app.transfer import run_import
+
+    code = run_import(config, kind, file, apply=apply, reason=reason, remove_missing=remove_missing, console=console, complaints=complaints)
+    raise typer.Exit(code)
+
+
+@app.command("export")
+def export_file(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    kind: Annotated[KindName, typer.Argument(help="What is wanted.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where it is written; .json gives JSON, anything else CSV.")],
+) -> None:
+    """Write the running depot's registry or departures to a file that can be imported again."""
+    from controller.app.transfer import run_export
+
+    raise typer.Exit(run_export(config, kind, output, console=console))
 
 
 @app.command("simulate")

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import schemathesis
 from fake_depot import FakeLink, sample
+from fake_registry import fill
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, seed, settings
 from schemathesis.generation import GenerationMode
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 from web_harness import FakeClock, Site, form_value, site
 
 import web
+from controller.departures_view import DeparturesView
 from controller.readmodel import ChargerView, NowView
 from depot import commands as cmd
 from depot.values import ConnectorId, Role
@@ -25,6 +27,7 @@ from storage import Store
 from web.api import ChargerList, HealthAnswer, LimitList, ProblemDocument
 from web.app import create_app
 from web.problems import CATALOGUE, Problem
+from web.registry_api import VehicleList
 from web.roles import SCOPES, Permission
 from web.settings import WebSettings
 from web.users import Users
@@ -83,6 +86,31 @@ async def test_commands_carry_who_and_why_and_the_callers_key(tmp_path: Path) ->
         assert (sent.visit.connector, sent.visit.battery_energy_wh) == (ConnectorId("CP-08", 1), 40_000)
 
 
+async def test_departures_and_vehicles(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        depot.link.result = cmd.CommandStatus.DONE
+        client = machine(depot)
+        view = msgspec.json.decode((await client.get("/api/v1/departures")).content, type=DeparturesView)
+        assert (view.rows[0].stay.vehicle_id, view.rows[0].standing) == ("E-103", "late")
+        body = {"reason": "tour", "vehicle_id": "E-104", "depart_at": "2026-11-22T00:00:00Z", "energy_wh": 90_001, "soc_arrival": 0.5}
+        assert (await client.put("/api/v1/departures", json=body, headers={"idempotency-key": "tour-0001"})).status_code == 200
+        stated = depot.link.commands[-1]
+        assert isinstance(stated, cmd.AnnounceVisit)
+        assert (stated.command_id, stated.visit.battery_energy_wh, stated.visit.soc_arrival) == ("tour-0001", 90_001, 0.5)
+        assert stated.visit.battery_wh == 250_000  # from the registry
+        assert (await client.delete("/api/v1/departures", params={"visit_id": "visit E-103", "reason": "r"})).status_code == 200
+        page = msgspec.json.decode((await client.get("/api/v1/vehicles", params={"limit": 20})).content, type=VehicleList)
+        assert (len(page.vehicles), page.next_cursor) == (20, "E-120")
+        put = {"reason": "new bus", "battery_wh": 300_000, "dc_max_w": 150_000, "id_tags": ["T1"], "connector": "CP-08/1"}
+        assert (await client.put("/api/v1/vehicles/E-200", json=put)).status_code == 200
+        new = depot.link.commands[-1]
+        assert isinstance(new, cmd.ChangeRegistry)
+        assert (new.vehicles[0].battery_wh, new.vehicles[0].connector, new.reason) == (300_000, ConnectorId("CP-08", 1), "new bus")
+        assert (await client.delete("/api/v1/vehicles/E-200", params={"reason": "sold"})).status_code == 200
+        person = await depot.signed_in(Role.OPERATOR)
+        assert (await person.put("/api/v1/vehicles/E-9", json=put, headers={"x-csrf-token": "any"})).json()["code"] == "forbidden"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
@@ -102,6 +130,17 @@ async def test_commands_carry_who_and_why_and_the_callers_key(tmp_path: Path) ->
             422,
             "invalid_request",
         ),
+        (
+            "PUT",
+            "/departures",
+            {"reason": "r", "vehicle_id": "E-1", "depart_at": "2026-11-22T00:00:00Z", "energy_wh": 1},
+            422,
+            "invalid_request",
+        ),
+        ("PUT", "/departures", {"reason": "r", "vehicle_id": "E-104", "depart_at": "2026-11-22T00:00:00Z"}, 422, "invalid_request"),
+        ("DELETE", "/departures?visit_id=v", None, 422, "invalid_request"),
+        ("PUT", "/vehicles/E-1", {"reason": "r", "connector": "CP"}, 422, "invalid_request"),
+        ("PUT", "/vehicles/E-1", {"reason": "r", "ac_max_w": 0, "dc_max_w": 0}, 422, "invalid_request"),
         ("GET", "/chargers?limit=0", None, 422, "invalid_request"),
         ("GET", "/nothing", None, 404, "not_found"),
         ("POST", "/now", None, 405, "method_not_allowed"),
@@ -182,6 +221,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         store.migrate([web])
         link = SteadyLink()
         link.view = sample()
+        fill(link)
         yield (
             create_app(WebSettings(depot_id="kothrud", hosts=("testserver",)), link, store, clock=clock),
             Users(store, clock, "kothrud").add_token("all", SCOPES),
@@ -193,7 +233,7 @@ def test_the_document_names_every_route_and_every_reference_exists(steady: tuple
     text = msgspec.json.encode(document).decode()
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in document["components"]["schemas"], name
-    assert len(document["paths"]) == 10
+    assert len(document["paths"]) == 14
     for path, item in document["paths"].items():
         for method, operation in item.items():
             assert operation["summary"], (method, path)
@@ -218,6 +258,6 @@ def test_generated_calls_get_documented_answers_and_never_an_error_of_ours(stead
                 case.validate_response(answer, excluded_checks=NOT_OURS)
 
             calls()
-    assert len(seen) == 11
+    assert len(seen) == 18
     assert all(status < 500 for statuses in seen.values() for status in statuses), seen
     assert all({200, 202, 404} & statuses for statuses in seen.values()), seen
