@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,13 +13,16 @@ from pathlib import Path
 import pytest
 from small_yard import ONE, SPEC, TWO, SmallYard, run
 
+from controller import departures_import
+from controller.departures_import import timetable_of
+from controller.departures_view import departures_view
 from controller.import_reader import Change, Known, known_of
 from controller.link import MAX_REQUEST, decode_command, encode_command
 from controller.names import NameBook, NamesError
 from controller.registry import Registry
 from controller.registry_export import export
-from controller.registry_import import Kind, Preview, commands, preview
-from controller.registry_view import DriversView, FleetView, SiteDeclarationView
+from controller.registry_import import COLUMNS, Kind, Preview, commands, preview
+from controller.registry_view import DriversView, FleetView, SiteDeclarationView, fleet_view
 from controller.sheets import MAX_ROWS
 from controller.site_changes import cautions, overlay
 from depot import commands as cmd
@@ -327,5 +331,25 @@ def test_facts_are_stamped_with_the_command_that_caused_them(tmp_path: Path) -> 
         assert {e.cause_id for e in made} == {asked.id}
         assert isinstance(asked.data, ev.CommandRequested)
         assert asked.data.detail == {"vehicle": "E-1, E-2, V-1"}
+
+    run(story())
+
+
+def test_the_files_of_the_manual_are_read_as_they_stand_there(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    examples = dict(re.findall(r"```csv (\w+)\n(.*?)```", page, re.DOTALL))
+    assert set(examples) == {kind.value for kind in Kind} | {"departures"}
+
+    async def story() -> None:
+        depot = Depot(tmp_path)
+        for kind in Kind:
+            assert (await depot.load(kind, examples[kind.value].encode())).applicable, kind
+        for columns in (*COLUMNS.values(), departures_import.COLUMNS):
+            assert all(f"`{column}`" in page or column in page for column in columns), columns
+        view = departures_view(depot.small.yard, depot.small.views.ready, {"limit": "500"})
+        known = timetable_of(view, fleet_view(depot.small.yard))
+        found = departures_import.preview_departures(examples["departures"].encode(), known)
+        # the manual's site has the second connector of CP-3 from the next start on
+        assert [str(c) for c in found.complaints] == ["row 3, connector: there is no connector 'CP-3/2'"]
 
     run(story())
