@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from controller.link import CoreUnreachable
+from controller.payments_view import PaymentsView
 from depot.ports import Clock
 from storage import StorageError, Store
 from web.api import api, finish_openapi
@@ -83,7 +84,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(payments_api(web))
     app.include_router(registry_api(web))
     app.include_router(probes(web))
-    finish_openapi(app, registry_schemas)
+    finish_openapi(app, (*registry_schemas, PaymentsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

@@ -24,6 +24,7 @@ from starlette.responses import Response
 from controller.payments_view import BillView, GatewayView, LedgerView, MandateView, PaymentsView
 from depot import commands as cmd
 from web import actions, text
+from web.api import answers
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.roles import Permission
@@ -136,11 +137,15 @@ def payments_screens(web: Web) -> APIRouter:
     return router
 
 
+_PAYMENTS = answers("PaymentsView", 422)
+_PAYMENTS[200]["content"]["application/json"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/PaymentsView"}, {"type": "null"}]}
+
+
 def payments_api(web: Web) -> APIRouter:
     """The view for machines."""
     router = APIRouter(prefix="/api/v1", tags=["payments"])
 
-    @router.get("/payments", response_model=None, summary="Paid sessions, bills, mandates, ledger")
+    @router.get("/payments", responses=_PAYMENTS, response_class=Response, summary="Paid sessions, bills, mandates, ledger")
     async def payments(before: str = "") -> Response:
         """``null`` where nobody pays. ``before``: bills older than this session's."""
         found = await _ask(web, before)
