@@ -72,7 +72,8 @@ def declaration(view: NowView) -> SiteDeclarationView:
         spec = StationSpec(key.station_id, tile.feeder_id, (ConnectorSpec(1, 120_000, 8_000, Current.DC, (1, 2, 3)),), f"Bay {k + 1}")
         stations.append(StationRow(station_id=key.station_id, now=spec, next=spec, connected=True, changed=False, in_file=True))
     moved = StationSpec("CP-06", "B", (ConnectorSpec(1, 22_000, 4_140, Current.AC, (1,)), ConnectorSpec(2, 22_000, 4_140)), "Bay 6")
-    stations[5] = StationRow(station_id="CP-06", now=stations[5].now, next=moved, connected=True, changed=True, in_file=True)
+    if len(stations) > 5:
+        stations[5] = StationRow(station_id="CP-06", now=stations[5].now, next=moved, connected=True, changed=True, in_file=True)
     new = StationSpec("CP-30", "C", (ConnectorSpec(1, 60_000, 3_000, Current.DC),), "")
     stations.append(StationRow(station_id="CP-30", now=None, next=new, connected=False, changed=True, in_file=False))
     feeders = [

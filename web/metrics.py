@@ -71,6 +71,9 @@ def depot_metrics(view: NowView) -> Iterator[Metric]:
     found = {state.value: states[state] for state in TileState}
     yield _labelled("connectors", "Connectors by the worst thing that is true of them", "state", found)
     priorities = Counter(notice.priority for notice in view.notices)
+    alarms = {"active": view.alarms.active, "unacknowledged": view.alarms.unacknowledged, "shelved": view.alarms.shelved}
+    yield _labelled("alarms", "Alarms that are active, that nobody has acknowledged, that a person has shelved", "state", alarms)
+    yield _gauge("packs_tripped", "Packs that are latched after a thermal trip", len(view.trips))
     notices = {str(priority): priorities[priority] for priority in (1, 2, 3)}
     yield _labelled("notices", "Things that need a person; priority 1 is the worst", "priority", notices)
 
