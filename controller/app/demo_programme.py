@@ -15,11 +15,14 @@ from depot.ports import Clock
 from simulator.day import Day, Stay
 from simulator.payer import Payer
 from simulator.rtu import LimitOrder, Rtu
+from simulator.supply_switch import SupplySwitch
 from simulator.telematics import HotPack, Telematics
 from simulator.world import World
 
 CURTAILED_W = 240_000
 CURTAILED_H = 1.5
+CUT_MIN = 10
+GENERATOR_H = 0.75
 HOT_VEHICLE = "E-103"
 GUEST_COMES_H = 1.2
 GUEST_STAYS_H = 4.0
@@ -34,6 +37,7 @@ class Stage:
 
     world: World
     rtu: Rtu
+    switch: SupplySwitch
     telematics: Telematics
     payer: Payer
     command: Callable[[cmd.Command], Awaitable[cmd.CommandResult]]
@@ -50,8 +54,15 @@ def acts_of(stage: Stage) -> Sequence[Act]:
         await rtu.order(order)
 
     async def heat() -> None:
-        unit = stage.telematics.units[HOT_VEHICLE]
-        unit.hot = HotPack(after_s=0.0, rise_k_per_min=2.5)
+        stage.telematics.heat(HOT_VEHICLE, HotPack(after_s=0.0, rise_k_per_min=2.5))
+
+    async def cut() -> None:
+        stage.world.power_cut(CUT_MIN * 60.0)
+
+    async def generator() -> None:
+        stage.switch.to_generator()
+        await stage.clock.sleep(GENERATOR_H * 3600.0)
+        stage.switch.to_grid()
 
     async def leave() -> None:
         stage.world.depart(guest)
@@ -68,8 +79,10 @@ def acts_of(stage: Stage) -> Sequence[Act]:
         Act(2.5, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),
         Act(6.0, f"The battery of {HOT_VEHICLE} runs hot", "Safety", "derated first, tripped then, and it stays tripped", heat),
         Act(GUEST_COMES_H + GUEST_STAYS_H, "The paying driver leaves", "Payments", "the bill, and its one debit", leave),
+        Act(4.0, f"The power fails for {CUT_MIN} minutes", "Now", "everything is off; then vehicles begin one after the other", cut),
         Act(7.5, "The utility falls silent", "Grid", "after ten minutes the fail-safe limit holds", silent),
         Act(8.5, "The utility is back", "Grid", "its heartbeat and a fresh order lift the fail-safe", back),
+        Act(9.5, f"The site runs on its generator for {GENERATOR_H:g} h", "Grid", "its rating is the limit, also a while after", generator),
     )  # fmt: skip
 
 

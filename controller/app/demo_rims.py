@@ -23,6 +23,7 @@ from simulator.telematics import PACK_ID
 BROKER_PORT = 1883
 GATEWAY_PORT = 8090
 MODBUS_PORT = 5020
+SWITCH_PORT = 5022
 WEBHOOK_PORT = 8091
 
 GUEST_BAY = ConnectorId("CP-020", 1)
@@ -34,10 +35,12 @@ GUEST_CONTACT = "+919000000007"
 """Under which the mock gateway knows the driver's phone; no subscriber is meant."""
 
 
-def sections() -> list[str]:
-    """The settings that open the depot to its utility, its vehicles and its drivers. Money moves within the night: the
-    law's 24 hours of notice would outlast it."""
+def sections(port_offset: int) -> list[str]:
+    """The settings that open the depot to its utility, its generator, its vehicles and its drivers. Money moves within the
+    night: the law's 24 hours of notice would outlast it."""
     return [
+        f'[generator]\nrating_kw = 180\nhost = "127.0.0.1"\nport = {SWITCH_PORT + port_offset}',
+        "[limiter]\npickup_min_s = 60\npickup_max_s = 1200",
         f"[utility]\nport = {MODBUS_PORT}\nheartbeat_timeout_s = 600",
         f"[telemetry]\nport = {BROKER_PORT}",
         f"[payments]\nprice_inr_per_kwh = 14.5\nmock = true\nmock_port = {GATEWAY_PORT}\nwebhook_port = {WEBHOOK_PORT}",
