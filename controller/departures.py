@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from controller.departures_view import DeparturesView, departures_view
+from controller.departures_view import DeparturesView, departures_in_steps
 from controller.readiness import Readiness
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
@@ -30,4 +30,11 @@ class Departures:
         await asyncio.Event().wait()
 
     async def _view(self, args: Mapping[str, str]) -> DeparturesView:
-        return departures_view(self.yard, self.ready, args)
+        steps = departures_in_steps(self.yard, self.ready, args)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                view: DeparturesView = done.value
+                return view
+            await asyncio.sleep(0)

@@ -7,7 +7,8 @@ Pure reading. A remedy stands there only where it is true by what is known: it n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,12 @@ OVERDUE = timedelta(minutes=10)
 """Who comes later than this after the announced time is missed."""
 
 ROWS_MOST = 5000
+STEP = 20
+"""Stays between two breaths of the core's loop."""
+
+REMEDIES_FOR = 50
+"""So many of the most urgent get remedies: nobody reads more, and the core has other work."""
+
 _URGENT = {Standing.LATE: 0, Standing.AT_RISK: 1, Standing.ON_TIME: 2, Standing.READY: 2}
 
 
@@ -88,19 +95,42 @@ class DeparturesView(Struct, frozen=True, kw_only=True):
 
 def departures_view(yard: Yard, ready: Callable[[Visit, datetime], Readiness], args: Mapping[str, str]) -> DeparturesView:
     """All stays, most urgent first. ``limit``, ``visit``: only so many, only this one. Raises :class:`InvalidValue`."""
+    steps = departures_in_steps(yard, ready, args)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            view: DeparturesView = done.value
+            return view
+
+
+def departures_in_steps(
+    yard: Yard, ready: Callable[[Visit, datetime], Readiness], args: Mapping[str, str]
+) -> Generator[None, None, DeparturesView]:
+    """The same; hands back control after every STEP stays, for a loop that has better to do than a long list."""
     text = args.get("limit", "500")
     if not text.isdecimal() or not 1 <= int(text) <= ROWS_MOST:
         raise InvalidValue(f"limit must be within 1 and {ROWS_MOST}")
     now = yard.clock.now()
     visits = list(yard.state.visits.values())
-    predicted = {visit.visit_id: ready(visit, now) for visit in visits}
+    predicted: dict[str, Readiness] = {}
+    for visit in visits:
+        predicted[visit.visit_id] = ready(visit, now)
+        if len(predicted) % STEP == 0:
+            yield
     standings = [found.standing for found in predicted.values()]
     chosen = [visit for visit in visits if visit.visit_id == args["visit"]] if "visit" in args else visits
     chosen.sort(key=lambda v: (_URGENT[predicted[v.visit_id].standing], v.announced.depart_at, v.announced.vehicle_id))
+    places = _Places.of(yard)
+    rows: list[DepartureRow] = []
+    for visit in chosen[: int(text)]:
+        rows.append(_row(yard, visit, predicted[visit.visit_id], now, places if len(rows) < REMEDIES_FOR else None))
+        if len(rows) % STEP == 0:
+            yield
     return DeparturesView(
         at=now,
         timezone=yard.spec.timezone,
-        rows=[_row(yard, visit, predicted[visit.visit_id], now) for visit in chosen[: int(text)]],
+        rows=rows,
         total=len(visits),
         on_time=sum(standing in (Standing.ON_TIME, Standing.READY) for standing in standings),
         at_risk=standings.count(Standing.AT_RISK),
@@ -108,7 +138,28 @@ def departures_view(yard: Yard, ready: Callable[[Visit, datetime], Readiness], a
     )
 
 
-def _row(yard: Yard, visit: Visit, found: Readiness, now: datetime) -> DepartureRow:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What is free now, and who is expected where: looked up once for all rows."""
+
+    free: Sequence[tuple[ConnectorId, ConnectorSpec]]
+    expected: Mapping[ConnectorId, Sequence[Visit]]
+
+    @classmethod
+    def of(cls, yard: Yard) -> _Places:
+        expected: dict[ConnectorId, list[Visit]] = {}
+        for visit in yard.state.visits.values():
+            if visit.connector is not None:
+                expected.setdefault(visit.connector, []).append(visit)
+        free = []
+        for key, spec in yard.spec.connectors.items():
+            facts = yard.state.connector(key)
+            if facts.operative and facts.status is ev.ConnectorStatus.AVAILABLE and yard.connected(key.station_id):
+                free.append((key, spec))
+        return cls(free, expected)
+
+
+def _row(yard: Yard, visit: Visit, found: Readiness, now: datetime, places: _Places | None) -> DepartureRow:
     stay, key = visit.announced, visit.connector
     vehicle = yard.state.vehicles.get(stay.vehicle_id)
     here = key if visit.present and key in yard.grants else None
@@ -135,7 +186,7 @@ def _row(yard: Yard, visit: Visit, found: Readiness, now: datetime) -> Departure
         soc_target=soc_target_of(visit),
         why=why,
         detail=detail,
-        remedies=_remedies(yard, visit, vehicle, found, now) if urgent else [],
+        remedies=_remedies(yard, visit, vehicle, found, now, places) if urgent and places is not None else [],
         planned=_planned(yard, visit, now),
     )
 
@@ -225,7 +276,7 @@ def _span_words(seconds: float) -> str:
 # -- what would help ----------------------------------------------------------------------------------------------------
 
 
-def _remedies(yard: Yard, visit: Visit, vehicle: Vehicle | None, found: Readiness, now: datetime) -> list[Remedy]:
+def _remedies(yard: Yard, visit: Visit, vehicle: Vehicle | None, found: Readiness, now: datetime, places: _Places) -> list[Remedy]:
     stay, key = visit.announced, visit.connector
     out: list[Remedy] = []
     broken = False
@@ -247,7 +298,7 @@ def _remedies(yard: Yard, visit: Visit, vehicle: Vehicle | None, found: Readines
             names = ", ".join(other.announced.vehicle_id for other in rivals[:3]) + (" …" if len(rivals) > 3 else "")
             setting = {"priority": str(max(most, stay.priority) + 1)}
             out.append(Remedy("Serve it before the others", f"less for {names}", "change", visit.visit_id, setting))
-    out += _other_places(yard, visit, vehicle, now, broken=broken)
+    out += _other_places(yard, visit, vehicle, now, places, broken=broken)
     zone = ZoneInfo(yard.spec.timezone)
     if found.ready_at is not None and found.ready_at > stay.depart_at:
         local = (found.ready_at + timedelta(minutes=1)).astimezone(zone)
@@ -303,27 +354,20 @@ def _rivals(yard: Yard, visit: Visit) -> Sequence[Visit]:
     return sorted(found, key=lambda other: other.announced.depart_at, reverse=True)
 
 
-def _other_places(yard: Yard, visit: Visit, vehicle: Vehicle | None, now: datetime, *, broken: bool) -> list[Remedy]:
+def _other_places(yard: Yard, visit: Visit, vehicle: Vehicle | None, now: datetime, places: _Places, *, broken: bool) -> list[Remedy]:
     """The free charger that gives it most, where that is enough, and more than its own."""
     stay, key = visit.announced, visit.connector
     own_w = 0 if broken or key is None else (vehicle_w(yard, key) or 0) if visit.present else stay.max_w
     begins = now if visit.present else max(now, stay.arrive_at)
     left_h = (stay.depart_at - begins).total_seconds() / 3600
     needed_w = yard.remaining_wh(visit) / left_h if left_h > 0 else float("inf")
-    taken = {
-        v.connector
-        for v in yard.state.visits.values()
-        if v is not visit and v.connector is not None and v.announced.arrive_at < stay.depart_at
-    }
     here = yard.spec.connectors.get(key) if key is not None else None
     best: tuple[int, ConnectorId] | None = None
-    for other, spec in yard.spec.connectors.items():
-        facts = yard.state.connector(other)
-        free = facts.operative and facts.status is ev.ConnectorStatus.AVAILABLE and yard.connected(other.station_id)
-        if other == key or other in taken or not free:
-            continue
+    for other, spec in places.free:
         could_w = _takes_w(vehicle, stay, here, spec)
-        if could_w >= needed_w and could_w > own_w * 1.05 and (best is None or could_w > best[0]):
+        if other == key or could_w < needed_w or could_w <= own_w * 1.05 or (best is not None and could_w <= best[0]):
+            continue
+        if not any(v is not visit and v.announced.arrive_at < stay.depart_at for v in places.expected.get(other, ())):
             best = (could_w, other)
     if best is None:
         return []

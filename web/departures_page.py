@@ -44,7 +44,7 @@ def departures_screens(web: Web) -> APIRouter:
 
     @router.get("/departures")
     async def page(request: Request, show: str = "all", visit: str = "") -> Response:
-        view = await departures(web, limit="5000")
+        view = await departures(web, limit="1000")
         return web.pages.render(request, "departures.html", view=web.view(), screen="departures", **page_context(view, show, visit))
 
     @router.get("/departures/form")
