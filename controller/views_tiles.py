@@ -18,8 +18,7 @@ FLOWS_W = 300
 
 def label(yard: Yard, key: ConnectorId) -> str:
     """How people call a connector: by its station where that has only one."""
-    single = sum(1 for other in yard.spec.connectors if other.station_id == key.station_id) == 1
-    return key.station_id if single else str(key)
+    return yard.labels.get(key, str(key))
 
 
 def tile(yard: Yard, key: ConnectorId, now: datetime, ready: Readiness | None) -> rm.Tile:

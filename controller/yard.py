@@ -7,6 +7,7 @@ journal appends; readings are overwritten; grants are the running account of `co
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -81,10 +82,20 @@ class Yard:
     last: LastAllocation | None = None
     pickup: Pickup | None = None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
+    _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
 
     @property
     def state(self) -> DepotState:
         return self.journal.state
+
+    @property
+    def labels(self) -> Mapping[ConnectorId, str]:
+        """How people call each connector: by its station where that has only one. Asked for some thousand times a look."""
+        if self._labels[0] is not self.spec:
+            single = {station.station_id for station in self.spec.stations if len(station.connectors) == 1}
+            names = {key: key.station_id if key.station_id in single else str(key) for key in self.spec.connectors}
+            self._labels = (self.spec, names)
+        return self._labels[1]
 
     @property
     def site_reading(self) -> SiteReading | None:
