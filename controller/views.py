@@ -134,8 +134,10 @@ class Views:
         if key is not None and visit.present:
             grant, facts = yard.grants[key], yard.state.connector(key)
             power_w = (grant.measured_w or 0) if grant.in_session else 0
-            most_w = vehicle_w(yard, key)
-            blocked = visit.held or not facts.operative or facts.status is ev.ConnectorStatus.FAULTED
+            most_w, allowed_w = vehicle_w(yard, key), yard.allowed_w(key, visit)
+            if allowed_w is not None:
+                most_w = allowed_w if most_w is None else min(most_w, allowed_w)
+            blocked = visit.held or not facts.operative or facts.status is ev.ConnectorStatus.FAULTED or allowed_w == 0
             if yard.full(visit, now):
                 remaining_wh = 0
         return predict(

@@ -173,7 +173,7 @@ async def test_a_trip_outlives_the_core_the_station_and_its_own_file_and_ends_by
         assert (await scene.start()).status is cmd.CommandStatus.REFUSED
 
         frames.forget()
-        depot.world.stations[key.station_id].reset(hard=True)
+        depot.world.stations[key.station_id].answers.reset(hard=True)
         await until(lambda: frames.shut(key))
         assert (await scene.start()).status is cmd.CommandStatus.REFUSED
         assert not frames.asked(key, "RemoteStartTransaction")

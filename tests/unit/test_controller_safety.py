@@ -442,6 +442,8 @@ def test_what_happened_is_said_as_it_is(tmp_path: Path) -> None:
             assert (trip.done, trip.label, trip.text) == (False, "CP-1", "61 °C at sensor 0, the limit is 60 °C")
             depot.views.trips = SafetyNotices(depot.safety).trips
             view = depot.views.now()
+            tile = next(tile for tile in view.tiles if tile.connector == str(ONE))
+            assert tile.state_text == "Battery tripped"
             assert view.answer.tone == "alarm"
             assert view.answer.text.startswith("Battery trip: BUS1 on CP-1. Still 40.0 kW")
             depot.yard.grants[ONE].session_ended(now_s=depot.clock.now().timestamp())
