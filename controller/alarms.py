@@ -63,6 +63,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             60, shelvable=False,
         ),
         Kind(
+            "ledger_wrong", 1, "The ledger of payments does not add up.",
+            "What drivers owe and have paid cannot be trusted.",
+            "Stop the payments process, keep and copy the database, call the maintainers.",
+            60, off_s=0.0, shelvable=False,
+        ),
+        Kind(
             "meter_silent", 1, "The meter at the grid connection is silent.",
             "The worst background is counted, after 30 s the fail-safe limit holds: vehicles charge less or not at all.",
             "Check the meter's power and network.",
@@ -129,6 +135,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             30, off_s=0.0, shelvable=False,
         ),
         Kind(
+            "sessions_unbilled", 2, "Paid sessions have ended and cannot be billed.",
+            "Their drivers owe nothing until they are.",
+            "See on the page Payments why.",
+            480, on_s=60.0,
+        ),
+        Kind(
             "charger_overdraws", 3, "A charger draws more than it is told.",
             "It is budgeted so, at the others' cost.",
             "Have its meter and limit checked.",
@@ -145,6 +157,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It is held in quarantine, without any influence.",
             "If it is yours, add it to the configuration; else find out who it is.",
             1440, off_s=300.0,
+        ),
+        Kind(
+            "gateway_silent", 3, "The payment gateway does not answer.",
+            "Charging with a mandate goes on; debits wait, and new mandates cannot be set up.",
+            "Check the site's way to the internet, then the gateway's own status page.",
+            480, on_s=900.0, off_s=60.0,
         ),
         Kind(
             "message_undelivered", 3, "A notification could not be delivered and was given up.",

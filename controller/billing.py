@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from controller.alarms import Condition
 from controller.billing_view import payments_view
 from controller.loop import ControlLoop
 from controller.payments_view import PaymentsView
@@ -34,6 +35,7 @@ from payments.gateway import Gateway
 from payments.money import Bill, EnergyLine
 from payments.overview import Overview, overview
 from payments.states import MandateState
+from payments.tallies import GATEWAY_ANSWERED, GATEWAY_SILENT
 from storage import StorageError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ STUCK_AGAIN = timedelta(minutes=5)
 SWEEP_EVERY = timedelta(minutes=10)
 FORGOTTEN_AFTER = timedelta(hours=1)
 """A reservation of which the journal knows no session after this time is given back."""
+
+HEALTH_EVERY = timedelta(minutes=2)
+"""How often the books are added up for the alarm desk."""
 
 STOP_AGAIN = timedelta(seconds=30)
 """A session at its last watt-hour is told so again after this time."""
@@ -84,6 +89,8 @@ class Billing:
         self._stuck: dict[str, tuple[datetime, str]] = {}
         self._stopped: dict[str, datetime] = {}
         self._swept_at: datetime | None = None
+        self._health_at: datetime | None = None
+        self._health: Overview | None = None
         self._troubled = False
         self._seen: tuple[tuple[int, str], float, Overview] | None = None
 
@@ -100,6 +107,24 @@ class Billing:
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
         return {PaymentsView: self._view}
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it can report to the alarm desk."""
+        return frozenset({"ledger_wrong", "sessions_unbilled", "gateway_silent"})
+
+    def conditions(self, now: datetime) -> Sequence[Condition] | None:
+        """What holds now; None before the books were looked at."""
+        if self._health is None:
+            return None
+        found = [] if self._health.ledger.sound else [Condition("ledger_wrong")]
+        if self._stuck:
+            words = f"{len(self._stuck)} paid session{'s have' if len(self._stuck) > 1 else ' has'} ended and cannot be billed."
+            found.append(Condition("sessions_unbilled", title=words))
+        answered, silent = (self._health.tallies.get(name) for name in (GATEWAY_ANSWERED, GATEWAY_SILENT))
+        if silent is not None and (answered is None or silent.at > answered.at):
+            found.append(Condition("gateway_silent"))
+        return found
 
     async def run(self) -> None:
         """Bill, end what is spent, sweep up; until cancelled. Books that are full or locked are waited for."""
@@ -121,6 +146,9 @@ class Billing:
                 self._end_if_spent(session_id, paid, now)
             elif session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN:
                 await self._bill(session_id, paid, now)
+        if self._health_at is None or now - self._health_at >= HEALTH_EVERY:
+            self._health_at = now
+            self._health = await aside(self._store, lambda: overview(self._store, self._payments.depot_id, now, limit=1))
         if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
             self._swept_at = now
             await self._sweep(now)

@@ -8,6 +8,7 @@ import logging
 import os
 from contextlib import AsyncExitStack
 
+from controller.alarm_desk import AlarmDesk
 from controller.core import Core
 from controller.payments_view import NoBilling
 from controller.settings import Settings
@@ -19,8 +20,9 @@ GATEWAY_TIMEOUT_S = 5.0
 """What a person who sets up a mandate waits for each of the gateway's answers, at most."""
 
 
-async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack) -> None:
-    """Give ``core`` its room of money. Raises :class:`payments.UnsafeKeys`, :class:`storage.StorageError`."""
+async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, alarms: AlarmDesk) -> None:
+    """Give ``core`` its room of money, and ``alarms`` what it watches. Raises :class:`payments.UnsafeKeys`,
+    :class:`storage.StorageError`."""
     if settings.payments is None:
         core.add(NoBilling())
         return
@@ -41,15 +43,15 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack) -> 
     till = Till(yard, desk, Payers(store, depot_id, yard.clock), settings.payments.to_price())
     await till.restore()
     core.desk.till = till
-    core.add(
-        Billing(
-            yard,
-            core.loop,
-            till,
-            lambda: RazorpayGateway(url, keys, timeout_s=GATEWAY_TIMEOUT_S),
-            real_money=keys.live,
-            mock=settings.payments.mock,
-            look_s=core.parts.look_s,
-        )
+    room = Billing(
+        yard,
+        core.loop,
+        till,
+        lambda: RazorpayGateway(url, keys, timeout_s=GATEWAY_TIMEOUT_S),
+        real_money=keys.live,
+        mock=settings.payments.mock,
+        look_s=core.parts.look_s,
     )
+    core.add(room)
+    alarms.sources.append(room)
     log.info("drivers pay by UPI AutoPay at %s (%s keys)", url, "live" if keys.live else "test")

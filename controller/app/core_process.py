@@ -155,10 +155,10 @@ async def serve_core(settings: Settings) -> None:
                 process=ProcessProbe(),
             )
         )
-        add_kit(core, settings, store, journal)
+        alarms = add_kit(core, settings, store, journal)
         core.add(Departures(core.yard, core.views.ready))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
-        await add_billing(core, settings, stack)
+        await add_billing(core, settings, stack, alarms)
         samples = SampleStore(store, spec.depot_id, journal)
         core.history.minutes.extend(samples.since(clock.now() - KEEP))
 

@@ -28,6 +28,7 @@ from payments.payers import Payers
 from payments.service import Payments, Terms
 from payments.states import MandateState, Mode, Stage
 from payments.tables import BillRow, MandateRow
+from payments.tallies import Tallies
 from payments.times import to_ms
 from storage import Store, StoreBusy
 
@@ -326,6 +327,26 @@ def test_a_tag_has_one_owner() -> None:
     with pytest.raises(Refused, match="belongs to driver two"):
         world.till.payers.put("one", TAG)
     assert world.till.payers.everybody() == {"card-8": "one", "card-7": "two"}
+
+
+def test_the_alarm_desk_hears_of_what_cannot_be_billed_and_of_a_silent_gateway() -> None:
+    world = World()
+    assert world.room.conditions(NOW) is None
+    world.driver()
+    world.look()
+    assert world.room.conditions(NOW) == []
+    world.start()
+    world.stop(10_000)
+    with world.store.unit() as session:
+        session.delete(session.get(BillRow, ("small", next(iter(world.yard.state.paid)))))
+        session.delete(session.get(MandateRow, ("small", "m1")))
+    tallies = Tallies(world.store, "small", world.clock)
+    tallies.heard("no connection to the gateway")
+    tallies.write()
+    world.clock.at += timedelta(minutes=5)
+    world.look()
+    found = {c.kind for c in world.room.conditions(NOW) or ()}
+    assert found == {"sessions_unbilled", "gateway_silent"} <= world.room.kinds
 
 
 def test_where_nobody_pays_the_view_says_so() -> None:
