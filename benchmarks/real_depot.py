@@ -198,12 +198,14 @@ async def open_depot(
     also: Sequence[str] = (),
     prepare: Callable[[Settings], None] | None = None,
     dial_at: Callable[[Settings], Awaitable[int]] | None = None,
+    dialled: Callable[[str, float], None] = lambda _station_id, _seconds: None,
 ) -> AsyncIterator[RealDepot]:
     """Start everything, announce the day, connect the stations; at the end nothing is left.
 
     ``extra``: more TOML. ``beside``: stations that are declared, and that nobody here plays. ``also``: children that
     run beside the core. ``prepare``: called before any of them starts. ``dial_at``: the port at which the stations
-    connect instead of the core's own, once the core answers there.
+    connect instead of the core's own, once the core answers there. ``dialled``: told of each connection that was
+    opened, and how many seconds the handshake took.
     """
     with contextlib.ExitStack() as rim:
         where = folder or Path(rim.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-depot-")))
@@ -220,7 +222,9 @@ async def open_depot(
         port = settings.ocpp_port
 
         async def connect(station_id: str) -> SocketWire:
+            began = time.monotonic()
             wire = await dial(f"ws://127.0.0.1:{port}/ocpp", station_id=station_id, key=passwords[station_id])
+            dialled(station_id, time.monotonic() - began)
             return wire if seen is None else RecordingWire(wire, station_id, seen)
 
         if prepare is not None:

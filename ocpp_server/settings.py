@@ -19,7 +19,7 @@ class OcppSettings:
     """Most CALLs that wait per station."""
     breaker_timeouts: int = 3
     """So many time-outs in a row close the connection: the station may be stuck, and a reconnect shows it."""
-    send_timeout_s: float = 10.0
+    send_timeout_s: float = 8.0
     """A station that does not read for so long is disconnected."""
     boot_grace_s: float = 3.0
     """A station that connects without BootNotification (legal after a broken link) takes CALLs after this."""
@@ -56,7 +56,7 @@ class OcppSettings:
     ping_interval_s: float = 30.0
     ping_timeout_s: float = 90.0
     """Long: cellular modems sleep (reference no. 4)."""
-    handshake_timeout_s: float = 10.0
+    handshake_timeout_s: float = 8.0
     """Half-open handshakes are closed after this."""
     handshakes: int = 2000
     """Most handshakes at once; a whole depot may reconnect in one second."""
@@ -64,6 +64,6 @@ class OcppSettings:
     """The same from one address: half of all, so that nobody takes every place; a depot may stand behind one router."""
     refusals_per_s: float = 10.0
     """A wrong password is answered no faster than this to one address; who has the right one never waits."""
-    send_buffer_bytes: int = 64 * 1024
+    send_buffer_bytes: int = 16 * 1024
     """What the kernel keeps for a station that does not read; little, so that it is noticed soon."""
     max_frame_bytes: int = 256 * 1024

@@ -117,9 +117,13 @@ class Yard:
             await until(lambda: self.site_w > CHARGING_W, 90, "the depot charges again")
         except AssertionError as error:
             view = self.depot.link.view
+            power = self.depot.world.plant.power_w
             told = {station: round(level / 1000) for _, station, level, _ in self.sent}
-            shown = (view.site.limit, view.health, view.notices, [t.state_text for t in view.tiles]) if view is not None else None
-            raise AssertionError(f"{error}: site {self.site_w} W, told {told} kW, view {shown}") from None
+            drawn = {key.station_id: round(power(key) / 1000) for key in self.depot.day.spec.connectors}
+            tiles = [f"{t.connector} {t.state_text} {t.vehicle_id} {t.trust}" for t in view.tiles if "CP" in t.connector] if view else []
+            limit = (view.site.limit, view.site.background_w, view.health) if view is not None else None
+            late = {s: round(time.monotonic() - at) for at, s, _, _ in self.sent}
+            raise AssertionError(f"{error}: told {told} kW, {late} s ago, drawn {drawn} kW, {tiles}, {limit}") from None
 
     def gap_s(self, since_s: float) -> float:
         """The longest time between two views of the core; it makes one a second."""
