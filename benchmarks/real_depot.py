@@ -143,7 +143,7 @@ class RealDepot:
         await asyncio.wait_for(view, 60)
         return answers_s, time.monotonic() - began
 
-    async def until_answers(self, patience_s: float = 60.0) -> None:
+    async def until_answers(self, patience_s: float = 150.0) -> None:
         """Wait until the core answers an HTTP request on its OCPP port."""
         async with asyncio.timeout(patience_s):
             while True:

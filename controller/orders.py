@@ -85,7 +85,11 @@ class Orders:
         except JournalFrozen as error:
             why = str(error) or "the journal cannot write"
             if isinstance(command, cmd.SetManualLimit) and self._acts(command):
-                return self._record_later(command, why)
+                recorded = self.yard.state.limits.get(f"manual:{command.scope_id}")
+                if self.gate is None or self.gate(command, recorded) is None:
+                    return self._record_later(command, why)
+                message = f"the limit acts already; what comes after it needs a second person: ask again when the journal writes ({why})"
+                return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, message)
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, f"{why}; try again when it does")
         except DepotError as error:
             return cmd.CommandResult(command.command_id, cmd.CommandStatus.REFUSED, str(error))
@@ -306,7 +310,7 @@ class Orders:
 
     async def _clear_limit(self, command: cmd.ClearManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
         limit_id = f"manual:{command.scope_id}"
-        if limit_id not in self.yard.state.limits:
+        if limit_id not in self.yard.state.limits and limit_id not in self.loop.urgent_limits:
             return cmd.CommandStatus.DONE, f"no manual limit is set on {command.scope_id or 'the site'}"
         await self._append(cause, ev.LimitCleared(limit_id, command.reason))
         self.loop.urgent_limits.pop(limit_id, None)

@@ -49,7 +49,7 @@ class HalfOpen:
         """A byte of a header now and then, as slow-loris does; until cancelled."""
         while True:
             for writer in self.writers:
-                with contextlib.suppress(OSError):
+                if not writer.is_closing():
                     writer.write(b"X")
             await asyncio.sleep(1.0)
 
