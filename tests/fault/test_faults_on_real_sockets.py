@@ -110,7 +110,7 @@ class Yard:
     def leaves(self, key: ConnectorId) -> None:
         """The vehicle there is unplugged and drives away."""
         world = self.depot.world
-        world._depart(next(stay for stay in world.day.stays if stay.connector == key))
+        world.depart(next(stay for stay in world.day.stays if stay.connector == key))
 
     async def charges(self) -> None:
         try:
