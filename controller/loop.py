@@ -34,6 +34,12 @@ from depot.values import ConnectorId, Limit
 
 log = logging.getLogger(__name__)
 
+STALL_S = 5.0
+"""A loop that was not run for so much longer than its period was stopped or starved (loop time)."""
+
+SETTLED_AFTER_STALL_S = 10.0
+"""Meter values that come so soon after that may have waited since before it, whatever time they are given."""
+
 UNSEEN_S = 15.0
 """So long after a level was told something counts as under way until the meter has shown it."""
 
@@ -78,6 +84,8 @@ class ControlLoop:
         self.ticks = 0
         self.tick_s = 0.0
         self._wake = asyncio.Event()
+        self._alive_s: float | None = None
+        self._judges_from_s = -math.inf
         self._dirty = True
         self._resum = True
         self._recheck_s = -math.inf
@@ -121,8 +129,22 @@ class ControlLoop:
     async def _seconds(self) -> None:
         while True:
             await self.yard.clock.sleep(self.settings.period_s)
+            self._stalled()
+            self._alive_s = asyncio.get_running_loop().time()
             self.ticks += 1
             self._wake.set()
+
+    def _stalled(self) -> bool:
+        """Whether this process was stopped a moment ago: what its sockets kept meanwhile is old, and says nothing about
+        who obeys what holds now."""
+        if self._alive_s is None:
+            return False
+        at_s = asyncio.get_running_loop().time()
+        if at_s - self._alive_s > self.settings.period_s + STALL_S:
+            log.warning("the controller stood still for %.0f s", at_s - self._alive_s)
+            self._alive_s = at_s
+            self._judges_from_s = at_s + SETTLED_AFTER_STALL_S
+        return at_s < self._judges_from_s
 
     def wake(self) -> None:
         """Something changed that the limiter must see now."""
@@ -163,6 +185,8 @@ class ControlLoop:
         self._resum = True
         if reading.power_w > grant.permitted_w(now_s):
             self._dirty = True
+        if self._stalled():
+            return
         visit = self.yard.visit_on(key)
         verdict = trust.judge(grant, pausable=self.yard.pausable(key, visit))
         if verdict is not None:

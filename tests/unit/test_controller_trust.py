@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from small_yard import ONE, SmallYard
 
 from controller.grants import Grant
 from controller.trust import judge
 from depot.events import TrustLevel
+from depot.readings import MeterReading
 
 T = 1_000.0
 
@@ -108,3 +112,21 @@ def test_an_expired_profile_is_judged_by_the_default() -> None:
     verdict = judge(grant, pausable=True)
     assert verdict is not None
     assert verdict.trust is TrustLevel.DEFIANT
+
+
+@pytest.mark.parametrize("stood_still_s", [0.0, 45.0])
+def test_fault_09_what_waited_while_the_controller_stood_still_judges_nobody(stood_still_s: float) -> None:
+    yard = SmallYard()
+    yard.arrive(ONE, "E-1")
+    yard.session(ONE, power_w=40_000)
+    grant = yard.yard.grants[ONE]
+    grant.confirmed_until_s = 0.0  # its profile has run out since; what it draws now is its default
+
+    async def main() -> None:
+        yard.loop._alive_s = asyncio.get_running_loop().time() - stood_still_s
+        yard.loop.note = lambda _event: None  # type: ignore[method-assign]  # the loop does not run here
+        yard.loop.reading(MeterReading(ONE, yard.clock.now(), power_w=40_000))
+
+    asyncio.run(main())
+    assert grant.measured_w == 40_000
+    assert grant.trust is (TrustLevel.UNPROVEN if stood_still_s else TrustLevel.DEFIANT)
