@@ -51,7 +51,7 @@ def fill(link: FakeLink, view: NowView | None = None) -> None:
 def fleet(view: NowView) -> FleetView:
     rows = []
     for tile in view.tiles:
-        if tile.vehicle_id is None:
+        if tile.vehicle_id is None or "/" in tile.vehicle_id:  # no such vehicle can be registered
             continue
         key = ConnectorId.parse(tile.connector)
         vehicle = Vehicle(tile.vehicle_id, "Bus 12 m", 250_000, 0, 120_000, 0.92, True, (f"TAG-{tile.vehicle_id}",), key)

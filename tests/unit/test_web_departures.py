@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from controller.departures_view import DeparturesView
 from controller.registry_view import DriversView, FleetView, SiteDeclarationView
 from depot import commands as cmd
 from depot.values import ConnectorId, Role
+from web.pages import ROOT, SCREENS
 
 pytestmark = pytest.mark.anyio
 DONE = cmd.CommandStatus.DONE
@@ -42,6 +44,12 @@ async def apply(client: httpx.AsyncClient, base: str, page: str, **form: str) ->
 def seen(depot: Site) -> list[cmd.Command]:
     depot.link.commands.sort(key=lambda c: c.target)
     return depot.link.commands
+
+
+def test_all_symbols_stand_inside_of_the_sprite() -> None:
+    sprite = ElementTree.parse(ROOT / "templates" / "sprite.svg").getroot()
+    assert all(child.tag == "symbol" or child.tag.endswith("}symbol") for child in sprite)
+    assert {symbol for _, _, symbol, _ in SCREENS} <= {(child.get("id") or "").removeprefix("i-") for child in sprite}
 
 
 # -- departures ---------------------------------------------------------------------------------------------------------------
