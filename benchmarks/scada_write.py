@@ -10,7 +10,7 @@ write that commits:
     ack        AckSeq shows the order's number (asked for every 20 ms)
 An acknowledgement is true when at its moment all levels that the chargers hold and the rest of the site together are no
 more than the limit, no more flows, and the order stands in the journal. Exit 1 where out has a p99 above 300 ms, or an
-acknowledgement was not true.
+acknowledgement was not true, or did not come within 8 s.
 """
 
 from __future__ import annotations
@@ -101,9 +101,14 @@ class Write:
     flows_w: float
 
     @property
+    def late(self) -> bool:
+        """Whether it was not acknowledged while it was watched: no lie, but of no use either."""
+        return self.ack_s == math.inf
+
+    @property
     def true(self) -> bool:
         """Whether the acknowledgement said what was so; the journal is looked at separately."""
-        return self.ack_state in (ACCEPTED, CLAMPED) and self.told_w <= self.limit_w and self.flows_w <= self.limit_w
+        return self.late or (self.ack_state in (ACCEPTED, CLAMPED) and self.told_w <= self.limit_w and self.flows_w <= self.limit_w)
 
 
 @dataclass(slots=True)
@@ -179,7 +184,7 @@ async def run(*, writes: int, chargers: int, seed: int, loud: bool) -> tuple[lis
                 print(
                     f"write {number + 1:2d}: {from_w / 1000:4.0f} -> {limit_w / 1000:4.0f} kW, {w.lowered} lowered: out "
                     f"{w.out_s * 1000:4.0f} ms, below {w.below_s:.2f} s, ack {w.ack_s:.2f} s (state {w.ack_state}, told "
-                    f"{w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){'' if w.true else '  NOT TRUE'}", flush=True,
+                    f"{w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){'  LATE' if w.late else '' if w.true else '  NOT TRUE'}", flush=True,
                 )  # fmt: skip
                 await rtu.order(LimitOrder(None))
                 await asyncio.sleep(RECOVER_S)
@@ -211,7 +216,7 @@ def _acknowledged_early(depot: RealDepot, writes: list[Write]) -> list[int]:
                 if order is not None:
                     recorded.setdefault(order.seq, fact.occurred_at)
     never = datetime.max.replace(tzinfo=UTC)
-    return [write.seq for write in writes if recorded.get(write.seq, never) > write.ack_at]
+    return [write.seq for write in writes if not write.late and recorded.get(write.seq, never) > write.ack_at]
 
 
 def main() -> int:
@@ -223,14 +228,15 @@ def main() -> int:
     options = parser.parse_args()
     done, early = asyncio.run(run(writes=options.writes, chargers=options.chargers, seed=options.seed, loud=options.loud))
     untrue = sorted({w.seq for w in done if not w.true} | set(early))
+    late = sum(w.late for w in done)
     row: dict[str, object] = {"fault": "scada_write", "n": len(done), "chargers": options.chargers}
     row["lowered_least"] = min(w.lowered for w in done)
     for name in ("out_s", "below_s", "ack_s"):
         values = [getattr(w, name) for w in done]
         row[f"{name[:-2]}_p50_s"] = round(percentile(values, 0.5), 3)
         row[f"{name[:-2]}_p99_s"] = round(percentile(values, 0.99), 3)
-    print(write_evidence("scada_write", row | {"acks_untrue": len(untrue), "seed": options.seed}))
-    return 0 if percentile([w.out_s for w in done], 0.99) <= GOAL_OUT_S and not untrue else 1
+    print(write_evidence("scada_write", row | {"acks_untrue": len(untrue), "acks_late": late, "seed": options.seed}))
+    return 0 if percentile([w.out_s for w in done], 0.99) <= GOAL_OUT_S and not untrue and not late else 1
 
 
 if __name__ == "__main__":
