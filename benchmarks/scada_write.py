@@ -181,10 +181,11 @@ async def run(*, writes: int, chargers: int, seed: int, loud: bool) -> tuple[lis
                 from_w = crowd.charging_w + BASE_W
                 w = await one_write(rtu, crowd, watch, limit_w=limit_w, staged=number % 2 == 0)
                 done.append(w)
+                verdict = "  LATE" if w.late else "" if w.true else "  NOT TRUE"
                 print(
                     f"write {number + 1:2d}: {from_w / 1000:4.0f} -> {limit_w / 1000:4.0f} kW, {w.lowered} lowered: out "
                     f"{w.out_s * 1000:4.0f} ms, below {w.below_s:.2f} s, ack {w.ack_s:.2f} s (state {w.ack_state}, told "
-                    f"{w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){'  LATE' if w.late else '' if w.true else '  NOT TRUE'}", flush=True,
+                    f"{w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){verdict}", flush=True,
                 )  # fmt: skip
                 await rtu.order(LimitOrder(None))
                 await asyncio.sleep(RECOVER_S)
