@@ -130,9 +130,10 @@ class Yard:
         at = [t for t, _ in self.views if t >= since_s]
         return max((b - a for a, b in itertools.pairwise(at)), default=0.0)
 
-    def judged(self, folder: Path) -> dict[str, object]:
-        """Judge the trace as far as it has come; only what is new counts for this fault."""
-        found = judge(list(self.lines), folder)
+    async def judged(self, folder: Path) -> dict[str, object]:
+        """Judge the trace as far as it has come; only what is new counts for this fault. In a thread: stations that stand
+        still while somebody judges obey late, and are taken for disobedient."""
+        found = await asyncio.to_thread(judge, list(self.lines), folder)
         new, self.violations = found.violations - self.violations, found.violations
         assert new == 0, (found.slots.worst_over_kw, found.slots.worst_at)
         return {**found.row(), "violations": new}
@@ -205,7 +206,7 @@ async def test_fault_06_scada_silent_while_the_planner_hangs(yard: Yard, tmp_pat
         yard.limit_is(ORDERED_W)
         await yard.scada.timeout(120)
         await yard.charges()
-        row |= yard.judged(tmp_path)
+        row |= await yard.judged(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ async def test_fault_03_04_a_stuck_journal_delays_answers_but_no_decrease_and_lo
         assert yard.gap_s(began) <= GOAL_GAP_S * PATIENCE
         await yard.limit(None)
         await yard.charges()
-        row |= yard.judged(tmp_path)
+        row |= await yard.judged(tmp_path)
 
 
 async def test_fault_08_the_planner_is_killed_and_stopped(yard: Yard, tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ async def test_fault_08_the_planner_is_killed_and_stopped(yard: Yard, tmp_path: 
             await yard.limit(None)
             await until(lambda: yard.health("planner") == "running", 90, "the planner is back")
             await yard.charges()
-        row |= {"n": 2, "longest_gap_s": round(yard.gap_s(began), 2), **yard.judged(tmp_path)}
+        row |= {"n": 2, "longest_gap_s": round(yard.gap_s(began), 2), **await yard.judged(tmp_path)}
 
 
 FRAMES = 2_000
@@ -278,7 +279,7 @@ async def test_fault_11_malformed_frames(yard: Yard, tmp_path: Path) -> None:
         assert row["must_answer"] > FRAMES * 0.6
         assert row["rss_growth_mb"] <= GOAL_GROWTH_MB
         await yard.charges()
-        row |= yard.judged(tmp_path)
+        row |= await yard.judged(tmp_path)
 
 
 HALF_OPEN = 100
@@ -292,7 +293,7 @@ async def test_fault_12_half_open_handshakes_and_stations_that_never_read(yard: 
         assert row["deaf_closed_s"] <= 2 * GOAL_CLOSED_S, "by the write time-out, not by calls that are not answered"
         assert row["stormy_p50_ms"] <= max(100.0, GOAL_SLOWER * PATIENCE * row["calm_p50_ms"])
         await yard.charges()
-        row |= yard.judged(tmp_path)
+        row |= await yard.judged(tmp_path)
 
 
 async def test_fault_09_the_core_is_stopped_and_goes_on(yard: Yard, tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ async def test_fault_09_the_core_is_stopped_and_goes_on(yard: Yard, tmp_path: Pa
         assert yard.core == core, "it was not restarted"
         assert fallen_w <= spec.failsafe_w
         assert not stale
-        row |= yard.judged(tmp_path)
+        row |= await yard.judged(tmp_path)
 
 
 async def test_every_transaction_of_all_this_stands_in_the_journal_once(yard: Yard, tmp_path: Path) -> None:
