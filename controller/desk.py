@@ -260,14 +260,18 @@ class Desk:
         return StartAnswer(data.transaction_id, data.accepted)
 
     def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:
+        """Whose card it is, among those that may be here by now; one that should have left already comes last."""
         vehicle = state.vehicle_by_tag(request.id_tag)
         names = {request.id_tag} | ({vehicle.vehicle_id} if vehicle is not None else set())
+        now = request.received_at
         found = [
             visit
             for visit in state.visits.values()
-            if not visit.present and (visit.announced.id_tag == request.id_tag or visit.announced.vehicle_id in names)
+            if not visit.present
+            and (visit.announced.id_tag == request.id_tag or visit.announced.vehicle_id in names)
+            and visit.announced.arrive_at - EARLY <= now
         ]
-        return min(found, key=lambda visit: visit.announced.arrive_at, default=None)
+        return min(found, key=lambda visit: (visit.announced.depart_at <= now, visit.announced.arrive_at), default=None)
 
     def _new_id(self, state: DepotState) -> int:
         number = max(self._next_transaction_id, state.next_transaction_id)

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from small_yard import NOW, ONE, SPEC, THREE, TWO, SmallYard, run
 
-from controller.departures import Departures
+from controller.departures import Departures, missed
 from controller.departures_import import DeparturesPreview, Timetable, one_departure, preview_departures, timetable_of
 from controller.departures_view import DepartureRow, DeparturesView
 from controller.import_reader import Change
@@ -319,6 +319,18 @@ def test_expected_vehicles_say_when_they_come_and_that_they_are_missed() -> None
         assert ((await depot.row("X-1")).why, (await depot.row("X-1")).detail) == ("Not here", "was expected 22:00")
         gone = await depot.row("V-1")
         assert (gone.present, gone.soc, gone.power_w) == (False, None, None)
+
+    run(story())
+
+
+def test_stays_that_never_happened_end_by_themselves() -> None:
+    async def story() -> None:
+        depot = Depot()
+        await depot.load(b"vehicle_id,depart_at,energy_kwh\nV-1,23:00,5\nX-1,03:00,5\n")
+        depot.small.arrive(ONE, "E-1", kwh=50, hours=1)
+        now = NOW + timedelta(hours=3, minutes=1)
+        assert missed(depot.small.journal.state, NOW + timedelta(hours=2)) == []
+        assert missed(depot.small.journal.state, now) == [depot.stays("V-1")[0].visit_id]  # who is here stays, however late
 
     run(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from small_yard import NOW, ONE, SmallYard, run
@@ -9,6 +10,8 @@ from small_yard import NOW, ONE, SmallYard, run
 from controller.desk import Desk, DeskSettings
 from depot import events as ev
 from depot.events import ConnectorStatus
+from depot.fleet import Driver, Vehicle
+from depot.ports import StartRequest
 
 
 class World(SmallYard):
@@ -87,3 +90,29 @@ def test_who_comes_late_or_leaves_early_asks_for_one() -> None:
     world.minutes(10)
     world.says(ConnectorStatus.AVAILABLE)
     assert len(world.causes) == 2
+
+
+def test_cards_of_the_registry_open_a_charger_and_name_the_stay() -> None:
+    world = World()
+    world.put(ev.VehicleRegistered(Vehicle("BUS 1", id_tags=("TAG-A", "TAG-B"))), ev.DriverRegistered(Driver("D-1", ("CARD",))))
+    known = {tag: asyncio.run(world.desk.authorize("CP-1", tag)) for tag in ("tag-b", "CARD", "D-1", "nobody")}
+    assert known == {"tag-b": True, "CARD": True, "D-1": False, "nobody": False}
+    for visit_id, after_h in (("yesterday", -20), ("tonight", 1), ("tomorrow", 24)):
+        at = NOW + timedelta(hours=after_h)
+        world.put(ev.VisitAnnounced(visit_id, "BUS 1", at, at + timedelta(hours=8), 20_000, 60_000))
+
+    def start(key: str, tag: str) -> str | None:
+        run(world.desk.start(StartRequest(ONE, tag, 1_000, None, NOW, key)))
+        visit = world.yard.visit_on(ONE)
+        return visit.visit_id if visit is not None else None
+
+    assert start("one", "TAG-B") == "tonight"  # not the one that is over, nor the one that is a day away
+
+
+def test_a_stay_that_is_a_day_away_is_not_used_up_today() -> None:
+    world = World()
+    at = NOW + timedelta(hours=24)
+    world.put(ev.VisitAnnounced("tomorrow", "BUS 1", at, at + timedelta(hours=8), 20_000, 60_000, id_tag="TAG"))
+    run(world.desk.start(StartRequest(ONE, "TAG", 1_000, None, NOW, "one")))
+    assert world.yard.visit_on(ONE) is None
+    assert "tomorrow" in world.journal.state.visits
