@@ -20,6 +20,7 @@ PATH = {
     "version": "x",
     "name": "base.css",
     "vehicle": "E-103",
+    "vehicle_id": "E-103",
     "pack": "P1",
     "mandate": "m1",
     "session": "s1",
