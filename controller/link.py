@@ -401,7 +401,7 @@ class CoreLink:
             seen = self._count
             yield self._view
 
-    async def show(self, kind: type[T], **args: str) -> T | None:
+    async def show(self, kind: type[T], /, **args: str) -> T | None:
         """A view of this kind; None for a thing that the core does not know. Raises :class:`CoreUnreachable`, and
         :class:`LinkProtocol` where the core knows no such view or refuses ``args``."""
         answer = await self._ask(lambda number: AskView(number, kind.__name__, args), self._answer_s)

@@ -444,7 +444,7 @@ class FakeLink:
                 yield self.view
             await news.wait()
 
-    async def show(self, kind: type[T], **args: str) -> T | None:
+    async def show(self, kind: type[T], /, **args: str) -> T | None:
         if not self.reachable or self.view is None:
             raise CoreUnreachable("the controller's core is not connected")
         self.asked.append((kind, args))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 from fake_depot import FakeLink, sample
+from fake_kit import fill_kit
 from fake_registry import fill
 from fastapi import FastAPI
 
@@ -103,6 +104,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
         if not blank:
             link.publish(view or sample())
             fill(link, view)
+            fill_kit(link)
         app = create_app(told, link, store, clock=clock)
         found = Site(app, link, Users(store, clock, "kothrud"), store, clock, told)
         async with app.router.lifespan_context(app):

@@ -17,11 +17,15 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from controller.alarm_view import AlarmsView
+from controller.audit_desk import AuditView
 from controller.link import CoreUnreachable
 from controller.payments_view import PaymentsView
 from depot.ports import Clock
 from storage import StorageError, Store
+from web.alarms_page import alarms_api, alarms_screens
 from web.api import api, finish_openapi
+from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.context import Web
 from web.departures_page import departures_screens
@@ -80,11 +84,15 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(payments_screens(web))
+    app.include_router(alarms_screens(web))
+    app.include_router(audit_screens(web))
     app.include_router(api(web))
+    app.include_router(alarms_api(web))
+    app.include_router(audit_api(web))
     app.include_router(payments_api(web))
     app.include_router(registry_api(web))
     app.include_router(probes(web))
-    finish_openapi(app, (*registry_schemas, PaymentsView))
+    finish_openapi(app, (*registry_schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

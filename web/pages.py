@@ -32,11 +32,13 @@ SCREENS = (
     ("grid", "/grid", "scada", "Grid"),
     ("safety", "/safety", "safety", "Safety"),
     ("payments", "/payments", "payment", "Payments"),
+    ("alarms", "/alarms", "alarms", "Alarms"),
+    ("audit", "/audit", "reports", "Audit"),
     ("registry", "/registry/vehicles", "list", "Registry"),
     ("system", "/system", "system", "System"),
 )
 """The rail: key, address, symbol, words. In the order of the day's questions."""
-PHONE_SCREENS = frozenset({"now", "chargers", "departures", "system"})
+PHONE_SCREENS = frozenset({"now", "chargers", "departures", "alarms", "system"})
 """What the bar of a phone has room for."""
 
 FLASH = "chargeyard_flash"

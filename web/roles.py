@@ -32,6 +32,7 @@ class Permission(StrEnum):
     RESET = "reset"
     REGISTRY = "registry"
     MONEY = "money"
+    AUDIT = "audit"
 
 
 SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET, Permission.MONEY))
@@ -43,10 +44,25 @@ _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
-    Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET},
-    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY, Permission.MONEY},
-    Role.ADMIN: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY, Permission.MONEY},
+    Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET, Permission.AUDIT},
+    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY, Permission.MONEY, Permission.AUDIT},
+    Role.ADMIN: _OPERATOR
+    | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY, Permission.MONEY, Permission.AUDIT},
 }
+
+APPROVES: Mapping[str, Permission] = {
+    "StartCharging": Permission.OPERATE,
+    "SetManualLimit": Permission.LIMIT,
+    "ClearManualLimit": Permission.LIMIT,
+    "SetAvailability": Permission.RESTORE,
+    "CancelVisit": Permission.VISITS,
+    "ResetPack": Permission.RESET,
+    "RevokeMandate": Permission.MONEY,
+    "RetryDebit": Permission.MONEY,
+    "WriteOffBill": Permission.MONEY,
+    "RefundBill": Permission.MONEY,
+}
+"""Who may be the second person: who could order it. Kinds that are not here nobody approves."""
 
 _KINDS = {"vehicles": Permission.READ, "packs": Permission.READ, "drivers": Permission.REGISTRY}
 _KINDS |= {"stations": Permission.READ, "feeders": Permission.READ}
@@ -104,6 +120,19 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/payments/bills/{session}/refund"): Permission.MONEY,
     ("GET", "/api/v1/payments"): Permission.READ,
     ("POST", "/grid/supply"): Permission.LIMIT,
+    ("GET", "/alarms"): Permission.READ,
+    ("POST", "/alarms/acknowledge"): Permission.OPERATE,
+    ("GET", "/alarms/shelve"): Permission.OPERATE,
+    ("POST", "/alarms/shelve"): Permission.OPERATE,
+    ("POST", "/alarms/unshelve"): Permission.OPERATE,
+    ("POST", "/approvals/{approval}/approve"): Permission.OPERATE,
+    ("POST", "/approvals/{approval}/refuse"): Permission.OPERATE,
+    ("GET", "/audit"): Permission.READ,
+    ("GET", "/audit/export"): Permission.AUDIT,
+    ("POST", "/audit/check"): Permission.AUDIT,
+    ("GET", "/api/v1/alarms"): Permission.READ,
+    ("POST", "/api/v1/alarms/acknowledge"): Permission.OPERATE,
+    ("GET", "/api/v1/audit"): Permission.AUDIT,
     ("GET", "/api/v1/openapi.json"): Permission.READ,
     ("GET", "/api/v1/now"): Permission.READ,
     ("GET", "/api/v1/chargers"): Permission.READ,

@@ -151,6 +151,8 @@ def _bar(view: NowView, clock: text.DepotTime) -> Fields:
         "answer": view.answer.text,
         "time": clock.now.strftime("%H:%M:%S"),
         "day": clock.day(),
+        "alarms": str(view.alarms.unacknowledged),
+        "alarms_hidden": None if view.alarms.unacknowledged else "",
     }
 
 

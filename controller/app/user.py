@@ -128,7 +128,7 @@ def change_role(name: Name, role: Annotated[Role, typer.Argument(help="The new r
 @token.command("add")
 def add_token(
     name: Annotated[str, typer.Argument(help="What the machine is called.")],
-    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit, metrics")],
+    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit, metrics, registry, audit")],
     *,
     config: Config = CONFIG,
 ) -> None:

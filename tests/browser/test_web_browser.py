@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fake_depot import FakeLink, later, sample
+from fake_kit import fill_kit
 from fake_registry import fill
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from web_harness import PASSWORD
@@ -79,6 +80,7 @@ async def served(folder: Path, *, people: Mapping[str, Role] | None = None) -> A
         depot = Depot(f"http://127.0.0.1:{port}", FakeLink())
         depot.link.publish(depot.view)
         fill(depot.link)
+        fill_kit(depot.link)
         serving = server(WebSettings(depot_id="kothrud", port=port), depot.link, store=store, clock=SystemClock())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(serving.serve(sockets=[sock]))
@@ -113,6 +115,28 @@ async def sit_down(context: BrowserContext, depot: Depot, name: str = "mani") ->
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url(f"{depot.url}/")
     return seat
+
+
+async def test_a_second_person_approves_in_a_dialog_that_the_stream_does_not_close(tmp_path: Path) -> None:
+    async with served(tmp_path) as depot, browser() as chromium:
+        context = await chromium.new_context(viewport={"width": 1440, "height": 900})
+        seat = await sit_down(context, depot)
+        page = seat.page
+        await page.goto(f"{depot.url}/alarms")
+        await expect(page.get_by_role("heading", name="Alarms")).to_be_visible()
+        await page.wait_for_timeout(700)  # ticks come, and the page is fetched again under us
+        await page.get_by_role("button", name="Approve").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_be_visible()
+        await page.wait_for_timeout(1200)
+        await expect(dialog).to_be_visible()
+        await dialog.get_by_label("Reason").fill("I heard it, too")
+        await dialog.get_by_role("button", name="Approve").click()
+        await expect(page.locator(".toast")).to_contain_text("Approve: Lift manual limit")
+        (command,) = depot.link.commands
+        assert isinstance(command, cmd.ApproveCommand)
+        assert (command.approval_id, command.actor, command.reason) == ("0199-a", "mani", "I heard it, too")
+        assert seat.complaints == []
 
 
 async def test_a_person_signs_in_and_sees_the_depot_live(tmp_path: Path) -> None:

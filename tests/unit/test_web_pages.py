@@ -31,6 +31,8 @@ PAGES = [
     "/chargers/CP-03/1",
     "/safety",
     "/system",
+    "/alarms",
+    "/audit",
     "/grid",
     "/account",
 ]

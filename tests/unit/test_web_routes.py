@@ -24,6 +24,7 @@ PATH = {
     "pack": "P1",
     "mandate": "m1",
     "session": "s1",
+    "approval": "gone",
 }
 
 

@@ -109,6 +109,7 @@ async function refresh() {
     if (answer.redirected || answer.status === 401) location.reload();
     if (!answer.ok) return;
     const page = parse(await answer.text());
+    if (document.querySelector("dialog[open]")) return; // opened while we asked: not under somebody's hands
     for (const part of own) {
       const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
       if (fresh) swap(part, fresh);
