@@ -25,6 +25,11 @@ PATH = {
     "mandate": "m1",
     "session": "s1",
     "approval": "gone",
+    "vehicle_id": "E-103",
+    "pack_id": "P1",
+    "driver_id": "D-101",
+    "station_id": "CP-03",
+    "feeder_id": "B",
 }
 
 
