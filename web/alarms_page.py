@@ -25,7 +25,7 @@ from controller.outbox_desk import NotifyView
 from depot import commands as cmd
 from depot.values import ConnectorId, InvalidValue
 from web import actions, text
-from web.api import answers
+from web.api import COMMAND, Key, answers
 from web.auth import Caller
 from web.context import Web, caller_of
 from web.pages import charger_url
@@ -150,20 +150,19 @@ def alarms_api(web: Web) -> APIRouter:
     async def alarms() -> Response:
         return Response(msgspec.json.encode(await ask(web)), media_type="application/json")
 
-    @router.post(
-        "/alarms/acknowledge",
-        responses=answers("CommandResult", 409, 413, 422),
-        response_class=Response,
-        summary="Say that somebody has seen these alarms",
-    )
-    async def acknowledge(request: Request, body: AcknowledgeBody) -> Response:
+    @router.post("/alarms/acknowledge", **COMMAND, summary="Say that somebody has seen these alarms")
+    async def acknowledge(request: Request, body: AcknowledgeBody, key: Key = "") -> Response:
         command = cmd.AcknowledgeAlarms(
-            command_id=actions.new_id(), actor=caller_of(request).name, reason=" ".join(body.reason.split()), keys=tuple(body.keys)
+            command_id=key or actions.new_id(),
+            actor=caller_of(request).name,
+            reason=" ".join(body.reason.split()),
+            keys=tuple(body.keys),
         )
         result = await actions.send(web, command)
-        if result.status is not cmd.CommandStatus.DONE:
+        if result.status in (cmd.CommandStatus.REFUSED, cmd.CommandStatus.FAILED):
             raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
-        return Response(msgspec.json.encode(result), media_type="application/json")
+        status = 202 if result.status is cmd.CommandStatus.ACCEPTED else 200
+        return Response(msgspec.json.encode(result), status, media_type="application/json")
 
     return router
 

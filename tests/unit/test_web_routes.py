@@ -25,7 +25,6 @@ PATH = {
     "mandate": "m1",
     "session": "s1",
     "approval": "gone",
-    "vehicle_id": "E-103",
     "pack_id": "P1",
     "driver_id": "D-101",
     "station_id": "CP-03",
