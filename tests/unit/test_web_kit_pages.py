@@ -187,6 +187,7 @@ async def test_sign_ins_are_for_those_who_may_and_are_checked_at_once(tmp_path: 
         assert "Account added" in page
         with depot.store.writing() as connection:
             connection.exec_driver_sql("UPDATE web_audit SET actor = 'vera' WHERE seq = 2")
+        depot.clock.forward(seconds=61)
         assert "entry 2 of the people&#39;s trail was changed" in (await client.get("/audit?trail=people")).text
 
 
