@@ -56,7 +56,7 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-demo-")))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         start = evening(datetime.now(UTC) - timedelta(hours=12))
-        config, keys = write_depot(folder, spec=demo_spec(), start=start, speed=speed, port_offset=port_offset, more=sections(port_offset))
+        config, keys = write_depot(folder, spec=demo_spec(), start=start, speed=speed, port_offset=port_offset, more=sections())
         os.environ |= gateway_environment()  # for the children; nothing of them stands in a file
         settings = Settings.load(config)
         units = folder / "units.json"

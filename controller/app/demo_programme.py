@@ -12,10 +12,10 @@ from controller.app.demo_acts import Act
 from controller.app.demo_rims import GUEST_BAY, GUEST_CONTACT, GUEST_ID, GUEST_TAG
 from depot import commands as cmd
 from depot.ports import Clock
+from depot.values import Supply
 from simulator.day import Day, Stay
 from simulator.payer import Payer
 from simulator.rtu import LimitOrder, Rtu
-from simulator.supply_switch import SupplySwitch
 from simulator.telematics import HotPack, Telematics
 from simulator.world import World
 
@@ -37,7 +37,6 @@ class Stage:
 
     world: World
     rtu: Rtu
-    switch: SupplySwitch
     telematics: Telematics
     payer: Payer
     command: Callable[[cmd.Command], Awaitable[cmd.CommandResult]]
@@ -60,9 +59,12 @@ def acts_of(stage: Stage) -> Sequence[Act]:
         stage.world.power_cut(CUT_MIN * 60.0)
 
     async def generator() -> None:
-        stage.switch.to_generator()
-        await stage.clock.sleep(GENERATOR_H * 3600.0)
-        stage.switch.to_grid()
+        for supply in (Supply.GENERATOR, Supply.GRID):
+            await stage.command(
+                cmd.SetSupply(command_id=f"demo {supply}", actor="demo", reason="the transfer switch was thrown", supply=supply)
+            )
+            if supply is Supply.GENERATOR:
+                await stage.clock.sleep(GENERATOR_H * 3600.0)
 
     async def leave() -> None:
         stage.world.depart(guest)
@@ -73,7 +75,11 @@ def acts_of(stage: Stage) -> Sequence[Act]:
     async def back() -> None:
         rtu.speak()
 
+    async def allow() -> None:
+        await rtu.order(LimitOrder(None))
+
     return (
+        Act(0.0, "The utility's heartbeat begins, and it orders no limit", "Grid", "the link comes to life", allow),
         Act(GUEST_COMES_H, "A driver who is not in the timetable sets up a UPI mandate, and charges", "Payments", "mandate, then a session",
             lambda: _guest_comes(stage, guest)),
         Act(2.5, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),

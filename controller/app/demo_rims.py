@@ -23,7 +23,6 @@ from simulator.telematics import PACK_ID
 BROKER_PORT = 1883
 GATEWAY_PORT = 8090
 MODBUS_PORT = 5020
-SWITCH_PORT = 5022
 WEBHOOK_PORT = 8091
 
 GUEST_BAY = ConnectorId("CP-020", 1)
@@ -35,11 +34,11 @@ GUEST_CONTACT = "+919000000007"
 """Under which the mock gateway knows the driver's phone; no subscriber is meant."""
 
 
-def sections(port_offset: int) -> list[str]:
+def sections() -> list[str]:
     """The settings that open the depot to its utility, its generator, its vehicles and its drivers. Money moves within the
     night: the law's 24 hours of notice would outlast it."""
     return [
-        f'[generator]\nrating_kw = 180\nhost = "127.0.0.1"\nport = {SWITCH_PORT + port_offset}',
+        "[generator]\nrating_kw = 180",
         "[limiter]\npickup_min_s = 60\npickup_max_s = 1200",
         f"[utility]\nport = {MODBUS_PORT}\nheartbeat_timeout_s = 600",
         f"[telemetry]\nport = {BROKER_PORT}",

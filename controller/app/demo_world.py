@@ -38,7 +38,6 @@ from simulator.meter_server import MeterServer
 from simulator.payer import Payer
 from simulator.personas import assign
 from simulator.rtu import Rtu
-from simulator.supply_switch import SupplySwitch
 from simulator.telematics import BrokerAddress, Telematics
 from simulator.trace import trace_file
 from simulator.wire import SocketWire, dial
@@ -94,13 +93,6 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
         utility = settings.utility
         port = utility.port + settings.port_offset if utility is not None else 0
         rtu = await stack.enter_async_context(Rtu(port=port, clock=clock, beat_s=BEAT_EVERY_S * speed))
-        generator = settings.generator
-        switch = SupplySwitch(
-            world.plant,
-            rating_w=round(generator.rating_kw * 1000) if generator is not None else 0,
-            port=generator.port if generator is not None else 0,
-        )
-        await stack.enter_async_context(switch)
         telematics = Telematics(
             world.plant,
             [stay.connector for stay in day.stays],
@@ -115,7 +107,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
         await stack.enter_async_context(world)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         notify_ready()
-        acts = acts_of(Stage(world, rtu, switch, telematics, payer, lambda command: _tell(link, command), clock, day))
+        acts = acts_of(Stage(world, rtu, telematics, payer, lambda command: _tell(link, command), clock, day))
         zone = ZoneInfo(settings.depot.timezone)
         console.print("\n  What happens tonight, in so many minutes, at this hour of the depot:\n")
         for line in programme(acts, start=start, now=clock.now(), zone=zone, speed=speed):
