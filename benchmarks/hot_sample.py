@@ -108,6 +108,9 @@ class Unit:
                     while True:
                         await self.say()
                         await asyncio.sleep(1.0)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what the client said while it was closed has hidden the cancellation
+                raise asyncio.CancelledError
             await asyncio.sleep(1.0)
 
     async def say(self) -> float:

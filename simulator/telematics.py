@@ -182,6 +182,9 @@ class Telematics:
                 before, unit.plugged_s = vehicle, 0.0
             with contextlib.suppress(aiomqtt.MqttError):
                 await self._send_while_plugged(key, vehicle, unit)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what the client said while it was closed has hidden the cancellation
+                raise asyncio.CancelledError
             await asyncio.sleep(unit.rng.uniform(*_RETRY_S))
 
     async def _send_while_plugged(self, key: ConnectorId, vehicle: Vehicle, unit: Unit) -> None:
