@@ -84,6 +84,9 @@ class Unit:
                     while True:
                         await client.publish(topic_of("demo", PACK), self._message(), qos=1)
                         await asyncio.sleep(0.5)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what the client said while it was closed has hidden the cancellation
+                raise asyncio.CancelledError
             await asyncio.sleep(0.5)
 
     def _message(self) -> bytes:
