@@ -40,6 +40,9 @@ STALL_S = 5.0
 SETTLED_AFTER_STALL_S = 10.0
 """Meter values that come so soon after that may have waited since before it, whatever time they are given."""
 
+WAITED_S = 2.0
+"""A meter value that waited longer on its way counts as measured when it was taken; less is a clock's own coarseness."""
+
 UNSEEN_S = 15.0
 """So long after a level was told something counts as under way until the meter has shown it."""
 
@@ -180,6 +183,8 @@ class ControlLoop:
         if reading.power_w is None:
             return
         now_s = reading.received_at.timestamp()
+        if reading.waited_s > WAITED_S:
+            now_s -= reading.waited_s  # behind a call that the journal kept waiting: it tells what was, not what is
         settling = bool(grant.settling)
         grant.measured(reading.power_w, at_s=now_s)
         self._resum = True

@@ -13,7 +13,8 @@ class MeterReading:
     """One sample of a connector, normalised to W, Wh, V, A, °C and fractions. None: not in the sample.
 
     ``energy_wh`` is the lifetime register. ``received_at`` is ours and is what the age is counted from;
-    ``reported_at`` is the charger's claim. ``replayed``: from an offline queue, must not drive control.
+    ``reported_at`` is the charger's claim. ``replayed``: from an offline queue, must not drive control. ``waited_s``: how
+    long it waited on its way, by the charger's clock as far as its error is known (0: not known to have waited).
     """
 
     connector: ConnectorId
@@ -27,6 +28,7 @@ class MeterReading:
     voltage_v: float | None = None
     transaction_id: int | None = None
     replayed: bool = False
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

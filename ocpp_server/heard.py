@@ -72,12 +72,13 @@ def _reading(
     offline: bool,
 ) -> MeterReading | None:
     clock, guard = station.clock, station.guards[connector.connector]
-    replayed, at = offline, now
+    replayed, at, waited_s = offline, now, 0.0
     if sample.reported_at is not None:
         if not offline:
             clock.observe(sample.reported_at, now, live=sample.context == "Trigger")
         replayed = replayed or clock.age_s(sample.reported_at, now) > replay_age_s
         at = min(now, sample.reported_at - clock.skew)
+        waited_s = (now - at).total_seconds()
     rejected = station.violations
     power_w = guard.power_w(sample.power_w)
     energy_wh = guard.energy_wh(sample.energy_wh, power_w, at)
@@ -90,7 +91,7 @@ def _reading(
     if power_w is None and energy_wh is None and all(kept is None for kept, _ in pairs):
         return None
     return MeterReading(
-        connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed
+        connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed, waited_s
     )
 
 

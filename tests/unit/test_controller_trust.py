@@ -130,3 +130,21 @@ def test_fault_09_what_waited_while_the_controller_stood_still_judges_nobody(sto
     asyncio.run(main())
     assert grant.measured_w == 40_000
     assert grant.trust is (TrustLevel.UNPROVEN if stood_still_s else TrustLevel.DEFIANT)
+
+
+@pytest.mark.parametrize("waited_s", [0.0, 8.0])
+def test_fault_04_what_waited_behind_a_frozen_journal_is_judged_by_what_held_then(waited_s: float) -> None:
+    """A value from the middle of a ramp, that its station could only send when a call before it was answered."""
+    yard = SmallYard()
+    yard.arrive(ONE, "E-1")
+    yard.session(ONE, power_w=40_000)
+    grant, now_s = yard.yard.grants[ONE], yard.clock.now().timestamp()
+    grant.commissioned = True
+    grant.accepted(grant.send(0, until_s=now_s + 170, now_s=now_s - 8.7), now_s=now_s - 8.6)
+
+    async def main() -> None:
+        yard.loop.note = lambda _event: None  # type: ignore[method-assign]  # the loop does not run here
+        yard.loop.reading(MeterReading(ONE, yard.clock.now(), power_w=8_000, waited_s=waited_s))
+
+    asyncio.run(main())
+    assert grant.trust is (TrustLevel.UNPROVEN if waited_s else TrustLevel.DEFIANT)
