@@ -15,6 +15,10 @@ from ocpp_server.skew import parse_time
 from ocpp_server.station import Station
 from ocpp_server.version import Version
 
+HELD_UP_S = 2.0
+"""A live sample that comes so much later than its clock says was held up on its way, or the clock was set back; the latter
+shows in the next ones."""
+
 
 def parsed(station: Station, call: CallReceived, version: Version) -> Payload:
     """The payload as its schema wants it; repairs are counted. Raises :class:`PayloadViolation`."""
@@ -75,7 +79,9 @@ def _reading(
     replayed, at, waited_s = offline, now, 0.0
     if sample.reported_at is not None:
         if not offline:
-            clock.observe(sample.reported_at, now, live=sample.context == "Trigger")
+            # what we asked for is no replay, but it may have waited behind a call that the depot has not answered yet
+            held_up = clock.observed and HELD_UP_S < clock.age_s(sample.reported_at, now) <= replay_age_s
+            clock.observe(sample.reported_at, now, live=sample.context == "Trigger" and not held_up)
         replayed = replayed or clock.age_s(sample.reported_at, now) > replay_age_s
         at = min(now, sample.reported_at - clock.skew)
         waited_s = (now - at).total_seconds()

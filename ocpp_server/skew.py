@@ -41,17 +41,19 @@ class ChargerClock:
 
     def __init__(self) -> None:
         self.skew = timedelta()
+        self.observed = False
+        """Whether the skew was seen, and is not only taken to be none."""
         self._seen: deque[tuple[datetime, datetime]] = deque(maxlen=OBSERVATIONS)
 
     def set_by_us(self) -> None:
         """It booted and was told the time: earlier observations are void."""
-        self.skew = timedelta()
+        self.skew, self.observed = timedelta(), False
         self._seen.clear()
 
     def observe(self, reported_at: datetime, received_at: datetime, *, live: bool = False) -> None:
         """A message's two times. ``live``: it answers our own request, so it cannot come from a queue."""
         if live:
-            self.skew = reported_at - received_at
+            self.skew, self.observed = reported_at - received_at, True
             self._seen.clear()
             return
         if self._seen and received_at <= self._seen[-1][0]:
@@ -61,6 +63,7 @@ class ChargerClock:
             return
         distances = [reported - received for reported, received in self._seen]
         if (max(distances) - min(distances)).total_seconds() <= AGREE_S:
+            self.observed = True
             self.skew = max(distances)  # the least delayed message tells the clock best
 
     def age_s(self, reported_at: datetime, received_at: datetime) -> float:

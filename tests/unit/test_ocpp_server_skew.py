@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from ocpp_fakes import depot_spec
 
+from depot.values import ConnectorId
+from ocpp_server.heard import readings
+from ocpp_server.meter_values import Sample
 from ocpp_server.skew import ChargerClock, parse_time, wire_time
+from ocpp_server.station import Station
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -87,3 +92,18 @@ def test_a_boot_sets_its_clock() -> None:
     heard(clock, every_s=60, behind=DAY)
     clock.set_by_us()
     assert clock.skew == timedelta()
+
+
+def test_fault_04_a_value_that_we_asked_for_and_that_was_held_up_is_old_and_sets_no_clock() -> None:
+    """It waits in its station behind a call that a frozen journal does not let us answer."""
+    station = Station(depot_spec().stations[0], known_probe=None, now=NOW)
+
+    def waited(taken: datetime, came: datetime) -> float:
+        sample = Sample(taken, "Trigger", power_w=3_400.0)
+        (found,) = readings(station, ConnectorId("CP1", 1), [sample], transaction_id=1, now=came, replay_age_s=120.0)
+        return found.waited_s
+
+    assert waited(NOW, NOW) == 0.0
+    assert waited(NOW + timedelta(seconds=60), NOW + timedelta(seconds=68)) == pytest.approx(8.0)
+    assert station.clock.skew == timedelta()
+    assert waited(NOW + timedelta(seconds=70), NOW + timedelta(seconds=70.4)) == pytest.approx(0.0)
