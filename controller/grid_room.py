@@ -296,7 +296,9 @@ class GridRoom:
 
     def _demand(self, now: datetime, limit_w: int | None) -> DemandView:
         status = self._blocks.status(now)
-        allowed_w = self._blocks.allowed_w(limit_w, now) if limit_w is not None and status.mean_w is not None else None
+        allowed_w = None
+        if limit_w is not None and status.mean_w is not None:
+            allowed_w = min(limit_w, self._blocks.allowed_w(limit_w, now))  # the limit holds at every instant as well
         return demand_view(
             status,
             self._history.minutes,

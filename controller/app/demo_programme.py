@@ -20,9 +20,9 @@ from simulator.telematics import HotPack, Telematics
 from simulator.world import World
 
 CURTAILED_W = 240_000
-CURTAILED_H = 1.5
+CURTAILED_H = 1.0
 CUT_MIN = 10
-GENERATOR_H = 0.75
+GENERATOR_H = 0.5
 HOT_VEHICLE = "E-103"
 GUEST_COMES_H = 1.2
 GUEST_STAYS_H = 4.0
@@ -82,13 +82,13 @@ def acts_of(stage: Stage) -> Sequence[Act]:
         Act(0.0, "The utility's heartbeat begins, and it orders no limit", "Grid", "the link comes to life", allow),
         Act(GUEST_COMES_H, "A driver who is not in the timetable sets up a UPI mandate, and charges", "Payments", "mandate, then a session",
             lambda: _guest_comes(stage, guest)),
-        Act(2.5, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),
-        Act(6.0, f"The battery of {HOT_VEHICLE} runs hot", "Safety", "derated first, tripped then, and it stays tripped", heat),
+        Act(4.6, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),
+        Act(5.9, f"The battery of {HOT_VEHICLE} runs hot", "Safety", "derated first, tripped then, and it stays tripped", heat),
         Act(GUEST_COMES_H + GUEST_STAYS_H, "The paying driver leaves", "Payments", "the bill, and its one debit", leave),
-        Act(4.0, f"The power fails for {CUT_MIN} minutes", "Now", "everything is off; then vehicles begin one after the other", cut),
-        Act(7.5, "The utility falls silent", "Grid", "after ten minutes the fail-safe limit holds", silent),
+        Act(6.9, f"The power fails for {CUT_MIN} minutes", "Now", "everything is off; then vehicles begin one after the other", cut),
+        Act(7.8, "The utility falls silent", "Grid", "after ten minutes the fail-safe limit holds", silent),
         Act(8.5, "The utility is back", "Grid", "its heartbeat and a fresh order lift the fail-safe", back),
-        Act(9.5, f"The site runs on its generator for {GENERATOR_H:g} h", "Grid", "its rating is the limit, also a while after", generator),
+        Act(9.0, f"The site runs on its generator for {GENERATOR_H:g} h", "Grid", "its rating is the limit, also a while after", generator),
     )  # fmt: skip
 
 
