@@ -182,7 +182,7 @@ class Safety:
             self._spoke.add(sample.pack)
             self._seen_seq = -1
         temperatures = [c for c in sample.temperatures_c if c is not None]
-        if temperatures:
+        if temperatures and (sample.source is Source.MQTT or sample.pack not in self._spoke):  # a curve has one teller
             points = self.curves.setdefault(sample.pack, Curve()).points
             if not points or (sample.received_at - points[-1][0]).total_seconds() >= CURVE_STEP_S:
                 points.append((sample.received_at, max(temperatures), min(temperatures)))
