@@ -293,10 +293,8 @@ class CheckAudit(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveCommand(Command):
-    """As the second person: let the command that waits be carried out."""
-
-    TITLE: ClassVar[str] = "Approve command"
+class ApprovalCommand(Command):
+    """Base of what a second person says about a command that waits."""
 
     approval_id: str
 
@@ -306,16 +304,17 @@ class ApproveCommand(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefuseCommand(Command):
+class ApproveCommand(ApprovalCommand):
+    """As the second person: let the command that waits be carried out."""
+
+    TITLE: ClassVar[str] = "Approve command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseCommand(ApprovalCommand):
     """Say no to a command that waits for a second person."""
 
     TITLE: ClassVar[str] = "Refuse command"
-
-    approval_id: str
-
-    @property
-    def target(self) -> str:
-        return self.approval_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
