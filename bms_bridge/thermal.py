@@ -126,7 +126,8 @@ def why_not_reset(state: PackState, now_s: float, limits: Thresholds) -> str | N
         return f"{state.pack} is at {hottest:.1f} °C; it must be at {limits.reset_below_c:g} °C or less"
     cool_s = now_s - state.cool_since_s
     if cool_s < COOL_BEFORE_RESET_S:
-        return f"{state.pack} must be in order for {COOL_BEFORE_RESET_S:.0f} s first; wait another {math.ceil(COOL_BEFORE_RESET_S - cool_s)} s"
+        left_s = math.ceil(COOL_BEFORE_RESET_S - cool_s)
+        return f"{state.pack} must be in order for {COOL_BEFORE_RESET_S:.0f} s first; wait another {left_s} s"
     return None
 
 

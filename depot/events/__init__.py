@@ -1,0 +1,70 @@
+"""Facts, in the past tense. Each has a wire name ``area.noun_verbed`` and a version; the envelope carries the rest.
+
+One module an area; everybody imports them from here. A released shape is never changed: a new version gets a new class
+and an upcaster (``controller.codec``).
+"""
+
+from __future__ import annotations
+
+from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
+from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
+from depot.events.envelope import Envelope, Event, NewEvent
+from depot.events.orders import (
+    ApprovalCarriedOut,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    AuditSealed,
+    BackupRestored,
+    CommandFinished,
+    CommandRequested,
+    ControllerStarted,
+)
+from depot.events.payments import SessionAdmitted, SessionBilled, StartRefused
+from depot.events.registry import (
+    DeclarationWithdrawn,
+    DriverRegistered,
+    DriverRemoved,
+    FeederDeclared,
+    PackRegistered,
+    PackRemoved,
+    StationDeclared,
+    StationRetired,
+    VehicleRegistered,
+    VehicleRemoved,
+)
+from depot.events.sessions import StopOrphaned, TransactionStarted, TransactionStopped
+from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
+from depot.events.stations import (
+    ConnectorAvailabilitySet,
+    ConnectorIsolated,
+    ConnectorStatus,
+    ConnectorStatusChanged,
+    ConnectorTrustChanged,
+    DefaultInstalled,
+    SetpointGranted,
+    SetpointLowered,
+    StationBooted,
+    StationProbed,
+    StationQuarantined,
+    TrustLevel,
+)
+from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, VisitCancelled, VisitEnded, VisitHeld
+
+__all__ = [
+    "EVENT_TYPES", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved", "ApprovalCarriedOut",
+    "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored", "CommandFinished",
+    "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
+    "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
+    "Envelope", "Event", "FeederDeclared", "LimitCleared", "LimitSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved",
+    "PackReset", "PackTripped", "PlanAccepted", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered",
+    "StartRefused", "StationBooted", "StationDeclared", "StationProbed", "StationQuarantined", "StationRetired", "StopOrphaned",
+    "SupplyChanged", "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TrustLevel", "UtilityLinkChanged",
+    "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded", "VisitHeld",
+]  # fmt: skip
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.TYPE: kind for kind in map(globals().get, __all__) if isinstance(kind, type) and issubclass(kind, Event) and kind.TYPE
+}
+"""Every fact that is named above, by its wire name."""

@@ -1,0 +1,46 @@
+"""Facts of transactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from depot.events.envelope import Event
+from depot.values import ConnectorId
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStarted(Event):
+    """``reported_at`` in the envelope is the charger's time; ``vehicle_id`` and ``visit_id`` as matched on arrival."""
+
+    TYPE: ClassVar[str] = "transaction.session_started"
+    transaction_id: int
+    session_id: str
+    connector: ConnectorId
+    id_tag: str
+    meter_start_wh: int
+    visit_id: str | None = None
+    accepted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStopped(Event):
+    """``estimated``: a ghost that never said stop; ended by the next start, boot or Available, energy from the last reading."""
+
+    TYPE: ClassVar[str] = "transaction.session_stopped"
+    transaction_id: int
+    connector: ConnectorId
+    meter_stop_wh: int
+    reason: str = "Local"
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrphaned(Event):
+    """A stop whose start is unknown or long over. Answered and kept; changes no session."""
+
+    TYPE: ClassVar[str] = "transaction.stop_orphaned"
+    station_id: str
+    transaction_id: int
+    meter_stop_wh: int
+    reason: str = "Local"

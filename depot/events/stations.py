@@ -1,0 +1,150 @@
+"""Facts of stations and connectors: what they said, what was found out about them, what was installed in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from depot.events.envelope import Event
+from depot.values import ConnectorId, PackKey
+
+
+class ConnectorStatus(StrEnum):
+    """OCPP 1.6 §7.7 ChargePointStatus."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    SUSPENDED_EV = "SuspendedEV"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+    UNKNOWN = "Unknown"
+
+    @property
+    def plugged(self) -> bool:
+        """Whether a vehicle is connected in this state."""
+        return self in _PLUGGED
+
+
+_PLUGGED = frozenset(
+    {
+        ConnectorStatus.PREPARING,
+        ConnectorStatus.CHARGING,
+        ConnectorStatus.SUSPENDED_EVSE,
+        ConnectorStatus.SUSPENDED_EV,
+        ConnectorStatus.FINISHING,
+    }
+)
+
+
+class TrustLevel(StrEnum):
+    """What the meter has shown about a connector: ``unproven`` nothing yet, ``obeys``, ``overdraws`` by a factor,
+    ``defiant``: draws what it likes (budgeted at its rating, switched on and off only)."""
+
+    UNPROVEN = "unproven"
+    OBEYS = "obeys"
+    OVERDRAWS = "overdraws"
+    DEFIANT = "defiant"
+
+
+@dataclass(frozen=True, slots=True)
+class StationBooted(Event):
+    TYPE: ClassVar[str] = "station.boot_reported"
+    station_id: str
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationQuarantined(Event):
+    """An id that the registry does not know knocked; it is held until a person accepts it."""
+
+    TYPE: ClassVar[str] = "station.contact_quarantined"
+    station_id: str
+    remote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationProbed(Event):
+    """What the capability probe found. ``rate_units``: subset of {"W", "A"}; ``purposes``: of TxProfile,
+    TxDefaultProfile, ChargePointMaxProfile that it took; ``autonomous``: it can start a session by itself."""
+
+    TYPE: ClassVar[str] = "station.capability_probed"
+    station_id: str
+    rate_units: tuple[str, ...] = ("W", "A")
+    purposes: tuple[str, ...] = ()
+    max_stack_level: int = 0
+    autonomous: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatusChanged(Event):
+    TYPE: ClassVar[str] = "connector.status_changed"
+    connector: ConnectorId
+    status: ConnectorStatus
+    error_code: str = "NoError"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorTrustChanged(Event):
+    TYPE: ClassVar[str] = "connector.trust_changed"
+    connector: ConnectorId
+    trust: TrustLevel
+    factor: float = 1.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorAvailabilitySet(Event):
+    """``operative`` False: taken out of service by ``reason``; stays so over restarts until a person lifts it."""
+
+    TYPE: ClassVar[str] = "connector.availability_set"
+    connector: ConnectorId
+    operative: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorIsolated(Event):
+    """Out of service because ``pack``, which is tripped, hangs on it. Recorded after it acted; lifted by an
+    :class:`ConnectorAvailabilitySet`, after the pack's reset or by a person once its vehicle has gone."""
+
+    TYPE: ClassVar[str] = "connector.pack_isolated"
+    connector: ConnectorId
+    pack: PackKey
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultInstalled(Event):
+    """The connector confirmed its TxDefaultProfile of ``level_w``. None: it can't hold one (uncovered)."""
+
+    TYPE: ClassVar[str] = "connector.default_installed"
+    connector: ConnectorId
+    level_w: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointGranted(Event):
+    """An increase, journaled before it leaves: from now on the connector may draw ``level_w`` until ``until``."""
+
+    TYPE: ClassVar[str] = "setpoint.increase_granted"
+    connector: ConnectorId
+    level_w: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointLowered(Event):
+    """A decrease that the charger confirmed; recorded after it acted (invariant 4)."""
+
+    TYPE: ClassVar[str] = "setpoint.decrease_confirmed"
+    connector: ConnectorId
+    level_w: int
+    until: datetime
