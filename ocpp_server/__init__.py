@@ -4,7 +4,8 @@
     session   sans-I/O OCPP-J framing: a frame in, what it means out; every readable CALL can be answered
     schemas   compiled JSON schemas of each version; strict first, then named repairs, then the right CALLERROR
     meter_values, skew, profiles   pure: normalised readings, the charger's clock, charging profiles
-    station   what is kept of a station over its connections      frames   its message log, redacted
+    station   what is kept of a station over its connections      frames   its message log, raw until somebody looks
+    redaction, summaries       what people may see of a payload, and a line on it
     link      one connection: reader, one outstanding CALL, priorities, time-outs, circuit breaker
     reply     how a call ended: whatever came back becomes one Outcome
     version, dialect   what is spoken, and the Protocol of what the versions say differently; one per connection
@@ -26,7 +27,7 @@ Errors of this room::
 from ocpp_server.central import Central
 from ocpp_server.endpoint import Credentials, KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.errors import OcppError, PayloadViolation, PortInUse, WireClosed
-from ocpp_server.frames import Frame
+from ocpp_server.frames import Frame, Message
 from ocpp_server.profiles import Purpose
 from ocpp_server.reply import Reply
 from ocpp_server.settings import OcppSettings
@@ -39,6 +40,7 @@ __all__ = [
     "Frame",
     "KeyedCredentials",
     "MemoryWire",
+    "Message",
     "OcppError",
     "OcppSettings",
     "OpenDoor",

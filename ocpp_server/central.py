@@ -24,13 +24,14 @@ from ocpp_server.commission import Commission
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Credentials, Endpoint
-from ocpp_server.frames import Frame
+from ocpp_server.frames import IN, Frame, Kind, Message
 from ocpp_server.ladder import Ladder
 from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose
 from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
 from ocpp_server.schemas import validator
+from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
 from ocpp_server.v16_outbound import Dialect16
@@ -208,9 +209,14 @@ class Central:
         return None if station is None else station.reading(connected=self.connected(station_id))
 
     def frames(self, station_id: str) -> tuple[Frame, ...]:
-        """The last frames of a station, redacted, oldest first."""
+        """The last frames of a station as a redacted line each, oldest first."""
         station = self._stations.get(station_id)
         return () if station is None else station.log.recent()
+
+    def messages(self, station_id: str) -> tuple[Message, ...]:
+        """The message log of a station: the frames that are kept with their redacted payloads, oldest first."""
+        station = self._stations.get(station_id)
+        return () if station is None else station.log.messages()
 
     def violations(self, station_id: str) -> Mapping[str, int]:
         """How often a station broke which rule."""
@@ -360,8 +366,9 @@ class _Record:
     def needs_patience(self, seconds: float) -> None:
         self._station.patience_s = seconds
 
-    def frame(self, direction: str, action: str, summary: str) -> None:
-        self._station.log.add(self._clock.now(), direction, action, summary)
+    def frame(self, direction: str, kind: Kind, message_id: MessageId, action: str, text: str, note: str = "") -> None:
+        at = self._station.last_frame_at if direction is IN and text else self._clock.now()
+        self._station.log.add(at, direction, kind, str(message_id), action, text, note)
 
 
 class _NoRecord:
@@ -370,4 +377,4 @@ class _NoRecord:
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
     def needs_patience(self, seconds: float) -> None: ...
-    def frame(self, direction: str, action: str, summary: str) -> None: ...
+    def frame(self, direction: str, kind: Kind, message_id: MessageId, action: str, text: str, note: str = "") -> None: ...

@@ -1,16 +1,45 @@
-"""The message log of a station: the last frames as one redacted line each. Kept in memory, short, for people."""
+"""The message log of a station: its last frames, raw in a ring, read and redacted only when somebody looks.
+
+    add() -> ring (bytes and frames capped)     recent() -> one line each     messages() -> payloads as redacted JSON
+
+A thousand stations write a thousand frames a second and more, and nobody reads most of them: keeping one costs a tuple.
+Memory is what is capped, and a station that sends large frames or many keeps its own last ones only.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-KEPT = 100
-_LARGE = 1e18
+import msgspec
+
+from ocpp_server.redaction import redact
+from ocpp_server.summaries import answer_summary, summary
+
+KEPT_BYTES = 48 * 1024
+"""What the ring of one station takes in memory, about."""
+KEPT_FRAMES = 400
+KEPT_TEXT = 4096
+"""Characters that are kept of one frame."""
+KEPT_WORDS = 64
+RECENT = 100
+_OVERHEAD = 200
+"""Bytes that an entry takes beside its text: the tuple, its time, its message id."""
 IN, OUT = "in", "out"
+
+
+class Kind(StrEnum):
+    """What a frame is. ``unusable``: it cannot be read, or nobody waits for it. ``silence``: no frame, an answer that did not come."""
+
+    CALL = "call"
+    RESULT = "result"
+    ERROR = "error"
+    UNUSABLE = "unusable"
+    SILENCE = "silence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,142 +52,115 @@ class Frame:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One frame for people. ``payload``: redacted JSON; of a CALLERROR an object with errorCode, errorDescription and
+    errorDetails; empty where the frame cannot be read. ``cut``: it was longer than what is kept, its end is missing.
+    ``note``: what this system has to say about it."""
+
+    at: datetime
+    direction: str
+    kind: Kind
+    message_id: str
+    action: str
+    payload: str
+    note: str
+    cut: bool
+
+
+_Entry = tuple[datetime, str, Kind, str, str, str, str]
+"""at, direction, kind, message id, action, text, note: a plain tuple, which the garbage collector does not follow."""
+
+
 class FrameLog:
-    """A ring of the last :data:`KEPT` frames."""
+    """See the module."""
 
     def __init__(self) -> None:
-        self._frames: deque[Frame] = deque(maxlen=KEPT)
+        self._ring: deque[_Entry] = deque()
+        self._bytes = 0
 
-    def add(self, at: datetime, direction: str, action: str, summary: str) -> None:
-        self._frames.append(Frame(at, direction, action, summary))
+    def add(self, at: datetime, direction: str, kind: Kind, message_id: str, action: str, text: str, note: str = "") -> None:
+        """Keep a frame. ``text``: as it was on the wire."""
+        if len(text) > KEPT_TEXT:
+            text = text[: KEPT_TEXT + 1]  # one more: tells that it was cut
+        if len(action) > KEPT_WORDS or len(message_id) > KEPT_WORDS:
+            action, message_id = action[:KEPT_WORDS], message_id[:KEPT_WORDS]
+        ring = self._ring
+        ring.append((at, direction, kind, message_id, sys.intern(action), text, note))
+        self._bytes += sys.getsizeof(text) + _OVERHEAD
+        while self._bytes > KEPT_BYTES or len(ring) > KEPT_FRAMES:
+            self._bytes -= sys.getsizeof(ring.popleft()[5]) + _OVERHEAD
 
     def recent(self) -> tuple[Frame, ...]:
-        """Oldest first."""
-        return tuple(self._frames)
+        """The last :data:`RECENT` that say something, oldest first: an empty answer says nothing that its call did not."""
+        found: list[Frame] = []
+        for entry in reversed(self._ring):
+            at, direction, kind, _, action, text, note = entry
+            line = note or _line(kind, action, text)
+            if line or kind is Kind.CALL or direction == IN:
+                found.append(Frame(at, direction, action, line))
+                if len(found) == RECENT:
+                    break
+        return tuple(reversed(found))
+
+    def messages(self) -> tuple[Message, ...]:
+        """All that is kept, oldest first."""
+        return tuple(
+            Message(at, direction, kind, message_id, action, _shown(kind, text), note, len(text) > KEPT_TEXT)
+            for at, direction, kind, message_id, action, text, note in self._ring
+        )
 
 
-def summary(action: str, payload: Mapping[str, Any]) -> str:
-    """One line on a call. Values come unchecked from the wire: only strings and numbers are shown, and cut."""
-    match action:
-        case "MeterValues":
-            return f"connector {_short(payload.get('connectorId', payload.get('evseId')))}: {_values(payload.get('meterValue'))}"
-        case "TransactionEvent":
-            return _event(payload)
-        case "StatusNotification" if "connectorStatus" in payload:
-            return f"EVSE {_short(payload.get('evseId'))}/{_short(payload.get('connectorId'))}: {_short(payload['connectorStatus'])}"
-        case "StatusNotification":
-            error = payload.get("errorCode")
-            tail = "" if error == "NoError" else f", {_short(error)}"
-            return f"connector {_short(payload.get('connectorId'))}: {_short(payload.get('status'))}{tail}"
-        case "StartTransaction":
-            tag = redacted(payload.get("idTag"))
-            return f"connector {_short(payload.get('connectorId'))}, tag {tag}, meter {_short(payload.get('meterStart'))}"
-        case "StopTransaction":
-            reason = _short(payload.get("reason", "Local"))
-            return f"transaction {_short(payload.get('transactionId'))}, meter {_short(payload.get('meterStop'))}, {reason}"
-        case "BootNotification" if isinstance(box := payload.get("chargingStation"), dict):
-            return " ".join(_short(box.get(key, "")) for key in ("vendorName", "model", "firmwareVersion")).strip()
-        case "BootNotification":
-            return " ".join(_short(payload.get(key, "")) for key in ("chargePointVendor", "chargePointModel", "firmwareVersion")).strip()
-        case "Authorize":
-            return f"tag {redacted(payload.get('idTag', _token(payload)))}"
-        case "RequestStartTransaction":
-            return f"EVSE {_short(payload.get('evseId'))}, tag {redacted(_token(payload))}{_profile(payload.get('chargingProfile'))}"
-        case "RemoteStartTransaction":
-            profile = _profile(payload.get("chargingProfile"))
-            return f"connector {_short(payload.get('connectorId'))}, tag {redacted(payload.get('idTag'))}{profile}"
-        case "SetChargingProfile" if "evseId" in payload:
-            return f"EVSE {_short(payload['evseId'])}{_profile(payload.get('chargingProfile'))}"
-        case "SetChargingProfile":
-            return f"connector {_short(payload.get('connectorId'))}{_profile(payload.get('csChargingProfiles'))}"
-        case "ChangeConfiguration":
-            return f"{_short(payload.get('key'))} = {_short(payload.get('value'))}"
-        case "GetVariables" | "SetVariables":
-            return _variables(payload.get("getVariableData", payload.get("setVariableData")))
-        case "GetConfiguration" | "DataTransfer" | "Heartbeat":
-            return ""
-    return ", ".join(f"{key} {_short(value)}" for key, value in list(payload.items())[:4] if isinstance(value, str | int | float))
+def _line(kind: Kind, action: str, text: str) -> str:
+    payload = _payload(kind, text)
+    if payload is None:
+        return ""
+    if kind is Kind.ERROR:
+        return f"{payload['errorCode']}: {payload['errorDescription']}"[:300].rstrip(": ")
+    return summary(action, payload) if kind is Kind.CALL else answer_summary(payload)
 
 
-def answer_summary(payload: Mapping[str, Any]) -> str:
-    """One line on an answer: its status, its transaction."""
-    parts = [_short(payload["status"])] if "status" in payload else []
-    info = payload.get("idTagInfo")
-    if isinstance(info, dict):
-        parts.append(_short(info.get("status")))
-    if "transactionId" in payload:
-        parts.append(f"transaction {_short(payload['transactionId'])}")
-    return ", ".join(parts)
+def _shown(kind: Kind, text: str) -> str:
+    payload = _payload(kind, text)
+    return "" if payload is None else msgspec.json.encode(payload).decode()
 
 
-def redacted(tag: object) -> str:
-    """An id tag as its last two characters: enough to compare, too little to copy."""
-    return f"…{tag[-2:]}" if isinstance(tag, str) and len(tag) > 4 else "…"
+def _payload(kind: Kind, text: str) -> dict[str, Any] | None:
+    """The payload without what nobody is to see; None where there is none that can be read: then nothing of it is shown."""
+    try:
+        message = msgspec.json.decode(completed(text[:KEPT_TEXT]) if len(text) > KEPT_TEXT else text)
+        if not isinstance(message, list):
+            return None
+        place = 3 if kind is Kind.CALL or message[:1] == [2] else 2
+        payload = message[place:]
+        if kind is Kind.ERROR:
+            code, description, details = (*payload, "", "", {})[:3]
+            payload = [{"errorCode": code, "errorDescription": description, "errorDetails": details}]
+        return redact(payload[0]) if payload and isinstance(payload[0], dict) else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError):
+        return None
 
 
-def _short(value: object) -> str:
-    if isinstance(value, str):
-        return value if len(value) <= 40 else f"{value[:39]}…"
-    return str(value) if isinstance(value, int | float) and abs(value) < _LARGE else "?"
-
-
-def _values(entries: object) -> str:
-    if not isinstance(entries, list) or not entries or not isinstance(entries[-1], dict):
-        return "no values"
-    values = entries[-1].get("sampledValue")
-    if not isinstance(values, list):
-        return "no values"
-    shown = [
-        f"{_short(v.get('measurand', 'Energy')).partition('.')[0]} {_short(v.get('value'))} {_short(_unit(v))}".rstrip()
-        for v in values[:3]
-        if isinstance(v, dict)
-    ]
-    return ", ".join(shown) + (f" and {len(entries) - 1} older" if len(entries) > 1 else "")
-
-
-def _unit(value: Mapping[str, Any]) -> object:
-    said = value.get("unitOfMeasure")
-    return said.get("unit", "") if isinstance(said, dict) else value.get("unit", "")
-
-
-def _event(payload: Mapping[str, Any]) -> str:
-    """A TransactionEvent: what, of which transaction, why, in which state."""
-    info, evse = payload.get("transactionInfo"), payload.get("evse")
-    parts = [f"{_short(payload.get('eventType'))} {_short(payload.get('seqNo'))}, {_short(payload.get('triggerReason'))}"]
-    if isinstance(info, dict):
-        parts += [_short(info[key]) for key in ("transactionId", "chargingState", "stoppedReason") if key in info]
-    if isinstance(evse, dict):
-        parts.append(f"EVSE {_short(evse.get('id'))}")
-    if "idToken" in payload:
-        parts.append(f"tag {redacted(_token(payload))}")
-    if "meterValue" in payload:
-        parts.append(_values(payload["meterValue"]))
-    return ", ".join(parts)
-
-
-def _token(payload: Mapping[str, Any]) -> object:
-    token = payload.get("idToken")
-    return token.get("idToken") if isinstance(token, dict) else None
-
-
-def _variables(data: object) -> str:
-    """Names only: a value may be a secret."""
-    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-    names = [part.get("name") for row in rows if isinstance(part := row.get("variable"), dict)]
-    return ", ".join(_short(name) for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _profile(profile: object) -> str:
-    """Purpose, limit and end of a profile of ours; nothing for what else may stand there."""
-    if isinstance(profile, dict) and isinstance(schedules := profile.get("chargingSchedule"), list) and schedules:
-        profile = {**profile, "chargingSchedule": schedules[0]}
-    match profile:
-        case {
-            "chargingProfilePurpose": str(purpose),
-            "chargingSchedule": {"chargingRateUnit": str(unit), "chargingSchedulePeriod": [{"limit": limit}]},
-            **rest,
-        }:
-            until = rest.get("validTo")
-            tail = f" until {until[11:19]} UTC" if isinstance(until, str) else ""
-            return f": {_short(purpose)} {_short(limit)} {_short(unit)}{tail}"
-    return ""
+def completed(text: str) -> str:
+    """The longest beginning of a cut JSON text that ends after a whole value, with its brackets closed."""
+    closers: list[str] = []
+    safe, open_then = 0, ""
+    quoted = escaped = False
+    for place, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = character == "\\"
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+        elif character in "[{":
+            closers.append("]" if character == "[" else "}")
+            safe, open_then = place + 1, "".join(reversed(closers))
+        elif character in "]}":
+            if closers:
+                closers.pop()
+            safe, open_then = place + 1, "".join(reversed(closers))
+        elif character == ",":
+            safe, open_then = place, "".join(reversed(closers))
+    return text[:safe] + open_then

@@ -20,10 +20,20 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from depot.values import Outcome
-from ocpp_server import frames
 from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
+from ocpp_server.frames import IN, OUT, Kind
 from ocpp_server.reply import Reply, read_reply
-from ocpp_server.session import CallReceived, ErrorReceived, Ignored, LateAnswer, Malformed, Payload, ResultReceived, Session
+from ocpp_server.session import (
+    CallReceived,
+    ErrorReceived,
+    Ignored,
+    LateAnswer,
+    Malformed,
+    MessageId,
+    Payload,
+    ResultReceived,
+    Session,
+)
 from ocpp_server.settings import OcppSettings
 from ocpp_server.version import Version
 from ocpp_server.wire import Wire
@@ -66,7 +76,7 @@ class Record(Protocol):
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
     def needs_patience(self, seconds: float) -> None: ...
-    def frame(self, direction: str, action: str, summary: str) -> None: ...
+    def frame(self, direction: str, kind: Kind, message_id: MessageId, action: str, text: str, note: str = "") -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -231,19 +241,23 @@ class Link:
 
     async def _dispatch(self, frame: str | bytes) -> None:
         incoming = self._session.receive(frame)
+        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
         if isinstance(incoming, CallReceived):
+            self._record.frame(IN, Kind.CALL, incoming.message_id, incoming.action, text)
             await self._take(incoming)
         elif isinstance(incoming, Malformed):
             self._record.violated("malformed_frame")
-            self._record.frame(frames.IN, "?", incoming.why)
+            self._record.frame(IN, Kind.UNUSABLE, "", "?", text, incoming.why)
+            self._record.frame(OUT, Kind.ERROR, "", "?", incoming.reply)
             await self._send(incoming.reply)
         elif isinstance(incoming, LateAnswer):
+            self._record.frame(IN, Kind.UNUSABLE, incoming.message_id, "?", text, "an answer that came too late")
             self._late(incoming.message_id)
         elif isinstance(incoming, Ignored):
             self._record.violated("unusable_frame")
-            self._record.frame(frames.IN, "?", incoming.why)
+            self._record.frame(IN, Kind.UNUSABLE, "", "?", text, incoming.why)
         elif self._pending is not None and self._pending[0] == incoming.message_id:
-            self._settle(incoming)
+            self._settle(incoming, text)
 
     def _late(self, message_id: str) -> None:
         """Slow, not stuck: wait longer from now on, and do not count it as a failure."""
@@ -254,10 +268,8 @@ class Link:
         self._record.needs_patience(self._patience_s)
 
     async def _take(self, call: CallReceived) -> None:
-        self._record.frame(frames.IN, call.action, frames.summary(call.action, call.payload))
         if call.repeated is not None:
-            self._record.violated("repeated_frame")
-            await self._send(call.repeated)
+            await self._repeat(call, call.repeated)
             return
         try:
             payload = self._handler.immediate(call)
@@ -290,8 +302,7 @@ class Link:
     async def _handle(self, call: CallReceived) -> None:
         repeated = self._session.answered(call)
         if repeated is not None:
-            self._record.violated("repeated_frame")
-            await self._send(repeated)
+            await self._repeat(call, repeated)
             return
         try:
             payload = await self._handler.handle(call)
@@ -306,15 +317,20 @@ class Link:
     async def _answer(self, call: CallReceived, payload: Payload) -> None:
         text = self._session.answer(call, payload, remember=self._handler.repeatable(call))
         await self._send(text)
-        note = frames.answer_summary(payload)
-        if note:  # an empty answer says nothing that the call did not
-            self._record.frame(frames.OUT, call.action, note)
+        self._record.frame(OUT, Kind.RESULT, call.message_id, call.action, text)
         self._handler.answered(call, payload)
+
+    async def _repeat(self, call: CallReceived, text: str) -> None:
+        """The same answer again."""
+        self._record.violated("repeated_frame")
+        await self._send(text)
+        self._record.frame(OUT, Kind.RESULT, call.message_id, call.action, text, "the same answer again")
 
     async def _refuse(self, call: CallReceived, bad: PayloadViolation) -> None:
         self._record.violated(f"refused_{bad.code.value}")
-        await self._send(self._session.refuse(call, bad.code, bad.description))
-        self._record.frame(frames.OUT, call.action, f"{bad.code.value}: {bad.description}")
+        text = self._session.refuse(call, bad.code, bad.description)
+        await self._send(text)
+        self._record.frame(OUT, Kind.ERROR, call.message_id, call.action, text)
 
     async def _send(self, text: str) -> None:
         stuck = self._loop.call_later(self._settings.send_timeout_s, self._not_reading)
@@ -418,7 +434,7 @@ class Link:
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._pending = (message_id, job, answer)
         sent_at = self._loop.time()
-        self._record.frame(frames.OUT, job.action, frames.summary(job.action, payload))
+        self._record.frame(OUT, Kind.CALL, message_id, job.action, text)
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._send(text)
@@ -428,7 +444,7 @@ class Link:
             self._session.forget(message_id)
             self._given_up = {**dict(list(self._given_up.items())[-15:]), message_id: sent_at}
             self._record.violated("call_timeout")
-            self._record.frame(frames.IN, job.action, "no answer in time")
+            self._record.frame(IN, Kind.SILENCE, message_id, job.action, "", "no answer in time")
             job.finish(Reply(Outcome.TIMEOUT))
             self._timeouts += 1
             if self._timeouts >= self._settings.breaker_timeouts:
@@ -439,7 +455,7 @@ class Link:
         finally:
             self._pending = None
 
-    def _settle(self, incoming: ResultReceived | ErrorReceived) -> None:
+    def _settle(self, incoming: ResultReceived | ErrorReceived, text: str) -> None:
         assert self._pending is not None
         _, job, answer = self._pending
         if answer.done():
@@ -447,6 +463,6 @@ class Link:
         reply, violations = read_reply(job.action, incoming, self.version)
         for name in violations:
             self._record.violated(name)
-        note = f"{reply.code}" if reply.code else frames.answer_summary(reply.payload)
-        self._record.frame(frames.IN, job.action, note)
+        kind = Kind.ERROR if isinstance(incoming, ErrorReceived) else Kind.RESULT
+        self._record.frame(IN, kind, incoming.message_id, job.action, text, reply.code)
         answer.set_result(reply)

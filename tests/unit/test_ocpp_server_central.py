@@ -847,7 +847,7 @@ def test_the_message_log_is_short_bounded_and_shows_no_tag() -> None:
             assert ("out", "StartTransaction", "Accepted, transaction 1") in shown
             for _ in range(200):
                 await peer.call("Heartbeat", {})
-            assert len(central.frames("CP1")) == 100
+            assert 50 <= len(central.frames("CP1")) <= 100, "by frames and by memory"
 
     play(main)
 
