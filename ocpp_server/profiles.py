@@ -108,10 +108,14 @@ def profile_id(purpose: Purpose, connector: int, *, live: bool) -> int:
 
 def amperes(level_w: int, spec: ConnectorSpec) -> float:
     """Current per phase that draws at most ``level_w``, A, rounded down to 0.1 (integer arithmetic: no float noise)."""
+    return level_w * 10 // watts_per_ampere(spec) / 10
+
+
+def watts_per_ampere(spec: ConnectorSpec, phases: int | None = None) -> int:
+    """What 1 A per phase is worth on the connector, W. ``phases``: those that a schedule names, None: all that there are."""
     if spec.current is Current.DC:
-        voltage = spec.voltage_v if spec.voltage_v > _MAINS_VOLTAGE else _LARGEST_DC_VOLTAGE
-        return level_w * 10 // voltage / 10
-    return level_w * 10 // (_phases(spec) * spec.voltage_v) / 10
+        return spec.voltage_v if spec.voltage_v > _MAINS_VOLTAGE else _LARGEST_DC_VOLTAGE
+    return min(phases or 3, _phases(spec)) * spec.voltage_v
 
 
 def _phases(spec: ConnectorSpec) -> int:
