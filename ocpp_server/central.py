@@ -25,12 +25,13 @@ from ocpp_server.device_model import Variable, batches, get_variables, set_varia
 from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Credentials, Endpoint
 from ocpp_server.frames import IN, Frame, Kind, Message
+from ocpp_server.installed import BY_CALL, NOTED, Installed
 from ocpp_server.ladder import Ladder
 from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose
 from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
-from ocpp_server.schemas import validator
+from ocpp_server.schemas import Payload, validator
 from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
@@ -228,6 +229,11 @@ class Central:
         station = self._stations.get(station_id)
         return {} if station is None else station.variables
 
+    def installed(self, station_id: str) -> tuple[Installed, ...]:
+        """The charging profiles that a station is believed to hold; see :mod:`ocpp_server.installed`."""
+        station = self._stations.get(station_id)
+        return () if station is None else station.installed.held(self._clock.now() + station.clock.skew)
+
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew
@@ -357,6 +363,10 @@ class _Record:
         self._station = station
         self._clock = clock
 
+    def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
+        if action in NOTED:
+            self._station.installed.note(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
+
     def heard(self) -> None:
         self._station.last_frame_at = self._clock.now()
 
@@ -374,6 +384,7 @@ class _Record:
 class _NoRecord:
     """Of an unknown station nothing is kept."""
 
+    def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None: ...
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
     def needs_patience(self, seconds: float) -> None: ...

@@ -10,6 +10,7 @@ import asyncio
 from depot.ports import ChargerEvents, Clock
 from depot.values import Outcome, Setpoint
 from ocpp_server.dialect import Build, Dialect
+from ocpp_server.installed import OURS
 from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile, profile_id
 from ocpp_server.reply import Reply
@@ -35,7 +36,7 @@ class Ladder:
         rung = station.live_rung or next(iter(self._live_rungs()), None)
         if station.start_with_profile and rung is not None and rung.purpose is Purpose.TX:
             call = self._dialect.start(station, number, id_tag, self._live(setpoint, rung))
-            reply = await self._link.call(*call, connector=number)
+            reply = await self._link.call(*call, connector=number, source=OURS)
             if reply.outcome is Outcome.REFUSED or not reply.refused:
                 return reply.outcome
             station.start_with_profile = False  # it cannot read the profile; its default holds until the first setpoint
@@ -48,7 +49,7 @@ class Ladder:
         outcome = Outcome.UNSUPPORTED
         for rung in ladder:
             call = self._dialect.set_profile(station, number, self._default(number, level_w, rung))
-            reply = await self._link.call(*call, key=f"default/{number}")
+            reply = await self._link.call(*call, key=f"default/{number}", source=OURS)
             outcome = reply.outcome
             if outcome is Outcome.ACCEPTED:
                 station.default_rung = rung
@@ -105,6 +106,7 @@ class Ladder:
             priority=Priority.URGENT if setpoint.level_w < self._station.levels.get(number, setpoint.level_w + 1) else Priority.NORMAL,
             key=f"live/{number}",
             connector=number,
+            source=OURS,
         )
 
     def _live(self, setpoint: Setpoint, rung: Rung) -> Build:

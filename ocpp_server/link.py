@@ -73,6 +73,9 @@ class Handler(Protocol):
 class Record(Protocol):
     """Where the link notes what it saw of the station."""
 
+    def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
+        """A call that was on the wire has ended so. ``source``: as given to :meth:`Link.call`."""
+
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...
     def needs_patience(self, seconds: float) -> None: ...
@@ -88,6 +91,7 @@ class _Job:
     connector: int | None
     order: int
     expires_at: float
+    source: str
     done: asyncio.Future[Reply]
 
     def finish(self, reply: Reply) -> None:
@@ -374,11 +378,13 @@ class Link:
         priority: Priority = Priority.NORMAL,
         key: str | None = None,
         connector: int | None = None,
+        source: str = "",
     ) -> Reply:
         """Call the station. ``payload`` may be built when its turn comes; None then means: no longer wanted.
 
         ``key``: a newer job with the same key supersedes this one while it waits. ``connector``: wait while the
-        start of a transaction there is being answered. Never raises for what the station does.
+        start of a transaction there is being answered. ``source``: who asks, for the record. Never raises for what
+        the station does.
         """
         if self._ended.is_set():
             return Reply(Outcome.OFFLINE)
@@ -391,7 +397,7 @@ class Link:
         self._order += 1
         build = payload if callable(payload) else lambda: payload
         expires_at = self._loop.time() + max(self._settings.queue_timeout_s, 1.5 * self._patience_s)
-        job = _Job(action, build, priority, key, connector, self._order, expires_at, self._loop.create_future())
+        job = _Job(action, build, priority, key, connector, self._order, expires_at, source, self._loop.create_future())
         self._jobs.append(job)
         self._wake.set()
         return await job.done
@@ -434,26 +440,27 @@ class Link:
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._pending = (message_id, job, answer)
         sent_at = self._loop.time()
+        reply = Reply(Outcome.UNKNOWN, code="ConnectionLost")
         self._record.frame(OUT, Kind.CALL, message_id, job.action, text)
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._send(text)
-                job.finish(await answer)
+                reply = await answer
             self._timeouts = 0
         except TimeoutError:
             self._session.forget(message_id)
             self._given_up = {**dict(list(self._given_up.items())[-15:]), message_id: sent_at}
             self._record.violated("call_timeout")
             self._record.frame(IN, Kind.SILENCE, message_id, job.action, "", "no answer in time")
-            job.finish(Reply(Outcome.TIMEOUT))
+            reply = Reply(Outcome.TIMEOUT)
+            job.finish(reply)
             self._timeouts += 1
             if self._timeouts >= self._settings.breaker_timeouts:
                 self.end(1008, "calls are not answered")
-        except WireClosed:
-            job.finish(Reply(Outcome.UNKNOWN, code="ConnectionLost"))
-            raise
         finally:
             self._pending = None
+            self._record.called(job.action, payload, reply, job.source)
+            job.finish(reply)
 
     def _settle(self, incoming: ResultReceived | ErrorReceived, text: str) -> None:
         assert self._pending is not None

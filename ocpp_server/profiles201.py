@@ -26,3 +26,16 @@ def as_201(profile: Payload, transaction_id: str | None) -> Payload:
     if transaction_id is not None:
         made["transactionId"] = transaction_id
     return made
+
+
+def as_16(profile: Payload) -> Payload:
+    """The other way: a ``chargingProfile`` in the words of 1.6. Of several schedules (for an ISO 15118 vehicle to choose
+    from) the first. Raises ``KeyError``, ``IndexError`` or ``TypeError`` for what is no profile."""
+    made = {key: profile[key] for key in (*_KEPT, "transactionId") if key in profile}
+    made["chargingProfileId"] = profile["id"]
+    made["chargingProfilePurpose"] = _PURPOSES_16.get(profile["chargingProfilePurpose"], profile["chargingProfilePurpose"])
+    made["chargingSchedule"] = {key: value for key, value in profile["chargingSchedule"][0].items() if key != "id"}
+    return made
+
+
+_PURPOSES_16 = {theirs: ours for ours, theirs in PURPOSES.items()}

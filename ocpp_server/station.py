@@ -10,7 +10,9 @@ from datetime import datetime
 from depot.events import StationProbed
 from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
+from ocpp_server.composite import Transaction
 from ocpp_server.frames import FrameLog
+from ocpp_server.installed import InstalledBook
 from ocpp_server.meter_values import MeterGuard
 from ocpp_server.profiles import Purpose, Rung
 from ocpp_server.reports import ProfileReports
@@ -43,6 +45,8 @@ class Station:
         """Silence after which its link is dead, s; None: its heartbeat interval is not known."""
         self.patience_s = 0.0
         """How long it was seen to need for an answer, s."""
+        self.installed = InstalledBook()
+        """The charging profiles that it is believed to hold."""
         self.levels: dict[int, int] = {}
         """Last accepted live level per connector, W: tells a decrease from an increase."""
         self.newest: dict[int, int] = {}
@@ -83,6 +87,11 @@ class Station:
         self.live_rung = self.default_rung = None
         self.start_with_profile = True
         self.levels.clear()
+        self.installed.restarted()
+
+    def began(self, connector: int, transaction_id: str, at: datetime | None, now: datetime) -> None:
+        """A transaction runs there since ``at``, by the station's clock; None: it said no time that can be true."""
+        self.installed.began(connector, Transaction(transaction_id, at or now + self.clock.skew))
 
     def speaks(self, version: Version) -> None:
         """A connection of that version begins; what was found out in another one is void."""

@@ -147,10 +147,12 @@ class Inbound:
         guard = self._station.guards[connector.connector]
         meter = self._integer(req["meterStart"], "meterStart")
         natural_key = "|".join((str(connector), req["idTag"], req["timestamp"], str(meter)))
+        began = self._time(req["timestamp"])
         answer = await self._events.start(
-            StartRequest(connector, req["idTag"], guard.started(meter), self._time(req["timestamp"]), self._clock.now(), natural_key)
+            StartRequest(connector, req["idTag"], guard.started(meter), began, self._clock.now(), natural_key)
         )
         self._station.connector_of[answer.transaction_id] = connector.connector
+        self._station.began(connector.connector, str(answer.transaction_id), began, self._clock.now())
         return {"transactionId": answer.transaction_id, "idTagInfo": {"status": "Accepted" if answer.accepted else "Invalid"}}
 
     async def _stop(self, req: Payload) -> Payload:
@@ -169,6 +171,7 @@ class Inbound:
         )
         if connector is not None:
             self._station.levels.pop(connector, None)  # the live profile ended with its transaction
+        self._station.installed.ended(str(transaction_id))
         return {"idTagInfo": {"status": "Accepted"}} if "idTag" in req else {}
 
     async def _data_transfer(self, _: Payload) -> Payload:

@@ -287,6 +287,7 @@ class Inbound:
         )
         transaction.number, transaction.accepted = answer.transaction_id, answer.accepted
         self._station.connector_of[answer.transaction_id] = connector.connector
+        self._station.began(connector.connector, transaction.transaction_id, transaction.began_at, self._clock.now())
 
     async def _end(
         self, transaction: Transaction, connector: ConnectorId, req: Payload, samples: list[Sample], at: datetime | None
@@ -302,6 +303,7 @@ class Inbound:
             reason = req["transactionInfo"].get("stoppedReason", "Local")
             await self._events.stop(StopRequest(self._station.station_id, transaction.number, meter_wh, reason, at, self._clock.now()))
             self._station.levels.pop(connector.connector, None)  # the live profile ended with its transaction
+        self._station.installed.ended(transaction.transaction_id)
         self._station.book.ended(transaction)
 
     async def _show(self, connector: ConnectorId, at: datetime | None) -> None:

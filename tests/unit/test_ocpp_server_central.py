@@ -990,3 +990,27 @@ def test_fault_11_junk_in_every_action_never_ends_a_connection() -> None:
             assert central.connected("CP1")
 
     play(main, settings=OcppSettings(frames_per_s=1e6, frames_burst=10**6))
+
+
+# ---------------------------------------------------------------------- what a station holds
+
+
+def test_the_book_follows_what_was_sent_and_what_became_of_it() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            await booted(peer, depot)
+            assert await central.install_default(CP1, 4_140) is Outcome.ACCEPTED
+            number = await peer.start()
+            assert await central.apply(setpoints(setpoint(11_000, until=later(clock), transaction_id=number))) == [Outcome.ACCEPTED]
+            held = [(e.profile.purpose, e.profile.periods[0].limit, e.confirmed, e.ours) for e in central.installed("CP1")]
+            assert held == [(Purpose.TX_DEFAULT, 4_140, True, True), (Purpose.TX, 11_000, True, True)]
+            peer.answers["SetChargingProfile"] = lambda p: None
+            assert await central.apply(setpoints(setpoint(9_000, until=later(clock), transaction_id=number))) == [Outcome.TIMEOUT]
+            assert [(e.profile.periods[0].limit, e.confirmed) for e in central.installed("CP1")][1:] == [(11_000, True), (9_000, False)]
+            await peer.call("StopTransaction", {"transactionId": number, "meterStop": 2000, "timestamp": "2026-03-01T12:30:00Z"})
+            assert [e.profile.purpose for e in central.installed("CP1")] == [Purpose.TX_DEFAULT]
+            await central.clear_profiles("CP1", connector=1)
+            assert central.installed("CP1") == ()
+            assert central.installed("CP9") == ()
+
+    play(main)

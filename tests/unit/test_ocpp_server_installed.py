@@ -1,0 +1,169 @@
+"""The book of installed profiles: what a station is believed to hold after each call, boot and transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from depot.registry import ConnectorSpec
+from depot.values import ConnectorId, Outcome, Setpoint
+from ocpp_server.composite import Segment, Transaction
+from ocpp_server.installed import BY_CALL, OURS, InstalledBook
+from ocpp_server.profiles import Purpose, Rung, default_profile, live_profile
+from ocpp_server.profiles201 import as_16, as_201
+from ocpp_server.reply import Reply
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+AC = ConnectorSpec(1, 22_000, 4_140)
+ACCEPTED, REFUSED, TIMEOUT = Reply(Outcome.ACCEPTED), Reply(Outcome.REFUSED), Reply(Outcome.TIMEOUT)
+UNKNOWN_STATUS = Reply(Outcome.REFUSED, {"status": "Unknown"})
+
+
+def default(level_w: int = 4_140, connector: int = 1) -> dict[str, Any]:
+    rung = Rung(Purpose.TX_DEFAULT, "W", "Relative")
+    return {
+        "connectorId": connector,
+        "csChargingProfiles": default_profile(level_w, connector, AC, rung, now=NOW, skew=timedelta()),
+    }
+
+
+def live(level_w: int = 11_000, *, transaction_id: int | None = 7, life_s: int = 180) -> dict[str, Any]:
+    setpoint = Setpoint(ConnectorId("CP1", 1), level_w, NOW + timedelta(seconds=life_s), transaction_id=transaction_id)
+    profile = live_profile(setpoint, AC, Rung(Purpose.TX, "W"), now=NOW, skew=timedelta(), max_stack_level=8)
+    return {"connectorId": 1, "csChargingProfiles": profile}
+
+
+def book(*calls: tuple[dict[str, Any], Reply, str]) -> InstalledBook:
+    made = InstalledBook()
+    for payload, reply, source in calls:
+        made.note("SetChargingProfile", payload, reply, source=source, now=NOW)
+    return made
+
+
+def shown(made: InstalledBook, at: datetime = NOW) -> list[tuple[str, float, bool, str]]:
+    return [(e.profile.purpose.value, e.profile.periods[0].limit, e.confirmed, e.source) for e in made.held(at)]
+
+
+def test_what_was_accepted_is_held_and_the_newer_one_replaces_the_older() -> None:
+    made = book((default(), ACCEPTED, OURS), (live(9_000), ACCEPTED, OURS), (live(11_000), ACCEPTED, OURS))
+    assert shown(made) == [("TxDefaultProfile", 4_140, True, OURS), ("TxProfile", 11_000, True, OURS)]
+    assert made.running[1].transaction_id == "7", "it would have refused the profile otherwise"
+    found = made.composite(1, spec=AC, at=NOW, duration_s=600, unit="W")
+    assert found == [Segment(0, 11_000, 3), Segment(180, 4_140, 3)]
+
+
+def test_what_has_run_out_is_no_longer_held() -> None:
+    made = book((default(), ACCEPTED, OURS), (live(), ACCEPTED, OURS))
+    assert shown(made, NOW + timedelta(seconds=180)) == [("TxDefaultProfile", 4_140, True, OURS)]
+
+
+@pytest.mark.parametrize("reply", [REFUSED, Reply(Outcome.UNSUPPORTED), Reply(Outcome.ERROR), Reply(Outcome.OFFLINE)])
+def test_what_was_refused_changes_nothing(reply: Reply) -> None:
+    made = book((default(), ACCEPTED, OURS))
+    assert not made.note("SetChargingProfile", default(9_000), reply, source=OURS, now=NOW)
+    assert shown(made) == [("TxDefaultProfile", 4_140, True, OURS)]
+
+
+def test_what_was_not_answered_may_be_there_beside_what_it_may_have_replaced() -> None:
+    made = book((default(4_140), ACCEPTED, OURS), (default(9_000), TIMEOUT, OURS), (default(8_000), TIMEOUT, OURS))
+    assert shown(made) == [("TxDefaultProfile", 4_140, True, OURS), ("TxDefaultProfile", 8_000, False, OURS)]
+    assert not made.certain(1, NOW)
+    assert made.certain(2, NOW)
+    made.note("SetChargingProfile", default(5_000), ACCEPTED, source=OURS, now=NOW)
+    assert shown(made) == [("TxDefaultProfile", 5_000, True, OURS)]
+
+
+def test_a_persons_profile_is_his_even_with_our_id_and_takes_our_place() -> None:
+    made = book((default(), ACCEPTED, OURS), (default(20_000), ACCEPTED, BY_CALL))
+    assert shown(made) == [("TxDefaultProfile", 20_000, True, BY_CALL)]
+    assert made.default(1) is None
+    other = {**default(1_000), "csChargingProfiles": {**default(1_000)["csChargingProfiles"], "chargingProfileId": 900, "stackLevel": 5}}
+    made = book((default(), ACCEPTED, OURS), (other, ACCEPTED, BY_CALL))
+    assert made.default(1) is not None
+    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W")] == [1_000]
+    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", ours_only=True)] == [4_140]
+
+
+def test_the_end_of_a_transaction_takes_its_profiles_with_it() -> None:
+    made = book((default(), ACCEPTED, OURS), (live(), ACCEPTED, OURS))
+    made.ended("8")
+    assert len(shown(made)) == 2
+    made.ended("7")
+    assert shown(made) == [("TxDefaultProfile", 4_140, True, OURS)]
+    assert not made.running
+
+
+def test_a_profile_that_came_with_the_start_holds_for_the_transaction_that_follows() -> None:
+    made = book((default(), ACCEPTED, OURS))
+    start = {"connectorId": 1, "idTag": "T", "chargingProfile": live(transaction_id=None)["csChargingProfiles"]}
+    made.note("RemoteStartTransaction", start, ACCEPTED, source=OURS, now=NOW)
+    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W")] == [4_140]
+    made.began(1, Transaction("7", NOW))
+    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W")] == [11_000]
+    made.began(1, Transaction("8", NOW))
+    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W")] == [4_140]
+
+
+def test_after_a_boot_nothing_is_sure_and_nothing_runs() -> None:
+    made = book((default(), ACCEPTED, OURS), (live(), ACCEPTED, OURS))
+    made.restarted()
+    assert shown(made) == [("TxDefaultProfile", 4_140, False, OURS)]
+    assert not made.running
+    assert made.default(1) is None
+
+
+@pytest.mark.parametrize(
+    ("criteria", "left"),
+    [
+        ({"id": 14}, 1),
+        ({"id": 14, "connectorId": 2}, 1),
+        ({"chargingProfilePurpose": "TxProfile"}, 1),
+        ({"connectorId": 1, "stackLevel": 2}, 1),
+        ({"connectorId": 2}, 2),
+        ({}, 0),
+        ({"chargingProfileId": 14}, 1),
+        ({"chargingProfileCriteria": {"evseId": 1, "chargingProfilePurpose": "TxDefaultProfile"}}, 1),
+        ({"chargingProfileCriteria": {"chargingProfilePurpose": "ChargingStationMaxProfile"}}, 2),
+    ],
+)
+def test_clearing_by_id_or_by_all_that_is_given(criteria: dict[str, Any], left: int) -> None:
+    for reply in (ACCEPTED, UNKNOWN_STATUS):
+        made = book((default(), ACCEPTED, OURS), (live(), ACCEPTED, OURS))
+        made.note("ClearChargingProfile", criteria, reply, source=BY_CALL, now=NOW)
+        assert len(made.held(NOW)) == left
+
+
+def test_a_clearing_that_was_refused_or_not_answered() -> None:
+    made = book((default(), ACCEPTED, OURS))
+    assert not made.note("ClearChargingProfile", {}, Reply(Outcome.UNSUPPORTED), source=BY_CALL, now=NOW)
+    assert made.note("ClearChargingProfile", {}, TIMEOUT, source=BY_CALL, now=NOW)
+    assert shown(made) == [("TxDefaultProfile", 4_140, False, OURS)]
+
+
+def test_both_versions_fill_the_same_book() -> None:
+    sent = live()
+    made = InstalledBook()
+    payload = {"evseId": 1, "chargingProfile": as_201(sent["csChargingProfiles"], "tx-a")}
+    assert made.note("SetChargingProfile", payload, ACCEPTED, source=OURS, now=NOW)
+    (entry,) = made.held(NOW)
+    assert entry.payload == {**sent["csChargingProfiles"], "transactionId": "tx-a"}
+    assert as_16(as_201(sent["csChargingProfiles"], "tx-a")) == entry.payload
+    assert made.running[1] == Transaction("tx-a", NOW - timedelta(seconds=10))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"connectorId": 1},
+        {"connectorId": 1, "csChargingProfiles": {}},
+        {"evseId": 1, "chargingProfile": {"id": 1, "chargingProfilePurpose": "TxProfile", "chargingSchedule": []}},
+        {"connectorId": "1", "csChargingProfiles": default()["csChargingProfiles"]},
+    ],
+)
+def test_a_call_that_names_no_readable_profile_changes_nothing(payload: dict[str, Any]) -> None:
+    made = InstalledBook()
+    assert not made.note("SetChargingProfile", payload, ACCEPTED, source=BY_CALL, now=NOW)
+    assert not made.note("Reset", {"type": "Hard"}, ACCEPTED, source=BY_CALL, now=NOW)
