@@ -11,7 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
-from ocpp_server.endpoint import keyed_digest
+from ocpp_server.access import keyed_digest
 
 SECRET_FILE = "depot.secret"  # noqa: S105  # a file's name
 _BYTES = 32

@@ -14,7 +14,9 @@
                                                    profiles201, device_model and reports
     heard, quarantine, commission, ladder          what is the same in all: readings, strangers, the way to readiness
                                                    after a boot, how a level is said to a station
-    central   registry (newest connection wins), the Chargers port    endpoint  WebSocket server, credentials
+    access    pure: the security profiles 0 to 3, who is let in by which
+    tls, handshakes, endpoint                      TLS, what a handshake may cost, the WebSocket server with both ports
+    central   registry (newest connection wins), the Chargers port
 
 Errors of this room::
 
@@ -24,8 +26,8 @@ Errors of this room::
     └── PayloadViolation   a payload that breaks its schema beyond the known repairs (carries the CALLERROR code)
 """
 
+from ocpp_server.access import Access, AccessBook, Admitted, KeyedCredentials, OpenDoor, Reason, Refused, keyed_digest
 from ocpp_server.central import Central
-from ocpp_server.endpoint import Credentials, KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.errors import OcppError, PayloadViolation, PortInUse, WireClosed
 from ocpp_server.frames import Frame, Message
 from ocpp_server.profiles import Purpose
@@ -35,8 +37,10 @@ from ocpp_server.version import Version
 from ocpp_server.wire import MemoryWire, Wire, memory_pipe
 
 __all__ = [
+    "Access",
+    "AccessBook",
+    "Admitted",
     "Central",
-    "Credentials",
     "Frame",
     "KeyedCredentials",
     "MemoryWire",
@@ -47,6 +51,8 @@ __all__ = [
     "PayloadViolation",
     "PortInUse",
     "Purpose",
+    "Reason",
+    "Refused",
     "Reply",
     "Version",
     "Wire",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,10 +21,11 @@ from depot.ports import ChargerEvents, Clock
 from depot.readings import LinkReading
 from depot.registry import DepotSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
+from ocpp_server.access import AccessBook
 from ocpp_server.commission import Commission
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
-from ocpp_server.endpoint import Credentials, Endpoint
+from ocpp_server.endpoint import Endpoint
 from ocpp_server.frames import IN, Frame, Kind, Message
 from ocpp_server.installed import BY_CALL, NOTED, Installed
 from ocpp_server.ladder import Ladder
@@ -57,7 +59,7 @@ class Central:
         spec: DepotSpec,
         events: ChargerEvents,
         clock: Clock,
-        credentials: Credentials,
+        credentials: AccessBook,
         settings: OcppSettings | None = None,
         known_probe: Mapping[str, StationProbed] | None = None,
     ) -> None:
@@ -65,9 +67,7 @@ class Central:
         self._events = events
         self._clock = clock
         self._settings = settings or OcppSettings()
-        self._endpoint = Endpoint(
-            credentials=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain
-        )
+        self._endpoint = Endpoint(book=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain)
         known = known_probe or {}
         now = clock.now()
         self._stations = {s.station_id: Station(s, known_probe=known.get(s.station_id), now=now) for s in spec.stations}
@@ -101,6 +101,20 @@ class Central:
     async def listen(self, host: str, port: int) -> None:
         """Accept ``ws://host:port/ocpp/{station_id}``. Raises :class:`~ocpp_server.errors.PortInUse`."""
         await self._endpoint.listen(host, port)
+
+    @property
+    def tls_port(self) -> int:
+        """The port that :meth:`listen_tls` got."""
+        return self._endpoint.tls_port
+
+    async def listen_tls(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        """Accept ``wss://host:port/ocpp/{station_id}``; raises as :meth:`listen`."""
+        await self._endpoint.listen_tls(host, port, context)
+
+    @property
+    def tls_failures(self) -> Mapping[str, int]:
+        """TLS handshakes that failed since the start, by reason; see :func:`ocpp_server.tls.failure`."""
+        return self._endpoint.tls_failures
 
     async def attach(self, wire: Wire, station_id: str, *, remote: str = "", version: Version = Version.V16) -> None:
         """Serve one connection until it closes. The caller has checked who it is, and agreed on the version."""
@@ -193,7 +207,6 @@ class Central:
 
     def _knocked_in_vain(self, station_id: str, remote: str) -> None:
         """Somebody was refused at the door. A station that nobody declared yet should be seen by the operator."""
-        log.info("a connection as %s from %s was refused", station_id, remote)
         if self._is_news(station_id):
             task = asyncio.create_task(self._events.quarantined(station_id, remote))
             self._reports[task] = None

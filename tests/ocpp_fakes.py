@@ -15,7 +15,8 @@ from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopReques
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId, SafeSetpoints, Setpoint
-from ocpp_server import Central, MemoryWire, OpenDoor, Version, WireClosed, memory_pipe
+from ocpp_server import AccessBook, Admitted, Central, MemoryWire, OpenDoor, Version, WireClosed, memory_pipe
+from ocpp_server.access import admit, knock_of
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CP1 = ConnectorId("CP1", 1)
@@ -286,6 +287,12 @@ def setpoint(level_w: int, *, until: datetime, transaction_id: int | None = 1, c
 
 def setpoints(*values: Setpoint) -> SafeSetpoints:
     return SafeSetpoints(values)
+
+
+def enters(book: AccessBook, station_id: str, password: str | None) -> bool:
+    """Whether a station with this password comes in over the plain port. None: it gives none."""
+    basic = None if password is None else f"{station_id}:{password}".encode("utf-8", "surrogatepass")
+    return isinstance(admit(book.access(station_id), knock_of(station_id, book, basic), now=START), Admitted)
 
 
 @asynccontextmanager

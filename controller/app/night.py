@@ -29,8 +29,8 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.registry import DepotSpec
 from depot.state import DepotState
+from ocpp_server import OpenDoor
 from ocpp_server.central import Central
-from ocpp_server.endpoint import OpenDoor
 from ocpp_server.errors import WireClosed
 from ocpp_server.settings import OcppSettings
 from ocpp_server.version import Version

@@ -15,9 +15,10 @@ import pytest
 from controller.app import cli, exits
 from controller.secrets import load_depot_secret
 from depot.values import InvalidValue
-from ocpp_server.endpoint import KeyedCredentials
+from ocpp_server import KeyedCredentials
 from optimizer import Policy
 from storage.errors import StoreFull
+from tests.ocpp_fakes import enters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +53,7 @@ def test_a_station_gets_a_password_and_its_hash(tmp_path: Path) -> None:
     done = run("station-key", "HALL-A-01", "--config", str(config))
     password, key_hash = re.findall(r"\b[0-9a-f]{40,64}\b", done.stdout)
     secret = load_depot_secret(tmp_path / "var")
-    assert KeyedCredentials(key=secret, digests={"HALL-A-01": key_hash}).check("HALL-A-01", password)
+    assert enters(KeyedCredentials(key=secret, digests={"HALL-A-01": key_hash}), "HALL-A-01", password)
     unknown = run("station-key", "HALL-A-1", "--config", str(config))
     assert unknown.returncode == 2
     assert "did you mean HALL-A-01?" in unknown.stderr

@@ -17,7 +17,8 @@ from controller.secrets import SECRET_FILE, SecretError, load_depot_secret, new_
 from controller.settings import Settings, SettingsError, describe
 from depot.registry import Current
 from depot.values import ConnectorId
-from ocpp_server.endpoint import KeyedCredentials
+from ocpp_server import KeyedCredentials
+from tests.ocpp_fakes import enters
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLE = DOCS / "example-depot.toml"
@@ -225,9 +226,9 @@ def test_station_key_opens_its_own_station_only(tmp_path: Path) -> None:
     plain, key_hash = new_station_key("CP1", secret)
     assert re.fullmatch(r"[0-9a-f]{40}", plain)
     credentials = KeyedCredentials(key=secret, digests={"CP1": key_hash, "CP2": key_hash})
-    assert credentials.check("CP1", plain)
-    assert not credentials.check("CP2", plain)
-    assert not credentials.check("CP1", plain[:-1])
+    assert enters(credentials, "CP1", plain)
+    assert not enters(credentials, "CP2", plain)
+    assert not enters(credentials, "CP1", plain[:-1])
 
 
 def test_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""Against whoever wastes connections: handshakes have a time-out, all of them and those of one address a cap, and refusals
+leave one address slowly.
+
+A TLS handshake is part of the same count: the connection is taken plain, counted, and only then dressed in TLS, so that
+somebody who opens connections and says nothing is treated alike on both ports, and a failure is told with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import Counter
+from typing import Any, ClassVar, Protocol
+
+from websockets.asyncio.server import ServerConnection
+
+from ocpp_server.access import Admitted
+from ocpp_server.settings import OcppSettings
+from ocpp_server.tls import failure
+
+log = logging.getLogger(__name__)
+
+
+class Doorkeeper(Protocol):
+    """Who counts handshakes; an :class:`~ocpp_server.endpoint.Endpoint`."""
+
+    @property
+    def handshakes(self) -> Handshakes: ...
+    def tls_failed(self, reason: str, remote: str) -> None: ...
+
+
+class Handshakes:
+    """How many are under way, and from where."""
+
+    def __init__(self, settings: OcppSettings) -> None:
+        self._settings = settings
+        self._open: Counter[str] = Counter()
+
+    def begin(self, address: str) -> bool:
+        """Whether one more half-open connection of this address is affordable. Each ``begin`` has its :meth:`end`."""
+        self._open[address] += 1
+        return self._open.total() <= self._settings.handshakes and self._open[address] <= self._settings.handshakes_per_address
+
+    def end(self, address: str) -> None:
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+
+class Slowdown:
+    """When refusals may leave: ``per_s`` to each address, the next one after the last. A bounded memory."""
+
+    REMEMBERED = 4096
+
+    def __init__(self, per_s: float, *, most_s: float) -> None:
+        self._every_s = 1.0 / per_s
+        self._most_s = most_s
+        self._next_s: dict[str, float] = {}
+
+    def wait_s(self, address: str, now_s: float) -> float | None:
+        """How long this refusal waits for its turn; None: longer than anybody should wait for it."""
+        turn_s = max(now_s, self._next_s.get(address, now_s))
+        if turn_s - now_s > self._most_s:
+            return None
+        if len(self._next_s) >= self.REMEMBERED:
+            self._next_s = {known: at_s for known, at_s in self._next_s.items() if at_s > now_s}
+        if len(self._next_s) >= self.REMEMBERED and address not in self._next_s:
+            return None  # thousands of addresses guess at once
+        self._next_s[address] = turn_s + self._every_s
+        return turn_s - now_s
+
+
+class CountedConnection(ServerConnection):
+    """A connection that counts while its handshake is under way. ``admitted``: how it came in, once it did."""
+
+    endpoint: ClassVar[Doorkeeper]
+    tls = False
+    admitted: Admitted | None = None
+
+    async def handshake(self, *args: Any, **options: Any) -> None:
+        address = remote_of(self.transport)
+        try:
+            if not self.endpoint.handshakes.begin(address):
+                log.warning("too many handshakes at once: one from %s was cut", address)
+                self.transport.abort()
+            await super().handshake(*args, **options)
+        finally:
+            self.endpoint.handshakes.end(address)
+
+
+class TlsConnection(CountedConnection):
+    """The same over TLS."""
+
+    context: ClassVar[ssl.SSLContext]
+    timeout_s: ClassVar[float]
+    dressing: ClassVar[dict[asyncio.Task[None], None]]
+    tls = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of the plain transport; the WebSocket's connection is made when TLS stands."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # what comes now is TLS's, which is not there yet
+        task = asyncio.get_running_loop().create_task(self._dress(transport))
+        self.dressing[task] = None
+        task.add_done_callback(lambda done: self.dressing.pop(done, None))
+
+    async def _dress(self, plain: asyncio.Transport) -> None:
+        address = remote_of(plain)
+        reason: str | None = None
+        try:
+            if self.endpoint.handshakes.begin(address):
+                reason = await self._handshake(plain)
+            else:
+                log.warning("too many handshakes at once: one from %s was cut", address)
+                plain.abort()
+        finally:
+            self.endpoint.handshakes.end(address)
+        if reason is not None:
+            self.endpoint.tls_failed(reason, address)
+
+    async def _handshake(self, plain: asyncio.Transport) -> str | None:
+        """Put TLS on, and let the WebSocket begin on it. Returns why that failed."""
+        early = _Early()
+        try:
+            dressed = await asyncio.get_running_loop().start_tls(
+                plain, early, self.context, server_side=True, ssl_handshake_timeout=self.timeout_s, ssl_shutdown_timeout=5.0
+            )
+        except OSError as error:  # ssl.SSLError, TimeoutError and ConnectionError are such
+            plain.abort()
+            return failure(error)
+        if dressed is None or early.over:
+            plain.abort()
+            return "broken_off"
+        dressed.set_protocol(self)
+        super().connection_made(dressed)
+        if early.data:
+            self.data_received(bytes(early.data))
+        return None
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what comes between the end of the TLS handshake and the moment in which the WebSocket takes over."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.over = False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def eof_received(self) -> None:
+        self.over = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over = True
+
+
+def remote_of(transport: asyncio.BaseTransport) -> str:
+    """The peer's address; "" once it is gone."""
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if name else ""
