@@ -96,6 +96,7 @@ class TlsConnection(CountedConnection):
     timeout_s: ClassVar[float]
     dressing: ClassVar[dict[asyncio.Task[None], None]]
     tls = True
+    _dressed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of the plain transport; the WebSocket's connection is made when TLS stands."""
@@ -104,6 +105,10 @@ class TlsConnection(CountedConnection):
         task = asyncio.get_running_loop().create_task(self._dress(transport))
         self.dressing[task] = None
         task.add_done_callback(lambda done: self.dressing.pop(done, None))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._dressed:
+            super().connection_lost(exc)
 
     async def _dress(self, plain: asyncio.Transport) -> None:
         address = remote_of(plain)
@@ -133,6 +138,7 @@ class TlsConnection(CountedConnection):
             plain.abort()
             return "broken_off"
         dressed.set_protocol(self)
+        self._dressed = True
         super().connection_made(dressed)
         if early.data:
             self.data_received(bytes(early.data))

@@ -18,7 +18,7 @@ from depot.values import InvalidValue
 from ocpp_server import KeyedCredentials
 from optimizer import Policy
 from storage.errors import StoreFull
-from tests.ocpp_fakes import enters
+from ocpp_fakes import enters
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ from controller.settings import Settings, SettingsError, describe
 from depot.registry import Current
 from depot.values import ConnectorId
 from ocpp_server import KeyedCredentials
-from tests.ocpp_fakes import enters
+from ocpp_fakes import enters
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLE = DOCS / "example-depot.toml"

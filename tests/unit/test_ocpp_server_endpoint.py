@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 from ocpp_server import KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.endpoint import _choose_subprotocol, _station_id
 from ocpp_server.handshakes import Slowdown
-from tests.ocpp_fakes import enters as comes_in
+from ocpp_fakes import enters as comes_in
 
 KEY = b"0123456789abcdef"
 
