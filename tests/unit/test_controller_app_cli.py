@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from ocpp_fakes import enters
 
 from controller.app import cli, exits
 from controller.secrets import load_depot_secret
@@ -18,7 +19,6 @@ from depot.values import InvalidValue
 from ocpp_server import KeyedCredentials
 from optimizer import Policy
 from storage.errors import StoreFull
-from ocpp_fakes import enters
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ocpp_fakes import enters
 
 from controller.secrets import SECRET_FILE, SecretError, load_depot_secret, new_station_key
 from controller.settings import Settings, SettingsError, describe
 from depot.registry import Current
 from depot.values import ConnectorId
 from ocpp_server import KeyedCredentials
-from ocpp_fakes import enters
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLE = DOCS / "example-depot.toml"

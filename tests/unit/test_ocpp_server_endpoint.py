@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from ocpp_fakes import enters as comes_in
 from websockets.exceptions import NegotiationError
 from websockets.typing import Subprotocol
 
 from ocpp_server import KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.endpoint import _choose_subprotocol, _station_id
 from ocpp_server.handshakes import Slowdown
-from ocpp_fakes import enters as comes_in
 
 KEY = b"0123456789abcdef"
 
