@@ -24,6 +24,7 @@ from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
 from depot.state import DepotState, Transaction, Visit
+from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization
 from depot.values import ConnectorId
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ class Desk:
     async def boot(self, boot: ev.StationBooted) -> BootAnswer:
         self.loop.station_restarted(boot.station_id)  # tight at once: it may have forgotten its profiles
         await self._append(boot)
-        return BootAnswer("Accepted", self.settings.heartbeat_s)
+        return BootAnswer(self.registration(boot.station_id).word, self.settings.heartbeat_s)
+
+    def registration(self, station_id: str) -> ev.Registration:
+        return self.yard.state.registration(station_id)
 
     async def quarantined(self, station_id: str, remote: str) -> None:
         if station_id not in self.yard.state.stations:
@@ -180,14 +184,26 @@ class Desk:
 
     # -- transactions -------------------------------------------------------------------------------------------
 
-    async def authorize(self, station_id: str, id_tag: str) -> bool:
+    async def authorize(self, station_id: str, id_tag: str) -> Authorization:
+        answer = self._by_list(id_tag)
         driver_id = self._payer(id_tag)
-        if self.till is None or driver_id is None:
-            return self._known(id_tag) and not self._unsafe(id_tag)
+        if not answer.accepted or self.till is None or driver_id is None:
+            return answer
         refused = await self.till.may_start(driver_id, station_id)
         if refused is not None and self.till.is_news(refused):
             self.loop.note(refused)
-        return refused is None and not self._unsafe(id_tag)
+        return answer if refused is None else BLOCKED
+
+    def _by_list(self, id_tag: str) -> Authorization:
+        """What a token may by the list, the registry and the safety of its vehicle; what its driver pays is not asked here."""
+        listed = self.yard.state.id_token(id_tag)
+        if listed is not None:
+            answer = listed.authorization(self.yard.clock.now())
+        elif self._known(id_tag) or self._payer(id_tag) is not None:
+            answer = ACCEPTED
+        else:
+            answer = INVALID
+        return BLOCKED if answer.accepted and self._unsafe(id_tag) else answer
 
     def _unsafe(self, id_tag: str) -> bool:
         """Whether the vehicle that is known by this tag has a battery that may take nothing."""
@@ -213,13 +229,16 @@ class Desk:
         """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
         driver_id = self._payer(request.id_tag)
         paid = None
-        if self.till is not None and driver_id is not None and self.yard.state.connector(request.connector).operative:
-            paid = await self.till.admit(driver_id, request)
+        answer = self._by_list(request.id_tag)
+        if answer.accepted and driver_id is not None and self.yard.state.connector(request.connector).operative:
+            paid = await self.till.admit(driver_id, request) if self.till is not None else None
+            answer = answer if paid is not None and paid.accepted else BLOCKED
         state = self.yard.state
-        known = paid.accepted if paid is not None else driver_id is None and self._known(request.id_tag)
         visit = self.yard.visit_on(request.connector) or self._visit_of_tag(state, request)
-        safe = self.yard.unsafe(request.connector, visit) is None and not self._unsafe(request.id_tag)
-        accepted = safe and known and state.connector(request.connector).operative
+        barred = self.yard.unsafe(request.connector, visit) is not None or not state.connector(request.connector).operative
+        if answer.accepted and (barred or self.registration(request.connector.station_id) is not ev.Registration.ACCEPTED):
+            answer = BLOCKED
+        accepted = answer.accepted
         number = self._new_id(state)
         started = ev.NewEvent(
             ev.TransactionStarted(
@@ -257,7 +276,9 @@ class Desk:
                 self.loop.session_started(request.connector)
                 if not data.accepted or self.yard.unsafe(request.connector, visit) is not None:
                     self.loop.end_session(request.connector)
-        return StartAnswer(data.transaction_id, data.accepted)
+        if data.accepted is not accepted:
+            answer = ACCEPTED if data.accepted else INVALID  # said again: the first answer holds
+        return StartAnswer(data.transaction_id, answer)
 
     def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:
         """Whose card it is, among those that may be here by now; one that should have left already comes last."""

@@ -68,7 +68,7 @@ class Grant:
     ``default_w`` None: no default is confirmed, so after the live profile it may draw its rating (*uncovered*).
     ``autonomous``: it could start a session by itself. ``commissioned``: it has booted here once; before that
     whatever it draws belongs to the registered background. ``doubted_w``: it overdrew with this power, and has not
-    shown yet that it follows levels at all.
+    shown yet that it follows levels at all. ``by_hand``: a profile that a person put there may stand above ours.
     """
 
     rated_w: int
@@ -89,6 +89,7 @@ class Grant:
     measured_at_s: float = -math.inf
     gives_readings: bool = False
     doubted_w: int | None = None
+    by_hand: bool = False
     peak_w: int | None = None
     peak_at_s: float = -math.inf
     session_since_s: float = -math.inf
@@ -200,9 +201,10 @@ class Grant:
 
     @property
     def all_or_nothing(self) -> bool:
-        """Whether only start and stop can be relied on: it follows no level, or a new session begins before it has
-        shown that it follows one (it might draw 1.1 × its level because its vehicle takes no more)."""
-        return self.trust is TrustLevel.DEFIANT or (self.doubted_w is not None and self.measured_w is None)
+        """Whether only start and stop can be relied on: it follows no level, a profile that a person put there may stand above
+        ours, or a new session begins before it has shown that it follows one (it might draw 1.1 × its level because its
+        vehicle takes no more)."""
+        return self.by_hand or self.trust is TrustLevel.DEFIANT or (self.doubted_w is not None and self.measured_w is None)
 
     def expected_w(self) -> int | None:
         """The most that an obedient charger draws once settled; None while it is not known what it was told."""

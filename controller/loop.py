@@ -20,6 +20,7 @@ from typing import Any
 
 from controller import appetite, limits, trust
 from controller.background import FRESH_S, Background, BackgroundEstimator
+from controller.claims import Budgets, Claims
 from controller.grants import EXPIRY_SKEW_S, IDLE_W
 from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.moves import Moves, NoChargers
@@ -30,6 +31,7 @@ from controller.yard import LastAllocation, Yard
 from depot import events as ev
 from depot.ports import Chargers
 from depot.readings import MeterReading
+from depot.registry import DepotSpec
 from depot.values import ConnectorId, Limit
 
 log = logging.getLogger(__name__)
@@ -94,12 +96,14 @@ class ControlLoop:
         self._recheck_s = -math.inf
         self._used = Background(0)
         self._sums = _Sums()
+        self._budgets = Budgets()
         self._built_in = limits.built_in(yard.spec)
         self._traffic = {key: Traffic() for key in yard.spec.connectors}
         self._moves = Moves(yard, settings, self._traffic, chargers=chargers if chargers is not None else NoChargers(), wake=self.wake)
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
+        self.claims = Claims(yard, budgets=lambda: self._budgets, changed=self._recount)
         self.pickup = yard.pickup = Pickup(settings.pickup, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/pickup"))  # noqa: S311  # no secret
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
@@ -153,6 +157,10 @@ class ControlLoop:
         """Something changed that the limiter must see now."""
         self._dirty = True
         self._wake.set()
+
+    def _recount(self) -> None:
+        self._resum = True
+        self.wake()
 
     def follow_up(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Work that nobody waits for, owned by the loop."""
@@ -217,6 +225,7 @@ class ControlLoop:
 
     def session_ended(self, key: ConnectorId) -> None:
         self.yard.grants[key].session_ended(now_s=self._now_s())
+        self.yard.grants[key].by_hand = bool(self.yard.state.by_hand(key))
         appetite.forget(self.yard, key)
         self._traffic[key].start_after_s = self._now_s() + 5
         self._traffic[key].stopping_since_s = None
@@ -234,6 +243,12 @@ class ControlLoop:
         if station_id in booted and self.pickup.booted(station_id, now_s, known=len(booted), waiting=self._by_urgency()):
             waiting = self.pickup.waiting(now_s)
             log.warning("power is back: %d vehicles begin one after the other within %.0f s", waiting, self.settings.pickup.max_s)
+        self.wake()
+
+    def grow(self, spec: DepotSpec) -> None:
+        """Connectors that are new to the depot take part from now on. They count from their station's first boot."""
+        for key in self.yard.grow(spec, life_s=self.settings.life_s):
+            self._traffic[key] = Traffic()
         self.wake()
 
     def _by_urgency(self) -> list[ConnectorId]:
@@ -370,6 +385,7 @@ class ControlLoop:
             allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
             feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
+        self._budgets = Budgets(site_budget, dict(zip((f.feeder_id for f in self.yard.spec.feeders), feeder_budgets, strict=True)))
         rows = self._rows.build(now, self._sums.bounds_w)
         result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen)
         self.yard.last = LastAllocation(

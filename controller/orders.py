@@ -19,7 +19,7 @@ from uuid6 import uuid7
 
 from controller import limits
 from controller.loop import ControlLoop
-from controller.room import Carrier
+from controller.room import Answered, Carrier
 from controller.rows import STARTABLE
 from controller.yard import Yard
 from depot import commands as cmd
@@ -33,6 +33,8 @@ GUEST_WH = 30_000
 
 FOLLOW_S = 120.0
 """A start that has not happened after this time (depot seconds) is reported as still waiting, with the reason."""
+
+ANSWERS_KEPT = 20
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Orders:
         self.gate: Callable[[cmd.Command, Limit | None], ev.ApprovalRequested | None] | None = None
         """Says which commands wait for a second person."""
         self._known: dict[str, Order] = {}
+        self._answered: deque[Order] = deque()
         self._unrecorded: deque[tuple[Order, Limit]] = deque()
         """Limits that act already and that the journal could not take, in their order."""
         self._acting = asyncio.Event()
@@ -113,8 +116,10 @@ class Orders:
             order.held = True
             order.result = replace(order.result, message=f"waits for a second person until {until:%H:%M}; nothing was done yet")
             return order.result
-        status, message = await self._carry_out(command, envelope)
-        order.result = replace(order.result, status=status, message=message)
+        status, message, answer = await self._carry_out(command, envelope)
+        order.result = replace(order.result, status=status, message=message, answer=answer)
+        if answer is not None:
+            self._forget_answers(order)
         if status is not cmd.CommandStatus.ACCEPTED:
             await self._finish(order)
         return order.result
@@ -134,10 +139,11 @@ class Orders:
         order = self._known.get(command.command_id) or self._remember(command, now, "approved")
         order.held = False
         try:
-            status, message = await self._carry_out(command, replace(granted, actor=command.actor))
+            status, message, answer = await self._carry_out(command, replace(granted, actor=command.actor))
         except DepotError as error:
-            status, message = cmd.CommandStatus.REFUSED, str(error)
-        order.result = replace(order.result, status=status, message=f"{message} (asked by {command.actor}, approved by {granted.actor})")
+            status, message, answer = cmd.CommandStatus.REFUSED, str(error), None
+        message = f"{message} (asked by {command.actor}, approved by {granted.actor})"
+        order.result = replace(order.result, status=status, message=message, answer=answer)
         if status is not cmd.CommandStatus.ACCEPTED:
             await self._finish(order)
         return order.result
@@ -166,11 +172,19 @@ class Orders:
         finished = ev.CommandFinished(order.command.command_id, order.result.status.value, order.result.message)
         await self.yard.journal.append([ev.NewEvent(finished, self.yard.clock.now(), actor="controller")])
 
-    async def _carry_out(self, command: cmd.Command, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+    async def _carry_out(self, command: cmd.Command, cause: ev.Envelope) -> Answered:
         carrier = self.carriers.get(type(command))
         if carrier is None:
-            return cmd.CommandStatus.REFUSED, f"{type(command).__name__} is not known to this controller"
-        return await carrier(command, cause)
+            return Answered(cmd.CommandStatus.REFUSED, f"{type(command).__name__} is not known to this controller")
+        carried = await carrier(command, cause)
+        return carried if isinstance(carried, Answered) else Answered(*carried)
+
+    def _forget_answers(self, newest: Order) -> None:
+        """Answers of machines are large and may hold what nobody should keep: the last few serve a repeated command."""
+        self._answered.append(newest)
+        if len(self._answered) > ANSWERS_KEPT:
+            old = self._answered.popleft()
+            old.result = replace(old.result, answer=None)
 
     async def _append(self, cause: ev.Envelope, *events: ev.Event) -> None:
         now = self.yard.clock.now()

@@ -10,14 +10,23 @@ A room reads the yard and appends facts; it never talks to another room.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from depot.commands import Command, CommandStatus
 from depot.events import Envelope
 
-Carrier = Callable[[Any, Envelope], Awaitable[tuple[CommandStatus, str]]]
+
+class Answered(NamedTuple):
+    """How far a command got, a sentence for the person, and what a machine answered."""
+
+    status: CommandStatus
+    message: str
+    answer: Mapping[str, Any] | None = None
+
+
+Carrier = Callable[[Any, Envelope], Awaitable[tuple[CommandStatus, str] | Answered]]
 """(command, its journaled request) -> how far it got, and a sentence for the person. Raises DepotError to refuse."""
 
 Viewer = Callable[[Mapping[str, str]], Awaitable[Struct | None]]

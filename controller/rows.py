@@ -49,8 +49,7 @@ class Rows:
         self._settings = settings
         self._traffic = traffic
         self._reachable = reachable
-        index = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
-        self._feeder_of = {key: index[name] for key, name in yard.spec.feeder_of.items()}
+        self._feeders = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
 
     def build(self, now: datetime, bounds_w: Mapping[ConnectorId, int]) -> list[Row]:
         """One row for every connector that draws, might draw, or has a vehicle. ``bounds_w``: of this moment, of those
@@ -84,7 +83,7 @@ class Rows:
         traffic = self._traffic[key]
         remaining_wh = yard.remaining_wh(visit) if visit is not None else 0
         asleep = yard.asleep(key, now)
-        row = Row(key, self._feeder_of[key], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound_w)
+        row = Row(key, self._feeders[self._yard.spec.feeder_of[key]], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound_w)
         row.resting_w = grant.resting_w()
         row.default_w = spec.rated_w if grant.default_w is None else grant.default_w
         row.factor = grant.factor

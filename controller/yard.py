@@ -21,7 +21,7 @@ from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import DepotSpec
 from depot.state import DepotState, Visit
-from depot.values import ConnectorId, PackKey, Plan
+from depot.values import ConnectorId, InvalidValue, PackKey, Plan
 
 COMPLETE_SHARE = 1.03
 """A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
@@ -104,25 +104,39 @@ class Yard:
     def restore(self, *, life_s: float) -> None:
         """Build the grants from the journal's facts after a start: every journaled level counts as live for a whole
         life from now (the last renewal is not journaled), readings are unknown (architecture §3)."""
+        for key in self.spec.connectors:
+            self.grants[key] = self._restored(key, life_s)
+
+    def grow(self, spec: DepotSpec, *, life_s: float) -> list[ConnectorId]:
+        """The depot as built has more connectors from now on: which ones. None may have gone or changed."""
+        new = [key for key in spec.connectors if key not in self.spec.connectors]
+        if any(spec.connectors.get(key) != known for key, known in self.spec.connectors.items()):
+            raise InvalidValue("connectors can only be added while the depot runs")
+        self.spec = spec
+        for key in new:
+            self.grants[key] = self._restored(key, life_s)
+        return new
+
+    def _restored(self, key: ConnectorId, life_s: float) -> Grant:
         now_s = self.clock.now().timestamp()
-        for key, spec in self.spec.connectors.items():
-            facts = self.state.connector(key)
-            station = self.state.stations.get(key.station_id)
-            probe = station.probe if station else None
-            grant = Grant(
-                rated_w=spec.rated_w,
-                settle_s=spec.settle_s,
-                default_w=facts.default_w,
-                autonomous=probe.autonomous if probe else True,
-                commissioned=station is not None and station.boot is not None,
-                in_session=facts.transaction_id is not None,
-                trust=facts.trust,
-                factor=facts.trust_factor,
-            )
-            if facts.grant is not None and (grant.in_session or facts.grant.until.timestamp() > now_s):
-                # it may hold, or have expired while nobody renewed it: counted, but nobody is judged by it
-                grant.send(facts.grant.level_w, until_s=now_s + life_s, now_s=now_s)
-            self.grants[key] = grant
+        spec, facts = self.spec.connectors[key], self.state.connector(key)
+        station = self.state.stations.get(key.station_id)
+        probe = station.probe if station else None
+        grant = Grant(
+            rated_w=spec.rated_w,
+            settle_s=spec.settle_s,
+            default_w=facts.default_w,
+            autonomous=probe.autonomous if probe else True,
+            commissioned=station is not None and station.boot is not None,
+            in_session=facts.transaction_id is not None,
+            trust=facts.trust,
+            factor=facts.trust_factor,
+            by_hand=bool(self.state.by_hand(key)),
+        )
+        if facts.grant is not None and (grant.in_session or facts.grant.until.timestamp() > now_s):
+            # it may hold, or have expired while nobody renewed it: counted, but nobody is judged by it
+            grant.send(facts.grant.level_w, until_s=now_s + life_s, now_s=now_s)
+        return grant
 
     def visit_on(self, key: ConnectorId) -> Visit | None:
         """The present visit on a connector."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from depot.events import ConnectorStatus, Envelope, NewEvent, StationBooted, StationProbed
+from depot.events import ConnectorStatus, Envelope, NewEvent, Registration, StationBooted, StationProbed
 from depot.readings import LinkReading, MeterReading, SiteReading
+from depot.tokens import Authorization
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 
 
@@ -42,7 +43,7 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BootAnswer:
-    """``accepted``: Accepted; else Pending (known, not ready) or Rejected (quarantined)."""
+    """``status``: Accepted, Pending or Rejected, in the protocol's words."""
 
     status: str
     interval_s: int
@@ -65,7 +66,11 @@ class StartAnswer:
     """Durable answer to a start. Not accepted: the transaction is stored all the same, and will be stopped."""
 
     transaction_id: int
-    accepted: bool
+    authorization: Authorization
+
+    @property
+    def accepted(self) -> bool:
+        return self.authorization.accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,12 @@ class ChargerEvents(Protocol):
     """What the charger side tells the controller. Awaited calls return after the fact is durable: only then may
     the protocol's answer leave (invariant 4). ``reading`` and ``link_changed`` are immediate and never block."""
 
+    def registration(self, station_id: str) -> Registration:
+        """How far a declared station is admitted now."""
+
     async def boot(self, boot: StationBooted) -> BootAnswer: ...
     async def status(self, connector: ConnectorId, status: ConnectorStatus, error_code: str, reported_at: datetime | None) -> None: ...
-    async def authorize(self, station_id: str, id_tag: str) -> bool: ...
+    async def authorize(self, station_id: str, id_tag: str) -> Authorization: ...
     async def start(self, request: StartRequest) -> StartAnswer: ...
     async def stop(self, request: StopRequest) -> None: ...
     async def probed(self, probe: StationProbed) -> None: ...

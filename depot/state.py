@@ -14,6 +14,7 @@ from depot import alarms as al
 from depot import events as ev
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
+from depot.tokens import IdToken
 from depot.values import ConnectorId, Limit, PackKey, Supply, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
@@ -30,6 +31,10 @@ class StationFacts:
     boot: ev.StationBooted | None = None
     probe: ev.StationProbed | None = None
     quarantined: bool = False
+    registration: ev.Registration = ev.Registration.ACCEPTED
+    item_limits: Mapping[str, int] = field(default_factory=dict)
+    by_hand: tuple[ev.ProfileSetByHand, ...] = ()
+    """Profiles that a person put there and that may stand above the depot's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,22 @@ class DepotState:
     """Sessions that a driver pays for and that are not billed yet, by session id."""
     refused_starts: tuple[RefusedStart, ...] = ()
     """The newest REFUSALS_KEPT, oldest first."""
+    id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
+    """Listed tokens by their key."""
+
+    def id_token(self, token: str) -> IdToken | None:
+        """What the list says of a token; case does not count."""
+        return self.id_tokens.get(token.casefold())
+
+    def registration(self, station_id: str) -> ev.Registration:
+        """How far a station is admitted; accepted where nobody said anything."""
+        station = self.stations.get(station_id)
+        return ev.Registration.ACCEPTED if station is None else station.registration
+
+    def by_hand(self, key: ConnectorId) -> tuple[ev.ProfileSetByHand, ...]:
+        """Profiles on a connector that a person put there and that may stand above the depot's own."""
+        station = self.stations.get(key.station_id)
+        return () if station is None else tuple(p for p in station.by_hand if p.number in (0, key.connector))
 
     def vehicle_by_tag(self, id_tag: str) -> Vehicle | None:
         """The registered vehicle that carries this card or tag, or whose id it is."""
@@ -332,6 +353,7 @@ def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope)
         state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh)
     if state.connector(transaction.connector).transaction_id == e.transaction_id:
         state = _connector(state, transaction.connector, transaction_id=None, grant=None)
+        state = _tx_profiles_ended(state, transaction.connector)
     paid = state.paid.get(transaction.session_id)
     if paid is not None:
         energy_wh = max(0, e.meter_stop_wh - transaction.meter_start_wh)
@@ -509,6 +531,45 @@ def _billed(state: DepotState, e: ev.SessionBilled, _: ev.Envelope) -> DepotStat
     return replace(state, paid={k: v for k, v in state.paid.items() if k != e.session_id})
 
 
+def _token_listed(state: DepotState, e: ev.IdTokenListed, _: ev.Envelope) -> DepotState:
+    return replace(state, id_tokens={**state.id_tokens, e.token.key: e.token})
+
+
+def _token_removed(state: DepotState, e: ev.IdTokenRemoved, _: ev.Envelope) -> DepotState:
+    return replace(state, id_tokens={k: t for k, t in state.id_tokens.items() if k != e.key})
+
+
+def _station_admitted(state: DepotState, e: ev.StationAdmitted, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, registration=e.registration, quarantined=False)
+
+
+def _tx_profiles_ended(state: DepotState, key: ConnectorId) -> DepotState:
+    """A TxProfile ends with its transaction (1.6 §3.13.1)."""
+    station = state.stations.get(key.station_id)
+    if station is None or not station.by_hand:
+        return state
+    left = tuple(p for p in station.by_hand if not (p.purpose == "TxProfile" and p.number == key.connector))
+    return state if left == station.by_hand else _station(state, key.station_id, by_hand=left)
+
+
+def _set_by_hand(state: DepotState, e: ev.ProfileSetByHand, _: ev.Envelope) -> DepotState:
+    known = state.stations.get(e.station_id)
+    others = () if known is None else tuple(p for p in known.by_hand if p.profile_id != e.profile_id)
+    return _station(state, e.station_id, by_hand=(*others, e))
+
+
+def _hand_cleared(state: DepotState, e: ev.HandProfilesCleared, _: ev.Envelope) -> DepotState:
+    known = state.stations.get(e.station_id)
+    if known is None:
+        return state
+    gone = [p for p in known.by_hand if (p.profile_id == e.profile_id if e.profile_id else e.number in (0, p.number))]
+    return _station(state, e.station_id, by_hand=tuple(p for p in known.by_hand if p not in gone))
+
+
+def _item_limits(state: DepotState, e: ev.StationItemLimitsSet, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, item_limits=e.limits)
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -559,4 +620,10 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.SessionAdmitted: _admitted,
     ev.StartRefused: _start_refused,
     ev.SessionBilled: _billed,
+    ev.IdTokenListed: _token_listed,
+    ev.IdTokenRemoved: _token_removed,
+    ev.StationAdmitted: _station_admitted,
+    ev.StationItemLimitsSet: _item_limits,
+    ev.ProfileSetByHand: _set_by_hand,
+    ev.HandProfilesCleared: _hand_cleared,
 }

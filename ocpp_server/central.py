@@ -16,10 +16,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from depot.events import StationProbed
-from depot.ports import ChargerEvents, Clock
+from depot.events import Registration, StationProbed
+from depot.ports import BootAnswer, ChargerEvents, Clock
 from depot.readings import LinkReading
-from depot.registry import DepotSpec
+from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
 from ocpp_server.commission import Commission
@@ -137,10 +137,12 @@ class Central:
         settings, dialect = self._settings, DIALECTS[version]
         spread = zlib.crc32(station.station_id.encode()) / 2**32 * settings.heartbeat_jitter
 
-        def boot_answered(interval_s: int | None) -> None:
-            if interval_s is not None:
-                link.idle_s = station.idle_s = max(settings.idle_least_s, settings.idle_heartbeats * interval_s)
+        def boot_answered(answer: BootAnswer) -> None:
+            link.idle_s = station.idle_s = max(settings.idle_least_s, settings.idle_heartbeats * answer.interval_s)
+            if answer.status == "Accepted":
                 commission.boot_answered()
+            else:
+                commission.boot_not_accepted(pending=answer.status == "Pending")
 
         handler = dialect.inbound(
             station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered
@@ -215,12 +217,18 @@ class Central:
     # ------------------------------------------------------------------ what is known
 
     def connected(self, station_id: str) -> bool:
-        return station_id in self._links
+        """Whether the depot may rely on reaching it: a station that is not accepted takes calls of people at most."""
+        return station_id in self._links and self._events.registration(station_id) is Registration.ACCEPTED
+
+    def version(self, station_id: str) -> Version | None:
+        """The version that a declared station spoke last; None for an unknown id."""
+        station = self._stations.get(station_id)
+        return None if station is None else station.version
 
     def link(self, station_id: str) -> LinkReading | None:
         """State of a declared station's link; None for an unknown id."""
         station = self._stations.get(station_id)
-        return None if station is None else station.reading(connected=self.connected(station_id))
+        return None if station is None else station.reading(connected=station_id in self._links)
 
     def frames(self, station_id: str) -> tuple[Frame, ...]:
         """The last frames of a station as a redacted line each, oldest first."""
@@ -250,6 +258,32 @@ class Central:
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew
+
+    # ------------------------------------------------------------------ who belongs here
+
+    def declare(self, spec: StationSpec) -> None:
+        """A station that is new, or has more connectors than before, belongs to the depot from now on. What it said while it
+        was in quarantine is void: it connects anew."""
+        known = self._stations.get(spec.station_id)
+        if known is None:
+            self._stations[spec.station_id] = Station(spec, known_probe=None, now=self._clock.now())
+        else:
+            known.grow(spec)
+        self._reported.discard(spec.station_id)
+        waiting = self._quarantined.get(spec.station_id)
+        if waiting is not None:
+            waiting.end(1012, "this station is known now: connect again")
+
+    async def admitted(self, station_id: str) -> None:
+        """A person has said how far a station is admitted: it shall boot anew, or go."""
+        link = self._links.get(station_id)
+        if link is None:
+            return
+        if self._events.registration(station_id) is Registration.REJECTED:
+            link.end(1008, "rejected by the depot")
+        else:
+            link.open()
+            await self.trigger(station_id, "BootNotification")
 
     # ------------------------------------------------------------------ the Chargers port
 
@@ -292,6 +326,12 @@ class Central:
         return (await link.call(*call, key=f"trigger/MeterValues/{number}")).outcome
 
     # ------------------------------------------------------------------ further calls
+
+    async def call(self, station_id: str, action: str, payload: Payload) -> Reply:
+        """Any call of the station's version, as somebody else made it up and :func:`~ocpp_server.actions.check_call` found it
+        in order."""
+        link = self._links.get(station_id)
+        return Reply(Outcome.OFFLINE) if link is None else await link.call(action, payload)
 
     async def trigger(self, station_id: str, message: str, *, connector: int | None = None) -> Reply:
         """TriggerMessage: ask for a message now."""

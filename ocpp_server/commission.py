@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from depot.events import Registration
 from depot.ports import ChargerEvents
 from depot.values import Outcome
 from ocpp_server.dialect import Dialect
@@ -35,7 +36,11 @@ class Commission:
         """What happens when a station connects: wait for its boot (which cancels this), go on without."""
         self._task = asyncio.current_task()
         await asyncio.sleep(self._settings.boot_grace_s)
-        self._link.open()
+        registration = self._events.registration(self._station.station_id)
+        if registration is not Registration.REJECTED:
+            self._link.open()
+        if registration is not Registration.ACCEPTED:
+            return
         if not self._station.booted and await self._trigger("BootNotification"):
             await asyncio.sleep(self._settings.triggered_boot_s)
         for connector in self._station.connectors:
@@ -49,6 +54,13 @@ class Commission:
         if self._task is not None:
             self._task.cancel()
         self._task = self._link.spawn(self._make_ready(booted=True))
+
+    def boot_not_accepted(self, *, pending: bool) -> None:
+        """It is told to wait. A pending one may be set up meanwhile (1.6 §4.2): calls of people may leave, ours do not."""
+        if self._task is not None:
+            self._task.cancel()
+        if pending:
+            self._link.open()
 
     async def _trigger(self, message: str, connector: int | None = None) -> bool:
         reply = await self._link.call(*self._dialect.trigger(message, connector), priority=Priority.HOUSEKEEPING)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from depot.events import StationProbed
-from depot.ports import ChargerEvents, Clock
+from depot.ports import BootAnswer, ChargerEvents, Clock
 from ocpp_server.link import Handler, Link
 from ocpp_server.profiles import Purpose
 from ocpp_server.session import Payload
@@ -45,7 +45,7 @@ class Dialect(Protocol):
         clock: Clock,
         jitter: float,
         replay_age_s: float,
-        boot_answered: Callable[[int | None], None],
+        boot_answered: Callable[[BootAnswer], None],
     ) -> Handler: ...
 
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:

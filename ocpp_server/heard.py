@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from depot.events import Registration
+from depot.ports import ChargerEvents
 from depot.readings import MeterReading
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
@@ -26,6 +28,12 @@ def parsed(station: Station, call: CallReceived, version: Version) -> Payload:
     for repair in found.repairs:
         station.violations[repair] += 1
     return found.payload
+
+
+def check_admitted(station: Station, call: CallReceived, events: ChargerEvents) -> None:
+    """Refuse what a station says that a person has rejected: it may boot, to hear so. Raises :class:`PayloadViolation`."""
+    if call.action != "BootNotification" and events.registration(station.station_id) is Registration.REJECTED:
+        raise PayloadViolation(ErrorCode.SECURITY_ERROR, f"{station.station_id} is rejected by this depot; a person must accept it first")
 
 
 def declared(station: Station, number: int) -> ConnectorId:

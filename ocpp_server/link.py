@@ -182,7 +182,7 @@ class Link:
             job.finish(Reply(Outcome.OFFLINE))
         self._jobs.clear()
         if self._pending is not None:
-            self._pending[1].finish(Reply(Outcome.UNKNOWN, code="ConnectionLost"))
+            self._pending[1].finish(Reply(Outcome.UNKNOWN, code="ConnectionLost", message_id=self._pending[0]))
         while not self._inbox.empty():
             self._inbox.get_nowait()
         self._inbox.put_nowait(None)
@@ -440,7 +440,7 @@ class Link:
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._pending = (message_id, job, answer)
         sent_at = self._loop.time()
-        reply = Reply(Outcome.UNKNOWN, code="ConnectionLost")
+        reply = Reply(Outcome.UNKNOWN, code="ConnectionLost", message_id=message_id)
         self._record.frame(OUT, Kind.CALL, message_id, job.action, text)
         try:
             async with asyncio.timeout(self._patience_s):
@@ -452,7 +452,7 @@ class Link:
             self._given_up = {**dict(list(self._given_up.items())[-15:]), message_id: sent_at}
             self._record.violated("call_timeout")
             self._record.frame(IN, Kind.SILENCE, message_id, job.action, "", "no answer in time")
-            reply = Reply(Outcome.TIMEOUT)
+            reply = Reply(Outcome.TIMEOUT, message_id=message_id)
             job.finish(reply)
             self._timeouts += 1
             if self._timeouts >= self._settings.breaker_timeouts:

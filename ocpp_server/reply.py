@@ -24,11 +24,16 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """``payload``: the answer, where there was a readable one; ``code``: why not, where not."""
+    """``payload``: the answer, where there was a readable one; ``code``: why not, where not. ``said``: the answer as the
+    station wrote it, with ``message_id`` and, of a CALLERROR, its ``description`` and ``details``."""
 
     outcome: Outcome
     payload: Payload = field(default_factory=dict)
     code: str = ""
+    description: str = ""
+    message_id: str = ""
+    said: Payload | None = None
+    details: Payload = field(default_factory=dict)
 
     @property
     def refused(self) -> bool:
@@ -45,12 +50,15 @@ def read_reply(action: str, incoming: ResultReceived | ErrorReceived, version: V
     """
     if isinstance(incoming, ErrorReceived):
         unsupported = incoming.code in (ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED)
-        return Reply(Outcome.UNSUPPORTED if unsupported else Outcome.ERROR, code=incoming.code or "CallError"), ()
+        outcome = Outcome.UNSUPPORTED if unsupported else Outcome.ERROR
+        code = incoming.code or "CallError"
+        return Reply(outcome, code=code, description=incoming.description, message_id=incoming.message_id, details=incoming.details), ()
     if incoming.payload is None:
-        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
+        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer", message_id=incoming.message_id), ("unreadable_answer",)
+    said, message_id = incoming.payload, incoming.message_id
     try:
         parsed = parse(f"{action}Response", incoming.payload, version)
     except PayloadViolation:
-        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer"), ("unreadable_answer",)
+        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer", message_id=message_id, said=said), ("unreadable_answer",)
     status = str(parsed.payload.get("status", "Accepted"))
-    return Reply(_OUTCOMES.get(status, Outcome.REFUSED), parsed.payload), parsed.repairs
+    return Reply(_OUTCOMES.get(status, Outcome.REFUSED), parsed.payload, message_id=message_id, said=said), parsed.repairs

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -62,6 +62,7 @@ class ErrorReceived:
     message_id: str
     code: str
     description: str
+    details: Payload = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,8 @@ class Session:
         self._pending.discard(message_id)
         if kind == CALLERROR:
             code, description = (str(part)[:255] if isinstance(part, str) else "" for part in (*message[2:4], "", "")[:2])
-            return ErrorReceived(message_id, code, description)
+            details = message[4] if len(message) > 4 and isinstance(message[4], dict) else {}
+            return ErrorReceived(message_id, code, description, details)
         payload = message[2] if len(message) == 3 else None
         return ResultReceived(message_id, payload if isinstance(payload, dict) else None)
 

@@ -80,6 +80,14 @@ class Station:
         """None: not probed."""
         return None if self.probe is None else self.probe.max_stack_level
 
+    def grow(self, spec: StationSpec) -> None:
+        """It has more connectors than were known."""
+        self.spec = spec
+        self.connectors = {c.connector: c for c in spec.connectors}
+        for number, connector in self.connectors.items():
+            self.guards.setdefault(number, MeterGuard(connector, self.violations))
+        self.book.grow(tuple(self.connectors))
+
     def restarted(self) -> None:
         """It booted: its clock was set by us, and what it refused before it may take now."""
         self.booted = True

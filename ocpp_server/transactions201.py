@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from depot.events import ConnectorStatus
+from depot.tokens import INVALID, Authorization
 
 KEPT = 128
 """Transactions that are remembered; those that have ended go first."""
@@ -38,7 +39,7 @@ class Transaction:
     first_seen: str = ""
     connector: int | None = None
     number: int | None = None
-    accepted: bool = False
+    answer: Authorization = INVALID
     id_tag: str | None = None
     meter_start_wh: int | None = None
     began_at: datetime | None = None
@@ -75,6 +76,11 @@ class Book:
         """Whether this process has asked what runs there."""
         self.told: dict[int, ConnectorStatus] = {}
         """What the depot was last told of each connector."""
+
+    def grow(self, evses: tuple[int, ...]) -> None:
+        """The station has more EVSEs than were known."""
+        self._evses = evses
+        self._asked = deque(self._asked, maxlen=len(evses) or 1)
 
     # -- transactions ---------------------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from depot.events import ConnectorStatus, StationBooted
-from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
+from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.heard import believed_time, declared, parsed, readings
+from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings
 from ocpp_server.meter_values import read_samples
 from ocpp_server.schemas import Payload
 from ocpp_server.session import CallReceived
@@ -48,7 +49,7 @@ class Inbound:
     """The :class:`~ocpp_server.link.Handler` of a known station's connection.
 
     ``jitter``: share by which this station's heartbeats come sooner. ``boot_answered``: called when the answer to a
-    BootNotification is on the wire, with its interval in seconds; None: it was not accepted.
+    BootNotification is on the wire.
     """
 
     version = Version.V16
@@ -61,7 +62,7 @@ class Inbound:
         clock: Clock,
         jitter: float,
         replay_age_s: float,
-        boot_answered: Callable[[int | None], None],
+        boot_answered: Callable[[BootAnswer], None],
     ) -> None:
         self._station = station
         self._events = events
@@ -78,6 +79,7 @@ class Inbound:
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
+        check_admitted(self._station, call, self._events)
         if call.action == "MeterValues":
             self._meter_values(self._parsed(call))
             return {}
@@ -105,7 +107,7 @@ class Inbound:
 
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
-            self._boot_answered(payload["interval"] if payload["status"] == "Accepted" else None)
+            self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
 
     def repeatable(self, call: CallReceived) -> bool:
         return call.action not in ("Heartbeat", "BootNotification")
@@ -139,8 +141,7 @@ class Inbound:
         return {}
 
     async def _authorize(self, req: Payload) -> Payload:
-        accepted = await self._events.authorize(self._station.station_id, req["idTag"])
-        return {"idTagInfo": {"status": "Accepted" if accepted else "Invalid"}}
+        return {"idTagInfo": _tag_info(await self._events.authorize(self._station.station_id, req["idTag"]))}
 
     async def _start(self, req: Payload) -> Payload:
         connector = self._connector(req["connectorId"])
@@ -153,7 +154,7 @@ class Inbound:
         )
         self._station.connector_of[answer.transaction_id] = connector.connector
         self._station.began(connector.connector, str(answer.transaction_id), began, self._clock.now())
-        return {"transactionId": answer.transaction_id, "idTagInfo": {"status": "Accepted" if answer.accepted else "Invalid"}}
+        return {"transactionId": answer.transaction_id, "idTagInfo": _tag_info(answer.authorization)}
 
     async def _stop(self, req: Payload) -> Payload:
         transaction_id: int = req["transactionId"]
@@ -172,7 +173,9 @@ class Inbound:
         if connector is not None:
             self._station.levels.pop(connector, None)  # the live profile ended with its transaction
         self._station.installed.ended(str(transaction_id))
-        return {"idTagInfo": {"status": "Accepted"}} if "idTag" in req else {}
+        if "idTag" not in req:
+            return {}
+        return {"idTagInfo": _tag_info(await self._events.authorize(self._station.station_id, req["idTag"]))}
 
     async def _data_transfer(self, _: Payload) -> Payload:
         return {"status": "UnknownVendorId"}
@@ -218,3 +221,13 @@ class Inbound:
             last_wh = self._station.guards[connector].last_wh if connector is not None else None
             meter = round(last_wh or 0)
         return {**req, "transactionId": transaction_id, "meterStop": meter}
+
+
+def _tag_info(answer: Authorization) -> Payload:
+    """OCPP 1.6 §7.27 IdTagInfo."""
+    info: Payload = {"status": answer.status}
+    if answer.expires_at is not None:
+        info["expiryDate"] = wire_time(answer.expires_at)
+    if answer.group:
+        info["parentIdTag"] = answer.group[:20]
+    return info

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from depot.events import ConnectorStatus, StationBooted
-from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
+from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.heard import believed_time, declared, parsed, readings
+from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings
 from ocpp_server.meter_values import Sample, read_samples
 from ocpp_server.samples201 import BEGIN, END, as_16
 from ocpp_server.schemas import Payload, parse
@@ -68,7 +69,7 @@ class Inbound:
         clock: Clock,
         jitter: float,
         replay_age_s: float,
-        boot_answered: Callable[[int | None], None],
+        boot_answered: Callable[[BootAnswer], None],
     ) -> None:
         self._station = station
         self._events = events
@@ -86,6 +87,7 @@ class Inbound:
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
+        check_admitted(self._station, call, self._events)
         if call.action == "MeterValues":
             self._meter_values(parsed(self._station, call, self.version))
             return {}
@@ -126,7 +128,7 @@ class Inbound:
 
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
-            self._boot_answered(payload["interval"] if payload["status"] == "Accepted" else None)
+            self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
 
     def repeatable(self, call: CallReceived) -> bool:
         return call.action not in ("Heartbeat", "BootNotification")
@@ -164,8 +166,7 @@ class Inbound:
         return {}
 
     async def _authorize(self, req: Payload) -> Payload:
-        accepted = await self._events.authorize(self._station.station_id, req["idToken"]["idToken"])
-        return _token_info(accepted=accepted)
+        return _token_info(await self._events.authorize(self._station.station_id, req["idToken"]["idToken"]))
 
     async def _profiles(self, req: Payload) -> Payload:
         self._station.reports.add(req)
@@ -285,7 +286,7 @@ class Inbound:
                 f"{self._station.station_id}|{Version.V201}|{transaction.transaction_id}",
             )
         )
-        transaction.number, transaction.accepted = answer.transaction_id, answer.accepted
+        transaction.number, transaction.answer = answer.transaction_id, answer.authorization
         self._station.connector_of[answer.transaction_id] = connector.connector
         self._station.began(connector.connector, transaction.transaction_id, transaction.began_at, self._clock.now())
 
@@ -320,8 +321,8 @@ class Inbound:
         if token is None:
             return {}
         if transaction.number is not None and token["idToken"] == transaction.id_tag:
-            return _token_info(accepted=transaction.accepted)
-        return _token_info(accepted=await self._events.authorize(self._station.station_id, token["idToken"]))
+            return _token_info(transaction.answer)
+        return _token_info(await self._events.authorize(self._station.station_id, token["idToken"]))
 
     # ------------------------------------------------------------------ parts of messages
 
@@ -380,5 +381,11 @@ def _register(samples: list[Sample], *, first: bool) -> int | None:
     return round(found[0 if first else -1]) if found else None
 
 
-def _token_info(*, accepted: bool) -> Payload:
-    return {"idTokenInfo": {"status": "Accepted" if accepted else "Invalid"}}
+def _token_info(answer: Authorization) -> Payload:
+    """OCPP 2.0.1 IdTokenInfoType. Of a group's token only the name is known, not its type."""
+    info: Payload = {"status": answer.status}
+    if answer.expires_at is not None:
+        info["cacheExpiryDateTime"] = wire_time(answer.expires_at)
+    if answer.group:
+        info["groupIdToken"] = {"idToken": answer.group, "type": "Central"}
+    return {"idTokenInfo": info}

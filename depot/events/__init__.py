@@ -6,6 +6,7 @@ and an upcaster (``controller.codec``).
 
 from __future__ import annotations
 
+from depot.events.access import IdTokenListed, IdTokenRemoved, Registration, StationAdmitted, StationItemLimitsSet
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.envelope import Envelope, Event, NewEvent
@@ -43,6 +44,8 @@ from depot.events.stations import (
     ConnectorStatusChanged,
     ConnectorTrustChanged,
     DefaultInstalled,
+    HandProfilesCleared,
+    ProfileSetByHand,
     SetpointGranted,
     SetpointLowered,
     StationBooted,
@@ -57,9 +60,10 @@ __all__ = [
     "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored", "CommandFinished",
     "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
     "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
-    "Envelope", "Event", "FeederDeclared", "LimitCleared", "LimitSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved",
-    "PackReset", "PackTripped", "PlanAccepted", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered",
-    "StartRefused", "StationBooted", "StationDeclared", "StationProbed", "StationQuarantined", "StationRetired", "StopOrphaned",
+    "Envelope", "Event", "FeederDeclared", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
+    "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",
+    "Registration", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "StartRefused", "StationAdmitted",
+    "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed", "StationQuarantined", "StationRetired", "StopOrphaned",
     "SupplyChanged", "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TrustLevel", "UtilityLinkChanged",
     "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded", "VisitHeld",
 ]  # fmt: skip

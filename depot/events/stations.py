@@ -148,3 +148,25 @@ class SetpointLowered(Event):
     connector: ConnectorId
     level_w: int
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSetByHand(Event):
+    """A person put a charging profile on a station that may stand above the depot's own. ``number``: of the connector, 0:
+    every one. While it is there, levels of the depot prove nothing on these connectors."""
+
+    TYPE: ClassVar[str] = "station.profile_set_by_hand"
+    station_id: str
+    number: int
+    profile_id: int
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandProfilesCleared(Event):
+    """The station confirmed that such profiles are gone. ``profile_id`` 0: all of ``number``; ``number`` 0: of the station."""
+
+    TYPE: ClassVar[str] = "station.hand_profiles_cleared"
+    station_id: str
+    number: int = 0
+    profile_id: int = 0

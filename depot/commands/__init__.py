@@ -1,0 +1,39 @@
+"""Commands: what a person or a machine asks of the depot. Imperative, with actor and reason, never folded.
+
+One module an area; everybody imports them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from depot.commands.alarms import AcknowledgeAlarms, ApprovalCommand, ApproveCommand, CheckAudit, RefuseCommand, ShelveAlarm, UnshelveAlarm
+from depot.commands.charging import (
+    AnnounceVisit,
+    CancelVisit,
+    ClearManualLimit,
+    ResetPack,
+    SetAvailability,
+    SetManualLimit,
+    SetSupply,
+    StartCharging,
+    StopCharging,
+)
+from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
+from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
+from depot.commands.registry import ChangeRegistry, ChangeSite
+from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, SetItemLimits, StationCommand
+
+__all__ = [
+    "COMMANDS", "AcknowledgeAlarms", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand", "BillCommand",
+    "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit", "Command",
+    "CommandResult", "CommandStatus", "ConnectorCommand", "RefundBill", "RefuseCommand", "RegisterMandate", "ResetPack", "RetryDebit",
+    "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSupply", "ShelveAlarm", "StartCharging",
+    "StationCommand", "StopCharging", "UnshelveAlarm", "WriteOffBill",
+]  # fmt: skip
+
+_HERE = globals()
+COMMANDS: Mapping[str, type[Command]] = {
+    name: kind for name in __all__ if isinstance(kind := _HERE.get(name), type) and issubclass(kind, Command) and kind.TITLE
+}
+"""All commands, by the name under which they travel and are audited."""

@@ -1,0 +1,83 @@
+"""Commands of mandates and bills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import ClassVar
+
+from depot.commands.command import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterMandate(Command):
+    """Ask the gateway for a UPI AutoPay mandate of a driver, who pays for sessions started with ``id_tag``. Name, e-mail
+    and phone (``contact``, with +91) go to the gateway and are kept nowhere here."""
+
+    TITLE: ClassVar[str] = "Set up mandate"
+
+    driver_id: str
+    id_tag: str
+    max_amount_paise: int
+    expire_at: datetime
+    name: str = field(repr=False)
+    email: str = field(repr=False)
+    contact: str = field(repr=False)
+
+    @property
+    def target(self) -> str:
+        return self.driver_id
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"max_amount_paise": str(self.max_amount_paise), "expire_at": self.expire_at.isoformat()}
+
+    @property
+    def bare(self) -> RegisterMandate:
+        return replace(self, name="", email="", contact="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeMandate(Command):
+    """Have the gateway end a mandate. Bills that are under way may fail then, and are the driver's to pay."""
+
+    TITLE: ClassVar[str] = "End mandate"
+
+    mandate_id: str
+
+    @property
+    def target(self) -> str:
+        return self.mandate_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillCommand(Command):
+    """Base of what is done about one session's bill."""
+
+    session_id: str
+
+    @property
+    def target(self) -> str:
+        return self.session_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDebit(BillCommand):
+    """Try a bill in arrears once more, under the driver's mandate of today, with a new notice."""
+
+    TITLE: ClassVar[str] = "Try debit again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOffBill(BillCommand):
+    """Give a bill in arrears up: a loss in the ledger."""
+
+    TITLE: ClassVar[str] = "Write off bill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundBill(BillCommand):
+    """Give a paid bill back as a whole."""
+
+    TITLE: ClassVar[str] = "Refund bill"
