@@ -107,6 +107,10 @@ class Desk:
         defaults = {key: 0 if key in isolated else level for key, level in everybody.items() if key.station_id == station_id}
         self.loop.station_ready(station_id, booted=booted, defaults=defaults)
 
+    def reinstall(self, station_id: str) -> None:
+        """Its profiles may be gone: nothing that it held is relied on, and all is said again."""
+        self.ready(station_id, booted=True)
+
     def restore_default(self, key: ConnectorId) -> None:
         """A connector that was shut is in use again: its default as it would be given today, beside what the others hold."""
         installed = {other: self.yard.state.connector(other).default_w for other in self.yard.spec.connectors if other != key}

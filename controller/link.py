@@ -412,11 +412,12 @@ class CoreLink:
         except msgspec.DecodeError as error:
             raise LinkProtocol(f"the core's {kind.__name__} makes no sense: {error}") from None
 
-    async def command(self, command: cmd.Command) -> cmd.CommandResult:
-        """Send a command and wait for its answer. :class:`CoreUnreachable` after sending means: it may have been
-        carried out; the same ``command_id`` may be sent again without harm."""
+    async def command(self, command: cmd.Command, *, within_s: float | None = None) -> cmd.CommandResult:
+        """Send a command and wait for its answer, ``within_s`` where its kind takes longer than most.
+        :class:`CoreUnreachable` after sending means: it may have been carried out; the same ``command_id`` may be sent
+        again without harm."""
         name, data = encode_command(command)
-        answer = await self._ask(lambda number: AskCommand(number, name, data), self._command_s)
+        answer = await self._ask(lambda number: AskCommand(number, name, data), within_s or self._command_s)
         if not isinstance(answer, ResultAnswer):
             raise LinkProtocol(f"the core answered a command with {type(answer).__name__}")
         return answer.result

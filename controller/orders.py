@@ -200,6 +200,9 @@ class Orders:
             return cmd.CommandStatus.DONE, f"{key} is already charging"
         if not facts.operative:
             return cmd.CommandStatus.REFUSED, f"{key} is out of service ({facts.inoperative_reason}); put it back in service first"
+        registration = self.yard.state.registration(key.station_id)
+        if registration is not ev.Registration.ACCEPTED:
+            return cmd.CommandStatus.REFUSED, f"{key.station_id} is {registration}: accept it first, on its page"
         if not self.chargers.connected(key.station_id):
             return cmd.CommandStatus.REFUSED, f"{key.station_id} is offline; check its power and network, then try again"
         if facts.status not in STARTABLE:

@@ -31,6 +31,8 @@ class StationFacts:
     boot: ev.StationBooted | None = None
     probe: ev.StationProbed | None = None
     quarantined: bool = False
+    remote: str = ""
+    """From where it knocked while it was in quarantine."""
     registration: ev.Registration = ev.Registration.ACCEPTED
     item_limits: Mapping[str, int] = field(default_factory=dict)
     by_hand: tuple[ev.ProfileSetByHand, ...] = ()
@@ -298,7 +300,7 @@ def _booted(state: DepotState, e: ev.StationBooted, _: ev.Envelope) -> DepotStat
 
 
 def _quarantined(state: DepotState, e: ev.StationQuarantined, _: ev.Envelope) -> DepotState:
-    return _station(state, e.station_id, quarantined=True)
+    return _station(state, e.station_id, quarantined=True, remote=e.remote)
 
 
 def _probed(state: DepotState, e: ev.StationProbed, _: ev.Envelope) -> DepotState:

@@ -460,7 +460,7 @@ class FakeLink:
         assert found is None or isinstance(found, kind)
         return found
 
-    async def command(self, command: cmd.Command) -> cmd.CommandResult:
+    async def command(self, command: cmd.Command, *, within_s: float | None = None) -> cmd.CommandResult:
         if not self.reachable:
             raise CoreUnreachable("the controller's core is not connected")
         self.commands.append(command)

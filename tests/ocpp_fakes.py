@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from depot.events import ConnectorStatus, StationBooted, StationProbed
+from depot.events import ConnectorStatus, Registration, StationBooted, StationProbed
 from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
+from depot.tokens import ACCEPTED, Authorization
 from depot.values import ConnectorId, SafeSetpoints, Setpoint
 from ocpp_server import AccessBook, Admitted, Central, MemoryWire, OpenDoor, Version, WireClosed, memory_pipe
 from ocpp_server.access import admit, knock_of
@@ -46,7 +47,8 @@ class FakeDepot:
     links: list[LinkReading] = field(default_factory=list)
     readies: list[tuple[str, bool]] = field(default_factory=list)
     boot_status: str = "Accepted"
-    accept: bool = True
+    answer: Authorization = ACCEPTED
+    registered: Registration = Registration.ACCEPTED
     on_start: Callable[[StartRequest], None] | None = None
     gate: asyncio.Event | None = None
 
@@ -64,15 +66,18 @@ class FakeDepot:
         await self._durable()
         self.statuses.append((connector, status, error_code))
 
-    async def authorize(self, station_id: str, id_tag: str) -> bool:
-        return self.accept
+    def registration(self, station_id: str) -> Registration:
+        return self.registered
+
+    async def authorize(self, station_id: str, id_tag: str) -> Authorization:
+        return self.answer
 
     async def start(self, request: StartRequest) -> StartAnswer:
         if self.on_start is not None:
             self.on_start(request)
         await self._durable()
         self.requests.append(request)
-        return self.starts.setdefault(request.key, StartAnswer(len(self.starts) + 1, self.accept))
+        return self.starts.setdefault(request.key, StartAnswer(len(self.starts) + 1, self.answer))
 
     async def stop(self, request: StopRequest) -> None:
         await self._durable()

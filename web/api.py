@@ -294,7 +294,7 @@ def _utc(at: datetime | None, like: datetime) -> datetime | None:
     return None if at is None else _at(at, like)
 
 
-def finish_openapi(app: FastAPI, more: Sequence[type[Struct]] = ()) -> None:
+def finish_openapi(app: FastAPI, more: Sequence[type] = ()) -> None:
     """Give the OpenAPI document the read model's schemas (``more``: those of other rooms) and the two ways to show who asks."""
     build = app.openapi
 

@@ -43,6 +43,10 @@ from web.safety_page import safety_screens
 from web.screens import gate_cookie, screens
 from web.settings import WebSettings
 from web.shell import Shell
+from web.stations_api import SCHEMAS as station_schemas
+from web.stations_api import stations_api
+from web.tokens_api import SCHEMAS as token_schemas
+from web.tokens_api import tokens_api
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -91,8 +95,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(audit_api(web))
     app.include_router(payments_api(web))
     app.include_router(registry_api(web))
+    app.include_router(stations_api(web))
+    app.include_router(tokens_api(web))
     app.include_router(probes(web))
-    finish_openapi(app, (*registry_schemas, PaymentsView, AlarmsView, AuditView))
+    finish_openapi(app, (*registry_schemas, *station_schemas, *token_schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

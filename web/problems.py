@@ -17,6 +17,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "unknown_host": (400, "This server does not answer to that name"),
     "not_found": (404, "There is nothing here"),
     "unknown_charger": (404, "The depot has no such charger"),
+    "unknown_station": (404, "The depot has no such station"),
     "method_not_allowed": (405, "This address does not do that"),
     "command_refused": (409, "The controller refused the command"),
     "too_large": (413, "The request is too large"),

@@ -3,8 +3,8 @@
     viewer  READ, METRICS
     operator  + OPERATE (start, stop, out of service), VISITS
     safety officer  operator + RESTORE (back in service), RESET (a tripped battery)
-    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders), MONEY (mandates,
-           debits, refunds)
+    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders), STATIONS (add and
+           admit stations, any call to them, id tokens, messages), MONEY (mandates, debits, refunds)
     admin  all
 
 Machine tokens carry permissions as scopes instead of a role.
@@ -33,6 +33,7 @@ class Permission(StrEnum):
     REGISTRY = "registry"
     MONEY = "money"
     AUDIT = "audit"
+    STATIONS = "stations"
 
 
 SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET, Permission.MONEY))
@@ -40,14 +41,16 @@ SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.
 
 _VIEWER = frozenset({Permission.PUBLIC, Permission.SELF, Permission.READ, Permission.METRICS})
 _OPERATOR = _VIEWER | {Permission.OPERATE, Permission.VISITS}
+_MANAGER = _OPERATOR | {
+    Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY, Permission.STATIONS, Permission.MONEY, Permission.AUDIT,
+}  # fmt: skip
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
     Role.SAFETY_OFFICER: _OPERATOR | {Permission.RESTORE, Permission.RESET, Permission.AUDIT},
-    Role.MANAGER: _OPERATOR | {Permission.RESTORE, Permission.LIMIT, Permission.REGISTRY, Permission.MONEY, Permission.AUDIT},
-    Role.ADMIN: _OPERATOR
-    | {Permission.RESTORE, Permission.LIMIT, Permission.RESET, Permission.REGISTRY, Permission.MONEY, Permission.AUDIT},
+    Role.MANAGER: _MANAGER,
+    Role.ADMIN: _MANAGER | {Permission.RESET},
 }
 
 APPROVES: Mapping[str, Permission] = {
@@ -151,6 +154,20 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/vehicles"): Permission.READ,
     ("PUT", "/api/v1/vehicles/{vehicle_id}"): Permission.REGISTRY,
     ("DELETE", "/api/v1/vehicles/{vehicle_id}"): Permission.REGISTRY,
+    ("GET", "/api/v1/stations"): Permission.READ,
+    ("POST", "/api/v1/stations"): Permission.STATIONS,
+    ("GET", "/api/v1/stations/{station_id}"): Permission.READ,
+    ("PUT", "/api/v1/stations/{station_id}"): Permission.STATIONS,
+    ("PATCH", "/api/v1/stations/{station_id}"): Permission.STATIONS,
+    ("DELETE", "/api/v1/stations/{station_id}"): Permission.STATIONS,
+    ("POST", "/api/v1/stations/{station_id}/calls/{action}"): Permission.STATIONS,
+    ("GET", "/api/v1/messages"): Permission.STATIONS,
+    ("GET", "/api/v1/messages/export"): Permission.STATIONS,
+    ("GET", "/api/v1/id-tokens"): Permission.STATIONS,
+    ("POST", "/api/v1/id-tokens"): Permission.STATIONS,
+    ("GET", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
+    ("PUT", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
+    ("DELETE", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
 }
 
 

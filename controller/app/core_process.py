@@ -36,11 +36,13 @@ from controller.logs import set_up
 from controller.names import NameBook
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
+from controller.raw_calls import RawCalls
 from controller.registry import Registry
 from controller.samples import SampleStore
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
 from controller.site_changes import overlay
+from controller.stations_desk import StationsDesk
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
 from depot.ports import Clock
@@ -179,9 +181,10 @@ async def serve_core(settings: Settings) -> None:
         )
         core.add(grid)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
+        digests = {**site.key_hashes, **settings.station_digests}
         credentials = KeyedCredentials(
             key=secret,
-            digests={**site.key_hashes, **settings.station_digests},
+            digests=digests,
             open_stations=frozenset(s.id for s in settings.station if s.open),
         )
         central = await stack.enter_async_context(
@@ -189,6 +192,8 @@ async def serve_core(settings: Settings) -> None:
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames)
+        core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, let_in=digests.__setitem__))
+        core.add(RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall))
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:

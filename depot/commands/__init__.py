@@ -22,14 +22,14 @@ from depot.commands.charging import (
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
-from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, SetItemLimits, StationCommand
+from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
     "COMMANDS", "AcknowledgeAlarms", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand", "BillCommand",
     "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit", "Command",
-    "CommandResult", "CommandStatus", "ConnectorCommand", "RefundBill", "RefuseCommand", "RegisterMandate", "ResetPack", "RetryDebit",
-    "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSupply", "ShelveAlarm", "StartCharging",
-    "StationCommand", "StopCharging", "UnshelveAlarm", "WriteOffBill",
+    "CommandResult", "CommandStatus", "ConnectorCommand", "RefundBill", "RefuseCommand", "RegisterMandate", "ResetPack",
+    "RetireStation", "RetryDebit", "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSupply", "ShelveAlarm",
+    "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -25,13 +25,13 @@ class StationCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddStation(StationCommand):
-    """A station becomes part of the depot at once, or gets connectors that it did not have. ``key_hash``: keyed hash of its
-    password; "": it keeps the one that it has."""
+    """A station becomes part of the depot at once, or gets connectors that it did not have. ``password`` "": it keeps the one
+    that it has; a new station gets one made up, which the answer tells once."""
 
     TITLE: ClassVar[str] = "Add station"
 
     station: StationSpec
-    key_hash: str = ""
+    password: str = field(default="", repr=False)
     registration: Registration = Registration.ACCEPTED
     item_limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -39,6 +39,10 @@ class AddStation(StationCommand):
     def detail(self) -> Mapping[str, str]:
         connectors = ", ".join(f"{c.connector}: {c.rated_w} W {c.current.value}" for c in self.station.connectors)
         return {"feeder": self.station.feeder_id, "connectors": connectors, "registration": self.registration.value}
+
+    @property
+    def bare(self) -> Command:
+        return replace(self, password="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,13 @@ class AdmitStation(StationCommand):
     @property
     def detail(self) -> Mapping[str, str]:
         return {"registration": self.registration.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetireStation(StationCommand):
+    """Reject a station at once; from the core's next start on it is not counted any more."""
+
+    TITLE: ClassVar[str] = "Retire station"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ and an upcaster (``controller.codec``).
 
 from __future__ import annotations
 
-from depot.events.access import IdTokenListed, IdTokenRemoved, Registration, StationAdmitted, StationItemLimitsSet
+from depot.events.access import ITEM_LIMITS, IdTokenListed, IdTokenRemoved, Registration, StationAdmitted, StationItemLimitsSet
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.envelope import Envelope, Event, NewEvent
@@ -56,9 +56,9 @@ from depot.events.stations import (
 from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, VisitCancelled, VisitEnded, VisitHeld
 
 __all__ = [
-    "EVENT_TYPES", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved", "ApprovalCarriedOut",
-    "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored", "CommandFinished",
-    "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
+    "EVENT_TYPES", "ITEM_LIMITS", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
+    "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
+    "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
     "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
     "Envelope", "Event", "FeederDeclared", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
     "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",

@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from fake_depot import FakeLink, sample
 from fake_registry import fill
+from fake_stations import fill as fill_stations
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, seed, settings
 from schemathesis.generation import GenerationMode
@@ -71,7 +72,13 @@ async def test_commands_carry_who_and_why_and_the_callers_key(tmp_path: Path) ->
         client = machine(depot)
         answer = await client.post("/api/v1/chargers/CP-03/1/stop", json={"reason": "peak"}, headers={"idempotency-key": "peak-0042"})
         assert answer.status_code == 202
-        assert answer.json() == {"command_id": "peak-0042", "status": "accepted", "message": "Waits for its minimum.", "audit_seq": 51903}
+        assert answer.json() == {
+            "command_id": "peak-0042",
+            "status": "accepted",
+            "message": "Waits for its minimum.",
+            "audit_seq": 51903,
+            "answer": None,
+        }
         assert depot.link.commands == [
             cmd.StopCharging(command_id="peak-0042", actor="token scada", reason="peak", connector=ConnectorId("CP-03", 1))
         ]
@@ -223,6 +230,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         link = SteadyLink()
         link.view = sample()
         fill(link)
+        fill_stations(link)
         yield (
             create_app(WebSettings(depot_id="kothrud", hosts=("testserver",)), link, store, clock=clock),
             Users(store, clock, "kothrud").add_token("all", SCOPES),

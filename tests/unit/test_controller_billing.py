@@ -100,7 +100,7 @@ class World(SmallYard):
 def test_a_driver_with_a_mandate_charges_and_gets_one_bill() -> None:
     world = World()
     world.driver()
-    assert run(world.desk.authorize("CP-1", TAG))
+    assert run(world.desk.authorize("CP-1", TAG)).accepted
     assert world.start()
     (admitted,) = world.of(ev.SessionAdmitted)
     assert (admitted.driver_id, admitted.mandate_id, admitted.paise_per_kwh, admitted.most_wh) == (DRIVER, "m1", "1450", 20_000)
@@ -120,8 +120,8 @@ def test_a_driver_with_a_mandate_charges_and_gets_one_bill() -> None:
 def test_a_driver_without_an_active_mandate_is_refused_with_a_reason_that_is_kept() -> None:
     world = World()
     world.driver(state=MandateState.INTENT_OPEN)
-    assert not run(world.desk.authorize("CP-1", TAG))
-    assert not run(world.desk.authorize("CP-1", TAG))  # held to the reader again: one refusal
+    assert not run(world.desk.authorize("CP-1", TAG)).accepted
+    assert not run(world.desk.authorize("CP-1", TAG)).accepted  # held to the reader again: one refusal
     assert len(world.recorded) == 1
     assert not world.start()
     (refused,) = world.of(ev.StartRefused)
@@ -151,7 +151,7 @@ def test_a_fleet_vehicle_pays_nothing_even_with_a_drivers_tag() -> None:
     world.driver(state=MandateState.CANCELLED)
     stay = ev.VisitAnnounced("v", "BUS 1", NOW, NOW + timedelta(hours=8), 20_000, 60_000, connector=ONE, id_tag=TAG)
     world.put(stay)
-    assert run(world.desk.authorize("CP-1", TAG))
+    assert run(world.desk.authorize("CP-1", TAG)).accepted
     assert world.start()
     assert world.of(ev.SessionAdmitted) == []
 

@@ -95,7 +95,7 @@ def test_who_comes_late_or_leaves_early_asks_for_one() -> None:
 def test_cards_of_the_registry_open_a_charger_and_name_the_stay() -> None:
     world = World()
     world.put(ev.VehicleRegistered(Vehicle("BUS 1", id_tags=("TAG-A", "TAG-B"))), ev.DriverRegistered(Driver("D-1", ("CARD",))))
-    known = {tag: asyncio.run(world.desk.authorize("CP-1", tag)) for tag in ("tag-b", "CARD", "D-1", "nobody")}
+    known = {tag: asyncio.run(world.desk.authorize("CP-1", tag)).accepted for tag in ("tag-b", "CARD", "D-1", "nobody")}
     assert known == {"tag-b": True, "CARD": True, "D-1": False, "nobody": False}
     for visit_id, after_h in (("yesterday", -20), ("tonight", 1), ("tomorrow", 24)):
         at = NOW + timedelta(hours=after_h)

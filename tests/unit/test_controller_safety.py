@@ -204,7 +204,7 @@ def test_nobody_starts_a_tripped_pack_at_any_connector(tmp_path: Path) -> None:
             await until(lambda: "ConnectorIsolated" in depot.facts())
             start = cmd.StartCharging(command_id="s", actor="Asha", reason="now", connector=ONE)
             assert (await depot.orders.execute(start)).status is Status.REFUSED
-            assert not await depot.desk.authorize("CP-2", "BUS1")
+            assert (await depot.desk.authorize("CP-2", "BUS1")).status == "Blocked"
             now = depot.clock.now()
             for key in (ONE, TWO):
                 answer = await depot.desk.start(StartRequest(key, "BUS1", 0, now, now, f"start {key}"))

@@ -15,6 +15,7 @@ from ocpp_fakes import CONFIGURATION, CP1, START, Answer, FakeDepot, Peer, centr
 from controller.clock import VirtualClock, run_virtual
 from depot.events import ConnectorStatus, StationProbed
 from depot.ports import StartRequest
+from depot.tokens import INVALID
 from depot.values import ConnectorId, Outcome
 from ocpp_server import Central, OcppSettings, Purpose, WireClosed, memory_pipe
 from ocpp_server.v16 import INT_MAX
@@ -380,7 +381,7 @@ def test_authorize() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             assert (await peer.call("Authorize", {"idTag": "T"}))[2] == {"idTagInfo": {"status": "Accepted"}}
-            depot.accept = False
+            depot.answer = INVALID
             assert (await peer.call("Authorize", {"idTag": "T"}))[2] == {"idTagInfo": {"status": "Invalid"}}
 
     play(main)
@@ -404,7 +405,7 @@ def test_a_start_that_is_not_accepted_is_answered_with_its_id() -> None:
             payload = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": STAMP}
             assert (await peer.call("StartTransaction", payload))[2] == {"transactionId": 1, "idTagInfo": {"status": "Invalid"}}
 
-    play(main, depot=FakeDepot(accept=False))
+    play(main, depot=FakeDepot(answer=INVALID))
 
 
 def test_a_start_on_an_undeclared_connector_says_what_is_wrong() -> None:

@@ -29,6 +29,8 @@ PATH = {
     "driver_id": "D-101",
     "station_id": "CP-03",
     "feeder_id": "B",
+    "action": "Reset",
+    "token": "CARD-1",
 }
 
 

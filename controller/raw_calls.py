@@ -1,0 +1,176 @@
+"""Calls to stations that people and machines make up themselves: checked, counted for, sent, and told as they ended.
+
+    CallStation --check--> effect --room?--> claim --> station --> answer, facts of profiles by hand, our own said again
+
+The depot knows what its own calls do. Such a call it does not, so what could let power flow that nobody has counted is
+counted before it leaves, or it does not leave (invariant 1); and what a tripped pack has shut stays shut (invariant 7).
+A vendor's DataTransfer may do anything: nothing is assumed of it, its connectors are watched by their meters as always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from controller.loop import ControlLoop
+from controller.room import Answered, Carrier, Viewer
+from controller.yard import Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.commands import CommandStatus
+from depot.values import ConnectorId, DepotError, Outcome
+from ocpp_server.actions import Change, Effect, check_call, effect_of
+from ocpp_server.errors import PayloadViolation
+from ocpp_server.reply import NEVER_LEFT, Reply
+from ocpp_server.version import Version
+
+CLAIM_S = 90.0
+"""So long what such a call may have let flow is counted at its most, depot seconds; then the loop's own levels hold."""
+
+
+class Stations(Protocol):
+    """What of the charger side is needed here."""
+
+    def version(self, station_id: str) -> Version | None: ...
+    async def call(self, station_id: str, action: str, payload: dict[str, Any]) -> Reply: ...
+
+
+Listener = Callable[[str, str, Mapping[str, Any], Reply], Awaitable[None]]
+"""(station, action, payload, reply): hears of every such call that may have been carried out."""
+
+
+class RawCalls:
+    """The room. ``reinstall(station_id)``: say the depot's own profiles again. ``heard``: who else wants to know."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, stations: Stations, *, reinstall: Callable[[str], None]) -> None:
+        self._yard = yard
+        self._loop = loop
+        self._stations = stations
+        self._reinstall = reinstall
+        self.heard: list[Listener] = []
+        self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.CallStation: self._call}
+        self.views: Mapping[type[Struct], Viewer] = {}
+
+    async def run(self) -> None:
+        """Nothing to follow up."""
+        await asyncio.Event().wait()
+
+    async def _call(self, command: cmd.CallStation, cause: ev.Envelope) -> Answered:
+        station_id, action, payload = command.station_id, command.action, dict(command.payload)
+        version = self._stations.version(station_id)
+        if version is None:
+            return Answered(CommandStatus.REFUSED, f"station {station_id} is not known: GET /api/v1/stations lists all")
+        try:
+            check_call(action, payload, version)
+        except PayloadViolation as bad:
+            return Answered(CommandStatus.REFUSED, bad.description)
+        effect = effect_of(action, payload)
+        keys = self._keys(station_id, effect)
+        self._check(effect, keys)
+        claims = self._claim(effect, keys)
+        reply = await self._stations.call(station_id, action, payload)
+        nothing = reply.outcome is Outcome.OFFLINE or reply.refused or reply.code in NEVER_LEFT
+        for key, number in claims.items():
+            if nothing:
+                self._loop.claims.unclaim(key, number)
+        if not nothing:
+            await self._follow(station_id, effect, keys, reply, cause)
+            for listener in self.heard:
+                await listener(station_id, action, payload, reply)
+        answer = as_answer(reply)
+        done = CommandStatus.DONE if answer["outcome"] == "result" else CommandStatus.FAILED
+        return Answered(done, f"{action}: {_in_words(reply)}", answer)
+
+    def _keys(self, station_id: str, effect: Effect) -> tuple[ConnectorId, ...]:
+        """The connectors on which the call could act."""
+        if not effect.changes:
+            return ()
+        own = [key for key in self._yard.spec.connectors if key.station_id == station_id]
+        return tuple(key for key in own if effect.number in (0, key.connector))
+
+    def _check(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> None:
+        """What a person may not do beside the depot. Raises :class:`~depot.values.DepotError`."""
+        for key in keys:
+            facts = self._yard.state.connector(key)
+            if effect.changes & {Change.START, Change.ENABLE} and (key in self._yard.isolated or facts.isolated_by is not None):
+                raise DepotError(f"{key} is shut because a battery is tripped; a safety officer resets it on the page Safety")
+            if Change.START in effect.changes and effect.number and not facts.operative:
+                raise DepotError(f"{key} is out of service ({facts.inoperative_reason}); put it back in service first")
+            if Change.ENABLE in effect.changes and not facts.operative:
+                raise DepotError(f"{key} is out of service for the depot; put it back with the command, which keeps the books")
+        levels = self._levels(effect, keys)
+        lacking_w = self._loop.claims.lacks_w(levels) if levels else 0
+        if lacking_w:
+            raise DepotError(
+                f"this could let {', '.join(map(str, levels))} draw up to {sum(levels.values()) / 1000:g} kW, and "
+                f"{lacking_w / 1000:.1f} kW of that are not free now: stop or lower other sessions first"
+            )
+
+    def _levels(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
+        """What each connector could draw by the call, W, where that is more than is counted anyway."""
+        raising = Change.PROFILES in effect.changes and (effect.profile is None or effect.profile.may_raise)
+        levels = {}
+        for key in keys:
+            grant = self._yard.grants[key]
+            runs = grant.in_session or Change.START in effect.changes or grant.autonomous
+            rated = raising or grant.all_or_nothing or grant.default_w is None
+            if runs and (raising or effect.changes & {Change.START, Change.AUTONOMY}):
+                levels[key] = grant.rated_w if rated else grant.default_w or 0
+        return levels
+
+    def _claim(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
+        levels = self._levels(effect, keys)
+        return {key: self._loop.claims.claim(key, level_w, for_s=CLAIM_S) for key, level_w in levels.items() if level_w}
+
+    async def _follow(self, station_id: str, effect: Effect, keys: tuple[ConnectorId, ...], reply: Reply, cause: ev.Envelope) -> None:
+        """What holds at the station from now on: facts first, then our own profiles again."""
+        facts: list[ev.Event] = []
+        if effect.profile is not None and effect.profile.may_raise:
+            profile = effect.profile
+            facts.append(ev.ProfileSetByHand(station_id, profile.number, profile.profile_id, profile.purpose))
+        elif effect.clears is not None and reply.outcome is Outcome.ACCEPTED:
+            facts.append(ev.HandProfilesCleared(station_id, effect.number, effect.clears))
+        if facts:
+            now = self._yard.clock.now()
+            await self._yard.journal.append([ev.NewEvent(fact, now, actor=cause.actor, cause_id=cause.id) for fact in facts])
+            self._loop.claims.by_hand([key for key in self._yard.spec.connectors if key.station_id == station_id])
+        if Change.AUTONOMY in effect.changes:
+            for key in keys:
+                self._yard.grants[key].autonomous = True
+            self._loop.wake()
+        if effect.clears is not None:
+            self._reinstall(station_id)
+
+
+def as_answer(reply: Reply) -> dict[str, Any]:
+    """How a call ended, as the API says it: ``result`` with the payload as the station wrote it, ``error`` with what went
+    wrong, ``timeout``, or ``offline``."""
+    answer: dict[str, Any] = {"message_id": reply.message_id}
+    if reply.said is not None:
+        answer |= {"outcome": "result", "payload": reply.said}
+        if reply.outcome is Outcome.UNKNOWN:
+            answer["error"] = {
+                "code": reply.code,
+                "description": "the answer breaks the schema; the station may have done it",
+                "details": {},
+            }
+    elif reply.outcome is Outcome.TIMEOUT:
+        answer |= {"outcome": "timeout", "error": _error(reply, "the station did not answer in time; it may have done it all the same")}
+    elif reply.outcome is Outcome.OFFLINE or reply.code in ("ConnectionLost", "NeverSent"):
+        answer |= {"outcome": "offline", "error": _error(reply, "the station is not connected, or the connection broke meanwhile")}
+    else:
+        answer |= {"outcome": "error", "error": _error(reply, "the station could not carry it out")}
+    return answer
+
+
+def _error(reply: Reply, otherwise: str) -> dict[str, Any]:
+    return {"code": reply.code, "description": reply.description or otherwise, "details": dict(reply.details)}
+
+
+def _in_words(reply: Reply) -> str:
+    said = reply.payload.get("status")
+    words = str(said) if isinstance(said, str) else reply.outcome.value
+    return f"{words} ({reply.code})" if reply.code else words
