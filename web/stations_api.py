@@ -239,7 +239,7 @@ def stations_api(web: Web) -> APIRouter:
 
     @router.get(
         "/messages/export",
-        responses=answers("MessagesView", 422),
+        responses=LINES,
         response_class=Response,
         summary="The message log as lines of JSON, newest first",
     )
