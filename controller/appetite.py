@@ -22,7 +22,7 @@ LOOK_AFTER_S = 5.0
 
 def merged(old: MeterReading | None, new: MeterReading) -> MeterReading:
     """The newest of every measurand: a sample need not carry all of them."""
-    if old is None:
+    if old is None or _says_all_that(old, new):
         return new
     return MeterReading(
         new.connector,
@@ -35,6 +35,19 @@ def merged(old: MeterReading | None, new: MeterReading) -> MeterReading:
         new.current_a if new.current_a is not None else old.current_a,
         new.voltage_v if new.voltage_v is not None else old.voltage_v,
         new.transaction_id if new.transaction_id is not None else old.transaction_id,
+    )
+
+
+def _says_all_that(old: MeterReading, new: MeterReading) -> bool:
+    """Whether ``new`` has every measurand that ``old`` has: most stations always send the same ones."""
+    return not (
+        (new.power_w is None and old.power_w is not None)
+        or (new.energy_wh is None and old.energy_wh is not None)
+        or (new.soc is None and old.soc is not None)
+        or (new.pack_temp_c is None and old.pack_temp_c is not None)
+        or (new.current_a is None and old.current_a is not None)
+        or (new.voltage_v is None and old.voltage_v is not None)
+        or (new.transaction_id is None and old.transaction_id is not None)
     )
 
 

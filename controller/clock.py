@@ -44,6 +44,9 @@ Progress = Callable[[datetime], None]
 SLEW = 0.01
 """Share of the time by which a :class:`SteadyClock` may run faster or slower; a minute is caught up in 100 minutes."""
 
+LOOK_S = 0.01
+"""A :class:`SteadyClock` looks at the clock that it follows no more often; between two looks it runs on."""
+
 _PROGRESS_S = 0.1
 _RESOLUTION_S = 1e-9
 
@@ -90,6 +93,12 @@ class SteadyClock:
 
     def now(self) -> datetime:
         at_s = self._clock.monotonic()
+        if 0 <= at_s - self._at_s < LOOK_S:
+            return self._origin + timedelta(seconds=at_s - self._origin_s + self._slewed_s)
+        return self._looked(at_s)
+
+    def _looked(self, at_s: float) -> datetime:
+        """Now, nearer to the other clock by what may be caught up since the last look at it."""
         most_s = max(0.0, at_s - self._at_s) * SLEW
         self._at_s = at_s
         steady = self._origin + timedelta(seconds=at_s - self._origin_s + self._slewed_s)
@@ -107,7 +116,7 @@ class SteadyClock:
 
     def follow(self) -> float:
         """Take the other clock's time; by how many seconds that sets this one."""
-        self.now()
+        self._looked(self._clock.monotonic())
         jumped_s, self.off_s = self.off_s, 0.0
         self._slewed_s += jumped_s
         return jumped_s

@@ -170,8 +170,12 @@ class NoticeBoard:
         return out
 
     def _connector(self, key: ConnectorId, now: datetime, network: str) -> list[_Found]:
-        yard, name, out = self.yard, label(self.yard, key), list[_Found]()
+        yard = self.yard
         facts, link = yard.state.connector(key), yard.links.get(key.station_id)
+        quiet = facts.trust is not ev.TrustLevel.DEFIANT and facts.trust is not ev.TrustLevel.OVERDRAWS
+        if quiet and facts.status is not ev.ConnectorStatus.FAULTED and (link is None or link.connected):
+            return []  # nearly all, every second
+        name, out = label(yard, key), list[_Found]()
         out_of_service = "" if facts.operative else "its charger is out of service"
         if facts.trust is ev.TrustLevel.DEFIANT:
             action = "It is budgeted at its rating and only switched on and off. Have it serviced."

@@ -135,6 +135,10 @@ class Link:
         self._ended = asyncio.Event()
         self._farewell = (1000, "")
         self._deaf = False
+        self._order_of_sends = 0
+        self._sending: dict[int, float] = {}
+        """Since when each frame is being sent, oldest first."""
+        self._stuck: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
         self._background: dict[asyncio.Task[None], None] = {}  # in order: virtual time is deterministic
         self._last_heard = self._loop.time()
@@ -178,6 +182,9 @@ class Link:
             return
         self._farewell = (code, reason)
         self._ended.set()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
         for job in self._jobs:
             job.finish(Reply(Outcome.OFFLINE))
         self._jobs.clear()
@@ -337,11 +344,26 @@ class Link:
         self._record.frame(OUT, Kind.ERROR, call.message_id, call.action, text)
 
     async def _send(self, text: str) -> None:
-        stuck = self._loop.call_later(self._settings.send_timeout_s, self._not_reading)
+        self._order_of_sends += 1
+        number = self._order_of_sends
+        self._sending[number] = self._loop.time()
+        if self._stuck is None:  # one timer for as long as something is sent now and then, not one for each frame
+            self._stuck = self._loop.call_later(self._settings.send_timeout_s, self._look_at_sends)
         try:
             await self._wire.send(text)
         finally:
-            stuck.cancel()
+            del self._sending[number]
+
+    def _look_at_sends(self) -> None:
+        self._stuck = None
+        if not self._sending or self._ended.is_set():
+            return
+        oldest_s = next(iter(self._sending.values()))
+        left_s = oldest_s + self._settings.send_timeout_s - self._loop.time()
+        if left_s <= 0:
+            self._not_reading()
+        else:
+            self._stuck = self._loop.call_later(left_s, self._look_at_sends)
 
     def _not_reading(self) -> None:
         """A frame could not be sent for too long: what was said is lost, and closing frees the sender."""

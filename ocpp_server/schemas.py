@@ -18,6 +18,7 @@ from typing import Any
 import fastjsonschema
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.familiar import FamiliarMeterValues
 from ocpp_server.version import Version
 
 Schema = dict[str, Any]
@@ -39,6 +40,7 @@ _OTHERWISE = {
 }
 """Enumerations with a member for everything else, or with one that claims little; the first that the schema has."""
 _FOLDERS = {Version.V16: "ocpp.v16", Version.V201: "ocpp.v201"}
+_familiar = FamiliarMeterValues()
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
 
@@ -53,10 +55,15 @@ class Parsed:
 
 def parse(name: str, payload: Payload, version: Version = Version.V16) -> Parsed:
     """Validate a payload against schema ``name`` (``MeterValues``, ``ResetResponse``); raise :class:`PayloadViolation`."""
+    hot = name == "MeterValues" and version is Version.V16
+    if hot and _familiar.knows(payload):
+        return Parsed(payload)
     try:
         validator(name, version)(payload)
     except fastjsonschema.JsonSchemaValueException:
         return _repaired(name, payload, version)
+    if hot:
+        _familiar.learn(payload)
     return Parsed(payload)
 
 

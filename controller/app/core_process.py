@@ -22,6 +22,7 @@ import controller
 from controller.app.billing import add_billing
 from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
+from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
@@ -209,6 +210,8 @@ async def serve_core(settings: Settings) -> None:
                 log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
             if isinstance(clock, SteadyClock):
                 tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
+            tasks.create_task(collect_rarely(), name="garbage")
+            settle()
             await central.listen(settings.ocpp.host, settings.ocpp_port)
             log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
             notify_ready()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import fastjsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.schemas import parse
+from ocpp_server.familiar import KNOWN_MOST, FamiliarMeterValues
+from ocpp_server.schemas import parse, validator
 from ocpp_server.v16 import HEARD
 
 STAMP = "2026-03-01T12:00:00Z"
@@ -90,6 +92,44 @@ def test_what_no_repair_helps_is_refused_with_the_code_that_fits(name: str, payl
         parse(name, payload)
     assert refused.value.code is code
     assert refused.value.description.startswith(name)
+
+
+words = st.sampled_from(
+    [
+        ("unit", "W"), ("unit", "Hz"), ("measurand", "SoC"), ("measurand", "Speed"), ("phase", "L1"), ("location", "EV"), ("format", 1),
+        ("context", None), ("more", "x"), ("value", 5), ("value", "6"),
+    ]
+)  # fmt: skip
+odd = st.sampled_from([1, "1", None, True, 1.5, [], {}, STAMP])
+
+
+@given(
+    st.lists(st.lists(words, max_size=3).map(dict), max_size=4),
+    st.dictionaries(st.sampled_from(["connectorId", "transactionId", "x"]), odd),
+    odd,
+)
+@settings(max_examples=300, deadline=None)
+def test_meter_values_that_are_recognised_keep_the_schema(values: list[dict[str, Any]], top: dict[str, Any], at: Any) -> None:
+    familiar = FamiliarMeterValues()
+    strict = validator("MeterValues")
+    for value in values:
+        whole = meter({"value": "1", **value})
+        with contextlib.suppress(fastjsonschema.JsonSchemaValueException):
+            strict(whole)
+            familiar.learn(whole)
+            assert familiar.knows(whole)
+    said = [{"value": "1", **value} for value in values]
+    for payload in (meter(*said), {**meter(*said), **top}, {"connectorId": 1, "meterValue": [{"timestamp": at, "sampledValue": said}]}):
+        if familiar.knows(payload):
+            strict(payload)
+
+
+def test_descriptions_that_are_made_up_do_not_fill_the_memory() -> None:
+    familiar = FamiliarMeterValues()
+    for n in range(2 * KNOWN_MOST):
+        familiar.learn(meter({"value": "1", "unit": str(n)}))
+    assert not familiar.knows(meter({"value": "1", "unit": str(2 * KNOWN_MOST - 1)}))
+    assert familiar.knows(meter({"value": "2", "unit": "0"}))
 
 
 keys = st.sampled_from(
