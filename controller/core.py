@@ -143,6 +143,8 @@ class Core:
         while True:
             await self.yard.clock.sleep(self.parts.look_s)
             self._look()
+            if self.publish is not None:
+                self.publish(await self.views.now_by_turns())
 
     def _look(self) -> None:
         yard, now = self.yard, self.yard.clock.now()
@@ -165,8 +167,6 @@ class Core:
             limit_w=binds.value if binds is not None else 0,
             plan_w=plan.site_w[slot] if plan is not None and slot is not None else None,
         )
-        if self.publish is not None:
-            self.publish(self.views.now())
 
     # -- LinkHandler --------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from depot.state import Visit
 from depot.values import ConnectorId, DepotError, Limit, LimitSource
 
 METER_STALE_S = 3.0
+PORTION = 50
+"""So many vehicles or connectors of a view are made in one go: some milliseconds on a slow machine."""
 SOON = timedelta(hours=16)
 """Vehicles that are announced to arrive within this time count with those that are here."""
 
@@ -69,10 +72,29 @@ class Views:
 
     # -- now ----------------------------------------------------------------------------------------------------
 
-    def now(self) -> rm.NowView:
-        """The whole page."""
+    async def now_by_turns(self) -> rm.NowView:
+        """The whole page as :meth:`now` makes it; of a large depot the parts for each vehicle and connector in portions, so that
+        messages of chargers have their turn in between. A vehicle or connector is as it was when its portion was made."""
+        yard, now, spec = self.yard, self.yard.clock.now(), self.yard.spec
+        readiness: dict[str, Readiness] = {}
+        for n, visit in enumerate(list(yard.state.visits.values()), start=1):
+            readiness[visit.visit_id] = self.ready(visit, now)
+            if n % PORTION == 0:
+                await asyncio.sleep(0)
+        tiles: list[rm.Tile] = []
+        for key in spec.connectors:
+            tiles.append(self._tile(key, now, readiness))
+            if len(tiles) % PORTION == 0:
+                await asyncio.sleep(0)
+                if yard.spec is not spec:
+                    return self.now()  # another depot meanwhile
+        return self.now(readiness, tiles)
+
+    def now(self, readiness: dict[str, Readiness] | None = None, tiles: list[rm.Tile] | None = None) -> rm.NowView:
+        """The whole page. ``readiness`` and ``tiles``: what is made of it already."""
         yard, now = self.yard, self.yard.clock.now()
-        readiness = {visit.visit_id: self.ready(visit, now) for visit in yard.state.visits.values()}
+        made = readiness or {}
+        readiness = {v.visit_id: made.get(v.visit_id) or self.ready(v, now) for v in yard.state.visits.values()}
         counted = [v for v in yard.state.visits.values() if v.present or now <= v.announced.arrive_at <= now + SOON]
         late = [v for v in counted if readiness[v.visit_id].standing is Standing.LATE]
         late.sort(key=lambda v: v.announced.depart_at)
@@ -91,7 +113,7 @@ class Views:
             counts=counts,
             site=site,
             feeders=[self._feeder(i, now) for i in range(len(yard.spec.feeders))],
-            tiles=[self._tile(key, now, readiness) for key in yard.spec.connectors],
+            tiles=tiles if tiles is not None else [self._tile(key, now, readiness) for key in yard.spec.connectors],
             chart=self._chart(now),
             notices=self.board.build(now, readiness=readiness, health=health, site=site, planner_failed_since=self.planning.failed_since),
             health=health,

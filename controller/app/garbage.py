@@ -18,12 +18,12 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-YOUNG = 5_000
+YOUNG = 2_000
 """So many more objects than before are looked through; the interpreter's 700 are a handful of messages."""
-MIDDLE = 20
+MIDDLE = 10
 NEVER = 1_000_000
 
-GROWN_BYTES = 32 * 1024 * 1024
+GROWN_BYTES = 64 * 1024 * 1024
 EVERY_S = 600.0
 LOOK_S = 5.0
 

@@ -73,6 +73,18 @@ def test_a_steady_clock_is_never_set_and_catches_up_by_a_hundredth(set_s: float)
     assert clock.now() + timedelta(seconds=clock.off_s) == hand.wall
 
 
+def test_a_steady_clock_runs_on_between_two_looks_at_the_other() -> None:
+    hand = HandClock()
+    clock = SteadyClock(hand)
+    start = clock.now()
+    for n in range(1, 2001):
+        hand.pass_time(0.001)
+        hand.wall += timedelta(seconds=0.001) if n == 1000 else timedelta()
+        assert abs((clock.now() - start).total_seconds() - n / 1000) <= 0.0015
+    assert abs(clock.off_s) < 1e-3
+    assert clock.now() >= start
+
+
 def test_a_steady_clock_that_follows_has_the_walls_time() -> None:
     hand = HandClock()
     clock = SteadyClock(hand)

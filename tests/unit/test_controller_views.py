@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -219,3 +220,26 @@ def test_a_connector_without_default_says_so() -> None:
     view = SmallYard().views.charger("CP-2/1")
     assert view is not None
     assert view.if_silent == "CP-2 gives up to its rating of 60 kW: no default is confirmed."
+
+
+@pytest.mark.parametrize("setups", [[], [bus, tight], [late, over]])
+def test_a_view_that_is_made_by_turns_is_the_same(setups: list[Setup], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.views.PORTION", 1)
+    yard = SmallYard()
+    for setup in setups:
+        setup(yard)
+    assert asyncio.run(yard.views.now_by_turns()) == yard.views.now()
+
+
+def test_a_vehicle_that_comes_while_a_view_is_made_stands_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.views.PORTION", 1)
+
+    async def main() -> None:
+        yard = SmallYard()
+        bus(yard)
+        making = asyncio.create_task(yard.views.now_by_turns())
+        await asyncio.sleep(0)
+        tight(yard)
+        assert (await making).counts.vehicles == 2
+
+    asyncio.run(main())
