@@ -36,8 +36,10 @@ from depot.values import DepotError
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
-"""(type, version on disk) → a function to the next version. Empty while every type is at its first version."""
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("station.capability_probed", 1): lambda old: old,  # what version 2 asks more of a station was not known: None
+}
+"""(type, version on disk) → a function to the next version."""
 
 DIGEST_BYTES = 16
 

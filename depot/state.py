@@ -64,7 +64,8 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class ConnectorFacts:
     """Facts of one connector. ``default_w`` None: none confirmed (bound is the rating). ``isolated_by``: the tripped pack
-    for which it is out of service."""
+    for which it is out of service. ``schedule_differs``: how what the station says that it would allow differs from what
+    was installed there; empty: not that anybody knows."""
 
     status: ev.ConnectorStatus = ev.ConnectorStatus.UNKNOWN
     status_since: datetime | None = None
@@ -77,6 +78,7 @@ class ConnectorFacts:
     operative: bool = True
     inoperative_reason: str = ""
     isolated_by: PackKey | None = None
+    schedule_differs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,10 @@ def _status(state: DepotState, e: ev.ConnectorStatusChanged, envelope: ev.Envelo
 
 def _trust(state: DepotState, e: ev.ConnectorTrustChanged, _: ev.Envelope) -> DepotState:
     return _connector(state, e.connector, trust=e.trust, trust_factor=e.factor)
+
+
+def _compared(state: DepotState, e: ev.ScheduleCompared, _: ev.Envelope) -> DepotState:
+    return _connector(state, e.connector, schedule_differs="" if e.agrees else e.detail or "it differs")
 
 
 def _availability(state: DepotState, e: ev.ConnectorAvailabilitySet, _: ev.Envelope) -> DepotState:
@@ -579,6 +585,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationProbed: _probed,
     ev.ConnectorStatusChanged: _status,
     ev.ConnectorTrustChanged: _trust,
+    ev.ScheduleCompared: _compared,
     ev.ConnectorAvailabilitySet: _availability,
     ev.ConnectorIsolated: _isolated,
     ev.DefaultInstalled: _default,

@@ -18,8 +18,9 @@ from ocpp_server.settings import OcppSettings
 from ocpp_server.station import ALL_PURPOSES, Station
 
 RATE_UNIT, STACK, FEATURES = "ChargingScheduleAllowedChargingRateUnit", "ChargeProfileMaxStackLevel", "SupportedFeatureProfiles"
+PERIODS, PROFILES, PHASES = "ChargingScheduleMaxPeriods", "MaxChargingProfilesInstalled", "ConnectorSwitch3to1PhaseSupported"
 ASKED = (
-    RATE_UNIT, STACK, FEATURES, "ChargingScheduleMaxPeriods", "MaxChargingProfilesInstalled",
+    RATE_UNIT, STACK, FEATURES, PERIODS, PROFILES, PHASES,
     "MeterValueSampleInterval", "MeterValuesSampledData", "LocalAuthorizeOffline", "LocalPreAuthorize",
     "AllowOfflineTxForUnknownId", "AuthorizeRemoteTxRequests", "StopTransactionOnInvalidId",
 )  # fmt: skip
@@ -56,8 +57,11 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
         station.station_id,
         rate_units=_rate_units(keys, dc=all(c.current is Current.DC for c in station.spec.connectors)),
         purposes=ALL_PURPOSES if FEATURES not in keys or "smartcharging" in keys[FEATURES].value.replace(" ", "").lower() else (),
-        max_stack_level=_number(keys.get(STACK)),
+        max_stack_level=_stack_level(keys.get(STACK)),
         autonomous=autonomous,
+        max_periods=_number(keys.get(PERIODS)),
+        max_profiles=_number(keys.get(PROFILES)),
+        switches_phases=keys[PHASES].is_("true") if PHASES in keys else None,
     )
 
 
@@ -110,8 +114,14 @@ def _rate_units(keys: Mapping[str, Key], *, dc: bool) -> tuple[str, ...]:
     return units or (("W", "A") if dc else ("A", "W"))
 
 
-def _number(key: Key | None) -> int:
+def _stack_level(key: Key | None) -> int:
+    """One that does not say is taken for one that can lay a profile over another; the ladder finds out."""
+    found = _number(key)
+    return 1 if found is None else found
+
+
+def _number(key: Key | None) -> int | None:
     try:
-        return max(0, int(key.value)) if key is not None else 1
+        return None if key is None else max(0, int(key.value))
     except ValueError:
-        return 1
+        return None

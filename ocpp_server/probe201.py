@@ -35,16 +35,16 @@ WANTED = {
     Variable("AuthCtrlr", "AuthorizeRemoteStart"): "false",
     Variable("TxCtrlr", "StopTxOnInvalidId"): "true",
 }
+PERIODS, PROFILES = Variable(SMART, "PeriodsPerSchedule"), Variable(SMART, "Entries", "ChargingProfiles")
+PHASES = Variable(SMART, "ACPhaseSwitchingSupported")
 INFORMATIVE = (
-    Variable(SMART, "PeriodsPerSchedule"),
-    Variable(SMART, "Entries", "ChargingProfiles"),
-    Variable(SMART, "ACPhaseSwitchingSupported"),
     Variable("TxCtrlr", "TxStartPoint"),
     Variable("TxCtrlr", "TxStopPoint"),
 )
 """Read and kept for people and for later decisions; nothing here depends on them."""
 ASKED = (
-    RATE_UNIT, STACK, AVAILABLE, ENABLED, UPDATED_EVERY, STARTED, UPDATED, ENDED, *BY_ITSELF, AUTHORIZES, *WANTED, *INFORMATIVE,
+    RATE_UNIT, STACK, AVAILABLE, ENABLED, UPDATED_EVERY, STARTED, UPDATED, ENDED, *BY_ITSELF, AUTHORIZES, *WANTED,
+    PERIODS, PROFILES, PHASES, *INFORMATIVE,
 )  # fmt: skip
 REGISTER = "Energy.Active.Import.Register"
 _MEASURANDS = frozenset(measurand.value for measurand in MeasurandEnumType)
@@ -67,8 +67,11 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
         station.station_id,
         rate_units=_rate_units(values.get(RATE_UNIT, ""), dc=all(c.current is Current.DC for c in station.spec.connectors)),
         purposes=ALL_PURPOSES if smart else (),
-        max_stack_level=_number(values.get(STACK)),
+        max_stack_level=_stack_level(values.get(STACK)),
         autonomous=autonomous,
+        max_periods=_number(values.get(PERIODS)),
+        max_profiles=_number(values.get(PROFILES)),
+        switches_phases=values[PHASES].strip().lower() == "true" if PHASES in values else None,
     )
 
 
@@ -106,8 +109,13 @@ def _rate_units(text: str, *, dc: bool) -> tuple[str, ...]:
     return units or (("W", "A") if dc else ("A", "W"))
 
 
-def _number(text: str | None) -> int:
+def _stack_level(text: str | None) -> int:
+    found = _number(text)
+    return 1 if found is None else found
+
+
+def _number(text: str | None) -> int | None:
     try:
-        return 1 if text is None else max(0, int(text))
+        return None if text is None else max(0, int(text))
     except ValueError:
-        return 1
+        return None

@@ -42,6 +42,7 @@ class FakeDepot:
     requests: list[StartRequest] = field(default_factory=list)
     stops: list[StopRequest] = field(default_factory=list)
     probes: list[StationProbed] = field(default_factory=list)
+    compares: list[tuple[ConnectorId, bool, str]] = field(default_factory=list)
     unknown: list[tuple[str, str]] = field(default_factory=list)
     readings: list[MeterReading] = field(default_factory=list)
     links: list[LinkReading] = field(default_factory=list)
@@ -85,6 +86,9 @@ class FakeDepot:
 
     async def probed(self, probe: StationProbed) -> None:
         self.probes.append(probe)
+
+    async def compared(self, connector: ConnectorId, *, agrees: bool, detail: str) -> None:
+        self.compares.append((connector, agrees, detail))
 
     async def quarantined(self, station_id: str, remote: str) -> None:
         self.unknown.append((station_id, remote))

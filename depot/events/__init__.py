@@ -46,6 +46,7 @@ from depot.events.stations import (
     DefaultInstalled,
     HandProfilesCleared,
     ProfileSetByHand,
+    ScheduleCompared,
     SetpointGranted,
     SetpointLowered,
     StationBooted,
@@ -62,10 +63,11 @@ __all__ = [
     "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
     "Envelope", "Event", "FeederDeclared", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
     "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",
-    "Registration", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "StartRefused", "StationAdmitted",
-    "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed", "StationQuarantined", "StationRetired", "StopOrphaned",
-    "SupplyChanged", "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TrustLevel", "UtilityLinkChanged",
-    "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded", "VisitHeld",
+    "Registration", "ScheduleCompared", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "StartRefused",
+    "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed", "StationQuarantined",
+    "StationRetired", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TrustLevel",
+    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
+    "VisitHeld",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {

@@ -74,14 +74,25 @@ class StationQuarantined(Event):
 @dataclass(frozen=True, slots=True)
 class StationProbed(Event):
     """What the capability probe found. ``rate_units``: subset of {"W", "A"}; ``purposes``: of TxProfile,
-    TxDefaultProfile, ChargePointMaxProfile that it took; ``autonomous``: it can start a session by itself."""
+    TxDefaultProfile, ChargePointMaxProfile that it took; ``autonomous``: it can start a session by itself.
+
+    ``max_periods``, ``max_profiles``: of one schedule, and installed at once, as it says; ``switches_phases``: from three
+    to one and back. ``composite``: it tells its composite schedule. ``falls_back``: whether its default was seen to hold
+    again once what lay above it had expired. None: not known.
+    """
 
     TYPE: ClassVar[str] = "station.capability_probed"
+    VERSION: ClassVar[int] = 2
     station_id: str
     rate_units: tuple[str, ...] = ("W", "A")
     purposes: tuple[str, ...] = ()
     max_stack_level: int = 0
     autonomous: bool = True
+    max_periods: int | None = None
+    max_profiles: int | None = None
+    switches_phases: bool | None = None
+    composite: bool | None = None
+    falls_back: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,17 @@ class DefaultInstalled(Event):
     TYPE: ClassVar[str] = "connector.default_installed"
     connector: ConnectorId
     level_w: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCompared(Event):
+    """What the station says that it would allow was compared with what was installed there; recorded when the answer
+    changes. ``agrees`` False: they differ after our profiles were sent once more; ``detail`` says how."""
+
+    TYPE: ClassVar[str] = "connector.schedule_compared"
+    connector: ConnectorId
+    agrees: bool
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

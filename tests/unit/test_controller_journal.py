@@ -35,6 +35,8 @@ EVENTS: list[ev.Event] = [
     ev.StationBooted("CP1", "ACME", "X", "1", "2.0"),
     ev.StationQuarantined("EVIL", "10.0.0.9"),
     ev.StationProbed("CP1", ("W",), ("TxProfile",), 3, False),
+    ev.StationProbed("CP1", ("W",), ("TxProfile",), 3, False, 24, 16, False, True, None),
+    ev.ScheduleCompared(CP1, False, "it says 20.0 kW"),
     ev.ConnectorStatusChanged(CP1, ev.ConnectorStatus.PREPARING),
     ev.ConnectorTrustChanged(CP1, ev.TrustLevel.OVERDRAWS, 1.25, "metered"),
     ev.ConnectorAvailabilitySet(CP1, False, "repair"),
@@ -111,6 +113,11 @@ def test_old_shapes_are_upcast_step_by_step() -> None:
         EventCodec({Renamed.TYPE: Renamed}).decode(Renamed.TYPE, 1, "{}")
     with pytest.raises(NotDecodable, match="do not fit"):
         codec.decode(Renamed.TYPE, 1, '{"watts": 1}')
+
+
+def test_a_station_that_was_probed_by_an_older_version_comes_back_with_nothing_known_of_what_is_new() -> None:
+    old = '{"station_id":"CP1","rate_units":["W"],"purposes":["TxProfile"],"max_stack_level":3,"autonomous":false}'
+    assert EventCodec().decode("station.capability_probed", 1, old) == ev.StationProbed("CP1", ("W",), ("TxProfile",), 3, False)
 
 
 def test_ids_are_version_7_sorted_by_time_and_repeatable_with_a_seed() -> None:
@@ -310,7 +317,7 @@ async def test_group_commit_takes_what_waits_in_one_transaction(store: Store, mo
 
 def test_snapshot_holds_the_whole_state() -> None:
     state = DepotState()
-    for seq, event in enumerate(EVENTS[:15], 1):
+    for seq, event in enumerate(EVENTS[:17], 1):
         state = fold(state, [Envelope("i", "d1", seq, event.TYPE, 1, NOW, None, NOW, "a", None, None, event)])
     assert state.transactions
     assert state.visits

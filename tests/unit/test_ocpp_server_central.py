@@ -157,6 +157,9 @@ def test_a_pending_station_takes_no_calls() -> None:
         ({"LocalAuthorizeOffline": None}, replace(PROBED, autonomous=True)),
         ({"AllowOfflineTxForUnknownId": None}, PROBED),
         ({"FreevendEnabled": "true"}, PROBED),
+        ({"ChargingScheduleMaxPeriods": "24", "MaxChargingProfilesInstalled": "6"}, replace(PROBED, max_periods=24, max_profiles=6)),
+        ({"MaxChargingProfilesInstalled": "many"}, PROBED),
+        ({"ConnectorSwitch3to1PhaseSupported": "True"}, replace(PROBED, switches_phases=True)),
     ],
 )
 def test_no_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str | None], expected: StationProbed) -> None:

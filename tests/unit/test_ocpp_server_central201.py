@@ -31,7 +31,7 @@ from ocpp_server import Central, Purpose, Version
 from ocpp_server.device_model import Variable
 from ocpp_server.schemas import validator
 
-PROBED = StationProbed("CP1", ("W", "A"), tuple(p.value for p in Purpose), 8, autonomous=False)
+PROBED = StationProbed("CP1", ("W", "A"), tuple(p.value for p in Purpose), 8, autonomous=False, switches_phases=False)
 LATER_CP1 = ConnectorId("CP1", 2)
 Play = Callable[[Central, FakeDepot, VirtualClock], Awaitable[None]]
 
@@ -108,6 +108,11 @@ def test_a_booted_station_is_probed_set_in_batches_and_ready() -> None:
             {"rate_units": ("A", "W"), "max_stack_level": 1},
         ),
         ({"AuthCtrlr.LocalPreAuthorize": None}, {"autonomous": True}),
+        (
+            {"SmartChargingCtrlr.PeriodsPerSchedule": "12", "SmartChargingCtrlr.Entries.ChargingProfiles": "4"},
+            {"max_periods": 12, "max_profiles": 4},
+        ),
+        ({"SmartChargingCtrlr.ACPhaseSwitchingSupported": "TRUE"}, {"switches_phases": True}),
         ({"DeviceDataCtrlr.ItemsPerMessage.GetVariables": "1"}, {}),
         ({"DeviceDataCtrlr.ItemsPerMessage.GetVariables": None}, {}),
     ],
@@ -117,7 +122,14 @@ def test_no_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str
         async with connected_201(central) as peer:
             peer.variables = {k: v for k, v in (peer.variables | changes).items() if v is not None}
             await booted(peer, depot)
-            fields = {"rate_units": ("W", "A"), "purposes": PROBED.purposes, "max_stack_level": 8, "autonomous": False} | expected
+            fields = {
+                "rate_units": ("W", "A"),
+                "purposes": PROBED.purposes,
+                "max_stack_level": 8,
+                "autonomous": False,
+                "switches_phases": False,
+            }
+            fields |= expected
             assert depot.probes == [StationProbed("CP1", **fields)]
 
     play(main)
