@@ -22,6 +22,7 @@ from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
+from ocpp_server.checks import Checks
 from ocpp_server.commission import Commission
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
@@ -33,6 +34,7 @@ from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose
 from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
+from ocpp_server.reports import ask_profiles
 from ocpp_server.schemas import Payload, validator
 from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
@@ -156,7 +158,9 @@ class Central:
             idle_s=station.idle_s or settings.idle_unknown_s,
             patience_s=station.patience_s,
         )
-        commission = Commission(link, station, dialect, events=self._events, settings=settings)
+        ladder = Ladder(station, link, dialect, events=self._events, clock=self._clock)
+        checks = Checks(link, station, dialect, ladder, events=self._events, clock=self._clock, settings=settings)
+        commission = Commission(link, station, dialect, checks, events=self._events, settings=settings)
         older = self._links.get(station.station_id)
         self._links[station.station_id] = link
         if older is not None:
@@ -285,6 +289,22 @@ class Central:
             link.open()
             await self.trigger(station_id, "BootNotification")
 
+    def surprised(self, connector: ConnectorId) -> None:
+        """The meter shows something that was not expected there: its station's schedules are worth a look."""
+        station = self._stations.get(connector.station_id)
+        if station is not None:
+            station.look.set()
+
+    async def fell_back(self, connector: ConnectorId, *, falls_back: bool) -> None:
+        """The meter has shown whether the default holds again once a live profile has expired by itself."""
+        station = self._stations.get(connector.station_id)
+        if station is None:
+            return
+        station.fallback_denied = not falls_back
+        found = station.learned(falls_back=falls_back)
+        if found is not None:
+            await self._events.probed(found)
+
     # ------------------------------------------------------------------ the Chargers port
 
     async def apply(self, setpoints: SafeSetpoints) -> Sequence[Outcome]:
@@ -374,15 +394,7 @@ class Central:
         station, link = self._reach(connector)
         if station is None or link is None or link.version is Version.V16:
             return None
-        request_id = station.reports.ask()
-        try:
-            payload = {"requestId": request_id, "evseId": connector.connector, "chargingProfile": {}}
-            reply = await link.call("GetChargingProfiles", payload)
-            if reply.payload.get("status") == "NoProfiles":
-                return ()
-            return await station.reports.collect(request_id, within_s=within_s) if reply.outcome is Outcome.ACCEPTED else None
-        finally:
-            station.reports.forget(request_id)
+        return await ask_profiles(link, station.reports, connector.connector, within_s=within_s)
 
     # ------------------------------------------------------------------ within
 
@@ -418,7 +430,7 @@ class _Record:
 
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         if action in NOTED:
-            self._station.installed.note(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
+            self._station.noted(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
 
     def heard(self) -> None:
         self._station.last_frame_at = self._clock.now()

@@ -13,6 +13,7 @@ import logging
 from depot.events import Registration
 from depot.ports import ChargerEvents
 from depot.values import Outcome
+from ocpp_server.checks import Checks
 from ocpp_server.dialect import Dialect
 from ocpp_server.link import Link, Priority
 from ocpp_server.settings import OcppSettings
@@ -22,12 +23,15 @@ log = logging.getLogger(__name__)
 
 
 class Commission:
-    """One connection's way to readiness. A boot during it starts it anew."""
+    """One connection's way to readiness, and then the looks at what the station holds. A boot starts it anew."""
 
-    def __init__(self, link: Link, station: Station, dialect: Dialect, *, events: ChargerEvents, settings: OcppSettings) -> None:
+    def __init__(
+        self, link: Link, station: Station, dialect: Dialect, checks: Checks, *, events: ChargerEvents, settings: OcppSettings
+    ) -> None:
         self._link = link
         self._station = station
         self._dialect = dialect
+        self._checks = checks
         self._events = events
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
@@ -73,9 +77,10 @@ class Commission:
                 found = await self._dialect.probe(self._link, station, self._settings)
                 if self._link.ended:
                     return
-                station.probe = found
+                found = station.probed(found)
                 await self._events.probed(found)
             await self._dialect.survey(self._link, station)
             self._events.ready(station.station_id, booted=booted)
+            await self._checks.watch()
         except Exception:
             log.exception("making %s ready failed", station.station_id)

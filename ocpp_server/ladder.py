@@ -53,6 +53,7 @@ class Ladder:
             outcome = reply.outcome
             if outcome is Outcome.ACCEPTED:
                 station.default_rung = rung
+                station.defaults[number] = level_w
                 return outcome
             if not reply.refused:
                 return outcome

@@ -23,6 +23,9 @@ START_MARGIN = timedelta(seconds=10)
 """A schedule starts this much before now, so that a clock that lags leaves no moment without a limit."""
 LIVE_STACK_LEVEL = 2
 DEFAULT_STACK_LEVEL = 0
+TRIAL = timedelta(seconds=60)
+"""How long the profile lives that shows whether a default comes back."""
+_TRIAL_ROLE = 5
 _MAINS_VOLTAGE = 300
 _LARGEST_DC_VOLTAGE = 1000
 
@@ -97,6 +100,24 @@ def default_profile(level_w: int, connector: int, spec: ConnectorSpec, rung: Run
         "chargingProfilePurpose": Purpose.TX_DEFAULT.value,
         "chargingProfileKind": rung.kind,
         "chargingSchedule": schedule,
+    }
+
+
+def trial_profile(level_w: int, connector: int, spec: ConnectorSpec, unit: str, *, now: datetime, skew: timedelta) -> dict[str, Any]:
+    """``csChargingProfiles`` of a trial: it lies over the default for :data:`TRIAL` and must leave it as it was."""
+    start, until = now + skew - START_MARGIN, now + skew + TRIAL
+    return {
+        "chargingProfileId": connector * 10 + _TRIAL_ROLE,
+        "stackLevel": DEFAULT_STACK_LEVEL + 1,
+        "chargingProfilePurpose": Purpose.TX_DEFAULT.value,
+        "chargingProfileKind": "Absolute",
+        "validTo": wire_time(until),
+        "chargingSchedule": {
+            "duration": int((until - start).total_seconds()),
+            "startSchedule": wire_time(start),
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": [_period(level_w, spec, unit)],
+        },
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from depot.values import Outcome
+from ocpp_server.link import Link, Priority
 from ocpp_server.session import Payload
 
 MOST = 512
@@ -50,3 +52,19 @@ class ProfileReports:
 
     def forget(self, request_id: int) -> None:
         self._open.pop(request_id, None)
+
+
+async def ask_profiles(
+    link: Link, reports: ProfileReports, evse: int, *, within_s: float, priority: Priority = Priority.NORMAL
+) -> tuple[tuple[int, Payload], ...] | None:
+    """GetChargingProfiles of an EVSE and the report that follows: (EVSE, profile as the station holds it). None: no answer
+    in time."""
+    request_id = reports.ask()
+    try:
+        payload: Payload = {"requestId": request_id, "evseId": evse, "chargingProfile": {}}
+        reply = await link.call("GetChargingProfiles", payload, priority=priority)
+        if reply.payload.get("status") == "NoProfiles":
+            return ()
+        return await reports.collect(request_id, within_s=within_s) if reply.outcome is Outcome.ACCEPTED else None
+    finally:
+        reports.forget(request_id)

@@ -37,6 +37,14 @@ class OcppSettings:
     """When a quarantined station may boot again."""
     quarantined: int = 50
     """Most connections of stations that the registry does not know."""
+    first_look_s: float = 30.0
+    """So long after a station is ready it is asked for the first time what its profiles add up to."""
+    look_every_s: float = 3600.0
+    """Then as often …"""
+    look_least_s: float = 60.0
+    """… and never more often than this, whatever happens."""
+    composite_s: int = 600
+    """Composite schedules are asked for so far ahead: beyond the life of every live profile. Depot time."""
     sample_interval_s: int = 60
     """MeterValueSampleInterval that stations are asked for (their own seconds)."""
     sampled_data: tuple[str, ...] = ("Power.Active.Import", "Energy.Active.Import.Register", "SoC", "Temperature")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,14 +13,18 @@ from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
 from ocpp_server.composite import Transaction
 from ocpp_server.frames import FrameLog
-from ocpp_server.installed import InstalledBook
+from ocpp_server.installed import OURS, InstalledBook
 from ocpp_server.meter_values import MeterGuard
 from ocpp_server.profiles import Purpose, Rung
+from ocpp_server.reply import Reply
 from ocpp_server.reports import ProfileReports
+from ocpp_server.session import Payload
 from ocpp_server.skew import ChargerClock
 from ocpp_server.transactions201 import Book
 from ocpp_server.version import Version
 
+OPEN_LOOKS = 3
+"""So often after a boot a session is looked at to see whether its default comes back."""
 ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
 LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
 """What is assumed of a station that was never probed: it may take any profile (we try), and start by itself."""
@@ -47,6 +52,17 @@ class Station:
         """How long it was seen to need for an answer, s."""
         self.installed = InstalledBook()
         """The charging profiles that it is believed to hold."""
+        self.defaults: dict[int, int] = {}
+        """The default that each connector has accepted since it booted, W."""
+        self.look = asyncio.Event()
+        """Set when what it holds should be looked at soon."""
+        self.open_looks = OPEN_LOOKS
+        self.tells_composite = True
+        """False: it refused to tell its composite schedule since it booted."""
+        self.fallback_tried = False
+        self.fallback_denied = known_probe is not None and known_probe.falls_back is False
+        """The meter has shown that no default came back, or an earlier process knew: no word of its own outweighs that, until
+        it boots."""
         self.levels: dict[int, int] = {}
         """Last accepted live level per connector, W: tells a decrease from an increase."""
         self.newest: dict[int, int] = {}
@@ -95,11 +111,39 @@ class Station:
         self.live_rung = self.default_rung = None
         self.start_with_profile = True
         self.levels.clear()
+        self.defaults.clear()
         self.installed.restarted()
+        self.open_looks, self.tells_composite = OPEN_LOOKS, True
+        self.fallback_tried = self.fallback_denied = False
 
     def began(self, connector: int, transaction_id: str, at: datetime | None, now: datetime) -> None:
         """A transaction runs there since ``at``, by the station's clock; None: it said no time that can be true."""
         self.installed.began(connector, Transaction(transaction_id, at or now + self.clock.skew))
+
+    def noted(self, action: str, payload: Payload, reply: Reply, *, source: str, now: datetime) -> None:
+        """A call about profiles has ended. Worth a look: somebody else changed what it holds, or a live profile lies over
+        a default of which nobody knows yet whether it comes back."""
+        changed = self.installed.note(action, payload, reply, source=source, now=now)
+        undecided = self.open_looks > 0 and self.capability.falls_back is None and bool(self.installed.running)
+        if changed and (source != OURS or undecided):
+            self.look.set()
+
+    def probed(self, found: StationProbed) -> StationProbed:
+        """The probe after a boot; what only a look can tell is known from before until the next look."""
+        known = self.capability
+        self.probe = replace(found, composite=known.composite, falls_back=known.falls_back)
+        return self.probe
+
+    def learned(self, *, composite: bool | None = None, falls_back: bool | None = None) -> StationProbed | None:
+        """What a look has shown. The capability with it; None: nothing new, or the station was never probed."""
+        if self.probe is None:
+            return None
+        before = self.probe
+        if composite is not None:
+            self.probe = replace(self.probe, composite=composite)
+        if falls_back is not None and not (falls_back and self.fallback_denied):
+            self.probe = replace(self.probe, falls_back=falls_back)
+        return None if self.probe == before else self.probe
 
     def speaks(self, version: Version) -> None:
         """A connection of that version begins; what was found out in another one is void."""

@@ -100,7 +100,8 @@ def _with(station: Station, payload: Payload, profile: Build, *, running: bool) 
         made = profile()
         if made is None:
             return None
-        named = station.book.of_number(made[TRANSACTION]) if TRANSACTION in made else None
+        number = made.get(TRANSACTION)
+        named = number if number is None or isinstance(number, str) else station.book.of_number(number)
         if running and named is None and made["chargingProfilePurpose"] == Purpose.TX:
             return None
         return {**payload, "chargingProfile": as_201(made, named)}
