@@ -147,6 +147,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             1440, off_s=60.0,
         ),
         Kind(
+            "charger_uncovered", 3, "A charger has no default that can be relied on.",
+            "It is counted at its rating, at the others' cost: nobody can say what it would draw without this controller.",
+            "See on its page why; update its firmware, or ask its maker.",
+            1440, on_s=60.0, off_s=60.0,
+        ),
+        Kind(
+            "schedule_differs", 3, "A charger says that it would allow something else than was installed there.",
+            "It is judged by its meter alone, and may fall to another level than its default.",
+            "See on its page which profiles are there; clear what somebody else installed, or have it serviced.",
+            1440, off_s=60.0,
+        ),
+        Kind(
             "packs_held_back", 3, "Batteries are charged more slowly than they could be.",
             "Their vehicles may become late.",
             "See on the page Safety why: heat, cold, a sensor, an alarm of the vehicle, silence.",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -57,6 +58,13 @@ class CoreParts:
     look_s: float = 1.0
     software: str = "chargeyard"
     process: Callable[[], ProcessView | None] = lambda: None
+
+
+class StationsWatched(Protocol):
+    """The charger side, as far as it looks after its stations' profiles."""
+
+    def surprised(self, connector: ConnectorId) -> None: ...
+    async def fell_back(self, connector: ConnectorId, *, falls_back: bool) -> None: ...
 
 
 class Core:
@@ -110,9 +118,17 @@ class Core:
         self.orders.carriers.update(room.commands)
         self._viewers |= {kind.__name__: viewer for kind, viewer in room.views.items()}
 
-    def attach(self, chargers: Chargers, *, frames: Callable[[str], Sequence[Frame]] | None = None) -> None:
-        """The charger side is there: from now on the loop talks to it."""
+    def attach(
+        self, chargers: Chargers, *, frames: Callable[[str], Sequence[Frame]] | None = None, stations: StationsWatched | None = None
+    ) -> None:
+        """The charger side is there: from now on the loop talks to it. ``stations``: what wants to hear of the meter's
+        surprises."""
         self.loop.chargers = chargers
+        if stations is not None:
+            self.loop.on_distrust = [stations.surprised]
+            self.loop.on_expiry = lambda key, falls_back: self.loop.follow_up(
+                stations.fell_back(key, falls_back=falls_back), f"expiry {key}"
+            )
         if frames is not None:
             self.frames = frames
         self.loop.wake()

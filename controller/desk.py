@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from uuid6 import uuid7
 
+from controller import coverage
 from controller.defaults import assign
 from controller.loop import ControlLoop
 from controller.moves import REMOTE_TAG
@@ -90,13 +91,36 @@ class Desk:
             await self._append(ev.StationQuarantined(station_id, remote), key=f"quarantine/{station_id}")
 
     async def probed(self, probe: ev.StationProbed) -> None:
+        """A station that does not keep to its default is counted at its rating from now on (invariant 3), and at its default
+        again as soon as that is confirmed anew."""
+        spec = self.yard.stations.get(probe.station_id)
+        before = self.yard.gap(probe.station_id)
+        lost = coverage.gap(spec, probe) if spec is not None else ""
         for key, grant in self.yard.grants.items():
             if key.station_id == probe.station_id:
                 grant.autonomous = probe.autonomous
+                if lost and grant.default_w is not None:
+                    self.loop.lose_default(key)
+        if lost and not before:
+            log.warning("station %s is uncovered: %s It is counted at its rating.", probe.station_id, lost)
         known = self.yard.state.stations.get(probe.station_id)
         if known is None or known.probe != probe:
             await self._append(probe)
+        if before and not lost:
+            for key, grant in self.yard.grants.items():
+                if key.station_id == probe.station_id and grant.commissioned and grant.default_w is None:
+                    self.restore_default(key)
         self.loop.wake()
+
+    async def compared(self, connector: ConnectorId, *, agrees: bool, detail: str) -> None:
+        if connector not in self.yard.spec.connectors:
+            return
+        differs = "" if agrees else detail or "it differs"
+        if self.yard.state.connector(connector).schedule_differs == differs:
+            return
+        if not agrees:
+            log.warning("connector %s says something else than was installed: %s", connector, detail)
+        await self._append(ev.ScheduleCompared(connector, agrees, detail))
 
     def ready(self, station_id: str, *, booted: bool) -> None:
         """Defaults rotate with the days, but only for a station that restarts; what the others hold is counted first."""

@@ -21,7 +21,7 @@ from typing import Any
 from controller import appetite, limits, trust
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
-from controller.grants import EXPIRY_SKEW_S, IDLE_W
+from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
 from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.moves import Moves, NoChargers
 from controller.pickup import Pickup
@@ -83,6 +83,10 @@ class ControlLoop:
         """Called with the id of a station that takes calls (again)."""
         self.on_reading: list[Callable[[MeterReading], None]] = []
         """Called with every meter value of a known connector that is not replayed."""
+        self.on_distrust: list[Callable[[ConnectorId], None]] = []
+        """Called when a meter value was a surprise."""
+        self.on_expiry: Callable[[ConnectorId, bool], None] = lambda _key, _falls_back: None
+        """Called when the meter has shown what a station does once a live profile has expired, and it is news."""
         self.yard = yard
         self.settings = settings
         self.on_change = on_change
@@ -201,17 +205,38 @@ class ControlLoop:
         if self._stalled():
             return
         visit = self.yard.visit_on(key)
+        self._learn_from_expiry(key, grant)
         verdict = trust.judge(grant, pausable=self.yard.pausable(key, visit))
         if verdict is not None:
             grant.judged(verdict.trust, verdict.factor)  # tight at once, recorded after
             if verdict.trust is not ev.TrustLevel.OBEYS:
                 log.warning("connector %s %s", key, verdict.reason)
+                for surprised in self.on_distrust:
+                    surprised(key)
             self.note(ev.ConnectorTrustChanged(key, verdict.trust, verdict.factor, verdict.reason))
             self.wake()
         if appetite.learn(self.yard, grant, reading):
             self._dirty = True
         if settling and not grant.settling:
             self.wake()
+
+    def _learn_from_expiry(self, key: ConnectorId, grant: Grant) -> None:
+        """Where a limit ran out with nobody to renew it, its meter shows whether the default has taken over (invariant 3)."""
+        falls_back = trust.fell_back(grant)
+        if falls_back is None:
+            return
+        station = self.yard.state.stations.get(key.station_id)
+        if not falls_back:
+            self.lose_default(key)
+        if station is not None and station.probe is not None and station.probe.falls_back is not falls_back:
+            self.on_expiry(key, falls_back)
+
+    def lose_default(self, key: ConnectorId) -> None:
+        """What was installed there as its default cannot be relied on: counted at its rating, at once."""
+        self.yard.grants[key].default_installed(None, now_s=self._now_s())
+        if self.yard.state.connector(key).default_w is not None:
+            self.note(ev.DefaultInstalled(key, None))
+        self.wake()
 
     def session_started(self, key: ConnectorId) -> None:
         """A transaction runs: whatever level its start carried is sent again as its own profile."""
@@ -273,7 +298,7 @@ class ControlLoop:
             traffic.resend = True
             traffic.failures = 0
             traffic.retry_s = -math.inf
-            if grant.default_w != level_w:
+            if grant.default_w != level_w or traffic.default_w is None:  # what an earlier process installed is not taken on trust
                 self._moves.install_default(key, level_w)
         for told in self.on_ready:
             told(station_id)

@@ -238,9 +238,10 @@ class Moves:
         outcome = await self.chargers.install_default(key, level_w)
         now_s = self._now_s()
         if outcome is Outcome.ACCEPTED:
-            grant.default_installed(level_w, now_s=now_s)
-            if self._yard.state.connector(key).default_w != level_w:
-                self.note(ev.DefaultInstalled(key, level_w))
+            held_w = None if self._yard.gap(key.station_id) else level_w  # it has it, and is not believed to keep to it
+            grant.default_installed(held_w, now_s=now_s)
+            if self._yard.state.connector(key).default_w != held_w:
+                self.note(ev.DefaultInstalled(key, held_w))
         elif outcome in (Outcome.UNSUPPORTED, Outcome.REFUSED):
             grant.default_installed(None, now_s=now_s)
             self.note(ev.DefaultInstalled(key, None))

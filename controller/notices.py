@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from controller import coverage
 from controller import readmodel as rm
 from controller.alarms import KINDS, Condition
 from controller.readiness import Readiness, Standing
@@ -64,6 +65,7 @@ class NoticeBoard:
         {
             "journal_frozen", "meter_silent", "planner_failed", "unknown_station", "vehicle_late", "vehicle_at_risk", "charger_defiant",
             "charger_overdraws", "charger_faulted", "charger_offline", "stations_offline", "approval_wanted", "pack_tripped",
+            "charger_uncovered", "schedule_differs",
         }
     )  # fmt: skip
     more: list[Callable[[datetime], Sequence[_Found]]] = field(default_factory=list)
@@ -185,6 +187,15 @@ class NoticeBoard:
             action = f"It draws {facts.trust_factor:.2f} × what it is told and is budgeted so. Have its meter and limit checked."
             condition = Condition("charger_overdraws", str(key), f"{name} draws more than told", action, out_of_service)
             out.append(self._standing(now, condition, key))
+        uncovered = yard.uncovered(key)
+        if uncovered:
+            reserved = f"{uncovered} It is counted at {yard.spec.connectors[key].rated_w / 1000:.0f} kW: {coverage.ADVICE}"
+            condition = Condition("charger_uncovered", str(key), f"{name} has no sure default", reserved, out_of_service)
+            out.append(self._standing(now, condition, key))
+        if facts.schedule_differs:
+            action = f"Its meter decides what it is budgeted at: {facts.schedule_differs}. See on its page which profiles are there."
+            title = f"{name} holds other limits than it was given"
+            out.append(self._standing(now, Condition("schedule_differs", str(key), title, action, out_of_service), key))
         if facts.status is ev.ConnectorStatus.FAULTED:
             what = f": {facts.error_code}" if facts.error_code not in ("", "NoError") else ""
             visit = yard.visit_on(key)

@@ -69,6 +69,25 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
     return Verdict(TrustLevel.OVERDRAWS, factor, f"drew {measured_w} W when told {expected_w} W: budgeted at {factor:.2f} ×")
 
 
+def fell_back(grant: Grant) -> bool | None:
+    """Whether the newest reading shows what became of a live profile that ran out with nobody to renew it: True, the default
+    took over; False, it draws more than its default. None: nothing ran out, or the reading cannot tell.
+
+    That it came down is believed only of a session that drew more before: a vehicle may want little by itself.
+    """
+    measured_w, default_w = grant.measured_w, grant.default_w
+    if not grant.in_session or measured_w is None or default_w is None or grant.confirmed_w is None or grant.flights or grant.settling:
+        return None
+    if grant.measured_at_s < max(grant.confirmed_until_s, grant.told_at_s) + grant.settle_s:
+        return None
+    allowed_w = max(default_w * (1 + TOLERANCE), default_w + TOLERANCE_W, IDLE_W) * max(grant.factor, 1.0)
+    if grant.confirmed_w <= allowed_w or grant.trust in (TrustLevel.OVERDRAWS, TrustLevel.DEFIANT):
+        return None
+    if measured_w > allowed_w:
+        return False
+    return True if grant.peak_w is not None and grant.peak_w > allowed_w else None
+
+
 def _habit(ratio: float) -> float:
     """The factor of a charger that obeys: what it draws above its level within the tolerance, in steps of half a percent."""
     return 1.0 if ratio <= 1.002 else min(1 + TOLERANCE, math.ceil(ratio * 200) / 200)

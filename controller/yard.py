@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from controller import coverage
 from controller.background import Background
 from controller.grants import Grant
 from controller.limiter import Allocation, Row
@@ -19,7 +20,7 @@ from controller.pickup import Pickup
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
-from depot.registry import DepotSpec
+from depot.registry import DepotSpec, StationSpec
 from depot.state import DepotState, Visit
 from depot.values import ConnectorId, InvalidValue, PackKey, Plan
 
@@ -83,6 +84,7 @@ class Yard:
     pickup: Pickup | None = None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
     _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
+    _stations: tuple[DepotSpec | None, dict[str, StationSpec]] = (None, {})
 
     @property
     def state(self) -> DepotState:
@@ -96,6 +98,23 @@ class Yard:
             names = {key: key.station_id if key.station_id in single else str(key) for key in self.spec.connectors}
             self._labels = (self.spec, names)
         return self._labels[1]
+
+    @property
+    def stations(self) -> Mapping[str, StationSpec]:
+        """The declared stations by their ids."""
+        if self._stations[0] is not self.spec:
+            self._stations = (self.spec, {station.station_id: station for station in self.spec.stations})
+        return self._stations[1]
+
+    def gap(self, station_id: str) -> str:
+        """Why this station's defaults cannot be relied on; empty: they can. See :mod:`controller.coverage`."""
+        facts = self.state.stations.get(station_id)
+        return coverage.gap(self.stations[station_id], facts.probe) if facts is not None and station_id in self.stations else ""
+
+    def uncovered(self, key: ConnectorId) -> str:
+        """Why this connector is counted at its rating although it is told less; empty: it is not."""
+        facts = self.state.stations.get(key.station_id)
+        return coverage.uncovered(self.stations[key.station_id], facts.probe if facts else None, self.state.connector(key).default_w)
 
     @property
     def site_reading(self) -> SiteReading | None:

@@ -192,7 +192,7 @@ async def serve_core(settings: Settings) -> None:
             Central(spec=spec, events=core.desk, clock=clock, credentials=credentials, settings=settings.to_ocpp(), known_probe=known)
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
-        core.attach(central, frames=central.frames)
+        core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, let_in=digests.__setitem__))
         core.add(RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall))
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))

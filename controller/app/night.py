@@ -199,7 +199,7 @@ async def _play(
         )
         central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor(), settings=OcppSettings())
         centrals.append(central)
-        core.attach(central, frames=central.frames)
+        core.attach(central, frames=central.frames, stations=central)
 
         async def obey() -> None:
             while True:

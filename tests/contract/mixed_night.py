@@ -158,7 +158,7 @@ async def _play(
         async def serve(stack: AsyncExitStack) -> None:
             central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor())
             centrals.append(await stack.enter_async_context(central))
-            core.attach(central, frames=central.frames)
+            core.attach(central, frames=central.frames, stations=central)
 
         async def restart(stack: AsyncExitStack, at_s: float) -> None:
             await clock.sleep(at_s)

@@ -8,7 +8,8 @@ import pytest
 from small_yard import ONE, SmallYard
 
 from controller.grants import Grant
-from controller.trust import judge
+from controller.trust import fell_back, judge
+from depot import events as ev
 from depot.events import TrustLevel
 from depot.readings import MeterReading
 
@@ -148,3 +149,59 @@ def test_fault_04_what_waited_behind_a_frozen_journal_is_judged_by_what_held_the
 
     asyncio.run(main())
     assert grant.trust is (TrustLevel.UNPROVEN if waited_s else TrustLevel.DEFIANT)
+
+
+def expired(measured_w: int, *, peak_w: int | None = 10_000, after_s: float = 200.0, **given: object) -> Grant:
+    """Told 10 kW above a default of 4 kW, renewed by nobody, and measured ``after_s`` after it was told."""
+    grant = settled(10_000, peak_w if peak_w is not None else 0, **({"default_w": 4_000} | given))
+    if peak_w is None:
+        grant.peak_w = None
+    grant.measured(measured_w, at_s=T + after_s)
+    return grant
+
+
+@pytest.mark.parametrize(
+    ("grant", "falls_back"),
+    [
+        (expired(3_950), True),
+        (expired(4_140), True),
+        (expired(9_800), False),
+        (expired(5_000), False),
+        (expired(3_950, peak_w=3_000), None),  # it never drew more than its default
+        (expired(9_800, after_s=185), None),  # its clock may lag
+        (expired(9_800, default_w=None), None),
+        (expired(9_800, default_w=10_000), None),  # no difference to be seen
+        (expired(9_800, in_session=False), None),
+        (expired(9_800, trust=TrustLevel.DEFIANT), None),  # it follows nothing anyway
+    ],
+)
+def test_invariant_3_the_meter_shows_whether_the_default_took_over(grant: Grant, falls_back: bool | None) -> None:
+    assert fell_back(grant) is falls_back
+
+
+def test_a_limit_that_was_renewed_or_is_on_its_way_shows_nothing_about_the_default() -> None:
+    grant = expired(9_800)
+    grant.send(9_000, until_s=T + 400, now_s=T + 190)
+    assert fell_back(grant) is None
+
+
+def test_a_charger_that_does_not_fall_back_is_counted_at_its_rating_and_not_called_defiant() -> None:
+    yard = SmallYard()
+    told: list[tuple[object, bool]] = []
+    noted: list[ev.Event] = []
+    yard.loop.on_expiry = lambda key, falls_back: told.append((key, falls_back))
+    yard.put(ev.StationProbed(ONE.station_id, purposes=("TxProfile", "TxDefaultProfile")), ev.DefaultInstalled(ONE, 6_000))
+    yard.session(ONE, power_w=40_000)
+    grant, now_s = yard.yard.grants[ONE], yard.clock.now().timestamp()
+    grant.commissioned = True
+    grant.accepted(grant.send(40_000, until_s=now_s - 20, now_s=now_s - 200), now_s=now_s - 200)
+
+    async def main() -> None:
+        yard.loop.note = noted.append  # type: ignore[method-assign, assignment]  # the loop does not run here
+        yard.loop.reading(MeterReading(ONE, yard.clock.now(), power_w=39_000))
+
+    asyncio.run(main())
+    assert told == [(ONE, False)]
+    assert noted == [ev.DefaultInstalled(ONE, None)]
+    assert grant.bound_w(now_s) == 60_000
+    assert grant.trust is TrustLevel.UNPROVEN
