@@ -81,7 +81,7 @@ def fell_back(grant: Grant) -> bool | None:
     if grant.measured_at_s < max(grant.confirmed_until_s, grant.told_at_s) + grant.settle_s:
         return None
     allowed_w = max(default_w * (1 + TOLERANCE), default_w + TOLERANCE_W, IDLE_W) * max(grant.factor, 1.0)
-    if grant.confirmed_w <= allowed_w or grant.trust in (TrustLevel.OVERDRAWS, TrustLevel.DEFIANT):
+    if grant.confirmed_w <= allowed_w or grant.by_hand or grant.trust in (TrustLevel.OVERDRAWS, TrustLevel.DEFIANT):
         return None
     if measured_w > allowed_w:
         return False

@@ -173,6 +173,7 @@ def expired(measured_w: int, *, peak_w: int | None = 10_000, after_s: float = 20
         (expired(9_800, default_w=10_000), None),  # no difference to be seen
         (expired(9_800, in_session=False), None),
         (expired(9_800, trust=TrustLevel.DEFIANT), None),  # it follows nothing anyway
+        (expired(9_800, by_hand=True), None),  # a profile that a person put there may stand above all
     ],
 )
 def test_invariant_3_the_meter_shows_whether_the_default_took_over(grant: Grant, falls_back: bool | None) -> None:
