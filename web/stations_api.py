@@ -252,10 +252,8 @@ def stations_api(web: Web) -> APIRouter:
             for message in found.messages:
                 yield msgspec.json.encode(message) + b"\n"
 
-        name = f"messages-{station_id or 'all'}.ndjson"
-        return StreamingResponse(
-            lines(), media_type="application/x-ndjson", headers={"content-disposition": f'attachment; filename="{name}"'}
-        )
+        headers = {"content-disposition": 'attachment; filename="messages.ndjson"'}
+        return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)
 
     return router
 
