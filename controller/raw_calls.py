@@ -66,7 +66,7 @@ class RawCalls:
         try:
             check_call(action, payload, version)
         except PayloadViolation as bad:
-            return Answered(CommandStatus.REFUSED, bad.description)
+            return Answered(CommandStatus.REFUSED, bad.description, {"invalid": bad.code.value})
         effect = effect_of(action, payload)
         keys = self._keys(station_id, effect)
         self._check(effect, keys)
@@ -115,9 +115,9 @@ class RawCalls:
         levels = {}
         for key in keys:
             grant = self._yard.grants[key]
-            runs = grant.in_session or Change.START in effect.changes or grant.autonomous
+            begins = bool(effect.changes & {Change.START, Change.AUTONOMY})
             rated = raising or grant.all_or_nothing or grant.default_w is None
-            if runs and (raising or effect.changes & {Change.START, Change.AUTONOMY}):
+            if begins or (raising and (grant.in_session or grant.autonomous)):
                 levels[key] = grant.rated_w if rated else grant.default_w or 0
         return levels
 

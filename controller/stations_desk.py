@@ -25,6 +25,7 @@ from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandStatus
+from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.tokens import MAX_TOKENS
 from depot.values import DepotError, InvalidValue
@@ -41,6 +42,7 @@ class Stations(Protocol):
     """What of the charger side is needed here."""
 
     def version(self, station_id: str) -> Version | None: ...
+    def link(self, station_id: str) -> LinkReading | None: ...
     def violations(self, station_id: str) -> Mapping[str, int]: ...
     def messages(self, station_id: str) -> Sequence[Message]: ...
     def declare(self, spec: StationSpec) -> None: ...
@@ -195,6 +197,7 @@ class StationsDesk:
                 spec,
                 violations=self._stations.violations(spec.station_id),
                 version=self._version(spec.station_id),
+                link=self._stations.link(spec.station_id),
                 retiring=spec.station_id not in stay,
             )
             for spec in sorted(yard.spec.stations, key=lambda s: s.station_id)

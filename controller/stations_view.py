@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from controller.yard import Yard
 from depot import events as ev
+from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
 from depot.state import StationFacts
 from depot.tokens import IdToken
@@ -102,11 +103,13 @@ class MessagesView(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-def station_detail(yard: Yard, spec: StationSpec, *, violations: Mapping[str, int], version: str, retiring: bool) -> StationDetail:
+def station_detail(
+    yard: Yard, spec: StationSpec, *, violations: Mapping[str, int], version: str, link: LinkReading | None, retiring: bool
+) -> StationDetail:
     """One station as it is now."""
     state = yard.state
     facts = state.stations.get(spec.station_id) or StationFacts(spec.station_id)
-    link, boot = yard.links.get(spec.station_id), facts.boot
+    boot = facts.boot
     return StationDetail(
         station_id=spec.station_id,
         registration=facts.registration.value,

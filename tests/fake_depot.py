@@ -464,9 +464,11 @@ class FakeLink:
         if not self.reachable:
             raise CoreUnreachable("the controller's core is not connected")
         self.commands.append(command)
-        return cmd.CommandResult(
-            command.command_id, self.result, "Waits for its minimum." if self.result == "accepted" else "Feeder B is full.", 51_903
+        message = "Waits for its minimum." if self.result == "accepted" else "Feeder B is full."
+        answer = (
+            {"message_id": "1", "outcome": "result", "payload": {"status": "Accepted"}} if isinstance(command, cmd.CallStation) else None
         )
+        return cmd.CommandResult(command.command_id, self.result, message, 51_903, answer)
 
 
 def later(view: NowView, seconds: float = 1.0, **changes: object) -> NowView:

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 
 from controller.stations_view import MessagesView, StationDetail, StationsView
 from depot import commands as cmd
-from depot.events import ITEM_LIMITS, Registration
+from depot.events import Registration
 from depot.registry import ConnectorSpec, Current, StationSpec
 from depot.values import InvalidValue
 from web import actions
@@ -35,12 +35,25 @@ BY_API = "by the API"
 StationName = Annotated[str, Path(min_length=1, max_length=48, description="OCPP identity of the station")]
 Action = Annotated[str, Path(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9]+$", description="As OCPP spells it, for example Reset")]
 Reason = Annotated[str, Query(min_length=1, max_length=200, description="Kept in the audit trail")]
-Limits = dict[Annotated[str, Field(max_length=40)], Annotated[int, Field(ge=1, le=10_000)]]
+Items = Annotated[int | None, Field(ge=1, le=10_000)]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(default=BY_API, min_length=1, max_length=200, description="Kept in the audit trail")
+
+
+class ItemLimits(BaseModel):
+    """How many items the station takes in one message, where a person knows it better than the station says."""
+
+    model_config = ConfigDict(extra="forbid")
+    get_configuration: Items = None
+    local_list: Items = None
+    get_variables: Items = None
+    set_variables: Items = None
+
+    def known(self) -> dict[str, int]:
+        return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
 class ConnectorBody(BaseModel):
@@ -76,7 +89,7 @@ class StationBody(_Body):
     connectors: Annotated[int, Field(ge=1, le=99)] | list[ConnectorBody] = 1
     password: str | None = Field(default=None, min_length=8, max_length=40)
     registration: Registration = Registration.ACCEPTED
-    item_limits: Limits = {}
+    item_limits: ItemLimits = ItemLimits()
 
 
 class NewStationBody(StationBody):
@@ -89,7 +102,7 @@ class StationChangeBody(_Body):
     """What of a station changes; null: stays."""
 
     registration: Registration | None = None
-    item_limits: Limits | None = None
+    item_limits: ItemLimits | None = None
 
 
 class StationAnswer(Struct, frozen=True, kw_only=True):
@@ -156,7 +169,7 @@ def stations_api(web: Web) -> APIRouter:
         station = StationSpec(station_id, body.feeder_id or _only_feeder(web), connectors, body.bay_id)
         command = cmd.AddStation(
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=body.reason, station_id=station_id, station=station,
-            password=body.password or "", registration=body.registration, item_limits=_item_limits(body.item_limits),
+            password=body.password or "", registration=body.registration, item_limits=body.item_limits.known(),
         )  # fmt: skip
         return _reply(await carry_out(command, cautions=cautions), 201)
 
@@ -194,7 +207,7 @@ def stations_api(web: Web) -> APIRouter:
         who = {"command_id": key or actions.new_id(), "actor": caller_of(request).name, "reason": body.reason, "station_id": station_id}
         answer: StationAnswer | None = None
         if body.item_limits is not None:
-            answer = await carry_out(cmd.SetItemLimits(**{**who, "command_id": actions.new_id()}, limits=_item_limits(body.item_limits)))
+            answer = await carry_out(cmd.SetItemLimits(**{**who, "command_id": actions.new_id()}, limits=body.item_limits.known()))
         if body.registration is not None:
             answer = await carry_out(cmd.AdmitStation(**who, registration=body.registration))
         if answer is None:
@@ -223,8 +236,11 @@ def stations_api(web: Web) -> APIRouter:
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=reason, station_id=station_id, action=action,
             payload=payload,
         )  # fmt: skip
-        result = await order(web, command)
-        return _reply(dict(result.answer or {}) or {"message_id": "", "outcome": "error", "error": {"description": result.message}})
+        result = await actions.send(web, command, within_s=CALL_S)
+        if result.status is cmd.CommandStatus.REFUSED and result.answer:
+            raise Problem("invalid_request", result.message, errors={"payload": result.message})
+        refuse_refused(result)
+        return _reply(result.answer)
 
     @router.get("/messages", responses=answers("MessagesView", 422), response_class=Response, summary="The message log, newest first")
     async def messages(
@@ -262,9 +278,14 @@ async def order(web: Web, command: cmd.Command) -> cmd.CommandResult:
     """Send a command that a station may take long to answer; raises :class:`Problem` where the core refuses it. One that
     failed at the station is an answer."""
     result = await actions.send(web, command, within_s=CALL_S)
+    refuse_refused(result)
+    return result
+
+
+def refuse_refused(result: cmd.CommandResult) -> None:
+    """Raises :class:`Problem` for a command that the core refused."""
     if result.status is cmd.CommandStatus.REFUSED:
         raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
-    return result
 
 
 async def _shown(web: Web, **args: str) -> StationsView:
@@ -288,14 +309,6 @@ def _only_feeder(web: Web) -> str:
             "invalid_request", "Say on which feeder the station hangs.", errors={"feeder_id": f"One of {', '.join(sorted(feeders))}"}
         )
     return feeders[0]
-
-
-def _item_limits(limits: Mapping[str, int]) -> dict[str, int]:
-    unknown = sorted(set(limits) - set(ITEM_LIMITS))
-    if unknown:
-        known = ", ".join(f"{name} ({what})" for name, what in ITEM_LIMITS.items())
-        raise Problem("invalid_request", f"Item limits are {known}.", errors={"item_limits": f"{unknown[0]!r} is none of them"})
-    return dict(limits)
 
 
 def _reply(value: object, status: int = 200) -> Response:
