@@ -21,6 +21,7 @@ from controller.loop import ControlLoop
 from controller.moves import REMOTE_TAG
 from controller.yard import Yard
 from depot import events as ev
+from depot.files import TransferReport
 from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
@@ -89,6 +90,11 @@ class Desk:
                 "unknown station %s knocked from %s: held in quarantine; add it to the configuration to accept it", station_id, remote
             )
             await self._append(ev.StationQuarantined(station_id, remote), key=f"quarantine/{station_id}")
+
+    async def transfer_reported(self, report: TransferReport) -> None:
+        transfer = self.yard.state.files.meant_by(report, self.yard.clock.now())
+        if transfer is not None:
+            await self._append(ev.TransferReported(transfer.number, report.status))
 
     async def probed(self, probe: ev.StationProbed) -> None:
         """A station that does not keep to its default is counted at its rating from now on (invariant 3), and at its default

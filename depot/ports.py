@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from depot.events import ConnectorStatus, Envelope, NewEvent, Registration, StationBooted, StationProbed
+from depot.files import TransferReport
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.tokens import Authorization
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
@@ -102,6 +103,7 @@ class ChargerEvents(Protocol):
         """The station's composite schedule was compared with what was installed there. ``detail``: how they differ."""
 
     async def quarantined(self, station_id: str, remote: str) -> None: ...
+    async def transfer_reported(self, report: TransferReport) -> None: ...
     def reading(self, reading: MeterReading) -> None: ...
     def link_changed(self, link: LinkReading) -> None: ...
     def ready(self, station_id: str, *, booted: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from depot import alarms as al
 from depot import events as ev
+from depot import files as fl
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
 from depot.tokens import IdToken
@@ -199,6 +200,8 @@ class DepotState:
     """The newest REFUSALS_KEPT, oldest first."""
     id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
     """Listed tokens by their key."""
+    files: fl.Files = field(default_factory=fl.Files)
+    """Firmware images, and transfers to and from stations."""
 
     def id_token(self, token: str) -> IdToken | None:
         """What the list says of a token; case does not count."""
@@ -574,6 +577,33 @@ def _hand_cleared(state: DepotState, e: ev.HandProfilesCleared, _: ev.Envelope) 
     return _station(state, e.station_id, by_hand=tuple(p for p in known.by_hand if p not in gone))
 
 
+def _image(state: DepotState, e: ev.FirmwareAdded | ev.FirmwareRemoved, _: ev.Envelope) -> DepotState:
+    if isinstance(e, ev.FirmwareAdded):
+        return replace(state, files=fl.image_added(state.files, e.image))
+    return replace(state, files=fl.image_removed(state.files, e.image_id))
+
+
+def _transfer_ordered(state: DepotState, e: ev.TransferOrdered, envelope: ev.Envelope) -> DepotState:
+    at = envelope.occurred_at
+    transfer = fl.Transfer(
+        e.number, e.kind, e.station_id, envelope.actor, at, at, image_id=e.image_id, version=e.version, not_before=e.not_before
+    )
+    return replace(state, files=fl.ordered(state.files, transfer))
+
+
+def _transfer_answered(state: DepotState, e: ev.TransferAnswered, envelope: ev.Envelope) -> DepotState:
+    at = envelope.occurred_at
+    return replace(state, files=fl.answered(state.files, e.number, at, state=e.state, detail=e.detail, file_name=e.file_name))
+
+
+def _transfer_reported(state: DepotState, e: ev.TransferReported, envelope: ev.Envelope) -> DepotState:
+    return replace(state, files=fl.reported(state.files, e.number, envelope.occurred_at, e.status))
+
+
+def _file_received(state: DepotState, e: ev.TransferFileReceived, _: ev.Envelope) -> DepotState:
+    return replace(state, files=fl.received(state.files, e.number, e.file))
+
+
 def _item_limits(state: DepotState, e: ev.StationItemLimitsSet, _: ev.Envelope) -> DepotState:
     return _station(state, e.station_id, item_limits=e.limits)
 
@@ -635,4 +665,10 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationItemLimitsSet: _item_limits,
     ev.ProfileSetByHand: _set_by_hand,
     ev.HandProfilesCleared: _hand_cleared,
+    ev.FirmwareAdded: _image,
+    ev.FirmwareRemoved: _image,
+    ev.TransferOrdered: _transfer_ordered,
+    ev.TransferAnswered: _transfer_answered,
+    ev.TransferReported: _transfer_reported,
+    ev.TransferFileReceived: _file_received,
 }

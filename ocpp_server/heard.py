@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from depot.events import Registration
+from depot.files import Topic, TransferReport
 from depot.ports import ChargerEvents
 from depot.readings import MeterReading
 from depot.values import ConnectorId
@@ -45,6 +46,12 @@ def declared(station: Station, number: int) -> ConnectorId:
             f"connector {number} of {station.station_id} is not declared in the depot's configuration",
         )
     return ConnectorId(station.station_id, number)
+
+
+def transfer_report(station: Station, topic: Topic, req: Payload) -> TransferReport:
+    """Firmware-, Diagnostics-, LogStatusNotification in the depot's words. A number that none of ours can be is no number."""
+    number = req.get("requestId")
+    return TransferReport(station.station_id, topic, req["status"], number if type(number) is int and number > 0 else None)
 
 
 def believed_time(station: Station, text: object, *, required: bool = True) -> datetime | None:

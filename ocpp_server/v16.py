@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted
+from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings
+from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import read_samples
 from ocpp_server.schemas import Payload
 from ocpp_server.session import CallReceived
@@ -25,15 +27,7 @@ from ocpp_server.version import Version
 
 INT_MAX = 2**31 - 1
 
-ACKNOWLEDGED = frozenset(
-    {
-        "DiagnosticsStatusNotification",
-        "FirmwareStatusNotification",
-        "SecurityEventNotification",
-        "LogStatusNotification",
-        "SignedFirmwareStatusNotification",
-    }
-)
+ACKNOWLEDGED = frozenset({"SecurityEventNotification"})
 """Notifications without an effect here: answered and logged."""
 HEARD = (
     "BootNotification", "Heartbeat", "StatusNotification", "Authorize", "StartTransaction", "MeterValues", "StopTransaction",
@@ -76,6 +70,10 @@ class Inbound:
             "Authorize": self._authorize,
             "StartTransaction": self._start,
             "DataTransfer": self._data_transfer,
+            "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
+            "SignedFirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
+            "DiagnosticsStatusNotification": partial(self._transfer, Topic.DIAGNOSTICS),
+            "LogStatusNotification": partial(self._transfer, Topic.LOG),
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
@@ -179,6 +177,10 @@ class Inbound:
 
     async def _data_transfer(self, _: Payload) -> Payload:
         return {"status": "UnknownVendorId"}
+
+    async def _transfer(self, topic: Topic, req: Payload) -> Payload:
+        await self._events.transfer_reported(transfer_report(self._station, topic, req))
+        return {}
 
     def _meter_values(self, req: Payload) -> None:
         if req["connectorId"] == 0:

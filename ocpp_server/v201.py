@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted
+from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings
+from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import Sample, read_samples
 from ocpp_server.samples201 import BEGIN, END, as_16
 from ocpp_server.schemas import Payload, parse
@@ -29,8 +31,6 @@ from ocpp_server.version import Version
 
 ANSWERS: dict[str, Payload] = {
     "ClearedChargingLimit": {},
-    "FirmwareStatusNotification": {},
-    "LogStatusNotification": {},
     "NotifyChargingLimit": {},
     "NotifyCustomerInformation": {},
     "NotifyDisplayMessages": {},
@@ -84,6 +84,8 @@ class Inbound:
             "StatusNotification": self._status,
             "Authorize": self._authorize,
             "ReportChargingProfiles": self._profiles,
+            "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
+            "LogStatusNotification": partial(self._transfer, Topic.LOG),
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
@@ -170,6 +172,10 @@ class Inbound:
 
     async def _profiles(self, req: Payload) -> Payload:
         self._station.reports.add(req)
+        return {}
+
+    async def _transfer(self, topic: Topic, req: Payload) -> Payload:
+        await self._events.transfer_reported(transfer_report(self._station, topic, req))
         return {}
 
     def _meter_values(self, req: Payload) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from depot.events import ConnectorStatus, Registration, StationBooted, StationProbed
+from depot.files import TransferReport
 from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
@@ -44,6 +45,7 @@ class FakeDepot:
     probes: list[StationProbed] = field(default_factory=list)
     compares: list[tuple[ConnectorId, bool, str]] = field(default_factory=list)
     unknown: list[tuple[str, str]] = field(default_factory=list)
+    transfers: list[TransferReport] = field(default_factory=list)
     readings: list[MeterReading] = field(default_factory=list)
     links: list[LinkReading] = field(default_factory=list)
     readies: list[tuple[str, bool]] = field(default_factory=list)
@@ -89,6 +91,10 @@ class FakeDepot:
 
     async def compared(self, connector: ConnectorId, *, agrees: bool, detail: str) -> None:
         self.compares.append((connector, agrees, detail))
+
+    async def transfer_reported(self, report: TransferReport) -> None:
+        await self._durable()
+        self.transfers.append(report)
 
     async def quarantined(self, station_id: str, remote: str) -> None:
         self.unknown.append((station_id, remote))

@@ -20,16 +20,17 @@ from depot.commands.charging import (
     StopCharging,
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
+from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
-    "COMMANDS", "AcknowledgeAlarms", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand", "BillCommand",
-    "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit", "Command",
-    "CommandResult", "CommandStatus", "ConnectorCommand", "RefundBill", "RefuseCommand", "RegisterMandate", "ResetPack",
-    "RetireStation", "RetryDebit", "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSupply", "ShelveAlarm",
-    "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "WriteOffBill",
+    "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
+    "BillCommand", "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "FetchLog", "RefundBill", "RefuseCommand", "RegisterMandate",
+    "RemoveFirmware", "ResetPack", "RetireStation", "RetryDebit", "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit",
+    "SetSupply", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -10,6 +10,14 @@ from depot.events.access import ITEM_LIMITS, IdTokenListed, IdTokenRemoved, Regi
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.envelope import Envelope, Event, NewEvent
+from depot.events.files import (
+    FirmwareAdded,
+    FirmwareRemoved,
+    TransferAnswered,
+    TransferFileReceived,
+    TransferOrdered,
+    TransferReported,
+)
 from depot.events.orders import (
     ApprovalCarriedOut,
     ApprovalExpired,
@@ -61,11 +69,12 @@ __all__ = [
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
     "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
-    "Envelope", "Event", "FeederDeclared", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
-    "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",
-    "Registration", "ScheduleCompared", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "StartRefused",
-    "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed", "StationQuarantined",
-    "StationRetired", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TrustLevel",
+    "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved",
+    "LimitCleared", "LimitSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
+    "ProfileSetByHand", "Registration", "ScheduleCompared", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered",
+    "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed",
+    "StationQuarantined", "StationRetired", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
+    "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
     "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
     "VisitHeld",
 ]  # fmt: skip
