@@ -39,6 +39,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("station.capability_probed", 1): lambda old: old,  # what version 2 asks more of a station was not known: None
+    ("connector.status_changed", 1): lambda raw: raw,  # 2: with ``detail``, which was not kept before
 }
 """(type, version on disk) → a function to the next version."""
 

@@ -25,7 +25,7 @@ from depot.files import TransferReport
 from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
-from depot.state import DepotState, Transaction, Visit
+from depot.state import ConnectorFacts, DepotState, StationFacts, Transaction, Visit
 from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization
 from depot.values import ConnectorId
 
@@ -154,15 +154,23 @@ class Desk:
 
     # -- connectors ---------------------------------------------------------------------------------------------
 
-    async def status(self, connector: ConnectorId, status: ev.ConnectorStatus, error_code: str, reported_at: datetime | None) -> None:
+    async def status(
+        self,
+        connector: ConnectorId,
+        status: ev.ConnectorStatus,
+        error_code: str,
+        reported_at: datetime | None,
+        detail: ev.StatusDetail = ev.NO_DETAIL,
+    ) -> None:
+        """``detail.info`` alone is no change: some stations count in it."""
         if connector not in self.yard.spec.connectors:
             return
         state = self.yard.state
         now = self.yard.clock.now()
         before = state.connector(connector)
         news: list[ev.NewEvent] = []
-        if before.status is not status or before.error_code != error_code:
-            news.append(ev.NewEvent(ev.ConnectorStatusChanged(connector, status, error_code), now, reported_at=reported_at))
+        if _changed(before, status, error_code, detail):
+            news.append(ev.NewEvent(ev.ConnectorStatusChanged(connector, status, error_code, detail), now, reported_at=reported_at))
         visit = self.yard.visit_on(connector)
         expected = self._expected(state, connector, now) if status.plugged and visit is None else None
         if expected is not None:
@@ -184,6 +192,12 @@ class Desk:
             elif left_early:
                 self.replan("a vehicle left early")
             self.loop.wake()
+
+    async def station_status(self, station_id: str, status: ev.ConnectorStatus, error_code: str, detail: ev.StatusDetail) -> None:
+        """Kept and shown; what its connectors may do, they say themselves."""
+        before = self.yard.state.stations.get(station_id)
+        if before is None or _changed(before, status, error_code, detail):
+            await self._append(ev.StationStatusChanged(station_id, status, error_code, detail))
 
     def _leaves_room(self, visit: Visit, now: datetime) -> bool:
         """Whether the plan still counted on it: who leaves in time, or has all that it asked for, changes nothing."""
@@ -343,6 +357,7 @@ class Desk:
             orphan = ev.StopOrphaned(request.station_id, request.transaction_id, request.meter_stop_wh, request.reason)
             key = f"orphan/{request.station_id}/{request.transaction_id}/{request.meter_stop_wh}/{request.reason}"
             await self._append(orphan, key=key, actor=actor, reported_at=request.reported_at)
+            await self._keep_signed(request)
             return
         stopped = ev.TransactionStopped(
             transaction.transaction_id, transaction.connector, max(request.meter_stop_wh, transaction.meter_start_wh), request.reason
@@ -356,11 +371,18 @@ class Desk:
             actor=actor,
         )
         (envelope,) = await self.yard.journal.append([new])
+        await self._keep_signed(request)
         if not envelope.duplicate:
             self._ended([new])
             visit = self.yard.visit_on(transaction.connector)
             if visit is not None and self.yard.remaining_wh(visit) > 0:
                 self.replan("a session ended before its time")
+
+    async def _keep_signed(self, request: StopRequest) -> None:
+        if request.signed:
+            key = f"signed/{request.station_id}/{request.transaction_id}/{request.meter_stop_wh}"
+            kept = ev.SignedReadingsKept(request.station_id, request.transaction_id, request.signed)
+            await self._append(kept, key=key, actor=f"station:{request.station_id}", reported_at=request.reported_at)
 
     async def _end_if_still_open(self, ghost: Transaction) -> None:
         """A connector is free although its session never ended: a station that was cut off says first what is now, and
@@ -387,3 +409,8 @@ class Desk:
         self, event: ev.Event, *, key: str | None = None, actor: str = "controller", reported_at: datetime | None = None
     ) -> None:
         await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])
+
+
+def _changed(before: StationFacts | ConnectorFacts, status: ev.ConnectorStatus, error_code: str, detail: ev.StatusDetail) -> bool:
+    known = (before.status, before.error_code, before.detail.vendor_error_code)
+    return known != (status, error_code, detail.vendor_error_code)

@@ -28,14 +28,16 @@ class StationConnector(Struct, frozen=True, kw_only=True):
     pausable: bool | None
     status: str
     error_code: str
+    detail: ev.StatusDetail
     operative: bool
     transaction_id: int | None
     default_w: int | None
 
 
 class StationDetail(Struct, frozen=True, kw_only=True):
-    """``version``: of OCPP, spoken last. ``violations``: how often it broke which rule. ``by_hand``: profiles that a person put
-    there and that stand above the depot's. ``retiring``: not counted any more from the core's next start on."""
+    """``version``: of OCPP, spoken last. ``status``, ``error_code``, ``detail``: of the station as a whole, as it said last.
+    ``violations``: how often it broke which rule. ``by_hand``: profiles that a person put there and that stand above the
+    depot's. ``retiring``: not counted any more from the core's next start on."""
 
     station_id: str
     registration: str
@@ -49,6 +51,9 @@ class StationDetail(Struct, frozen=True, kw_only=True):
     firmware: str
     feeder_id: str
     bay_id: str
+    status: str
+    error_code: str
+    detail: ev.StatusDetail
     connectors: list[StationConnector]
     item_limits: dict[str, int]
     capabilities: ev.StationProbed | None
@@ -123,6 +128,9 @@ def station_detail(
         firmware=boot.firmware if boot else "",
         feeder_id=spec.feeder_id,
         bay_id=spec.bay_id,
+        status=facts.status.value,
+        error_code=facts.error_code,
+        detail=facts.detail,
         connectors=[_connector(yard, spec.station_id, connector) for connector in spec.connectors],
         item_limits=dict(facts.item_limits),
         capabilities=facts.probe,
@@ -144,6 +152,7 @@ def _connector(yard: Yard, station_id: str, spec: ConnectorSpec) -> StationConne
         pausable=spec.pausable,
         status=facts.status.value,
         error_code=facts.error_code,
+        detail=facts.detail,
         operative=facts.operative,
         transaction_id=facts.transaction_id,
         default_w=facts.default_w,

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from depot.events import ConnectorStatus, Envelope, NewEvent, Registration, StationBooted, StationProbed
+from depot.events import (
+    NO_DETAIL,
+    ConnectorStatus,
+    Envelope,
+    NewEvent,
+    Registration,
+    SignedReading,
+    StationBooted,
+    StationProbed,
+    StatusDetail,
+)
 from depot.files import TransferReport
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.tokens import Authorization
@@ -52,7 +62,8 @@ class BootAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A StartTransaction.req, normalised. ``key``: its natural key (station, connector, idTag, timestamp, meterStart)."""
+    """A StartTransaction.req, normalised. ``key``: its natural key (station, connector, idTag, timestamp, meterStart).
+    ``reservation_id``: the one that it uses up, as the station says."""
 
     connector: ConnectorId
     id_tag: str
@@ -60,6 +71,7 @@ class StartRequest:
     reported_at: datetime | None
     received_at: datetime
     key: str
+    reservation_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,8 @@ class StartAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """A StopTransaction.req, normalised. ``transaction_id`` may be unknown or −1: it is answered all the same."""
+    """A StopTransaction.req, normalised. ``transaction_id`` may be unknown or −1: it is answered all the same.
+    ``signed``: what its meter signed."""
 
     station_id: str
     transaction_id: int
@@ -84,6 +97,7 @@ class StopRequest:
     reason: str
     reported_at: datetime | None
     received_at: datetime
+    signed: tuple[SignedReading, ...] = ()
 
 
 class ChargerEvents(Protocol):
@@ -94,7 +108,17 @@ class ChargerEvents(Protocol):
         """How far a declared station is admitted now."""
 
     async def boot(self, boot: StationBooted) -> BootAnswer: ...
-    async def status(self, connector: ConnectorId, status: ConnectorStatus, error_code: str, reported_at: datetime | None) -> None: ...
+    async def status(
+        self,
+        connector: ConnectorId,
+        status: ConnectorStatus,
+        error_code: str,
+        reported_at: datetime | None,
+        detail: StatusDetail = NO_DETAIL,
+    ) -> None: ...
+    async def station_status(self, station_id: str, status: ConnectorStatus, error_code: str, detail: StatusDetail) -> None:
+        """Of the station as a whole."""
+
     async def authorize(self, station_id: str, id_tag: str) -> Authorization: ...
     async def start(self, request: StartRequest) -> StartAnswer: ...
     async def stop(self, request: StopRequest) -> None: ...

@@ -38,6 +38,10 @@ class StationFacts:
     item_limits: Mapping[str, int] = field(default_factory=dict)
     by_hand: tuple[ev.ProfileSetByHand, ...] = ()
     """Profiles that a person put there and that may stand above the depot's own."""
+    status: ev.ConnectorStatus = ev.ConnectorStatus.UNKNOWN
+    """Of the station as a whole, as it said last."""
+    error_code: str = "NoError"
+    detail: ev.StatusDetail = ev.NO_DETAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class ConnectorFacts:
     status: ev.ConnectorStatus = ev.ConnectorStatus.UNKNOWN
     status_since: datetime | None = None
     error_code: str = "NoError"
+    detail: ev.StatusDetail = ev.NO_DETAIL
     transaction_id: int | None = None
     grant: Grant | None = None
     default_w: int | None = None
@@ -313,7 +318,11 @@ def _probed(state: DepotState, e: ev.StationProbed, _: ev.Envelope) -> DepotStat
 
 
 def _status(state: DepotState, e: ev.ConnectorStatusChanged, envelope: ev.Envelope) -> DepotState:
-    return _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code)
+    return _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code, detail=e.detail)
+
+
+def _station_status(state: DepotState, e: ev.StationStatusChanged, _: ev.Envelope) -> DepotState:
+    return _station(state, e.station_id, status=e.status, error_code=e.error_code, detail=e.detail)
 
 
 def _trust(state: DepotState, e: ev.ConnectorTrustChanged, _: ev.Envelope) -> DepotState:
@@ -614,6 +623,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationQuarantined: _quarantined,
     ev.StationProbed: _probed,
     ev.ConnectorStatusChanged: _status,
+    ev.StationStatusChanged: _station_status,
     ev.ConnectorTrustChanged: _trust,
     ev.ScheduleCompared: _compared,
     ev.ConnectorAvailabilitySet: _availability,

@@ -24,6 +24,7 @@ from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
 from ocpp_server.checks import Checks
 from ocpp_server.commission import Commission
+from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Endpoint
@@ -52,7 +53,8 @@ DIALECTS: Mapping[Version, Dialect] = {Version.V16: Dialect16(), Version.V201: D
 class Central:
     """The central system of one depot. An async context manager: on exit every connection and task has ended.
 
-    ``known_probe``: what the journal knows of stations, so that a reconnect asks nothing again.
+    ``known_probe``: what the journal knows of stations, so that a reconnect asks nothing again. ``transfers``: who answers
+    vendors' own messages (1.6).
     """
 
     def __init__(
@@ -64,11 +66,13 @@ class Central:
         credentials: AccessBook,
         settings: OcppSettings | None = None,
         known_probe: Mapping[str, StationProbed] | None = None,
+        transfers: DataTransfers | None = None,
     ) -> None:
         self._spec = spec
         self._events = events
         self._clock = clock
         self._settings = settings or OcppSettings()
+        self._transfers = transfers or DataTransfers()
         self._endpoint = Endpoint(book=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain)
         known = known_probe or {}
         now = clock.now()
@@ -147,8 +151,9 @@ class Central:
                 commission.boot_not_accepted(pending=answer.status == "Pending")
 
         handler = dialect.inbound(
-            station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered
-        )
+            station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered,
+            transfers=self._transfers,
+        )  # fmt: skip
         link = Link(
             wire,
             handler=handler,

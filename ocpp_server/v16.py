@@ -8,14 +8,16 @@ queue for days. Nothing here reads a clock or a socket.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from depot.events import ConnectorStatus, StationBooted
+from depot.events import ConnectorStatus, StationBooted, StatusDetail
 from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
+from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import read_samples
@@ -23,6 +25,7 @@ from ocpp_server.schemas import Payload
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
+from ocpp_server.stop_data import StopData, read_stop_data
 from ocpp_server.version import Version
 
 INT_MAX = 2**31 - 1
@@ -43,7 +46,7 @@ class Inbound:
     """The :class:`~ocpp_server.link.Handler` of a known station's connection.
 
     ``jitter``: share by which this station's heartbeats come sooner. ``boot_answered``: called when the answer to a
-    BootNotification is on the wire.
+    BootNotification is on the wire. ``transfers``: who answers vendors' own messages.
     """
 
     version = Version.V16
@@ -57,6 +60,7 @@ class Inbound:
         jitter: float,
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
+        transfers: DataTransfers,
     ) -> None:
         self._station = station
         self._events = events
@@ -64,6 +68,7 @@ class Inbound:
         self._jitter = jitter
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
+        self._transfers = transfers
         self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
@@ -88,7 +93,7 @@ class Inbound:
 
     async def handle(self, call: CallReceived) -> Payload:
         if call.action == "StopTransaction":
-            return await self._stop(self._stop_payload(call))
+            return await self._stop(call)
         action = self._actions.get(call.action)
         if action is not None:
             return await action(self._parsed(call))
@@ -132,10 +137,12 @@ class Inbound:
         reported_at = self._time(req.get("timestamp"), required=False)
         if reported_at is not None:
             self._station.clock.observe(reported_at, self._clock.now())
+        status, error_code = ConnectorStatus(req["status"]), req["errorCode"]
+        detail = StatusDetail(req.get("info", ""), req.get("vendorId", ""), req.get("vendorErrorCode", ""))
         if req["connectorId"] == 0:
-            return {}  # the station as a whole; its connectors report themselves
-        connector = self._connector(req["connectorId"])
-        await self._events.status(connector, ConnectorStatus(req["status"]), req["errorCode"], reported_at)
+            await self._events.station_status(self._station.station_id, status, error_code, detail)
+        else:
+            await self._events.status(self._connector(req["connectorId"]), status, error_code, reported_at, detail)
         return {}
 
     async def _authorize(self, req: Payload) -> Payload:
@@ -148,16 +155,18 @@ class Inbound:
         natural_key = "|".join((str(connector), req["idTag"], req["timestamp"], str(meter)))
         began = self._time(req["timestamp"])
         answer = await self._events.start(
-            StartRequest(connector, req["idTag"], guard.started(meter), began, self._clock.now(), natural_key)
+            StartRequest(connector, req["idTag"], guard.started(meter), began, self._clock.now(), natural_key, req.get("reservationId"))
         )
         self._station.connector_of[answer.transaction_id] = connector.connector
         self._station.began(connector.connector, str(answer.transaction_id), began, self._clock.now())
         return {"transactionId": answer.transaction_id, "idTagInfo": _tag_info(answer.authorization)}
 
-    async def _stop(self, req: Payload) -> Payload:
+    async def _stop(self, call: CallReceived) -> Payload:
+        req = self._stop_payload(call)
         transaction_id: int = req["transactionId"]
         connector = self._station.connector_of.get(transaction_id)
-        meter_wh = req["meterStop"] if connector is None else self._station.guards[connector].stopped(req["meterStop"])
+        data = read_stop_data(req.get("transactionData", ()), self._station.violations)
+        meter_wh = self._meter_stop(req["meterStop"], data, connector)
         await self._events.stop(
             StopRequest(
                 self._station.station_id,
@@ -166,6 +175,7 @@ class Inbound:
                 req.get("reason", "Local"),
                 self._time(req.get("timestamp")),
                 self._clock.now(),
+                data.signed,
             )
         )
         if connector is not None:
@@ -175,8 +185,17 @@ class Inbound:
             return {}
         return {"idTagInfo": _tag_info(await self._events.authorize(self._station.station_id, req["idTag"]))}
 
-    async def _data_transfer(self, _: Payload) -> Payload:
-        return {"status": "UnknownVendorId"}
+    def _meter_stop(self, said: int | None, data: StopData, connector: int | None) -> int:
+        """The register at the end, Wh. Where the station says none, or 0: the last one in its transactionData, or that it
+        sent before."""
+        guard = None if connector is None else self._station.guards[connector]
+        raw = said or data.register_wh
+        if raw:
+            return raw if guard is None else guard.stopped(raw)
+        return round(guard.last_wh or 0) if guard is not None else 0
+
+    async def _data_transfer(self, req: Payload) -> Payload:
+        return await self._transfers.answer(self._station.station_id, req)
 
     async def _transfer(self, topic: Topic, req: Payload) -> Payload:
         await self._events.transfer_reported(transfer_report(self._station, topic, req))
@@ -188,7 +207,7 @@ class Inbound:
         connector = self._connector(req["connectorId"])
         now = self._clock.now()
         samples = read_samples(req["meterValue"], self._station.violations)
-        number = req.get("transactionId")
+        number = req.get("transactionId") or None  # 0: none runs, or one that the station has no number for
         for reading in readings(self._station, connector, samples, transaction_id=number, now=now, replay_age_s=self._replay_age_s):
             self._events.reading(reading)
 
@@ -206,22 +225,26 @@ class Inbound:
         return value
 
     def _stop_payload(self, call: CallReceived) -> Payload:
-        """A stop that can be used; whatever is broken in it takes the value that claims least."""
+        """A stop that can be used; whatever is broken in it takes the value that claims least. ``meterStop`` None: it was
+        not said, or is no register."""
+        payload = call.payload
+        unsaid = payload.get("meterStop") is None
+        if unsaid:
+            self._station.violations["meter_stop_missing"] += 1
+            payload = {**payload, "meterStop": 0}  # so that the rest of it can be read
         try:
-            req = self._parsed(call)
+            req = parsed(self._station, replace(call, payload=payload), self.version)
         except PayloadViolation:
             self._station.violations["salvaged_stop"] += 1
-            req = {key: call.payload[key] for key in ("transactionId", "meterStop", "timestamp", "reason") if key in call.payload}
+            req = {key: payload[key] for key in ("transactionId", "meterStop", "timestamp", "reason") if key in payload}
             if not isinstance(req.get("reason", "Other"), str):
                 del req["reason"]
         transaction_id = req.get("transactionId")
         if type(transaction_id) is not int or not -1 <= transaction_id <= INT_MAX:
             transaction_id = -1
         meter = req.get("meterStop")
-        if type(meter) is not int or abs(meter) > 2**53:
-            connector = self._station.connector_of.get(transaction_id)
-            last_wh = self._station.guards[connector].last_wh if connector is not None else None
-            meter = round(last_wh or 0)
+        if unsaid or type(meter) is not int or abs(meter) > 2**53:
+            meter = None
         return {**req, "transactionId": transaction_id, "meterStop": meter}
 
 

@@ -18,6 +18,7 @@ from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
+from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import Sample, read_samples
@@ -42,7 +43,6 @@ ANSWERS: dict[str, Payload] = {
     "PublishFirmwareStatusNotification": {},
     "ReservationStatusUpdate": {},
     "SecurityEventNotification": {},
-    "DataTransfer": {"status": "UnknownVendorId"},
     "SignCertificate": {"status": "Rejected"},
 }
 """Messages without an effect here, and what they are answered."""
@@ -70,6 +70,7 @@ class Inbound:
         jitter: float,
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
+        transfers: DataTransfers,
     ) -> None:
         self._station = station
         self._events = events
@@ -77,6 +78,7 @@ class Inbound:
         self._jitter = jitter
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
+        self._transfers = transfers
         self._queued: Counter[str] = Counter()
         """Transaction events that wait for the worker, by transaction: a later one must not overtake them."""
         self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
@@ -86,6 +88,7 @@ class Inbound:
             "ReportChargingProfiles": self._profiles,
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
+            "DataTransfer": self._data_transfer,
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
@@ -150,6 +153,9 @@ class Inbound:
         )
         interval_s = max(1, round(answer.interval_s * (1 - self._jitter)))
         return {"status": answer.status, "currentTime": wire_time(self._clock.now()), "interval": interval_s}
+
+    async def _data_transfer(self, req: Payload) -> Payload:
+        return await self._transfers.answer(self._station.station_id, req)
 
     async def _status(self, req: Payload) -> Payload:
         reported_at = believed_time(self._station, req["timestamp"])

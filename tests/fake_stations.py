@@ -13,7 +13,7 @@ from controller.stations_view import (
     Stranger,
     TokensView,
 )
-from depot.events import StationProbed
+from depot.events import NO_DETAIL, StationProbed
 from depot.tokens import IdToken, TokenStatus
 
 AT = sample().at
@@ -23,11 +23,12 @@ def station(station_id: str = "CP-03", *, registration: str = "accepted") -> Sta
     """A station with one DC connector."""
     connector = StationConnector(
         number=1, rated_w=60_000, min_w=3_000, current="DC", phases=[], voltage_v=400, pausable=None, status="Charging",
-        error_code="NoError", operative=True, transaction_id=12, default_w=3_000,
+        error_code="NoError", detail=NO_DETAIL, operative=True, transaction_id=12, default_w=3_000,
     )  # fmt: skip
     return StationDetail(
         station_id=station_id, registration=registration, connected=True, version="1.6", since=AT, last_frame_at=AT, vendor="Exide",
-        model="D60", serial="SN1", firmware="1.2", feeder_id="A", bay_id="", connectors=[connector], item_limits={},
+        model="D60", serial="SN1", firmware="1.2", feeder_id="A", bay_id="", status="Available", error_code="NoError", detail=NO_DETAIL,
+        connectors=[connector], item_limits={},
         capabilities=StationProbed(station_id, ("W", "A"), ("TxProfile", "TxDefaultProfile"), 8, autonomous=False),
         violations={"extra_key": 3},
         by_hand=[], retiring=False,

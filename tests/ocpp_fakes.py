@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from depot.events import ConnectorStatus, Registration, StationBooted, StationProbed
+from depot.events import NO_DETAIL, ConnectorStatus, Registration, StationBooted, StationProbed, StatusDetail
 from depot.files import TransferReport
 from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
@@ -39,6 +39,8 @@ class FakeDepot:
 
     boots: list[StationBooted] = field(default_factory=list)
     statuses: list[tuple[ConnectorId, ConnectorStatus, str]] = field(default_factory=list)
+    details: list[StatusDetail] = field(default_factory=list)
+    station_statuses: list[tuple[str, ConnectorStatus, str, StatusDetail]] = field(default_factory=list)
     starts: dict[str, StartAnswer] = field(default_factory=dict)
     requests: list[StartRequest] = field(default_factory=list)
     stops: list[StopRequest] = field(default_factory=list)
@@ -65,9 +67,21 @@ class FakeDepot:
         self.boots.append(boot)
         return BootAnswer(self.boot_status, 300)
 
-    async def status(self, connector: ConnectorId, status: ConnectorStatus, error_code: str, reported_at: datetime | None) -> None:
+    async def status(
+        self,
+        connector: ConnectorId,
+        status: ConnectorStatus,
+        error_code: str,
+        reported_at: datetime | None,
+        detail: StatusDetail = NO_DETAIL,
+    ) -> None:
         await self._durable()
         self.statuses.append((connector, status, error_code))
+        self.details.append(detail)
+
+    async def station_status(self, station_id: str, status: ConnectorStatus, error_code: str, detail: StatusDetail) -> None:
+        await self._durable()
+        self.station_statuses.append((station_id, status, error_code, detail))
 
     def registration(self, station_id: str) -> Registration:
         return self.registered

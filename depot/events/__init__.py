@@ -43,9 +43,10 @@ from depot.events.registry import (
     VehicleRegistered,
     VehicleRemoved,
 )
-from depot.events.sessions import StopOrphaned, TransactionStarted, TransactionStopped
+from depot.events.sessions import SignedReading, SignedReadingsKept, StopOrphaned, TransactionStarted, TransactionStopped
 from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
 from depot.events.stations import (
+    NO_DETAIL,
     ConnectorAvailabilitySet,
     ConnectorIsolated,
     ConnectorStatus,
@@ -60,23 +61,25 @@ from depot.events.stations import (
     StationBooted,
     StationProbed,
     StationQuarantined,
+    StationStatusChanged,
+    StatusDetail,
     TrustLevel,
 )
 from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, VisitCancelled, VisitEnded, VisitHeld
 
 __all__ = [
-    "EVENT_TYPES", "ITEM_LIMITS", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
+    "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
     "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
     "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved",
     "LimitCleared", "LimitSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
     "ProfileSetByHand", "Registration", "ScheduleCompared", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered",
-    "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationProbed",
-    "StationQuarantined", "StationRetired", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
-    "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
-    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
-    "VisitHeld",
+    "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet",
+    "StationProbed", "StationQuarantined", "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged",
+    "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered",
+    "TransferReported", "TrustLevel", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived",
+    "VisitCancelled", "VisitEnded", "VisitHeld",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from depot.events.envelope import Event
@@ -33,6 +34,26 @@ class TransactionStopped(Event):
     meter_stop_wh: int
     reason: str = "Local"
     estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReading:
+    """A value that the meter signed, as the station sent it. ``at``: by the station's clock; ``context``, ``measurand``: OCPP's."""
+
+    at: datetime | None
+    context: str
+    measurand: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReadingsKept(Event):
+    """The signed values that came with the end of a transaction: evidence for its bill."""
+
+    TYPE: ClassVar[str] = "transaction.signed_readings_kept"
+    station_id: str
+    transaction_id: int
+    readings: tuple[SignedReading, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,11 +96,38 @@ class StationProbed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StatusDetail:
+    """What else a station says with a status, in its own words. ``info``: free text; the vendor's code is read with its id."""
+
+    info: str = ""
+    vendor_id: str = ""
+    vendor_error_code: str = ""
+
+
+NO_DETAIL = StatusDetail()
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorStatusChanged(Event):
+    """Status or error is another one. ``detail``: what the station said with it (since version 2)."""
+
     TYPE: ClassVar[str] = "connector.status_changed"
+    VERSION: ClassVar[int] = 2
     connector: ConnectorId
     status: ConnectorStatus
     error_code: str = "NoError"
+    detail: StatusDetail = NO_DETAIL
+
+
+@dataclass(frozen=True, slots=True)
+class StationStatusChanged(Event):
+    """The station as a whole (connector 0 of OCPP 1.6): Available, Unavailable or Faulted."""
+
+    TYPE: ClassVar[str] = "station.status_changed"
+    station_id: str
+    status: ConnectorStatus
+    error_code: str = "NoError"
+    detail: StatusDetail = NO_DETAIL
 
 
 @dataclass(frozen=True, slots=True)

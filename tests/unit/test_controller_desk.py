@@ -11,7 +11,7 @@ from controller.desk import Desk, DeskSettings
 from depot import events as ev
 from depot.events import ConnectorStatus
 from depot.fleet import Driver, Vehicle
-from depot.ports import StartRequest
+from depot.ports import StartRequest, StopRequest
 
 
 class World(SmallYard):
@@ -116,3 +116,30 @@ def test_a_stay_that_is_a_day_away_is_not_used_up_today() -> None:
     run(world.desk.start(StartRequest(ONE, "TAG", 1_000, None, NOW, "one")))
     assert world.yard.visit_on(ONE) is None
     assert "tomorrow" in world.journal.state.visits
+
+
+def test_what_a_station_says_of_itself_and_of_its_connectors_is_kept_once_per_change() -> None:
+    world = World()
+    known = len(world.journal.facts)
+    faulted, fine = ConnectorStatus.FAULTED, ConnectorStatus.AVAILABLE
+    for info in ("fan 2", "fan 3"):  # a text that counts is no change
+        detail = ev.StatusDetail(info, "com.acme", "E17")
+        run(world.desk.status(ONE, faulted, "OtherError", None, detail))
+        run(world.desk.station_status("CP-1", faulted, "OtherError", detail))
+    kinds = [fact.type for fact in world.journal.facts[known:]]
+    assert (kinds.count("connector.status_changed"), kinds.count("station.status_changed")) == (1, 1)
+    kept = ev.StatusDetail("fan 2", "com.acme", "E17")
+    state = world.journal.state
+    assert (state.connector(ONE).detail, state.stations["CP-1"].detail) == (kept, kept)
+    run(world.desk.station_status("CP-1", fine, "NoError", ev.NO_DETAIL))
+    assert (world.journal.state.stations["CP-1"].status, world.journal.state.stations["CP-1"].detail) == (fine, ev.NO_DETAIL)
+
+
+def test_signed_values_of_an_end_are_journaled_once() -> None:
+    world = World()
+    signed = (ev.SignedReading(NOW, "Transaction.End", "Energy.Active.Import.Register", "OCMF|{}|{}"),)
+    for number in (-1, -1, 7):
+        run(world.desk.stop(StopRequest("CP-1", number, 900, "Local", NOW, NOW, signed)))
+    kept = [fact.data for fact in world.journal.facts if isinstance(fact.data, ev.SignedReadingsKept)]
+    assert [fact.transaction_id for fact in kept] == [-1, 7]
+    assert kept[0].readings == signed
