@@ -346,9 +346,13 @@ class Central:
         station, link = self._reach(connector)
         if station is None or link is None:
             return Outcome.OFFLINE
-        number = connector.connector
+        number, reluctance = connector.connector, station.reluctance
+        if not reluctance.may_ask(asyncio.get_running_loop().time()):
+            return Outcome.UNSUPPORTED
         call = DIALECTS[link.version].reading(station, number)
-        return (await link.call(*call, key=f"trigger/MeterValues/{number}")).outcome
+        outcome = (await link.call(*call, key=f"trigger/MeterValues/{number}")).outcome
+        reluctance.heard(outcome, asyncio.get_running_loop().time())
+        return outcome
 
     # ------------------------------------------------------------------ further calls
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from datetime import datetime
 from depot.events import StationProbed
 from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
+from depot.values import Outcome
 from ocpp_server.composite import Transaction
 from ocpp_server.frames import FrameLog
 from ocpp_server.installed import OURS, InstalledBook
@@ -28,6 +30,29 @@ OPEN_LOOKS = 3
 ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
 LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
 """What is assumed of a station that was never probed: it may take any profile (we try), and start by itself."""
+RELUCTANT_LEAST_S, RELUCTANT_MOST_S = 5.0, 300.0
+
+
+class Reluctance:
+    """How often a station may be asked for what it does not give: never again after a plain "not implemented", ever more
+    rarely after other refusals (reference no. 18: too many triggers stop some stations). Loop time."""
+
+    def __init__(self) -> None:
+        self._wait_s = 0.0
+        self._not_before_s = 0.0
+
+    def may_ask(self, now_s: float) -> bool:
+        return now_s >= self._not_before_s
+
+    def heard(self, outcome: Outcome, now_s: float) -> None:
+        """How the last asking ended."""
+        if outcome is Outcome.UNSUPPORTED:
+            self._wait_s = math.inf
+        elif outcome is Outcome.ACCEPTED:
+            self._wait_s = 0.0
+        elif outcome in (Outcome.REFUSED, Outcome.ERROR):
+            self._wait_s = min(RELUCTANT_MOST_S, max(RELUCTANT_LEAST_S, 2 * self._wait_s))
+        self._not_before_s = now_s + self._wait_s
 
 
 class Station:
@@ -78,6 +103,8 @@ class Station:
         """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
         self.version = Version.V16
         """Of its last connection."""
+        self.reluctance = Reluctance()
+        """In telling its meter values when asked."""
         self.remote = ""
         self.since = now
         self.last_frame_at = now
@@ -110,6 +137,7 @@ class Station:
         self.clock.set_by_us()
         self.live_rung = self.default_rung = None
         self.start_with_profile = True
+        self.reluctance = Reluctance()
         self.levels.clear()
         self.defaults.clear()
         self.installed.restarted()

@@ -265,6 +265,33 @@ def test_no_18_calls_that_are_not_answered_close_the_connection() -> None:
     play(main)
 
 
+def test_no_18_what_a_station_does_not_give_is_not_asked_for_again_and_again() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            await booted(peer, depot)
+            asked: list[str] = []
+
+            def rejected(_: Any) -> dict[str, Any]:
+                asked.append("?")
+                return {"status": "Rejected"}
+
+            peer.answers["TriggerMessage"] = rejected
+            for _ in range(100):
+                await central.request_reading(CP1)
+                await asyncio.sleep(3)
+            assert 4 <= len(asked) <= 7, "after 5, 10, 20 … seconds"
+            peer.answers["TriggerMessage"] = lambda _: {"status": "NotImplemented"}
+            await asyncio.sleep(320)
+            assert await central.request_reading(CP1) is Outcome.UNSUPPORTED
+            peer.answers["TriggerMessage"] = rejected
+            asked.clear()
+            await asyncio.sleep(200)
+            assert await central.request_reading(CP1) is Outcome.UNSUPPORTED
+            assert asked == []
+
+    play(main)
+
+
 def answering_late(peer: Peer, seconds: float) -> None:
     """From now on TriggerMessage is answered so much later."""
     serve = peer._serve
