@@ -1,7 +1,7 @@
 """A thousand stations in one process at next to no cost a frame: plain sockets, hand-made WebSocket frames, OCPP 1.6J.
 
     herd = Herd(["CP-0001", …], port=…, keys=…)     one connector each
-    await herd.connect(within_s=…)                   handshakes, boots, statuses; each station's times in .handshake_s, .boot_s
+    await herd.connect(within_s=…)                   handshakes, boots, statuses; the times in .handshake_s, .boot_s, .in_s
     await herd.start_all()                           a transaction at each
     herd.meter_values(station, done)                 three sampled values; done(seconds) once it is answered
 
@@ -269,6 +269,7 @@ class Herd:
         self.stations = [HerdStation(self, name, keys[name]) for name in names]
         self.handshake_s: list[float] = []
         self.boot_s: list[float] = []
+        self.in_s: list[float] = []
         self.closed: list[tuple[str, int | None]] = []
         self.failed: list[str] = []
 
@@ -278,23 +279,27 @@ class Herd:
     def lost(self, station: HerdStation) -> None:
         self.closed.append((station.station_id, station.close_code))
 
-    async def connect(self, *, within_s: float, boot: bool = True) -> float:
-        """All dial, spread evenly over ``within_s``, and boot. Seconds until the last one's boot (or handshake) was answered."""
-        self.handshake_s, self.boot_s, self.failed = [], [], []
+    async def connect(self, *, within_s: float = 0.0, moments_s: Sequence[float] | None = None) -> float:
+        """All dial, spread evenly over ``within_s`` or each at its own of ``moments_s``, and boot. Seconds until the last boot
+        was accepted; who did not get so far is in :attr:`failed`."""
+        self.handshake_s, self.boot_s, self.in_s, self.failed = [], [], [], []
+        count = len(self.stations)
+        moments = moments_s if moments_s is not None else [within_s * n / count for n in range(count)]
         began = time.monotonic()
 
-        async def one(n: int, station: HerdStation) -> None:
-            await asyncio.sleep(within_s * n / len(self.stations))
+        async def one(station: HerdStation, at_s: float) -> None:
+            await asyncio.sleep(at_s)
             try:
+                dialled = time.monotonic()
                 self.handshake_s.append(await station.connect())
-                if boot:
-                    await asyncio.wait_for(self.boot(station), GRACE_S)
+                await asyncio.wait_for(self.boot(station), GRACE_S)
+                self.in_s.append(time.monotonic() - dialled)
             except (OSError, TimeoutError) as error:
                 self.failed.append(f"{station.station_id}: {type(error).__name__} {error}")
 
         async with asyncio.TaskGroup() as group:
-            for n, station in enumerate(self.stations):
-                group.create_task(one(n, station))
+            for station, at_s in zip(self.stations, moments, strict=True):
+                group.create_task(one(station, at_s))
         return time.monotonic() - began
 
     def boot(self, station: HerdStation) -> asyncio.Future[None]:

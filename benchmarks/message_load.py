@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,25 +196,31 @@ async def measure(herd: Herd, pid: int, reader: Reader, *, seconds: float, profi
     }
 
 
+@contextlib.asynccontextmanager
+async def charging_herd(settings: Settings, keys: Mapping[str, str], stations: int) -> AsyncIterator[tuple[Herd, Reader]]:
+    """The stations of a core that has just been started, all of them charging, and a reader on its link."""
+    herd: Herd | None = None
+    port = settings.meter.port if settings.meter is not None else 0
+    async with MeterServer(lambda: 20_000.0 + (herd.power_w if herd is not None else 0.0), port=port):
+        await listening(settings.ocpp_port)
+        herd = Herd(list(keys), port=settings.ocpp_port, keys=keys)
+        async with reading(settings) as reader:
+            await herd.connect(within_s=max(2.0, stations / 100))
+            assert not herd.failed, herd.failed[:3]
+            await herd.start_all(within_s=max(2.0, stations / 100))
+            every = herd.stations
+            await until(lambda: sum(s.power_w > 0 for s in every) >= 0.9 * stations, 120, "the stations charge")
+            yield herd, reader
+
+
 async def run(*, stations: int, seconds: float, folder: Path, profile: Path | None = None) -> dict[str, object]:
     """Start the core, bring the stations to charge, measure."""
-    spec = yard_of(stations)
     processors = sorted(os.sched_getaffinity(0))
-    with core_of(spec, folder, processor=processors[0]) as (core, settings, keys):
+    with core_of(yard_of(stations), folder, processor=processors[0]) as (core, settings, keys):
         if len(processors) > 1:
             pin(*processors[1:])
-        herd: Herd | None = None
-        port = settings.meter.port if settings.meter is not None else 0
-        async with MeterServer(lambda: 20_000.0 + (herd.power_w if herd is not None else 0.0), port=port):
-            await listening(settings.ocpp_port)
-            herd = Herd([s.station_id for s in spec.stations], port=settings.ocpp_port, keys=keys)
-            async with reading(settings) as reader:
-                await herd.connect(within_s=max(2.0, stations / 100))
-                assert not herd.failed, herd.failed[:3]
-                await herd.start_all(within_s=max(2.0, stations / 100))
-                every = herd.stations
-                await until(lambda: sum(s.power_w > 0 for s in every) >= 0.9 * stations, 120, "the stations charge")
-                return await measure(herd, core.pid, reader, seconds=seconds, profile=profile)
+        async with charging_herd(settings, keys, stations) as (herd, reader):
+            return await measure(herd, core.pid, reader, seconds=seconds, profile=profile)
 
 
 def good(row: dict[str, object]) -> bool:
