@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.evidence import percentile, write_evidence
 from benchmarks.faultkit.nemesis import rss_mb, until
 from benchmarks.herd import Herd
-from benchmarks.message_load import charging_herd, core_of, cpu_s, pin
+from benchmarks.message_load import charging_herd, core_of, cpu_s, pin, waited_s
 from benchmarks.reconnect_storm import yard_of
 
 GOAL_BOOT_P99_S = 1.0
@@ -70,11 +70,12 @@ async def run(*, stations: int, storms: int, within_s: float, seed: int, folder:
         async with charging_herd(settings, keys, stations) as (herd, reader):
             for _ in range(storms):
                 await asyncio.sleep(CALM_S)
-                used, began = cpu_s(core.pid), time.monotonic()
+                used, waited, began = cpu_s(core.pid), waited_s(core.pid), time.monotonic()
                 row = await storm(herd, rng, within_s=within_s)
                 await asyncio.sleep(CALM_S)
                 row["longest_gap_s"] = round(reader.longest_gap_s(began, time.monotonic()), 2)
                 row["cpu_s"] = round(cpu_s(core.pid) - used, 2)
+                row["waited_s"] = round(waited_s(core.pid) - waited, 2)
                 row["rss_mb"] = round(rss_mb(core.pid))
                 rows.append(row)
                 print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)

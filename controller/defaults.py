@@ -6,7 +6,7 @@ some defaults are 0, in rotation from day to day, so that it is not always the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from depot.registry import DepotSpec
 from depot.values import ConnectorId
@@ -37,6 +37,43 @@ def assign(spec: DepotSpec, *, rotation: int = 0, held: Mapping[ConnectorId, int
         left_w -= out[key]
         feeder_left[feeder] -= out[key]
     return out
+
+
+class Ledger:
+    """What connectors hold, summed up, as long as it stays so: a thousand stations that boot at once ask one after the other."""
+
+    def __init__(self, spec: DepotSpec, held: Mapping[ConnectorId, int]) -> None:
+        self._spec = spec
+        self._held = held
+        self._left_w = max(0, spec.failsafe_w - spec.worst_background_w) - sum(
+            watts for key, watts in held.items() if key in spec.connectors
+        )
+        self._feeder_left = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+        for key, watts in held.items():
+            if key in spec.connectors:
+                self._feeder_left[spec.feeder_of[key]] -= watts
+        self._place = {key: n for n, key in enumerate(spec.connectors)}
+        self._without = {key for key in spec.connectors if key not in held}
+
+    def anew(self, keys: Sequence[ConnectorId], *, rotation: int) -> Mapping[ConnectorId, int]:
+        """As :func:`assign` gives to ``keys`` when they hold nothing, and all others what they hold."""
+        if not self._without <= set(keys):
+            others = {key: watts for key, watts in self._held.items() if key not in keys}
+            everybody = assign(self._spec, rotation=rotation, held=others)
+            return {key: everybody[key] for key in keys}
+        spec, count = self._spec, max(1, len(self._place))
+        left_w, feeder_left = self._left_w, dict(self._feeder_left)
+        for key in keys:
+            left_w += self._held.get(key, 0)
+            feeder_left[spec.feeder_of[key]] += self._held.get(key, 0)
+        out: dict[ConnectorId, int] = {}
+        for key in sorted(keys, key=lambda key: (self._place[key] - rotation) % count):
+            minimum_w, feeder = spec.connectors[key].min_w, spec.feeder_of[key]
+            fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left[feeder]
+            out[key] = minimum_w if fits else 0
+            left_w -= out[key]
+            feeder_left[feeder] -= out[key]
+        return out
 
 
 def commissioning_notes(spec: DepotSpec) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from uuid6 import uuid7
 
 from controller import coverage
-from controller.defaults import assign
+from controller.defaults import Ledger, assign
 from controller.loop import ControlLoop
 from controller.moves import REMOTE_TAG
 from controller.yard import Yard
@@ -73,6 +73,7 @@ class Desk:
         self.till: Till | None = None
         """Who is asked about drivers who pay; None where nobody pays."""
         self._next_transaction_id = 0
+        self._ledger_of: tuple[Mapping[ConnectorId, ConnectorFacts], DepotSpec, Ledger] | None = None
 
     # -- stations -----------------------------------------------------------------------------------------------
 
@@ -102,21 +103,21 @@ class Desk:
         spec = self.yard.stations.get(probe.station_id)
         before = self.yard.gap(probe.station_id)
         lost = coverage.gap(spec, probe) if spec is not None else ""
-        for key, grant in self.yard.grants.items():
-            if key.station_id == probe.station_id:
-                grant.autonomous = probe.autonomous
-                if lost and grant.default_w is not None:
-                    self.loop.lose_default(key)
+        for key in self.yard.connectors_of(probe.station_id):
+            grant = self.yard.grants[key]
+            grant.autonomous = probe.autonomous
+            if lost and grant.default_w is not None:
+                self.loop.lose_default(key)
         if lost and not before:
             log.warning("station %s is uncovered: %s It is counted at its rating.", probe.station_id, lost)
         known = self.yard.state.stations.get(probe.station_id)
         if known is None or known.probe != probe:
             await self._append(probe)
         if before and not lost:
-            for key, grant in self.yard.grants.items():
-                if key.station_id == probe.station_id and grant.commissioned and grant.default_w is None:
+            for key in self.yard.connectors_of(probe.station_id):
+                if self.yard.grants[key].commissioned and self.yard.grants[key].default_w is None:
                     self.restore_default(key)
-        self.loop.wake()
+        self.loop.wake_soon()
 
     async def compared(self, connector: ConnectorId, *, agrees: bool, detail: str) -> None:
         if connector not in self.yard.spec.connectors:
@@ -130,12 +131,20 @@ class Desk:
 
     def ready(self, station_id: str, *, booted: bool) -> None:
         """Defaults rotate with the days, but only for a station that restarts; what the others hold is counted first."""
-        installed = {key: self.yard.state.connector(key).default_w for key in self.yard.spec.connectors}
-        held = {key: level for key, level in installed.items() if level is not None and not (booted and key.station_id == station_id)}
-        everybody = assign(self.defaults_spec(), rotation=self.yard.clock.now().toordinal(), held=held)
+        keys = self.yard.connectors_of(station_id)
+        held = {} if booted else {key: level for key in keys if (level := self.yard.state.connector(key).default_w) is not None}
+        missing = [key for key in keys if key not in held]
+        levels = {**held, **self._ledger().anew(missing, rotation=self.yard.clock.now().toordinal())} if missing else held
         isolated = self.yard.isolated
-        defaults = {key: 0 if key in isolated else level for key, level in everybody.items() if key.station_id == station_id}
-        self.loop.station_ready(station_id, booted=booted, defaults=defaults)
+        self.loop.station_ready(station_id, booted=booted, defaults={key: 0 if key in isolated else levels[key] for key in keys})
+
+    def _ledger(self) -> Ledger:
+        """What all hold, summed up anew only when the facts have changed."""
+        facts, spec = self.yard.state.connectors, self.defaults_spec()
+        if self._ledger_of is None or self._ledger_of[0] is not facts or self._ledger_of[1] is not spec:
+            installed = {key: self.yard.state.connector(key).default_w for key in self.yard.spec.connectors}
+            self._ledger_of = (facts, spec, Ledger(spec, {key: level for key, level in installed.items() if level is not None}))
+        return self._ledger_of[2]
 
     def reinstall(self, station_id: str) -> None:
         """Its profiles may be gone: nothing that it held is relied on, and all is said again."""
@@ -191,7 +200,7 @@ class Desk:
                 self.replan("a vehicle came early or late")
             elif left_early:
                 self.replan("a vehicle left early")
-            self.loop.wake()
+            self.loop.wake_soon()
 
     async def station_status(self, station_id: str, status: ev.ConnectorStatus, error_code: str, detail: ev.StatusDetail) -> None:
         """Kept and shown; what its connectors may do, they say themselves."""

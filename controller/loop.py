@@ -51,6 +51,12 @@ UNSEEN_S = 15.0
 CALM_S = 10.0
 """While nothing happens the loop decides this often: renewals, plan slots and ready vehicles can wait so long."""
 
+PAUSE_TICKS = 4.0
+"""After a look that was not urgent the next one that is not waits so many times as long as the last one took, …"""
+
+PAUSE_MOST_S = 0.25
+"""… but never longer."""
+
 MOVES_S = 30.0
 """So long after a level was told what a charger draws may be anything up to its bound; then it is what its meter shows."""
 
@@ -92,6 +98,8 @@ class ControlLoop:
         self.on_change = on_change
         self.ticks = 0
         self.tick_s = 0.0
+        self._ticked_s = -math.inf
+        self._waking: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._alive_s: float | None = None
         self._judges_from_s = -math.inf
@@ -103,7 +111,7 @@ class ControlLoop:
         self._budgets = Budgets()
         self._built_in = limits.built_in(yard.spec)
         self._traffic = {key: Traffic() for key in yard.spec.connectors}
-        self._moves = Moves(yard, settings, self._traffic, chargers=chargers if chargers is not None else NoChargers(), wake=self.wake)
+        self._moves = Moves(yard, settings, self._traffic, chargers=chargers if chargers is not None else NoChargers(), wake=self.wake_soon)
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
@@ -135,7 +143,8 @@ class ControlLoop:
                 self._wake.clear()
                 started = asyncio.get_running_loop().time()
                 self._tick()
-                self.tick_s = asyncio.get_running_loop().time() - started
+                self._ticked_s = asyncio.get_running_loop().time()
+                self.tick_s = self._ticked_s - started
 
     async def _seconds(self) -> None:
         while True:
@@ -160,6 +169,21 @@ class ControlLoop:
     def wake(self) -> None:
         """Something changed that the limiter must see now."""
         self._dirty = True
+        self._wake.set()
+
+    def wake_soon(self) -> None:
+        """Something changed that happens to a whole depot at once when its network or its power comes back: in a large one the
+        limiter sees it with what else has come, and leaves most of the time to the stations that all want their answers."""
+        self._dirty = True
+        running = asyncio.get_running_loop()
+        pause_s = min(PAUSE_MOST_S, PAUSE_TICKS * self.tick_s) - (running.time() - self._ticked_s)
+        if pause_s <= 0:
+            self._wake.set()
+        elif self._waking is None:
+            self._waking = running.call_later(pause_s, self._woken)
+
+    def _woken(self) -> None:
+        self._waking = None
         self._wake.set()
 
     def _recount(self) -> None:
@@ -246,7 +270,7 @@ class ControlLoop:
         self._traffic[key].start_failures = 0
         appetite.forget(self.yard, key)
         self.on_session(key, True)
-        self.wake()
+        self.wake_soon()
 
     def session_ended(self, key: ConnectorId) -> None:
         self.yard.grants[key].session_ended(now_s=self._now_s())
@@ -260,15 +284,16 @@ class ControlLoop:
     def station_restarted(self, station_id: str) -> None:
         """It says so itself: from now on none of its profiles is relied on."""
         now_s = self._now_s()
-        for key, grant in self.yard.grants.items():
-            if key.station_id == station_id:
-                grant.forgotten(now_s=now_s)
+        for key in self.yard.connectors_of(station_id):
+            self.yard.grants[key].forgotten(now_s=now_s)
         stations = self.yard.state.stations
-        booted = [s.station_id for s in stations.values() if s.boot is not None]
-        if station_id in booted and self.pickup.booted(station_id, now_s, known=len(booted), waiting=self._by_urgency()):
-            waiting = self.pickup.waiting(now_s)
-            log.warning("power is back: %d vehicles begin one after the other within %.0f s", waiting, self.settings.pickup.max_s)
-        self.wake()
+        known = stations.get(station_id)
+        if known is not None and known.boot is not None:
+            booted = sum(s.boot is not None for s in stations.values())
+            if self.pickup.booted(station_id, now_s, known=booted, waiting=self._by_urgency):
+                waiting = self.pickup.waiting(now_s)
+                log.warning("power is back: %d vehicles begin one after the other within %.0f s", waiting, self.settings.pickup.max_s)
+        self.wake_soon()
 
     def grow(self, spec: DepotSpec) -> None:
         """Connectors that are new to the depot take part from now on. They count from their station's first boot."""
@@ -284,7 +309,7 @@ class ControlLoop:
     def link_changed(self, station_id: str, *, connected: bool) -> None:
         """A station's connection began or ended."""
         self.pickup.link(station_id, connected=connected)
-        self.wake()
+        self.wake_soon()
 
     def station_ready(self, station_id: str, *, booted: bool, defaults: dict[ConnectorId, int]) -> None:
         """The station takes calls: install the defaults it lacks, then send the live levels again."""
@@ -302,7 +327,7 @@ class ControlLoop:
                 self._moves.install_default(key, level_w)
         for told in self.on_ready:
             told(station_id)
-        self.wake()
+        self.wake_soon()
 
     def install_defaults(self, levels_w: Mapping[ConnectorId, int]) -> None:
         """Lower what connectors fall to without a controller, where they are reachable and hold more."""

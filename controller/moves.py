@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.grants import Grant
 from controller.limiter import Action, Move, Row
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
@@ -263,22 +264,26 @@ class Moves:
     def ask_readings(self, now_s: float, *, everybody: bool) -> None:
         """Ask for the meter values that would end a settling or prove obedience; ``everybody``: for all."""
         for key, grant in self._yard.grants.items():
-            if not grant.in_session:
-                continue
-            look_s = grant.look_due_s(now_s)
-            if look_s is None and not (everybody and now_s - grant.measured_at_s >= 1.0):
-                continue
-            asked_s = self._traffic[key].asked_reading_s
-            if now_s - asked_s < self._settings.reading_every_s and (look_s is None or asked_s >= look_s):
-                continue
-            if self.chargers.connected(key.station_id):
-                self._traffic[key].asked_reading_s = now_s
-                self.spawn(self._ask(key), f"reading {key}")
+            if grant.in_session:
+                self._ask_reading(key, grant, now_s, anyhow=everybody)
+
+    def _ask_reading(self, key: ConnectorId, grant: Grant, now_s: float, *, anyhow: bool) -> None:
+        look_s = grant.look_due_s(now_s)
+        if look_s is None and not (anyhow and now_s - grant.measured_at_s >= 1.0):
+            return
+        asked_s = self._traffic[key].asked_reading_s
+        if now_s - asked_s < self._settings.reading_every_s and (look_s is None or asked_s >= look_s):
+            return
+        if self.chargers.connected(key.station_id):
+            self._traffic[key].asked_reading_s = now_s
+            self.spawn(self._ask(key), f"reading {key}")
 
     async def _look(self, key: ConnectorId, after_s: float) -> None:
         """See at the very end of the settle time whether it came down: others may have to make room for it."""
         await self._yard.clock.sleep(after_s)
-        self.ask_readings(self._now_s(), everybody=False)
+        grant = self._yard.grants.get(key)
+        if grant is not None and grant.in_session:
+            self._ask_reading(key, grant, self._now_s(), anyhow=False)
 
     async def _ask(self, key: ConnectorId) -> None:
         await self.chargers.request_reading(key)

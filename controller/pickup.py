@@ -12,7 +12,7 @@ seconds in which it is not known yet that it is the only one. No I/O and no cloc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -76,8 +76,8 @@ class Pickup:
         elif abs(power_w) < DARK_SHARE * self.contract_w and (now_s - self._lively_s <= FALL_S or now_s - self._dark_s <= DARK_S):
             self._dark_s = now_s
 
-    def booted(self, station_id: str, now_s: float, *, known: int, waiting: Sequence[ConnectorId]) -> bool:
-        """A station that is known here restarted. ``known``: how many such there are; ``waiting``: connectors with a
+    def booted(self, station_id: str, now_s: float, *, known: int, waiting: Callable[[], Sequence[ConnectorId]]) -> bool:
+        """A station that is known here restarted. ``known``: how many such there are; ``waiting()``: connectors with a
         vehicle, the most urgent first. True: power has come back just now, and all of these have drawn their delays."""
         if self.settings.max_s <= 0 or known < 2:
             return False
@@ -96,8 +96,9 @@ class Pickup:
         self._back = set(self._boots)
         self._boots = {}
         self._dark_s = -math.inf
-        drawn = sorted(self.rng.uniform(self.settings.min_s, self.settings.max_s) for _ in waiting)
-        self._release_s = {key: self.returned_s + delay_s for key, delay_s in zip(waiting, drawn, strict=True)}
+        keys = waiting()
+        drawn = sorted(self.rng.uniform(self.settings.min_s, self.settings.max_s) for _ in keys)
+        self._release_s = {key: self.returned_s + delay_s for key, delay_s in zip(keys, drawn, strict=True)}
         return True
 
     def holds(self, key: ConnectorId, now_s: float) -> bool:

@@ -159,7 +159,8 @@ class Utility:
 
     def defaults_spec(self) -> DepotSpec:
         """The depot with the fail-safe limit that holds: its own, or a lower one that the utility has set."""
-        return replace(self._yard.spec, failsafe_w=min(self._yard.spec.failsafe_w, self.link.failsafe_w))
+        spec = self._yard.spec
+        return spec if self.link.failsafe_w >= spec.failsafe_w else replace(spec, failsafe_w=self.link.failsafe_w)
 
     def _too_high(self, key: ConnectorId, level_w: int) -> bool:
         grant = self._yard.grants[key]

@@ -30,6 +30,8 @@ from depot.values import ConnectorId, DepotError, Limit, LimitSource
 METER_STALE_S = 3.0
 PORTION = 50
 """So many vehicles or connectors of a view are made in one go: some milliseconds on a slow machine."""
+TURNS_MOST_S = 0.25
+"""When a view has been under way for so long, the rest of it is made in one go."""
 SOON = timedelta(hours=16)
 """Vehicles that are announced to arrive within this time count with those that are here."""
 
@@ -74,17 +76,19 @@ class Views:
 
     async def now_by_turns(self) -> rm.NowView:
         """The whole page as :meth:`now` makes it; of a large depot the parts for each vehicle and connector in portions, so that
-        messages of chargers have their turn in between. A vehicle or connector is as it was when its portion was made."""
-        yard, now, spec = self.yard, self.yard.clock.now(), self.yard.spec
+        messages of chargers have their turn in between, as long as that does not keep the page waiting. A vehicle or connector
+        is as it was when its portion was made."""
+        yard, now, spec, running = self.yard, self.yard.clock.now(), self.yard.spec, asyncio.get_running_loop()
+        patience_s = running.time() + TURNS_MOST_S
         readiness: dict[str, Readiness] = {}
         for n, visit in enumerate(list(yard.state.visits.values()), start=1):
             readiness[visit.visit_id] = self.ready(visit, now)
-            if n % PORTION == 0:
+            if n % PORTION == 0 and running.time() < patience_s:
                 await asyncio.sleep(0)
         tiles: list[rm.Tile] = []
         for key in spec.connectors:
             tiles.append(self._tile(key, now, readiness))
-            if len(tiles) % PORTION == 0:
+            if len(tiles) % PORTION == 0 and running.time() < patience_s:
                 await asyncio.sleep(0)
                 if yard.spec is not spec:
                     return self.now()  # another depot meanwhile

@@ -7,7 +7,7 @@ journal appends; readings are overwritten; grants are the running account of `co
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -85,6 +85,7 @@ class Yard:
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
     _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
     _stations: tuple[DepotSpec | None, dict[str, StationSpec]] = (None, {})
+    _by_station: tuple[DepotSpec | None, dict[str, list[ConnectorId]]] = (None, {})
 
     @property
     def state(self) -> DepotState:
@@ -98,6 +99,15 @@ class Yard:
             names = {key: key.station_id if key.station_id in single else str(key) for key in self.spec.connectors}
             self._labels = (self.spec, names)
         return self._labels[1]
+
+    def connectors_of(self, station_id: str) -> Sequence[ConnectorId]:
+        """The connectors of a declared station; none of another."""
+        if self._by_station[0] is not self.spec:
+            found: dict[str, list[ConnectorId]] = {}
+            for key in self.spec.connectors:
+                found.setdefault(key.station_id, []).append(key)
+            self._by_station = (self.spec, found)
+        return self._by_station[1].get(station_id, ())
 
     @property
     def stations(self) -> Mapping[str, StationSpec]:

@@ -23,7 +23,7 @@ from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
 from ocpp_server.checks import Checks
-from ocpp_server.commission import Commission
+from ocpp_server.commission import Commission, Turns
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
@@ -77,6 +77,7 @@ class Central:
         known = known_probe or {}
         now = clock.now()
         self._stations = {s.station_id: Station(s, known_probe=known.get(s.station_id), now=now) for s in spec.stations}
+        self._turns = Turns(self._settings.commissions, self._settings.commission_s)
         self._links: dict[str, Link] = {}
         self._quarantined: dict[str, Link] = {}
         self._reported: set[str] = set()
@@ -165,7 +166,7 @@ class Central:
         )
         ladder = Ladder(station, link, dialect, events=self._events, clock=self._clock)
         checks = Checks(link, station, dialect, ladder, events=self._events, clock=self._clock, settings=settings)
-        commission = Commission(link, station, dialect, checks, events=self._events, settings=settings)
+        commission = Commission(link, station, dialect, checks, events=self._events, settings=settings, turns=self._turns)
         older = self._links.get(station.station_id)
         self._links[station.station_id] = link
         if older is not None:

@@ -8,7 +8,9 @@ else for the status of its connectors (reference no. 17).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 
 from depot.events import Registration
 from depot.ports import ChargerEvents
@@ -22,11 +24,32 @@ from ocpp_server.station import Station
 log = logging.getLogger(__name__)
 
 
+class Turns:
+    """Who is made ready now, and who waits: when a whole depot comes back at once, boots are answered first and the questions that
+    follow them are asked of ``most`` stations at a time (reference no. 3). A slow station keeps its place for ``each_s`` at most."""
+
+    def __init__(self, most: int, each_s: float) -> None:
+        self._places = asyncio.Semaphore(most)
+        self._each_s = each_s
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a place, and have it as long as the block lasts, or for as long as anybody may."""
+        await self._places.acquire()
+        over = asyncio.get_running_loop().call_later(self._each_s, self._places.release)
+        try:
+            yield
+        finally:
+            if over.when() > asyncio.get_running_loop().time():
+                over.cancel()
+                self._places.release()
+
+
 class Commission:
     """One connection's way to readiness, and then the looks at what the station holds. A boot starts it anew."""
 
     def __init__(
-        self, link: Link, station: Station, dialect: Dialect, checks: Checks, *, events: ChargerEvents, settings: OcppSettings
+        self, link: Link, station: Station, dialect: Dialect, checks: Checks, *, events: ChargerEvents, settings: OcppSettings, turns: Turns
     ) -> None:
         self._link = link
         self._station = station
@@ -34,6 +57,7 @@ class Commission:
         self._checks = checks
         self._events = events
         self._settings = settings
+        self._turns = turns
         self._task: asyncio.Task[None] | None = None
 
     async def without_boot(self) -> None:
@@ -71,16 +95,23 @@ class Commission:
         return reply.outcome is Outcome.ACCEPTED
 
     async def _make_ready(self, *, booted: bool) -> None:
-        station = self._station
         try:
-            if booted or station.probe is None:
-                found = await self._dialect.probe(self._link, station, self._settings)
-                if self._link.ended:
-                    return
-                found = station.probed(found)
-                await self._events.probed(found)
-            await self._dialect.survey(self._link, station)
-            self._events.ready(station.station_id, booted=booted)
-            await self._checks.watch()
+            async with self._turns.one():
+                ready = await self._introduced(booted=booted)
+            if ready:
+                await self._checks.watch()
         except Exception:
-            log.exception("making %s ready failed", station.station_id)
+            log.exception("making %s ready failed", self._station.station_id)
+
+    async def _introduced(self, *, booted: bool) -> bool:
+        """Ask what is not known yet, and tell the depot that the station takes calls; False: it has gone meanwhile."""
+        station = self._station
+        if booted or station.probe is None:
+            found = await self._dialect.probe(self._link, station, self._settings)
+            if self._link.ended:
+                return False
+            found = station.probed(found)
+            await self._events.probed(found)
+        await self._dialect.survey(self._link, station)
+        self._events.ready(station.station_id, booted=booted)
+        return True

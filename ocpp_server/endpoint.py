@@ -120,6 +120,7 @@ class Endpoint:
                 ping_timeout=settings.ping_timeout_s,
                 close_timeout=5,
                 server_header=None,
+                backlog=settings.handshakes,  # who finds no place tries again a second later, then three, then seven
                 family=socket.AF_UNSPEC,
             )
         except OSError as failed:

@@ -25,6 +25,10 @@ class OcppSettings:
     """A station that connects without BootNotification (legal after a broken link) takes CALLs after this."""
     triggered_boot_s: float = 10.0
     """How long a BootNotification that was asked for may take."""
+    commissions: int = 32
+    """So many stations are asked what they can do, and given their profiles, at a time after a boot …"""
+    commission_s: float = 3.0
+    """… and one that takes longer makes room for the next."""
     heartbeat_jitter: float = 0.1
     """Share of the heartbeat interval by which stations are spread, so that they do not come in step."""
     idle_heartbeats: float = 3.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import random
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.defaults import assign, commissioning_notes
+from controller.defaults import Ledger, assign, commissioning_notes
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId
 
@@ -77,3 +79,20 @@ def test_the_commissioning_check_says_so_with_numbers() -> None:
 
 def test_an_empty_depot_has_no_defaults() -> None:
     assert assign(depot([], failsafe_w=1)) == {}
+
+
+@given(st.integers(1, 12), st.integers(0, 60_000), st.randoms(use_true_random=False), st.integers(0, 30))
+@settings(max_examples=150, deadline=None)
+def test_a_ledger_gives_a_station_what_the_whole_assignment_would(count: int, failsafe_w: int, rng: random.Random, rotation: int) -> None:
+    feeders = (FeederSpec("F0", 20_000), FeederSpec("F1", 30_000))
+    stations = tuple(
+        StationSpec(f"S{n}", f"F{n % 2}", tuple(ConnectorSpec(c, 22_000, rng.choice((0, 1_380, 4_140))) for c in (1, 2)))
+        for n in range(count)
+    )
+    spec = DepotSpec("d", "D", 100_000, failsafe_w, 1_000, feeders, stations)
+    held = {key: rng.choice((0, 1_380, 4_140)) for key in spec.connectors if rng.random() < rng.choice((0.5, 1.0))}
+    chosen = rng.choice(stations).station_id
+    keys = [key for key in spec.connectors if key.station_id == chosen]
+    others = {key: watts for key, watts in held.items() if key not in keys}
+    everybody = assign(spec, rotation=rotation, held=others)
+    assert Ledger(spec, held).anew(keys, rotation=rotation) == {key: everybody[key] for key in keys}

@@ -20,7 +20,7 @@ def pickup(*, min_s: float = 0.0, max_s: float = 120.0, seed: int = 1) -> Pickup
 
 
 def boots(of: Pickup, count: int, at_s: float, *, apart_s: float = 1.0, waiting: list[ConnectorId] = KEYS) -> list[bool]:
-    return [of.booted(KEYS[n].station_id, at_s + n * apart_s, known=8, waiting=waiting) for n in range(count)]
+    return [of.booted(KEYS[n].station_id, at_s + n * apart_s, known=8, waiting=lambda: waiting) for n in range(count)]
 
 
 def test_half_of_the_stations_boot_together_that_was_a_power_cut() -> None:
@@ -100,7 +100,7 @@ def test_a_second_cut_draws_anew() -> None:
 @pytest.mark.parametrize(("max_s", "known"), [(0.0, 8), (120.0, 1)])
 def test_switched_off_or_alone_nobody_waits(max_s: float, known: int) -> None:
     of = pickup(max_s=max_s)
-    assert not any(of.booted(key.station_id, 1.0, known=known, waiting=KEYS) for key in KEYS)
+    assert not any(of.booted(key.station_id, 1.0, known=known, waiting=lambda: KEYS) for key in KEYS)
     assert not any(of.holds(key, 1.0) for key in KEYS)
 
 
