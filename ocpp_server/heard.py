@@ -102,6 +102,8 @@ def _reading(
         waited_s = (now - at).total_seconds()
     rejected = station.violations
     power_w = guard.power_w(sample.power_w)
+    if power_w is not None:
+        station.reluctance.told()
     energy_wh = guard.energy_wh(sample.energy_wh, power_w, at)
     soc = _within(sample.soc, 0.0, 1.0)
     temperature = _within(sample.pack_temp_c, -60.0, 150.0)

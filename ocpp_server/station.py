@@ -31,14 +31,17 @@ ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
 LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
 """What is assumed of a station that was never probed: it may take any profile (we try), and start by itself."""
 RELUCTANT_LEAST_S, RELUCTANT_MOST_S = 5.0, 300.0
+ASKED_IN_VAIN = 5
 
 
 class Reluctance:
     """How often a station may be asked for what it does not give: never again after a plain "not implemented", ever more
-    rarely after other refusals (reference no. 18: too many triggers stop some stations). Loop time."""
+    rarely after other refusals, and where its values never tell a power (reference no. 18: too many triggers stop some
+    stations). Loop time."""
 
     def __init__(self) -> None:
         self._wait_s = 0.0
+        self._in_vain = 0
         self._not_before_s = 0.0
 
     def may_ask(self, now_s: float) -> bool:
@@ -48,11 +51,18 @@ class Reluctance:
         """How the last asking ended."""
         if outcome is Outcome.UNSUPPORTED:
             self._wait_s = math.inf
-        elif outcome is Outcome.ACCEPTED:
+        elif outcome is Outcome.ACCEPTED and self._in_vain < ASKED_IN_VAIN:
+            self._in_vain += 1
             self._wait_s = 0.0
-        elif outcome in (Outcome.REFUSED, Outcome.ERROR):
+        elif outcome in (Outcome.REFUSED, Outcome.ERROR, Outcome.ACCEPTED):
             self._wait_s = min(RELUCTANT_MOST_S, max(RELUCTANT_LEAST_S, 2 * self._wait_s))
         self._not_before_s = now_s + self._wait_s
+
+    def told(self) -> None:
+        """It told a power."""
+        self._in_vain = 0
+        if self._wait_s != math.inf:
+            self._wait_s = self._not_before_s = 0.0
 
 
 class Station:

@@ -292,6 +292,19 @@ def test_no_18_what_a_station_does_not_give_is_not_asked_for_again_and_again() -
     play(main)
 
 
+def test_no_18_a_station_whose_values_tell_no_power_is_asked_for_them_rarely() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected(central) as peer:
+            await booted(peer, depot)
+            outcomes = []
+            for _ in range(60):
+                outcomes.append(await central.request_reading(CP1))
+                await asyncio.sleep(3)
+            assert 5 < outcomes.count(Outcome.ACCEPTED) < 15
+
+    play(main)
+
+
 def answering_late(peer: Peer, seconds: float) -> None:
     """From now on TriggerMessage is answered so much later."""
     serve = peer._serve
