@@ -12,10 +12,10 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 def name(common: str, organization: str = "") -> x509.Name:
@@ -36,7 +36,9 @@ def key_pem(key: PrivateKey) -> str:
 
 def csr(key: PrivateKey, common: str, organization: str = "", *, digest: Any = None) -> str:
     """A certificate signing request in PEM."""
-    return pem(x509.CertificateSigningRequestBuilder().subject_name(name(common, organization)).sign(key, digest or hashes.SHA256()))
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        digest = digest or hashes.SHA256()
+    return pem(x509.CertificateSigningRequestBuilder().subject_name(name(common, organization)).sign(key, digest))
 
 
 @dataclass(frozen=True)
