@@ -28,6 +28,7 @@ import depot.events
 import depot.files
 import depot.fleet
 import depot.registry
+import depot.security
 import depot.state
 import depot.tokens
 import depot.values
@@ -153,7 +154,9 @@ def decode_state(data: bytes) -> DepotState:
 def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
-    for module in (depot.values, depot.alarms, depot.files, depot.fleet, depot.registry, depot.tokens, depot.state):
+    for module in (
+        depot.values, depot.alarms, depot.files, depot.fleet, depot.registry, depot.security, depot.tokens, depot.state,
+    ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     for path in sorted(path for folder in depot.events.__path__ for path in Path(folder).glob("*.py")):

@@ -1,4 +1,4 @@
-"""The depot's secret, and station keys hashed under it.
+"""The depot's secret, station keys hashed under it, and files that only their owner may read.
 
 The secret is 32 random bytes in a file that only its owner can read, beside the database (or in the environment). The
 settings file holds only keyed hashes: who reads it can't connect as a station.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from ocpp_server.access import keyed_digest
@@ -26,33 +27,48 @@ class SecretError(Exception):
 def load_depot_secret(folder: Path) -> bytes:
     """The secret in ``folder``; made at the first call. Raises :class:`SecretError`."""
     path = folder / SECRET_FILE
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = private_text(path, lambda: secrets.token_hex(_BYTES) + "\n")
+    try:
+        secret = bytes.fromhex(text.strip())
+    except ValueError as error:
+        raise SecretError(f"{path} holds no hex digits: restore it from a backup, or remove it and give every station a new key") from error
+    if len(secret) < _BYTES:
+        raise SecretError(f"{path} is cut short: restore it from a backup, or remove it and give every station a new key")
+    return secret
+
+
+def private_text(path: Path, make: Callable[[], str]) -> str:
+    """What the file holds that only its owner may read; made at the first call. Raises :class:`SecretError`."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         # whole or not at all, and the first of two processes wins: write aside, then link
-        aside = folder / f".{SECRET_FILE}.{os.getpid()}"
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        aside = _write_aside(path, make())
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(aside)
         aside.unlink()
-    return _read(path)
+    if path.stat().st_mode & 0o077:
+        raise SecretError(f"{path} can be read by others; run: chmod 600 {path}, and replace what is in it if that was so for long")
+    try:
+        return path.read_text(encoding="ascii")
+    except UnicodeDecodeError as error:
+        raise SecretError(f"{path} is damaged: restore it from a backup") from error
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Put ``text`` in the place of what the file holds, whole or not at all, readable by its owner only."""
+    _write_aside(path, text).replace(path)
+
+
+def _write_aside(path: Path, text: str) -> Path:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return aside
 
 
 def new_station_key(station_id: str, depot_secret: bytes) -> tuple[str, str]:
     """A new password for a station and its ``key_hash``. The password is shown once and kept nowhere."""
     plain = secrets.token_hex(_KEY_BYTES)
     return plain, keyed_digest(depot_secret, station_id, plain)
-
-
-def _read(path: Path) -> bytes:
-    if path.stat().st_mode & 0o077:
-        raise SecretError(f"{path} can be read by others; run: chmod 600 {path}, and give the stations new keys if that was so for long")
-    try:
-        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except ValueError as error:
-        raise SecretError(f"{path} holds no hex digits: restore it from a backup, or remove it and give every station a new key") from error
-    if len(secret) < _BYTES:
-        raise SecretError(f"{path} is cut short: restore it from a backup, or remove it and give every station a new key")
-    return secret

@@ -22,6 +22,7 @@ StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=:+|@.]{1,
 KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower=True)]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+TlsName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.\-:*]{1,253}$")]
 Phase = Annotated[int, Field(ge=1, le=3)]
 
 _AC_LEAST_A = 6
@@ -132,12 +133,23 @@ class StationSection(Section):
         None, "Keyed hash of the station's password (HMAC-SHA-256, 64 hex digits, made for this depot). The password itself stands nowhere."
     )
     open: bool = setting(False, "Let it connect without a password. Needs ocpp.allow_open, and so a loopback address.")
+    security_profile: int | None = setting(
+        None,
+        "OCPP security profile that it must come by at least: 1 password, 2 password over TLS, 3 certificate over TLS. "
+        "Unset: 1, or 2 where ocpp.plain is off, or 0 for an open one. People can raise it while the depot runs.",
+        ge=0, le=3,
+    )  # fmt: skip
     connector: tuple[ConnectorSection, ...] = setting(..., "Its connectors.", min_length=1)
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        if self.open == (self.key_hash is not None):
+        by_certificate = self.security_profile == 3 and not self.open
+        if self.open == (self.key_hash is not None) and not by_certificate:
             raise ValueError("a station needs either key_hash or open = true, and not both")
+        if self.security_profile is not None and (self.security_profile == 0) != self.open:
+            raise ValueError(
+                f"security_profile {self.security_profile} does not go with open = {str(self.open).lower()}: 0 is for open ones"
+            )
         numbers = [c.number for c in self.connector]
         if len(set(numbers)) != len(numbers):
             raise ValueError(f"two connectors have the same number ({', '.join(map(str, numbers))})")
@@ -145,6 +157,29 @@ class StationSection(Section):
 
     def to_spec(self) -> StationSpec:
         return StationSpec(self.id, self.feeder, tuple(c.to_spec() for c in self.connector), self.bay)
+
+
+class OcppTlsSection(Section):
+    port: Port = setting(9001, "Port on which stations are awaited over TLS (path /ocpp/STATION), at the address ocpp.host.")
+    names: tuple[TlsName, ...] = setting(
+        (),
+        "Names or addresses under which stations reach this machine. The depot's own authority makes a certificate for them.",
+        max_length=16,
+    )
+    certificate: Path | None = setting(None, "Certificate chain to show instead, PEM. Read again when the file changes.")
+    key: Path | None = setting(None, "Its private key, PEM.")
+    authorities: Path | None = setting(None, "Other authorities whose station certificates are trusted beside the depot's own, PEM.")
+    owner: str = setting("", "Organization that station certificates must name, as CpoName says it to stations. Empty: any.", max_length=64)
+    station_days: int = setting(730, "How long a station's certificate lasts.", unit="days", ge=1, le=3650)
+    renew_days: int = setting(30, "So long before its end a certificate is renewed.", unit="days", ge=1, le=365)
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if self.renew_days >= self.station_days:
+            raise ValueError(f"renew_days ({self.renew_days}) must be less than station_days ({self.station_days})")
+        return self
 
 
 class OcppSection(Section):
@@ -155,11 +190,17 @@ class OcppSection(Section):
     heartbeat_s: int = setting(300, "Heartbeat interval given to stations.", unit="s", ge=10, le=86_400)
     accept_unknown_tags: bool = setting(False, "Let a card or tag that nobody announced start a session.")
     allow_open: bool = setting(False, "Let stations with open = true in without a password. Only with a loopback host.")
+    plain: bool = setting(True, "Listen without TLS, too. Off: every station needs security profile 2 or 3.")
+    tls: OcppTlsSection | None = setting(None, "The port with TLS, for security profiles 2 and 3. Without it there is none.")
 
     @model_validator(mode="after")
     def _open_only_at_home(self) -> Self:
         if self.allow_open and not is_loopback(self.host):
             raise ValueError(f"allow_open needs a loopback host such as 127.0.0.1, not {self.host}: give the stations a key_hash instead")
+        if not self.plain and self.tls is None:
+            raise ValueError("plain is off and there is no section ocpp.tls: no station could connect")
+        if self.tls is not None and self.tls.certificate is None and not self.tls.names:
+            raise ValueError("ocpp.tls needs names, under which stations reach this machine, or a certificate and its key")
         return self
 
 

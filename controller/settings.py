@@ -163,13 +163,22 @@ class Settings(BaseSettings):
             raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
         if self.depot_secret is not None and not _is_key(self.depot_secret.get_secret_value()):
             raise ValueError(f"{PREFIX}DEPOT_SECRET must be 64 hex digits or more")
-        for section, port in (("ocpp", self.ocpp.port), ("web", self.web.port)):
+        for station in self.station:
+            profile = self.security_profile(station)
+            if profile >= 2 and self.ocpp.tls is None:
+                raise ValueError(f"station {station.id} has security profile {profile}, which needs the section ocpp.tls")
+            if profile < 2 and not self.ocpp.plain:
+                raise ValueError(f"station {station.id} has security profile {profile}, but ocpp.plain is off")
+        tls_port = self.ocpp.tls.port if self.ocpp.tls is not None else 0
+        for section, port in (("ocpp", self.ocpp.port), ("ocpp.tls", tls_port), ("web", self.web.port)):
             if port and port + self.port_offset > 65_535:
                 raise ValueError(f"{section}.port + port_offset = {port + self.port_offset} is no port; 65535 is the last")
         if self.payments is not None and depot.currency != "INR":
             raise ValueError(f"payments are by UPI, in INR; depot.currency is {depot.currency}")
         if self.ocpp.port and self.ocpp.port == self.web.port and self.ocpp.host == self.web.host:
             raise ValueError(f"ocpp.port and web.port are both {self.ocpp.port}; they must differ")
+        if tls_port and (tls_port == self.ocpp.port or (tls_port == self.web.port and self.ocpp.host == self.web.host)):
+            raise ValueError(f"ocpp.tls.port {tls_port} is taken by ocpp.port or web.port; they must differ")
         try:
             self.to_spec()
         except InvalidValue as error:
@@ -256,6 +265,23 @@ class Settings(BaseSettings):
         if telemetry is None:
             return 0
         return telemetry.port + (self.port_offset if telemetry.broker == "embedded" else 0)
+
+    @property
+    def ocpp_tls_port(self) -> int:
+        """Where stations are awaited over TLS, offset added; 0 lets the system choose, or there is none."""
+        tls = self.ocpp.tls
+        return tls.port + self.port_offset if tls is not None and tls.port else 0
+
+    def security_profile(self, station: StationSection) -> int:
+        """The least security profile by which a station of the file may come."""
+        if station.security_profile is not None:
+            return station.security_profile
+        return 0 if station.open else self.least_profile
+
+    @property
+    def least_profile(self) -> int:
+        """The security profile of a station with a password of which nobody said more."""
+        return 1 if self.ocpp.plain else 2
 
     @property
     def station_digests(self) -> dict[str, str]:

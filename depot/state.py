@@ -13,6 +13,7 @@ from typing import Any
 from depot import alarms as al
 from depot import events as ev
 from depot import files as fl
+from depot import security as se
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
 from depot.tokens import IdToken
@@ -201,6 +202,7 @@ class DepotState:
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     paid: Mapping[str, PaidSession] = field(default_factory=dict)
     """Sessions that a driver pays for and that are not billed yet, by session id."""
+    security: se.SecurityState = field(default_factory=se.SecurityState)
     refused_starts: tuple[RefusedStart, ...] = ()
     """The newest REFUSALS_KEPT, oldest first."""
     id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
@@ -617,6 +619,10 @@ def _item_limits(state: DepotState, e: ev.StationItemLimitsSet, _: ev.Envelope) 
     return _station(state, e.station_id, item_limits=e.limits)
 
 
+def _security(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
+    return replace(state, security=se.after(state.security, e, envelope))
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -681,4 +687,5 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.TransferAnswered: _transfer_answered,
     ev.TransferReported: _transfer_reported,
     ev.TransferFileReceived: _file_received,
+    **dict.fromkeys(se.FACTS, _security),
 }

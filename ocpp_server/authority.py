@@ -159,6 +159,23 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         return Issued(_pem(certificate), described(certificate))
 
+    def signed(self, certificate: x509.Certificate) -> bool:
+        """Whether this authority signed the certificate, and not just one of the same name."""
+        try:
+            certificate.verify_directly_issued_by(self._root)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
+
+    @staticmethod
+    def names(certificate: x509.Certificate) -> tuple[str, ...]:
+        """The names and addresses that a certificate of :meth:`server` is for, in their order."""
+        try:
+            found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (x509.ExtensionNotFound, ValueError):
+            return ()
+        return tuple(str(name.value) for name in found)
+
     @property
     def hash_data(self) -> HashData:
         """How a station names this root."""

@@ -43,6 +43,18 @@ from depot.events.registry import (
     VehicleRegistered,
     VehicleRemoved,
 )
+from depot.events.security import (
+    CertificateAnswered,
+    CertificateIssued,
+    CertificateRevoked,
+    SecurityEventNoticed,
+    SecurityProfileSet,
+    SecurityUpgradeOrdered,
+    SecurityUpgradeWithdrawn,
+    StationKeyOffered,
+    StationKeyOfferWithdrawn,
+    StationKeySet,
+)
 from depot.events.sessions import SignedReading, SignedReadingsKept, StopOrphaned, TransactionStarted, TransactionStopped
 from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
 from depot.events.stations import (
@@ -70,16 +82,19 @@ from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, Visi
 __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
-    "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged",
-    "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved",
-    "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved",
-    "LimitCleared", "LimitSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
-    "ProfileSetByHand", "Registration", "ScheduleCompared", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered",
-    "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet",
-    "StationProbed", "StationQuarantined", "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged",
-    "TelemetryBusChanged", "TransactionStarted", "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered",
-    "TransferReported", "TrustLevel", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived",
-    "VisitCancelled", "VisitEnded", "VisitHeld",
+    "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet",
+    "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted",
+    "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared",
+    "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
+    "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",
+    "Registration", "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered",
+    "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "SignedReading",
+    "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet",
+    "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined", "StationRetired",
+    "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
+    "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
+    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
+    "VisitHeld",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {
