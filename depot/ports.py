@@ -134,6 +134,19 @@ class ChargerEvents(Protocol):
         """The station takes calls now. ``booted``: it restarted and may have forgotten every profile."""
 
 
+class SecurityDesk(Protocol):
+    """What stations say about security, beside :class:`ChargerEvents`; awaited calls return after the fact is durable."""
+
+    async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None:
+        """A SecurityEventNotification. ``kind``, ``detail``: as the station wrote them."""
+
+    async def sign_wanted(self, station_id: str, csr: str) -> bool:
+        """Whether this signing request (PEM) will be signed."""
+
+    def sign_answered(self, station_id: str) -> None:
+        """The station knows that it will be: its certificate may be sent."""
+
+
 class Chargers(Protocol):
     """Commands to chargers, one outstanding call per station, never raising for what a charger does: the
     :class:`~depot.values.Outcome` says it. Urgent calls overtake queued ones of the same station."""

@@ -67,11 +67,12 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class HashData:
-    """What names a certificate in OCPP (CertificateHashDataType), by SHA-256; lower-case hex."""
+    """What names a certificate in OCPP (CertificateHashDataType), in hex."""
 
     issuer_name_hash: str
     issuer_key_hash: str
     serial_number: str
+    algorithm: str = "SHA256"
 
 
 class Authority:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from depot.events import Registration, StationProbed
-from depot.ports import BootAnswer, ChargerEvents, Clock
+from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk
 from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
@@ -37,6 +37,7 @@ from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
 from ocpp_server.reports import ask_profiles
 from ocpp_server.schemas import Payload, validator
+from ocpp_server.security_messages import NoSecurityDesk
 from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
@@ -67,12 +68,14 @@ class Central:
         settings: OcppSettings | None = None,
         known_probe: Mapping[str, StationProbed] | None = None,
         transfers: DataTransfers | None = None,
+        security: SecurityDesk | None = None,
     ) -> None:
         self._spec = spec
         self._events = events
         self._clock = clock
         self._settings = settings or OcppSettings()
         self._transfers = transfers or DataTransfers()
+        self._security = security or NoSecurityDesk()
         self._endpoint = Endpoint(book=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain)
         known = known_probe or {}
         now = clock.now()
@@ -153,7 +156,7 @@ class Central:
 
         handler = dialect.inbound(
             station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered,
-            transfers=self._transfers,
+            transfers=self._transfers, security=self._security,
         )  # fmt: skip
         link = Link(
             wire,
@@ -310,6 +313,12 @@ class Central:
         found = station.learned(falls_back=falls_back)
         if found is not None:
             await self._events.probed(found)
+
+    def cut(self, station_id: str, why: str) -> None:
+        """End a station's connection; it may come again, if it is let in."""
+        link = self._links.get(station_id)
+        if link is not None:
+            link.end(1008, why)
 
     # ------------------------------------------------------------------ the Chargers port
 

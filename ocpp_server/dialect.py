@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from depot.events import StationProbed
-from depot.ports import BootAnswer, ChargerEvents, Clock
+from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.link import Handler, Link
 from ocpp_server.profiles import Purpose
@@ -48,6 +48,7 @@ class Dialect(Protocol):
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
         transfers: DataTransfers,
+        security: SecurityDesk,
     ) -> Handler: ...
 
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:

@@ -14,7 +14,7 @@ from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted, StatusDetail
 from depot.files import Topic
-from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.data_transfer import DataTransfers
@@ -22,6 +22,7 @@ from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import read_samples
 from ocpp_server.schemas import Payload
+from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
@@ -30,16 +31,12 @@ from ocpp_server.version import Version
 
 INT_MAX = 2**31 - 1
 
-ACKNOWLEDGED = frozenset({"SecurityEventNotification"})
-"""Notifications without an effect here: answered and logged."""
 HEARD = (
     "BootNotification", "Heartbeat", "StatusNotification", "Authorize", "StartTransaction", "MeterValues", "StopTransaction",
     "SetChargingProfileResponse", "ChangeConfigurationResponse", "GetConfigurationResponse", "TriggerMessageResponse",
     "RemoteStartTransactionResponse", "RemoteStopTransactionResponse",
 )  # fmt: skip
 """Schemas of what is heard every day."""
-KNOWN_ELSEWHERE = frozenset({"SignCertificate"})
-"""Actions of the norm that a station may send and this system does not offer."""
 
 
 class Inbound:
@@ -61,6 +58,7 @@ class Inbound:
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
         transfers: DataTransfers,
+        security: SecurityDesk,
     ) -> None:
         self._station = station
         self._events = events
@@ -69,6 +67,7 @@ class Inbound:
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
         self._transfers = transfers
+        self._security = SecurityMessages(station, security)
         self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
@@ -79,6 +78,7 @@ class Inbound:
             "SignedFirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "DiagnosticsStatusNotification": partial(self._transfer, Topic.DIAGNOSTICS),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
+            **self._security.actions,
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
@@ -97,11 +97,6 @@ class Inbound:
         action = self._actions.get(call.action)
         if action is not None:
             return await action(self._parsed(call))
-        if call.action in ACKNOWLEDGED:
-            self._parsed(call)
-            return {}
-        if call.action in KNOWN_ELSEWHERE:
-            raise PayloadViolation(ErrorCode.NOT_SUPPORTED, f"{call.action} is not offered by this system")
         raise PayloadViolation(ErrorCode.NOT_IMPLEMENTED, f"{call.action[:50]} is not an action of OCPP 1.6 that a station sends")
 
     def holds(self, call: CallReceived) -> int | None:
@@ -111,6 +106,7 @@ class Inbound:
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
             self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
+        self._security.answered(call, payload)
 
     def repeatable(self, call: CallReceived) -> bool:
         return call.action not in ("Heartbeat", "BootNotification")

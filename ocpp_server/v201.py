@@ -15,7 +15,7 @@ from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted
 from depot.files import Topic
-from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
 from ocpp_server.data_transfer import DataTransfers
@@ -24,6 +24,7 @@ from ocpp_server.heard import believed_time, check_admitted, declared, parsed, r
 from ocpp_server.meter_values import Sample, read_samples
 from ocpp_server.samples201 import BEGIN, END, as_16
 from ocpp_server.schemas import Payload, parse
+from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
@@ -42,8 +43,6 @@ ANSWERS: dict[str, Payload] = {
     "NotifyReport": {},
     "PublishFirmwareStatusNotification": {},
     "ReservationStatusUpdate": {},
-    "SecurityEventNotification": {},
-    "SignCertificate": {"status": "Rejected"},
 }
 """Messages without an effect here, and what they are answered."""
 HEARD = (
@@ -71,6 +70,7 @@ class Inbound:
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
         transfers: DataTransfers,
+        security: SecurityDesk,
     ) -> None:
         self._station = station
         self._events = events
@@ -79,6 +79,7 @@ class Inbound:
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
         self._transfers = transfers
+        self._security = SecurityMessages(station, security)
         self._queued: Counter[str] = Counter()
         """Transaction events that wait for the worker, by transaction: a later one must not overtake them."""
         self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
@@ -89,6 +90,7 @@ class Inbound:
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
             "DataTransfer": self._data_transfer,
+            **self._security.actions,
         }
 
     def immediate(self, call: CallReceived) -> Payload | None:
@@ -134,6 +136,7 @@ class Inbound:
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
             self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
+        self._security.answered(call, payload)
 
     def repeatable(self, call: CallReceived) -> bool:
         return call.action not in ("Heartbeat", "BootNotification")

@@ -23,14 +23,24 @@ from depot.commands.command import Command, CommandResult, CommandStatus, Connec
 from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
+from depot.commands.security import (
+    DeleteCertificate,
+    InstallCertificate,
+    RenewCertificate,
+    RevokeCertificate,
+    RotateStationKey,
+    SetSecurityProfile,
+)
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
     "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
     "BillCommand", "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit",
-    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "FetchLog", "RefundBill", "RefuseCommand", "RegisterMandate",
-    "RemoveFirmware", "ResetPack", "RetireStation", "RetryDebit", "RevokeMandate", "SetAvailability", "SetItemLimits", "SetManualLimit",
-    "SetSupply", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate",
+    "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "ResetPack", "RetireStation", "RetryDebit",
+    "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SetAvailability", "SetItemLimits", "SetManualLimit",
+    "SetSecurityProfile", "SetSupply", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm",
+    "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()
