@@ -129,6 +129,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             480, off_s=60.0,
         ),
         Kind(
+            "security_event", 2, "A station reports a security event, or somebody came as a station with false proof.",
+            "It may have been tampered with, or somebody tries to speak for it.",
+            "See the security events; look at the station. If its key or certificate may be known to others: rotate, revoke.",
+            60, off_s=0.0,
+        ),
+        Kind(
             "approval_wanted", 2, "A command waits for a second person.",
             "It is not carried out, and lapses.",
             "Approve or refuse it on this page.",
@@ -163,6 +169,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             "Their vehicles may become late.",
             "See on the page Safety why: heat, cold, a sensor, an alarm of the vehicle, silence.",
             480, on_s=60.0, off_s=120.0,
+        ),
+        Kind(
+            "station_refused", 3, "A station of this depot is not let in.",
+            "It stays offline: it falls back to its default.",
+            "Compare its password, certificate and security profile with what is set here; rotate its key by hand if need be.",
+            240, on_s=60.0, off_s=60.0,
+        ),
+        Kind(
+            "certificate_ends", 3, "A certificate ends soon and was not renewed.",
+            "The station, or with the port's certificate every station, cannot connect any more.",
+            "Order its renewal; for a certificate of somebody else, put the new file in place.",
+            1440, off_s=60.0,
         ),
         Kind(
             "unknown_station", 3, "A station that the configuration does not know has knocked.",

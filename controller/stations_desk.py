@@ -10,7 +10,7 @@ makes the limiter count less (a lower rating, another feeder, a station that goe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -50,7 +50,7 @@ class Stations(Protocol):
 
 
 class StationsDesk:
-    """The room. ``base``: the site by the settings file. ``let_in(station_id, digest)``: the door knows this password."""
+    """The room. ``base``: the site by the settings file. Passwords are facts, from which the door knows them."""
 
     def __init__(
         self,
@@ -60,14 +60,12 @@ class StationsDesk:
         *,
         base: DepotSpec,
         secret: bytes,
-        let_in: Callable[[str, str], None],
     ) -> None:
         self._yard = yard
         self._loop = loop
         self._stations = stations
         self._base = base
         self._secret = secret
-        self._let_in = let_in
         self.commands: Mapping[type[cmd.Command], Carrier] = {
             cmd.AddStation: self._add,
             cmd.AdmitStation: self._admit,
@@ -108,8 +106,6 @@ class StationsDesk:
             facts.append(ev.StationItemLimitsSet(station.station_id, dict(command.item_limits)))
         await self._append(cause, facts)
         self._loop.grow(spec)
-        if digest:
-            self._let_in(station.station_id, digest)
         self._stations.declare(station)
         if now is not None:
             await self._stations.admitted(station.station_id)

@@ -24,6 +24,7 @@ from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
+from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.clock import SteadyClock
@@ -52,7 +53,7 @@ from grid.limit_server import LimitServer
 from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
 from grid.signal import ContactSettings, ModbusContact
 from grid.tariff import Tariff
-from ocpp_server import Central, KeyedCredentials
+from ocpp_server import Central
 from storage import Lease, Store
 
 log = logging.getLogger(__name__)
@@ -182,18 +183,22 @@ async def serve_core(settings: Settings) -> None:
         )
         core.add(grid)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
-        digests = {**site.key_hashes, **settings.station_digests}
-        credentials = KeyedCredentials(
-            key=secret,
-            digests=digests,
-            open_stations=frozenset(s.id for s in settings.station if s.open),
-        )
+        security = add_security(core, settings, alarms, secret=secret)
         central = await stack.enter_async_context(
-            Central(spec=spec, events=core.desk, clock=clock, credentials=credentials, settings=settings.to_ocpp(), known_probe=known)
+            Central(
+                spec=spec,
+                events=core.desk,
+                clock=clock,
+                credentials=security.book,
+                settings=settings.to_ocpp(),
+                known_probe=known,
+                security=security,
+            )
         )
+        security.attach(central)
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames, stations=central)
-        core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, let_in=digests.__setitem__))
+        core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret))
         core.add(RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall))
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))
         core.publish = link.publish
@@ -212,8 +217,12 @@ async def serve_core(settings: Settings) -> None:
                 tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
             tasks.create_task(collect_rarely(), name="garbage")
             settle()
-            await central.listen(settings.ocpp.host, settings.ocpp_port)
-            log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
+            if settings.ocpp.plain:
+                await central.listen(settings.ocpp.host, settings.ocpp_port)
+                log.info("stations are awaited at ws://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.port)
+            if security.context is not None:
+                await central.listen_tls(settings.ocpp.host, settings.ocpp_tls_port, security.context)
+                log.info("stations are awaited at wss://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.tls_port)
             notify_ready()
 
 

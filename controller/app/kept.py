@@ -12,6 +12,7 @@ from pathlib import Path
 from controller.app.people import people_database
 from controller.names import names_path
 from controller.notify.ledger import ledger_file
+from controller.port_certificate import authority_path
 from controller.secrets import SECRET_FILE
 from controller.settings import Settings
 
@@ -21,10 +22,11 @@ PAYMENTS = "payments.db"
 NOTIFY = "notify.db"
 LATCHES = "latches"
 SECRET = "depot.secret"  # noqa: S105  # a file's name
+AUTHORITY = "authority.pem"
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
-NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, JOURNAL, PAYMENTS)
+NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -56,6 +58,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),
+        Kept(AUTHORITY, authority_path(folder, depot), "the depot's certificate authority"),
         Kept(JOURNAL, settings.database, "the journal"),
         Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
     )

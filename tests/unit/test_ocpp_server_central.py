@@ -586,7 +586,7 @@ def test_no_10_a_wrong_clock_is_measured_by_our_own_trigger_and_goes_into_profil
         ("FirmwareStatusNotification", {"status": "Idle"}, [3, {}]),
         ("DiagnosticsStatusNotification", {"status": "Idle"}, [3, {}]),
         ("SecurityEventNotification", {"type": "Reset", "timestamp": STAMP}, [3, {}]),
-        ("SignCertificate", {"csr": "x"}, [4, "NotSupported"]),
+        ("SignCertificate", {"csr": "x"}, [3, {"status": "Rejected"}]),
         ("RemoteStartTransaction", {"idTag": "x"}, [4, "NotImplemented"]),
         ("../../etc/passwd", {}, [4, "NotImplemented"]),
         ("StatusNotification", {}, [4, "OccurenceConstraintViolation"]),
