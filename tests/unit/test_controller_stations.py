@@ -84,9 +84,8 @@ class Depot(SmallYard):
     def __init__(self) -> None:
         super().__init__()
         self.stations = FakeStations(self)
-        self.door: dict[str, str] = {}
         self.reinstalled: list[str] = []
-        self.desk = StationsDesk(self.yard, self.loop, self.stations, base=SPEC, secret=SECRET, let_in=self.door.__setitem__)
+        self.desk = StationsDesk(self.yard, self.loop, self.stations, base=SPEC, secret=SECRET)
         self.calls = RawCalls(self.yard, self.loop, self.stations, reinstall=self.reinstalled.append)
         for room in (self.desk, self.calls):
             self.orders.carriers.update(room.commands)
@@ -118,7 +117,7 @@ def test_a_station_that_is_added_takes_part_at_once_and_counts_from_its_first_bo
         result = await depot.order(cmd.AddStation, station_id="CP-4", station=NEW)
         assert result.status is CommandStatus.DONE, result.message
         assert result.answer is not None
-        assert depot.door == {"CP-4": keyed_digest(SECRET, "CP-4", result.answer["password"])}
+        assert depot.yard.state.declared_stations["CP-4"].key_hash == keyed_digest(SECRET, "CP-4", result.answer["password"])
         assert depot.stations.declared == [NEW]
         assert FOUR in depot.yard.spec.connectors
         assert depot.bound_w(FOUR) == 0
@@ -193,7 +192,7 @@ def test_strangers_wait_in_quarantine_until_somebody_adds_them() -> None:
         view = await depot.desk.views[StationsView]({})
         assert isinstance(view, StationsView)
         assert view.quarantine == []
-        assert depot.door["CP-4"] == keyed_digest(SECRET, "CP-4", "a-long-enough-one")
+        assert depot.yard.state.declared_stations["CP-4"].key_hash == keyed_digest(SECRET, "CP-4", "a-long-enough-one")
 
     run(main())
 
