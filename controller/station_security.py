@@ -62,6 +62,16 @@ class Doors:
     unlocked: bool = False
     foreign: bool = False
 
+    def against(self, profile: int) -> str:
+        """Why no station can come by this profile; "" where it can."""
+        if profile == 0 and not self.unlocked:
+            return "profile 0 lets anybody in as this station; ocpp.allow_open in the settings allows that"
+        if profile < 2 and not self.plain:
+            return f"ocpp.plain is off in the settings: nobody can come by profile {profile}"
+        if profile >= 2 and not self.tls:
+            return f"profile {profile} needs the TLS port: the section ocpp.tls in the settings"
+        return ""
+
 
 class StationSecurity:
     """The room. ``settle``: says how a command ended that was accepted before. ``stations`` is set once they are there."""
@@ -139,12 +149,9 @@ class StationSecurity:
         assert base is not None
         if wanted < base.profile:
             return f"the settings want profile {base.profile} or more of {who}; only they can say less"
-        if wanted == 0 and not doors.unlocked:
-            return "profile 0 lets anybody in as this station; ocpp.allow_open in the settings allows that"
-        if wanted == 1 and not doors.plain:
-            return "ocpp.plain is off in the settings: nobody can come by profile 1"
-        if wanted >= 2 and not doors.tls:
-            return f"profile {wanted} needs the TLS port: the section ocpp.tls in the settings"
+        closed = doors.against(wanted)
+        if closed:
+            return closed
         if wanted in (1, 2) and not access.keys:
             return f"{who} has no key: rotate it by hand first"
         if wanted == 3 and not doors.foreign:

@@ -16,10 +16,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from controller.access_book import DepotAccess
 from controller.loop import ControlLoop
 from controller.room import Answered, Carrier, Viewer
 from controller.secrets import new_station_key
 from controller.site_changes import check, fingerprint, overlay
+from controller.station_security import Doors
 from controller.stations_view import LoggedMessage, MessagesView, StationsView, Stranger, TokensView, station_detail
 from controller.yard import Yard
 from depot import commands as cmd
@@ -29,7 +31,7 @@ from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.tokens import MAX_TOKENS
 from depot.values import DepotError, InvalidValue
-from ocpp_server.access import keyed_digest
+from ocpp_server.access import PROFILES, keyed_digest
 from ocpp_server.frames import Message
 from ocpp_server.version import Version
 
@@ -50,7 +52,8 @@ class Stations(Protocol):
 
 
 class StationsDesk:
-    """The room. ``base``: the site by the settings file. Passwords are facts, from which the door knows them."""
+    """The room. ``base``: the site by the settings file. Passwords and security profiles are facts, from which the door
+    (``book``) knows them; ``doors``: which profiles the settings leave open."""
 
     def __init__(
         self,
@@ -60,12 +63,16 @@ class StationsDesk:
         *,
         base: DepotSpec,
         secret: bytes,
+        book: DepotAccess,
+        doors: Doors,
     ) -> None:
         self._yard = yard
         self._loop = loop
         self._stations = stations
         self._base = base
         self._secret = secret
+        self._book = book
+        self._doors = doors
         self.commands: Mapping[type[cmd.Command], Carrier] = {
             cmd.AddStation: self._add,
             cmd.AdmitStation: self._admit,
@@ -96,12 +103,15 @@ class StationsDesk:
         )
         check(self._base, state.declared_stations, state.declared_feeders, wanted)
         _check_item_limits(command.item_limits)
+        profile = self._profile(command)
         over = fingerprint(next((s for s in self._base.stations if s.station_id == station.station_id), None))
         declared = state.declared_stations.get(station.station_id)
         key_hash = "" if in_file else digest or (declared.key_hash if declared is not None else "")
         facts: list[ev.Event] = [ev.StationDeclared(station, over, key_hash)]
         if state.registration(station.station_id) is not command.registration or now is None:
             facts.append(ev.StationAdmitted(station.station_id, command.registration))
+        if profile is not None:
+            facts.append(ev.SecurityProfileSet(station.station_id, profile))
         if command.item_limits:
             facts.append(ev.StationItemLimitsSet(station.station_id, dict(command.item_limits)))
         await self._append(cause, facts)
@@ -111,6 +121,21 @@ class StationsDesk:
             await self._stations.admitted(station.station_id)
         answer = {"station_id": station.station_id} | ({"password": password} if password else {})
         return Answered(CommandStatus.DONE, f"{station.station_id} belongs to the depot from now on", answer)
+
+    def _profile(self, command: cmd.AddStation) -> int | None:
+        """The security profile that the station is given; None: it keeps the one that it has."""
+        known = self._book.access(command.station_id)
+        wanted = command.security_profile
+        if wanted is None or (known is not None and known.profile == wanted):
+            return None
+        if known is not None:
+            raise DepotError(f"{command.station_id} comes by security profile {known.profile}; move it with its own command")
+        if wanted not in PROFILES:
+            raise InvalidValue(f"security profile {wanted}: there are 0, 1, 2 and 3")
+        closed = self._doors.against(wanted)
+        if closed:
+            raise DepotError(closed)
+        return wanted
 
     def _password(self, command: cmd.AddStation, *, known: bool, in_file: bool) -> tuple[str, str]:
         """The new password, where one is made up here, and its keyed hash; "" where the station keeps what it has."""
@@ -194,6 +219,7 @@ class StationsDesk:
                 violations=self._stations.violations(spec.station_id),
                 version=self._version(spec.station_id),
                 link=self._stations.link(spec.station_id),
+                access=self._book.access(spec.station_id),
                 retiring=spec.station_id not in stay,
             )
             for spec in sorted(yard.spec.stations, key=lambda s: s.station_id)

@@ -14,6 +14,7 @@ from depot.registry import ConnectorSpec, StationSpec
 from depot.state import StationFacts
 from depot.tokens import IdToken
 from depot.values import ConnectorId
+from ocpp_server.access import Access
 
 
 class StationConnector(Struct, frozen=True, kw_only=True):
@@ -35,7 +36,8 @@ class StationConnector(Struct, frozen=True, kw_only=True):
 
 
 class StationDetail(Struct, frozen=True, kw_only=True):
-    """``version``: of OCPP, spoken last. ``status``, ``error_code``, ``detail``: of the station as a whole, as it said last.
+    """``version``: of OCPP, spoken last. ``security_profile``: by which it must come (0 to 3); ``security_upgrade``: to which it is
+    being moved. ``status``, ``error_code``, ``detail``: of the station as a whole, as it said last.
     ``violations``: how often it broke which rule. ``by_hand``: profiles that a person put there and that stand above the
     depot's. ``retiring``: not counted any more from the core's next start on."""
 
@@ -55,6 +57,8 @@ class StationDetail(Struct, frozen=True, kw_only=True):
     error_code: str
     detail: ev.StatusDetail
     connectors: list[StationConnector]
+    security_profile: int
+    security_upgrade: int | None
     item_limits: dict[str, int]
     capabilities: ev.StationProbed | None
     violations: dict[str, int]
@@ -109,7 +113,14 @@ class MessagesView(Struct, frozen=True, kw_only=True):
 
 
 def station_detail(
-    yard: Yard, spec: StationSpec, *, violations: Mapping[str, int], version: str, link: LinkReading | None, retiring: bool
+    yard: Yard,
+    spec: StationSpec,
+    *,
+    violations: Mapping[str, int],
+    version: str,
+    link: LinkReading | None,
+    access: Access | None,
+    retiring: bool,
 ) -> StationDetail:
     """One station as it is now."""
     state = yard.state
@@ -132,6 +143,8 @@ def station_detail(
         error_code=facts.error_code,
         detail=facts.detail,
         connectors=[_connector(yard, spec.station_id, connector) for connector in spec.connectors],
+        security_profile=access.profile if access is not None else 0,
+        security_upgrade=access.upgrade if access is not None else None,
         item_limits=dict(facts.item_limits),
         capabilities=facts.probe,
         violations=dict(violations),

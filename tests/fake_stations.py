@@ -28,7 +28,7 @@ def station(station_id: str = "CP-03", *, registration: str = "accepted") -> Sta
     return StationDetail(
         station_id=station_id, registration=registration, connected=True, version="1.6", since=AT, last_frame_at=AT, vendor="Exide",
         model="D60", serial="SN1", firmware="1.2", feeder_id="A", bay_id="", status="Available", error_code="NoError", detail=NO_DETAIL,
-        connectors=[connector], item_limits={},
+        connectors=[connector], security_profile=1, security_upgrade=None, item_limits={},
         capabilities=StationProbed(station_id, ("W", "A"), ("TxProfile", "TxDefaultProfile"), 8, autonomous=False),
         violations={"extra_key": 3},
         by_hand=[], retiring=False,

@@ -88,6 +88,7 @@ class StationBody(_Body):
     bay_id: str = Field(default="", max_length=64)
     connectors: Annotated[int, Field(ge=1, le=99)] | list[ConnectorBody] = 1
     password: str | None = Field(default=None, min_length=8, max_length=40)
+    security_profile: int | None = Field(default=None, ge=0, le=3, description="OCPP security profile; null: as the settings say")
     registration: Registration = Registration.ACCEPTED
     item_limits: ItemLimits = ItemLimits()
 
@@ -169,7 +170,8 @@ def stations_api(web: Web) -> APIRouter:
         station = StationSpec(station_id, body.feeder_id or _only_feeder(web), connectors, body.bay_id)
         command = cmd.AddStation(
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=body.reason, station_id=station_id, station=station,
-            password=body.password or "", registration=body.registration, item_limits=body.item_limits.known(),
+            password=body.password or "", registration=body.registration, security_profile=body.security_profile,
+            item_limits=body.item_limits.known(),
         )  # fmt: skip
         return _reply(await carry_out(command, cautions=cautions), 201)
 

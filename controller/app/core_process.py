@@ -198,7 +198,7 @@ async def serve_core(settings: Settings) -> None:
         security.attach(central)
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames, stations=central)
-        core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret))
+        core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         core.add(RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall))
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))
         core.publish = link.publish

@@ -26,13 +26,14 @@ class StationCommand(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddStation(StationCommand):
     """A station becomes part of the depot at once, or gets connectors that it did not have. ``password`` "": it keeps the one
-    that it has; a new station gets one made up, which the answer tells once."""
+    that it has; a new station gets one made up, which the answer tells once. ``security_profile`` None: as the settings say."""
 
     TITLE: ClassVar[str] = "Add station"
 
     station: StationSpec
     password: str = field(default="", repr=False)
     registration: Registration = Registration.ACCEPTED
+    security_profile: int | None = None
     item_limits: Mapping[str, int] = field(default_factory=dict)
 
     @property

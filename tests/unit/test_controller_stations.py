@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from small_yard import NOW, ONE, SPEC, THREE, TWO, SmallYard, run
 
+from controller.access_book import Base, DepotAccess
 from controller.raw_calls import RawCalls
+from controller.station_security import Doors
 from controller.stations_desk import StationsDesk
 from controller.stations_view import MessagesView, StationsView
 from depot import commands as cmd
@@ -85,13 +87,19 @@ class Depot(SmallYard):
         super().__init__()
         self.stations = FakeStations(self)
         self.reinstalled: list[str] = []
-        self.desk = StationsDesk(self.yard, self.loop, self.stations, base=SPEC, secret=SECRET)
+        book = DepotAccess(key=SECRET, base=self._base, state=lambda: self.yard.state.security, clock=self.clock)
+        doors = Doors(unlocked=True)
+        self.desk = StationsDesk(self.yard, self.loop, self.stations, base=SPEC, secret=SECRET, book=book, doors=doors)
         self.calls = RawCalls(self.yard, self.loop, self.stations, reinstall=self.reinstalled.append)
         for room in (self.desk, self.calls):
             self.orders.carriers.update(room.commands)
         for grant in self.yard.grants.values():
             grant.commissioned, grant.autonomous, grant.default_w = True, False, 6_000
         self.look()
+
+    def _base(self, station_id: str) -> Base | None:
+        declared = self.yard.state.declared_stations.get(station_id)
+        return None if declared is None else Base(0, declared.key_hash)
 
     def look(self) -> None:
         self.loop.wake()
@@ -193,6 +201,21 @@ def test_strangers_wait_in_quarantine_until_somebody_adds_them() -> None:
         assert isinstance(view, StationsView)
         assert view.quarantine == []
         assert depot.yard.state.declared_stations["CP-4"].key_hash == keyed_digest(SECRET, "CP-4", "a-long-enough-one")
+
+    run(main())
+
+
+def test_a_station_is_added_with_the_security_profile_that_the_settings_leave_open() -> None:
+    async def main() -> None:
+        depot = Depot()
+        no_tls = await depot.order(cmd.AddStation, station_id="CP-4", station=NEW, security_profile=2)
+        assert no_tls.status is CommandStatus.REFUSED
+        assert "TLS" in no_tls.message
+        await depot.order(cmd.AddStation, station_id="CP-4", station=NEW, security_profile=1)
+        assert depot.yard.state.security.of("CP-4").profile == 1
+        again = await depot.order(cmd.AddStation, station_id="CP-4", station=NEW, security_profile=0)
+        assert again.status is CommandStatus.REFUSED
+        assert "own command" in again.message
 
     run(main())
 
