@@ -20,7 +20,7 @@ from datetime import datetime
 from depot import events as ev
 from depot.ports import Clock
 from depot.security import SecurityState, StationAccess
-from ocpp_server.access import Access, Admitted, Refused, keyed_digest
+from ocpp_server.access import PROFILES, Access, Admitted, Refused, keyed_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,27 @@ class DepotAccess:
         if base is not None and admitted.digest is not None and admitted.digest == facts.offered:
             news.append(ev.StationKeySet(station_id, admitted.digest, base.digest))
             facts = replace(facts, key=admitted.digest, key_over=base.digest, offered="")
+        self._act(station_id, facts, news)
+        self.on_admitted(admitted)
+
+    def taken_over(self, station_id: str, *, digest: str = "", profile: int | None = None) -> None:
+        """The station has a new key, or moves to a higher profile, by somebody else's word: it may come so from now on."""
+        facts = self.facts(station_id)
+        news: list[ev.Event] = []
+        access = self.access(station_id)
+        if digest:
+            news.append(ev.StationKeyOffered(station_id, digest))
+            facts = replace(facts, offered=digest, offered_at=self._clock.now())
+        if profile is not None and access is not None and access.profile < profile <= PROFILES[-1]:
+            news.append(ev.SecurityUpgradeOrdered(station_id, profile))
+            facts = replace(facts, upgrade=profile, upgrade_at=self._clock.now())
+        self._act(station_id, facts, news)
+
+    def _act(self, station_id: str, facts: StationAccess, news: list[ev.Event]) -> None:
         if news:
             self._ahead[station_id] = facts
             self._facts.append((station_id, news))
             self._news.set()
-        self.on_admitted(admitted)
 
     def refused(self, refused: Refused, remote: str) -> None:
         self.on_refused(refused, remote)

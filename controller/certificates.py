@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -46,6 +46,8 @@ SIGNED_MOST: Final = 6
 LOOK_S: Final = 3600.0
 ASK_AGAIN: Final = timedelta(hours=20)
 ENDS_SOON: Final = timedelta(days=14)
+_ASKING: Final = frozenset({("ExtendedTriggerMessage", "SignChargePointCertificate"), ("TriggerMessage", "SignChargingStationCertificate")})
+"""Calls that ask a station for a signing request, and which message they name."""
 PEM_MOST: Final = 5500
 """InstallCertificate.req takes so many characters."""
 
@@ -142,6 +144,11 @@ class Certificates:
         _, command_id = self._asked.pop(station_id, (None, ""))
         if command_id:
             await self._settle(command_id, *_end_of_signing(station_id, issued, reply))
+
+    def announced(self, station_id: str, action: str, payload: Mapping[str, Any]) -> None:
+        """A person is about to send a call that they made up: if it asks for a signing request, one is expected."""
+        if (action, payload.get("requestedMessage")) in _ASKING:
+            self._asked[station_id] = (self._yard.clock.now(), "")
 
     async def _asked_in_vain(self, station_id: str, why: str) -> None:
         _, command_id = self._asked.pop(station_id, (None, ""))

@@ -43,7 +43,8 @@ Listener = Callable[[str, str, Mapping[str, Any], Reply], Awaitable[None]]
 
 
 class RawCalls:
-    """The room. ``reinstall(station_id)``: say the depot's own profiles again. ``heard``: who else wants to know."""
+    """The room. ``reinstall(station_id)``: say the depot's own profiles again. ``heard``: who else wants to know;
+    ``announced``: who must know before such a call leaves, because the station may act on it before it has answered."""
 
     def __init__(self, yard: Yard, loop: ControlLoop, stations: Stations, *, reinstall: Callable[[str], None]) -> None:
         self._yard = yard
@@ -51,6 +52,7 @@ class RawCalls:
         self._stations = stations
         self._reinstall = reinstall
         self.heard: list[Listener] = []
+        self.announced: list[Callable[[str, str, Mapping[str, Any]], None]] = []
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.CallStation: self._call}
         self.views: Mapping[type[Struct], Viewer] = {}
 
@@ -71,6 +73,8 @@ class RawCalls:
         keys = self._keys(station_id, effect)
         self._check(effect, keys)
         claims = self._claim(effect, keys)
+        for announce in self.announced:
+            announce(station_id, action, payload)
         reply = await self._stations.call(station_id, action, payload)
         nothing = reply.outcome is Outcome.OFFLINE or reply.refused or reply.code in NEVER_LEFT
         for key, number in claims.items():

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -32,10 +32,10 @@ from depot.commands import Command, CommandStatus, RotateStationKey, SetSecurity
 from depot.readings import LinkReading
 from depot.values import InvalidValue, Outcome, UnknownThing
 from ocpp_server import Reply, Version
-from ocpp_server.access import PROFILES, Access, Admitted, Reason, Refused
+from ocpp_server.access import PROFILES, Access, Admitted, Reason, Refused, spelled
 from ocpp_server.dialect import Call
 from ocpp_server.schemas import Payload
-from ocpp_server.security_messages import change_key, raise_profile
+from ocpp_server.security_messages import change_key, changed_by, raise_profile
 
 _TOLD: Final = frozenset(
     {"tls_version", "tls_cipher", "certificate_not_in_date", "certificate_foreign", "certificate_invalid", "refused_ours"}
@@ -189,6 +189,15 @@ class StationSecurity:
         self._waiting.pop((RotateStationKey, station_id), None)
         await self._append(cause, ev.StationKeyOfferWithdrawn(station_id))
         return CommandStatus.REFUSED, f"{station_id} keeps its key: {_said(reply)}"
+
+    async def heard(self, station_id: str, action: str, payload: Mapping[str, Any], reply: Reply) -> None:
+        """A person sent a call that they made up, and the station may have carried it out: what it changed of key or profile
+        counts, so that nobody locks a station out by hand."""
+        for name, value in changed_by(action, payload):
+            if name == "SecurityProfile" and value.isdecimal():
+                self._book.taken_over(station_id, profile=int(value[:2]))
+            elif name in ("AuthorizationKey", "BasicAuthPassword") and value:
+                self._book.taken_over(station_id, digest=self._book.digest(station_id, spelled(value)))
 
     # -- what is noticed ----------------------------------------------------------------------------------------
 

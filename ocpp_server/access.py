@@ -195,8 +195,14 @@ def meanings(password: bytes) -> tuple[str, ...]:
         text = password.decode()
     except UnicodeDecodeError:
         return "", password.hex()
-    digits = len(text) > 20 and not set(text.lower()) - set("0123456789abcdef")
-    return text, text.lower() if digits else password.hex()
+    small = spelled(text)
+    return text, small if small != text else password.hex()
+
+
+def spelled(key: str) -> str:
+    """A key as its digest is made of: hex digits are small; what is no long row of hex digits stays as it is."""
+    small = key.lower()
+    return small if len(key) > 20 and not set(small) - set("0123456789abcdef") else key
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from depot.ports import SecurityDesk
 from ocpp_server.authority import HashData
@@ -124,6 +124,15 @@ def change_key(version: Version, key: str) -> Call:
 def raise_profile(profile: int) -> Call:
     """Move a 1.6 station to a higher security profile; it reconnects by it. (2.0.1 does this by network profiles.)"""
     return Call("ChangeConfiguration", {"key": "SecurityProfile", "value": str(profile)})
+
+
+def changed_by(action: str, payload: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Configuration keys (1.6) and variables (2.0.1) that a call sets, with their values."""
+    if action == "ChangeConfiguration":
+        return [(str(payload.get("key")), str(payload.get("value")))]
+    if action != "SetVariables":
+        return []
+    return [(str(row["variable"].get("name")), str(row.get("attributeValue"))) for row in payload.get("setVariableData", ())]
 
 
 def _use(version: Version, use: str) -> str:

@@ -41,6 +41,8 @@ from web.registry_page import registry_screens
 from web.roles import Permission, for_machines, least_roles, needed
 from web.safety_page import safety_screens
 from web.screens import gate_cookie, screens
+from web.security_api import SCHEMAS as security_schemas
+from web.security_api import security_api
 from web.settings import WebSettings
 from web.shell import Shell
 from web.stations_api import SCHEMAS as station_schemas
@@ -96,9 +98,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(payments_api(web))
     app.include_router(registry_api(web))
     app.include_router(stations_api(web))
+    app.include_router(security_api(web))
     app.include_router(tokens_api(web))
     app.include_router(probes(web))
-    finish_openapi(app, (*registry_schemas, *station_schemas, *token_schemas, PaymentsView, AlarmsView, AuditView))
+    finish_openapi(app, (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

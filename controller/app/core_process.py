@@ -195,11 +195,12 @@ async def serve_core(settings: Settings) -> None:
                 security=security,
             )
         )
-        security.attach(central)
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
-        core.add(RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall))
+        raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
+        core.add(raw)
+        security.attach(central, raw)
         link = await stack.enter_async_context(LinkServer(link_path(settings), core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:

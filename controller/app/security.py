@@ -12,6 +12,7 @@ from controller.alarm_desk import AlarmDesk
 from controller.certificates import Certificates
 from controller.core import Core
 from controller.port_certificate import PortCertificate, authority_path, keep_authority
+from controller.raw_calls import RawCalls
 from controller.settings import Settings
 from controller.station_security import Doors, Stations, StationSecurity
 from controller.yard import Yard
@@ -37,9 +38,11 @@ class Security:
     def sign_answered(self, station_id: str) -> None:
         self._certificates.sign_answered(station_id)
 
-    def attach(self, stations: Stations) -> None:
-        """The charger side is there."""
+    def attach(self, stations: Stations, raw: RawCalls) -> None:
+        """The charger side is there, and who sends it what people make up."""
         self._keys.stations = self._certificates.stations = stations
+        raw.heard.append(self._keys.heard)
+        raw.announced.append(self._certificates.announced)
 
 
 def add_security(core: Core, settings: Settings, alarms: AlarmDesk, *, secret: bytes) -> Security:

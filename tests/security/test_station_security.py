@@ -22,6 +22,7 @@ from wallbox import USE, Wallbox, named
 from controller.access_book import Base, DepotAccess
 from controller.certificates import Certificates
 from controller.port_certificate import PortCertificate, authority_path, keep_authority
+from controller.raw_calls import RawCalls
 from controller.secrets import SecretError
 from controller.sections import OcppTlsSection
 from controller.security_view import CertificatesView, InstalledView, SecurityEventsView, SecurityView
@@ -100,6 +101,10 @@ async def depot(folder: Path, *, profile: int = 1, **settings: Any) -> AsyncIter
     options = OcppSettings(call_timeout_s=0.5, refusals_per_s=1000)
     async with Central(spec=SPEC, events=FakeDepot(), clock=small.clock, credentials=book, settings=options, security=made) as central:
         keys.stations = certificates.stations = made.central = central
+        raw = RawCalls(small.yard, small.loop, central, reinstall=lambda station_id: None)
+        raw.heard.append(keys.heard)
+        raw.announced.append(certificates.announced)
+        small.orders.carriers.update(raw.commands)
         await central.listen("127.0.0.1", 0)
         await central.listen_tls("127.0.0.1", 0, port.context)
         made.box = Wallbox(CP, central.port, central.tls_port, folder, key=KEY)
@@ -247,6 +252,24 @@ async def test_tc_074_a_station_gets_a_certificate_and_comes_with_it(tmp_path: P
         number = await d.box.call("SignCertificate", {"csr": csr(d.box.private, CP)})
         await until(lambda: len(d.facts(ev.CertificateIssued)) == 2, within_s=5)
         assert [3, number, {"status": "Accepted"}] in d.box.answered, "over TLS it may renew by itself"
+
+
+async def test_nobody_locks_a_station_out_by_a_call_of_his_own(tmp_path: Path) -> None:
+    async with depot(tmp_path) as d:
+        new = "FFEEDDCCBBAA99887766554433221100FFEEDDCC"
+        change = {"key": "AuthorizationKey", "value": new}
+        assert (await d.order(cmd.CallStation, action="ChangeConfiguration", payload=change)).status is CommandStatus.DONE
+        await until(lambda: d.facts(ev.StationKeySet), within_s=5)
+        assert d.facts(ev.StationKeySet)[0].digest == keyed_digest(SECRET, CP, new.lower())
+        assert not d.box.refused
+        await d.order(cmd.CallStation, action="ExtendedTriggerMessage", payload={"requestedMessage": "SignChargePointCertificate"})
+        await until(lambda: d.facts(ev.CertificateIssued), within_s=5)
+        await d.order(cmd.InstallCertificate)
+        change = {"key": "SecurityProfile", "value": "2"}
+        assert (await d.order(cmd.CallStation, action="ChangeConfiguration", payload=change)).status is CommandStatus.DONE
+        await d.comes_by(2)
+        await until(lambda: d.facts(ev.SecurityProfileSet), within_s=5)
+        assert not d.box.refused
 
 
 async def test_revoking_a_certificate_cuts_the_connection_and_closes_the_door(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ PATH = {
     "feeder_id": "B",
     "action": "Reset",
     "token": "CARD-1",
+    "serial": "1a2b3c",
 }
 
 
