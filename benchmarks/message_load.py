@@ -35,7 +35,6 @@ from benchmarks.faultkit.nemesis import rss_mb, until
 from benchmarks.herd import Herd
 from benchmarks.real_depot import ROOT, free_offset
 from benchmarks.reconnect_storm import yard_of
-from controller.app.core_process import link_path
 from controller.app.demo import write_depot
 from controller.settings import Settings
 from depot.registry import DepotSpec
@@ -127,7 +126,7 @@ class Reader:
 async def reading(settings: Settings) -> AsyncIterator[Reader]:
     """A reader on the core's link, as long as the block lasts."""
     found = Reader([])
-    reader, writer = await asyncio.open_unix_connection(str(link_path(settings)), limit=16 * 1024 * 1024)
+    reader, writer = await asyncio.open_unix_connection(str(settings.link_path), limit=16 * 1024 * 1024)
     writer.write(b'{"kind":"hello","version":2,"name":"benchmark"}\n')
 
     async def read() -> None:

@@ -27,7 +27,6 @@ from typing import Any
 
 from benchmarks.faultkit.checker import StationBook
 from controller.app.clocks import clock_of
-from controller.app.core_process import link_path
 from controller.app.demo import METER_PORT, OCPP_PORT, WEB_PORT, write_depot
 from controller.app.night import announcement
 from controller.app.run import children
@@ -234,7 +233,7 @@ async def open_depot(
         book = StationBook()
         book.watch(world)
         meter = settings.meter.port if settings.meter is not None else 0
-        link = CoreLink(link_path(settings), retry_s=0.02, retry_most_s=0.05)
+        link = CoreLink(settings.link_path, retry_s=0.02, retry_most_s=0.05)
         async with MeterServer(world.plant.site_power_w, port=meter), link:
             depot = RealDepot(day, where, config, settings, passwords, clock, supervisor, link, world, book)
             await depot.until_answers()

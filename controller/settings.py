@@ -217,6 +217,11 @@ class Settings(BaseSettings):
         return self.storage.path / f"{self.depot.id}.db"
 
     @property
+    def link_path(self) -> Path:
+        """The local socket between core and web."""
+        return self.storage.path / f"{self.depot.id}.sock"
+
+    @property
     def payments_database(self) -> Path:
         """The books of money: a file of their own, so that they never hold the journal's write lock."""
         return self.storage.path / f"{self.depot.id}-payments.db"

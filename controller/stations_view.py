@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,7 +15,9 @@ from depot.registry import ConnectorSpec, StationSpec
 from depot.state import StationFacts
 from depot.tokens import IdToken
 from depot.values import ConnectorId
-from ocpp_server.access import Access
+
+if TYPE_CHECKING:
+    from ocpp_server.access import Access
 
 
 class StationConnector(Struct, frozen=True, kw_only=True):

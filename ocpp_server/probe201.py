@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ocpp.v201.enums import MeasurandEnumType
-
 from depot.events import StationProbed
 from depot.registry import Current
 from ocpp_server.device_model import Batches, Variable, batches, get_variables, set_variables
 from ocpp_server.link import Link, Priority
+from ocpp_server.schemas import members
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import ALL_PURPOSES, Station
+from ocpp_server.version import Version
 
 SMART = "SmartChargingCtrlr"
 RATE_UNIT, STACK = Variable(SMART, "RateUnit"), Variable(SMART, "ProfileStackLevel")
@@ -47,7 +47,6 @@ ASKED = (
     PERIODS, PROFILES, PHASES, *INFORMATIVE,
 )  # fmt: skip
 REGISTER = "Energy.Active.Import.Register"
-_MEASURANDS = frozenset(measurand.value for measurand in MeasurandEnumType)
 
 
 async def probe(link: Link, station: Station, settings: OcppSettings) -> StationProbed:
@@ -56,7 +55,7 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
     values = await get_variables(link, ASKED, size=sizes.get, priority=Priority.HOUSEKEEPING)
     station.variables = {str(variable): value for variable, value in values.items()}
     autonomous = await _forbid_own_starts(link, values, sizes)
-    sampled = tuple(name for name in settings.sampled_data if name in _MEASURANDS)
+    sampled = tuple(name for name in settings.sampled_data if name in members("MeterValues", "MeasurandEnumType", Version.V201))
     wanted = {**WANTED, UPDATED_EVERY: str(settings.sample_interval_s), STARTED: REGISTER, ENDED: REGISTER}
     if values.get(AVAILABLE, "true").lower() == "true":
         wanted[ENABLED] = "true"

@@ -11,8 +11,9 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import fastjsonschema
@@ -39,7 +40,7 @@ _OTHERWISE = {
     "type": ("Local",),
 }
 """Enumerations with a member for everything else, or with one that claims little; the first that the schema has."""
-_FOLDERS = {Version.V16: "ocpp.v16", Version.V201: "ocpp.v201"}
+_FOLDERS = {Version.V16: "v16", Version.V201: "v201"}
 _familiar = FamiliarMeterValues()
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
@@ -87,10 +88,24 @@ def _compile(schema: Schema) -> Callable[[Payload], object]:
 @lru_cache(maxsize=256)
 def _schema(name: str, version: Version) -> Schema:
     file = name if version is Version.V16 or name.endswith("Response") else f"{name}Request"
-    text = (resources.files(_FOLDERS[version]) / "schemas" / f"{file}.json").read_text(encoding="utf-8-sig")
+    text = (_folder(version) / f"{file}.json").read_text(encoding="utf-8-sig")
     schema: Schema = json.loads(text)
     schema.pop("id", None)  # a relative id would be resolved against the network
     return schema
+
+
+@cache
+def _folder(version: Version) -> Path:
+    """Where the package keeps them. Found, not imported: its message classes take a second and are not needed here."""
+    found = find_spec("ocpp")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0]) / _FOLDERS[version] / "schemas"
+
+
+def members(name: str, enumeration: str, version: Version) -> frozenset[str]:
+    """What an enumeration of 2.x that schema ``name`` uses may say."""
+    return frozenset(_schema(name, version)["definitions"][enumeration]["enum"])
 
 
 def _without_min_items(part: Any) -> Any:

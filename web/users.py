@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -25,8 +26,6 @@ from web.trail import Trail
 
 LEAST_PASSWORD = 12
 _HASH = PasswordHash((Argon2Hasher(),))
-_DUMMY = _HASH.hash(secrets.token_urlsafe(16))
-"""Verified against when an account is unknown, so that the answer takes as long."""
 
 
 _USER = table_of(User)
@@ -55,6 +54,12 @@ class Token:
     name: str
     scopes: tuple[Permission, ...]
     created_at: datetime
+
+
+@cache
+def _nobodys_password() -> str:
+    """Verified against when an account is unknown, so that the answer takes as long."""
+    return _HASH.hash(secrets.token_urlsafe(16))
 
 
 def digest(token: str) -> str:
@@ -157,7 +162,8 @@ class Users:
         """The person, if name and password are right and the account is open. Takes as long when it is not."""
         with self._store.reading() as connection:
             row = connection.execute(select(_USER).where(*self._is(name))).mappings().first()
-        stored = _DUMMY if row is None else str(row["password"])
+        nobody = _nobodys_password()  # made at the first sign-in, whoever it is
+        stored = nobody if row is None else str(row["password"])
         right = _HASH.verify(password[:200], stored)
         if row is None or not right or row["disabled"]:
             return None

@@ -16,7 +16,6 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import controller
 from controller.app.billing import add_billing
@@ -109,11 +108,6 @@ def contact_of(settings: Settings, clock: Clock) -> ModbusContact | None:
     return ModbusContact(where, clock=clock)
 
 
-def link_path(settings: Settings) -> Path:
-    """The local socket between core and web."""
-    return settings.storage.path / f"{settings.depot.id}.sock"
-
-
 def depot_secret(settings: Settings) -> bytes:
     """The key under which station passwords are hashed: from the environment, or kept beside the database."""
     if settings.depot_secret is not None:
@@ -201,7 +195,7 @@ async def serve_core(settings: Settings) -> None:
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)
         security.attach(central, raw)
-        link = await stack.enter_async_context(LinkServer(link_path(settings), core))
+        link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(core.run(), name="core")

@@ -23,7 +23,6 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from controller.app.clocks import clock_of
-from controller.app.core_process import link_path
 from controller.app.demo_acts import play_acts, programme
 from controller.app.demo_programme import Stage, acts_of
 from controller.app.demo_rims import GUEST_CONTACT, GUEST_TAG, registration
@@ -82,7 +81,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
         world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
         meter = settings.meter
         await stack.enter_async_context(MeterServer(world.plant.site_power_w, port=meter.port if meter is not None else 0))
-        link = await stack.enter_async_context(CoreLink(link_path(settings)))
+        link = await stack.enter_async_context(CoreLink(settings.link_path))
         await _tell(link, registration(day.spec, day.stays))
         for stay in day.stays:
             visit = announcement(stay, day.start, known_pausable=None)

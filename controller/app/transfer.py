@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.markup import escape
 from uuid6 import uuid7
 
-from controller.app.core_process import link_path
 from controller.departures_import import KIND, DeparturesPreview, preview_departures, timetable_of
 from controller.departures_view import ROWS_MOST, DeparturesView
 from controller.import_reader import Change, Known, Preview, known_of
@@ -59,7 +58,7 @@ def run_export(config: Path, kind: str, output: Path, *, console: Console) -> in
 async def _import(
     settings: Settings, kind: str, data: bytes, reason: str | None, remove_missing: bool, console: Console, complaints: Console
 ) -> int:
-    async with CoreLink(link_path(settings)) as link:
+    async with CoreLink(settings.link_path) as link:
         found: Preview | DeparturesPreview
         await _connected(link)
         if kind == KIND:
@@ -111,7 +110,7 @@ async def _send(link: CoreLink, orders: Sequence[cmd.Command]) -> list[str]:
 
 
 async def _export(settings: Settings, kind: str, *, as_json: bool) -> bytes:
-    async with CoreLink(link_path(settings)) as link:
+    async with CoreLink(settings.link_path) as link:
         await _connected(link)
         if kind == KIND:
             return export_departures((await _departures(link))[0], as_json=as_json)

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 
-from controller.app.core_process import link_path
 from controller.app.exits import exit_code_of, sentence
 from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
@@ -26,7 +25,7 @@ async def serve(settings: Settings) -> None:
     with contextlib.closing(open_people(settings)) as store:
         log.info("pages at http://%s:%d", settings.web.host, sock.getsockname()[1])
         notify_ready()
-        await run_web(web_settings(settings), socket_path=link_path(settings), store=store, clock=SystemClock(), sock=sock)
+        await run_web(web_settings(settings), socket_path=settings.link_path, store=store, clock=SystemClock(), sock=sock)
 
 
 NICENESS = 5

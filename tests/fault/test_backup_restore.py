@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.real_depot import free_offset, tell
-from controller.app.core_process import link_path
 from controller.app.demo import write_depot
 from controller.link import CoreLink
 from controller.readmodel import NowView
@@ -76,13 +75,13 @@ def run(*words: str) -> tuple[int, str]:
 
 
 async def limited(config: Path, number: int, value_w: int) -> None:
-    async with CoreLink(link_path(Settings.load(config))) as link:
+    async with CoreLink(Settings.load(config).link_path) as link:
         command = cmd.SetManualLimit(command_id=f"limit {number}", actor="mani", reason="test", value_w=value_w)
         assert (await tell(link, command, PATIENCE_S)).status is cmd.CommandStatus.DONE
 
 
 async def seen(config: Path) -> NowView:
-    async with CoreLink(link_path(Settings.load(config))) as link, asyncio.timeout(PATIENCE_S):
+    async with CoreLink(Settings.load(config).link_path) as link, asyncio.timeout(PATIENCE_S):
         async for view in link.views():
             return view
     raise AssertionError

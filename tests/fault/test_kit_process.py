@@ -14,7 +14,6 @@ import pytest
 
 from benchmarks.real_depot import free_offset, tell
 from controller.alarm_view import AlarmRow, AlarmsView
-from controller.app.core_process import link_path
 from controller.app.demo import write_depot
 from controller.audit import verify
 from controller.audit_desk import AuditView
@@ -45,7 +44,7 @@ def start(module: str, config: Path) -> subprocess.Popen[bytes]:
 async def core(config: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], CoreLink]]:
     process = start("controller.app.core_process", config)
     try:
-        async with CoreLink(link_path(Settings.load(config))) as link:
+        async with CoreLink(Settings.load(config).link_path) as link:
             async with asyncio.timeout(60):
                 while link.view is None:  # noqa: ASYNC110  # another process tells nobody
                     await asyncio.sleep(0.1)

@@ -15,7 +15,6 @@ import pytest
 from rich.console import Console
 from test_core_process import ROOT, config, listens, offset_of, started, wait_for
 
-from controller.app.core_process import link_path
 from controller.app.demo import OCPP_PORT
 from controller.app.transfer import run_export, run_import
 from controller.link import CoreLink, CoreUnreachable
@@ -51,7 +50,7 @@ class Desk:
 
     def site(self) -> SiteDeclarationView:
         async def ask() -> SiteDeclarationView:
-            async with CoreLink(link_path(Settings.load(self.config))) as link:
+            async with CoreLink(Settings.load(self.config).link_path) as link:
                 async with asyncio.timeout(30):
                     async for _ in link.views():
                         break
