@@ -262,11 +262,12 @@ class Herd:
         rated_w: float = 7_360.0,
         min_w: float = 1_380.0,
         most_w: float = 7_360.0,
+        kind: type[HerdStation] = HerdStation,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.port = port
         self.rated_w, self.min_w, self.most_w = rated_w, min_w, most_w
-        self.stations = [HerdStation(self, name, keys[name]) for name in names]
+        self.stations = [kind(self, name, keys[name]) for name in names]
         self.handshake_s: list[float] = []
         self.boot_s: list[float] = []
         self.in_s: list[float] = []
