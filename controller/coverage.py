@@ -6,6 +6,8 @@ this controller died. What is merely not known yet is no reason: then its confir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from depot.events import StationProbed
 from depot.registry import StationSpec
 
@@ -35,3 +37,27 @@ def uncovered(spec: StationSpec, probe: StationProbed | None, default_w: int | N
     """The same for one of its connectors: also where no default is confirmed (``default_w`` None). A station that was never
     probed has not been commissioned, and nothing is counted for it."""
     return gap(spec, probe) or ("No default is confirmed there." if probe is not None and default_w is None else "")
+
+
+def in_words(probe: StationProbed | None) -> str:
+    """What was probed, for people."""
+    if probe is None:
+        return "Not probed yet."
+    names = {"TxProfile": "transaction", "TxDefaultProfile": "default", "ChargePointMaxProfile": "station"}
+    purposes = [name for purpose, name in names.items() if purpose in probe.purposes]
+    parts = [
+        f"Takes {_list(purposes)} profiles in {_list(probe.rate_units)}" if purposes else "Takes no profiles",
+        f"{probe.max_stack_level + 1} stack levels" if purposes else "",
+        f"{probe.max_periods} periods a schedule" if probe.max_periods else "",
+        f"{probe.max_profiles} profiles at once" if probe.max_profiles else "",
+        "switches phases" if probe.switches_phases else "",
+        {True: "tells its schedule", False: "does not tell its schedule", None: ""}[probe.composite],
+        {True: "falls back to its default", False: "does not fall back to its default", None: "whether it falls back is not known yet"}[
+            probe.falls_back
+        ],
+    ]
+    return ", ".join(part for part in parts if part) + "."
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1] if words else "nothing"

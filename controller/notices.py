@@ -175,6 +175,8 @@ class NoticeBoard:
         yard = self.yard
         facts, link = yard.state.connector(key), yard.links.get(key.station_id)
         quiet = facts.trust is not ev.TrustLevel.DEFIANT and facts.trust is not ev.TrustLevel.OVERDRAWS
+        uncovered = yard.uncovered(key)
+        quiet = quiet and not uncovered and not facts.schedule_differs
         if quiet and facts.status is not ev.ConnectorStatus.FAULTED and (link is None or link.connected):
             return []  # nearly all, every second
         name, out = label(yard, key), list[_Found]()
@@ -187,7 +189,6 @@ class NoticeBoard:
             action = f"It draws {facts.trust_factor:.2f} × what it is told and is budgeted so. Have its meter and limit checked."
             condition = Condition("charger_overdraws", str(key), f"{name} draws more than told", action, out_of_service)
             out.append(self._standing(now, condition, key))
-        uncovered = yard.uncovered(key)
         if uncovered:
             reserved = f"{uncovered} It is counted at {yard.spec.connectors[key].rated_w / 1000:.0f} kW: {coverage.ADVICE}"
             condition = Condition("charger_uncovered", str(key), f"{name} has no sure default", reserved, out_of_service)

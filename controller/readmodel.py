@@ -29,7 +29,8 @@ class TileState(StrEnum):
 
 
 class Tile(Struct, frozen=True, kw_only=True):
-    """One connector. ``state_text`` is the word(s) shown, for example "Starts 05:00"; ``margin_min`` ≥ 0 is early."""
+    """One connector. ``state_text`` is the word(s) shown, for example "Starts 05:00"; ``margin_min`` ≥ 0 is early.
+    ``uncovered``: why it is counted at its rating; empty: it is not."""
 
     connector: str
     label: str
@@ -45,6 +46,7 @@ class Tile(Struct, frozen=True, kw_only=True):
     ready_at: datetime | None = None
     margin_min: int | None = None
     trust: str = "unproven"
+    uncovered: str = ""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -261,7 +263,8 @@ class FrameView(Struct, frozen=True, kw_only=True):
 
 
 class ChargerView(Struct, frozen=True, kw_only=True):
-    """The charger's page. ``link_since``, where given, completes ``link_text``: "… link up since"."""
+    """The charger's page. ``link_since``, where given, completes ``link_text``: "… link up since". ``differs``: how its own
+    composite schedule differs from what was installed. ``capabilities``: what was probed, in words."""
 
     tile: Tile
     station_id: str
@@ -291,5 +294,7 @@ class ChargerView(Struct, frozen=True, kw_only=True):
     can_stop: bool
     operative: bool
     inoperative_reason: str = ""
+    differs: str = ""
+    capabilities: str = ""
     link_since: datetime | None = None
     at: datetime

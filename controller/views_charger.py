@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from controller import coverage
 from controller import readmodel as rm
 from controller.chain import reason_chain
 from controller.grants import Grant
@@ -75,6 +76,8 @@ def charger_view(
         can_stop=running,
         operative=facts.operative,
         inoperative_reason=facts.inoperative_reason,
+        differs=facts.schedule_differs,
+        capabilities=coverage.in_words(station.probe if station is not None else None),
         at=now,
     )
 

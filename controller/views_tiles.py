@@ -42,6 +42,7 @@ def tile(yard: Yard, key: ConnectorId, now: datetime, ready: Readiness | None) -
         ready_at=predicted.ready_at if predicted is not None else None,
         margin_min=predicted.margin_min(visit.announced.depart_at) if predicted is not None and visit is not None else None,
         trust=facts.trust.value,
+        uncovered=yard.uncovered(key),
     )
 
 

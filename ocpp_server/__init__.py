@@ -16,6 +16,8 @@
                                                    after a boot, how a level is said to a station
     access    pure: the security profiles 0 to 3, who is let in by which
     tls, handshakes, endpoint                      TLS, what a handshake may cost, the WebSocket server with both ports
+    composite, installed       which profiles a station is believed to hold, and what they allow together
+    checks, agreement          looks at what it says itself: its composite, its default, and whether that comes back
     central   registry (newest connection wins), the Chargers port
 
 Errors of this room::

@@ -22,8 +22,9 @@ from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
-from ocpp_server.checks import Checks
+from ocpp_server.checks import Checks, Look
 from ocpp_server.commission import Commission, Turns
+from ocpp_server.composite import Segment
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
@@ -167,9 +168,9 @@ class Central:
             idle_s=station.idle_s or settings.idle_unknown_s,
             patience_s=station.patience_s,
         )
-        ladder = Ladder(station, link, dialect, events=self._events, clock=self._clock)
-        checks = Checks(link, station, dialect, ladder, events=self._events, clock=self._clock, settings=settings)
-        commission = Commission(link, station, dialect, checks, events=self._events, settings=settings, turns=self._turns)
+        commission = Commission(
+            link, station, dialect, self._checks(station, link), events=self._events, settings=settings, turns=self._turns
+        )
         older = self._links.get(station.station_id)
         self._links[station.station_id] = link
         if older is not None:
@@ -267,6 +268,23 @@ class Central:
         """The charging profiles that a station is believed to hold; see :mod:`ocpp_server.installed`."""
         station = self._stations.get(station_id)
         return () if station is None else station.installed.held(self._clock.now() + station.clock.skew)
+
+    def composite(self, connector: ConnectorId, *, duration_s: int) -> tuple[str, Sequence[Segment]]:
+        """What the profiles that a station is believed to hold allow on a connector from now on: the unit, and the segments.
+        Raises ``KeyError`` for a connector that is not declared."""
+        station = self._stations[connector.station_id]
+        rung = station.live_rung or station.default_rung
+        unit = rung.unit if rung is not None else next(iter(station.capability.rate_units), "W")
+        at = self._clock.now() + station.clock.skew
+        spec = station.connectors[connector.connector]
+        return unit, station.installed.composite(connector.connector, spec=spec, at=at, duration_s=duration_s, unit=unit)
+
+    async def compare(self, connector: ConnectorId, *, duration_s: int) -> Look | None:
+        """Ask the station for the same and compare; None: it is not connected, or tells no composite schedule."""
+        station, link = self._reach(connector)
+        if station is None or link is None:
+            return None
+        return await self._checks(station, link).ask(connector.connector, duration_s)
 
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
@@ -434,6 +452,11 @@ class Central:
         if station is None or link is None:
             return None
         return Ladder(station, link, DIALECTS[link.version], events=self._events, clock=self._clock)
+
+    def _checks(self, station: Station, link: Link) -> Checks:
+        dialect = DIALECTS[link.version]
+        ladder = Ladder(station, link, dialect, events=self._events, clock=self._clock)
+        return Checks(link, station, dialect, ladder, events=self._events, clock=self._clock, settings=self._settings)
 
     async def _apply(self, setpoint: Setpoint) -> Outcome:
         ladder = self._ladder(setpoint.connector)

@@ -149,13 +149,14 @@ class Checks:
             await self._learned(falls_back=False)
         return look.finding.agrees is True
 
-    async def look(self, number: int, *, duration_s: int | None = None) -> Look | None:
-        """Ask for the composite schedule and compare; None: there is nothing to compare, or the station does not tell."""
+    async def look(self, number: int) -> Look | None:
+        """Ask for the composite schedule and compare; None: the station does not tell, and is not asked again."""
+        return await self.ask(number, self._settings.composite_s, Priority.HOUSEKEEPING) if self._station.tells_composite else None
+
+    async def ask(self, number: int, asked_s: int, priority: Priority = Priority.NORMAL) -> Look | None:
+        """The same for so many seconds ahead, whatever the station said before; None: it does not tell."""
         station, book = self._station, self._station.installed
-        asked_s = duration_s or self._settings.composite_s
-        if not station.tells_composite:
-            return None
-        reply = await self._link.call(*self._dialect.composite(number, asked_s, None), priority=Priority.HOUSEKEEPING)
+        reply = await self._link.call(*self._dialect.composite(number, asked_s, None), priority=priority)
         told = read_answer(self._dialect.schedule(reply.payload)) if reply.outcome is Outcome.ACCEPTED else None
         idle = number not in book.running
         if told is None:
@@ -167,12 +168,13 @@ class Checks:
         now = self._clock.now() + station.clock.skew
         at = told.start if told.start is not None and abs(told.start - now) < BELIEVED else now
         spec = station.connectors[number]
-        if not book.certain(number, at):
-            return None
         ours = book.composite(number, spec=spec, at=at, duration_s=asked_s, unit=told.unit)
         concerned = [entry for entry in book.held(at) if entry.profile.connector in (0, number)]
         other_unit = any(entry.profile.unit != told.unit for entry in concerned)
-        finding = compare(ours, told, spec=spec, asked_s=asked_s, other_unit=other_unit, idle=idle)
+        if book.certain(number, at):
+            finding = compare(ours, told, spec=spec, asked_s=asked_s, other_unit=other_unit, idle=idle)
+        else:
+            finding = Finding(None, text="a profile there was not confirmed")
         theirs = tuple(Segment(period.start_s, period.limit, period.phases) for period in told.periods)
         return Look(finding, _expiry_s(concerned, number, at), told.unit, tuple(ours), theirs)
 

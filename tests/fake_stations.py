@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fake_depot import FakeLink, sample
 
+from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
 from controller.stations_view import (
     LoggedMessage,
     MessagesView,
@@ -42,8 +43,22 @@ def message(action: str = "BootNotification", payload: str = '{"chargePointVendo
     )
 
 
+def profile() -> InstalledProfile:
+    """A live profile of CP-03."""
+    return InstalledProfile(
+        station_id="CP-03", connector=1, profile_id=11, purpose="TxProfile", stack_level=2, limit=22_000, unit="W", periods=1,
+        expires_at=AT, confirmed=True, source="controller", said_at=AT, profile={"chargingProfileId": 11},
+    )  # fmt: skip
+
+
 def fill(link: FakeLink) -> None:
     """Give a fake link what the stations' pages and API show."""
     link.shown[StationsView] = StationsView(at=AT, stations=[station()], quarantine=[Stranger(station_id="CP-77", remote="10.0.0.9")])
     link.shown[TokensView] = TokensView(at=AT, tokens=[IdToken("CARD-1"), IdToken("CARD-2", TokenStatus.BLOCKED, None, "FLEET")])
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
+    covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")
+    link.shown[ProfilesView] = ProfilesView(at=AT, profiles=[profile()], connectors=[covered])
+    link.shown[CompositeView] = CompositeView(
+        at=AT, station_id="CP-03", connector=1, duration_s=600, unit="W", ours=[Step(start_s=0, limit=22_000, phases=3)],
+        theirs=None, agrees=None, text="The station did not answer in time.",
+    )  # fmt: skip

@@ -35,6 +35,8 @@ from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
 from web.problems import Problem
+from web.profiles_api import SCHEMAS as profile_schemas
+from web.profiles_api import profiles_api
 from web.registry_api import SCHEMAS as registry_schemas
 from web.registry_api import registry_api
 from web.registry_page import registry_screens
@@ -100,8 +102,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(stations_api(web))
     app.include_router(security_api(web))
     app.include_router(tokens_api(web))
+    app.include_router(profiles_api(web))
     app.include_router(probes(web))
-    finish_openapi(app, (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, PaymentsView, AlarmsView, AuditView))
+    schemas = (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, *profile_schemas)
+    finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

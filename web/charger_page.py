@@ -125,7 +125,7 @@ def _machine(c: ChargerView) -> str:
     firmware = f", firmware {c.firmware}" if c.firmware else ""
     error = f" Error: {c.error_code}." if c.error_code not in ("", "NoError") else ""
     power = f"{c.current}, {text.kw(c.min_w)} to {text.kw(c.rated_w)} kW, can be paused: {c.pausable}"
-    return f"{kind}{firmware}. {power}. OCPP status {c.status}, trust: {c.tile.trust}.{error}"
+    return f"{kind}{firmware}. {power}. {c.capabilities} OCPP status {c.status}, trust: {c.tile.trust}.{error}"
 
 
 def _command(k: CommandView, clock: text.DepotTime) -> dict[str, Any]:

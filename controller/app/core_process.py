@@ -37,6 +37,7 @@ from controller.logs import set_up
 from controller.names import NameBook
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
+from controller.profiles_room import ProfilesRoom
 from controller.raw_calls import RawCalls
 from controller.registry import Registry
 from controller.samples import SampleStore
@@ -192,6 +193,7 @@ async def serve_core(settings: Settings) -> None:
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
+        core.add(ProfilesRoom(core.yard, central))
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)
         security.attach(central, raw)

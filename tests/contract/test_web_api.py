@@ -13,6 +13,7 @@ import schemathesis
 from fake_depot import FakeLink, sample
 from fake_registry import fill
 from fake_stations import fill as fill_stations
+from fake_stations import station
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, seed, settings
 from schemathesis.generation import GenerationMode
@@ -22,6 +23,7 @@ from web_harness import FakeClock, Site, form_value, site
 import web
 from controller.departures_view import DeparturesView
 from controller.readmodel import ChargerView, NowView
+from controller.stations_view import StationsView
 from depot import commands as cmd
 from depot.values import ConnectorId, Role
 from storage import Store
@@ -91,6 +93,46 @@ async def test_commands_carry_who_and_why_and_the_callers_key(tmp_path: Path) ->
         sent = depot.link.commands[-1]
         assert isinstance(sent, cmd.AnnounceVisit)
         assert (sent.visit.connector, sent.visit.battery_energy_wh) == (ConnectorId("CP-08", 1), 40_000)
+
+
+async def test_charging_profiles_are_shown_compared_and_set_by_hand(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        fill_stations(depot.link)
+        depot.link.result = cmd.CommandStatus.DONE
+        client = machine(depot)
+        shown = (await client.get("/api/v1/charging-profiles", params={"station_id": "CP-03"})).json()
+        assert [(p["purpose"], p["source"], p["confirmed"]) for p in shown["profiles"]] == [("TxProfile", "controller", True)]
+        assert shown["connectors"][0]["uncovered"] == ""
+        compared = (await client.get("/api/v1/charging-profiles/composite", params={"station_id": "CP-03", "duration_s": 600})).json()
+        assert (compared["theirs"], compared["agrees"]) == (None, None)
+        profile = {"chargingProfileId": 9}
+        body = {"station_id": "CP-03", "connector": 1, "profile": profile, "reason": "test bench"}
+        answer = await client.post("/api/v1/charging-profiles", json=body)
+        assert answer.json() == {"message_id": "1", "outcome": "result", "payload": {"status": "Accepted"}}
+        await client.delete("/api/v1/charging-profiles", params={"station_id": "CP-03", "connector": 1, "stack_level": 2})
+        await client.delete("/api/v1/charging-profiles", params={"station_id": "CP-03", "profile_id": 9})
+        sent = [(c.action, dict(c.payload), c.reason) for c in depot.link.commands if isinstance(c, cmd.CallStation)]
+        assert sent == [
+            ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}, "test bench"),
+            ("ClearChargingProfile", {"connectorId": 1, "stackLevel": 2}, "by the API"),
+            ("ClearChargingProfile", {"id": 9}, "by the API"),
+        ]
+        depot.link.shown[StationsView] = msgspec.structs.replace(
+            depot.link.shown[StationsView], stations=[msgspec.structs.replace(station(), version="2.0.1")]
+        )
+        await client.post("/api/v1/charging-profiles", json=body)
+        await client.delete("/api/v1/charging-profiles", params={"station_id": "CP-03", "profile_id": 9})
+        await client.delete("/api/v1/charging-profiles", params={"station_id": "CP-03"})
+        sent = [(c.action, dict(c.payload), "") for c in depot.link.commands[-3:] if isinstance(c, cmd.CallStation)]
+        assert sent == [
+            ("SetChargingProfile", {"evseId": 1, "chargingProfile": profile}, ""),
+            ("ClearChargingProfile", {"chargingProfileId": 9}, ""),
+            ("ClearChargingProfile", {"chargingProfileCriteria": {}}, ""),
+        ]
+        reader = depot.client(authorization=f"Bearer {depot.users.add_token('reader', [Permission.READ])}")
+        assert (await reader.get("/api/v1/charging-profiles")).status_code == 200
+        assert (await reader.get("/api/v1/charging-profiles/composite", params={"station_id": "CP-03"})).status_code == 403
+        assert (await reader.post("/api/v1/charging-profiles", json=body)).status_code == 403
 
 
 async def test_departures_and_vehicles(tmp_path: Path) -> None:

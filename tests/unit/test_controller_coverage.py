@@ -104,3 +104,25 @@ def test_a_schedule_that_differs_is_a_fact_and_a_notice_until_it_agrees() -> Non
         ev.ScheduleCompared(ONE, True),
     ]
     run(world.desk.compared(ConnectorId("CP-9", 1), agrees=False, detail=""))
+
+
+def test_what_was_probed_in_words() -> None:
+    assert coverage.in_words(None) == "Not probed yet."
+    probe = replace(GOOD, rate_units=("W", "A"), max_periods=24, max_profiles=16, switches_phases=True, composite=True, falls_back=True)
+    assert coverage.in_words(probe) == (
+        "Takes transaction, default and station profiles in W and A, 9 stack levels, 24 periods a schedule, 16 profiles at once, "
+        "switches phases, tells its schedule, falls back to its default."
+    )
+    assert coverage.in_words(replace(GOOD, purposes=())) == "Takes no profiles, whether it falls back is not known yet."
+
+
+def test_the_charger_and_its_tile_show_why() -> None:
+    world = World()
+    world.probed(falls_back=False)
+    run(world.desk.compared(ONE, agrees=False, detail="in 0 s 20 kW"))
+    view = world.views.charger(str(ONE))
+    assert view is not None
+    assert view.tile.uncovered == "It was seen not to fall back to its default when a limit expires."
+    assert view.differs == "in 0 s 20 kW"
+    assert "does not fall back" in view.capabilities
+    assert "no default is confirmed" in view.if_silent

@@ -222,6 +222,22 @@ async def test_what_the_depot_says_cannot_become_markup(tmp_path: Path) -> None:
             assert evil not in part
 
 
+async def test_a_charger_without_a_sure_default_says_why_in_the_list_and_on_its_page(tmp_path: Path) -> None:
+    why = "It was seen not to fall back to its default when a limit expires."
+    view = sample()
+    tiles = [msgspec.structs.replace(view.tiles[0], uncovered=why), *view.tiles[1:]]
+    async with site(tmp_path, later(view, tiles=tiles)) as depot:
+        client = await depot.signed_in()
+        chargers = (await client.get("/chargers")).text
+        assert chargers.count("no sure default") == 1
+        assert why in chargers
+        station, number = tiles[0].connector.split("/")
+        page = (await client.get(f"/chargers/{station}/{number}")).text
+        assert "No sure default" in page
+        assert f"{why} It is counted at its rated 120 kW" in page
+        assert "No sure default" not in (await client.get("/chargers/CP-03/1")).text
+
+
 async def test_a_viewer_sees_no_button_that_would_be_refused(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         viewer = await depot.signed_in(Role.VIEWER)

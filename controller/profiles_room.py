@@ -1,0 +1,200 @@
+"""Charging profiles for pages and API: which ones stations are believed to hold, what they add up to, what the stations say.
+
+the charger side's book --> ProfilesView          GetCompositeSchedule + our own calculation --> CompositeView
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from controller.room import Carrier, Viewer
+from controller.yard import Yard
+from depot import commands as cmd
+from depot.values import ConnectorId, InvalidValue
+from ocpp_server.checks import Look
+from ocpp_server.composite import Segment
+from ocpp_server.installed import Installed
+
+MOST_S = 86_400
+"""A composite schedule is shown so far ahead."""
+ANSWER_S = 8.0
+"""Who asks for a view waits no longer (loop time)."""
+
+
+class InstalledProfile(Struct, frozen=True, kw_only=True):
+    """One profile that a station is believed to hold. ``connector`` 0: the whole station. ``limit``: of its first period, in
+    ``unit`` (W, or A a phase). ``expires_at`` null: it does not end by itself. ``confirmed``: the station accepted it and has
+    not booted since. ``source``: ``controller``, or ``call`` where somebody else put it there. ``profile``: as it was sent, in
+    the words of OCPP 1.6."""
+
+    station_id: str
+    connector: int
+    profile_id: int
+    purpose: str
+    stack_level: int
+    limit: float
+    unit: str
+    periods: int
+    expires_at: datetime | None
+    confirmed: bool
+    source: str
+    said_at: datetime
+    profile: dict[str, Any]
+
+
+class Covered(Struct, frozen=True, kw_only=True):
+    """How sure it is what a connector falls to without a controller. ``default_w``: its confirmed default; null: none is relied
+    on. ``uncovered``: why it is counted at its rating; empty: it is not. ``differs``: how its own schedule differs from ours."""
+
+    station_id: str
+    connector: int
+    default_w: int | None
+    falls_back: bool | None
+    uncovered: str
+    differs: str
+
+
+class ProfilesView(Struct, frozen=True, kw_only=True):
+    """Of one station, or of all."""
+
+    at: datetime
+    profiles: list[InstalledProfile]
+    connectors: list[Covered]
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """From ``start_s`` on at most ``limit`` over ``phases``; null: no limit."""
+
+    start_s: float
+    limit: float | None
+    phases: int | None = None
+
+
+class CompositeView(Struct, frozen=True, kw_only=True):
+    """What a connector may draw from now on, by our calculation and by the station's; both in ``unit``. ``theirs`` null: it
+    did not tell. ``agrees`` null: they could not be compared; ``text`` says why, or how they differ."""
+
+    at: datetime
+    station_id: str
+    connector: int
+    duration_s: int
+    unit: str
+    ours: list[Step]
+    theirs: list[Step] | None
+    agrees: bool | None
+    text: str
+
+
+class Stations(Protocol):
+    """What of the charger side is needed here."""
+
+    def installed(self, station_id: str) -> Sequence[Installed]: ...
+    def skew(self, station_id: str) -> timedelta: ...
+    def composite(self, connector: ConnectorId, *, duration_s: int) -> tuple[str, Sequence[Segment]]: ...
+    async def compare(self, connector: ConnectorId, *, duration_s: int) -> Look | None: ...
+
+
+class ProfilesRoom:
+    """The room."""
+
+    def __init__(self, yard: Yard, stations: Stations) -> None:
+        self._yard = yard
+        self._stations = stations
+        self.commands: Mapping[type[cmd.Command], Carrier] = {}
+        self.views: Mapping[type[Struct], Viewer] = {ProfilesView: self._show, CompositeView: self._compare}
+
+    async def run(self) -> None:
+        """Nothing to follow up."""
+        await asyncio.Event().wait()
+
+    async def _show(self, args: Mapping[str, str]) -> ProfilesView | None:
+        """``station_id``: only of this one; None where there is no such station."""
+        yard, wanted = self._yard, args.get("station_id")
+        if wanted is not None and wanted not in yard.stations:
+            return None
+        names = [wanted] if wanted is not None else sorted(yard.stations)
+        profiles: list[InstalledProfile] = []
+        for station_id in names:
+            skew = self._stations.skew(station_id)
+            profiles += [_installed(station_id, entry, skew) for entry in self._stations.installed(station_id)]
+        covered = [
+            _covered(yard, ConnectorId(station_id, spec.connector)) for station_id in names for spec in yard.stations[station_id].connectors
+        ]
+        return ProfilesView(at=yard.clock.now(), profiles=profiles, connectors=covered)
+
+    async def _compare(self, args: Mapping[str, str]) -> CompositeView | None:
+        """``station_id``, ``connector``, ``duration_s``; None where there is no such connector."""
+        key = ConnectorId(args.get("station_id", ""), int(args.get("connector", "1")))
+        duration_s = int(args.get("duration_s", "600"))
+        if not 1 <= duration_s <= MOST_S:
+            raise InvalidValue(f"duration_s {duration_s}: 1 to {MOST_S} s can be shown")
+        if key not in self._yard.spec.connectors:
+            return None
+        look: Look | None = None
+        text = "The station tells no composite schedule, or is not connected."
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                look = await self._stations.compare(key, duration_s=duration_s)
+        except TimeoutError:
+            text = "The station did not answer in time."
+        unit, ours = self._stations.composite(key, duration_s=duration_s) if look is None else (look.unit, look.ours)
+        return CompositeView(
+            at=self._yard.clock.now(),
+            station_id=key.station_id,
+            connector=key.connector,
+            duration_s=duration_s,
+            unit=unit,
+            ours=_steps(ours),
+            theirs=None if look is None else _steps(look.theirs),
+            agrees=None if look is None else look.finding.agrees,
+            text=text if look is None else look.finding.text,
+        )
+
+
+def _installed(station_id: str, entry: Installed, skew: timedelta) -> InstalledProfile:
+    profile, ends = entry.profile, entry.profile.ends_at()
+    return InstalledProfile(
+        station_id=station_id,
+        connector=profile.connector,
+        profile_id=profile.profile_id,
+        purpose=profile.purpose.value,
+        stack_level=profile.stack_level,
+        limit=profile.periods[0].limit,
+        unit=profile.unit,
+        periods=len(profile.periods),
+        expires_at=_ours(ends, skew),
+        confirmed=entry.confirmed,
+        source=entry.source,
+        said_at=entry.said_at,
+        profile=dict(entry.payload),
+    )
+
+
+def _ours(at: datetime | None, skew: timedelta) -> datetime | None:
+    """A time of the station's clock by ours; what lies beyond the calendar stays where it is."""
+    try:
+        return None if at is None else at - skew
+    except OverflowError:
+        return at
+
+
+def _covered(yard: Yard, key: ConnectorId) -> Covered:
+    facts, station = yard.state.connector(key), yard.state.stations.get(key.station_id)
+    probe = station.probe if station is not None else None
+    return Covered(
+        station_id=key.station_id,
+        connector=key.connector,
+        default_w=facts.default_w,
+        falls_back=probe.falls_back if probe is not None else None,
+        uncovered=yard.uncovered(key),
+        differs=facts.schedule_differs,
+    )
+
+
+def _steps(segments: Sequence[Segment]) -> list[Step]:
+    return [Step(start_s=segment.start_s, limit=segment.limit, phases=segment.phases) for segment in segments]
