@@ -189,6 +189,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             1440, off_s=300.0,
         ),
         Kind(
+            "firmware_failed", 3, "A charging station did not take its firmware.",
+            "It runs what it ran before, or nothing at all.",
+            "See on its page what it said; look whether it still charges, then order the update again.",
+            480, off_s=0.0,
+        ),
+        Kind(
             "gateway_silent", 3, "The payment gateway does not answer.",
             "Charging with a mandate goes on; debits wait, and new mandates cannot be set up.",
             "Check the site's way to the internet, then the gateway's own status page.",

@@ -11,8 +11,12 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocpp_server.access import keyed_digest
+
+if TYPE_CHECKING:
+    from controller.settings import Settings
 
 SECRET_FILE = "depot.secret"  # noqa: S105  # a file's name
 _BYTES = 32
@@ -66,6 +70,13 @@ def _write_aside(path: Path, text: str) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return aside
+
+
+def depot_secret(settings: Settings) -> bytes:
+    """The key under which station passwords are hashed: from the environment, or kept beside the database."""
+    if settings.depot_secret is not None:
+        return bytes.fromhex(settings.depot_secret.get_secret_value())
+    return load_depot_secret(settings.storage.path)
 
 
 def new_station_key(station_id: str, depot_secret: bytes) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_files import FilesSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
 from controller.sections_supply import GeneratorSection
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     station: tuple[StationSection, ...] = setting((), "Charging stations.")
     ocpp: OcppSection = setting(OcppSection(), "How stations connect.")
     web: WebSection = setting(WebSection(), "How people and machines connect.")
+    files: FilesSection = setting(FilesSection(), "Firmware images for stations, and their logs.")
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
     generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
@@ -170,7 +172,7 @@ class Settings(BaseSettings):
             if profile < 2 and not self.ocpp.plain:
                 raise ValueError(f"station {station.id} has security profile {profile}, but ocpp.plain is off")
         tls_port = self.ocpp.tls.port if self.ocpp.tls is not None else 0
-        for section, port in (("ocpp", self.ocpp.port), ("ocpp.tls", tls_port), ("web", self.web.port)):
+        for section, port in (("ocpp", self.ocpp.port), ("ocpp.tls", tls_port), ("web", self.web.port), ("files", self.files.port)):
             if port and port + self.port_offset > 65_535:
                 raise ValueError(f"{section}.port + port_offset = {port + self.port_offset} is no port; 65535 is the last")
         if self.payments is not None and depot.currency != "INR":
@@ -247,6 +249,21 @@ class Settings(BaseSettings):
     def ocpp_port(self) -> int:
         """Where stations are awaited, offset added; 0 lets the system choose."""
         return self.ocpp.port and self.ocpp.port + self.port_offset
+
+    @property
+    def files_port(self) -> int:
+        """Where stations fetch and send files, offset added."""
+        return self.files.port + self.port_offset
+
+    @property
+    def files_folder(self) -> Path:
+        """Firmware images, and what stations sent."""
+        return self.storage.path / f"{self.depot.id}-files"
+
+    @property
+    def files_url(self) -> str:
+        """How stations reach the file service."""
+        return self.files.reached_at(self.files_port)
 
     @property
     def web_port(self) -> int:

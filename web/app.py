@@ -29,6 +29,8 @@ from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.context import Web
 from web.departures_page import departures_screens
+from web.files_api import SCHEMAS as file_schemas
+from web.files_api import files_api
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
@@ -103,8 +105,9 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(security_api(web))
     app.include_router(tokens_api(web))
     app.include_router(profiles_api(web))
+    app.include_router(files_api(web))
     app.include_router(probes(web))
-    schemas = (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, *profile_schemas)
+    schemas = (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

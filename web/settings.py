@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +12,7 @@ class WebSettings:
 
     ``hosts``: names by which browsers may call us, without port; empty: loopback names when ``host`` is loopback,
     else any. ``absolute_s`` and ``idle_s``: life of a session. ``streams_most``: live pages at once.
+    ``files``: the shelf of firmware and logs, None where nothing is served; ``image_bytes``: of the largest image.
     """
 
     depot_id: str
@@ -24,6 +26,8 @@ class WebSettings:
     tries_window_s: int = 15 * 60
     streams_most: int = 200
     stale_s: float = 3.0
+    files: Path | None = None
+    image_bytes: int = 512 * 1024 * 1024
 
     @property
     def cookie(self) -> str:

@@ -22,6 +22,8 @@ CSP: Final = (
 MAX_BODY: Final = 64 * 1024
 MAX_UPLOAD: Final = 1024 * 1024
 """For the addresses that take files."""
+IMAGES: Final = frozenset({"/api/v1/firmware", "/firmware"})
+"""Addresses that take firmware images, which go to the disk as they come."""
 
 HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("content-security-policy", CSP),
@@ -42,6 +44,7 @@ class Shell:
 
     def __init__(self, app: ASGIApp, settings: WebSettings, answer: Answer) -> None:
         self._app, self._answer = app, answer
+        self._images = settings.image_bytes
         self._hosts = settings.allowed_hosts
         self._extra = (("strict-transport-security", "max-age=31536000"),) if settings.tls else ()
 
@@ -64,7 +67,7 @@ class Shell:
         request = Request(scope, receive)
         try:
             self._check(request)
-            await self._app(scope, _capped(receive, most_bytes(request.url.path)), guarded_send)
+            await self._app(scope, _capped(receive, self._most(request)), guarded_send)
         except Problem as problem:
             if not started:
                 await (await self._answer(request, problem))(scope, receive, guarded_send)
@@ -86,13 +89,15 @@ class Shell:
         if self._hosts and _host_name(request.headers.get("host", "")) not in self._hosts:
             raise Problem("unknown_host", "Call this server by one of its own names; more can be allowed with the setting web.hosts.")
         length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > most_bytes(request.url.path):
-            raise Problem("too_large", f"A request has at most {most_bytes(request.url.path) // 1024} kB.")
+        if not length.isdecimal() or int(length) > self._most(request):
+            raise Problem("too_large", f"A request has at most {self._most(request) // 1024} kB.")
 
-
-def most_bytes(path: str) -> int:
-    """How long a body may be there."""
-    return MAX_UPLOAD if path.endswith(("/import", "/import/apply")) and not path.startswith("/api/") else MAX_BODY
+    def _most(self, request: Request) -> int:
+        """How long a body may be there."""
+        path = request.url.path
+        if request.method == "POST" and path in IMAGES:
+            return self._images + MAX_BODY  # a form is a little longer than its file
+        return MAX_UPLOAD if path.endswith(("/import", "/import/apply")) and not path.startswith("/api/") else MAX_BODY
 
 
 def _host_name(host: str) -> str:

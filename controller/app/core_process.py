@@ -26,9 +26,12 @@ from controller.app.kit import add_kit, companions
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
-from controller.clock import SteadyClock
+from controller.clock import SteadyClock, SystemClock
 from controller.core import Core, CoreParts
 from controller.departures import Departures
+from controller.files.desk import FilesDesk
+from controller.files.shelf import Shelf
+from controller.files.tickets import Tickets, key_of
 from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
@@ -41,12 +44,13 @@ from controller.profiles_room import ProfilesRoom
 from controller.raw_calls import RawCalls
 from controller.registry import Registry
 from controller.samples import SampleStore
-from controller.secrets import load_depot_secret
+from controller.secrets import depot_secret
 from controller.settings import Settings
 from controller.site_changes import overlay
 from controller.stations_desk import StationsDesk
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
+from controller.yard import Yard
 from depot.ports import Clock
 from depot.values import Supply
 from grid.limit_server import LimitServer
@@ -107,13 +111,6 @@ def contact_of(settings: Settings, clock: Clock) -> ModbusContact | None:
         host=generator.host, port=generator.port, unit_id=generator.unit, address=generator.address, coil=generator.table == "coil"
     )
     return ModbusContact(where, clock=clock)
-
-
-def depot_secret(settings: Settings) -> bytes:
-    """The key under which station passwords are hashed: from the environment, or kept beside the database."""
-    if settings.depot_secret is not None:
-        return bytes.fromhex(settings.depot_secret.get_secret_value())
-    return load_depot_secret(settings.storage.path)
 
 
 async def serve_core(settings: Settings) -> None:
@@ -197,6 +194,9 @@ async def serve_core(settings: Settings) -> None:
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)
         security.attach(central, raw)
+        files = files_desk(settings, core.yard, central, secret)
+        alarms.sources.append(files)
+        core.add(files)
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:
@@ -221,6 +221,12 @@ async def serve_core(settings: Settings) -> None:
                 await central.listen_tls(settings.ocpp.host, settings.ocpp_tls_port, security.context)
                 log.info("stations are awaited at wss://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.tls_port)
             notify_ready()
+
+
+def files_desk(settings: Settings, yard: Yard, central: Central, secret: bytes) -> FilesDesk:
+    """Firmware images and logs of stations, as configured."""
+    tickets = Tickets(key_of(secret), settings.files_url) if settings.files.serve else None
+    return FilesDesk(yard, central, shelf=Shelf(settings.files_folder), tickets=tickets, wall=SystemClock().now)
 
 
 def raise_file_limit(wanted: int = OPEN_FILES) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from controller.app.beside import listening, run_process
 from controller.app.clocks import clock_of
-from controller.app.payments_process import listening, run_process
 from controller.logs import set_up
 from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready

@@ -32,5 +32,6 @@ def open_people(settings: Settings) -> Store:
 def web_settings(settings: Settings) -> WebSettings:
     """What the web is told."""
     return WebSettings(
-        depot_id=settings.depot.id, host=settings.web.host, port=settings.web_port, tls=settings.web.tls, hosts=tuple(settings.web.hosts)
-    )
+        depot_id=settings.depot.id, host=settings.web.host, port=settings.web_port, tls=settings.web.tls, hosts=tuple(settings.web.hosts),
+        files=settings.files_folder if settings.files.serve else None, image_bytes=settings.files.max_image_mb * 1024 * 1024,
+    )  # fmt: skip

@@ -1,5 +1,5 @@
-"""``./chargeyard run CONFIG``: a real depot. Supervises core and web, where drivers pay the process that moves their money
-(and its mock gateway), and where somebody is to be told of alarms the notifier; the core owns its planner."""
+"""``./chargeyard run CONFIG``: a real depot. Supervises core and web, what serves files to stations, where drivers pay the process
+that moves their money (and its mock gateway), and where somebody is to be told of alarms the notifier; the core owns its planner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
         settings = settings.model_copy(update={"port_offset": port_offset})
     broker = _broker(settings, python)
     tree = [tree[0], broker, *tree[1:]] if broker is not None else tree
-    names = (*_money(settings), *(("notifier",) if settings.notify is not None else ()))
+    names = (
+        *_money(settings),
+        *(("notifier",) if settings.notify is not None else ()),
+        *(("files",) if settings.files.serve else ()),
+    )
     return [*tree, *(_beside(name, config, env, python) for name in names)]
 
 

@@ -1,0 +1,42 @@
+"""What processes beside the core share: the port that they listen on, and their frame of settings, logs and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+from controller.app.exits import exit_code_of, sentence
+from controller.logs import set_up
+from controller.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; :class:`ConnectionError` names a port in use."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConnectionError(f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it, or set another port") from None
+    sock.listen(128)
+    return sock
+
+
+def run_process(name: str, argv: list[str], work: Callable[[Settings], object]) -> int:
+    """The frame of a process beside the core: settings, logs, exit codes."""
+    set_up(name)
+    try:
+        settings = Settings.load(argv[0])
+        set_up(name, level=settings.logging.level, json_lines=settings.logging.json_lines)
+        work(settings)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        log.error("%s", sentence(error))
+        return code
+    return 0
