@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fake_depot import FakeLink, sample
 
+from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
 from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
 from controller.stations_view import (
     LoggedMessage,
@@ -51,9 +54,40 @@ def profile() -> InstalledProfile:
     )  # fmt: skip
 
 
+def image(image_id: str = "ab" * 8, *, version: str = "1.3", signed: bool = False) -> ImageView:
+    """A firmware image."""
+    return ImageView(
+        image_id=image_id, name=f"exide-d60-{version}.bin", version=version, vendor="Exide", model="D60", size_bytes=14_300_000,
+        sha256="ab" * 32, signed=signed, here=True,
+    )  # fmt: skip
+
+
+def transfer(
+    number: int = 1, *, kind: str = "firmware", state: str = "Downloading", standing: str = "under_way", **more: Any
+) -> TransferView:
+    """One order to CP-03."""
+    known: dict[str, Any] = {
+        "id": number, "station_id": "CP-03", "kind": kind, "state": state, "standing": standing, "overdue": False, "detail": "",
+        "asked_by": "mani", "asked_at": AT, "state_since": AT, "image_id": "ab" * 8, "version": "1.3", "runs": "1.2", "retrieve_at": None,
+        "sent_bytes": 5_000_000, "size_bytes": 14_300_000, "file_name": "", "files": [],
+    }  # fmt: skip
+    return TransferView(**(known | more))
+
+
 def fill(link: FakeLink) -> None:
     """Give a fake link what the stations' pages and API show."""
     link.shown[StationsView] = StationsView(at=AT, stations=[station()], quarantine=[Stranger(station_id="CP-77", remote="10.0.0.9")])
+    link.shown[FirmwareView] = FirmwareView(
+        at=AT, serving=True, address="http://10.0.0.2:8070", images=[image(), image("cd" * 8, version="2.0", signed=True)],
+        updates=[
+            transfer(3),
+            transfer(2, state="InstallationFailed", standing="failed", station_id="CP-05", sent_bytes=14_300_000),
+            transfer(1, state="Installed", standing="done", runs="1.3", sent_bytes=14_300_000),
+        ],
+    )  # fmt: skip
+    file = FileView(file=1, name="diag.zip", size_bytes=1_200_000, sha256="ef" * 32, here=True)
+    log = transfer(4, kind="diagnostics", state="Uploaded", standing="done", file_name="diag.zip", files=[file], image_id="", version="")
+    link.shown[LogsView] = LogsView(at=AT, serving=True, logs=[log])
     link.shown[TokensView] = TokensView(at=AT, tokens=[IdToken("CARD-1"), IdToken("CARD-2", TokenStatus.BLOCKED, None, "FLEET")])
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
     covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")

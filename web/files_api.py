@@ -120,7 +120,7 @@ def files_api(web: Web) -> APIRouter:
         return _reply(await shown_firmware(web))
 
     @router.post(
-        "/firmware", responses=answers("ImageView", 409, 413, 422, success=201), response_class=Response, openapi_extra=_BODY,
+        "/firmware", responses=answers("ImageView", 404, 409, 413, 422, success=201), response_class=Response, openapi_extra=_BODY,
         summary="Add a firmware image: raw, or as a form that also carries signature (Base64) and certificate (PEM)",
     )  # fmt: skip
     async def add(

@@ -15,6 +15,8 @@ from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
 PATH = {
+    "image_id": "ab" * 8,
+    "number": "4",
     "station": "CP-03",
     "connector": "1",
     "version": "x",
