@@ -105,13 +105,13 @@ class Checks:
     async def _default(self, number: int) -> None:
         """Our default is there, or is installed again (invariant 3)."""
         station = self._station
-        level_w = station.defaults.get(number)
-        if level_w is None or await self._holds_default(number):
+        if number not in station.defaults or await self._holds_default(number):
             return
         station.violations["default_missing"] += 1
         log.warning("station %s: the default of connector %d is missing; it is installed again", station.station_id, number)
-        outcome = await self._ladder.install_default(number, level_w)
-        if outcome is not Outcome.OFFLINE and not (outcome is Outcome.ACCEPTED and await self._holds_default(number)):
+        outcome = await self._ladder.install_default(number, station.wanted_defaults[number])
+        lost = outcome in (Outcome.REFUSED, Outcome.UNSUPPORTED)  # else it comes again, or the link is gone
+        if lost or (outcome is Outcome.ACCEPTED and not await self._holds_default(number)):
             await self._learned(falls_back=False)
 
     async def _holds_default(self, number: int) -> bool:

@@ -47,7 +47,10 @@ class Ladder:
         purposes = frozenset(station.capability.purposes)
         ladder = [station.default_rung] if station.default_rung else default_ladder(station.capability.rate_units, purposes)
         outcome = Outcome.UNSUPPORTED
+        station.wanted_defaults[number] = level_w
         for rung in ladder:
+            if station.wanted_defaults[number] != level_w:
+                return Outcome.ERROR  # a newer one is on its way
             call = self._dialect.set_profile(station, number, self._default(number, level_w, rung))
             reply = await self._link.call(*call, key=f"default/{number}", source=OURS)
             outcome = reply.outcome

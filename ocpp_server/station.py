@@ -89,6 +89,8 @@ class Station:
         """The charging profiles that it is believed to hold."""
         self.defaults: dict[int, int] = {}
         """The default that each connector has accepted since it booted, W."""
+        self.wanted_defaults: dict[int, int] = {}
+        """The default that was asked for last, W, whatever became of it: an older one must never replace it."""
         self.look = asyncio.Event()
         """Set when what it holds should be looked at soon."""
         self.open_looks = OPEN_LOOKS

@@ -227,6 +227,33 @@ def test_a_default_that_somebody_else_took_away_is_installed_again() -> None:
     play(main)
 
 
+def test_what_is_installed_again_is_what_was_wanted_last() -> None:
+    """The depot lowers a default to 0 (a tripped battery) while a look finds that the older one is missing."""
+
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected_201(central) as peer:
+            holder = Holder(clock)
+            holder.attach(peer)
+            lowered: list[asyncio.Task[Outcome]] = []
+            peer.answers["GetCompositeSchedule"] = lambda p: ("NotSupported", "")
+
+            def listed(payload: dict[str, Any]) -> dict[str, Any]:
+                lowered.append(asyncio.create_task(central.install_default(CP1, 0)))
+                return {"status": "NoProfiles"}
+
+            peer.answers["GetChargingProfiles"] = listed
+            await ready(central, depot, peer)
+            await asyncio.sleep(70)
+            assert not lowered, "its composite could tell until it refused to"
+            central.surprised(CP1)
+            await asyncio.sleep(90)
+            assert len(lowered) >= 1
+            assert [kept[0] for kept in holder.held.values()] == [0]
+            assert [e.profile.periods[0].limit for e in central.installed("CP1")] == [0]
+
+    play(main)
+
+
 def test_a_station_that_cannot_keep_its_default_any_more_is_not_relied_on() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
