@@ -27,7 +27,9 @@ import depot.alarms
 import depot.events
 import depot.files
 import depot.fleet
+import depot.local_lists
 import depot.registry
+import depot.reservations
 import depot.security
 import depot.state
 import depot.tokens
@@ -155,7 +157,8 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.files, depot.fleet, depot.registry, depot.security, depot.tokens, depot.state,
+        depot.values, depot.alarms, depot.files, depot.fleet, depot.local_lists, depot.registry, depot.reservations, depot.security,
+        depot.tokens, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -13,6 +13,8 @@ from typing import Any
 from depot import alarms as al
 from depot import events as ev
 from depot import files as fl
+from depot import local_lists as ll
+from depot import reservations as rs
 from depot import security as se
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
@@ -208,6 +210,11 @@ class DepotState:
     id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
     """Listed tokens by their key."""
     files: fl.Files = field(default_factory=fl.Files)
+    next_reservation_id: int = 1
+    reservations: rs.Reservations = field(default_factory=dict)
+    """Those that hold, and the newest that are over."""
+    local_lists: Mapping[str, ll.LocalList] = field(default_factory=dict)
+    """What each station is believed to know by itself."""
     """Firmware images, and transfers to and from stations."""
 
     def id_token(self, token: str) -> IdToken | None:
@@ -623,6 +630,23 @@ def _security(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotSta
     return replace(state, security=se.after(state.security, e, envelope))
 
 
+def _reserved(state: DepotState, e: ev.ReservationAsked, envelope: ev.Envelope) -> DepotState:
+    new = rs.Reservation(e.reservation_id, e.station_id, e.connector, e.id_token, e.group, e.expires_at, envelope.occurred_at)
+    following = state.next_reservation_id if not e.own else e.reservation_id % rs.MAX_ID + 1
+    return replace(state, reservations=rs.asked(state.reservations, new), next_reservation_id=following)
+
+
+def _reservation(state: DepotState, e: ev.ReservationChanged, _: ev.Envelope) -> DepotState:
+    known = rs.changed(state.reservations, e.reservation_id, e.state, note=e.note, transaction_id=e.transaction_id)
+    return replace(state, reservations=known)
+
+
+def _local_list(state: DepotState, e: ev.LocalListUpdated, envelope: ev.Envelope) -> DepotState:
+    before = state.local_lists.get(e.station_id) or ll.LocalList()
+    after = before.after(e.version, e.update, e.listed, e.removed, envelope.occurred_at)
+    return replace(state, local_lists={**state.local_lists, e.station_id: after})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -681,6 +705,9 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationItemLimitsSet: _item_limits,
     ev.ProfileSetByHand: _set_by_hand,
     ev.HandProfilesCleared: _hand_cleared,
+    ev.ReservationAsked: _reserved,
+    ev.ReservationChanged: _reservation,
+    ev.LocalListUpdated: _local_list,
     ev.FirmwareAdded: _image,
     ev.FirmwareRemoved: _image,
     ev.TransferOrdered: _transfer_ordered,

@@ -25,6 +25,7 @@ from ocpp_server.access import AccessBook
 from ocpp_server.checks import Checks, Look
 from ocpp_server.commission import Commission, Turns
 from ocpp_server.composite import Segment
+from ocpp_server.configuration import NOTED_KEYS, ConfigurationBook
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
@@ -286,6 +287,10 @@ class Central:
             return None
         return await self._checks(station, link).ask(connector.connector, duration_s)
 
+    def configuration(self, station_id: str) -> ConfigurationBook:
+        """What was heard of a station's configuration keys (1.6). Raises KeyError for an unknown id."""
+        return self._stations[station_id].configuration
+
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew
@@ -473,6 +478,8 @@ class _Record:
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         if action in NOTED:
             self._station.noted(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
+        elif action in NOTED_KEYS:
+            self._station.configuration.note(action, payload, reply, self._clock.now())
 
     def heard(self) -> None:
         self._station.last_frame_at = self._clock.now()

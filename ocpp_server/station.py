@@ -14,6 +14,7 @@ from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
 from depot.values import Outcome
 from ocpp_server.composite import Transaction
+from ocpp_server.configuration import ConfigurationBook
 from ocpp_server.frames import FrameLog
 from ocpp_server.installed import OURS, InstalledBook
 from ocpp_server.meter_values import MeterGuard
@@ -100,6 +101,8 @@ class Station:
         self.fallback_denied = known_probe is not None and known_probe.falls_back is False
         """The meter has shown that no default came back, or an earlier process knew: no word of its own outweighs that, until
         it boots."""
+        self.configuration = ConfigurationBook()
+        """What was heard of its configuration keys (1.6)."""
         self.levels: dict[int, int] = {}
         """Last accepted live level per connector, W: tells a decrease from an increase."""
         self.newest: dict[int, int] = {}

@@ -31,16 +31,17 @@ from depot.commands.security import (
     RotateStationKey,
     SetSecurityProfile,
 )
+from depot.commands.standing import CancelReservation, ChangeConfiguration, ReserveConnector, SendLocalList
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
     "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
-    "BillCommand", "CallStation", "CancelVisit", "ChangeRegistry", "ChangeSite", "ChangeTokens", "CheckAudit", "ClearManualLimit",
-    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate",
-    "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "ResetPack", "RetireStation", "RetryDebit",
-    "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SetAvailability", "SetItemLimits", "SetManualLimit",
-    "SetSecurityProfile", "SetSupply", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm",
-    "UpdateFirmware", "WriteOffBill",
+    "BillCommand", "CallStation", "CancelReservation", "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens",
+    "CheckAudit", "ClearManualLimit", "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog",
+    "InstallCertificate", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "ReserveConnector",
+    "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList",
+    "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSecurityProfile", "SetSupply", "ShelveAlarm", "StartCharging",
+    "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -18,6 +18,7 @@ from depot.events.files import (
     TransferOrdered,
     TransferReported,
 )
+from depot.events.local_lists import LocalListUpdated
 from depot.events.orders import (
     ApprovalCarriedOut,
     ApprovalExpired,
@@ -43,6 +44,7 @@ from depot.events.registry import (
     VehicleRegistered,
     VehicleRemoved,
 )
+from depot.events.reservations import ReservationAsked, ReservationChanged
 from depot.events.security import (
     CertificateAnswered,
     CertificateIssued,
@@ -83,11 +85,11 @@ __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet",
-    "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted",
-    "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared",
-    "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
-    "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand",
-    "Registration", "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered",
+    "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn",
+    "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved",
+    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "NewEvent", "PackDerated",
+    "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand", "Registration", "ReservationAsked",
+    "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered",
     "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "SignedReading",
     "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet",
     "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined", "StationRetired",
