@@ -25,6 +25,7 @@ from depot.files import TransferReport
 from depot.ports import BootAnswer, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
+from depot.reservations import Reservation, ReservationState, used_by
 from depot.state import ConnectorFacts, DepotState, StationFacts, Transaction, Visit
 from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization
 from depot.values import ConnectorId
@@ -327,6 +328,10 @@ class Desk:
             news = [self._ghost_stop(ghost, "another session began")] if ghost is not None else []
             if visit is not None and not visit.present:
                 news.append(ev.NewEvent(ev.VisitArrived(visit.visit_id, request.connector), request.received_at))
+            reserved = self._reservation_of(request, answer.group)
+            if reserved is not None:
+                used = ev.ReservationChanged(reserved.reservation_id, ReservationState.USED, transaction_id=data.transaction_id)
+                news.append(ev.NewEvent(used, request.received_at, actor=started.actor))
             if news:
                 await self.yard.journal.append(news)
             if request.connector in self.yard.grants:
@@ -336,6 +341,18 @@ class Desk:
         if data.accepted is not accepted:
             answer = ACCEPTED if data.accepted else INVALID  # said again: the first answer holds
         return StartAnswer(data.transaction_id, answer)
+
+    def _reservation_of(self, request: StartRequest, group: str) -> Reservation | None:
+        """The reservation that this start uses up."""
+        return used_by(
+            self.yard.state.reservations,
+            station_id=request.connector.station_id,
+            connector=request.connector.connector,
+            token=request.id_tag,
+            group=group,
+            reservation_id=request.reservation_id,
+            began_at=request.reported_at,
+        )
 
     def _visit_of_tag(self, state: DepotState, request: StartRequest) -> Visit | None:
         """Whose card it is, among those that may be here by now; one that should have left already comes last."""

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from uuid6 import uuid7
 
 from controller import limits
+from controller.kept_free import reserved_for_another, tags_of
 from controller.loop import ControlLoop
 from controller.room import Answered, Carrier
 from controller.rows import STARTABLE
@@ -211,6 +212,11 @@ class Orders:
         against = self.yard.unsafe(key, visit)
         if against is not None:
             return cmd.CommandStatus.REFUSED, f"{against}; see the Safety page"
+        tags = tags_of(self.yard, visit) if visit is not None else ()
+        reserved = reserved_for_another(self.yard, key, tags, self.yard.clock.now())
+        if reserved is not None:
+            words = f"{key} is reserved for somebody else (reservation {reserved.reservation_id}); cancel it first"
+            return cmd.CommandStatus.REFUSED, words
         if visit is None:
             now = self.yard.clock.now()
             spec = self.yard.spec.connectors[key]

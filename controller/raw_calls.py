@@ -21,11 +21,14 @@ from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandStatus
-from depot.values import ConnectorId, DepotError, Outcome
+from depot.values import ConnectorId, DepotError, InvalidValue, Outcome, UnknownThing
 from ocpp_server.actions import Change, Effect, check_call, effect_of
 from ocpp_server.errors import PayloadViolation
 from ocpp_server.reply import NEVER_LEFT, Reply
 from ocpp_server.version import Version
+
+ASK_S = 8.0
+"""Whoever looks at a page or asks the API waits so long for a station's answer; the link's patience is ten seconds."""
 
 CLAIM_S = 90.0
 """So long what such a call may have let flow is counted at its most, depot seconds; then the loop's own levels hold."""
@@ -41,10 +44,22 @@ class Stations(Protocol):
 Listener = Callable[[str, str, Mapping[str, Any], Reply], Awaitable[None]]
 """(station, action, payload, reply): hears of every such call that may have been carried out."""
 
+Guard = Callable[[str, str, Mapping[str, Any]], None]
+"""(station, action, payload): raises :class:`~depot.values.DepotError` for a call by hand that would break somebody's books."""
+
+
+class InvalidCall(InvalidValue):
+    """A call that the station's OCPP version does not have, or that breaks its schema. ``code``: OCPP's error code for it."""
+
+    def __init__(self, violation: PayloadViolation) -> None:
+        super().__init__(violation.description)
+        self.code = violation.code.value
+
 
 class RawCalls:
     """The room. ``reinstall(station_id)``: say the depot's own profiles again. ``heard``: who else wants to know;
-    ``announced``: who must know before such a call leaves, because the station may act on it before it has answered."""
+    ``announced``: who must know before such a call leaves, because the station may act on it before it has answered;
+    ``guards``: who else may refuse a call that a person makes up."""
 
     def __init__(self, yard: Yard, loop: ControlLoop, stations: Stations, *, reinstall: Callable[[str], None]) -> None:
         self._yard = yard
@@ -53,6 +68,8 @@ class RawCalls:
         self._reinstall = reinstall
         self.heard: list[Listener] = []
         self.announced: list[Callable[[str, str, Mapping[str, Any]], None]] = []
+        self.guards: list[Guard] = []
+        self._asking: set[asyncio.Task[Reply]] = set()
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.CallStation: self._call}
         self.views: Mapping[type[Struct], Viewer] = {}
 
@@ -62,13 +79,34 @@ class RawCalls:
 
     async def _call(self, command: cmd.CallStation, cause: ev.Envelope) -> Answered:
         station_id, action, payload = command.station_id, command.action, dict(command.payload)
+        for guard in self.guards:
+            guard(station_id, action, payload)
+        try:
+            reply = await self.send(station_id, action, payload, cause)
+        except InvalidCall as bad:
+            return Answered(CommandStatus.REFUSED, str(bad), {"invalid": bad.code})
+        answer = as_answer(reply)
+        done = CommandStatus.DONE if answer["outcome"] == "result" else CommandStatus.FAILED
+        return Answered(done, f"{action}: {in_words(reply)}", answer)
+
+    def knows(self, station_id: str) -> bool:
+        """Whether the station is declared."""
+        return self._stations.version(station_id) is not None
+
+    def version(self, station_id: str) -> Version:
+        """Of OCPP, as the station speaks it. Raises :class:`~depot.values.UnknownThing`."""
         version = self._stations.version(station_id)
         if version is None:
-            return Answered(CommandStatus.REFUSED, f"station {station_id} is not known: GET /api/v1/stations lists all")
+            raise UnknownThing(f"station {station_id} is not known: GET /api/v1/stations lists all")
+        return version
+
+    async def send(self, station_id: str, action: str, payload: dict[str, Any], cause: ev.Envelope) -> Reply:
+        """Check a call, count what it could let flow, send it, and see to what it changed. Raises :class:`InvalidCall`, and
+        :class:`~depot.values.DepotError` for one that may not leave; then nothing was sent."""
         try:
-            check_call(action, payload, version)
+            check_call(action, payload, self.version(station_id))
         except PayloadViolation as bad:
-            return Answered(CommandStatus.REFUSED, bad.description, {"invalid": bad.code.value})
+            raise InvalidCall(bad) from None
         effect = effect_of(action, payload)
         keys = self._keys(station_id, effect)
         self._check(effect, keys)
@@ -76,17 +114,24 @@ class RawCalls:
         for announce in self.announced:
             announce(station_id, action, payload)
         reply = await self._stations.call(station_id, action, payload)
-        nothing = reply.outcome is Outcome.OFFLINE or reply.refused or reply.code in NEVER_LEFT
-        for key, number in claims.items():
-            if nothing:
+        if _had_no_effect(reply):
+            for key, number in claims.items():
                 self._loop.claims.unclaim(key, number)
-        if not nothing:
+        else:
             await self._follow(station_id, effect, keys, reply, cause)
             for listener in self.heard:
                 await listener(station_id, action, payload, reply)
-        answer = as_answer(reply)
-        done = CommandStatus.DONE if answer["outcome"] == "result" else CommandStatus.FAILED
-        return Answered(done, f"{action}: {_in_words(reply)}", answer)
+        return reply
+
+    async def ask(self, station_id: str, action: str, payload: dict[str, Any], *, within_s: float = ASK_S) -> Reply:
+        """A question that changes nothing, for somebody who looks: a slow station is waited for so long only, and its answer
+        is noted when it comes."""
+        assert not effect_of(action, payload).changes
+        task = asyncio.create_task(self._stations.call(station_id, action, payload), name=f"ask {station_id} {action}")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        done, _ = await asyncio.wait({task}, timeout=within_s)
+        return task.result() if done else Reply(Outcome.TIMEOUT)
 
     def _keys(self, station_id: str, effect: Effect) -> tuple[ConnectorId, ...]:
         """The connectors on which the call could act."""
@@ -174,7 +219,12 @@ def _error(reply: Reply, otherwise: str) -> dict[str, Any]:
     return {"code": reply.code, "description": reply.description or otherwise, "details": dict(reply.details)}
 
 
-def _in_words(reply: Reply) -> str:
+def _had_no_effect(reply: Reply) -> bool:
+    return reply.outcome is Outcome.OFFLINE or reply.refused or reply.code in NEVER_LEFT
+
+
+def in_words(reply: Reply) -> str:
+    """How it ended, in a word or two."""
     said = reply.payload.get("status")
     words = str(said) if isinstance(said, str) else reply.outcome.value
     return f"{words} ({reply.code})" if reply.code else words

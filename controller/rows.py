@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from controller.grants import Grant
+from controller.kept_free import reserved_for_another, tags_of
 from controller.limiter import Row
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
@@ -92,6 +93,8 @@ class Rows:
         row.pausable = yard.pausable(key, visit)
         row.on_off = grant.all_or_nothing
         row.startable = row.reachable and visit is not None and self._startable(grant, traffic, facts, visit, remaining_wh, now_s)
+        if row.startable and visit is not None and yard.state.reservations:
+            row.startable = reserved_for_another(yard, key, tags_of(yard, visit), now) is None
         row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep)
         allowed_w = yard.allowed_w(key, visit)
         if allowed_w is not None and allowed_w <= row.ceiling_w:

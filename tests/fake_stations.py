@@ -6,8 +6,11 @@ from typing import Any
 
 from fake_depot import FakeLink, sample
 
+from controller.configuration import ConfigurationView
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
+from controller.local_lists import LocalListView
 from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
+from controller.reservations import ReservationRow, ReservationsView
 from controller.stations_view import (
     LoggedMessage,
     MessagesView,
@@ -19,6 +22,7 @@ from controller.stations_view import (
 )
 from depot.events import NO_DETAIL, StationProbed
 from depot.tokens import IdToken, TokenStatus
+from ocpp_server.configuration import ConfigurationKey
 
 AT = sample().at
 
@@ -89,6 +93,16 @@ def fill(link: FakeLink) -> None:
     log = transfer(4, kind="diagnostics", state="Uploaded", standing="done", file_name="diag.zip", files=[file], image_id="", version="")
     link.shown[LogsView] = LogsView(at=AT, serving=True, logs=[log])
     link.shown[TokensView] = TokensView(at=AT, tokens=[IdToken("CARD-1"), IdToken("CARD-2", TokenStatus.BLOCKED, None, "FLEET")])
+    reserved = ReservationRow(
+        reservation_id=7, station_id="CP-03", connector=1, id_token="CARD-1", group="", expires_at=AT, asked_at=AT, state="accepted",
+        note="", transaction_id=None,
+    )  # fmt: skip
+    link.shown[ReservationsView] = ReservationsView(at=AT, reservations=[reserved])
+    link.shown[LocalListView] = LocalListView(
+        station_id="CP-03", station_version=3, outcome="result", version=3, entries=[IdToken("CARD-1")], changed_at=AT
+    )
+    known = [ConfigurationKey("HeartbeatInterval", "300", False, AT), ConfigurationKey("AuthorizationKey", "(hidden)", False, AT)]
+    link.shown[ConfigurationView] = ConfigurationView(station_id="CP-03", at=AT, keys=known, unknown=[], outcome="")
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
     covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")
     link.shown[ProfilesView] = ProfilesView(at=AT, profiles=[profile()], connectors=[covered])

@@ -49,6 +49,8 @@ from web.security_api import SCHEMAS as security_schemas
 from web.security_api import security_api
 from web.settings import WebSettings
 from web.shell import Shell
+from web.standing_api import SCHEMAS as standing_schemas
+from web.standing_api import standing_api
 from web.stations_api import SCHEMAS as station_schemas
 from web.stations_api import stations_api
 from web.tokens_api import SCHEMAS as token_schemas
@@ -106,8 +108,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(tokens_api(web))
     app.include_router(profiles_api(web))
     app.include_router(files_api(web))
+    app.include_router(standing_api(web))
     app.include_router(probes(web))
-    schemas = (*registry_schemas, *station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas)
+    of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
+    schemas = (*registry_schemas, *of_stations)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

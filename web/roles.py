@@ -192,6 +192,15 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
     ("PUT", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
     ("DELETE", "/api/v1/id-tokens/{token}"): Permission.STATIONS,
+    ("GET", "/api/v1/reservations"): Permission.STATIONS,
+    ("POST", "/api/v1/reservations"): Permission.STATIONS,
+    ("GET", "/api/v1/reservations/{reservation_id}"): Permission.STATIONS,
+    ("DELETE", "/api/v1/reservations/{reservation_id}"): Permission.STATIONS,
+    ("GET", "/api/v1/local-lists/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/local-lists/{station_id}"): Permission.STATIONS,
+    ("DELETE", "/api/v1/local-lists/{station_id}"): Permission.STATIONS,
+    ("GET", "/api/v1/configuration/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/configuration/{station_id}"): Permission.STATIONS,
 }
 
 

@@ -27,6 +27,7 @@ from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.clock import SteadyClock, SystemClock
+from controller.configuration import Configurations
 from controller.core import Core, CoreParts
 from controller.departures import Departures
 from controller.files.desk import FilesDesk
@@ -36,6 +37,7 @@ from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
 from controller.link import LinkServer
+from controller.local_lists import LocalLists
 from controller.logs import set_up
 from controller.names import NameBook
 from controller.planner import PlannerProcess
@@ -43,6 +45,7 @@ from controller.process import ProcessProbe
 from controller.profiles_room import ProfilesRoom
 from controller.raw_calls import RawCalls
 from controller.registry import Registry
+from controller.reservations import ReservationDesk
 from controller.samples import SampleStore
 from controller.secrets import depot_secret
 from controller.settings import Settings
@@ -197,6 +200,9 @@ async def serve_core(settings: Settings) -> None:
         files = files_desk(settings, core.yard, central, secret)
         alarms.sources.append(files)
         core.add(files)
+        core.add(ReservationDesk(core.yard, raw))
+        core.add(LocalLists(core.yard, raw, central.configuration))
+        core.add(Configurations(core.yard, raw, central.configuration))
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:
