@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from benchmarks.real_depot import free_offset
-from controller.app.core_process import link_path, serve_core
+from controller.app.core_process import serve_core
 from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
 from controller.link import CoreLink
@@ -61,7 +61,7 @@ async def depot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Depot
         with contextlib.closing(open_people(settings)) as store:
             clock = SystemClock()
             token = Users(store, clock, settings.depot.id).add_token("octt", SCOPES)
-            async with CoreLink(link_path(settings)) as link:
+            async with CoreLink(settings.link_path) as link:
                 app = create_app(web_settings(settings), link, store, clock=clock)
                 transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50_000))
                 headers = {"authorization": f"Bearer {token}"}
