@@ -33,6 +33,7 @@ PATH = {
     "feeder_id": "B",
     "action": "Reset",
     "token": "CARD-1",
+    "reservation_id": "7",
     "serial": "1a2b3c",
 }
 
