@@ -27,7 +27,7 @@ MAX_ID = 255
 MAX_DEPTH = 32
 REMEMBERED_ANSWERS = 64
 _OPENERS_WITHOUT_SCAN = 512
-_HEAD = re.compile(r'\s*\[\s*([234])\s*,\s*(?:"([^"\\]{1,255})"|(-?\d{1,18}))\s*[,\]]')
+_HEAD = re.compile(r'\s*\[\s*([234])\s*,\s*(?:"((?:[^"\\]|\\.){1,255})"|(-?\d{1,18}))\s*[,\]]')
 
 MessageId = str | int
 Payload = dict[str, Any]
@@ -189,7 +189,9 @@ class Session:
         head = _HEAD.match(text)
         if head is None:
             return Ignored(why)
-        kind, message_id = int(head[1]), head[2] if head[2] is not None else int(head[3])
+        kind, message_id = int(head[1]), _unescaped(head[2]) if head[2] is not None else int(head[3])
+        if message_id is None:
+            return Ignored(why)
         if kind == CALL:
             return self._malformed(message_id, why)
         if str(message_id) in self._pending:
@@ -206,6 +208,16 @@ class Session:
 
 def _readable(message_id: object) -> bool:
     return (isinstance(message_id, str) and 0 < len(message_id) <= MAX_ID) or (type(message_id) is int and abs(message_id) < 10**18)
+
+
+def _unescaped(quoted: str) -> str | None:
+    """What stands between two quotes; None where one of its escapes is none that JSON knows."""
+    if "\\" not in quoted:
+        return quoted
+    try:
+        return str(_decode(f'"{quoted}"'))
+    except msgspec.MsgspecError:
+        return None
 
 
 def _text(message: list[Any]) -> str:

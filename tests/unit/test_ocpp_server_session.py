@@ -99,6 +99,12 @@ def test_no_8_a_broken_call_with_a_readable_id_gets_formation_violation(frame: s
     assert len(error[3]) <= 255
 
 
+@pytest.mark.parametrize("written", ["\\u0000", 'a\\"b', "\\\\", "\\u00e9\\n"])
+def test_no_8_a_broken_call_whose_id_is_written_with_escapes_is_answered_under_that_id(written: str) -> None:
+    error = error_of(f'[2,"{written}","Heartbeat",{{"value":NaN}}]')
+    assert error[:3] == [4, json.loads(f'"{written}"'), "FormationViolation"]
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -116,6 +122,8 @@ def test_no_8_a_broken_call_with_a_readable_id_gets_formation_violation(frame: s
         '[2,"' + "x" * 256 + '","Heartbeat",{}]',
         b"\xff\xfe",
         "\ud800",
+        '[2,"\\ud800","Heartbeat",{]',
+        '[2,"\\q","Heartbeat",{}]',
         '[5,"x",{}]',
         "[2",
         '[3,"unknown",{}]',
