@@ -11,6 +11,7 @@ from controller.files.views import FileView, FirmwareView, ImageView, LogsView, 
 from controller.local_lists import LocalListView
 from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
 from controller.reservations import ReservationRow, ReservationsView
+from controller.security_view import CertificatesView, SecurityEventsView, SecurityView
 from controller.stations_view import (
     LoggedMessage,
     MessagesView,
@@ -103,6 +104,9 @@ def fill(link: FakeLink) -> None:
     )
     known = [ConfigurationKey("HeartbeatInterval", "300", False, AT), ConfigurationKey("AuthorizationKey", "(hidden)", False, AT)]
     link.shown[ConfigurationView] = ConfigurationView(station_id="CP-03", at=AT, keys=known, unknown=[], outcome="")
+    link.shown[SecurityView] = SecurityView([], {"wrong_password": 2})
+    link.shown[SecurityEventsView] = SecurityEventsView([], None)
+    link.shown[CertificatesView] = CertificatesView(None, None, [])
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
     covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")
     link.shown[ProfilesView] = ProfilesView(at=AT, profiles=[profile()], connectors=[covered])
