@@ -73,8 +73,8 @@ class SecurityEventList(Struct, frozen=True):
 
 SCHEMAS: Sequence[type] = (SecurityView, SecurityEventList, CertificatesView, InstalledView)
 """What these routes answer with, for the OpenAPI document."""
-_ENDED = answers("StationAnswer", 404, 409, 422)
-_ORDERED = _ENDED | {202: _ENDED[200] | {"description": "Accepted, under way"}}
+_ENDED = answers("StationAnswer", 404, 409, 413, 422)
+_BEGUN = _ENDED | {202: _ENDED[200] | {"description": "Accepted, under way"}}
 
 
 def security_api(web: Web) -> APIRouter:
@@ -114,13 +114,16 @@ def security_api(web: Web) -> APIRouter:
         return _reply(SecurityEventList(view.events, None if view.before is None else str(view.before)))
 
     @router.put(
-        "/stations/{station_id}/security-profile", responses=_ORDERED, response_class=Response, summary="Move a station to a security profile"
+        "/stations/{station_id}/security-profile",
+        responses=_BEGUN,
+        response_class=Response,
+        summary="Move a station to a security profile",
     )
     async def set_profile(request: Request, station_id: StationName, body: ProfileBody, key: Key = "") -> Response:
         named = who(request, station_id, body.reason, key)
         return await carry_out(cmd.SetSecurityProfile(**named, profile=body.security_profile, by_hand=body.by_hand))
 
-    @router.post("/stations/{station_id}/key", responses=_ORDERED, response_class=Response, summary="Give a station a new password")
+    @router.post("/stations/{station_id}/key", responses=_BEGUN, response_class=Response, summary="Give a station a new password")
     async def rotate(request: Request, station_id: StationName, body: KeyBody, key: Key = "") -> Response:
         return await carry_out(cmd.RotateStationKey(**who(request, station_id, body.reason, key), by_hand=body.by_hand))
 
@@ -132,7 +135,7 @@ def security_api(web: Web) -> APIRouter:
         return _reply(await shown(CertificatesView, station=station_id))
 
     @router.post(
-        "/certificates", responses=_ORDERED, response_class=Response, summary="Have a station's certificate signed, the first or the next"
+        "/certificates", responses=_BEGUN, response_class=Response, summary="Have a station's certificate signed, the first or the next"
     )
     async def renew(request: Request, body: CertificateBody, key: Key = "") -> Response:
         return await carry_out(cmd.RenewCertificate(**who(request, body.station_id, body.reason, key)))
@@ -146,12 +149,12 @@ def security_api(web: Web) -> APIRouter:
     async def installed(station_id: OneStation, certificate_type: Annotated[Use, Query()] = "CentralSystemRootCertificate") -> Response:
         return _reply(await shown(InstalledView, station=station_id, use=certificate_type))
 
-    @router.post("/certificates/installed", responses=_ORDERED, response_class=Response, summary="Let a station trust an authority")
+    @router.post("/certificates/installed", responses=_BEGUN, response_class=Response, summary="Let a station trust an authority")
     async def install(request: Request, body: InstalledBody, key: Key = "") -> Response:
         named = who(request, body.station_id, body.reason, key)
         return await carry_out(cmd.InstallCertificate(**named, use=body.certificate_type, certificate=body.certificate or ""))
 
-    @router.delete("/certificates/installed", responses=_ORDERED, response_class=Response, summary="Let a station trust an authority no more")
+    @router.delete("/certificates/installed", responses=_BEGUN, response_class=Response, summary="Let a station trust an authority no more")
     async def delete(
         request: Request,
         station_id: OneStation,
@@ -166,7 +169,7 @@ def security_api(web: Web) -> APIRouter:
         hashes = {"issuer_name_hash": issuer_name_hash, "issuer_key_hash": issuer_key_hash, "algorithm": hash_algorithm}
         return await carry_out(cmd.DeleteCertificate(**named, serial=serial_number, **hashes))
 
-    @router.delete("/certificates/{serial}", responses=_ORDERED, response_class=Response, summary="Revoke a certificate of a station")
+    @router.delete("/certificates/{serial}", responses=_BEGUN, response_class=Response, summary="Revoke a certificate of a station")
     async def revoke(request: Request, serial: Serial, reason: Reason = BY_API, key: Key = "") -> Response:
         wanted = serial.lower().lstrip("0")
         found = next((c for c in (await shown(CertificatesView)).certificates if c.serial == wanted), None)
