@@ -16,6 +16,7 @@ import asyncio
 import base64
 import json
 import math
+import ssl
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -263,9 +264,11 @@ class Herd:
         min_w: float = 1_380.0,
         most_w: float = 7_360.0,
         kind: type[HerdStation] = HerdStation,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.port = port
+        self.tls = tls
         self.rated_w, self.min_w, self.most_w = rated_w, min_w, most_w
         self.stations = [kind(self, name, keys[name]) for name in names]
         self.handshake_s: list[float] = []
@@ -275,7 +278,9 @@ class Herd:
         self.failed: list[str] = []
 
     async def dial(self, station: HerdStation) -> None:
-        await asyncio.wait_for(self.loop.create_connection(lambda: station, "127.0.0.1", self.port), GRACE_S)
+        name = None if self.tls is None else "localhost"
+        dialled = self.loop.create_connection(lambda: station, "127.0.0.1", self.port, ssl=self.tls, server_hostname=name)
+        await asyncio.wait_for(dialled, GRACE_S)
 
     def lost(self, station: HerdStation) -> None:
         self.closed.append((station.station_id, station.close_code))

@@ -21,6 +21,7 @@ import contextlib
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,8 +37,10 @@ from benchmarks.herd import Herd
 from benchmarks.real_depot import ROOT, free_offset
 from benchmarks.reconnect_storm import yard_of
 from controller.app.demo import write_depot
+from controller.port_certificate import authority_path
 from controller.settings import Settings
 from depot.registry import DepotSpec
+from ocpp_server.authority import Authority
 from simulator.meter_server import MeterServer
 
 GOAL_P99_S = 0.060
@@ -49,6 +52,7 @@ IDLE_S = 15.0
 WARM_S = 8.0
 SATURATION_S = 12.0
 MORE = "\naccept_unknown_tags = true"
+SECURE = '\nplain = false\n\n[ocpp.tls]\nnames = ["localhost"]\n'
 
 
 def pin(*processors: int) -> None:
@@ -73,11 +77,14 @@ def waited_s(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def core_of(spec: DepotSpec, folder: Path, *, processor: int | None) -> Iterator[tuple[subprocess.Popen[bytes], Settings, dict[str, str]]]:
-    """The core process of a depot, alone, pinned to one processor: (process, its settings, the stations' passwords)."""
+def core_of(
+    spec: DepotSpec, folder: Path, *, processor: int | None, tls: bool = False
+) -> Iterator[tuple[subprocess.Popen[bytes], Settings, dict[str, str]]]:
+    """The core process of a depot, alone, pinned to one processor: (process, its settings, the stations' passwords). ``tls``: it
+    has no plain port, and every station comes by security profile 2."""
     config, keys = write_depot(folder, spec=spec, start=datetime.now(UTC), speed=1, port_offset=free_offset())
     text = config.read_text(encoding="utf-8")
-    text = text[: text.index("[clock]")].replace("heartbeat_s = 300", f"heartbeat_s = 300{MORE}")
+    text = text[: text.index("[clock]")].replace("heartbeat_s = 300", f"heartbeat_s = 300{MORE}{SECURE if tls else ''}")
     config.write_text(text, encoding="utf-8")
     before = os.sched_getaffinity(0)
     if processor is not None:
@@ -95,12 +102,13 @@ def core_of(spec: DepotSpec, folder: Path, *, processor: int | None) -> Iterator
             process.wait()
 
 
-async def listening(port: int, patience_s: float = 60.0) -> None:
+async def listening(port: int, patience_s: float = 60.0, *, tls: ssl.SSLContext | None = None) -> None:
     """Wait until the core answers an HTTP request on its OCPP port."""
+    name = None if tls is None else "localhost"
     async with asyncio.timeout(patience_s):
         while True:
             with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
                 try:
                     writer.write(b"GET / HTTP/1.1\r\nHost: depot\r\nConnection: close\r\n\r\n")
                     if (await reader.readline()).startswith(b"HTTP/1.1"):
@@ -213,8 +221,13 @@ async def charging_herd(settings: Settings, keys: Mapping[str, str], stations: i
     herd: Herd | None = None
     port = settings.meter.port if settings.meter is not None else 0
     async with MeterServer(lambda: 20_000.0 + (herd.power_w if herd is not None else 0.0), port=port):
-        await listening(settings.ocpp_port)
-        herd = Herd(list(keys), port=settings.ocpp_port, keys=keys)
+        ocpp_port, context = settings.ocpp_port, None
+        if not settings.ocpp.plain:
+            root = authority_path(settings.storage.path, settings.depot.id)
+            await until(root.exists, 60, "the depot has made its authority")
+            ocpp_port, context = settings.ocpp_tls_port, ssl.create_default_context(cadata=Authority.read(root.read_text()).root_pem)
+        await listening(ocpp_port, tls=context)
+        herd = Herd(list(keys), port=ocpp_port, keys=keys, tls=context)
         async with reading(settings) as reader:
             await herd.connect(within_s=max(2.0, stations / 100))
             assert not herd.failed, herd.failed[:3]

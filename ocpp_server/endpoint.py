@@ -98,7 +98,7 @@ class Endpoint:
         class Secure(TlsConnection):
             endpoint = self
             context = wanted
-            timeout_s = self._settings.handshake_timeout_s
+            timeout_s = self._settings.tls_handshake_timeout_s
             dressing = self._dressing
 
         self._secure = await self._listen(host, port, Secure)

@@ -2,15 +2,20 @@
 leave one address slowly.
 
 A TLS handshake is part of the same count: the connection is taken plain, counted, and only then dressed in TLS, so that
-somebody who opens connections and says nothing is treated alike on both ports, and a failure is told with its reason.
+somebody who opens connections and says nothing is treated alike on both ports, and a failure is told with its reason. They
+cost milliseconds each and take turns, a few at a time: a thousand stations that come at once leave the loop to the limiter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Protocol
 
 from websockets.asyncio.server import ServerConnection
@@ -20,6 +25,10 @@ from ocpp_server.settings import OcppSettings
 from ocpp_server.tls import failure
 
 log = logging.getLogger(__name__)
+
+SSLProtocol.max_size = 16 * 1024
+"""What asyncio keeps for each TLS connection to read into: a record has no more. With its 256 KiB a thousand stations would
+hold 250 MB that nothing ever fills."""
 
 
 class Doorkeeper(Protocol):
@@ -36,6 +45,7 @@ class Handshakes:
     def __init__(self, settings: OcppSettings) -> None:
         self._settings = settings
         self._open: Counter[str] = Counter()
+        self._turns = asyncio.Semaphore(settings.tls_at_once)
 
     def begin(self, address: str) -> bool:
         """Whether one more half-open connection of this address is affordable. Each ``begin`` has its :meth:`end`."""
@@ -46,6 +56,25 @@ class Handshakes:
         self._open[address] -= 1
         if not self._open[address]:
             del self._open[address]
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to compute a TLS handshake. Whoever is slow to answer loses its turn and goes on beside the others."""
+        await self._turns.acquire()
+        kept = True
+
+        def leave() -> None:
+            nonlocal kept
+            if kept:
+                kept = False
+                self._turns.release()
+
+        timer = asyncio.get_running_loop().call_later(self._settings.tls_turn_s, leave)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            leave()
 
 
 class Slowdown:
@@ -128,9 +157,12 @@ class TlsConnection(CountedConnection):
         """Put TLS on, and let the WebSocket begin on it. Returns why that failed."""
         early = _Early()
         try:
-            dressed = await asyncio.get_running_loop().start_tls(
-                plain, early, self.context, server_side=True, ssl_handshake_timeout=self.timeout_s, ssl_shutdown_timeout=5.0
-            )
+            async with asyncio.timeout(self.timeout_s):
+                await _has_spoken(plain)
+            async with self.endpoint.handshakes.turn():
+                dressed = await asyncio.get_running_loop().start_tls(
+                    plain, early, self.context, server_side=True, ssl_handshake_timeout=self.timeout_s, ssl_shutdown_timeout=5.0
+                )
         except OSError as error:  # ssl.SSLError, TimeoutError and ConnectionError are such
             plain.abort()
             return failure(error)
@@ -143,6 +175,19 @@ class TlsConnection(CountedConnection):
         if early.data:
             self.data_received(bytes(early.data))
         return None
+
+
+async def _has_spoken(transport: asyncio.Transport) -> None:
+    """Wait until the other side has sent something, without reading it: who says nothing takes nobody's turn. On a descriptor
+    of its own, for the transport's belongs to the transport."""
+    loop, spoken = asyncio.get_running_loop(), asyncio.Event()
+    number = os.dup(transport.get_extra_info("socket").fileno())
+    try:
+        loop.add_reader(number, spoken.set)
+        await spoken.wait()
+    finally:
+        loop.remove_reader(number)
+        os.close(number)
 
 
 class _Early(asyncio.Protocol):

@@ -70,6 +70,12 @@ class OcppSettings:
     """Long: cellular modems sleep (reference no. 4)."""
     handshake_timeout_s: float = 8.0
     """Half-open handshakes are closed after this."""
+    tls_handshake_timeout_s: float = 20.0
+    """The same for TLS. Longer: a thousand handshakes at once wait for each other, and who is cut off comes back and makes it worse."""
+    tls_at_once: int = 24
+    """TLS handshakes that are computed side by side; each costs some milliseconds, in two steps."""
+    tls_turn_s: float = 0.3
+    """So long a handshake keeps its turn while the other side has not answered."""
     handshakes: int = 2000
     """Most handshakes at once; a whole depot may reconnect in one second."""
     handshakes_per_address: int = 1000

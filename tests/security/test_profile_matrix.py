@@ -280,7 +280,7 @@ async def test_the_bytes_of_the_key_are_the_password_too(pki: dict[str, Any]) ->
 
 async def test_what_is_no_tls_is_counted_and_ends(pki: dict[str, Any]) -> None:
     book = Book(2)
-    async with listening(book, pki, handshake_timeout_s=0.3) as central:
+    async with listening(book, pki, tls_handshake_timeout_s=0.3) as central:
         for said, reason in ((b"GET /ocpp/CP1 HTTP/1.1\r\n\r\n", "not_tls"), (b"\x00" * 64, "not_tls"), (b"", "timeout")):
             reader, writer = await asyncio.open_connection("127.0.0.1", central.tls_port)
             writer.write(said)
@@ -297,7 +297,7 @@ async def test_what_is_no_tls_is_counted_and_ends(pki: dict[str, Any]) -> None:
 
 async def test_half_open_tls_handshakes_have_a_cap(pki: dict[str, Any]) -> None:
     book = Book(2)
-    async with listening(book, pki, handshakes=3, handshakes_per_address=3, handshake_timeout_s=5.0) as central:
+    async with listening(book, pki, handshakes=3, handshakes_per_address=3, tls_handshake_timeout_s=5.0) as central:
         silent = [await asyncio.open_connection("127.0.0.1", central.tls_port) for _ in range(3)]
         await asyncio.sleep(0)
         reader, writer = await asyncio.open_connection("127.0.0.1", central.tls_port)
