@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -86,7 +87,14 @@ class TransfersAnswer(Struct, frozen=True, kw_only=True):
     transfers: list[TransferAnswer]
 
 
-SCHEMAS: Sequence[type] = (FirmwareView, ImageView, LogsView, TransferView, TransfersAnswer)
+class UpdateList(Struct, frozen=True):
+    """Updates, newest first."""
+
+    at: datetime
+    updates: list[TransferView]
+
+
+SCHEMAS: Sequence[type] = (FirmwareView, UpdateList, ImageView, LogsView, TransferView, TransfersAnswer)
 """What these routes answer with, for the OpenAPI document."""
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -146,10 +154,10 @@ def files_api(web: Web) -> APIRouter:
         found = await shown_firmware(web)
         return _reply(next((i for i in found.images if i.image_id == image.image_id), {"image_id": image.image_id}), 201)
 
-    @router.get("/firmware/updates", responses=answers("FirmwareView", 422), response_class=Response, summary="Updates, newest first")
+    @router.get("/firmware/updates", responses=answers("UpdateList", 404, 422), response_class=Response, summary="Updates, newest first")
     async def updates(station_id: StationQuery = None) -> Response:
         found = await shown_firmware(web, station_id)
-        return _reply({"at": found.at, "updates": found.updates})
+        return _reply(UpdateList(found.at, found.updates))
 
     @router.get("/firmware/{image_id}", responses=answers("ImageView", 404, 422), response_class=Response, summary="One image")
     async def image(image_id: ImageId) -> Response:
