@@ -217,13 +217,13 @@ class Depot:
         return station_id, added["password"]
 
     @asynccontextmanager
-    async def connected(
-        self, station_id: str, password: str, *, port: int | None = None, tls: ssl.SSLContext | None = None
-    ) -> AsyncIterator[Station]:
-        """The station's connection."""
+    async def connected(self, station_id: str, password: str, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Station]:
+        """The station's connection: with ``tls`` over the other port, and without a password by its certificate alone."""
+        path = f"/ocpp/{station_id}"
         basic = base64.b64encode(f"{station_id}:{password}".encode()).decode()
         async with connect(
-            f"{'wss' if tls else 'ws'}://127.0.0.1:{port or self.settings.ocpp_port}/ocpp/{station_id}",
+            f"wss://localhost:{self.settings.ocpp_tls_port}{path}" if tls else f"ws://127.0.0.1:{self.settings.ocpp_port}{path}",
+            host="127.0.0.1",
             additional_headers={"Authorization": f"Basic {basic}"} if password else {},
             subprotocols=[Subprotocol("ocpp1.6")],
             proxy=None,
