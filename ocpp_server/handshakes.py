@@ -18,9 +18,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Protocol
 
-from websockets.asyncio.server import ServerConnection
-
 from ocpp_server.access import Admitted
+from ocpp_server.keepalive import LivelyConnection
 from ocpp_server.settings import OcppSettings
 from ocpp_server.tls import failure
 
@@ -100,7 +99,7 @@ class Slowdown:
         return turn_s - now_s
 
 
-class CountedConnection(ServerConnection):
+class CountedConnection(LivelyConnection):
     """A connection that counts while its handshake is under way. ``admitted``: how it came in, once it did."""
 
     endpoint: ClassVar[Doorkeeper]

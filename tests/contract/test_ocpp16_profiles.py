@@ -65,7 +65,7 @@ async def telling(central: Central) -> AsyncIterator[Telling]:
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_no_14_two_readings_of_the_norm_agree_and_the_default_comes_back() -> None:
+async def test_problem_14_two_readings_of_the_norm_agree_and_the_default_comes_back() -> None:
     depot = FakeDepot()
     async with listening(depot, **QUICK) as central, telling(central) as client:
         await client.boot()
@@ -85,7 +85,7 @@ async def test_no_14_two_readings_of_the_norm_agree_and_the_default_comes_back()
         assert "composite_differs" not in central.violations("CP1")
 
 
-async def test_no_14_a_station_that_tells_something_else_is_told_once_more_and_then_reported() -> None:
+async def test_problem_14_a_station_that_tells_something_else_is_told_once_more_and_then_reported() -> None:
     depot = FakeDepot()
     async with listening(depot, **QUICK) as central, telling(central) as client:
         client.lies = 3_000

@@ -19,6 +19,7 @@ from ocpp.v16 import ChargePoint, call, call_result
 from ocpp_fakes import CP1, FakeDepot, depot_spec, setpoint, setpoints, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Opcode
 from websockets.typing import Subprotocol
 
 from benchmarks.faultkit.attackers import Deaf
@@ -213,7 +214,7 @@ async def test_an_unknown_station_with_a_valid_key_is_quarantined() -> None:
         assert depot.unknown == [("STRANGER", "127.0.0.1")]
 
 
-async def test_no_16_sub_protocols() -> None:
+async def test_problem_16_sub_protocols() -> None:
     async with listening(FakeDepot()) as central:
         async with dial(central, "CP1", subprotocols=["ocpp2.1", "ocpp1.6"]) as connection:
             assert connection.subprotocol == "ocpp1.6"
@@ -235,7 +236,7 @@ async def test_a_path_that_is_no_station_is_not_found() -> None:
         assert refused.value.response.status_code == 404
 
 
-async def test_no_2_a_second_socket_with_the_same_id_takes_over() -> None:
+async def test_problem_02_a_second_socket_with_the_same_id_takes_over() -> None:
     depot = FakeDepot()
     async with listening(depot) as central, dial(central, "CP1") as old:
         await old.send('[2,"1","Heartbeat",{}]')
@@ -282,7 +283,7 @@ async def test_a_frame_beyond_the_size_cap_closes_that_connection_only() -> None
         assert (await other.boot()).status == "Accepted"
 
 
-async def test_no_18_calls_without_an_answer_time_out_and_break_the_connection() -> None:
+async def test_problem_18_calls_without_an_answer_time_out_and_break_the_connection() -> None:
     depot = FakeDepot()
     async with listening(depot, call_timeout_s=0.2, breaker_timeouts=2) as central, station(central) as client:
         await client.boot()
@@ -490,3 +491,30 @@ async def test_commands_to_several_stations_do_not_wait_for_each_other() -> None
         assert await central.apply(other) == [Outcome.ACCEPTED]
         assert loop.time() - begun < 0.8
         assert await blocked == [Outcome.TIMEOUT]
+
+
+def never_pongs(connection: ClientConnection) -> None:
+    """From now on this station leaves pings unanswered."""
+    send = connection.protocol.send_frame
+    connection.protocol.send_frame = lambda frame: None if frame.opcode is Opcode.PONG else send(frame)  # type: ignore[method-assign]
+
+
+async def test_problem_04_whatever_is_heard_is_life_and_nothing_at_all_is_not() -> None:
+    # the listener answers pings and says nothing
+    async with (
+        listening(FakeDepot(), ping_interval_s=0.1, ping_timeout_s=0.3) as central,
+        dial(central, "CP1") as talker,
+        dial(central, "CP2") as listener,
+    ):
+        never_pongs(talker)
+        for number in range(12):
+            await talker.send(f'[2,"{number}","Heartbeat",{{}}]')
+            assert json.loads(await talker.recv())[1] == str(number)
+            await asyncio.sleep(0.1)
+        assert central.connected("CP1")
+        assert central.connected("CP2")
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(talker.recv(), 5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+        assert listener.close_code is None

@@ -184,7 +184,7 @@ async def test_section_6_the_tx_profile_follows_the_answer_on_the_wire() -> None
         assert client.order[-2:] == ["conf", "call SetChargingProfile"]
 
 
-async def test_no_16_sub_protocols_are_chosen_per_connection() -> None:
+async def test_problem_16_sub_protocols_are_chosen_per_connection() -> None:
     async with listening(FakeDepot()) as central:
         async with dial(central, "CP1", "ocpp1.6", "ocpp2.0.1") as connection:
             assert connection.subprotocol == "ocpp2.0.1"
@@ -304,7 +304,7 @@ def test_the_journal_has_the_energy_that_flowed_whatever_the_version(mixed: Nigh
         assert sum(mixed.sessions_wh[f"S{number}/1"]) == pytest.approx(got_wh / 0.9, rel=0.1)  # one station counts whole kWh
 
 
-def test_no_19_a_charger_side_that_forgot_everything_finds_every_session_again() -> None:
+def test_problem_19_a_charger_side_that_forgot_everything_finds_every_session_again() -> None:
     night = play(seed=4, share_201=1.0, restart_at_s=2700.0)
     assert len(night.interrupted) >= 2
     assert night.slots.violations == 0, f"worst {night.slots.worst_over_kw:.2f} kW over at {night.slots.worst_at}"

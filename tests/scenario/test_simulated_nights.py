@@ -87,7 +87,7 @@ def night() -> tuple[NightResult, TraceSlots, list[str]]:
     return played(3)
 
 
-def test_no_limit_is_exceeded_with_every_persona(night: tuple[NightResult, TraceSlots, list[str]]) -> None:
+def test_problem_20_no_limit_is_exceeded_with_every_persona(night: tuple[NightResult, TraceSlots, list[str]]) -> None:
     _, slots, _ = night
     assert slots.violations == 0, f"worst {slots.worst_over_kw:.2f} kW over at {slots.worst_at}"
     assert slots.instant_peak_kw > 60  # the test would prove nothing at an idle depot

@@ -42,7 +42,7 @@ def found(*rows: tuple[float, float], ours: tuple[Segment, ...] = OURS, spec: Co
         ((150, 4_140), (0, 11_000)),
     ],
 )
-def test_no_14_what_says_the_same_agrees(rows: tuple[tuple[float, float], ...]) -> None:
+def test_problem_14_what_says_the_same_agrees(rows: tuple[tuple[float, float], ...]) -> None:
     assert found(*rows) == Finding(True, shown_s=590 if len(rows) == 5 else 600)
 
 
@@ -70,7 +70,7 @@ def test_what_says_something_else_differs_and_it_is_said_where(rows: tuple[tuple
     assert "W, installed is" in finding.text
 
 
-def test_no_12_the_other_unit_is_compared_with_more_room() -> None:
+def test_problem_12_the_other_unit_is_compared_with_more_room() -> None:
     amperes = (Segment(0, 15.942, 3), Segment(150, 6.0, 3))
     assert found((0, 15.9), (150, 6.0), ours=amperes, unit="A", other_unit=True).agrees
     assert found((0, 16.6), (150, 6.3), ours=amperes, unit="A", other_unit=True).agrees, "it takes 220 V for a phase"

@@ -74,7 +74,7 @@ def test_a_booted_station_is_probed_set_and_ready() -> None:
     assert [link.connected for link in told.links] == [True, False]
 
 
-def test_no_17_no_call_leaves_before_the_boot_conf() -> None:
+def test_problem_17_no_call_leaves_before_the_boot_conf() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         depot.gate = asyncio.Event()
         async with connected(central) as peer, asyncio.TaskGroup() as group:
@@ -90,7 +90,7 @@ def test_no_17_no_call_leaves_before_the_boot_conf() -> None:
     play(main)
 
 
-def test_no_17_a_reconnect_without_boot_is_asked_once_and_then_served() -> None:
+def test_problem_17_a_reconnect_without_boot_is_asked_once_and_then_served() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await asyncio.sleep(2.9)
@@ -108,7 +108,7 @@ def test_no_17_a_reconnect_without_boot_is_asked_once_and_then_served() -> None:
     play(main)
 
 
-def test_no_17_a_station_that_boots_when_asked_is_ready_as_booted() -> None:
+def test_problem_17_a_station_that_boots_when_asked_is_ready_as_booted() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await until(lambda: peer.calls("TriggerMessage"))
@@ -162,7 +162,7 @@ def test_a_pending_station_takes_no_calls() -> None:
         ({"ConnectorSwitch3to1PhaseSupported": "True"}, replace(PROBED, switches_phases=True)),
     ],
 )
-def test_no_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str | None], expected: StationProbed) -> None:
+def test_problem_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str | None], expected: StationProbed) -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             peer.configuration = {k: v for k, v in {**CONFIGURATION, **changes}.items() if v is not None}
@@ -209,7 +209,7 @@ def test_a_station_that_cannot_list_its_keys_is_asked_by_name_and_one_that_answe
 # ---------------------------------------------------------------------- connections
 
 
-def test_no_1_a_link_that_is_silent_for_too_long_is_closed() -> None:
+def test_problem_01_a_link_that_is_silent_for_too_long_is_closed() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             interval_s = (await peer.boot())[2]["interval"]
@@ -225,7 +225,7 @@ def test_no_1_a_link_that_is_silent_for_too_long_is_closed() -> None:
     play(main)
 
 
-def test_no_2_the_newest_connection_wins_and_the_old_ones_end_touches_nothing() -> None:
+def test_problem_02_the_newest_connection_wins_and_the_old_ones_end_touches_nothing() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as old:
             await booted(old, depot)
@@ -247,7 +247,7 @@ def test_no_2_the_newest_connection_wins_and_the_old_ones_end_touches_nothing() 
     play(main)
 
 
-def test_no_18_calls_that_are_not_answered_close_the_connection() -> None:
+def test_problem_18_calls_that_are_not_answered_close_the_connection() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -265,7 +265,7 @@ def test_no_18_calls_that_are_not_answered_close_the_connection() -> None:
     play(main)
 
 
-def test_no_18_what_a_station_does_not_give_is_not_asked_for_again_and_again() -> None:
+def test_problem_18_what_a_station_does_not_give_is_not_asked_for_again_and_again() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -292,7 +292,7 @@ def test_no_18_what_a_station_does_not_give_is_not_asked_for_again_and_again() -
     play(main)
 
 
-def test_no_18_a_station_whose_values_tell_no_power_is_asked_for_them_rarely() -> None:
+def test_problem_18_a_station_whose_values_tell_no_power_is_asked_for_them_rarely() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -324,7 +324,7 @@ def answering_late(peer: Peer, seconds: float) -> None:
     peer._serve = late  # type: ignore[method-assign]  # this one peer's behaviour
 
 
-def test_no_18_a_station_that_answers_late_is_given_longer_and_not_cut() -> None:
+def test_problem_18_a_station_that_answers_late_is_given_longer_and_not_cut() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -341,7 +341,7 @@ def test_no_18_a_station_that_answers_late_is_given_longer_and_not_cut() -> None
     play(main)
 
 
-def test_no_18_patience_has_an_end() -> None:
+def test_problem_18_patience_has_an_end() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -356,7 +356,7 @@ def test_no_18_patience_has_an_end() -> None:
     play(main)
 
 
-def test_no_1_a_reconnect_without_boot_keeps_its_heartbeat_interval() -> None:
+def test_problem_01_a_reconnect_without_boot_keeps_its_heartbeat_interval() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -430,7 +430,7 @@ def test_authorize() -> None:
     play(main)
 
 
-def test_no_5_a_repeated_start_has_the_same_natural_key_and_answer_whatever_its_message_id() -> None:
+def test_problem_05_a_repeated_start_has_the_same_natural_key_and_answer_whatever_its_message_id() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             first = await peer.start()
@@ -461,7 +461,7 @@ def test_a_start_on_an_undeclared_connector_says_what_is_wrong() -> None:
     play(main)
 
 
-def test_no_6_two_stops_with_different_message_ids_are_both_answered() -> None:
+def test_problem_06_two_stops_with_different_message_ids_are_both_answered() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             number = await peer.start()
@@ -485,7 +485,7 @@ def test_no_6_two_stops_with_different_message_ids_are_both_answered() -> None:
         ({"transactionId": 1, "meterStop": 1200, "timestamp": STAMP, "transactionData": "junk"}, 1, 1200),
     ],
 )
-def test_no_6_a_stop_is_always_answered(payload: dict[str, Any], transaction_id: int, meter_wh: int) -> None:
+def test_problem_06_a_stop_is_always_answered(payload: dict[str, Any], transaction_id: int, meter_wh: int) -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await peer.start(meter=1000)
@@ -513,7 +513,7 @@ def test_a_depot_that_fails_is_an_internal_error_and_the_station_may_repeat(capl
     assert "answering StartTransaction failed" in caplog.text
 
 
-def test_no_9_meter_values_without_a_transaction_are_readings() -> None:
+def test_problem_09_meter_values_without_a_transaction_are_readings() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await peer.call("MeterValues", values({"value": "1000"}, {"value": "7.4", "measurand": "Power.Active.Import", "unit": "kW"}))
@@ -524,7 +524,7 @@ def test_no_9_meter_values_without_a_transaction_are_readings() -> None:
     play(main)
 
 
-def test_no_9_impossible_values_are_counted_and_never_passed_on() -> None:
+def test_problem_09_impossible_values_are_counted_and_never_passed_on() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             for value in (
@@ -540,7 +540,7 @@ def test_no_9_impossible_values_are_counted_and_never_passed_on() -> None:
     play(main)
 
 
-def test_no_8_a_violation_is_repaired_counted_and_the_rest_kept() -> None:
+def test_problem_08_a_violation_is_repaired_counted_and_the_rest_kept() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await peer.call("MeterValues", values({"value": 1000}, {"value": "50", "unit": "Hz"}))
@@ -551,7 +551,7 @@ def test_no_8_a_violation_is_repaired_counted_and_the_rest_kept() -> None:
     play(main)
 
 
-def test_no_7_replayed_values_are_marked_and_live_ones_are_not() -> None:
+def test_problem_07_replayed_values_are_marked_and_live_ones_are_not() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await asyncio.sleep(86_400)
@@ -564,7 +564,7 @@ def test_no_7_replayed_values_are_marked_and_live_ones_are_not() -> None:
     play(main)
 
 
-def test_no_10_a_wrong_clock_is_measured_by_our_own_trigger_and_goes_into_profiles() -> None:
+def test_problem_10_a_wrong_clock_is_measured_by_our_own_trigger_and_goes_into_profiles() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)
@@ -657,7 +657,7 @@ def purposes_tried(peer: Peer) -> list[str]:
     return [p["csChargingProfiles"]["chargingProfilePurpose"] for p in peer.calls("SetChargingProfile")]
 
 
-def test_no_11_the_ladder_finds_what_works_and_keeps_it() -> None:
+def test_problem_11_the_ladder_finds_what_works_and_keeps_it() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             peer.configuration["ChargingScheduleAllowedChargingRateUnit"] = "Power"
@@ -672,7 +672,7 @@ def test_no_11_the_ladder_finds_what_works_and_keeps_it() -> None:
     play(main)
 
 
-def test_no_11_a_profile_refused_before_the_transaction_is_known_is_said_again() -> None:
+def test_problem_11_a_profile_refused_before_the_transaction_is_known_is_said_again() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             peer.configuration["ChargingScheduleAllowedChargingRateUnit"] = "Power"
@@ -687,7 +687,7 @@ def test_no_11_a_profile_refused_before_the_transaction_is_known_is_said_again()
     play(main)
 
 
-def test_no_11_a_station_that_refuses_everything_is_unsupported() -> None:
+def test_problem_11_a_station_that_refuses_everything_is_unsupported() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             peer.configuration["ChargingScheduleAllowedChargingRateUnit"] = "Power"
@@ -699,7 +699,7 @@ def test_no_11_a_station_that_refuses_everything_is_unsupported() -> None:
     play(main)
 
 
-def test_no_15_a_single_connector_station_may_be_limited_as_a_whole() -> None:
+def test_problem_15_a_single_connector_station_may_be_limited_as_a_whole() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         connector = ConnectorId("CP2", 1)
         async with connected(central, "CP2") as peer:
@@ -713,7 +713,7 @@ def test_no_15_a_single_connector_station_may_be_limited_as_a_whole() -> None:
     play(main)
 
 
-def test_no_12_a_station_of_unknown_unit_is_tried_in_both() -> None:
+def test_problem_12_a_station_of_unknown_unit_is_tried_in_both() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             del peer.configuration["ChargingScheduleAllowedChargingRateUnit"]
@@ -739,7 +739,7 @@ def test_a_refusal_of_what_worked_before_is_no_lack_of_capability() -> None:
     play(main)
 
 
-def test_no_13_a_pause_is_a_profile_of_zero_and_resume_sends_the_whole_profile_again() -> None:
+def test_problem_13_a_pause_is_a_profile_of_zero_and_resume_sends_the_whole_profile_again() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             await booted(peer, depot)

@@ -117,7 +117,7 @@ def test_a_booted_station_is_probed_set_in_batches_and_ready() -> None:
         ({"DeviceDataCtrlr.ItemsPerMessage.GetVariables": None}, {}),
     ],
 )
-def test_no_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str | None], expected: dict[str, Any]) -> None:
+def test_problem_11_12_the_probe_reads_what_the_station_can_do(changes: dict[str, str | None], expected: dict[str, Any]) -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected_201(central) as peer:
             peer.variables = {k: v for k, v in (peer.variables | changes).items() if v is not None}
@@ -252,7 +252,7 @@ def test_a_transaction_without_authorisation_that_ends_was_no_session() -> None:
     play(main)
 
 
-def test_no_5_repeated_and_reordered_events_change_nothing_and_get_the_same_answer() -> None:
+def test_problem_05_repeated_and_reordered_events_change_nothing_and_get_the_same_answer() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected_201(central) as peer:
             first = await peer.event("Started", why="Authorized", tag="TAG1", seq=0, meter=[energy(1000)])
@@ -270,7 +270,7 @@ def test_no_5_repeated_and_reordered_events_change_nothing_and_get_the_same_answ
     play(main)
 
 
-def test_no_19_a_new_process_finds_the_depots_number_by_the_transactions_own_name() -> None:
+def test_problem_19_a_new_process_finds_the_depots_number_by_the_transactions_own_name() -> None:
     depot = FakeDepot()
     named: list[str] = []
 
@@ -302,7 +302,7 @@ def test_no_19_a_new_process_finds_the_depots_number_by_the_transactions_own_nam
     assert set(depot.starts) == {"CP1|2.0.1|tx-1"}
 
 
-def test_no_7_what_happened_offline_is_stored_and_never_drives_control() -> None:
+def test_problem_07_what_happened_offline_is_stored_and_never_drives_control() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected_201(central) as peer:
             power = {"value": 7000, "measurand": "Power.Active.Import", "unitOfMeasure": {"unit": "W"}}
@@ -317,7 +317,7 @@ def test_no_7_what_happened_offline_is_stored_and_never_drives_control() -> None
     play(main)
 
 
-def test_no_9_units_and_powers_of_ten_are_normalised_and_nonsense_is_counted() -> None:
+def test_problem_09_units_and_powers_of_ten_are_normalised_and_nonsense_is_counted() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected_201(central) as peer:
             await charging(peer)
@@ -362,7 +362,7 @@ def test_the_end_may_carry_its_beginning_in_the_same_entry() -> None:
         {"transactionInfo": {"transactionId": "tx-1", "stoppedReason": 7}},
     ],
 )
-def test_no_6_the_last_event_is_always_answered(broken: dict[str, Any]) -> None:
+def test_problem_06_the_last_event_is_always_answered(broken: dict[str, Any]) -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected_201(central) as peer:
             await charging(peer)
@@ -584,7 +584,7 @@ def test_other_actions(action: str, payload: dict[str, Any], wanted: list[Any]) 
     play(main)
 
 
-def test_no_16_a_station_may_come_back_in_another_version_and_the_newest_connection_wins() -> None:
+def test_problem_16_a_station_may_come_back_in_another_version_and_the_newest_connection_wins() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as old:
             await old.boot()

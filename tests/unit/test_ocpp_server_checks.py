@@ -117,7 +117,7 @@ def falls_back(depot: FakeDepot) -> bool | None:
     return depot.probes[-1].falls_back
 
 
-def test_no_11_a_session_shows_that_the_default_comes_back() -> None:
+def test_problem_11_a_session_shows_that_the_default_comes_back() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             Holder(clock).attach(peer)
@@ -188,7 +188,7 @@ def test_a_station_that_does_not_let_go_of_a_live_profile_does_not_fall_back() -
     play(main)
 
 
-def test_no_14_what_differs_is_sent_once_more_and_then_told() -> None:
+def test_problem_14_what_differs_is_sent_once_more_and_then_told() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             holder = Holder(clock)
@@ -289,7 +289,7 @@ def test_a_station_that_tells_no_composite_is_not_asked_again_until_it_boots(ans
     play(main)
 
 
-def test_no_11_it_is_asked_rarely_and_never_more_often_than_once_a_minute() -> None:
+def test_problem_11_it_is_asked_rarely_and_never_more_often_than_once_a_minute() -> None:
     async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
         async with connected(central) as peer:
             Holder(clock).attach(peer)

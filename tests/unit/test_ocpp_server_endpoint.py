@@ -89,13 +89,13 @@ def choose(*offered: str) -> str | None:
     return _choose_subprotocol(None, [Subprotocol(name) for name in offered])  # type: ignore[arg-type]  # the connection plays no part
 
 
-def test_no_16_the_best_is_chosen_and_1_6_assumed_where_nothing_is_offered() -> None:
+def test_problem_16_the_best_is_chosen_and_1_6_assumed_where_nothing_is_offered() -> None:
     assert choose("ocpp1.6", "ocpp2.0.1") == "ocpp2.0.1"
     assert choose("ocpp2.1", "ocpp1.6") == "ocpp1.6"
     assert choose() is None
 
 
-def test_no_16_a_station_of_another_version_is_refused_clearly() -> None:
+def test_problem_16_a_station_of_another_version_is_refused_clearly() -> None:
     with pytest.raises(NegotiationError, match=r"speaks ocpp2\.0\.1 and ocpp1\.6; offered were ocpp2\.1, ocpp2\.0"):
         choose("ocpp2.1", "ocpp2.0")
 

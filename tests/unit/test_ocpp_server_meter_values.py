@@ -81,12 +81,12 @@ def test_current_is_the_largest_phase_and_voltage_the_mean_of_phases_to_neutral(
     assert (found.current_a, found.voltage_v) == (16.0, 231.0)
 
 
-def test_no_7_samples_come_in_the_order_of_the_chargers_time() -> None:
+def test_problem_07_samples_come_in_the_order_of_the_chargers_time() -> None:
     entries = [{"timestamp": f"2026-03-01T12:0{m}:00Z", "sampledValue": [{"value": str(m)}]} for m in (3, 1, 2)]
     assert [s.energy_wh for s in read_samples(entries, Counter())] == [1, 2, 3]
 
 
-def test_no_10_a_time_before_2020_is_distrusted() -> None:
+def test_problem_10_a_time_before_2020_is_distrusted() -> None:
     found, rejected = sample({"value": "1"}, at="1970-01-01T00:00:10Z")
     assert found.reported_at is None
     assert rejected["distrusted_time"] == 1
@@ -126,7 +126,7 @@ def charge(judge: MeterGuard, *, minutes: int, raw0: float, per_kwh: float, powe
     return [judge.energy_wh(round(raw0 + power_w / 1000 * m / 60 * per_kwh, digits), power_w, at(m)) for m in range(minutes)]
 
 
-def test_no_9_kwh_sold_as_wh_is_recognised_and_the_session_keeps_its_start() -> None:
+def test_problem_09_kwh_sold_as_wh_is_recognised_and_the_session_keeps_its_start() -> None:
     judge, rejected = guard()
     start_wh = judge.started(12)
     values = charge(judge, minutes=60, raw0=12.0, per_kwh=1.0)
@@ -139,7 +139,7 @@ def test_no_9_kwh_sold_as_wh_is_recognised_and_the_session_keeps_its_start() -> 
     assert known == sorted(known)
 
 
-def test_no_9_whole_kwh_are_recognised_too() -> None:
+def test_problem_09_whole_kwh_are_recognised_too() -> None:
     judge, _ = guard()
     judge.started(100)
     charge(judge, minutes=60, raw0=100.0, per_kwh=1.0, digits=0)

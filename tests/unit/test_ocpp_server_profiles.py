@@ -70,7 +70,7 @@ def test_only_a_tx_profile_names_the_transaction() -> None:
         (92_000, ConnectorSpec(1, 150_000, 0, Current.DC), 92.0),
     ],
 )
-def test_no_12_amperes_by_phases_and_voltage_rounded_down_to_a_tenth(level_w: int, spec: ConnectorSpec, wanted: float) -> None:
+def test_problem_12_amperes_by_phases_and_voltage_rounded_down_to_a_tenth(level_w: int, spec: ConnectorSpec, wanted: float) -> None:
     assert amperes(level_w, spec) == wanted
 
 
@@ -85,7 +85,7 @@ def test_amperes_never_draw_more_than_the_setpoint_nor_a_tenth_of_an_ampere_less
     live(level_w, Rung(Purpose.TX, "A"), spec)
 
 
-def test_no_13_zero_is_a_limit_like_any_other() -> None:
+def test_problem_13_zero_is_a_limit_like_any_other() -> None:
     assert limit_of(live(0, Rung(Purpose.TX, "W"))) == 0
     assert limit_of(live(0, Rung(Purpose.TX, "A"))) == 0
 
@@ -99,7 +99,7 @@ def test_the_stack_level_is_what_the_station_has(most: int | None, wanted: int) 
     assert live(1_000, Rung(Purpose.TX, "W"), stack=most)["stackLevel"] == wanted
 
 
-def test_no_14_one_stable_id_per_role_and_connector() -> None:
+def test_problem_14_one_stable_id_per_role_and_connector() -> None:
     ids = [profile_id(purpose, n, live=True) for purpose in Purpose for n in range(1, 100)] + [
         profile_id(Purpose.TX_DEFAULT, n, live=False) for n in range(1, 100)
     ]
@@ -117,12 +117,12 @@ def test_a_default_has_no_end_and_lies_below_every_live_profile(kind: str) -> No
     assert profile["stackLevel"] < live(1_000, Rung(Purpose.TX_DEFAULT, "A"))["stackLevel"]
 
 
-def test_no_11_the_ladder_goes_from_transaction_to_default_to_station() -> None:
+def test_problem_11_the_ladder_goes_from_transaction_to_default_to_station() -> None:
     rungs = live_ladder(("W", "A"), ALL, max_stack_level=8, connectors=1)
     assert [(r.purpose, r.unit) for r in rungs] == [(p, u) for p in (Purpose.TX, Purpose.TX_DEFAULT, Purpose.MAX) for u in ("W", "A")]
 
 
-def test_no_15_the_station_profile_is_never_used_for_two_connectors() -> None:
+def test_problem_15_the_station_profile_is_never_used_for_two_connectors() -> None:
     assert Purpose.MAX not in {r.purpose for r in live_ladder(("W",), ALL, max_stack_level=8, connectors=2)}
 
 

@@ -72,7 +72,9 @@ def test_a_valid_payload_is_not_touched() -> None:
         ),
     ],
 )
-def test_no_8_known_violations_are_repaired_and_named(name: str, payload: dict[str, Any], repaired: dict[str, Any], repair: str) -> None:
+def test_problem_08_known_violations_are_repaired_and_named(
+    name: str, payload: dict[str, Any], repaired: dict[str, Any], repair: str
+) -> None:
     parsed = parse(name, payload)
     assert parsed.payload == repaired
     assert repair in parsed.repairs

@@ -92,7 +92,7 @@ def test_a_late_answer_is_told_from_one_that_nobody_asked_for() -> None:
         b'[2,"x","Heartbeat",{"a":"\xff"}]',
     ],
 )
-def test_no_8_a_broken_call_with_a_readable_id_gets_formation_violation(frame: str | bytes) -> None:
+def test_problem_08_a_broken_call_with_a_readable_id_gets_formation_violation(frame: str | bytes) -> None:
     error = error_of(frame)
     assert error[:3] == [4, "x", ErrorCode.FORMATION_VIOLATION.value] == [4, "x", "FormationViolation"]
     assert len(error) == 5
@@ -145,7 +145,7 @@ def test_an_identical_frame_gets_the_identical_answer() -> None:
     assert call_of(session, frame).repeated == first
 
 
-def test_no_19_a_reused_id_with_another_content_is_a_new_call() -> None:
+def test_problem_19_a_reused_id_with_another_content_is_a_new_call() -> None:
     session = Session()
     session.answer(call_of(session, '[2,"1","StatusNotification",{"status":"Available"}]'), {})
     assert call_of(session, '[2,"1","StatusNotification",{"status":"Charging"}]').repeated is None

@@ -35,11 +35,11 @@ DAY = timedelta(days=1)
         (1772366400, None),
     ],
 )
-def test_no_10_times_are_read_as_utc_and_impossible_ones_are_none(text: object, wanted: datetime | None) -> None:
+def test_problem_10_times_are_read_as_utc_and_impossible_ones_are_none(text: object, wanted: datetime | None) -> None:
     assert parse_time(text) == wanted
 
 
-def test_no_10_we_always_say_utc_with_milliseconds_and_z() -> None:
+def test_problem_10_we_always_say_utc_with_milliseconds_and_z() -> None:
     local = NOW.astimezone(timezone(timedelta(hours=5, minutes=30))) + timedelta(microseconds=123456)
     assert wire_time(local) == "2026-03-01T12:00:00.123Z"
 
@@ -57,7 +57,7 @@ def test_three_messages_that_agree_over_time_are_a_slow_clock() -> None:
     assert clock.age_s(NOW - DAY, NOW) == 0
 
 
-def test_no_7_a_queue_that_is_emptied_in_a_burst_is_no_clock() -> None:
+def test_problem_07_a_queue_that_is_emptied_in_a_burst_is_no_clock() -> None:
     clock = ChargerClock()
     for n in range(50):
         clock.observe(NOW - DAY + timedelta(minutes=n), NOW + timedelta(milliseconds=10 * n))

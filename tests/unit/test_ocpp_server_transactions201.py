@@ -68,7 +68,7 @@ def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1) -> list[A
     order=st.randoms(use_true_random=False),
     processes=st.integers(1, 3),
 )
-def test_no_5_whatever_is_repeated_or_comes_again_later_it_is_one_session_with_one_end(
+def test_problem_05_whatever_is_repeated_or_comes_again_later_it_is_one_session_with_one_end(
     repeats: list[int], order: Any, processes: int
 ) -> None:
     """The story in its order, with repetitions anywhere after their first time, and the process restarting in between."""
@@ -90,7 +90,7 @@ def test_no_5_whatever_is_repeated_or_comes_again_later_it_is_one_session_with_o
 
 @settings(deadline=None, max_examples=40)
 @given(order=st.permutations(STORY))
-def test_no_7_in_any_order_the_end_is_the_end_and_the_newest_state_stays(order: list[Payload]) -> None:
+def test_problem_07_in_any_order_the_end_is_the_end_and_the_newest_state_stays(order: list[Payload]) -> None:
     depot = FakeDepot()
     end = list(order).index(STORY[5]) + 1
     tell(list(order), depot)
@@ -146,7 +146,7 @@ def test_an_event_that_was_asked_for_need_not_say_its_evse() -> None:
     power=st.one_of(st.integers(-9, 9), st.integers(-(2**62), 2**62)),
     unit=st.sampled_from(["", "Wh", "kWh", "W", "?"]),
 )
-def test_no_9_any_number_with_any_power_of_ten_is_a_register_or_counted(number: float, power: int, unit: str) -> None:
+def test_problem_09_any_number_with_any_power_of_ten_is_a_register_or_counted(number: float, power: int, unit: str) -> None:
     rejected: Counter[str] = Counter()
     entry = {"timestamp": STAMP, "sampledValue": [{"value": number, "unitOfMeasure": {"unit": unit, "multiplier": power}}]}
     (sample,) = read_samples(as_16([entry]), rejected)

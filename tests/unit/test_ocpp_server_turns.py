@@ -9,7 +9,7 @@ from controller.clock import VirtualClock, run_virtual
 from ocpp_server.commission import Turns
 
 
-def test_no_3_so_many_at_a_time_and_a_slow_one_makes_room() -> None:
+def test_problem_03_so_many_at_a_time_and_a_slow_one_makes_room() -> None:
     async def main(clock: VirtualClock) -> None:
         turns = Turns(2, each_s=3.0)
         begun: dict[int, float] = {}
