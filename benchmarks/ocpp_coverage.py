@@ -54,14 +54,14 @@ def problem_rows() -> list[str]:
     rows = ["| | problem | here | tests |", "|---|---|---|---|"]
     for number, (problem, behaviour) in PROBLEMS.items():
         files = Counter(path.partition("::")[0] for path in paths.get(number, ()))
-        where = "<br>".join(f"`{short(file)}` ({count})" for file, count in sorted(files.items()))
+        where = "<br>".join(f"`{file.removeprefix('tests/')}` ({count})" for file, count in sorted(files.items()))
         rows.append(f"| {number} | {problem} | {behaviour} | {where} |")
     return rows
 
 
 def short(path: str) -> str:
-    """A test as it is printed: everything stands under tests/."""
-    return path.removeprefix("tests/").removeprefix("contract/ocpp16/")
+    """A case's test as it is printed: all stand in one folder."""
+    return path.removeprefix("tests/contract/ocpp16/")
 
 
 def section(page: str, name: str) -> list[str]:
