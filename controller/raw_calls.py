@@ -22,9 +22,10 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandStatus
 from depot.values import ConnectorId, DepotError, InvalidValue, Outcome, UnknownThing
-from ocpp_server.actions import Change, Effect, check_call, effect_of
+from ocpp_server.actions import CALLS, Change, Effect, check_call, effect_of
 from ocpp_server.errors import PayloadViolation
 from ocpp_server.reply import NEVER_LEFT, Reply
+from ocpp_server.schemas import schema_of
 from ocpp_server.version import Version
 
 ASK_S = 8.0
@@ -56,6 +57,17 @@ class InvalidCall(InvalidValue):
         self.code = violation.code.value
 
 
+class CallForm(Struct, frozen=True, kw_only=True):
+    """What a station may be asked: ``actions`` of its OCPP version; ``schema`` of the payload of ``action``, as the norm has
+    it, null where none was named."""
+
+    station_id: str
+    version: str
+    actions: list[str]
+    action: str
+    payload_schema: dict[str, Any] | None
+
+
 class RawCalls:
     """The room. ``reinstall(station_id)``: say the depot's own profiles again. ``heard``: who else wants to know;
     ``announced``: who must know before such a call leaves, because the station may act on it before it has answered;
@@ -71,11 +83,20 @@ class RawCalls:
         self.guards: list[Guard] = []
         self._asking: set[asyncio.Task[Reply]] = set()
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.CallStation: self._call}
-        self.views: Mapping[type[Struct], Viewer] = {}
+        self.views: Mapping[type[Struct], Viewer] = {CallForm: self._form}
 
     async def run(self) -> None:
         """Nothing to follow up."""
         await asyncio.Event().wait()
+
+    async def _form(self, args: Mapping[str, str]) -> CallForm | None:
+        """``station_id``, ``action``; None for a station that is not known, or an action that its version does not have."""
+        station_id, action = args.get("station_id", ""), args.get("action", "")
+        version = self._stations.version(station_id)
+        if version is None or (action and action not in CALLS[version]):
+            return None
+        schema = schema_of(action, version) if action else None
+        return CallForm(station_id=station_id, version=version.value, actions=sorted(CALLS[version]), action=action, payload_schema=schema)
 
     async def _call(self, command: cmd.CallStation, cause: ev.Envelope) -> Answered:
         station_id, action, payload = command.station_id, command.action, dict(command.payload)

@@ -85,6 +85,11 @@ def _compile(schema: Schema) -> Callable[[Payload], object]:
     return compiled
 
 
+def schema_of(name: str, version: Version = Version.V16) -> Schema:
+    """The schema itself, for who shows it. Not to be changed."""
+    return _schema(name, version)
+
+
 @lru_cache(maxsize=256)
 def _schema(name: str, version: Version) -> Schema:
     file = name if version is Version.V16 or name.endswith("Response") else f"{name}Request"

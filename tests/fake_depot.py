@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -422,8 +422,13 @@ class FakeLink:
     view: NowView | None = None
     commands: list[cmd.Command] = field(default_factory=list)
     shown: dict[type[msgspec.Struct], msgspec.Struct] = field(default_factory=dict)
+    made: dict[type[msgspec.Struct], Callable[[Mapping[str, str]], msgspec.Struct | None]] = field(default_factory=dict)
+    """Views that depend on what is asked."""
     asked: list[tuple[type[msgspec.Struct], dict[str, str]]] = field(default_factory=list)
     result: cmd.CommandStatus = cmd.CommandStatus.ACCEPTED
+    answers: dict[type[cmd.Command], dict[str, object]] = field(
+        default_factory=lambda: {cmd.CallStation: {"message_id": "1", "outcome": "result", "payload": {"status": "Accepted"}}}
+    )
     reachable: bool = True
     _at: float = 0.0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -455,6 +460,8 @@ class FakeLink:
             found = self.shown.get(GridView) or connection(self.view)
         elif kind is SafetyView:
             found = self.shown.get(SafetyView) or calm(self.view.at)
+        elif kind in self.made:
+            found = self.made[kind](args)
         else:
             found = self.shown.get(kind)
         assert found is None or isinstance(found, kind)
@@ -465,10 +472,7 @@ class FakeLink:
             raise CoreUnreachable("the controller's core is not connected")
         self.commands.append(command)
         message = "Waits for its minimum." if self.result == "accepted" else "Feeder B is full."
-        answer = (
-            {"message_id": "1", "outcome": "result", "payload": {"status": "Accepted"}} if isinstance(command, cmd.CallStation) else None
-        )
-        return cmd.CommandResult(command.command_id, self.result, message, 51_903, answer)
+        return cmd.CommandResult(command.command_id, self.result, message, 51_903, self.answers.get(type(command)))
 
 
 def later(view: NowView, seconds: float = 1.0, **changes: object) -> NowView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fake_depot import FakeLink, sample
@@ -10,6 +11,7 @@ from controller.configuration import ConfigurationView
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
 from controller.local_lists import LocalListView
 from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
+from controller.raw_calls import CallForm
 from controller.reservations import ReservationRow, ReservationsView
 from controller.security_view import CertificatesView, SecurityEventsView, SecurityView
 from controller.stations_view import (
@@ -23,7 +25,9 @@ from controller.stations_view import (
 )
 from depot.events import NO_DETAIL, StationProbed
 from depot.tokens import IdToken, TokenStatus
+from ocpp_server.actions import CALLS_16
 from ocpp_server.configuration import ConfigurationKey
+from ocpp_server.schemas import schema_of
 
 AT = sample().at
 
@@ -79,6 +83,15 @@ def transfer(
     return TransferView(**(known | more))
 
 
+def call_form(args: Mapping[str, str]) -> CallForm | None:
+    """The console's form of a 1.6 station, by the norm's own schema."""
+    action = args.get("action", "")
+    if action and action not in CALLS_16:
+        return None
+    schema = schema_of(action) if action else None
+    return CallForm(station_id=args["station_id"], version="1.6", actions=sorted(CALLS_16), action=action, payload_schema=schema)
+
+
 def fill(link: FakeLink) -> None:
     """Give a fake link what the stations' pages and API show."""
     link.shown[StationsView] = StationsView(at=AT, stations=[station()], quarantine=[Stranger(station_id="CP-77", remote="10.0.0.9")])
@@ -93,6 +106,7 @@ def fill(link: FakeLink) -> None:
     file = FileView(file=1, name="diag.zip", size_bytes=1_200_000, sha256="ef" * 32, here=True)
     log = transfer(4, kind="diagnostics", state="Uploaded", standing="done", file_name="diag.zip", files=[file], image_id="", version="")
     link.shown[LogsView] = LogsView(at=AT, serving=True, logs=[log])
+    link.made[CallForm] = call_form
     link.shown[TokensView] = TokensView(at=AT, tokens=[IdToken("CARD-1"), IdToken("CARD-2", TokenStatus.BLOCKED, None, "FLEET")])
     reserved = ReservationRow(
         reservation_id=7, station_id="CP-03", connector=1, id_token="CARD-1", group="", expires_at=AT, asked_at=AT, state="accepted",

@@ -27,12 +27,15 @@ from web.alarms_page import alarms_api, alarms_screens
 from web.api import api, finish_openapi
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
+from web.console_page import console_screens
 from web.context import Web
 from web.departures_page import departures_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
+from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
+from web.messages_page import messages_screens
 from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
@@ -53,6 +56,7 @@ from web.standing_api import SCHEMAS as standing_schemas
 from web.standing_api import standing_api
 from web.stations_api import SCHEMAS as station_schemas
 from web.stations_api import stations_api
+from web.stations_page import stations_screens
 from web.tokens_api import SCHEMAS as token_schemas
 from web.tokens_api import tokens_api
 
@@ -91,6 +95,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     )
     app.state.web = web
     app.include_router(screens(web))
+    app.include_router(stations_screens(web))
+    app.include_router(console_screens(web))
+    app.include_router(messages_screens(web))
+    app.include_router(firmware_screens(web))
     app.include_router(departures_screens(web))
     app.include_router(grid_screens(web))
     app.include_router(registry_screens(web))

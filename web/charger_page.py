@@ -23,6 +23,7 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
     binding = next((r for r in c.chain if r.binding), None)
     return {
         "c": c,
+        "station_id": tile.connector.rpartition("/")[0],
         "tile": tile,
         "own": fields,
         "place": _place(c, view),

@@ -12,6 +12,7 @@ from web.auth import Auth, Caller
 from web.live import DepotLink, LiveHub
 from web.pages import Pages
 from web.problems import Problem
+from web.roles import Permission
 from web.settings import WebSettings
 
 
@@ -53,6 +54,14 @@ def caller_of(request: Request) -> Caller:
     """Who asks, as the guard found out."""
     caller: Caller = request.state.caller
     return caller
+
+
+def machine_tabs(request: Request, current: str) -> list[tuple[str, str, str, bool]]:
+    """The pages around chargers: (key, address, words, whether it is this one), as far as the person may see them."""
+    tabs = [("chargers", "/chargers", "Chargers"), ("stations", "/stations", "Stations")]
+    if caller_of(request).may(Permission.STATIONS):
+        tabs += [("messages", "/messages", "Messages"), ("firmware", "/firmware", "Firmware and logs")]
+    return [(*tab, tab[0] == current) for tab in tabs]
 
 
 def address_of(request: Request) -> str:

@@ -67,6 +67,11 @@ def charger_url(connector: str) -> str:
     return f"/chargers/{quote(station, safe='')}/{number}"
 
 
+def station_url(station_id: str) -> str:
+    """The path of a station's page."""
+    return f"/stations/{quote(station_id, safe='')}"
+
+
 def trip_words(view: NowView) -> list[dict[str, str]]:
     """The red banner of every page: the tripped batteries, those on a charger first."""
     clock = text.DepotTime(view.timezone, view.at)
@@ -98,6 +103,7 @@ class Pages:
         self._env.globals.update(
             static=lambda name: f"/static/{self.version}/{name}",
             charger_url=charger_url,
+            station_url=station_url,
             age=text.age,
             kw=text.kw,
             kwh=text.kwh,

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from controller.readmodel import ChargerView
+from controller.stations_view import StationsView
 from depot import commands as cmd
 from web import actions, scene, text
 from web.auth import csrf_token
 from web.charger_page import charger_context
-from web.context import Web, address_of, caller_of
+from web.context import Web, address_of, caller_of, machine_tabs
 from web.live import HEARTBEAT_S
 from web.pages import Flash, charger_url
 from web.problems import Problem
@@ -141,7 +142,11 @@ def screens(web: Web) -> APIRouter:
         view = web.view()
         names = {f.feeder_id: f.name or f.feeder_id for f in view.feeders}
         names |= {t.feeder_id: t.feeder_id for t in view.tiles if t.feeder_id not in names}
-        return pages.render(request, "chargers.html", view=view, screen="chargers", rows=sorted(view.tiles, key=scene.rank), names=names)
+        found = await web.link.show(StationsView)
+        return pages.render(
+            request, "chargers.html", view=view, screen="chargers", rows=sorted(view.tiles, key=scene.rank), names=names,
+            tabs=machine_tabs(request, "chargers"), strangers=found.quarantine if found is not None else [],
+        )  # fmt: skip
 
     @router.get("/chargers/{station}/{connector}")
     async def charger(request: Request, station: str, connector: int) -> Response:

@@ -156,12 +156,24 @@ document.addEventListener("click", (event) => {
     if (!dialog) return;
     event.preventDefault();
     dialog.showModal();
-  } else if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+  } else if (event.target.closest("[data-copy]")) copy(event.target.closest("[data-copy]"));
+  else if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
   else if (event.target.closest("[data-theme-toggle]")) {
     root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
     document.cookie = `chargeyard_theme=${root.dataset.theme}; path=/; max-age=31536000; SameSite=Strict`;
   }
 });
+
+async function copy(button) {
+  const field = document.getElementById(button.dataset.copy);
+  field.select(); // where the browser keeps the clipboard to itself (plain http), Ctrl+C does the rest
+  try {
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
+  }
+}
 
 for (const form of document.querySelectorAll("form[method=post]"))
   form.addEventListener("submit", (event) => {
