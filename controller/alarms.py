@@ -185,7 +185,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind(
             "unknown_station", 3, "A station that the configuration does not know has knocked.",
             "It is held in quarantine, without any influence.",
-            "If it is yours, add it to the configuration; else find out who it is.",
+            "If it is yours, accept it on the page Stations; else find out who it is.",
             1440, off_s=300.0,
         ),
         Kind(

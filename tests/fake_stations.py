@@ -94,7 +94,9 @@ def call_form(args: Mapping[str, str]) -> CallForm | None:
 
 def fill(link: FakeLink) -> None:
     """Give a fake link what the stations' pages and API show."""
-    link.shown[StationsView] = StationsView(at=AT, stations=[station()], quarantine=[Stranger(station_id="CP-77", remote="10.0.0.9")])
+    names = sorted({tile.connector.rpartition("/")[0] for tile in sample().tiles} | {"CP-03"})
+    strangers = [Stranger(station_id="CP-77", remote="10.0.0.9")]
+    link.shown[StationsView] = StationsView(at=AT, stations=[station(name) for name in names], quarantine=strangers)
     link.shown[FirmwareView] = FirmwareView(
         at=AT, serving=True, address="http://10.0.0.2:8070", images=[image(), image("cd" * 8, version="2.0", signed=True)],
         updates=[

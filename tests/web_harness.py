@@ -13,6 +13,7 @@ import httpx
 from fake_depot import FakeLink, sample
 from fake_kit import fill_kit
 from fake_registry import fill
+from fake_stations import fill as fill_stations
 from fastapi import FastAPI
 
 import web
@@ -105,6 +106,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             link.publish(view or sample())
             fill(link, view)
             fill_kit(link)
+            fill_stations(link)
         app = create_app(told, link, store, clock=clock)
         found = Site(app, link, Users(store, clock, "kothrud"), store, clock, told)
         async with app.router.lifespan_context(app):

@@ -68,10 +68,9 @@ def changed(schema: Schema, values: Values, act: str) -> dict[str, str]:
     """The values after a press on ``add:PATH`` or ``drop:PATH``; unknown acts change nothing."""
     verb, _, path = act.partition(":")
     kept = dict(values)
-    part = _at(schema, path)
-    if part is None or part.get("type") != "array":
+    part, required = _at(schema, path)
+    if part.get("type") != "array":
         return kept
-    required = f"n.{path}" in values
     count = _count(part, path, values, required=required)
     if verb == "add":
         kept[f"n.{path}"] = str(min(_most(part), count + 1))
@@ -97,12 +96,12 @@ def _node(
         "error": errors.get(path, ""),
     }
     match schema.get("type"):
-        case "object" if schema.get("properties") and depth < MOST_DEPTH:
-            needed = schema.get("required", ())
-            names = sorted(schema["properties"], key=lambda n: n not in needed)
+        case "object" if _has_fields(schema, depth):
+            needed, properties = schema.get("required", ()), schema.get("properties", {})
+            names = sorted(properties, key=lambda n: n not in needed)
             children = [
                 _node(
-                    schema["properties"][n], root, f"{path}.{n}", n, required=required and n in needed, values=values, errors=errors,
+                    properties[n], root, f"{path}.{n}", n, required=required and n in needed, values=values, errors=errors,
                     depth=depth + 1,
                 )
                 for n in names
@@ -154,9 +153,9 @@ def _number_hint(schema: Schema) -> str:
 def _value(schema: Schema, root: Schema, path: str, values: Values, errors: dict[str, str], *, required: bool, depth: int) -> Any:
     schema = _resolved(schema, root)
     kind = schema.get("type")
-    if kind == "object" and schema.get("properties") and depth < MOST_DEPTH:
+    if kind == "object" and _has_fields(schema, depth):
         parts = {}
-        for name, part in schema["properties"].items():
+        for name, part in schema.get("properties", {}).items():
             if name not in _NO_TEXT:
                 needed = required and name in schema.get("required", ())
                 found = _value(part, root, f"{path}.{name}", values, errors, required=needed, depth=depth + 1)
@@ -165,7 +164,9 @@ def _value(schema: Schema, root: Schema, path: str, values: Values, errors: dict
         return parts if parts or required else _MISSING
     if kind == "array" and depth < MOST_DEPTH:
         count = _count(schema, path, values, required=required)
-        each = (_value(schema.get("items", {}), root, f"{path}.{k}", values, errors, required=False, depth=depth + 1) for k in range(count))
+        each = (
+            _value(schema.get("items", {}), root, f"{path}.{k}", values, errors, required=required, depth=depth + 1) for k in range(count)
+        )
         items = [item for item in each if item is not _MISSING]
         return items if items or required else _MISSING
     text = values.get(path, "")
@@ -230,18 +231,26 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
     return {}
 
 
-def _at(schema: Schema, path: str) -> Schema | None:
-    """The part of the schema at a path of the form."""
-    root, here = schema, _resolved(schema, schema)
+def _at(schema: Schema, path: str) -> tuple[Schema, bool]:
+    """The part of the schema at a path of the form, and whether it is required; an empty one where there is none."""
+    root, here, required = schema, _resolved(schema, schema), True
     steps = path.split(".")
     if steps[0] != "f" or len(steps) > 2 * MOST_DEPTH:
-        return None
+        return {}, False
     for step in steps[1:]:
-        part = here.get("items") if here.get("type") == "array" and step.isdecimal() else here.get("properties", {}).get(step)
+        if here.get("type") == "array" and step.isdecimal():
+            part = here.get("items")
+        else:
+            part, required = here.get("properties", {}).get(step), required and step in here.get("required", ())
         if not isinstance(part, Mapping):
-            return None
+            return {}, False
         here = _resolved(part, root)
-    return here
+    return here, required
+
+
+def _has_fields(schema: Schema, depth: int) -> bool:
+    """Whether an object is shown by its fields; one that may hold anything is JSON, but for a payload without any."""
+    return depth == 0 or (bool(schema.get("properties")) and depth < MOST_DEPTH)
 
 
 def _count(schema: Schema, path: str, values: Values, *, required: bool) -> int:

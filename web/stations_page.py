@@ -146,7 +146,7 @@ def parse_station(said: Mapping[str, str]) -> tuple[StationSpec | None, dict[str
     count = 0 if "connectors" in errors else count
     try:
         rated_w = round(float(said["rated_kw"].replace(",", ".")) * 1000)
-        phases = [int(p) for p in said["phases"].replace(",", " ").split()]
+        phases = sorted({int(p) for p in said["phases"].replace(",", " ").split()})
         plate = {"rated_w": rated_w, "current": said["current"], "phases": phases}
         connectors = [ConnectorBody.model_validate(plate | {"connector_id": n + 1}).to_spec() for n in range(count)]
     except ValidationError as error:

@@ -16,6 +16,7 @@ import pytest
 from fake_depot import FakeLink, later, sample
 from fake_kit import fill_kit
 from fake_registry import fill
+from fake_stations import fill as fill_stations
 from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright, expect
 from web_harness import PASSWORD
 
@@ -82,6 +83,7 @@ async def served(folder: Path, *, people: Mapping[str, Role] | None = None) -> A
         depot.link.publish(depot.view)
         fill(depot.link)
         fill_kit(depot.link)
+        fill_stations(depot.link)
         serving = server(WebSettings(depot_id="kothrud", port=port), depot.link, store=store, clock=SystemClock())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(serving.serve(sockets=[sock]))

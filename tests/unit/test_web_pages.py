@@ -29,6 +29,8 @@ PAGES = [
     "/registry/feeders",
     "/chargers",
     "/chargers/CP-03/1",
+    "/stations",
+    "/stations/CP-03",
     "/safety",
     "/system",
     "/alarms",

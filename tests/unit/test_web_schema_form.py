@@ -112,15 +112,9 @@ def test_a_part_that_is_begun_is_the_schemas_to_judge() -> None:
 
 
 def test_references_that_lead_nowhere_or_round_end() -> None:
-    loop: dict[str, Any] = {
-        "definitions": {"A": {"$ref": "#/definitions/A"}},
-        "type": "object",
-        "properties": {"a": {"$ref": "#/definitions/A"}},
-    }
+    a, b = {"$ref": "#/definitions/A"}, {"$ref": "#/definitions/B"}
+    loop: dict[str, Any] = {"definitions": {"A": a}, "type": "object", "properties": {"a": a}}
     assert leaves(build(loop, {}))[0].kind == "json"
-    deep: dict[str, Any] = {
-        "definitions": {"B": {"type": "object", "properties": {"b": {"$ref": "#/definitions/B"}}}},
-        "$ref": "#/definitions/B",
-    }
+    deep: dict[str, Any] = {"definitions": {"B": {"type": "object", "properties": {"b": b}}}, "$ref": "#/definitions/B"}
     assert len(leaves(build(deep, {}))) == 1
-    assert payload(deep, {})[1] == {}
+    assert payload(deep, {}) == ({}, {})
