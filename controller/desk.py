@@ -89,7 +89,7 @@ class Desk:
     async def quarantined(self, station_id: str, remote: str) -> None:
         if station_id not in self.yard.state.stations:
             log.warning(
-                "unknown station %s knocked from %s: held in quarantine; add it to the configuration to accept it", station_id, remote
+                "unknown station %s knocked from %s: held in quarantine; a person accepts it on the page Stations", station_id, remote
             )
             await self._append(ev.StationQuarantined(station_id, remote), key=f"quarantine/{station_id}")
 

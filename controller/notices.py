@@ -123,7 +123,7 @@ class NoticeBoard:
             title = "The planner is late" if health.planner == "late" else "The planner is dead"
             out.append(self._standing(now, Condition("planner_failed", "", title, action), since=planner_failed_since))
         for station_id in health.quarantined:
-            action = "If it is yours, add it to the configuration and restart; else find out who it is."
+            action = "If it is yours, accept it on the page Stations; else find out who it is."
             out.append(self._standing(now, Condition("unknown_station", station_id, f"Unknown station {station_id}", action)))
         return out
 
