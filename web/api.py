@@ -21,7 +21,7 @@ from controller.readmodel import ChargerView, Health, LimitView, NowView, Tile
 from controller.safety_view import SafetyView
 from depot import commands as cmd
 from depot.events import VisitAnnounced
-from depot.values import InvalidValue
+from depot.values import ConnectorId, InvalidValue
 from web import actions
 from web.context import Web, caller_of
 from web.problems import Problem
@@ -144,9 +144,10 @@ def api(web: Web) -> APIRouter:
             raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
         return _reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
 
-    def known(station: str, connector: int) -> Any:
+    async def known(station: str, connector: int) -> ConnectorId:
+        """The connector; one that was added a moment ago stands in no view yet, so the core is asked."""
         key = actions.connector_of(station, connector)
-        if all(tile.connector != str(key) for tile in web.view().tiles):
+        if all(tile.connector != str(key) for tile in web.view().tiles) and await web.link.show(ChargerView, connector=str(key)) is None:
             raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
         return key
 
@@ -198,14 +199,14 @@ def api(web: Web) -> APIRouter:
 
     @router.post("/chargers/{station}/{connector}/start", **COMMAND, summary="Start a session")
     async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
-        target = known(station, connector)
+        target = await known(station, connector)
         return await send(
             cmd.StartCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
 
     @router.post("/chargers/{station}/{connector}/stop", **COMMAND, summary="Stop the session")
     async def stop(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:
-        target = known(station, connector)
+        target = await known(station, connector)
         return await send(
             cmd.StopCharging(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=_why(body), connector=target)
         )
@@ -215,7 +216,7 @@ def api(web: Web) -> APIRouter:
         caller = caller_of(request)
         if body.operative and not caller.may(Permission.RESTORE):
             raise Problem("forbidden", "Putting a connector back in service needs the permission restore.")
-        target = known(station, connector)
+        target = await known(station, connector)
         return await send(
             cmd.SetAvailability(
                 command_id=key or actions.new_id(), actor=caller.name, reason=_why(body), connector=target, operative=body.operative
@@ -258,7 +259,7 @@ def api(web: Web) -> APIRouter:
         connector = None
         if body.connector is not None:
             station, _, number = body.connector.rpartition("/")
-            connector = known(station, int(number)) if number.isdecimal() and number.isascii() else known("", 0)
+            connector = await known(station, int(number) if number.isdecimal() and number.isascii() else 0)
         try:
             visit = VisitAnnounced(
                 visit_id=body.visit_id or f"{body.vehicle_id}-{actions.new_id()}",
