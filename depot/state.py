@@ -311,6 +311,7 @@ def _restored(state: DepotState, e: ev.BackupRestored, _: ev.Envelope) -> DepotS
         stations={key: replace(facts, probe=None) for key, facts in state.stations.items()},
         utility=None if state.utility is None else replace(state.utility, beat_at=None),
         approvals={},
+        local_lists={},
     )
 
 

@@ -160,3 +160,11 @@ def test_a_list_is_sent_as_the_station_takes_it_and_stops_where_it_fails() -> No
         assert await depot.lists.views[LocalListView]({"station_id": "CP-9"}) is None
 
     run(main())
+
+
+def test_after_a_restored_backup_no_list_is_believed() -> None:
+    depot = Kept()
+    depot.put(ev.LocalListUpdated("CP-1", 3, UpdateType.FULL, (IdToken("ANNA"),)))
+    assert depot.yard.state.local_lists["CP-1"].version == 3
+    depot.put(ev.BackupRestored(NOW, 5, next_transaction_id=9))
+    assert depot.yard.state.local_lists == {}
