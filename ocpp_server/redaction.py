@@ -21,6 +21,8 @@ _SECRETS = frozenset({"csr", "certificate", "certificatechain", "exirequest", "e
 _SECRET_NAME = re.compile(r"passw|secret|passphrase|authorizationkey|privatekey|psk|(?:^|[^a-z])pin(?:$|[^a-z])|token$")
 """Part of the name of a configuration key or variable whose value is nobody's business, in lower case."""
 _NAMED_VALUES = frozenset({"value", "attributevalue", "variableattribute"})
+_SEALED = re.compile(r"(://\S*/(?:firmware|logs)/\S*?/)[0-9a-z]{1,8}\.[\w-]{32}")
+"""The key in an address of the depot's own file service."""
 _USERINFO = re.compile(r"(://)[^\s/?#]*@")
 
 
@@ -32,7 +34,7 @@ def redact(part: Any, *, within: str = "") -> Any:
         return [redact(element, within=within) for element in part]
     if within in _TAGS:
         return redacted(part)
-    return _USERINFO.sub(r"\1…@", part) if isinstance(part, str) else part
+    return _SEALED.sub(r"\1…", _USERINFO.sub(r"\1…@", part)) if isinstance(part, str) else part
 
 
 def redacted(tag: object) -> str:

@@ -16,6 +16,7 @@ from controller.files.shelf import MOST_FILES, Received, Shelf, ShelfFull, TooLa
 from controller.files.tickets import BadTicket, Tickets, check, key_of, safe_name, valid_until
 from controller.settings import Settings, SettingsError
 from depot.values import InvalidValue
+from ocpp_server.redaction import redact
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 KEY = key_of(b"k" * 32)
@@ -42,6 +43,16 @@ def test_an_address_is_for_one_station_one_order_and_one_image_and_expires() -> 
     with pytest.raises(BadTicket) as caught:
         check(KEY, sealed, seal, NOW + timedelta(seconds=1))
     assert caught.value.expired
+
+
+def test_who_reads_the_message_log_cannot_use_an_address() -> None:
+    tickets = Tickets(KEY, "https://depot.example/files")
+    for url in (tickets.firmware("CP-1", 17, sha256=SHA, name="a.bin", until=NOW), tickets.logs("CP-1", 18, until=NOW)):
+        shown = redact({"location": url})["location"]
+        seal = url.split("/")[8 if "firmware" in url else 7]
+        assert seal not in shown
+        assert "…" in shown
+        assert shown.startswith("https://depot.example/files/")
 
 
 @pytest.mark.parametrize("seal", ["", ".", "zzzzzzzz.", "0.AAAA", "zzzzzzzz." + "A" * 32, "é.AAAA", "-1.AAAA", "9" * 5000])
