@@ -75,8 +75,8 @@ def firmware_screens(web: Web) -> APIRouter:
         command = cmd.RemoveFirmware(command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, image_id=image_id[:32])
         return await _done(web, request, command, "Remove firmware")
 
-    @router.post("/firmware/{image_id}/updates")
-    async def update(request: Request, image_id: str) -> Response:
+    @router.post("/firmware/updates")
+    async def update(request: Request) -> Response:
         sent = await request.form(max_fields=600)
         reason = actions.need_reason(str(sent.get("reason", "")))
         chosen = tuple(dict.fromkeys(str(value)[:48] for value in sent.getlist("station")))
@@ -84,7 +84,8 @@ def firmware_screens(web: Web) -> APIRouter:
             raise Problem("invalid_request", "Choose the stations that shall take it.", errors={"station": "Choose at least one station."})
         at = _at(web, str(sent.get("at", "")))
         command = cmd.UpdateFirmware(
-            command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, image_id=image_id[:32], station_ids=chosen,
+            command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, image_id=str(sent.get("image_id", ""))[:32],
+            station_ids=chosen,
             retrieve_at=at,
         )  # fmt: skip
         return await _done(web, request, command, "Update firmware")

@@ -104,7 +104,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/messages"): Permission.STATIONS,
     ("GET", "/firmware"): Permission.STATIONS,
     ("POST", "/firmware"): Permission.STATIONS,
-    ("POST", "/firmware/{image_id}/updates"): Permission.STATIONS,
+    ("POST", "/firmware/updates"): Permission.STATIONS,
     ("POST", "/firmware/{image_id}/remove"): Permission.STATIONS,
     ("POST", "/logs"): Permission.STATIONS,
     ("GET", "/logs/{number}/file"): Permission.STATIONS,

@@ -205,13 +205,13 @@ async def test_firmware_is_brought_ordered_and_removed(tmp_path: Path) -> None:
         large = await client.post("/firmware", data=form, files={"file": ("fw.bin", b"x" * 120_000)})
         assert large.status_code == 422
         known = "ab" * 8
-        order = {"csrf": csrf, "station": ["CP-03", "CP-05"], "at": "02:00", "reason": "recall"}
-        assert (await client.post(f"/firmware/{known}/updates", data=order)).status_code == 303
+        order = {"csrf": csrf, "image_id": known, "station": ["CP-03", "CP-05"], "at": "02:00", "reason": "recall"}
+        assert (await client.post("/firmware/updates", data=order)).status_code == 303
         command = depot.link.commands[-1]
         assert isinstance(command, cmd.UpdateFirmware)
         assert (command.station_ids, command.retrieve_at is not None) == (("CP-03", "CP-05"), True)
-        assert (await client.post(f"/firmware/{known}/updates", data={"csrf": csrf, "reason": "x"})).status_code == 422
-        assert (await client.post(f"/firmware/{known}/updates", data=order | {"at": "soon"})).status_code == 422
+        assert (await client.post("/firmware/updates", data={"csrf": csrf, "reason": "x"})).status_code == 422
+        assert (await client.post("/firmware/updates", data=order | {"at": "soon"})).status_code == 422
         assert (await client.post(f"/firmware/{known}/remove", data={"csrf": csrf, "reason": "old"})).status_code == 303
         log = {"csrf": csrf, "station_id": "CP-03", "kind": "security", "reason": "odd"}
         assert (await client.post("/logs", data=log)).status_code == 303
