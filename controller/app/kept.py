@@ -1,4 +1,5 @@
-"""What a depot keeps, and under which name it stands in a backup. Everything else in the folder can be made again.
+"""What a depot keeps, and under which name it stands in a backup. Everything else in the folder can be made again;
+firmware images and logs of stations, which are large, can be brought again.
 
 The order is that of copying. The journal comes after what refers to it; the ledger comes last, for it must know every
 session that the journal knows: one without a reservation would be billed as if nobody had ever been asked for its money.
