@@ -50,6 +50,9 @@ BACK_WITHIN = timedelta(minutes=45)
 KEPT_STOP_S = 20.0
 """A station says within this time after it came back what it kept while it was cut off (protocol time)."""
 
+LATE = timedelta(minutes=2)
+"""A start that took longer from the charger to here waited in its offline queue."""
+
 MAX_TRANSACTION_ID = 2**31 - 1
 
 
@@ -187,8 +190,7 @@ class Desk:
             news.append(ev.NewEvent(ev.VisitArrived(expected.visit_id, connector), now))
         left_early = status is ev.ConnectorStatus.AVAILABLE and visit is not None and self._leaves_room(visit, now)
         if status is ev.ConnectorStatus.AVAILABLE:
-            ghost = state.transaction_on(connector)
-            if ghost is not None:
+            for ghost in state.open_on(connector):
                 self.loop.follow_up(self._end_if_still_open(ghost), f"ghost {connector}")
             if visit is not None:
                 news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
@@ -197,6 +199,8 @@ class Desk:
         if news:
             await self.yard.journal.append(news)
             self._ended(news)
+            if self.yard.state.transaction_on(connector) is not None and not self.yard.grants[connector].in_session:
+                self.loop.session_started(connector)  # told belatedly, and it runs after all
             if expected is not None and abs(now - expected.announced.arrive_at) > PUNCTUAL:
                 self.replan("a vehicle came early or late")
             elif left_early:
@@ -284,7 +288,8 @@ class Desk:
         return any(id_tag in (visit.announced.id_tag, visit.announced.vehicle_id) for visit in self.yard.state.visits.values())
 
     async def start(self, request: StartRequest) -> StartAnswer:
-        """Idempotent by the request's natural key; a transaction still open there is a ghost and ends first."""
+        """Idempotent by the request's natural key; an older transaction still open there is a ghost and ends. One that a station
+        tells late, out of its offline queue, begins nothing where it is over already."""
         driver_id = self._payer(request.id_tag)
         paid = None
         answer = self._by_list(request.id_tag)
@@ -292,7 +297,8 @@ class Desk:
             paid = await self.till.admit(driver_id, request) if self.till is not None else None
             answer = answer if paid is not None and paid.accepted else BLOCKED
         state = self.yard.state
-        visit = self.yard.visit_on(request.connector) or self._visit_of_tag(state, request)
+        belated = self._belated(request)
+        visit = self.yard.visit_on(request.connector) or (None if belated else self._visit_of_tag(state, request))
         barred = self.yard.unsafe(request.connector, visit) is not None or not state.connector(request.connector).operative
         if answer.accepted and (barred or self.registration(request.connector.station_id) is not ev.Registration.ACCEPTED):
             answer = BLOCKED
@@ -307,6 +313,7 @@ class Desk:
                 request.meter_start_wh,
                 visit.visit_id if visit else None,
                 accepted,
+                belated,
             ),
             request.received_at,
             key=f"start/{request.key}",
@@ -323,24 +330,43 @@ class Desk:
             raise TypeError(f"journal key {envelope.key} belongs to a {envelope.type}")
         if self.till is not None and paid is not None and paid.accepted and not data.accepted:
             await self.till.withdraw(paid.session_id)  # the first answer to this message was no, and stays no
+        news = self._older_ghosts(data)  # of a repeated start too: the process may have died in between
         if not envelope.duplicate:
-            ghost = state.transaction_on(request.connector)
-            news = [self._ghost_stop(ghost, "another session began")] if ghost is not None else []
             if visit is not None and not visit.present:
                 news.append(ev.NewEvent(ev.VisitArrived(visit.visit_id, request.connector), request.received_at))
             reserved = self._reservation_of(request, answer.group)
             if reserved is not None:
                 used = ev.ReservationChanged(reserved.reservation_id, ReservationState.USED, transaction_id=data.transaction_id)
                 news.append(ev.NewEvent(used, request.received_at, actor=started.actor))
-            if news:
-                await self.yard.journal.append(news)
-            if request.connector in self.yard.grants:
-                self.loop.session_started(request.connector)
-                if not data.accepted or self.yard.unsafe(request.connector, visit) is not None:
-                    self.loop.end_session(request.connector)
+        if news:
+            await self.yard.journal.append(news)
+        running = self.yard.state.connector(request.connector).transaction_id == data.transaction_id
+        if running and not envelope.duplicate and request.connector in self.yard.grants:
+            self.loop.session_started(request.connector)
+            if not data.accepted or self.yard.unsafe(request.connector, visit) is not None:
+                self.loop.end_session(request.connector)
         if data.accepted is not accepted:
             answer = ACCEPTED if data.accepted else INVALID  # said again: the first answer holds
-        return StartAnswer(data.transaction_id, answer)
+        return StartAnswer(data.transaction_id, answer, running)
+
+    def _belated(self, request: StartRequest) -> bool:
+        """Whether a start out of an offline queue is of a transaction that is over by now: a younger one runs there, or the
+        connector says that none does. Should that be old as well, its next status sets it right."""
+        if request.reported_at is None or request.received_at - request.reported_at <= LATE:
+            return False
+        running = self.yard.state.transaction_on(request.connector)
+        if running is not None and running.began_at > request.reported_at:
+            return True
+        return self.yard.state.connector(request.connector).status.between_transactions
+
+    def _older_ghosts(self, started: ev.TransactionStarted) -> list[ev.NewEvent]:
+        """The ends of those that never said so, and are open although another one began there after them."""
+        open_ = self.yard.state.open_on(started.connector)
+        this = next((t for t in open_ if t.transaction_id == started.transaction_id), None)
+        if this is None:
+            return []
+        older = [t for t in open_ if t.transaction_id < this.transaction_id and (not started.belated or t.began_at <= this.began_at)]
+        return [self._ghost_stop(ghost, "another session began", next_start_wh=this.meter_start_wh) for ghost in older]
 
     def _reservation_of(self, request: StartRequest, group: str) -> Reservation | None:
         """The reservation that this start uses up."""
@@ -414,14 +440,20 @@ class Desk:
         """A connector is free although its session never ended: a station that was cut off says first what is now, and
         only then what it kept, so its own stop with the true meter value may still come."""
         await asyncio.sleep(KEPT_STOP_S)
+        while not self.loop.chargers.connected(ghost.connector.station_id):  # noqa: ASYNC110  # it is in no hurry
+            await asyncio.sleep(KEPT_STOP_S)
         if ghost.transaction_id in self.yard.state.transactions:
             news = [self._ghost_stop(ghost, "vehicle gone, no stop was sent")]
             await self.yard.journal.append(news)
             self._ended(news)
 
-    def _ghost_stop(self, ghost: Transaction, reason: str) -> ev.NewEvent:
-        energy = self.yard.session_energy_wh(ghost.connector)
-        stopped = ev.TransactionStopped(ghost.transaction_id, ghost.connector, ghost.meter_start_wh + energy, reason, estimated=True)
+    def _ghost_stop(self, ghost: Transaction, reason: str, *, next_start_wh: int = 0) -> ev.NewEvent:
+        """Its end where its own last reading was, or where there is none, at the register with which the next one began."""
+        reading = self.yard.readings.get(ghost.connector)
+        own = reading.energy_wh if reading is not None and reading.transaction_id in (None, ghost.transaction_id) else None
+        register_wh = own if own is not None and own > ghost.meter_start_wh else next_start_wh
+        stop_wh = max(register_wh, ghost.meter_start_wh)
+        stopped = ev.TransactionStopped(ghost.transaction_id, ghost.connector, stop_wh, reason, estimated=True)
         return ev.NewEvent(stopped, self.yard.clock.now(), key=f"stop/{ghost.transaction_id}")
 
     def _ended(self, news: list[ev.NewEvent]) -> None:

@@ -76,10 +76,12 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class StartAnswer:
-    """Durable answer to a start. Not accepted: the transaction is stored all the same, and will be stopped."""
+    """Durable answer to a start. Not accepted: the transaction is stored all the same, and will be stopped. ``running`` False: the
+    start came late, or again, and the transaction is over by what is known."""
 
     transaction_id: int
     authorization: Authorization
+    running: bool = True
 
     @property
     def accepted(self) -> bool:

@@ -60,6 +60,11 @@ class Transaction:
     meter_start_wh: int
     visit_id: str | None
 
+    @property
+    def began_at(self) -> datetime:
+        """By the charger's clock, where it said a time that can be true."""
+        return self.reported_at or self.started_at
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -252,6 +257,11 @@ class DepotState:
         number = self.connector(key).transaction_id
         return None if number is None else self.transactions.get(number)
 
+    def open_on(self, key: ConnectorId) -> list[Transaction]:
+        """Every transaction of a connector that has not ended, belated ones too, in the order in which they began there."""
+        found = [transaction for transaction in self.transactions.values() if transaction.connector == key]
+        return sorted(found, key=lambda transaction: (transaction.began_at, transaction.transaction_id))
+
     def visit_on(self, key: ConnectorId) -> Visit | None:
         """The present visit on a connector (the one that arrived last, should two claim it)."""
         found = None
@@ -328,7 +338,12 @@ def _probed(state: DepotState, e: ev.StationProbed, _: ev.Envelope) -> DepotStat
 
 
 def _status(state: DepotState, e: ev.ConnectorStatusChanged, envelope: ev.Envelope) -> DepotState:
-    return _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code, detail=e.detail)
+    state = _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code, detail=e.detail)
+    if e.status.in_transaction and state.transaction_on(e.connector) is None:
+        belated = state.open_on(e.connector)
+        if belated:  # it was not over after all
+            return _connector(state, e.connector, transaction_id=belated[-1].transaction_id)
+    return state
 
 
 def _station_status(state: DepotState, e: ev.StationStatusChanged, _: ev.Envelope) -> DepotState:
@@ -369,7 +384,7 @@ def _started(state: DepotState, e: ev.TransactionStarted, envelope: ev.Envelope)
     visit = state.visits.get(e.visit_id or "")
     if visit is not None:
         state = _visit(state, e.visit_id, sessions=visit.sessions + 1)
-    return _connector(state, e.connector, transaction_id=e.transaction_id)
+    return state if e.belated else _connector(state, e.connector, transaction_id=e.transaction_id)
 
 
 def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope) -> DepotState:

@@ -154,7 +154,8 @@ class Inbound:
             StartRequest(connector, req["idTag"], guard.started(meter), began, self._clock.now(), natural_key, req.get("reservationId"))
         )
         self._station.connector_of[answer.transaction_id] = connector.connector
-        self._station.began(connector.connector, str(answer.transaction_id), began, self._clock.now())
+        if answer.running:
+            self._station.began(connector.connector, str(answer.transaction_id), began, self._clock.now())
         return {"transactionId": answer.transaction_id, "idTagInfo": _tag_info(answer.authorization)}
 
     async def _stop(self, call: CallReceived) -> Payload:

@@ -303,7 +303,8 @@ class Inbound:
         )
         transaction.number, transaction.answer = answer.transaction_id, answer.authorization
         self._station.connector_of[answer.transaction_id] = connector.connector
-        self._station.began(connector.connector, transaction.transaction_id, transaction.began_at, self._clock.now())
+        if answer.running:
+            self._station.began(connector.connector, transaction.transaction_id, transaction.began_at, self._clock.now())
 
     async def _end(
         self, transaction: Transaction, connector: ConnectorId, req: Payload, samples: list[Sample], at: datetime | None

@@ -12,7 +12,8 @@ from depot.values import ConnectorId
 
 @dataclass(frozen=True, slots=True)
 class TransactionStarted(Event):
-    """``reported_at`` in the envelope is the charger's time; ``vehicle_id`` and ``visit_id`` as matched on arrival."""
+    """``reported_at`` in the envelope is the charger's time; ``vehicle_id`` and ``visit_id`` as matched on arrival. ``belated``: from
+    an offline queue, and by what is known over already; its connector does not run it until it says that it charges."""
 
     TYPE: ClassVar[str] = "transaction.session_started"
     transaction_id: int
@@ -22,11 +23,13 @@ class TransactionStarted(Event):
     meter_start_wh: int
     visit_id: str | None = None
     accepted: bool = True
+    belated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionStopped(Event):
-    """``estimated``: a ghost that never said stop; ended by the next start, boot or Available, energy from the last reading."""
+    """``estimated``: a ghost that never said stop; ended by the next start, boot or Available, energy from its last reading, or
+    where there is none from the register at the next start."""
 
     TYPE: ClassVar[str] = "transaction.session_stopped"
     transaction_id: int

@@ -30,6 +30,16 @@ class ConnectorStatus(StrEnum):
         """Whether a vehicle is connected in this state."""
         return self in _PLUGGED
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction runs in this state."""
+        return self in _IN_TRANSACTION
+
+    @property
+    def between_transactions(self) -> bool:
+        """Whether none runs in this state, as far as it was told in time."""
+        return self in _BETWEEN_TRANSACTIONS
+
 
 _PLUGGED = frozenset(
     {
@@ -39,6 +49,11 @@ _PLUGGED = frozenset(
         ConnectorStatus.SUSPENDED_EV,
         ConnectorStatus.FINISHING,
     }
+)
+
+_IN_TRANSACTION = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EVSE, ConnectorStatus.SUSPENDED_EV})
+_BETWEEN_TRANSACTIONS = frozenset(
+    {ConnectorStatus.AVAILABLE, ConnectorStatus.PREPARING, ConnectorStatus.FINISHING, ConnectorStatus.RESERVED}
 )
 
 

@@ -11,14 +11,14 @@ from controller.desk import Desk, DeskSettings
 from depot import events as ev
 from depot.events import ConnectorStatus
 from depot.fleet import Driver, Vehicle
-from depot.ports import StartRequest, StopRequest
+from depot.ports import StartAnswer, StartRequest, StopRequest
 
 
 class World(SmallYard):
-    def __init__(self) -> None:
+    def __init__(self, settings: DeskSettings = DeskSettings()) -> None:  # noqa: B008  # frozen
         super().__init__()
         self.causes: list[str] = []
-        self.desk = Desk(self.yard, self.loop, DeskSettings(), replan=self.causes.append)
+        self.desk = Desk(self.yard, self.loop, settings, replan=self.causes.append)
 
     def says(self, status: ConnectorStatus) -> None:
         run(self.desk.status(ONE, status, "NoError", None))
@@ -143,3 +143,88 @@ def test_signed_values_of_an_end_are_journaled_once() -> None:
     kept = [fact.data for fact in world.journal.facts if isinstance(fact.data, ev.SignedReadingsKept)]
     assert [fact.transaction_id for fact in kept] == [-1, 7]
     assert kept[0].readings == signed
+
+
+def start(world: World, request: StartRequest) -> StartAnswer:
+    answers: list[StartAnswer] = []
+
+    async def ask() -> None:
+        answers.append(await world.desk.start(request))
+
+    run(ask())
+    return answers[0]
+
+
+def begins(world: World, *, hours_ago: float, meter_wh: int, tag: str = "TAG 1") -> StartAnswer:
+    at = world.clock.now() - timedelta(hours=hours_ago)
+    return start(world, StartRequest(ONE, tag, meter_wh, at, world.clock.now(), f"{at} {meter_wh}"))
+
+
+def ends(world: World, number: int, *, meter_wh: int, hours_ago: float) -> None:
+    at = world.clock.now() - timedelta(hours=hours_ago)
+    run(world.desk.stop(StopRequest("CP-1", number, meter_wh, "Local", at, world.clock.now())))
+
+
+def energies(world: World) -> dict[int, tuple[int, bool]]:
+    """Energy of each transaction that ended, Wh, and whether it is estimated."""
+    began = {f.data.transaction_id: f.data.meter_start_wh for f in world.journal.facts if isinstance(f.data, ev.TransactionStarted)}
+    stops = [fact.data for fact in world.journal.facts if isinstance(fact.data, ev.TransactionStopped)]
+    return {stop.transaction_id: (stop.meter_stop_wh - began[stop.transaction_id], stop.estimated) for stop in stops}
+
+
+def test_no_7_a_start_out_of_an_offline_queue_begins_no_session_where_it_is_over_already() -> None:
+    world = World(DeskSettings(accept_unknown_tags=True))
+    world.says(ConnectorStatus.AVAILABLE)
+    answer = begins(world, hours_ago=5, meter_wh=1000)
+    assert not answer.running
+    assert not world.yard.grants[ONE].in_session
+    (fact,) = [f for f in world.journal.facts if isinstance(f.data, ev.TransactionStarted)]
+    assert (fact.reported_at, fact.received_at) == (world.clock.now() - timedelta(hours=5), world.clock.now())
+    ends(world, answer.transaction_id, meter_wh=4000, hours_ago=4)
+    assert energies(world) == {answer.transaction_id: (3000, False)}
+    assert begins(world, hours_ago=5, meter_wh=1000) == answer, "said again, it has the same number and still runs not"
+
+
+def test_no_7_a_late_start_that_runs_after_all_is_a_session_as_soon_as_its_connector_says_so() -> None:
+    world = World(DeskSettings(accept_unknown_tags=True))
+    world.says(ConnectorStatus.PREPARING)
+    answer = begins(world, hours_ago=1, meter_wh=1000)
+    assert not world.yard.grants[ONE].in_session
+    world.says(ConnectorStatus.CHARGING)
+    assert world.yard.grants[ONE].in_session
+    assert world.journal.state.connector(ONE).transaction_id == answer.transaction_id
+
+
+def test_no_7_an_older_session_that_is_told_later_ends_not_the_one_that_runs() -> None:
+    world = World(DeskSettings(accept_unknown_tags=True))
+    world.says(ConnectorStatus.CHARGING)
+    live = begins(world, hours_ago=0, meter_wh=9000)
+    old = begins(world, hours_ago=6, meter_wh=1000)
+    assert (live.running, old.running) == (True, False)
+    ends(world, old.transaction_id, meter_wh=5000, hours_ago=3)
+    assert world.yard.grants[ONE].in_session
+    assert world.journal.state.connector(ONE).transaction_id == live.transaction_id
+    ends(world, live.transaction_id, meter_wh=9500, hours_ago=0)
+    assert energies(world) == {old.transaction_id: (4000, False), live.transaction_id: (500, False)}
+
+
+def test_no_6_a_ghost_ends_at_the_register_with_which_the_next_session_begins() -> None:
+    world = World(DeskSettings(accept_unknown_tags=True))
+    world.says(ConnectorStatus.CHARGING)
+    ghost = begins(world, hours_ago=0.01, meter_wh=1000)
+    begins(world, hours_ago=0, meter_wh=3500)
+    assert energies(world) == {ghost.transaction_id: (2500, True)}
+
+
+def test_no_6_a_ghost_that_outlived_the_process_ends_when_the_next_start_is_said_again() -> None:
+    world = World(DeskSettings(accept_unknown_tags=True))
+    world.says(ConnectorStatus.CHARGING)
+    ghost = begins(world, hours_ago=0.02, meter_wh=1000)
+    at = world.clock.now()
+    request = StartRequest(ONE, "TAG 1", 3500, at, at, "next")
+    number = world.journal.state.next_transaction_id
+    started = ev.TransactionStarted(number, "s", ONE, "TAG 1", 3500)  # stored, and killed before the ghost's end was
+    world.journal.put(ev.NewEvent(started, at, key="start/next", reported_at=at))
+    assert start(world, request).transaction_id == number
+    assert energies(world) == {ghost.transaction_id: (2500, True)}
+    assert list(world.journal.state.transactions) == [number]
