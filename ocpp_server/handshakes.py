@@ -18,6 +18,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Protocol
 
+from websockets.exceptions import InvalidMessage
+
 from ocpp_server.access import Admitted
 from ocpp_server.keepalive import LivelyConnection
 from ocpp_server.settings import OcppSettings
@@ -113,6 +115,11 @@ class CountedConnection(LivelyConnection):
                 log.warning("too many handshakes at once: one from %s was cut", address)
                 self.transport.abort()
             await super().handshake(*args, **options)
+        except InvalidMessage as error:
+            if not isinstance(error.__cause__, EOFError):
+                raise
+            self.transport.abort()
+            log.debug("a connection from %s ended before it asked for anything", address)
         finally:
             self.endpoint.handshakes.end(address)
 

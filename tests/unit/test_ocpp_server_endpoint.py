@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 
 import pytest
+from ocpp_fakes import FakeDepot, central_of
 from ocpp_fakes import enters as comes_in
 from websockets.exceptions import NegotiationError
 from websockets.typing import Subprotocol
 
+from controller.clock import SystemClock
 from ocpp_server import KeyedCredentials, OpenDoor, keyed_digest
 from ocpp_server.endpoint import _choose_subprotocol, _station_id
 from ocpp_server.handshakes import Slowdown
@@ -117,3 +121,20 @@ def test_fault_12_addresses_that_were_refused_are_forgotten_in_bounds() -> None:
     assert len(slow._next_s) <= Slowdown.REMEMBERED
     crowd = Slowdown(10.0, most_s=5.0)
     assert sum(crowd.wait_s(f"fe80::{n:x}", 0.0) is None for n in range(Slowdown.REMEMBERED + 10)) == 10
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("said", [b"", b"GET /ocpp/CP1 HT"])
+async def test_who_connects_and_goes_without_a_request_is_one_line_for_developers(caplog: pytest.LogCaptureFixture, said: bytes) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with central_of(FakeDepot(), SystemClock()) as central:
+        await central.listen("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", central.port)
+        writer.write(said)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        await asyncio.sleep(0)
+    told = [record for record in caplog.records if record.name.startswith("ocpp_server") and "before it asked" in record.message]
+    assert [record.levelno for record in told] == [logging.DEBUG]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
