@@ -63,7 +63,8 @@ class HerdStation(asyncio.Protocol):
     """One station. ``closed``: the connection is gone; ``close_code``: with what, None where the socket just ended."""
 
     __slots__ = (
-        "_buffer", "_handshake", "_key", "_next", "_open", "_waiting", "asked", "booted", "close_code", "closed", "default_w", "energy_wh",
+        "_buffer", "_handshake", "_key", "_next", "_open", "_waiting", "asked", "booted", "close_code", "close_reason", "closed",
+        "default_w", "energy_wh",
         "herd", "level_w", "live_until", "station_id", "transaction_id", "transport",
     )  # fmt: skip
 
@@ -88,6 +89,7 @@ class HerdStation(asyncio.Protocol):
         self._waiting: dict[bytes, tuple[float, Callable[[float, bytes], None]]] = {}
         self.closed = False
         self.close_code: int | None = None
+        self.close_reason = ""
         self.transport: asyncio.Transport | None = None
 
     async def connect(self) -> float:
@@ -221,6 +223,7 @@ class HerdStation(asyncio.Protocol):
             self.transport.write(bytes((0x8A, 0x80 | len(body))) + MASK + body)
         elif opcode == 8:
             self.close_code = int.from_bytes(body[:2], "big") if len(body) >= 2 else 1005
+            self.close_reason = body[2:].decode(errors="replace")
             if self.transport is not None:
                 self.transport.close()
 
@@ -252,7 +255,7 @@ class HerdStation(asyncio.Protocol):
 
 
 class Herd:
-    """See the module. ``closed``: (station, close code) of every connection that ended, by whomever."""
+    """See the module. ``closed``: (station, close code and reason) of every connection that ended, by whomever."""
 
     def __init__(
         self,
@@ -274,7 +277,7 @@ class Herd:
         self.handshake_s: list[float] = []
         self.boot_s: list[float] = []
         self.in_s: list[float] = []
-        self.closed: list[tuple[str, int | None]] = []
+        self.closed: list[tuple[str, str]] = []
         self.failed: list[str] = []
 
     async def dial(self, station: HerdStation) -> None:
@@ -283,7 +286,7 @@ class Herd:
         await asyncio.wait_for(dialled, GRACE_S)
 
     def lost(self, station: HerdStation) -> None:
-        self.closed.append((station.station_id, station.close_code))
+        self.closed.append((station.station_id, f"{station.close_code} {station.close_reason}".strip()))
 
     async def connect(self, *, within_s: float = 0.0, moments_s: Sequence[float] | None = None) -> float:
         """All dial, spread evenly over ``within_s`` or each at its own of ``moments_s``, and boot. Seconds until the last boot

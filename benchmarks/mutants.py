@@ -26,7 +26,8 @@ from benchmarks.message_load import core_of, listening, pin
 from benchmarks.reconnect_storm import yard_of
 
 GOAL_GROWTH_MB = 20.0
-WARM_SHARE = 0.1
+WARM_EACH = 300
+"""Frames of each station after which what fills once is full: the message logs, journal, caches of schemas and of text."""
 
 
 async def run(*, frames: int, stations: int, per_s: float, seed: int, folder: Path) -> dict[str, object]:
@@ -39,8 +40,7 @@ async def run(*, frames: int, stations: int, per_s: float, seed: int, folder: Pa
         herd = Herd(list(keys), port=settings.ocpp_port, keys=keys, kind=Mutant)
         await herd.connect(within_s=2.0)
         assert not herd.failed, herd.failed[:3]
-        # what fills once (message logs, journal, caches of schemas) is full after this
-        await bombard(herd, random.Random(f"{seed}/warm"), count=round(WARM_SHARE * frames), per_s=per_s, name="warm")
+        await bombard(herd, random.Random(f"{seed}/warm"), count=WARM_EACH * stations, per_s=per_s, name="warm")
         before_mb = rss_mb(core.pid)
         found = await bombard(herd, random.Random(seed), count=frames, per_s=per_s, name="m")
         for text in found.missing:
