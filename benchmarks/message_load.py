@@ -76,30 +76,47 @@ def waited_s(pid: int) -> float:
     return found / 1e9
 
 
-@contextlib.contextmanager
-def core_of(
-    spec: DepotSpec, folder: Path, *, processor: int | None, tls: bool = False
-) -> Iterator[tuple[subprocess.Popen[bytes], Settings, dict[str, str]]]:
-    """The core process of a depot, alone, pinned to one processor: (process, its settings, the stations' passwords). ``tls``: it
-    has no plain port, and every station comes by security profile 2."""
+def settle(spec: DepotSpec, folder: Path, *, tls: bool = False) -> tuple[Path, dict[str, str]]:
+    """Write the settings of a depot where every card may charge: (their file, the stations' passwords). ``tls``: it has no plain
+    port, and every station comes by security profile 2."""
     config, keys = write_depot(folder, spec=spec, start=datetime.now(UTC), speed=1, port_offset=free_offset())
     text = config.read_text(encoding="utf-8")
     text = text[: text.index("[clock]")].replace("heartbeat_s = 300", f"heartbeat_s = 300{MORE}{SECURE if tls else ''}")
     config.write_text(text, encoding="utf-8")
+    return config, json.loads(keys.read_text(encoding="utf-8"))
+
+
+def start_core(config: Path, *, processor: int | None = None) -> subprocess.Popen[bytes]:
+    """The core process of a depot, alone, on one processor or any."""
     before = os.sched_getaffinity(0)
     if processor is not None:
         pin(processor)
     process = subprocess.Popen([sys.executable, "-m", "controller.app.core_process", str(config)], cwd=ROOT)
     os.sched_setaffinity(0, before)
+    return process
+
+
+def end_core(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end; make it end."""
+    process.terminate()
     try:
-        yield process, Settings.load(config), json.loads(keys.read_text(encoding="utf-8"))
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def core_of(
+    spec: DepotSpec, folder: Path, *, processor: int | None, tls: bool = False
+) -> Iterator[tuple[subprocess.Popen[bytes], Settings, dict[str, str]]]:
+    """The core process of a depot, as long as the block lasts: (process, its settings, the stations' passwords)."""
+    config, keys = settle(spec, folder, tls=tls)
+    process = start_core(config, processor=processor)
+    try:
+        yield process, Settings.load(config), keys
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_core(process)
 
 
 async def listening(port: int, patience_s: float = 60.0, *, tls: ssl.SSLContext | None = None) -> None:
