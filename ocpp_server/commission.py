@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator
 
 from depot.events import Registration
@@ -26,11 +27,28 @@ log = logging.getLogger(__name__)
 
 class Turns:
     """Who is made ready now, and who waits: when a whole depot comes back at once, boots are answered first and the questions that
-    follow them are asked of ``most`` stations at a time (reference no. 3). A slow station keeps its place for ``each_s`` at most."""
+    follow them are asked of ``most`` stations at a time (reference no. 3), and of nobody while ``RUSH`` boots come within a
+    second. A slow station keeps its place for ``each_s`` at most."""
+
+    RUSH = 100
+    RUSH_MOST_S = 5.0
+    LOOK_S = 0.1
 
     def __init__(self, most: int, each_s: float) -> None:
         self._places = asyncio.Semaphore(most)
         self._each_s = each_s
+        self._booted_s: deque[float] = deque(maxlen=self.RUSH)
+
+    def booted(self) -> None:
+        """A boot was answered."""
+        self._booted_s.append(asyncio.get_running_loop().time())
+
+    async def after_the_rush(self) -> None:
+        """Wait while many boot, but nobody waits for that longer than RUSH_MOST_S."""
+        running = asyncio.get_running_loop()
+        over_s = running.time() + self.RUSH_MOST_S
+        while len(self._booted_s) == self.RUSH and running.time() - self._booted_s[0] < 1.0 and running.time() < over_s:
+            await asyncio.sleep(self.LOOK_S)
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
@@ -78,6 +96,7 @@ class Commission:
     def boot_answered(self) -> None:
         """The CONF that accepts its boot is on the wire."""
         self._station.restarted()
+        self._turns.booted()
         self._link.open()
         if self._task is not None:
             self._task.cancel()
@@ -96,6 +115,7 @@ class Commission:
 
     async def _make_ready(self, *, booted: bool) -> None:
         try:
+            await self._turns.after_the_rush()
             async with self._turns.one():
                 ready = await self._introduced(booted=booted)
             if ready:

@@ -55,6 +55,8 @@ class WebSocketWire:
             raise WireClosed(f"the connection broke: {gone}") from gone
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
+        if self._connection.protocol.state is State.CLOSED:
+            return  # the other side has gone: when a whole depot does, each farewell that nobody hears costs the others time
         with contextlib.suppress(AttributeError):  # websockets 16 aborts a transport that asyncio has let go of already
             await self._connection.close(code, reason)
 

@@ -31,3 +31,19 @@ def test_problem_03_so_many_at_a_time_and_a_slow_one_makes_room() -> None:
             waiting.cancel()
 
     run_virtual(main, start=datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def test_no_3_while_a_whole_depot_boots_nobody_is_asked_anything() -> None:
+    async def main(clock: VirtualClock) -> None:
+        turns = Turns(2, each_s=3.0)
+        turns.booted()
+        began = clock.monotonic()
+        await turns.after_the_rush()
+        assert clock.monotonic() == began, "one boot is no rush"
+        for _ in range(Turns.RUSH):
+            turns.booted()
+            await clock.sleep(0.001)
+        await turns.after_the_rush()
+        assert 0.9 <= clock.monotonic() - began <= 1.2
+
+    run_virtual(main, start=datetime(2026, 3, 1, tzinfo=UTC))
