@@ -33,6 +33,8 @@ from depot.events import TransactionStarted, TransactionStopped
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from grid.tariff import Tariff
 from ocpp_server import v16, v201
+from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.security_messages import NoSecurityDesk
 from ocpp_server.session import CallReceived, Payload
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
@@ -189,7 +191,10 @@ async def _tell(
     for n, one in enumerate(told):
         if inbound is None or n in restarts:
             station = Station(SPEC.stations[0], known_probe=None, now=clock.now())
-            inbound = kind(station, events=core.desk, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None)
+            inbound = kind(
+                station, events=core.desk, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None,
+                transfers=DataTransfers(), security=NoSecurityDesk(),
+            )  # fmt: skip
         if n == cut_off_at:
             await clock.sleep(DAY_S)
         elif cut_off_at is None or n < cut_off_at:
