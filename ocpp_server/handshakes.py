@@ -136,8 +136,11 @@ class TlsConnection(CountedConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of the plain transport; the WebSocket's connection is made when TLS stands."""
         assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()  # what comes now is TLS's, which is not there yet
-        task = asyncio.get_running_loop().create_task(self._dress(transport))
+        loop = asyncio.get_running_loop()
+        # what comes now is TLS's, which is not there yet; asked for later, because Python 3.11.2 begins to read only after this
+        # method, even where reading was paused in it
+        loop.call_soon(transport.pause_reading)
+        task = loop.create_task(self._dress(transport))
         self.dressing[task] = None
         task.add_done_callback(lambda done: self.dressing.pop(done, None))
 

@@ -19,7 +19,6 @@ import pytest
 from ocpp_fakes import until
 
 from benchmarks.real_depot import free_offset
-from controller.app.core_process import link_path
 from controller.link import CoreLink, CoreUnreachable
 from controller.secrets import new_station_key
 from controller.security_view import CertificatesView, SecurityEventsView, SecurityView
@@ -68,7 +67,7 @@ async def core(config: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], Cor
     try:
         await until(lambda: process.poll() is not None or _listens(settings.ocpp_tls_port), within_s=40)
         assert process.poll() is None, "the core ended"
-        async with CoreLink(link_path(settings)) as link:
+        async with CoreLink(settings.link_path) as link:
             await until(lambda: link.view is not None, within_s=20)
             yield process, link
     finally:
