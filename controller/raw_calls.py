@@ -131,7 +131,7 @@ class RawCalls:
         effect = effect_of(action, payload)
         keys = self._keys(station_id, effect)
         self._check(effect, keys)
-        claims = self._claim(effect, keys)
+        claims = self._claim(self._levels(effect, keys))
         for announce in self.announced:
             announce(station_id, action, payload)
         reply = await self._stations.call(station_id, action, payload)
@@ -171,13 +171,6 @@ class RawCalls:
                 raise DepotError(f"{key} is out of service ({facts.inoperative_reason}); put it back in service first")
             if Change.ENABLE in effect.changes and not facts.operative:
                 raise DepotError(f"{key} is out of service for the depot; put it back with the command, which keeps the books")
-        levels = self._levels(effect, keys)
-        lacking_w = self._loop.claims.lacks_w(levels) if levels else 0
-        if lacking_w:
-            raise DepotError(
-                f"this could let {', '.join(map(str, levels))} draw up to {sum(levels.values()) / 1000:g} kW, and "
-                f"{lacking_w / 1000:.1f} kW of that are not free now: stop or lower other sessions first"
-            )
 
     def _levels(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
         """What each connector could draw by the call, W, where that is more than is counted anyway."""
@@ -191,8 +184,14 @@ class RawCalls:
                 levels[key] = grant.rated_w if rated else grant.default_w or 0
         return levels
 
-    def _claim(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
-        levels = self._levels(effect, keys)
+    def _claim(self, levels: dict[ConnectorId, int]) -> dict[ConnectorId, int]:
+        """Count these levels; the numbers of the claims. Raises :class:`~depot.values.DepotError` where there is no room."""
+        lacking_w = self._loop.claims.lacks_w(levels) if levels else 0
+        if lacking_w:
+            raise DepotError(
+                f"this could let {', '.join(map(str, levels))} draw up to {sum(levels.values()) / 1000:g} kW, and "
+                f"{lacking_w / 1000:.1f} kW of that are not free now: stop or lower other sessions first"
+            )
         return {key: self._loop.claims.claim(key, level_w, for_s=CLAIM_S) for key, level_w in levels.items() if level_w}
 
     async def _follow(self, station_id: str, effect: Effect, keys: tuple[ConnectorId, ...], reply: Reply, cause: ev.Envelope) -> None:

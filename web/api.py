@@ -130,7 +130,8 @@ COMMAND: dict[str, Any] = {
 }
 
 
-def _reply(value: object, status: int = 200) -> Response:
+def reply(value: object, status: int = 200) -> Response:
+    """A value as JSON."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=_JSON)
 
 
@@ -142,7 +143,7 @@ def api(web: Web) -> APIRouter:
         result = await actions.send(web, command)
         if result.status in (cmd.CommandStatus.REFUSED, cmd.CommandStatus.FAILED):
             raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
-        return _reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
+        return reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
 
     async def known(station: str, connector: int) -> ConnectorId:
         """The connector; one that was added a moment ago stands in no view yet, so the core is asked."""
@@ -153,11 +154,11 @@ def api(web: Web) -> APIRouter:
 
     @router.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:
-        return _reply(request.app.openapi())
+        return reply(request.app.openapi())
 
     @router.get("/now", responses=answers("NowView"), response_class=Response, summary="Everything that the page Now shows")
     async def now() -> Response:
-        return _reply(web.view())
+        return reply(web.view())
 
     @router.get("/chargers", responses=answers("ChargerList", 422), response_class=Response, summary="Connectors, page by page")
     async def chargers(
@@ -166,7 +167,7 @@ def api(web: Web) -> APIRouter:
     ) -> Response:
         tiles = sorted(web.view().tiles, key=lambda tile: tile.connector)
         rest = [tile for tile in tiles if tile.connector > cursor]
-        return _reply(ChargerList(rest[:limit], rest[limit - 1].connector if len(rest) > limit else None))
+        return reply(ChargerList(rest[:limit], rest[limit - 1].connector if len(rest) > limit else None))
 
     @router.get(
         "/chargers/{station}/{connector}",
@@ -178,24 +179,24 @@ def api(web: Web) -> APIRouter:
         found = await web.link.show(ChargerView, connector=str(actions.connector_of(station, connector)))
         if found is None:
             raise Problem("unknown_charger", "GET /api/v1/chargers lists all.")
-        return _reply(found)
+        return reply(found)
 
     @router.get("/limits", responses=answers("LimitList"), response_class=Response, summary="Limits in force")
     async def limits() -> Response:
         view = web.view()
-        return _reply(LimitList(view.limits or [view.site.limit, *(feeder.limit for feeder in view.feeders)]))
+        return reply(LimitList(view.limits or [view.site.limit, *(feeder.limit for feeder in view.feeders)]))
 
     @router.get("/safety", responses=answers("SafetyView"), response_class=Response, summary="Tripped batteries, telemetry, timeline")
     async def safety() -> Response:
         found = await web.link.show(SafetyView)
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
-        return _reply(found)
+        return reply(found)
 
     @router.get("/health", responses=answers("HealthAnswer"), response_class=Response, summary="Is the core alive, and its parts")
     async def health() -> Response:
         view = web.link.view
-        return _reply(HealthAnswer(web.pages.stale, web.link.age_s, None if view is None else view.health))
+        return reply(HealthAnswer(web.pages.stale, web.link.age_s, None if view is None else view.health))
 
     @router.post("/chargers/{station}/{connector}/start", **COMMAND, summary="Start a session")
     async def start(request: Request, station: Station, connector: Connector, body: ReasonBody, key: Key = "") -> Response:

@@ -31,7 +31,7 @@ from depot import commands as cmd
 from depot.files import TransferKind
 from depot.values import InvalidValue
 from web import actions
-from web.api import Key, answers
+from web.api import Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, order
@@ -125,7 +125,7 @@ def files_api(web: Web) -> APIRouter:
 
     @router.get("/firmware", responses=answers("FirmwareView", 404), response_class=Response, summary="Firmware images and updates")
     async def firmware() -> Response:
-        return _reply(await shown_firmware(web))
+        return reply(await shown_firmware(web))
 
     @router.post(
         "/firmware", responses=answers("ImageView", 404, 409, 413, 422, success=201), response_class=Response, openapi_extra=_BODY,
@@ -152,16 +152,16 @@ def files_api(web: Web) -> APIRouter:
         who = {"command_id": key or actions.new_id(), "actor": caller_of(request).name}
         await order(web, cmd.AddFirmware(**who, reason=intake.fields.get("reason", "")[:200] or reason, image=image))
         found = await shown_firmware(web)
-        return _reply(next((i for i in found.images if i.image_id == image.image_id), {"image_id": image.image_id}), 201)
+        return reply(next((i for i in found.images if i.image_id == image.image_id), {"image_id": image.image_id}), 201)
 
     @router.get("/firmware/updates", responses=answers("UpdateList", 404, 422), response_class=Response, summary="Updates, newest first")
     async def updates(station_id: StationQuery = None) -> Response:
         found = await shown_firmware(web, station_id)
-        return _reply(UpdateList(found.at, found.updates))
+        return reply(UpdateList(found.at, found.updates))
 
     @router.get("/firmware/{image_id}", responses=answers("ImageView", 404, 422), response_class=Response, summary="One image")
     async def image(image_id: ImageId) -> Response:
-        return _reply(await _one(image_id))
+        return reply(await _one(image_id))
 
     @router.delete(
         "/firmware/{image_id}", responses=answers("CommandResult", 404, 409, 422), response_class=Response,
@@ -170,7 +170,7 @@ def files_api(web: Web) -> APIRouter:
     async def remove(request: Request, image_id: ImageId, reason: Reason = BY_API, key: Key = "") -> Response:
         await _one(image_id)
         who = {"command_id": key or actions.new_id(), "actor": caller_of(request).name}
-        return _reply(await order(web, cmd.RemoveFirmware(**who, reason=reason, image_id=image_id)))
+        return reply(await order(web, cmd.RemoveFirmware(**who, reason=reason, image_id=image_id)))
 
     @router.post(
         "/firmware/{image_id}/updates", responses=answers("TransfersAnswer", 404, 409, 422), response_class=Response,
@@ -183,11 +183,11 @@ def files_api(web: Web) -> APIRouter:
             station_ids=tuple(dict.fromkeys(body.station_ids)), retrieve_at=body.retrieve_at, retries=body.retries,
             retry_interval_s=body.retry_interval_s,
         )  # fmt: skip
-        return _reply(_told(await order(web, command)))
+        return reply(_told(await order(web, command)))
 
     @router.get("/logs", responses=answers("LogsView", 404, 422), response_class=Response, summary="Logs asked for, newest first")
     async def logs(station_id: StationQuery = None) -> Response:
-        return _reply(await shown_logs(web, station_id))
+        return reply(await shown_logs(web, station_id))
 
     @router.post("/logs", responses=answers("TransfersAnswer", 409, 422), response_class=Response, summary="Have a station send a log")
     async def fetch(request: Request, body: LogBody, key: Key = "") -> Response:
@@ -197,11 +197,11 @@ def files_api(web: Web) -> APIRouter:
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=body.reason, station_id=body.station_id,
             kind=body.kind, since=body.since, until=body.until, retries=body.retries, retry_interval_s=body.retry_interval_s,
         )  # fmt: skip
-        return _reply(_told(await order(web, command)))
+        return reply(_told(await order(web, command)))
 
     @router.get("/logs/{number}", responses=answers("TransferView", 404, 422), response_class=Response, summary="One log")
     async def log(number: Number) -> Response:
-        return _reply(await _log(number))
+        return reply(await _log(number))
 
     @router.get("/logs/{number}/file", responses=_FILE, response_class=Response, summary="The file that the station sent")
     async def file(number: Number, file: Annotated[int | None, Query(ge=1, le=99, description="Null: the newest")] = None) -> Response:
@@ -264,7 +264,3 @@ def _told(result: cmd.CommandResult) -> TransfersAnswer:
         command_id=result.command_id, message=result.message, audit_seq=result.audit_seq,
         transfers=msgspec.convert(rows, list[TransferAnswer]),
     )  # fmt: skip
-
-
-def _reply(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from controller.profiles_room import MOST_S, CompositeView, ProfilesView
 from controller.stations_view import StationsView
 from depot import commands as cmd
 from web import actions
-from web.api import Key, answers
+from web.api import Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, Reason, order
@@ -51,7 +50,7 @@ def profiles_api(web: Web) -> APIRouter:
             payload=payload,
         )  # fmt: skip
         result = await order(web, command)
-        return _reply(dict(result.answer or {}) or {"message_id": "", "outcome": "error", "error": {"description": result.message}})
+        return reply(dict(result.answer or {}) or {"message_id": "", "outcome": "error", "error": {"description": result.message}})
 
     @router.get(
         "/charging-profiles", responses=answers("ProfilesView", 404, 422), response_class=Response,
@@ -61,7 +60,7 @@ def profiles_api(web: Web) -> APIRouter:
         found = await web.link.show(ProfilesView, **({} if station_id is None else {"station_id": station_id}))
         if found is None:
             raise Problem("unknown_station", "GET /api/v1/stations lists all.")
-        return _reply(found)
+        return reply(found)
 
     @router.get(
         "/charging-profiles/composite", responses=answers("CompositeView", 404, 422), response_class=Response,
@@ -73,7 +72,7 @@ def profiles_api(web: Web) -> APIRouter:
         found = await web.link.show(CompositeView, station_id=station_id, connector=str(connector), duration_s=str(duration_s))
         if found is None:
             raise Problem("unknown_charger", "GET /api/v1/stations lists stations and their connectors.")
-        return _reply(found)
+        return reply(found)
 
     @router.post(
         "/charging-profiles", responses=answers("CallAnswer", 404, 409, 413, 422), response_class=Response,
@@ -121,7 +120,3 @@ async def _is_16(web: Web, station_id: str) -> bool:
     if found is None or not found.stations:
         raise Problem("unknown_station", "GET /api/v1/stations lists all.")
     return found.stations[0].version in ("", "1.6")
-
-
-def _reply(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -7,9 +7,8 @@ nothing the second time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query
 from msgspec import Struct
 from pydantic import AwareDatetime, Field
@@ -24,7 +23,7 @@ from depot import commands as cmd
 from depot.fleet import MAX_TAGS, Vehicle
 from depot.values import ConnectorId, InvalidValue
 from web import actions
-from web.api import COMMAND, Key, ReasonedBody, answers
+from web.api import COMMAND, Key, ReasonedBody, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.registry_data import departures, fleet, timetable
@@ -77,7 +76,7 @@ def registry_api(web: Web) -> APIRouter:
         result = await actions.send(web, command)
         if result.status in (cmd.CommandStatus.REFUSED, cmd.CommandStatus.FAILED):
             raise Problem("command_refused", result.message or "The controller gave no reason; its log says more.")
-        return _reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
+        return reply(result, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
 
     @router.get(
         "/departures", responses=answers("DeparturesView", 422), response_class=Response, summary="Departures, most urgent first, with why"
@@ -86,7 +85,7 @@ def registry_api(web: Web) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=5000)] = 500,
         visit_id: Annotated[str | None, Query(max_length=200, description="Only this stay")] = None,
     ) -> Response:
-        return _reply(await departures(web, limit=str(limit), **({} if visit_id is None else {"visit": visit_id})))
+        return reply(await departures(web, limit=str(limit), **({} if visit_id is None else {"visit": visit_id})))
 
     @router.put("/departures", **COMMAND, summary="State or change a departure of a registered vehicle")
     async def state(request: Request, body: DepartureBody, key: Key = "") -> Response:
@@ -107,7 +106,7 @@ def registry_api(web: Web) -> APIRouter:
             raise Problem("invalid_request", "Correct what `errors` names.", errors=_errors(found.complaints))
         number = key or actions.new_id()
         if not found.visits:
-            return _reply(cmd.CommandResult(number, cmd.CommandStatus.DONE, "nothing was to be changed"))
+            return reply(cmd.CommandResult(number, cmd.CommandStatus.DONE, "nothing was to be changed"))
         return await send(cmd.AnnounceVisit(command_id=number, actor=caller_of(request).name, reason=reason, visit=found.visits[0]))
 
     @router.delete("/departures", **COMMAND, summary="Cancel a departure of a vehicle that is not here")
@@ -124,7 +123,7 @@ def registry_api(web: Web) -> APIRouter:
     ) -> Response:
         rows = sorted((await fleet(web)).vehicles, key=lambda row: row.vehicle.vehicle_id)
         rest = [row for row in rows if row.vehicle.vehicle_id > cursor]
-        return _reply(VehicleList(rest[:limit], rest[limit - 1].vehicle.vehicle_id if len(rest) > limit else None))
+        return reply(VehicleList(rest[:limit], rest[limit - 1].vehicle.vehicle_id if len(rest) > limit else None))
 
     @router.put("/vehicles/{vehicle_id}", **COMMAND, summary="Register a vehicle, or change it")
     async def register(request: Request, vehicle_id: VehicleName, body: VehicleBody, key: Key = "") -> Response:
@@ -170,7 +169,3 @@ def _errors(complaints: Sequence[Complaint]) -> dict[str, str]:
     for complaint in complaints:
         errors.setdefault(names.get(complaint.column, complaint.column), complaint.text)
     return errors
-
-
-def _reply(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

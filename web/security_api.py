@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeVar
 
-import msgspec
 from fastapi import APIRouter, Path, Query
 from msgspec import Struct
 from pydantic import Field
@@ -19,7 +18,7 @@ from starlette.responses import Response
 from controller.security_view import CertificatesView, InstalledView, SecurityEventRow, SecurityEventsView, SecurityView
 from depot import commands as cmd
 from web import actions
-from web.api import Key, ReasonedBody, answers
+from web.api import Key, ReasonedBody, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, Reason, StationAnswer, StationName, order
@@ -93,14 +92,14 @@ def security_api(web: Web) -> APIRouter:
             station_id=command.station_id, command_id=result.command_id, status=result.status.value, message=result.message,
             audit_seq=result.audit_seq, password=(result.answer or {}).get("password"),
         )  # fmt: skip
-        return _reply(answer, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
+        return reply(answer, 202 if result.status is cmd.CommandStatus.ACCEPTED else 200)
 
     def who(request: Request, station_id: str, reason: str, key: str) -> dict[str, str]:
         return {"command_id": key or actions.new_id(), "actor": caller_of(request).name, "reason": reason, "station_id": station_id}
 
     @router.get("/security", responses=answers("SecurityView", 422), response_class=Response, summary="How each station comes in")
     async def security(station_id: AnyStation = "") -> Response:
-        return _reply(await shown(SecurityView, station=station_id))
+        return reply(await shown(SecurityView, station=station_id))
 
     @router.get(
         "/security/events", responses=answers("SecurityEventList", 422), response_class=Response, summary="Security events, newest first"
@@ -111,7 +110,7 @@ def security_api(web: Web) -> APIRouter:
         cursor: Annotated[int, Query(ge=0, le=2**53, description="next_cursor of the page before")] = 0,
     ) -> Response:
         view = await shown(SecurityEventsView, station=station_id, limit=str(limit), before=str(cursor))
-        return _reply(SecurityEventList(view.events, None if view.before is None else str(view.before)))
+        return reply(SecurityEventList(view.events, None if view.before is None else str(view.before)))
 
     @router.put(
         "/stations/{station_id}/security-profile",
@@ -132,7 +131,7 @@ def security_api(web: Web) -> APIRouter:
         summary="Certificates that the depot signed; its root; the port's",
     )  # fmt: skip
     async def certificates(station_id: AnyStation = "") -> Response:
-        return _reply(await shown(CertificatesView, station=station_id))
+        return reply(await shown(CertificatesView, station=station_id))
 
     @router.post(
         "/certificates", responses=_BEGUN, response_class=Response, summary="Have a station's certificate signed, the first or the next"
@@ -147,7 +146,7 @@ def security_api(web: Web) -> APIRouter:
         summary="Ask whom a station trusts",
     )
     async def installed(station_id: OneStation, certificate_type: Annotated[Use, Query()] = "CentralSystemRootCertificate") -> Response:
-        return _reply(await shown(InstalledView, station=station_id, use=certificate_type))
+        return reply(await shown(InstalledView, station=station_id, use=certificate_type))
 
     @router.post("/certificates/installed", responses=_BEGUN, response_class=Response, summary="Let a station trust an authority")
     async def install(request: Request, body: InstalledBody, key: Key = "") -> Response:
@@ -178,7 +177,3 @@ def security_api(web: Web) -> APIRouter:
         return await carry_out(cmd.RevokeCertificate(**who(request, found.station_id, reason, key), serial=wanted))
 
     return router
-
-
-def _reply(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Query
 from msgspec import Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -23,7 +22,7 @@ from depot.reservations import MAX_ID, ReservationState
 from depot.tokens import MAX_TOKEN_LENGTH, IdToken, TokenStatus
 from depot.values import InvalidValue
 from web import actions
-from web.api import COMMAND, Key, answers
+from web.api import COMMAND, Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, Reason, StationName, order
@@ -122,7 +121,7 @@ def standing_api(web: Web) -> APIRouter:
     ) -> Response:
         wanted = {"station_id": station_id, "state": state.value if state is not None else ""}
         rows = await reservations(**{name: value for name, value in wanted.items() if value})
-        return _reply(ReservationsView(at=web.view().at, reservations=rows))
+        return reply(ReservationsView(at=web.view().at, reservations=rows))
 
     @router.post(
         "/reservations", responses=answers("ReservationAnswer", 409, 422, success=201), response_class=Response,
@@ -133,7 +132,7 @@ def standing_api(web: Web) -> APIRouter:
             **who(request, body.reason, key), station_id=body.station_id, connector=body.connector, id_token=body.id_token,
             expires_at=body.expires_at, group=body.group, reservation_id=body.reservation_id,
         )  # fmt: skip
-        return _reply(answered(await order(web, command)), 201)
+        return reply(answered(await order(web, command)), 201)
 
     @router.get(
         "/reservations/{reservation_id}", responses=answers("ReservationRow", 404, 422), response_class=Response, summary="One reservation"
@@ -142,7 +141,7 @@ def standing_api(web: Web) -> APIRouter:
         found = next((row for row in await reservations() if row.reservation_id == reservation_id), None)
         if found is None:
             raise Problem("not_found", "There is no such reservation; those that are long over are forgotten.")
-        return _reply(found)
+        return reply(found)
 
     @router.delete(
         "/reservations/{reservation_id}", responses=answers("ReservationAnswer", 404, 409, 422), response_class=Response,
@@ -150,7 +149,7 @@ def standing_api(web: Web) -> APIRouter:
     )  # fmt: skip
     async def cancel(request: Request, reservation_id: ReservationId, reason: Reason = BY_API, key: Key = "") -> Response:
         command = cmd.CancelReservation(**who(request, reason, key), reservation_id=reservation_id)
-        return _reply(answered(await order(web, command)))
+        return reply(answered(await order(web, command)))
 
     # -- local lists --------------------------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ def standing_api(web: Web) -> APIRouter:
         found = await web.link.show(LocalListView, station_id=station_id)
         if found is None:
             raise Problem("unknown_station", "GET /api/v1/stations lists all.")
-        return _reply(found)
+        return reply(found)
 
     @router.put("/local-lists/{station_id}", **COMMAND, summary="Send a local list, in parts that the station takes")
     async def send(request: Request, station_id: StationName, body: LocalListBody, key: Key = "") -> Response:
@@ -171,12 +170,12 @@ def standing_api(web: Web) -> APIRouter:
             **who(request, body.reason, key), station_id=station_id, update=body.update_type, entries=entries, remove=remove,
             list_version=body.version,
         )  # fmt: skip
-        return _reply(await order(web, command))
+        return reply(await order(web, command))
 
     @router.delete("/local-lists/{station_id}", **COMMAND, summary="Empty a station's local list")
     async def empty(request: Request, station_id: StationName, reason: Reason = BY_API, key: Key = "") -> Response:
         command = cmd.SendLocalList(**who(request, reason, key), station_id=station_id, update=UpdateType.FULL, entries=())
-        return _reply(await order(web, command))
+        return reply(await order(web, command))
 
     # -- configuration ------------------------------------------------------------------------------------------
 
@@ -196,12 +195,12 @@ def standing_api(web: Web) -> APIRouter:
             raise Problem("command_refused", str(error)) from None
         if found is None:
             raise Problem("unknown_station", "GET /api/v1/stations lists all.")
-        return _reply(found)
+        return reply(found)
 
     @router.put("/configuration/{station_id}", **COMMAND, summary="Change a configuration key (ChangeConfiguration)")
     async def change(request: Request, station_id: StationName, body: ConfigurationBody, key: Key = "") -> Response:
         command = cmd.ChangeConfiguration(**who(request, body.reason, key), station_id=station_id, key=body.key, value=body.value)
-        return _reply(await order(web, command))
+        return reply(await order(web, command))
 
     return router
 
@@ -214,7 +213,3 @@ def _entries(body: LocalListBody) -> tuple[tuple[IdToken, ...] | None, tuple[str
     except InvalidValue as error:
         raise Problem("invalid_request", str(error), errors={"entries": str(error)}) from None
     return listed, tuple(e.token for e in body.entries if e.remove)
-
-
-def _reply(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

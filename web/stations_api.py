@@ -23,7 +23,7 @@ from depot.events import Registration
 from depot.registry import ConnectorSpec, Current, StationSpec
 from depot.values import InvalidValue
 from web import actions
-from web.api import Key, answers
+from web.api import Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 
@@ -173,7 +173,7 @@ def stations_api(web: Web) -> APIRouter:
             password=body.password or "", registration=body.registration, security_profile=body.security_profile,
             item_limits=body.item_limits.known(),
         )  # fmt: skip
-        return _reply(await carry_out(command, cautions=cautions), 201)
+        return reply(await carry_out(command, cautions=cautions), 201)
 
     @router.get(
         "/stations", responses=answers("StationsView", 422), response_class=Response, summary="Stations, and who waits in quarantine"
@@ -181,7 +181,7 @@ def stations_api(web: Web) -> APIRouter:
     async def stations(registration: Annotated[Registration | None, Query()] = None) -> Response:
         view = await _shown(web)
         kept = [s for s in view.stations if registration in (None, s.registration)]
-        return _reply(msgspec.structs.replace(view, stations=kept))
+        return reply(msgspec.structs.replace(view, stations=kept))
 
     @router.post(
         "/stations", responses=answers("StationAnswer", 409, 422, success=201), response_class=Response, summary="Add a station, at once"
@@ -191,7 +191,7 @@ def stations_api(web: Web) -> APIRouter:
 
     @router.get("/stations/{station_id}", responses=answers("StationDetail", 404, 422), response_class=Response, summary="One station")
     async def station(station_id: StationName) -> Response:
-        return _reply(await one(station_id))
+        return reply(await one(station_id))
 
     @router.put(
         "/stations/{station_id}", responses=answers("StationAnswer", 409, 422, success=201), response_class=Response,
@@ -214,7 +214,7 @@ def stations_api(web: Web) -> APIRouter:
             answer = await carry_out(cmd.AdmitStation(**who, registration=body.registration))
         if answer is None:
             raise Problem("invalid_request", "Say what changes: registration or item_limits.")
-        return _reply(answer)
+        return reply(answer)
 
     @router.delete(
         "/stations/{station_id}", responses=answers("StationAnswer", 404, 409, 422), response_class=Response,
@@ -223,7 +223,7 @@ def stations_api(web: Web) -> APIRouter:
     async def remove(request: Request, station_id: StationName, reason: Reason = BY_API, key: Key = "") -> Response:
         await one(station_id)
         command = cmd.RetireStation(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=reason, station_id=station_id)
-        return _reply(await carry_out(command))
+        return reply(await carry_out(command))
 
     @router.post(
         "/stations/{station_id}/calls/{action}", responses=answers("CallAnswer", 404, 409, 413, 422), response_class=Response,
@@ -242,7 +242,7 @@ def stations_api(web: Web) -> APIRouter:
         if result.status is cmd.CommandStatus.REFUSED and result.answer:
             raise Problem("invalid_request", result.message, errors={"payload": result.message})
         refuse_refused(result)
-        return _reply(result.answer)
+        return reply(result.answer)
 
     @router.get("/messages", responses=answers("MessagesView", 422), response_class=Response, summary="The message log, newest first")
     async def messages(
@@ -253,7 +253,7 @@ def stations_api(web: Web) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         wanted = {"station_id": station_id, "action": action, "direction": direction, "text": text, "limit": str(limit)}
-        return _reply(await _messages(web, wanted))
+        return reply(await _messages(web, wanted))
 
     @router.get(
         "/messages/export",
@@ -311,7 +311,3 @@ def _only_feeder(web: Web) -> str:
             "invalid_request", "Say on which feeder the station hangs.", errors={"feeder_id": f"One of {', '.join(sorted(feeders))}"}
         )
     return feeders[0]
-
-
-def _reply(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

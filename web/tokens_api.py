@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query
 from msgspec import Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -17,7 +16,7 @@ from depot import commands as cmd
 from depot.tokens import MAX_TOKEN_LENGTH, IdToken, TokenStatus, TokenType
 from depot.values import InvalidValue
 from web import actions
-from web.api import COMMAND, Key, answers
+from web.api import COMMAND, Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, Reason, order
@@ -75,7 +74,7 @@ def tokens_api(web: Web) -> APIRouter:
         command = cmd.ChangeTokens(
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=reason, tokens=tuple(listed), remove=tuple(remove)
         )
-        return _reply(await order(web, command))
+        return reply(await order(web, command))
 
     async def one(token: str) -> IdToken:
         for known in await all_tokens():
@@ -89,7 +88,7 @@ def tokens_api(web: Web) -> APIRouter:
         cursor: Annotated[str, Query(max_length=64, description="next_cursor of the page before")] = "",
     ) -> Response:
         rest = [token for token in await all_tokens() if token.key > cursor]
-        return _reply(TokenList(rest[:limit], rest[limit - 1].key if len(rest) > limit else None))
+        return reply(TokenList(rest[:limit], rest[limit - 1].key if len(rest) > limit else None))
 
     @router.post("/id-tokens", **COMMAND, summary="List a token, or change what the list says of it")
     async def add(request: Request, body: NewTokenBody, key: Key = "") -> Response:
@@ -99,7 +98,7 @@ def tokens_api(web: Web) -> APIRouter:
         "/id-tokens/{token}", responses=answers("IdToken", 404, 422), response_class=Response, summary="What the list says of a token"
     )
     async def token(token: TokenName) -> Response:
-        return _reply(await one(token))
+        return reply(await one(token))
 
     @router.put("/id-tokens/{token}", **COMMAND, summary="List a token, or change what the list says of it")
     async def put(request: Request, token: TokenName, body: TokenBody, key: Key = "") -> Response:
@@ -110,7 +109,3 @@ def tokens_api(web: Web) -> APIRouter:
         return await change(request, reason, key, remove=[(await one(token)).token])
 
     return router
-
-
-def _reply(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
