@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from depot.events import Registration, StationProbed
-from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk
+from depot.ports import BootAnswer, ChargerEvents, Clock
 from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
@@ -26,7 +26,7 @@ from ocpp_server.checks import Checks, Look
 from ocpp_server.commission import Commission, Turns
 from ocpp_server.composite import Segment
 from ocpp_server.configuration import NOTED_KEYS, ConfigurationBook
-from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.desks import Desks
 from ocpp_server.device_model import Variable, batches, get_variables, set_variables
 from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Endpoint
@@ -39,7 +39,6 @@ from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
 from ocpp_server.reports import ask_profiles
 from ocpp_server.schemas import Payload, validator
-from ocpp_server.security_messages import NoSecurityDesk
 from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
@@ -56,8 +55,8 @@ DIALECTS: Mapping[Version, Dialect] = {Version.V16: Dialect16(), Version.V201: D
 class Central:
     """The central system of one depot. An async context manager: on exit every connection and task has ended.
 
-    ``known_probe``: what the journal knows of stations, so that a reconnect asks nothing again. ``transfers``: who answers
-    vendors' own messages (1.6).
+    ``known_probe``: what the journal knows of stations, so that a reconnect asks nothing again. ``desks``: who hears what
+    stations say beside charging.
     """
 
     def __init__(
@@ -69,15 +68,13 @@ class Central:
         credentials: AccessBook,
         settings: OcppSettings | None = None,
         known_probe: Mapping[str, StationProbed] | None = None,
-        transfers: DataTransfers | None = None,
-        security: SecurityDesk | None = None,
+        desks: Desks | None = None,
     ) -> None:
         self._spec = spec
         self._events = events
         self._clock = clock
         self._settings = settings or OcppSettings()
-        self._transfers = transfers or DataTransfers()
-        self._security = security or NoSecurityDesk()
+        self._desks = desks or Desks()
         self._endpoint = Endpoint(book=credentials, settings=self._settings, attach=self._attach_socket, refused=self._knocked_in_vain)
         known = known_probe or {}
         now = clock.now()
@@ -158,7 +155,7 @@ class Central:
 
         handler = dialect.inbound(
             station, events=self._events, clock=self._clock, jitter=spread, replay_age_s=settings.replay_age_s, boot_answered=boot_answered,
-            transfers=self._transfers, security=self._security,
+            desks=self._desks,
         )  # fmt: skip
         link = Link(
             wire,

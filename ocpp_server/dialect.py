@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from depot.events import StationProbed
-from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk
-from ocpp_server.data_transfer import DataTransfers
+from depot.ports import BootAnswer, ChargerEvents, Clock
+from ocpp_server.desks import Desks
 from ocpp_server.link import Handler, Link
 from ocpp_server.profiles import Purpose
 from ocpp_server.session import Payload
@@ -47,8 +47,7 @@ class Dialect(Protocol):
         jitter: float,
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
-        transfers: DataTransfers,
-        security: SecurityDesk,
+        desks: Desks,
     ) -> Handler: ...
 
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:

@@ -9,12 +9,12 @@ Calls to stations are built here and sent by whoever orders them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any, Final
 
 from depot.ports import SecurityDesk
 from ocpp_server.authority import HashData
+from ocpp_server.desks import Action
 from ocpp_server.dialect import Call
 from ocpp_server.heard import believed_time
 from ocpp_server.schemas import Payload
@@ -31,24 +31,13 @@ _USES_201: Final[Mapping[str, str]] = {
 }
 
 
-class NoSecurityDesk:
-    """Where nobody is interested: events are answered and forgotten, nothing is signed."""
-
-    async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None: ...
-
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
-        return False
-
-    def sign_answered(self, station_id: str) -> None: ...
-
-
 class SecurityMessages:
-    """What a known station says about security. ``actions``: by name, for a version's inbound handler."""
+    """What a known station says about security: a :class:`~ocpp_server.desks.Block`."""
 
     def __init__(self, station: Station, desk: SecurityDesk) -> None:
         self._station = station
         self._desk = desk
-        self.actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
+        self.actions: dict[str, Action] = {
             "SecurityEventNotification": self._event,
             SIGN: self._sign,
         }

@@ -14,10 +14,10 @@ from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted, StatusDetail
 from depot.files import Topic
-from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
-from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.desks import Desks
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import read_samples
@@ -43,7 +43,7 @@ class Inbound:
     """The :class:`~ocpp_server.link.Handler` of a known station's connection.
 
     ``jitter``: share by which this station's heartbeats come sooner. ``boot_answered``: called when the answer to a
-    BootNotification is on the wire. ``transfers``: who answers vendors' own messages.
+    BootNotification is on the wire. ``desks``: who hears the rest.
     """
 
     version = Version.V16
@@ -57,8 +57,7 @@ class Inbound:
         jitter: float,
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
-        transfers: DataTransfers,
-        security: SecurityDesk,
+        desks: Desks,
     ) -> None:
         self._station = station
         self._events = events
@@ -66,8 +65,8 @@ class Inbound:
         self._jitter = jitter
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
-        self._transfers = transfers
-        self._security = SecurityMessages(station, security)
+        self._desks = desks
+        self._security = SecurityMessages(station, desks.security)
         self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
@@ -192,7 +191,7 @@ class Inbound:
         return round(guard.last_wh or 0) if guard is not None else 0
 
     async def _data_transfer(self, req: Payload) -> Payload:
-        return await self._transfers.answer(self._station.station_id, req)
+        return await self._desks.transfers.answer(self._station.station_id, req)
 
     async def _transfer(self, topic: Topic, req: Payload) -> Payload:
         await self._events.transfer_reported(transfer_report(self._station, topic, req))

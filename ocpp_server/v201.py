@@ -9,16 +9,16 @@ its natural key is the station's own transaction id. Nothing here reads a clock 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 from depot.events import ConnectorStatus, StationBooted
 from depot.files import Topic
-from depot.ports import BootAnswer, ChargerEvents, Clock, SecurityDesk, StartRequest, StopRequest
+from depot.ports import BootAnswer, ChargerEvents, Clock, StartRequest, StopRequest
 from depot.tokens import Authorization
 from depot.values import ConnectorId
-from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.desks import Action, Block, Desks
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, readings, transfer_report
 from ocpp_server.meter_values import Sample, read_samples
@@ -69,8 +69,7 @@ class Inbound:
         jitter: float,
         replay_age_s: float,
         boot_answered: Callable[[BootAnswer], None],
-        transfers: DataTransfers,
-        security: SecurityDesk,
+        desks: Desks,
     ) -> None:
         self._station = station
         self._events = events
@@ -78,11 +77,11 @@ class Inbound:
         self._jitter = jitter
         self._replay_age_s = replay_age_s
         self._boot_answered = boot_answered
-        self._transfers = transfers
-        self._security = SecurityMessages(station, security)
+        self._desks = desks
+        self._blocks: tuple[Block, ...] = (SecurityMessages(station, desks.security),)
         self._queued: Counter[str] = Counter()
         """Transaction events that wait for the worker, by transaction: a later one must not overtake them."""
-        self._actions: dict[str, Callable[[Payload], Awaitable[Payload]]] = {
+        self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
             "Authorize": self._authorize,
@@ -90,8 +89,9 @@ class Inbound:
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
             "DataTransfer": self._data_transfer,
-            **self._security.actions,
         }
+        for block in self._blocks:
+            self._actions |= block.actions
 
     def immediate(self, call: CallReceived) -> Payload | None:
         check_admitted(self._station, call, self._events)
@@ -136,7 +136,9 @@ class Inbound:
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
             self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
-        self._security.answered(call, payload)
+        for block in self._blocks:
+            if call.action in block.actions:
+                block.answered(call, payload)
 
     def repeatable(self, call: CallReceived) -> bool:
         return call.action not in ("Heartbeat", "BootNotification")
@@ -158,7 +160,7 @@ class Inbound:
         return {"status": answer.status, "currentTime": wire_time(self._clock.now()), "interval": interval_s}
 
     async def _data_transfer(self, req: Payload) -> Payload:
-        return await self._transfers.answer(self._station.station_id, req)
+        return await self._desks.transfers.answer(self._station.station_id, req)
 
     async def _status(self, req: Payload) -> Payload:
         reported_at = believed_time(self._station, req["timestamp"])

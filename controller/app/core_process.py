@@ -61,6 +61,7 @@ from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, W
 from grid.signal import ContactSettings, ModbusContact
 from grid.tariff import Tariff
 from ocpp_server import Central
+from ocpp_server.desks import Desks
 from storage import Lease, Store
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ async def serve_core(settings: Settings) -> None:
                 credentials=security.book,
                 settings=settings.to_ocpp(),
                 known_probe=known,
-                security=security,
+                desks=Desks(security=security),
             )
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))

@@ -33,8 +33,7 @@ from depot.events import TransactionStarted, TransactionStopped
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from grid.tariff import Tariff
 from ocpp_server import v16, v201
-from ocpp_server.data_transfer import DataTransfers
-from ocpp_server.security_messages import NoSecurityDesk
+from ocpp_server.desks import Desks
 from ocpp_server.session import CallReceived, Payload
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
@@ -193,7 +192,7 @@ async def _tell(
             station = Station(SPEC.stations[0], known_probe=None, now=clock.now())
             inbound = kind(
                 station, events=core.desk, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None,
-                transfers=DataTransfers(), security=NoSecurityDesk(),
+                desks=Desks(),
             )  # fmt: skip
         if n == cut_off_at:
             await clock.sleep(DAY_S)

@@ -31,6 +31,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandResult, CommandStatus
 from ocpp_server import Central, OcppSettings, keyed_digest
+from ocpp_server.desks import Desks
 from tests.unit.small_yard import SPEC, SmallYard
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +100,9 @@ async def depot(folder: Path, *, profile: int = 1, **settings: Any) -> AsyncIter
         small.orders.carriers.update(room.commands)
     made = Depot(small, book, keys, certificates, None, None, bases, port)  # type: ignore[arg-type]
     options = OcppSettings(call_timeout_s=0.5, refusals_per_s=1000)
-    async with Central(spec=SPEC, events=FakeDepot(), clock=small.clock, credentials=book, settings=options, security=made) as central:
+    async with Central(
+        spec=SPEC, events=FakeDepot(), clock=small.clock, credentials=book, settings=options, desks=Desks(security=made)
+    ) as central:
         keys.stations = certificates.stations = made.central = central
         raw = RawCalls(small.yard, small.loop, central, reinstall=lambda station_id: None)
         raw.heard.append(keys.heard)

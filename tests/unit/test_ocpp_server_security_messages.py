@@ -12,6 +12,7 @@ from ocpp_fakes import START, FakeDepot, central_of, connected, connected_201
 from controller.clock import VirtualClock, run_virtual
 from ocpp_server import Version
 from ocpp_server.authority import HashData
+from ocpp_server.desks import Desks
 from ocpp_server.schemas import validator
 from ocpp_server.security_messages import (
     ROOT_USES,
@@ -77,7 +78,7 @@ def test_security_messages_reach_the_desk_in_both_versions(version: Version) -> 
     async def run(clock: VirtualClock) -> None:
         desk = Desk()
         dial = connected if version is Version.V16 else connected_201
-        async with central_of(FakeDepot(), clock, security=desk) as central, dial(central) as peer:
+        async with central_of(FakeDepot(), clock, desks=Desks(security=desk)) as central, dial(central) as peer:
             await peer.boot()
             event = {"type": "TamperDetectionActivated", "timestamp": "2026-03-01T12:00:00Z", "techInfo": "lid"}
             assert (await peer.call("SecurityEventNotification", event))[2] == {}

@@ -13,10 +13,9 @@ from ocpp_fakes import START, FakeDepot, depot_spec
 
 from controller.clock import VirtualClock, run_virtual
 from depot.events import ConnectorStatus
-from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.desks import Desks
 from ocpp_server.meter_values import read_samples
 from ocpp_server.samples201 import as_16
-from ocpp_server.security_messages import NoSecurityDesk
 from ocpp_server.session import CallReceived, Payload
 from ocpp_server.station import Station
 from ocpp_server.transactions201 import KEPT, Book
@@ -55,7 +54,7 @@ def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1) -> list[A
             station = Station(depot_spec().stations[0], known_probe=None, now=clock.now())
             inbound = Inbound(
                 station, events=depot, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None,
-                transfers=DataTransfers(), security=NoSecurityDesk(),
+                desks=Desks(),
             )  # fmt: skip
             for n, payload in enumerate(sent[life * share : (life + 1) * share]):
                 call = CallReceived(f"{life}-{n}", "TransactionEvent", payload, n)

@@ -12,6 +12,7 @@ from controller.clock import VirtualClock, run_virtual
 from depot.events import ConnectorStatus, SignedReading, StatusDetail
 from ocpp_server import Central
 from ocpp_server.data_transfer import DataTransfers, Transferred, TransferStatus
+from ocpp_server.desks import Desks
 
 STAMP = "2026-03-01T12:00:00Z"
 Play = Callable[[Central, FakeDepot, Peer], Awaitable[None]]
@@ -121,4 +122,4 @@ def test_data_transfers_reach_whom_they_are_for() -> None:
         for request, answer in asked:
             assert (await peer.call("DataTransfer", request))[2] == answer
 
-    play(main, transfers=transfers)
+    play(main, desks=Desks(transfers))

@@ -1,0 +1,50 @@
+"""Who in the depot hears what stations say beside charging: a desk for each subject, and the blocks that bring it there.
+
+    station --message--> Block.actions[name] --the depot's words--> a desk of Desks --> the answer
+
+A block is a subject's messages (OCPP 2.x calls them functional blocks) for one station; a version's inbound handler
+joins the blocks that it has. Where nobody is interested, a stand-in answers and forgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from depot.ports import SecurityDesk
+from ocpp_server.data_transfer import DataTransfers
+from ocpp_server.schemas import Payload
+from ocpp_server.session import CallReceived
+
+Action = Callable[[Payload], Awaitable[Payload]]
+"""Takes a checked request, returns the response."""
+
+
+class Block(Protocol):
+    """A subject's messages. ``actions``: by the message's name."""
+
+    @property
+    def actions(self) -> Mapping[str, Action]: ...
+    def answered(self, call: CallReceived, payload: Payload) -> None:
+        """An answer to one of its messages is on the wire."""
+
+
+class NoSecurityDesk:
+    """Where nobody is interested: events are answered and forgotten, nothing is signed."""
+
+    async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None: ...
+
+    async def sign_wanted(self, station_id: str, csr: str) -> bool:
+        return False
+
+    def sign_answered(self, station_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """A desk for each subject. ``transfers``: who answers vendors' own messages."""
+
+    transfers: DataTransfers = field(default_factory=DataTransfers)
+    security: SecurityDesk = field(default_factory=NoSecurityDesk)
