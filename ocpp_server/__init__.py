@@ -12,6 +12,7 @@
     v16, v16_outbound, probe                       OCPP 1.6 messages <-> the depot's words
     v201, v201_outbound, probe201                  the same for OCPP 2.0.1, with its transactions201, samples201,
                                                    profiles201, device_model and reports
+    v21, v21_outbound                              what 2.1 has beside it
     heard, quarantine, commission, ladder          what is the same in all: readings, strangers, the way to readiness
                                                    after a boot, how a level is said to a station
     access    pure: the security profiles 0 to 3, who is let in by which

@@ -45,7 +45,14 @@ CALLS_201 = frozenset(
         "TriggerMessage", "UnlockConnector", "UnpublishFirmware", "UpdateFirmware",
     }
 )  # fmt: skip
-CALLS = {Version.V16: CALLS_16, Version.V201: CALLS_201}
+CALLS_21 = CALLS_201 | frozenset(
+    {
+        "AFRRSignal", "AdjustPeriodicEventStream", "ChangeTransactionTariff", "ClearDERControl", "ClearTariffs", "GetDERControl",
+        "GetPeriodicEventStream", "GetTariffs", "RequestBatterySwap", "SetDERControl", "SetDefaultTariff", "UpdateDynamicSchedule",
+        "UsePriorityCharging",
+    }
+)  # fmt: skip
+CALLS = {Version.V16: CALLS_16, Version.V201: CALLS_201, Version.V21: CALLS_21}
 
 BY_ITSELF = frozenset(
     {

@@ -44,12 +44,13 @@ from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
 from ocpp_server.v16_outbound import Dialect16
 from ocpp_server.v201_outbound import Dialect201
+from ocpp_server.v21_outbound import Dialect21
 from ocpp_server.version import Version
 from ocpp_server.wire import Wire
 
 log = logging.getLogger(__name__)
 
-DIALECTS: Mapping[Version, Dialect] = {Version.V16: Dialect16(), Version.V201: Dialect201()}
+DIALECTS: Mapping[Version, Dialect] = {Version.V16: Dialect16(), Version.V201: Dialect201(), Version.V21: Dialect21()}
 
 
 class Central:

@@ -213,11 +213,11 @@ def _basic(request: Request) -> bytes | None:
 
 
 def _choose_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """The best version that is offered; 1.6 is assumed where none is (reference no. 16); else refused, not misread."""
+    """The newest version that is offered; 1.6 is assumed where none is (reference no. 16); else refused, not misread."""
     if not offered:
         return None
     for version in Version:
         if version.subprotocol in offered:
             return Subprotocol(version.subprotocol)
-    spoken = " and ".join(version.subprotocol for version in Version)
+    spoken = ", ".join(version.subprotocol for version in Version)
     raise NegotiationError(f"this system speaks {spoken}; offered were {', '.join(offered)}")

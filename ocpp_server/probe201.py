@@ -15,7 +15,6 @@ from ocpp_server.link import Link, Priority
 from ocpp_server.schemas import members
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import ALL_PURPOSES, Station
-from ocpp_server.version import Version
 
 SMART = "SmartChargingCtrlr"
 RATE_UNIT, STACK = Variable(SMART, "RateUnit"), Variable(SMART, "ProfileStackLevel")
@@ -55,7 +54,7 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
     values = await get_variables(link, ASKED, size=sizes.get, priority=Priority.HOUSEKEEPING)
     station.variables = {str(variable): value for variable, value in values.items()}
     autonomous = await _forbid_own_starts(link, values, sizes)
-    sampled = tuple(name for name in settings.sampled_data if name in members("MeterValues", "MeasurandEnumType", Version.V201))
+    sampled = tuple(name for name in settings.sampled_data if name in members("MeterValues", "MeasurandEnumType", link.version))
     wanted = {**WANTED, UPDATED_EVERY: str(settings.sample_interval_s), STARTED: REGISTER, ENDED: REGISTER}
     if values.get(AVAILABLE, "true").lower() == "true":
         wanted[ENABLED] = "true"

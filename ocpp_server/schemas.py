@@ -40,7 +40,9 @@ _OTHERWISE = {
     "type": ("Local",),
 }
 """Enumerations with a member for everything else, or with one that claims little; the first that the schema has."""
-_FOLDERS = {Version.V16: "v16", Version.V201: "v201"}
+_FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
+UNANSWERED = frozenset({"NotifyPeriodicEventStream"})
+"""Messages of 2.1 that are sent, not asked: no request, and no response to it."""
 _familiar = FamiliarMeterValues()
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
@@ -92,7 +94,7 @@ def schema_of(name: str, version: Version = Version.V16) -> Schema:
 
 @lru_cache(maxsize=256)
 def _schema(name: str, version: Version) -> Schema:
-    file = name if version is Version.V16 or name.endswith("Response") else f"{name}Request"
+    file = name if version is Version.V16 or name.endswith("Response") or name in UNANSWERED else f"{name}Request"
     text = (_folder(version) / f"{file}.json").read_text(encoding="utf-8-sig")
     schema: Schema = json.loads(text)
     schema.pop("id", None)  # a relative id would be resolved against the network

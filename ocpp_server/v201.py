@@ -52,7 +52,8 @@ KNOWN_ELSEWHERE = frozenset({"Get15118EVCertificate", "GetCertificateStatus"})
 class Inbound:
     """The :class:`~ocpp_server.link.Handler` of a known station's 2.0.1 connection. Parameters as in 1.6."""
 
-    version = Version.V201
+    version: Version = Version.V201
+    elsewhere: frozenset[str] = KNOWN_ELSEWHERE
 
     def __init__(
         self,
@@ -106,9 +107,11 @@ class Inbound:
         if call.action in ANSWERS:
             parsed(self._station, call, self.version)
             return ANSWERS[call.action]
-        if call.action in KNOWN_ELSEWHERE:
+        if call.action in self.elsewhere:
             raise PayloadViolation(ErrorCode.NOT_SUPPORTED, f"{call.action} is not offered by this system")
-        raise PayloadViolation(ErrorCode.NOT_IMPLEMENTED, f"{call.action[:50]} is not an action of OCPP 2.0.1 that a station sends")
+        raise PayloadViolation(
+            ErrorCode.NOT_IMPLEMENTED, f"{call.action[:50]} is not an action of OCPP {self.version} that a station sends"
+        )
 
     def holds(self, call: CallReceived) -> int | None:
         return self._transactions.holds(call)

@@ -21,8 +21,8 @@ TRANSACTION = "transactionId"
 
 
 class Dialect201:
-    version = Version.V201
-    heard = v201.HEARD
+    version: Version = Version.V201
+    heard: tuple[str, ...] = v201.HEARD
 
     def inbound(self, station: Station, **parts: Any) -> Handler:
         return v201.Inbound(station, **parts)

@@ -8,6 +8,7 @@ from enum import StrEnum
 class Version(StrEnum):
     """A version is bound to a connection, not to a station (reference no. 16)."""
 
+    V21 = "2.1"
     V201 = "2.0.1"
     V16 = "1.6"
 

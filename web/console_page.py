@@ -36,6 +36,7 @@ OUTCOMES: Mapping[str, tuple[str, str, str]] = {
 FIRST = {
     "1.6": ("Reset", "TriggerMessage", "GetConfiguration", "ChangeConfiguration", "UnlockConnector", "ClearCache"),
     "2.0.1": ("Reset", "TriggerMessage", "GetVariables", "SetVariables", "UnlockConnector", "ClearCache"),
+    "2.1": ("Reset", "TriggerMessage", "GetVariables", "SetVariables", "UnlockConnector", "ClearCache"),
 }
 """What people ask for most, offered first."""
 

@@ -95,13 +95,14 @@ def choose(*offered: str) -> str | None:
 
 def test_problem_16_the_best_is_chosen_and_1_6_assumed_where_nothing_is_offered() -> None:
     assert choose("ocpp1.6", "ocpp2.0.1") == "ocpp2.0.1"
-    assert choose("ocpp2.1", "ocpp1.6") == "ocpp1.6"
+    assert choose("ocpp1.6", "ocpp2.0.1", "ocpp2.1") == "ocpp2.1"
+    assert choose("ocpp2.0", "ocpp1.6") == "ocpp1.6"
     assert choose() is None
 
 
 def test_problem_16_a_station_of_another_version_is_refused_clearly() -> None:
-    with pytest.raises(NegotiationError, match=r"speaks ocpp2\.0\.1 and ocpp1\.6; offered were ocpp2\.1, ocpp2\.0"):
-        choose("ocpp2.1", "ocpp2.0")
+    with pytest.raises(NegotiationError, match=r"speaks ocpp2\.1, ocpp2\.0\.1, ocpp1\.6; offered were ocpp2\.2, ocpp2\.0"):
+        choose("ocpp2.2", "ocpp2.0")
 
 
 def test_fault_12_refusals_leave_one_address_slowly_and_no_other_waits() -> None:

@@ -1,0 +1,24 @@
+"""OCPP 2.1: what 2.0.1 has (:mod:`ocpp_server.v201`), by the schemas of 2.1, and the messages that are new in it.
+
+A station that comes back in the other version of 2.x keeps its transactions: they are known by the names that it gave them.
+"""
+
+from __future__ import annotations
+
+from ocpp_server import v201
+from ocpp_server.version import Version
+
+HEARD = v201.HEARD
+KNOWN_ELSEWHERE = v201.KNOWN_ELSEWHERE | {
+    "BatterySwap", "ClosePeriodicEventStream", "GetCertificateChainStatus", "NotifyAllowedEnergyTransfer", "NotifyDERAlarm",
+    "NotifyDERStartStop", "NotifyPriorityCharging", "NotifySettlement", "NotifyWebPaymentStarted", "OpenPeriodicEventStream",
+    "PullDynamicScheduleUpdate", "ReportDERControl", "VatNumberValidation",
+}  # fmt: skip
+"""Actions of the norm that a station may send and this system does not offer."""
+
+
+class Inbound21(v201.Inbound):
+    """The :class:`~ocpp_server.link.Handler` of a known station's 2.1 connection."""
+
+    version = Version.V21
+    elsewhere = KNOWN_ELSEWHERE
