@@ -43,8 +43,8 @@ from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
 from ocpp_server.v16_outbound import Dialect16
-from ocpp_server.v201_outbound import Dialect201
 from ocpp_server.v21_outbound import Dialect21
+from ocpp_server.v201_outbound import Dialect201
 from ocpp_server.version import Version
 from ocpp_server.wire import Wire
 

@@ -33,7 +33,7 @@ RESPONSE_TIMEOUT_S = 30.0
 """A call without an answer for so long (loop time) has failed."""
 
 _PACKAGE = Path(ocpp.messages.__file__).parent
-_SCHEMAS = {"1.6": ("v16", ""), "2.0.1": ("v201", "Request")}
+_SCHEMAS = {"1.6": ("v16", ""), "2.0.1": ("v201", "Request"), "2.1": ("v21", "Request")}
 """Folder of a version's schemas, and what the names of its calls end with."""
 _CALLS_WAITING = 32
 _NO_MESSAGE_ID = inspect.Signature()

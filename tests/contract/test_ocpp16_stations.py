@@ -216,13 +216,13 @@ async def test_an_unknown_station_with_a_valid_key_is_quarantined() -> None:
 
 async def test_problem_16_sub_protocols() -> None:
     async with listening(FakeDepot()) as central:
-        async with dial(central, "CP1", subprotocols=["ocpp2.1", "ocpp1.6"]) as connection:
+        async with dial(central, "CP1", subprotocols=["ocpp2.2", "ocpp1.6"]) as connection:
             assert connection.subprotocol == "ocpp1.6"
         async with dial(central, "CP1", subprotocols=[]) as connection:
             await connection.send('[2,"1","Heartbeat",{}]')
             assert json.loads(await connection.recv())[0] == 3
         with pytest.raises(InvalidStatus) as refused:
-            async with dial(central, "CP1", subprotocols=["ocpp2.1"]):
+            async with dial(central, "CP1", subprotocols=["ocpp2.2"]):
                 pass
         assert refused.value.response.status_code == 400
         assert b"ocpp1.6" in (refused.value.response.body or b"")
