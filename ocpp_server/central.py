@@ -16,6 +16,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from depot.device_model import Variable
 from depot.events import Registration, StationProbed
 from depot.ports import BootAnswer, ChargerEvents, Clock
 from depot.readings import LinkReading
@@ -27,7 +28,7 @@ from ocpp_server.commission import Commission, Turns
 from ocpp_server.composite import Segment
 from ocpp_server.configuration import NOTED_KEYS, ConfigurationBook
 from ocpp_server.desks import Desks
-from ocpp_server.device_model import Variable, batches, get_variables, set_variables
+from ocpp_server.device_model import NOTED_MODEL, batches, get_variables, set_variables, told_by
 from ocpp_server.dialect import Call, Dialect
 from ocpp_server.endpoint import Endpoint
 from ocpp_server.frames import IN, Frame, Kind, Message
@@ -161,7 +162,7 @@ class Central:
         link = Link(
             wire,
             handler=handler,
-            record=_Record(station, self._clock),
+            record=_Record(station, self._clock, self._desks),
             settings=settings,
             when_ended=lambda ended: self._left(station, ended),
             idle_s=station.idle_s or settings.idle_unknown_s,
@@ -387,11 +388,11 @@ class Central:
 
     # ------------------------------------------------------------------ further calls
 
-    async def call(self, station_id: str, action: str, payload: Payload) -> Reply:
+    async def call(self, station_id: str, action: str, payload: Payload, *, priority: Priority = Priority.NORMAL) -> Reply:
         """Any call of the station's version, as somebody else made it up and :func:`~ocpp_server.actions.check_call` found it
         in order."""
         link = self._links.get(station_id)
-        return Reply(Outcome.OFFLINE) if link is None else await link.call(action, payload)
+        return Reply(Outcome.OFFLINE) if link is None else await link.call(action, payload, priority=priority)
 
     async def trigger(self, station_id: str, message: str, *, connector: int | None = None) -> Reply:
         """TriggerMessage: ask for a message now."""
@@ -419,14 +420,14 @@ class Central:
         link = self._links.get(station_id)
         if link is None or link.version is Version.V16:
             return {}
-        return await get_variables(link, wanted, size=(await batches(link, Priority.NORMAL)).get)
+        return await get_variables(link, wanted, room=(await batches(link, Priority.NORMAL)).get)
 
     async def set_variables(self, station_id: str, values: Mapping[Variable, str]) -> Mapping[Variable, str]:
         """Write variables, in batches: the station's word on each, missing where it gave none. 2.0.1 only."""
         link = self._links.get(station_id)
         if link is None or link.version is Version.V16:
             return {}
-        return await set_variables(link, values, size=(await batches(link, Priority.NORMAL)).set)
+        return await set_variables(link, values, room=(await batches(link, Priority.NORMAL)).set)
 
     async def get_profiles(self, connector: ConnectorId, *, within_s: float = 10.0) -> Sequence[tuple[int, Mapping[str, Any]]] | None:
         """GetChargingProfiles of an EVSE: (EVSE, profile as the station holds it). None: no answer in time, or not a
@@ -469,15 +470,20 @@ class Central:
 class _Record:
     """What a link notes of a known station."""
 
-    def __init__(self, station: Station, clock: Clock) -> None:
+    def __init__(self, station: Station, clock: Clock, desks: Desks) -> None:
         self._station = station
         self._clock = clock
+        self._desks = desks
 
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         if action in NOTED:
             self._station.noted(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
         elif action in NOTED_KEYS:
             self._station.configuration.note(action, payload, reply, self._clock.now())
+        elif action in NOTED_MODEL:
+            told = told_by(action, payload, reply)
+            if told:
+                self._desks.device_model.told(self._station.station_id, told)
 
     def heard(self) -> None:
         self._station.last_frame_at = self._clock.now()

@@ -8,11 +8,12 @@ joins the blocks that it has. Where nobody is interested, a stand-in answers and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
 from depot.ports import SecurityDesk
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.schemas import Payload
@@ -42,9 +43,18 @@ class NoSecurityDesk:
     def sign_answered(self, station_id: str) -> None: ...
 
 
+class NoDeviceModelDesk:
+    """Where nobody is interested: reports and events are answered and forgotten."""
+
+    async def reported(self, station_id: str, part: ReportPart) -> None: ...
+    async def happened(self, station_id: str, events: Sequence[ReportedEvent]) -> None: ...
+    def told(self, station_id: str, what: Told) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """A desk for each subject. ``transfers``: who answers vendors' own messages."""
 
     transfers: DataTransfers = field(default_factory=DataTransfers)
     security: SecurityDesk = field(default_factory=NoSecurityDesk)
+    device_model: DeviceModelDesk = field(default_factory=NoDeviceModelDesk)

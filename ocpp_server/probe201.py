@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from depot.device_model import Variable
 from depot.events import StationProbed
 from depot.registry import Current
-from ocpp_server.device_model import Batches, Variable, batches, get_variables, set_variables
+from ocpp_server.device_model import Batches, batches, get_variables, set_variables
 from ocpp_server.link import Link, Priority
 from ocpp_server.schemas import members
 from ocpp_server.settings import OcppSettings
@@ -48,10 +49,16 @@ ASKED = (
 REGISTER = "Energy.Active.Import.Register"
 
 
+def needs(settings: OcppSettings) -> dict[Variable, str]:
+    """What this depot itself needs of every station that has the variable; the probe sets it after each boot."""
+    measured = {UPDATED_EVERY: str(settings.sample_interval_s), STARTED: REGISTER, ENDED: REGISTER, ENABLED: "true"}
+    return {**dict.fromkeys(BY_ITSELF, "false"), AUTHORIZES: "true", **WANTED, **measured}
+
+
 async def probe(link: Link, station: Station, settings: OcppSettings) -> StationProbed:
     """Ask, set, and say what was found."""
     sizes = await batches(link)
-    values = await get_variables(link, ASKED, size=sizes.get, priority=Priority.HOUSEKEEPING)
+    values = await get_variables(link, ASKED, room=sizes.get, priority=Priority.HOUSEKEEPING)
     station.variables = {str(variable): value for variable, value in values.items()}
     autonomous = await _forbid_own_starts(link, values, sizes)
     sampled = tuple(name for name in settings.sampled_data if name in members("MeterValues", "MeasurandEnumType", link.version))
@@ -88,7 +95,7 @@ async def _set(link: Link, values: Mapping[Variable, str], wanted: Mapping[Varia
     """Those variables that have the wanted value now. What the station did not show is not written."""
     has = {variable for variable, value in wanted.items() if values.get(variable, "").strip().lower() == value.lower()}
     missing = {variable: value for variable, value in wanted.items() if variable in values and variable not in has}
-    said = await set_variables(link, missing, size=sizes.set, priority=Priority.HOUSEKEEPING)
+    said = await set_variables(link, missing, room=sizes.set, priority=Priority.HOUSEKEEPING)
     return frozenset(has | {variable for variable, status in said.items() if status == "Accepted"})
 
 

@@ -37,6 +37,11 @@ def redact(part: Any, *, within: str = "") -> Any:
     return _SEALED.sub(r"\1…", _USERINFO.sub(r"\1…@", part)) if isinstance(part, str) else part
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of a configuration key or variable of this name is nobody's business."""
+    return _SECRET_NAME.search(name.lower()) is not None
+
+
 def redacted(tag: object) -> str:
     """An id tag as its last two characters: enough to compare, too little to copy."""
     return f"…{tag[-2:]}" if isinstance(tag, str) and len(tag) > 4 else "…"

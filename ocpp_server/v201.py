@@ -14,6 +14,7 @@ from depot.events import ConnectorStatus, StationBooted
 from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock
 from ocpp_server.desks import Action, Block, Desks
+from ocpp_server.device_model_messages import DeviceModelMessages
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, transfer_report
 from ocpp_server.schemas import Payload
@@ -32,9 +33,6 @@ ANSWERS: dict[str, Payload] = {
     "NotifyDisplayMessages": {},
     "NotifyEVChargingNeeds": {"status": "Rejected"},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
-    "NotifyEvent": {},
-    "NotifyMonitoringReport": {},
-    "NotifyReport": {},
     "PublishFirmwareStatusNotification": {},
     "ReservationStatusUpdate": {},
 }
@@ -72,7 +70,7 @@ class Inbound:
         self._jitter = jitter
         self._boot_answered = boot_answered
         self._desks = desks
-        self._blocks: tuple[Block, ...] = (SecurityMessages(station, desks.security),)
+        self._blocks: tuple[Block, ...] = (SecurityMessages(station, desks.security), DeviceModelMessages(station, desks.device_model))
         self._transactions = TransactionEvents(station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version)
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,

@@ -24,11 +24,11 @@ from ocpp_fakes import (
 )
 
 from controller.clock import VirtualClock, run_virtual
+from depot.device_model import Variable
 from depot.events import ConnectorStatus, StationProbed
 from depot.ports import StartRequest
 from depot.values import ConnectorId, Outcome
 from ocpp_server import Central, Purpose, Version
-from ocpp_server.device_model import Variable
 from ocpp_server.schemas import validator
 
 PROBED = StationProbed("CP1", ("W", "A"), tuple(p.value for p in Purpose), 8, autonomous=False, switches_phases=False)
