@@ -28,6 +28,7 @@ import depot.events
 import depot.files
 import depot.fleet
 import depot.local_lists
+import depot.network_profiles
 import depot.registry
 import depot.reservations
 import depot.security
@@ -157,8 +158,8 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.files, depot.fleet, depot.local_lists, depot.registry, depot.reservations, depot.security,
-        depot.tokens, depot.state,
+        depot.values, depot.alarms, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.registry, depot.reservations,
+        depot.security, depot.tokens, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

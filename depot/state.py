@@ -14,6 +14,7 @@ from depot import alarms as al
 from depot import events as ev
 from depot import files as fl
 from depot import local_lists as ll
+from depot import network_profiles as np
 from depot import reservations as rs
 from depot import security as se
 from depot.fleet import Driver, Pack, Vehicle, same_tag
@@ -215,12 +216,14 @@ class DepotState:
     id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
     """Listed tokens by their key."""
     files: fl.Files = field(default_factory=fl.Files)
+    """Firmware images, and transfers to and from stations."""
     next_reservation_id: int = 1
     reservations: rs.Reservations = field(default_factory=dict)
     """Those that hold, and the newest that are over."""
     local_lists: Mapping[str, ll.LocalList] = field(default_factory=dict)
     """What each station is believed to know by itself."""
-    """Firmware images, and transfers to and from stations."""
+    networks: Mapping[str, np.StationNetwork] = field(default_factory=dict)
+    """Network connection profiles that each station has accepted."""
 
     def id_token(self, token: str) -> IdToken | None:
         """What the list says of a token; case does not count."""
@@ -663,6 +666,16 @@ def _local_list(state: DepotState, e: ev.LocalListUpdated, envelope: ev.Envelope
     return replace(state, local_lists={**state.local_lists, e.station_id: after})
 
 
+def _network_slot(state: DepotState, e: ev.NetworkProfileSet, envelope: ev.Envelope) -> DepotState:
+    before = state.networks.get(e.station_id) or np.StationNetwork()
+    return replace(state, networks={**state.networks, e.station_id: before.with_slot(e.slot, e.profile, envelope.occurred_at)})
+
+
+def _network_priority(state: DepotState, e: ev.NetworkPrioritySet, envelope: ev.Envelope) -> DepotState:
+    before = state.networks.get(e.station_id) or np.StationNetwork()
+    return replace(state, networks={**state.networks, e.station_id: before.with_priority(e.priority, envelope.occurred_at)})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -724,6 +737,8 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.ReservationAsked: _reserved,
     ev.ReservationChanged: _reservation,
     ev.LocalListUpdated: _local_list,
+    ev.NetworkProfileSet: _network_slot,
+    ev.NetworkPrioritySet: _network_priority,
     ev.FirmwareAdded: _image,
     ev.FirmwareRemoved: _image,
     ev.TransferOrdered: _transfer_ordered,

@@ -26,6 +26,7 @@ from controller.app.kit import add_kit, companions
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
+from controller.app.told import add_told
 from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
@@ -204,6 +205,7 @@ async def serve_core(settings: Settings) -> None:
         core.add(ReservationDesk(core.yard, raw))
         core.add(LocalLists(core.yard, raw, central.configuration))
         core.add(Configurations(core.yard, raw, central.configuration))
+        add_told(core, settings, raw, security.book)
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:

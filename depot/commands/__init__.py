@@ -21,6 +21,7 @@ from depot.commands.charging import (
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
 from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
+from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.security import (
@@ -40,8 +41,8 @@ __all__ = [
     "CheckAudit", "ClearManualLimit", "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog",
     "InstallCertificate", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "ReserveConnector",
     "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList",
-    "SetAvailability", "SetItemLimits", "SetManualLimit", "SetSecurityProfile", "SetSupply", "ShelveAlarm", "StartCharging",
-    "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "SetAvailability", "SetItemLimits", "SetManualLimit", "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile", "SetSupply",
+    "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -19,6 +19,7 @@ from depot.events.files import (
     TransferReported,
 )
 from depot.events.local_lists import LocalListUpdated
+from depot.events.networks import NetworkPrioritySet, NetworkProfileSet
 from depot.events.orders import (
     ApprovalCarriedOut,
     ApprovalExpired,
@@ -87,13 +88,13 @@ __all__ = [
     "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet",
     "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn",
     "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved",
-    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "NewEvent", "PackDerated",
-    "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand", "Registration", "ReservationAsked",
-    "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered",
-    "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "SignedReading",
-    "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet",
-    "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined", "StationRetired",
-    "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
+    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "NetworkPrioritySet",
+    "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
+    "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed",
+    "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted",
+    "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared",
+    "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined",
+    "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
     "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
     "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
     "VisitHeld",
