@@ -10,6 +10,7 @@ from fake_depot import FakeLink, sample
 from controller.configuration import ConfigurationView
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
 from controller.local_lists import LocalListView
+from controller.network_profiles import NetworksView, SlotView, StationNetworkView
 from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
 from controller.raw_calls import CallForm
 from controller.reservations import ReservationRow, ReservationsView
@@ -118,6 +119,12 @@ def fill(link: FakeLink) -> None:
     link.shown[LocalListView] = LocalListView(
         station_id="CP-03", station_version=3, outcome="result", version=3, entries=[IdToken("CARD-1")], changed_at=AT
     )
+    slot = SlotView(
+        slot=1, url="wss://depot.example:9001/ocpp", security_profile=2, interface="Wired0", message_timeout_s=30, apn="", vpn="",
+        identity="", leads_here=True, because="",
+    )  # fmt: skip
+    network = StationNetworkView(station_id="CP-03", security_profile=2, slots=[slot], priority=[1], station_priority=None, changed_at=AT)
+    link.shown[NetworksView] = NetworksView(at=AT, stations=[network])
     known = [ConfigurationKey("HeartbeatInterval", "300", False, AT), ConfigurationKey("AuthorizationKey", "(hidden)", False, AT)]
     link.shown[ConfigurationView] = ConfigurationView(station_id="CP-03", at=AT, keys=known, unknown=[], outcome="")
     link.shown[SecurityView] = SecurityView([], {"wrong_password": 2})

@@ -36,6 +36,8 @@ from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.messages_page import messages_screens
+from web.networks_api import SCHEMAS as network_schemas
+from web.networks_api import networks_api
 from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
@@ -117,9 +119,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(profiles_api(web))
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
+    app.include_router(networks_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
-    schemas = (*registry_schemas, *of_stations)
+    schemas = (*registry_schemas, *of_stations, *network_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -215,6 +215,10 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("DELETE", "/api/v1/local-lists/{station_id}"): Permission.STATIONS,
     ("GET", "/api/v1/configuration/{station_id}"): Permission.STATIONS,
     ("PUT", "/api/v1/configuration/{station_id}"): Permission.STATIONS,
+    ("GET", "/api/v1/network-profiles"): Permission.STATIONS,
+    ("GET", "/api/v1/network-profiles/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/network-profiles/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/network-profiles/{station_id}/{slot}"): Permission.STATIONS,
 }
 
 

@@ -34,6 +34,7 @@ PATH = {
     "action": "Reset",
     "token": "CARD-1",
     "reservation_id": "7",
+    "slot": "1",
     "serial": "1a2b3c",
 }
 
