@@ -1,4 +1,4 @@
-"""Play the public test cases of OCPP 1.6 and the tests of the twenty problems, and write docs/ocpp-coverage.md's tables from them.
+"""Play the public test cases of OCPP and the tests of the twenty problems, and write docs/ocpp-coverage.md's tables from them.
 
     python -m benchmarks.ocpp_coverage          run all of them; write the tables if each passed
     python -m benchmarks.ocpp_coverage --list   write nothing, run nothing: show what would be run
@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from tests.contract.ocpp16.cases import CASES, NOT_PLAYED, ROOT, played
+from benchmarks.ocpp_cases import CASES, NOT_PLAYED, ROOT, played
 from tests.contract.ocpp16.problems import PROBLEMS, named
 
 PAGE = ROOT / "docs" / "ocpp-coverage.md"
@@ -34,14 +34,16 @@ class Outcomes:
         return set(self.of.get(path, ())) == {"passed"}
 
 
-def case_rows() -> list[str]:
-    """The table of cases, line by line."""
+def case_rows(version: str) -> list[str]:
+    """The table of a version's cases, line by line."""
     paths: dict[str, list[str]] = {}
     for one in played():
-        paths.setdefault(one.case, []).append(one.path)
-    rows = [f"{len(paths)} of {len(CASES)} cases are played.", "", "| case | what it tests | test |", "|---|---|---|"]
-    for case, what in CASES.items():
-        where = "<br>".join(f"`{short(path)}`" for path in paths.get(case, ())) or f"not played: {NOT_PLAYED.get(case, '')}"
+        if one.version == version:
+            paths.setdefault(one.case, []).append(one.path)
+    cases, reasons = CASES[version], NOT_PLAYED[version]
+    rows = [f"{len(paths)} of {len(cases)} cases are played.", "", "| case | what it tests | test |", "|---|---|---|"]
+    for case, what in cases.items():
+        where = "<br>".join(f"`{short(path)}`" for path in paths.get(case, ())) or f"not played: {reasons.get(case, 'no test yet')}"
         rows.append(f"| {case} | {what} | {where} |")
     return rows
 
@@ -60,8 +62,13 @@ def problem_rows() -> list[str]:
 
 
 def short(path: str) -> str:
-    """A case's test as it is printed: all stand in one folder."""
-    return path.removeprefix("tests/contract/ocpp16/")
+    """A case's test as it is printed: all of a version stand in one folder."""
+    return path.removeprefix("tests/contract/").partition("/")[2]
+
+
+def tables() -> dict[str, list[str]]:
+    """What stands between the page's marks, by mark."""
+    return {"problems": problem_rows()} | {f"cases of {version}": case_rows(version) for version in CASES}
 
 
 def section(page: str, name: str) -> list[str]:
@@ -89,12 +96,16 @@ def main(arguments: list[str]) -> int:
     outcomes = Outcomes()
     pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *paths], plugins=[outcomes])
     failed = [path for path in paths if not outcomes.passed(path)]
-    print(f"{len(paths) - len(failed)} of {len(paths)} tests passed; {len({one.case for one in played()})} of {len(CASES)} cases")
+    print(f"{len(paths) - len(failed)} of {len(paths)} tests passed")
+    for version, cases in CASES.items():
+        print(f"{version}: {len({one.case for one in played() if one.version == version})} of {len(cases)} cases have a test")
     for path in failed:
         print(f"not passed: {path} ({', '.join(outcomes.of.get(path, ['did not run']))})")
     if not failed:
         page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(put(put(page, "cases", case_rows()), "problems", problem_rows()), encoding="utf-8")
+        for name, rows in tables().items():
+            page = put(page, name, rows)
+        PAGE.write_text(page, encoding="utf-8")
     return 1 if failed else 0
 
 

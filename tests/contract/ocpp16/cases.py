@@ -5,16 +5,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
-_NAME = re.compile(r"test_tc_(\d{3}(?:_\d)?)_[a-z]")
-
 CASES = {
     "TC_001_CSMS": "Cold boot",
     "TC_003_CSMS": "Regular charging session: plug in first",
@@ -98,18 +88,3 @@ CASES = {
 
 NOT_PLAYED: dict[str, str] = {}
 """Cases without a test, and why."""
-
-
-class Played(NamedTuple):
-    """A test that plays a case. ``path``: as pytest takes it."""
-
-    case: str
-    path: str
-
-
-def played() -> Iterator[Played]:
-    """Every test here that carries a case's number, read from the sources."""
-    for file in sorted(HERE.glob("test_*.py")):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and (found := _NAME.match(node.name)):
-                yield Played(f"TC_{found[1]}_CSMS", f"{file.relative_to(ROOT)}::{node.name}")

@@ -1,30 +1,18 @@
-"""The two ends of a case: the depot as its REST API shows it, and a station on the ``ocpp`` package's client side."""
+"""The two ends of a case of OCPP 1.6: the depot as its REST API shows it, and a station on the ``ocpp`` package's client side."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import itertools
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from ocpp.charge_point import camel_to_snake_case
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from octt import depot as any_version
+from octt.station import ACCEPTED, Answer, Ears, Payload, now
+from websockets.asyncio.client import ClientConnection
 
-from controller.settings import Settings
+__all__ = ["ACCEPTED", "Depot", "Payload", "Station", "now"]
 
-Payload = dict[str, Any]
-Answer = Mapping[str, Any] | Callable[[Payload], Mapping[str, Any]]
-
-ACCEPTED = {"status": "Accepted"}
 KEYS = {
     "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
     "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
@@ -38,40 +26,19 @@ KEYS = {
 }
 
 
-def now(**ago: float) -> str:
-    """The time on the wire, so long ago."""
-    return (datetime.now(UTC) - timedelta(**ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class Station(ChargePoint):  # type: ignore[misc]  # the package is untyped
-    """A station. ``heard``: calls of the central system; ``answers``: by action, what it says to them."""
+class Station(Ears, ChargePoint):  # type: ignore[misc]  # the package is untyped
+    """A station. Calls of the central system are remembered in the package's spelling (``id_tag``)."""
 
     def __init__(self, station_id: str, connection: ClientConnection) -> None:
-        super().__init__(station_id, connection, response_timeout=20)
-        self.heard: list[tuple[str, Payload]] = []
-        self.answers: dict[str, Answer] = {}
+        Ears.__init__(self)
+        ChargePoint.__init__(self, station_id, connection, response_timeout=20)
         self.keys = dict(KEYS)
         self.connection = connection
-        self._news = asyncio.Event()
 
     def answer(self, action: str, payload: Payload) -> Any:
         """What is said to a call; it is remembered."""
-        self.heard.append((action, payload))
-        self._news.set()
-        known = self.answers.get(action, DEFAULTS.get(action, ACCEPTED))
-        said = known(payload) if callable(known) else known
-        return getattr(call_result, action)(**camel_to_snake_case(dict(said)))
-
-    def calls(self, action: str) -> list[Payload]:
-        return [payload for name, payload in self.heard if name == action]
-
-    async def told(self, action: str, *, times: int = 1, where: Callable[[Payload], bool] = lambda _: True) -> Payload:
-        """Wait until the central system has called so, and say with what."""
-        async with asyncio.timeout(20):
-            while len(found := [payload for payload in self.calls(action) if where(payload)]) < times:
-                self._news.clear()
-                await self._news.wait()
-        return found[times - 1]
+        said = self.hear(action, payload, DEFAULTS.get(action, ACCEPTED))
+        return getattr(call_result, action)(**camel_to_snake_case(said))
 
     async def say(self, action: str, **payload: Any) -> Any:
         """Call the central system; raises where it answers with an error."""
@@ -157,90 +124,8 @@ for _action in _ACTIONS:
     _listen(_action)
 
 
-class Depot:
-    """The central system from outside."""
+class Depot(any_version.Depot[Station]):
+    """The central system as stations of 1.6 meet it."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
-        self._names = itertools.count(1)
-
-    def listens(self) -> bool:
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", self.settings.ocpp_port)) == 0
-
-    # -- REST ---------------------------------------------------------------------------------------------------
-
-    async def request(self, method: str, path: str, *, expect: Sequence[int] = (200, 201, 202), **more: Any) -> Any:
-        answer = await self.client.request(method, f"/api/v1{path}", **more)
-        assert answer.status_code in expect, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json()
-
-    async def get(self, path: str, **params: Any) -> Any:
-        return await self.request("GET", path, params=params)
-
-    async def post(self, path: str, body: Mapping[str, Any], **more: Any) -> Any:
-        return await self.request("POST", path, json=body, **more)
-
-    async def put(self, path: str, body: Mapping[str, Any], **more: Any) -> Any:
-        return await self.request("PUT", path, json=body, **more)
-
-    async def delete(self, path: str, **more: Any) -> Any:
-        return await self.request("DELETE", path, **more)
-
-    async def shows(self, path: str, wanted: Callable[[Any], bool]) -> Any:
-        """Ask until the API shows what is wanted: it has no event for everything that a case may wait for."""
-        async with asyncio.timeout(20):
-            while not wanted(shown := await self.get(path)):  # noqa: ASYNC110  # see above
-                await asyncio.sleep(0.1)
-        return shown
-
-    async def call(self, station: Station, action: str, **payload: Any) -> Payload:
-        """Any call to a station; its answer, which must be one."""
-        done = await self.post(f"/stations/{station.id}/calls/{action}", payload)
-        assert done["outcome"] == "result", done
-        said: Payload = done["payload"]
-        return said
-
-    async def connector(self, station: Station, number: int = 1) -> Payload:
-        """A connector as the API shows it."""
-        shown = await self.get(f"/stations/{station.id}")
-        found: Payload = next(c for c in shown["connectors"] if c["number"] == number)
-        return found
-
-    # -- stations -----------------------------------------------------------------------------------------------
-
-    async def new(self, *, connectors: int = 2, **more: Any) -> tuple[str, str]:
-        """A fresh station: its id and password."""
-        station_id = f"OCTT-{next(self._names):03d}"
-        added = await self.post("/stations", {"station_id": station_id, "connectors": connectors, **more})
-        return station_id, added["password"]
-
-    @asynccontextmanager
-    async def connected(self, station_id: str, password: str, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Station]:
-        """The station's connection: with ``tls`` over the other port, and without a password by its certificate alone."""
-        path = f"/ocpp/{station_id}"
-        basic = base64.b64encode(f"{station_id}:{password}".encode()).decode()
-        async with connect(
-            f"wss://localhost:{self.settings.ocpp_tls_port}{path}" if tls else f"ws://127.0.0.1:{self.settings.ocpp_port}{path}",
-            host="127.0.0.1",
-            additional_headers={"Authorization": f"Basic {basic}"} if password else {},
-            subprotocols=[Subprotocol("ocpp1.6")],
-            proxy=None,
-            close_timeout=1,
-            ssl=tls,
-        ) as connection:
-            station = Station(station_id, connection)
-            running = asyncio.create_task(station.start())
-            try:
-                yield station
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-
-    @asynccontextmanager
-    async def station(self, **more: Any) -> AsyncIterator[Station]:
-        """A fresh station that is connected and has booted."""
-        async with self.connected(*await self.new(**more)) as station:
-            assert (await station.boot()).status == "Accepted"
-            yield station
+    def __init__(self, core: any_version.Core) -> None:
+        super().__init__(core, Station, "ocpp1.6")
