@@ -33,13 +33,18 @@ IN, OUT = "in", "out"
 
 
 class Kind(StrEnum):
-    """What a frame is. ``unusable``: it cannot be read, or nobody waits for it. ``silence``: no frame, an answer that did not come."""
+    """What a frame is. ``send``: a call that nobody answers (2.1). ``error``: a CALLERROR, or a CALLRESULTERROR (2.1).
+    ``unusable``: it cannot be read, or nobody waits for it. ``silence``: no frame, an answer that did not come."""
 
     CALL = "call"
+    SEND = "send"
     RESULT = "result"
     ERROR = "error"
     UNUSABLE = "unusable"
     SILENCE = "silence"
+
+
+_CALLS = frozenset({Kind.CALL, Kind.SEND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class FrameLog:
         for entry in reversed(self._ring):
             at, direction, kind, _, action, text, note = entry
             line = note or _line(kind, action, text)
-            if line or kind is Kind.CALL or direction == IN:
+            if line or kind in _CALLS or direction == IN:
                 found.append(Frame(at, direction, action, line))
                 if len(found) == RECENT:
                     break
@@ -117,7 +122,7 @@ def _line(kind: Kind, action: str, text: str) -> str:
         return ""
     if kind is Kind.ERROR:
         return f"{payload['errorCode']}: {payload['errorDescription']}"[:300].rstrip(": ")
-    return summary(action, payload) if kind is Kind.CALL else answer_summary(payload)
+    return summary(action, payload) if kind in _CALLS else answer_summary(payload)
 
 
 def _shown(kind: Kind, text: str) -> str:
@@ -131,7 +136,7 @@ def _payload(kind: Kind, text: str) -> dict[str, Any] | None:
         message = msgspec.json.decode(completed(text[:KEPT_TEXT]) if len(text) > KEPT_TEXT else text)
         if not isinstance(message, list):
             return None
-        place = 3 if kind is Kind.CALL or message[:1] == [2] else 2
+        place = 3 if kind in _CALLS or message[:1] in ([2], [6]) else 2
         payload = message[place:]
         if kind is Kind.ERROR:
             code, description, details = (*payload, "", "", {})[:3]

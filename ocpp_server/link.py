@@ -24,6 +24,7 @@ from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
 from ocpp_server.frames import IN, OUT, Kind
 from ocpp_server.reply import Reply, read_reply
 from ocpp_server.session import (
+    AnswerRefused,
     CallReceived,
     ErrorReceived,
     Ignored,
@@ -254,7 +255,7 @@ class Link:
         incoming = self._session.receive(frame)
         text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
         if isinstance(incoming, CallReceived):
-            self._record.frame(IN, Kind.CALL, incoming.message_id, incoming.action, text)
+            self._record.frame(IN, Kind.SEND if incoming.sent else Kind.CALL, incoming.message_id, incoming.action, text)
             await self._take(incoming)
         elif isinstance(incoming, Malformed):
             self._record.violated("malformed_frame")
@@ -267,8 +268,12 @@ class Link:
         elif isinstance(incoming, Ignored):
             self._record.violated("unusable_frame")
             self._record.frame(IN, Kind.UNUSABLE, "", "?", text, incoming.why)
+        elif isinstance(incoming, AnswerRefused):
+            self._record.violated("answer_refused")
+            self._record.frame(IN, Kind.ERROR, incoming.message_id, incoming.action, text, f"it cannot use our answer: {incoming.code}")
+            log.warning("our answer to %s was refused: %s %s", incoming.action, incoming.code, incoming.description)
         elif self._pending is not None and self._pending[0] == incoming.message_id:
-            self._settle(incoming, text)
+            await self._settle(incoming, text)
 
     def _late(self, message_id: str) -> None:
         """Slow, not stuck: wait longer from now on, and do not count it as a failure."""
@@ -326,6 +331,8 @@ class Link:
             await self._answer(call, payload)
 
     async def _answer(self, call: CallReceived, payload: Payload) -> None:
+        if call.sent:
+            return
         text = self._session.answer(call, payload, remember=self._handler.repeatable(call))
         await self._send(text)
         self._record.frame(OUT, Kind.RESULT, call.message_id, call.action, text)
@@ -339,6 +346,8 @@ class Link:
 
     async def _refuse(self, call: CallReceived, bad: PayloadViolation) -> None:
         self._record.violated(f"refused_{bad.code.value}")
+        if call.sent:
+            return
         text = self._session.refuse(call, bad.code, bad.description)
         await self._send(text)
         self._record.frame(OUT, Kind.ERROR, call.message_id, call.action, text)
@@ -484,7 +493,7 @@ class Link:
             self._record.called(job.action, payload, reply, job.source)
             job.finish(reply)
 
-    def _settle(self, incoming: ResultReceived | ErrorReceived, text: str) -> None:
+    async def _settle(self, incoming: ResultReceived | ErrorReceived, text: str) -> None:
         assert self._pending is not None
         _, job, answer = self._pending
         if answer.done():
@@ -495,3 +504,9 @@ class Link:
         kind = Kind.ERROR if isinstance(incoming, ErrorReceived) else Kind.RESULT
         self._record.frame(IN, kind, incoming.message_id, job.action, text, reply.code)
         answer.set_result(reply)
+        refusal = (
+            None if reply.broken is None else self._session.refuse_answer(reply.message_id, reply.broken.code, reply.broken.description)
+        )
+        if refusal is not None:
+            await self._send(refusal)
+            self._record.frame(OUT, Kind.ERROR, reply.message_id, job.action, refusal)

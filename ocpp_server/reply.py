@@ -12,6 +12,7 @@ from ocpp_server.version import Version
 
 NEVER_LEFT = frozenset({"Superseded", "QueueFull", "NeverSent"})
 """Codes of a :class:`Reply` whose call was never on the wire."""
+UNREADABLE = "UnreadableAnswer"
 _OUTCOMES = {
     "Accepted": Outcome.ACCEPTED,
     "Scheduled": Outcome.ACCEPTED,
@@ -25,7 +26,8 @@ _OUTCOMES = {
 @dataclass(frozen=True, slots=True)
 class Reply:
     """``payload``: the answer, where there was a readable one; ``code``: why not, where not. ``said``: the answer as the
-    station wrote it, with ``message_id`` and, of a CALLERROR, its ``description`` and ``details``."""
+    station wrote it, with ``message_id`` and, of a CALLERROR, its ``description`` and ``details``. ``broken``: what is wrong with
+    an answer that cannot be used, in OCPP's words."""
 
     outcome: Outcome
     payload: Payload = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Reply:
     message_id: str = ""
     said: Payload | None = None
     details: Payload = field(default_factory=dict)
+    broken: PayloadViolation | None = None
 
     @property
     def refused(self) -> bool:
@@ -54,11 +57,14 @@ def read_reply(action: str, incoming: ResultReceived | ErrorReceived, version: V
         code = incoming.code or "CallError"
         return Reply(outcome, code=code, description=incoming.description, message_id=incoming.message_id, details=incoming.details), ()
     if incoming.payload is None:
-        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer", message_id=incoming.message_id), ("unreadable_answer",)
+        unreadable = PayloadViolation(
+            ErrorCode.FORMATION_VIOLATION, "the answer is no JSON array of three elements with an object as its payload"
+        )
+        return Reply(Outcome.UNKNOWN, code=UNREADABLE, message_id=incoming.message_id, broken=unreadable), ("unreadable_answer",)
     said, message_id = incoming.payload, incoming.message_id
     try:
         parsed = parse(f"{action}Response", incoming.payload, version)
-    except PayloadViolation:
-        return Reply(Outcome.UNKNOWN, code="UnreadableAnswer", message_id=message_id, said=said), ("unreadable_answer",)
+    except PayloadViolation as bad:
+        return Reply(Outcome.UNKNOWN, code=UNREADABLE, message_id=message_id, said=said, broken=bad), ("unreadable_answer",)
     status = str(parsed.payload.get("status", "Accepted"))
     return Reply(_OUTCOMES.get(status, Outcome.REFUSED), parsed.payload, message_id=message_id, said=said), parsed.repairs

@@ -6,6 +6,9 @@ A station that comes back in the other version of 2.x keeps its transactions: th
 from __future__ import annotations
 
 from ocpp_server import v201
+from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.schemas import UNANSWERED, Payload
+from ocpp_server.session import CallReceived
 from ocpp_server.version import Version
 
 HEARD = v201.HEARD
@@ -22,3 +25,9 @@ class Inbound21(v201.Inbound):
 
     version = Version.V21
     elsewhere = KNOWN_ELSEWHERE
+
+    def immediate(self, call: CallReceived) -> Payload | None:
+        if call.sent is not (call.action in UNANSWERED):
+            how = "is asked, not sent" if call.sent else "is sent (message type 6), not asked"
+            raise PayloadViolation(ErrorCode.PROTOCOL_ERROR, f"{call.action[:50]} {how}")
+        return super().immediate(call)

@@ -17,7 +17,7 @@ from web.stations_page import shown_stations
 
 SHOWN = 200
 DIRECTIONS = {"in": "from the station", "out": "to the station"}
-_KINDS = {"call": "", "result": "answer", "error": "error"}
+_KINDS = {"call": "", "send": "sent", "result": "answer", "error": "error"}
 
 
 def messages_screens(web: Web) -> APIRouter:

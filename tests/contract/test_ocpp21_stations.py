@@ -83,3 +83,55 @@ async def test_a_transaction_goes_on_when_the_station_comes_back_in_another_vers
             await client.event("Ended", 1, why="RemoteStop", state="EVConnected", wh=2000)
         assert [(s.transaction_id, s.meter_stop_wh) for s in depot.stops] == [(1, 2000)]
         assert list(depot.starts) == ["CP1|2.0.1|a-transaction"]
+
+
+async def test_a_send_is_never_answered_whatever_is_in_it() -> None:
+    async with listening(FakeDepot()) as central, dial(central, "CP1", "ocpp2.1") as connection:
+        sends = (
+            '[6,"a","NotifyPeriodicEventStream",{"id":1,"pending":0,"basetime":"2026-03-01T12:00:00Z","data":[{"t":0,"v":"1"}]}]',
+            '[6,"b","NotifyPeriodicEventStream",{}]',
+            '[6,"c","BootNotification",{"chargingStation":{"model":"Two","vendorName":"Acme"},"reason":"PowerUp"}]',
+            '[6,"d","Invented",{}]',
+            '[6,"e"]',
+            '[6,{},"NotifyPeriodicEventStream",{}]',
+            '[6,"f","NotifyPeriodicEventStream",{',
+        )
+        for frame in sends:
+            await connection.send(frame)
+        await connection.send('[2,"z","Heartbeat",{}]')
+        assert json.loads(await asyncio.wait_for(connection.recv(), 5))[:2] == [3, "z"], "the first word after all of them"
+        counted = central.violations("CP1")
+        assert counted["unusable_frame"] == 3
+        assert sum(n for name, n in counted.items() if name.startswith("refused_")) == 4
+
+
+@pytest.mark.parametrize(("version", "refused"), [("ocpp2.1", True), ("ocpp2.0.1", False)])
+async def test_an_answer_that_breaks_the_schema_is_refused_in_2_1(version: str, refused: bool) -> None:
+    depot = FakeDepot()
+    async with listening(depot) as central, dial(central, "CP1", version) as connection:
+        await connection.send('[2,"b","BootNotification",{"chargingStation":{"model":"Two","vendorName":"Acme"},"reason":"PowerUp"}]')
+        assert json.loads(await connection.recv())[0] == 3
+        asked = json.loads(await asyncio.wait_for(connection.recv(), 5))
+        assert asked[0] == 2
+        await connection.send(json.dumps([3, asked[1], {"no": "such key"}]))
+        said = json.loads(await asyncio.wait_for(connection.recv(), 5))
+        if refused:
+            assert said[:3] == [5, asked[1], "OccurrenceConstraintViolation"]
+        else:
+            assert said[0] == 2, "the next call"
+        assert central.violations("CP1")["unreadable_answer"] == 1
+
+
+async def test_a_refusal_of_our_answer_is_counted_and_kept() -> None:
+    async with listening(FakeDepot()) as central, dial(central, "CP1", "ocpp2.1") as connection:
+        await connection.send('[2,"h","Heartbeat",{}]')
+        await connection.recv()
+        for frame in ('[5,"h","FormatViolation","no time",{}]', '[5,"h","FormatViolation","again",{}]', "[5]", '[5,"h",'):
+            await connection.send(frame)
+        await connection.send('[2,"z","Heartbeat",{}]')
+        assert json.loads(await asyncio.wait_for(connection.recv(), 5))[:2] == [3, "z"]
+        assert central.violations("CP1") == {"answer_refused": 1, "unusable_frame": 3}
+        noted = [m for m in central.messages("CP1") if m.kind == "error"]
+        assert [(m.action, m.payload) for m in noted] == [
+            ("Heartbeat", '{"errorCode":"FormatViolation","errorDescription":"no time","errorDetails":{}}')
+        ]

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from ocpp_server.errors import ErrorCode
 from ocpp_server.session import (
+    REFUSABLE_ANSWERS,
+    AnswerRefused,
     CallReceived,
     ErrorReceived,
     Ignored,
@@ -20,6 +22,7 @@ from ocpp_server.session import (
     ResultReceived,
     Session,
 )
+from ocpp_server.version import Version
 
 HEARTBEAT = '[2,"a1","Heartbeat",{}]'
 
@@ -218,3 +221,58 @@ def test_fault_11_mutated_frames_are_received_without_an_exception() -> None:
     session = Session()
     kinds = {type(session.receive(mutated(rng))) for _ in range(10_000)}
     assert {CallReceived, Malformed, Ignored} <= kinds, "seed 11"
+
+
+# ---------------------------------------------------------------------- what 2.1 has beside it
+
+SEND = '[6,"s1","NotifyPeriodicEventStream",{"id":1}]'
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201])
+def test_the_frames_of_2_1_mean_nothing_in_other_versions(version: Version) -> None:
+    session = Session(version)
+    session.answer(call_of(session, HEARTBEAT), {})
+    for frame in (SEND, '[5,"a1","FormatViolation","no",{}]'):
+        assert session.receive(frame) == Ignored("unknown message type")
+    assert session.refuse_answer("1", ErrorCode.FORMATION_VIOLATION, "no") is None
+
+
+def test_a_send_is_a_call_that_nobody_answers() -> None:
+    call = call_of(Session(Version.V21), SEND)
+    assert (call.message_id, call.action, call.payload, call.sent) == ("s1", "NotifyPeriodicEventStream", {"id": 1}, True)
+    assert call_of(Session(Version.V21), HEARTBEAT).sent is False
+
+
+@pytest.mark.parametrize("frame", ["[6]", '[6,"s"]', '[6,"s","A"]', '[6,"s",1,{}]', '[6,"s","",{}]', '[6,"s","A",[]]', '[6,"s","A",{},0]',
+                                   '[6,[],"A",{}]', '[6,"","A",{}]', '[6,"s","A",{'])  # fmt: skip
+def test_a_broken_send_is_nobodys_to_answer(frame: str) -> None:
+    assert isinstance(Session(Version.V21).receive(frame), Ignored)
+
+
+def test_a_refusal_of_our_answer_says_which() -> None:
+    session = Session(Version.V21)
+    session.answer(call_of(session, HEARTBEAT), {"currentTime": "now"}, remember=False)
+    frame = '[5,"a1","FormatViolation","a time is expected",{}]'
+    assert session.receive(frame) == AnswerRefused("a1", "Heartbeat", "FormatViolation", "a time is expected")
+    assert isinstance(session.receive(frame), Ignored), "once"
+
+
+@pytest.mark.parametrize("rest", ["", ',"A"', ',null,[],"x"', ",{},{},{},{},{}"])
+def test_a_refusal_that_says_nothing_is_one_too(rest: str) -> None:
+    session = Session(Version.V21)
+    session.answer(call_of(session, HEARTBEAT), {})
+    assert isinstance(session.receive(f'[5,"a1"{rest}]'), AnswerRefused)
+
+
+def test_a_refusal_of_an_answer_that_was_not_given_lately_is_ignored() -> None:
+    session = Session(Version.V21)
+    for number in range(REFUSABLE_ANSWERS + 1):
+        session.answer(call_of(session, f'[2,"a{number}","Heartbeat",{{}}]'), {})
+    for message_id in ('"a0"', '"b"', "1", "null", "{}"):
+        assert isinstance(session.receive(f'[5,{message_id},"GenericError","",{{}}]'), Ignored)
+
+
+def test_an_answer_that_cannot_be_used_is_refused_in_2_1() -> None:
+    text = Session(Version.V21).refuse_answer("7", ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION, "no status")
+    assert text is not None
+    assert json.loads(text) == [5, "7", "OccurrenceConstraintViolation", "no status", {}]
