@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 import depot.alarms
+import depot.device_model
 import depot.events
 import depot.files
 import depot.fleet
@@ -35,6 +36,7 @@ import depot.security
 import depot.state
 import depot.tokens
 import depot.values
+import depot.wanted
 from depot.events import EVENT_TYPES, Event
 from depot.state import DepotState
 from depot.values import DepotError
@@ -158,8 +160,8 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.registry, depot.reservations,
-        depot.security, depot.tokens, depot.state,
+        depot.values, depot.alarms, depot.device_model, depot.files, depot.fleet, depot.local_lists, depot.network_profiles,
+        depot.registry, depot.reservations, depot.security, depot.tokens, depot.wanted, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -17,6 +17,7 @@ from depot import local_lists as ll
 from depot import network_profiles as np
 from depot import reservations as rs
 from depot import security as se
+from depot import wanted as wt
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
 from depot.tokens import IdToken
@@ -224,6 +225,8 @@ class DepotState:
     """What each station is believed to know by itself."""
     networks: Mapping[str, np.StationNetwork] = field(default_factory=dict)
     """Network connection profiles that each station has accepted."""
+    wanted: wt.Wanted = field(default_factory=dict)
+    """Values that variables of stations shall have."""
 
     def id_token(self, token: str) -> IdToken | None:
         """What the list says of a token; case does not count."""
@@ -676,6 +679,10 @@ def _network_priority(state: DepotState, e: ev.NetworkPrioritySet, envelope: ev.
     return replace(state, networks={**state.networks, e.station_id: before.with_priority(e.priority, envelope.occurred_at)})
 
 
+def _wanted(state: DepotState, e: ev.WantedVariablesChanged, _: ev.Envelope) -> DepotState:
+    return replace(state, wanted=wt.changed(state.wanted, wt.scope_key(e.scope, e.name), e.wanted, e.removed))
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -739,6 +746,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.LocalListUpdated: _local_list,
     ev.NetworkProfileSet: _network_slot,
     ev.NetworkPrioritySet: _network_priority,
+    ev.WantedVariablesChanged: _wanted,
     ev.FirmwareAdded: _image,
     ev.FirmwareRemoved: _image,
     ev.TransferOrdered: _transfer_ordered,

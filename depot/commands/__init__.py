@@ -20,6 +20,17 @@ from depot.commands.charging import (
     StopCharging,
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
+from depot.commands.device_model import (
+    AskMonitoringReport,
+    AskReport,
+    ChangeWantedVariables,
+    ClearMonitors,
+    RepairDrift,
+    SetMonitoringBase,
+    SetMonitoringLevel,
+    SetMonitors,
+    SetVariables,
+)
 from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
@@ -37,12 +48,14 @@ from depot.commands.stations import AddStation, AdmitStation, CallStation, Chang
 
 __all__ = [
     "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
-    "BillCommand", "CallStation", "CancelReservation", "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens",
-    "CheckAudit", "ClearManualLimit", "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog",
-    "InstallCertificate", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "ReserveConnector",
-    "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList",
-    "SetAvailability", "SetItemLimits", "SetManualLimit", "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile", "SetSupply",
-    "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation", "CancelVisit", "ChangeConfiguration",
+    "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeWantedVariables", "CheckAudit", "ClearManualLimit", "ClearMonitors", "Command",
+    "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate", "RefundBill",
+    "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "RepairDrift", "ReserveConnector", "ResetPack",
+    "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability",
+    "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
+    "SetSecurityProfile", "SetSupply", "SetVariables", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm",
+    "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from depot.events.access import ITEM_LIMITS, IdTokenListed, IdTokenRemoved, Registration, StationAdmitted, StationItemLimitsSet
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
+from depot.events.device_model import WantedVariablesChanged
 from depot.events.envelope import Envelope, Event, NewEvent
 from depot.events.files import (
     FirmwareAdded,
@@ -97,7 +98,7 @@ __all__ = [
     "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
     "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
     "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
-    "VisitHeld",
+    "VisitHeld", "WantedVariablesChanged",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {
