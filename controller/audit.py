@@ -81,6 +81,19 @@ def _answered(outcome: str) -> Callable[[ev.ApprovalGranted | ev.ApprovalRefused
     return build
 
 
+def _passed(e: ev.MasterPassShown, envelope: ev.Envelope) -> Entry:
+    token = f"…{e.id_token[-2:]}" if len(e.id_token) > 4 else "…"
+    return Entry(envelope.seq, envelope.occurred_at, f"station:{e.station_id}", "MasterPass", e.station_id, f"token {token}", "let through")
+
+
+def _stopped(e: ev.TransactionStopped, envelope: ev.Envelope) -> Entry | None:
+    """A session that a master pass has ended; its other ends are no orders of anybody."""
+    if e.reason != "MasterPass":
+        return None
+    reason = f"transaction {e.transaction_id}"
+    return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "MasterPassStop", str(e.connector), reason, "stopped")
+
+
 def _restored(e: ev.BackupRestored, envelope: ev.Envelope) -> Entry:
     reason = f"the backup of {iso(e.made_at)} with {e.backup_seq} facts"
     return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "BackupRestored", "depot", reason, "restored")
@@ -92,6 +105,8 @@ _ENTRIES: Mapping[type[ev.Event], Callable[[Any, ev.Envelope], Entry | None]] = 
     ev.PackReset: _reset,
     ev.BackupRestored: _restored,
     ev.UtilityLinkChanged: _ordered,
+    ev.MasterPassShown: _passed,
+    ev.TransactionStopped: _stopped,
     ev.ApprovalGranted: _answered("approved"),
     ev.ApprovalRefused: _answered("not approved"),
 }

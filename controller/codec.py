@@ -46,6 +46,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("station.capability_probed", 1): lambda old: old,  # what version 2 asks more of a station was not known: None
     ("connector.status_changed", 1): lambda raw: raw,  # 2: with ``detail``, which was not kept before
+    ("token.id_token_listed", 1): lambda raw: {"token": _of_any_type(raw["token"])},
 }
 """(type, version on disk) → a function to the next version."""
 
@@ -104,6 +105,11 @@ class EventCodec:
                 raise NotDecodable(f"there is no upcaster for {type_} version {v}")
             raw = step(raw)
         return raw
+
+
+def _of_any_type(token: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 wrote a card's type where nobody had said one, and did not look at it: the token counts whatever its type."""
+    return {**token, "type": "" if token.get("type") == "ISO14443" else token.get("type", "")}
 
 
 def iso(at: datetime) -> str:

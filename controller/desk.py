@@ -27,7 +27,7 @@ from depot.readings import LinkReading, MeterReading
 from depot.registry import DepotSpec
 from depot.reservations import Reservation, ReservationState, used_by
 from depot.state import ConnectorFacts, DepotState, StationFacts, Transaction, Visit
-from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization
+from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization, Presented
 from depot.values import ConnectorId
 
 if TYPE_CHECKING:
@@ -53,15 +53,21 @@ KEPT_STOP_S = 20.0
 LATE = timedelta(minutes=2)
 """A start that took longer from the charger to here waited in its offline queue."""
 
+PASS_AGAIN = timedelta(minutes=1)
+"""A master pass at the same station is recorded again after this time."""
+
 MAX_TRANSACTION_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class DeskSettings:
-    """``heartbeat_s``: interval given to stations. ``accept_unknown_tags``: let a card that nobody announced charge."""
+    """``heartbeat_s``: interval given to stations. ``accept_unknown_tags``: let a card that nobody announced charge. ``free_vend``: let
+    who shows nothing charge. ``master_pass_group``: who is of this group may end any session; "": nobody."""
 
     heartbeat_s: int = 300
     accept_unknown_tags: bool = False
+    free_vend: bool = False
+    master_pass_group: str = ""
 
 
 class Desk:
@@ -77,6 +83,7 @@ class Desk:
         self.till: Till | None = None
         """Who is asked about drivers who pay; None where nobody pays."""
         self._next_transaction_id = 0
+        self._passed_at: dict[str, datetime] = {}
         self._ledger_of: tuple[Mapping[ConnectorId, ConnectorFacts], DepotSpec, Ledger] | None = None
 
     # -- stations -----------------------------------------------------------------------------------------------
@@ -246,8 +253,11 @@ class Desk:
 
     # -- transactions -------------------------------------------------------------------------------------------
 
-    async def authorize(self, station_id: str, id_tag: str) -> Authorization:
-        answer = self._by_list(id_tag)
+    async def authorize(self, station_id: str, id_tag: str, shown: Presented | None = None) -> Authorization:
+        answer = self._by_list(shown or Presented(id_tag), station_id)
+        if answer.master:
+            await self._pass_shown(station_id, id_tag)
+            return answer
         driver_id = self._payer(id_tag)
         if not answer.accepted or self.till is None or driver_id is None:
             return answer
@@ -256,16 +266,33 @@ class Desk:
             self.loop.note(refused)
         return answer if refused is None else BLOCKED
 
-    def _by_list(self, id_tag: str) -> Authorization:
+    async def _pass_shown(self, station_id: str, id_tag: str) -> None:
+        """Who may end everybody's session is on record: once in a while, so that a reader cannot fill the journal with it."""
+        now = self.yard.clock.now()
+        before = self._passed_at.get(station_id)
+        if before is None or now - before >= PASS_AGAIN:
+            self._passed_at[station_id] = now
+            await self._append(ev.MasterPassShown(station_id, id_tag), actor=f"station:{station_id}")
+
+    def _by_list(self, shown: Presented, station_id: str, connector: int | None = None) -> Authorization:
         """What a token may by the list, the registry and the safety of its vehicle; what its driver pays is not asked here."""
-        listed = self.yard.state.id_token(id_tag)
+        id_tag = shown.token
+        if shown.nobody and (self.settings.free_vend or shown.type):
+            return ACCEPTED if self.settings.free_vend else INVALID
+        listed = self.yard.state.id_token(id_tag, shown.type)
         if listed is not None:
-            answer = listed.authorization(self.yard.clock.now())
+            answer = listed.answer(shown, self.yard.clock.now(), station_id=station_id, connector=connector)
+            if answer.accepted and self._is_master(answer.group):
+                return replace(answer, master=True)
         elif self._known(id_tag) or self._payer(id_tag) is not None:
             answer = ACCEPTED
         else:
             answer = INVALID
         return BLOCKED if answer.accepted and self._unsafe(id_tag) else answer
+
+    def _is_master(self, group: str) -> bool:
+        wanted = self.settings.master_pass_group
+        return bool(wanted) and group.casefold() == wanted.casefold()
 
     def _unsafe(self, id_tag: str) -> bool:
         """Whether the vehicle that is known by this tag has a battery that may take nothing."""
@@ -292,7 +319,9 @@ class Desk:
         tells late, out of its offline queue, begins nothing where it is over already."""
         driver_id = self._payer(request.id_tag)
         paid = None
-        answer = self._by_list(request.id_tag)
+        answer = self._by_list(request.shown or Presented(request.id_tag), *request.connector)
+        if answer.master:
+            answer = BLOCKED  # it ends sessions and begins none
         if answer.accepted and driver_id is not None and self.yard.state.connector(request.connector).operative:
             paid = await self.till.admit(driver_id, request) if self.till is not None else None
             answer = answer if paid is not None and paid.accepted else BLOCKED

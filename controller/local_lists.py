@@ -108,7 +108,7 @@ class LocalLists:
                 listed, removed = believed.changes_to(listed)
         if len(listed) + len(removed) > MOST_ENTRIES:
             raise DepotError(f"a local list has at most {MOST_ENTRIES} entries here")
-        if len({token.key for token in listed} | {token.casefold() for token in removed}) != len(listed) + len(removed):
+        if len({token.text_key for token in listed} | {token.casefold() for token in removed}) != len(listed) + len(removed):
             raise InvalidValue("a local list names each token once")
         return listed, removed, left_out
 

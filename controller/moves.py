@@ -20,6 +20,7 @@ from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
 from depot import events as ev
 from depot.ports import Chargers
+from depot.tokens import TokenType
 from depot.values import ConnectorId, Outcome, Reason, SafeSetpoints, Setpoint
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class NoChargers:
     async def apply(self, setpoints: SafeSetpoints) -> Sequence[Outcome]:
         return [Outcome.OFFLINE for _ in setpoints]
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str = "Central") -> Outcome:
         return Outcome.OFFLINE
 
     async def stop(self, connector: ConnectorId, transaction_id: int) -> Outcome:
@@ -204,7 +205,8 @@ class Moves:
         key = setpoint.connector
         visit = self._yard.visit_on(key)
         tag = (visit.announced.id_tag if visit is not None else "") or REMOTE_TAG
-        outcome = await self.chargers.start(setpoint, tag)
+        listed = self._yard.state.id_token(tag)
+        outcome = await self.chargers.start(setpoint, tag, TokenType.CENTRAL if listed is None else listed.wire_type)
         grant = self._yard.grants[key]
         self._traffic[key].start_asked(self._settings, self._now_s())
         if outcome is not Outcome.ACCEPTED and outcome.certain:

@@ -94,7 +94,7 @@ class ReservationDesk:
             reservation = self._made(command)
             await self._append(cause, _asked(reservation, own=command.reservation_id is None))
         listed = self._yard.state.id_token(command.id_token)
-        payload = reserve_now(reservation, TokenType.CENTRAL if listed is None else listed.type, version)
+        payload = reserve_now(reservation, TokenType.CENTRAL.value if listed is None else listed.wire_type, version)
         try:
             reply = await self._calls.send(command.station_id, "ReserveNow", payload, cause)
         except DepotError as error:

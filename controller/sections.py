@@ -189,6 +189,10 @@ class OcppSection(Section):
     sample_interval_s: int = setting(60, "How often stations are asked to send meter values.", unit="s", ge=1, le=900)
     heartbeat_s: int = setting(300, "Heartbeat interval given to stations.", unit="s", ge=10, le=86_400)
     accept_unknown_tags: bool = setting(False, "Let a card or tag that nobody announced start a session.")
+    free_vend: bool = setting(False, "Let who shows no card or tag charge (OCPP 2.x NoAuthorization, a start button).")
+    master_pass_group: str = setting(
+        "", "Group whose tokens may end any session and begin none, as stations have it in MasterPassGroupId. Empty: nobody.", max_length=36
+    )
     allow_open: bool = setting(False, "Let stations with open = true in without a password. Only with a loopback host.")
     plain: bool = setting(True, "Listen without TLS, too. Off: every station needs security profile 2 or 3.")
     tls: OcppTlsSection | None = setting(None, "The port with TLS, for security profiles 2 and 3. Without it there is none.")

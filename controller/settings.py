@@ -357,7 +357,12 @@ class Settings(BaseSettings):
         """For what stations are answered."""
         from controller.desk import DeskSettings
 
-        return DeskSettings(heartbeat_s=self.ocpp.heartbeat_s, accept_unknown_tags=self.ocpp.accept_unknown_tags)
+        return DeskSettings(
+            heartbeat_s=self.ocpp.heartbeat_s,
+            accept_unknown_tags=self.ocpp.accept_unknown_tags,
+            free_vend=self.ocpp.free_vend,
+            master_pass_group=self.ocpp.master_pass_group,
+        )
 
     def to_loop(self) -> LoopSettings:
         """For the control loop."""

@@ -193,7 +193,7 @@ class StationsDesk:
         known = self._yard.state.id_tokens
         if len(known.keys() | {token.key for token in command.tokens}) > MAX_TOKENS:
             raise DepotError(f"a depot lists at most {MAX_TOKENS} id tokens")
-        gone = {token.casefold() for token in command.remove}
+        gone = set(command.remove)
         facts: list[ev.Event] = [ev.IdTokenRemoved(key) for key in sorted(gone & known.keys())]
         facts += [ev.IdTokenListed(token) for token in command.tokens if known.get(token.key) != token]
         await self._append(cause, facts)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -30,7 +30,7 @@ class UpdateType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalList:
-    """What a station accepted last. ``version`` 0: nothing yet. ``entries``: by :attr:`~depot.tokens.IdToken.key`."""
+    """What a station accepted last. ``version`` 0: nothing yet. ``entries``: by :attr:`~depot.tokens.IdToken.text_key`."""
 
     version: int = 0
     entries: Mapping[str, IdToken] = field(default_factory=dict)
@@ -39,13 +39,18 @@ class LocalList:
     def after(self, version: int, update: UpdateType, listed: Sequence[IdToken], removed: Sequence[str], at: datetime) -> LocalList:
         """With an accepted update. ``removed``: keys."""
         before = {} if update is UpdateType.FULL else {key: t for key, t in self.entries.items() if key not in removed}
-        return LocalList(version, {**before, **{token.key: token for token in listed}}, at)
+        return LocalList(version, {**before, **{token.text_key: token for token in listed}}, at)
 
     def changes_to(self, wanted: Sequence[IdToken]) -> tuple[list[IdToken], list[str]]:
         """What a differential update must say so that the list is ``wanted``: tokens to list, and tokens to remove."""
-        keys = {token.key for token in wanted}
-        listed = [token for token in wanted if self.entries.get(token.key) != token]
+        keys = {token.text_key for token in wanted}
+        listed = [token for token in wanted if not _same(self.entries.get(token.text_key), token)]
         return listed, [token.token for key, token in self.entries.items() if key not in keys]
+
+
+def _same(known: IdToken | None, wanted: IdToken) -> bool:
+    """Whether a station was told the same; a type that was not said is told as a card's."""
+    return known is not None and replace(known, type=known.wire_type) == replace(wanted, type=wanted.wire_type)
 
 
 @dataclass(frozen=True, slots=True)

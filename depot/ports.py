@@ -25,7 +25,7 @@ from depot.events import (
 )
 from depot.files import TransferReport
 from depot.readings import LinkReading, MeterReading, SiteReading
-from depot.tokens import Authorization
+from depot.tokens import Authorization, Presented
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 
 
@@ -63,7 +63,7 @@ class BootAnswer:
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """A StartTransaction.req, normalised. ``key``: its natural key (station, connector, idTag, timestamp, meterStart).
-    ``reservation_id``: the one that it uses up, as the station says."""
+    ``reservation_id``: the one that it uses up, as the station says. ``shown``: the token with all that the station said of it (2.x)."""
 
     connector: ConnectorId
     id_tag: str
@@ -72,6 +72,7 @@ class StartRequest:
     received_at: datetime
     key: str
     reservation_id: int | None = None
+    shown: Presented | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,9 @@ class ChargerEvents(Protocol):
     async def station_status(self, station_id: str, status: ConnectorStatus, error_code: str, detail: StatusDetail) -> None:
         """Of the station as a whole."""
 
-    async def authorize(self, station_id: str, id_tag: str) -> Authorization: ...
+    async def authorize(self, station_id: str, id_tag: str, shown: Presented | None = None) -> Authorization:
+        """``shown``: the token with all that the station said of it (2.x)."""
+
     async def start(self, request: StartRequest) -> StartAnswer: ...
     async def stop(self, request: StopRequest) -> None: ...
     async def probed(self, probe: StationProbed) -> None: ...
@@ -157,8 +160,9 @@ class Chargers(Protocol):
     async def apply(self, setpoints: SafeSetpoints) -> Sequence[Outcome]:
         """SetChargingProfile (TxProfile, stable id, expires at ``until``) per setpoint; outcomes in the same order."""
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
-        """RemoteStartTransaction carrying the setpoint as its TxProfile where the station takes one there."""
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str = "Central") -> Outcome:
+        """RemoteStartTransaction carrying the setpoint as its TxProfile where the station takes one there. ``kind``: its type in
+        OCPP 2.x; the station shows the token with it again."""
 
     async def stop(self, connector: ConnectorId, transaction_id: int) -> Outcome: ...
     async def install_default(self, connector: ConnectorId, level_w: int) -> Outcome:

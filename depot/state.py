@@ -20,7 +20,7 @@ from depot import security as se
 from depot import wanted as wt
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
-from depot.tokens import IdToken
+from depot.tokens import IdToken, keys_for
 from depot.values import ConnectorId, Limit, PackKey, Supply, UtilityLink
 
 FIRST_TRANSACTION_ID = 1
@@ -228,9 +228,9 @@ class DepotState:
     wanted: wt.Wanted = field(default_factory=dict)
     """Values that variables of stations shall have."""
 
-    def id_token(self, token: str) -> IdToken | None:
-        """What the list says of a token; case does not count."""
-        return self.id_tokens.get(token.casefold())
+    def id_token(self, token: str, kind: str = "") -> IdToken | None:
+        """What the list says of a token; case does not count. ``kind``: its type, "" where a reader says none."""
+        return next((found for key in keys_for(token, kind) if (found := self.id_tokens.get(key)) is not None), None)
 
     def registration(self, station_id: str) -> ev.Registration:
         """How far a station is admitted; accepted where nobody said anything."""

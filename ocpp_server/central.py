@@ -350,9 +350,9 @@ class Central:
             tasks = [group.create_task(self._apply(setpoint)) for setpoint in setpoints]
         return [task.result() for task in tasks]
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str = "Central") -> Outcome:
         ladder = self._ladder(setpoint.connector)
-        return Outcome.OFFLINE if ladder is None else await ladder.start(setpoint, id_tag)
+        return Outcome.OFFLINE if ladder is None else await ladder.start(setpoint, id_tag, kind)
 
     async def stop(self, connector: ConnectorId, transaction_id: int) -> Outcome:
         """A transaction that its station has not named to this process cannot be stopped by it: ERROR, nothing left."""

@@ -59,7 +59,7 @@ class Dialect(Protocol):
     def set_profile(self, station: Station, number: int, profile: Build) -> Call:
         """Install a profile on a connector; 0: on the whole station."""
 
-    def start(self, station: Station, number: int, id_tag: str, profile: Build | None) -> Call: ...
+    def start(self, station: Station, number: int, id_tag: str, kind: str, profile: Build | None) -> Call: ...
 
     def stop(self, station: Station, transaction_id: int) -> Call | None:
         """None: the station's own name of this transaction is not known."""

@@ -31,16 +31,16 @@ class Ladder:
         self._events = events
         self._clock = clock
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str) -> Outcome:
         station, number = self._station, setpoint.connector.connector
         rung = station.live_rung or next(iter(self._live_rungs()), None)
         if station.start_with_profile and rung is not None and rung.purpose is Purpose.TX:
-            call = self._dialect.start(station, number, id_tag, self._live(setpoint, rung))
+            call = self._dialect.start(station, number, id_tag, kind, self._live(setpoint, rung))
             reply = await self._link.call(*call, connector=number, source=OURS)
             if reply.outcome is Outcome.REFUSED or not reply.refused:
                 return reply.outcome
             station.start_with_profile = False  # it cannot read the profile; its default holds until the first setpoint
-        return (await self._link.call(*self._dialect.start(station, number, id_tag, None), connector=number)).outcome
+        return (await self._link.call(*self._dialect.start(station, number, id_tag, kind, None), connector=number)).outcome
 
     async def install_default(self, number: int, level_w: int) -> Outcome:
         station = self._station

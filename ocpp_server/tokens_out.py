@@ -9,23 +9,31 @@ from typing import Any
 
 from depot.local_lists import Part, UpdateType
 from depot.reservations import Reservation
-from depot.tokens import IdToken, TokenStatus, TokenType
+from depot.tokens import MAX_TOKEN_LENGTH, IdToken, TokenStatus, TokenType
 from depot.values import InvalidValue
 from ocpp_server.schemas import Payload
 from ocpp_server.skew import parse_time, wire_time
+from ocpp_server.tokens201 import id_token_info
 from ocpp_server.version import Version
 
 _STATUSES = {status.word: status for status in TokenStatus}
 TAG_LENGTH = 20
 """OCPP 1.6 IdToken: CiString20Type."""
+TOKEN_LENGTH_201 = 36
+"""OCPP 2.0.1 IdTokenType.idToken; 2.1 takes all that the depot lists."""
 
 
 def fits(token: str, version: Version) -> bool:
     """Whether a station of this version can hold the token; cut, it would be somebody else's."""
-    return version is not Version.V16 or len(token) <= TAG_LENGTH
+    return len(token) <= longest(version)
 
 
-def reserve_now(reservation: Reservation, token_type: TokenType, version: Version) -> Payload:
+def longest(version: Version) -> int:
+    """How many characters a token of this version has at most."""
+    return {Version.V16: TAG_LENGTH, Version.V201: TOKEN_LENGTH_201}.get(version, MAX_TOKEN_LENGTH)
+
+
+def reserve_now(reservation: Reservation, token_type: str, version: Version) -> Payload:
     """ReserveNow."""
     if version is Version.V16:
         payload: Payload = {
@@ -38,10 +46,10 @@ def reserve_now(reservation: Reservation, token_type: TokenType, version: Versio
     payload = {
         "id": reservation.reservation_id,
         "expiryDateTime": wire_time(reservation.expires_at),
-        "idToken": {"idToken": reservation.id_token, "type": token_type.value},
+        "idToken": {"idToken": reservation.id_token, "type": token_type},
     }
     payload |= {"evseId": reservation.connector} if reservation.connector else {}
-    return payload | ({"groupIdToken": {"idToken": reservation.group, "type": token_type.value}} if reservation.group else {})
+    return payload | ({"groupIdToken": {"idToken": reservation.group, "type": token_type}} if reservation.group else {})
 
 
 def cancel_reservation(number: int) -> Payload:
@@ -62,8 +70,11 @@ def send_local_list(part: Part, version: Version, *, now: datetime) -> Payload:
         rows += [{"idTag": token} for token in part.removed]
         payload: Payload = {"listVersion": part.version, "updateType": part.update.word}
     else:
-        rows = [{"idToken": _token(token.token, token.type), "idTokenInfo": _info_201(token, now)} for token in part.listed]
-        rows += [{"idToken": _token(token, TokenType.CENTRAL)} for token in part.removed]
+        rows = [
+            {"idToken": _token(token.token, token.wire_type), "idTokenInfo": id_token_info(token.authorization(now))}
+            for token in part.listed
+        ]
+        rows += [{"idToken": _token(token, TokenType.CENTRAL.value)} for token in part.removed]
         payload = {"versionNumber": part.version, "updateType": part.update.word}
     return payload | ({"localAuthorizationList": rows} if rows else {})
 
@@ -73,19 +84,31 @@ def read_local_list(payload: Mapping[str, Any], version: Version) -> Part:
     listed, removed = [], []
     for row in payload.get("localAuthorizationList", ()):
         if version is Version.V16:
-            token, info, kind = row["idTag"], row.get("idTagInfo"), TokenType.ISO14443
+            token, info, kind = row["idTag"], row.get("idTagInfo"), ""
         else:
-            token, info, kind = row["idToken"]["idToken"], row.get("idTokenInfo"), TokenType.CENTRAL
+            token, info, kind = row["idToken"]["idToken"], row.get("idTokenInfo"), row["idToken"]["type"]
         if info is None:
             removed.append(token)
             continue
         until = parse_time(info.get("expiryDate", info.get("cacheExpiryDateTime")))
         group = info.get("parentIdTag") or info.get("groupIdToken", {}).get("idToken", "")
         known = _STATUSES.get(info["status"], TokenStatus.INVALID)
+        said = _said_201(info) if version is not Version.V16 else {}
         with suppress(InvalidValue):
-            listed.append(IdToken(token, known, until, group, kind))
+            listed.append(IdToken(token, known, until, group, kind, **said))
     number = payload.get("listVersion", payload.get("versionNumber", 0))
     return Part(UpdateType(payload["updateType"].lower()), number, tuple(listed), tuple(removed))
+
+
+def _said_201(info: Payload) -> dict[str, Any]:
+    """What 2.x says more of a token. The type of a group that has none is told as Central."""
+    kind = info.get("groupIdToken", {}).get("type", "")
+    return {
+        "group_type": "" if kind == TokenType.CENTRAL else kind,
+        "personal_message": info.get("personalMessage", {}).get("content", ""),
+        "language": info.get("language1", ""),
+        "charging_priority": info.get("chargingPriority", 0),
+    }
 
 
 def too_long(tokens: Sequence[IdToken], version: Version) -> list[IdToken]:
@@ -103,15 +126,5 @@ def _info_16(token: IdToken, now: datetime) -> Payload:
     return info
 
 
-def _info_201(token: IdToken, now: datetime) -> Payload:
-    said = token.authorization(now)
-    info: Payload = {"status": said.status}
-    if said.expires_at is not None:
-        info["cacheExpiryDateTime"] = wire_time(said.expires_at)
-    if said.group:
-        info["groupIdToken"] = _token(said.group, token.type)
-    return info
-
-
-def _token(token: str, kind: TokenType) -> Payload:
-    return {"idToken": token, "type": kind.value}
+def _token(token: str, kind: str) -> Payload:
+    return {"idToken": token, "type": kind}

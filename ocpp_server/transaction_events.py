@@ -19,7 +19,7 @@ from ocpp_server.samples201 import BEGIN, END, as_16
 from ocpp_server.schemas import Payload, parse
 from ocpp_server.session import CallReceived
 from ocpp_server.station import Station
-from ocpp_server.tokens201 import token_info
+from ocpp_server.tokens201 import presented, token_info
 from ocpp_server.transactions201 import Transaction
 from ocpp_server.version import Version
 
@@ -105,8 +105,8 @@ class TransactionEvents:
             transaction.began_at = transaction.began_at or at
             if transaction.meter_start_wh is None:
                 transaction.meter_start_wh = _register(samples, first=True)
-            if transaction.id_tag is None and token is not None:
-                transaction.id_tag = token["idToken"]
+            if transaction.id_tag is None and token is not None and req["triggerReason"] != "StopAuthorized":
+                transaction.id_tag, transaction.shown = token["idToken"], presented(token)
         if req["seqNo"] > transaction.newest:
             transaction.state = info.get("chargingState", transaction.state)
         if connector is not None:
@@ -169,6 +169,7 @@ class TransactionEvents:
                 transaction.began_at,
                 self._clock.now(),
                 f"{self._station.station_id}|{KEYED}|{transaction.transaction_id}",
+                shown=transaction.shown,
             )
         )
         transaction.number, transaction.answer = answer.transaction_id, answer.authorization
@@ -206,9 +207,10 @@ class TransactionEvents:
         token = req.get("idToken")
         if token is None:
             return {}
-        if transaction.number is not None and token["idToken"] == transaction.id_tag:
+        shown = presented(token)
+        if transaction.number is not None and shown == transaction.shown:
             return token_info(transaction.answer)
-        return token_info(await self._events.authorize(self._station.station_id, token["idToken"]))
+        return token_info(await self._events.authorize(self._station.station_id, shown.token, shown))
 
     # ------------------------------------------------------------------ parts of messages
 

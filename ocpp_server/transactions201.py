@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from depot.events import ConnectorStatus
-from depot.tokens import INVALID, Authorization
+from depot.tokens import INVALID, Authorization, Presented
 
 KEPT = 128
 """Transactions that are remembered; those that have ended go first."""
@@ -41,6 +41,7 @@ class Transaction:
     number: int | None = None
     answer: Authorization = INVALID
     id_tag: str | None = None
+    shown: Presented | None = None
     meter_start_wh: int | None = None
     began_at: datetime | None = None
     state: str | None = None

@@ -244,9 +244,12 @@ class Inbound:
         return {**req, "transactionId": transaction_id, "meterStop": meter}
 
 
+_STATUSES = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"})
+
+
 def _tag_info(answer: Authorization) -> Payload:
-    """OCPP 1.6 §7.27 IdTagInfo."""
-    info: Payload = {"status": answer.status}
+    """OCPP 1.6 §7.27 IdTagInfo. Words of 2.x are Invalid there; a master pass begins nothing, and 1.6 has no more for it."""
+    info: Payload = {"status": "Blocked" if answer.master else answer.status if answer.status in _STATUSES else "Invalid"}
     if answer.expires_at is not None:
         info["expiryDate"] = wire_time(answer.expires_at)
     if answer.group:

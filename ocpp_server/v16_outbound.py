@@ -32,7 +32,7 @@ class Dialect16:
     def set_profile(self, station: Station, number: int, profile: Build) -> Call:
         return Call("SetChargingProfile", _with({"connectorId": number}, "csChargingProfiles", profile))
 
-    def start(self, station: Station, number: int, id_tag: str, profile: Build | None) -> Call:
+    def start(self, station: Station, number: int, id_tag: str, kind: str, profile: Build | None) -> Call:
         payload: Payload = {"connectorId": number, "idTag": id_tag}
         return Call("RemoteStartTransaction", payload if profile is None else _with(payload, "chargingProfile", profile))
 

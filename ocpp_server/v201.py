@@ -22,7 +22,7 @@ from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
 from ocpp_server.station import Station
-from ocpp_server.tokens201 import token_info
+from ocpp_server.tokens201 import presented, token_info
 from ocpp_server.transaction_events import EVENT, TransactionEvents
 from ocpp_server.version import Version
 
@@ -160,7 +160,8 @@ class Inbound:
         return {}
 
     async def _authorize(self, req: Payload) -> Payload:
-        return token_info(await self._events.authorize(self._station.station_id, req["idToken"]["idToken"]))
+        shown = presented(req["idToken"])
+        return token_info(await self._events.authorize(self._station.station_id, shown.token, shown))
 
     async def _profiles(self, req: Payload) -> Payload:
         self._station.reports.add(req)

@@ -46,9 +46,9 @@ class Dialect201:
     def set_profile(self, station: Station, number: int, profile: Build) -> Call:
         return Call("SetChargingProfile", _with(station, {"evseId": number}, profile, running=True))
 
-    def start(self, station: Station, number: int, id_tag: str, profile: Build | None) -> Call:
+    def start(self, station: Station, number: int, id_tag: str, kind: str, profile: Build | None) -> Call:
         station.remote_starts += 1
-        token = {"idToken": id_tag, "type": "Central"}
+        token = {"idToken": id_tag, "type": kind}
         payload: Payload = {"evseId": number, "idToken": token, "remoteStartId": station.remote_starts}
         return Call("RequestStartTransaction", payload if profile is None else _with(station, payload, profile, running=False))
 

@@ -15,7 +15,7 @@ from depot.files import TransferReport
 from depot.ports import BootAnswer, Clock, StartAnswer, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
-from depot.tokens import ACCEPTED, Authorization
+from depot.tokens import ACCEPTED, Authorization, Presented
 from depot.values import ConnectorId, SafeSetpoints, Setpoint
 from ocpp_server import AccessBook, Admitted, Central, MemoryWire, OpenDoor, Version, WireClosed, memory_pipe
 from ocpp_server.access import admit, knock_of
@@ -86,7 +86,7 @@ class FakeDepot:
     def registration(self, station_id: str) -> Registration:
         return self.registered
 
-    async def authorize(self, station_id: str, id_tag: str) -> Authorization:
+    async def authorize(self, station_id: str, id_tag: str, shown: Presented | None = None) -> Authorization:
         return self.answer
 
     async def start(self, request: StartRequest) -> StartAnswer:

@@ -13,7 +13,18 @@ from starlette.responses import Response
 
 from controller.stations_view import TokensView
 from depot import commands as cmd
-from depot.tokens import MAX_TOKEN_LENGTH, IdToken, TokenStatus, TokenType
+from depot.tokens import (
+    MAX_ADDITIONAL,
+    MAX_MESSAGE_LENGTH,
+    MAX_PLACES,
+    MAX_TOKEN_LENGTH,
+    MAX_TYPE_LENGTH,
+    AdditionalId,
+    IdToken,
+    Place,
+    TokenStatus,
+    keys_for,
+)
 from depot.values import InvalidValue
 from web import actions
 from web.api import COMMAND, Key, answers, reply
@@ -26,6 +37,17 @@ TokenName = Annotated[
 ]
 
 
+TokenKind = Annotated[
+    str,
+    Query(
+        alias="type",
+        max_length=MAX_TYPE_LENGTH,
+        description="Its type; empty: the one without, else any",
+    ),
+]
+_KIND = "Central, eMAID, ISO14443, ISO15693, KeyCode, Local, MacAddress, or what else stations of 2.1 say; empty: whatever they say"
+
+
 class TokenList(Struct, frozen=True):
     """One page of tokens. ``next_cursor``: give it to get the next page; null at the end."""
 
@@ -33,19 +55,47 @@ class TokenList(Struct, frozen=True):
     next_cursor: str | None
 
 
+class AdditionalBody(BaseModel):
+    """What must be shown beside a token (2.x additionalInfo)."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str = Field(min_length=1, max_length=MAX_TOKEN_LENGTH)
+    type: str = Field(min_length=1, max_length=50)
+
+
+class PlaceBody(BaseModel):
+    """Where a token may be used. ``connector`` 0: at any of the station's."""
+
+    model_config = ConfigDict(extra="forbid")
+    station_id: str = Field(min_length=1, max_length=48)
+    connector: int = Field(default=0, ge=0, le=99)
+
+
 class TokenBody(BaseModel):
-    """What the list says of a token. ``expires_at`` null: it does not expire. ``group``: the parentIdTag."""
+    """What the list says of a token. ``expires_at`` null: it does not expire. ``group``: the parentIdTag, groupIdToken.
+    ``additional``: all of it must be shown beside the token; ``only_at`` empty: everywhere."""
 
     model_config = ConfigDict(extra="forbid")
     status: TokenStatus = TokenStatus.ACCEPTED
     expires_at: AwareDatetime | None = None
     group: str = Field(default="", max_length=MAX_TOKEN_LENGTH)
-    type: TokenType = TokenType.ISO14443
+    type: str = Field(default="", max_length=MAX_TYPE_LENGTH, description=_KIND)
+    group_type: str = Field(default="", max_length=MAX_TYPE_LENGTH)
+    additional: list[AdditionalBody] = Field(default_factory=list, max_length=MAX_ADDITIONAL)
+    only_at: list[PlaceBody] = Field(default_factory=list, max_length=MAX_PLACES)
+    personal_message: str = Field(default="", max_length=MAX_MESSAGE_LENGTH)
+    language: str = Field(default="", max_length=8, description="RFC 5646, like en or hi-IN")
+    charging_priority: int = Field(default=0, ge=-9, le=9)
     reason: str = Field(default=BY_API, min_length=1, max_length=200, description="Kept in the audit trail")
 
     def to_token(self, token: str) -> IdToken:
         try:
-            return IdToken(token, self.status, self.expires_at, self.group, self.type)
+            return IdToken(
+                token, self.status, self.expires_at, self.group, self.type, self.group_type,
+                tuple(AdditionalId(more.id, more.type) for more in self.additional),
+                tuple(Place(place.station_id, place.connector) for place in self.only_at),
+                self.personal_message, self.language, self.charging_priority,
+            )  # fmt: skip
         except InvalidValue as error:
             raise Problem("invalid_request", str(error)) from None
 
@@ -76,16 +126,17 @@ def tokens_api(web: Web) -> APIRouter:
         )
         return reply(await order(web, command))
 
-    async def one(token: str) -> IdToken:
-        for known in await all_tokens():
-            if known.key == token.casefold():
-                return known
+    async def one(token: str, kind: str) -> IdToken:
+        listed = {known.key: known for known in await all_tokens()}
+        for key in keys_for(token, kind):
+            if key in listed and (not kind or listed[key].type):
+                return listed[key]
         raise Problem("not_found", "This token is not in the list; registered vehicles and drivers carry tags of their own.")
 
     @router.get("/id-tokens", responses=answers("TokenList", 422), response_class=Response, summary="Listed id tokens, page by page")
     async def tokens(
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-        cursor: Annotated[str, Query(max_length=64, description="next_cursor of the page before")] = "",
+        cursor: Annotated[str, Query(max_length=300, description="next_cursor of the page before")] = "",
     ) -> Response:
         rest = [token for token in await all_tokens() if token.key > cursor]
         return reply(TokenList(rest[:limit], rest[limit - 1].key if len(rest) > limit else None))
@@ -97,15 +148,15 @@ def tokens_api(web: Web) -> APIRouter:
     @router.get(
         "/id-tokens/{token}", responses=answers("IdToken", 404, 422), response_class=Response, summary="What the list says of a token"
     )
-    async def token(token: TokenName) -> Response:
-        return reply(await one(token))
+    async def token(token: TokenName, kind: TokenKind = "") -> Response:
+        return reply(await one(token, kind))
 
     @router.put("/id-tokens/{token}", **COMMAND, summary="List a token, or change what the list says of it")
     async def put(request: Request, token: TokenName, body: TokenBody, key: Key = "") -> Response:
         return await change(request, body.reason, key, listed=[body.to_token(token)])
 
     @router.delete("/id-tokens/{token}", **COMMAND, summary="Remove a token from the list")
-    async def remove(request: Request, token: TokenName, reason: Reason = BY_API, key: Key = "") -> Response:
-        return await change(request, reason, key, remove=[(await one(token)).token])
+    async def remove(request: Request, token: TokenName, kind: TokenKind = "", reason: Reason = BY_API, key: Key = "") -> Response:
+        return await change(request, reason, key, remove=[(await one(token, kind)).key])
 
     return router

@@ -81,7 +81,7 @@ class SetItemLimits(StationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeTokens(Command):
-    """List id tokens, change what the list says of them, or remove them; all or nothing."""
+    """List id tokens, change what the list says of them, or remove them (by :attr:`~depot.tokens.IdToken.key`); all or nothing."""
 
     TITLE: ClassVar[str] = "Change id tokens"
 

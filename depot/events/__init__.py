@@ -6,7 +6,15 @@ and an upcaster (``controller.codec``).
 
 from __future__ import annotations
 
-from depot.events.access import ITEM_LIMITS, IdTokenListed, IdTokenRemoved, Registration, StationAdmitted, StationItemLimitsSet
+from depot.events.access import (
+    ITEM_LIMITS,
+    IdTokenListed,
+    IdTokenRemoved,
+    MasterPassShown,
+    Registration,
+    StationAdmitted,
+    StationItemLimitsSet,
+)
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.device_model import WantedVariablesChanged
@@ -89,7 +97,9 @@ __all__ = [
     "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet",
     "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn",
     "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved",
-    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "NetworkPrioritySet",
+    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated",
+    "MasterPassShown",
+    "NetworkPrioritySet",
     "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
     "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed",
     "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted",

@@ -30,6 +30,7 @@ class IdTokenListed(Event):
     """A person listed a token, or changed what the list says of it."""
 
     TYPE: ClassVar[str] = "token.id_token_listed"
+    VERSION: ClassVar[int] = 2
     token: IdToken
 
 
@@ -39,6 +40,15 @@ class IdTokenRemoved(Event):
 
     TYPE: ClassVar[str] = "token.id_token_removed"
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MasterPassShown(Event):
+    """A token of the master pass's group was let through at a station: it may end any session there (OCPP 2.x C16)."""
+
+    TYPE: ClassVar[str] = "token.master_pass_shown"
+    station_id: str
+    id_token: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from depot.tokens import IdToken
 
 @dataclass(frozen=True, slots=True)
 class LocalListUpdated(Event):
-    """A station accepted a part of a list. ``removed``: keys of tokens (:attr:`~depot.tokens.IdToken.key`)."""
+    """A station accepted a part of a list. ``removed``: keys of tokens (:attr:`~depot.tokens.IdToken.text_key`)."""
 
     TYPE: ClassVar[str] = "station.local_list_updated"
     station_id: str

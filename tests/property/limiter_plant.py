@@ -302,7 +302,7 @@ class FakeChargers:
         lower = outlet.live is None or setpoint.level_w < outlet.live[0]
         return await station.call(f"live/{setpoint.connector.connector}", act, urgent=lower)
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str = "Central") -> Outcome:
         outlet = self.plant.outlets[setpoint.connector]
 
         def act() -> Outcome:

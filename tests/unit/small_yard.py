@@ -105,7 +105,7 @@ class FakeChargers:
     async def apply(self, setpoints: SafeSetpoints) -> Sequence[Outcome]:
         return [self.outcome for _ in setpoints]
 
-    async def start(self, setpoint: Setpoint, id_tag: str) -> Outcome:
+    async def start(self, setpoint: Setpoint, id_tag: str, kind: str = "Central") -> Outcome:
         self.asked.append(f"start {setpoint.connector}")
         return self.outcome
 
