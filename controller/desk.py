@@ -80,6 +80,8 @@ class Desk:
         self.replan = replan
         self.defaults_spec: Callable[[], DepotSpec] = lambda: self.yard.spec
         """What the defaults are assigned by: the depot as built, or with a lower fail-safe limit of the utility."""
+        self.last_register: Callable[[str, int], int | None] = lambda _station_id, _number: None
+        """The newest register of a station's running transaction that outlives this process, Wh."""
         self.till: Till | None = None
         """Who is asked about drivers who pay; None where nobody pays."""
         self._next_transaction_id = 0
@@ -441,7 +443,11 @@ class Desk:
             await self._keep_signed(request)
             return
         stopped = ev.TransactionStopped(
-            transaction.transaction_id, transaction.connector, max(request.meter_stop_wh, transaction.meter_start_wh), request.reason
+            transaction.transaction_id,
+            transaction.connector,
+            max(request.meter_stop_wh, transaction.meter_start_wh),
+            request.reason,
+            request.estimated,
         )
         new = ev.NewEvent(
             stopped,
@@ -477,9 +483,12 @@ class Desk:
             self._ended(news)
 
     def _ghost_stop(self, ghost: Transaction, reason: str, *, next_start_wh: int = 0) -> ev.NewEvent:
-        """Its end where its own last reading was, or where there is none, at the register with which the next one began."""
+        """Its end where its own last reading was (of an earlier process: what was kept of it), or where there is none, at the
+        register with which the next one began."""
         reading = self.yard.readings.get(ghost.connector)
         own = reading.energy_wh if reading is not None and reading.transaction_id in (None, ghost.transaction_id) else None
+        if own is None:
+            own = self.last_register(ghost.connector.station_id, ghost.transaction_id)
         register_wh = own if own is not None and own > ghost.meter_start_wh else next_start_wh
         stop_wh = max(register_wh, ghost.meter_start_wh)
         stopped = ev.TransactionStopped(ghost.transaction_id, ghost.connector, stop_wh, reason, estimated=True)

@@ -1,7 +1,7 @@
 """The journal: facts are durable before anybody is answered, then folded, then told. Implements ``depot.ports.Journal``.
 
     append() … append()  -> queue -> one writer takes all that wait -> one transaction (one fsync)
-                                       -> state folded -> subscribers told -> appends return
+    along() ----------------^          -> state folded -> subscribers told -> appends return
 
 Two writers. ``thread``: a thread of its own commits while the loop goes on (production). ``inline``: commits where it is
 called, without threads (virtual time). While the store can't be written, the journal is *frozen*: appends wait and are
@@ -32,6 +32,7 @@ from controller.journal_store import (
     JournalError,
     JournalWriter,
     Tip,
+    Write,
     load,
 )
 from depot.events import Envelope, NewEvent
@@ -55,10 +56,11 @@ SNAPSHOT_EVERY = 2000
 
 @dataclass(slots=True, eq=False)
 class _Append:
-    """One caller's facts, and where it waits for its answer (thread writer only)."""
+    """One caller's facts, or its rows beside them, and where it waits for its answer (thread writer only)."""
 
     drafts: list[Draft]
     wait: bool
+    write: Write | None = None
     answer: asyncio.Future[list[Envelope]] | None = None
 
 
@@ -137,15 +139,25 @@ class SqlJournal:
         waits, or with ``wait=False`` raises :class:`JournalFrozen`. A caller that is cancelled while it waits can't
         know whether its facts were stored; a key makes the repeat harmless.
         """
-        if self._failure is not None:
-            raise JournalBroken(f"the journal stopped: {self._failure}") from self._failure
-        if self._driver is None:
-            raise JournalClosed("the journal is not open")
+        driver = self._open_driver()
         if not events:
             return []
         if not wait and self._frozen_because is not None:
             raise JournalFrozen(self._frozen_because)
-        return await self._driver.append(_Append([self._draft(event) for event in events], wait))
+        return await driver.append(_Append([self._draft(event) for event in events], wait))
+
+    async def along(self, write: Write) -> None:
+        """Let ``write(connection)`` be part of the next commit, with whatever facts wait, and return once that is durable. For
+        rows that are no facts and must not be lost; while frozen it waits. ``write`` may be called again where a commit failed,
+        and raises nothing but what the store does to it."""
+        await self._open_driver().append(_Append([], wait=True, write=write))
+
+    def _open_driver(self) -> _ThreadDriver | _InlineDriver:
+        if self._failure is not None:
+            raise JournalBroken(f"the journal stopped: {self._failure}") from self._failure
+        if self._driver is None:
+            raise JournalClosed("the journal is not open")
+        return self._driver
 
     def beside(self, job: Job) -> bool:
         """Let the writer do ``job(connection)`` in a transaction of its own when it has nothing better to do. Best
@@ -236,7 +248,7 @@ class _InlineDriver:
             delay = RETRY_FIRST_S
             while True:
                 try:
-                    answers = self._writer.commit([call.drafts])
+                    answers = self._writer.commit([call.drafts], [call.write] if call.write is not None else ())
                     break
                 except StoreUnavailable as error:
                     self._journal.froze(str(error))
@@ -370,7 +382,7 @@ class _ThreadDriver:
             try:
                 if self._waiting:
                     calls = self._waiting
-                    answers = self._writer.commit([call.drafts for call in calls])
+                    answers = self._writer.commit([call.drafts for call in calls], [call.write for call in calls if call.write is not None])
                     self._waiting = []
                     self._post(self._answer, calls, answers, self._writer.tip)
                 elif frozen:

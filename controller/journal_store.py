@@ -80,6 +80,9 @@ Answer = list[Envelope] | Exception
 Companion = Callable[[Connection, Sequence[tuple[Envelope, Stored]]], None]
 """Writes what belongs to facts in their own transaction: called with them, already inserted, before the commit."""
 
+Write = Callable[[Connection], None]
+"""Writes rows that are no facts, in the transaction of those that are."""
+
 _events: Table = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 _snapshots: Table = SnapshotRow.__table__  # type: ignore[attr-defined]
 _probes: Table = ProbeRow.__table__  # type: ignore[attr-defined]
@@ -192,8 +195,8 @@ class JournalWriter:
         self._snapshot_seq = tip.seq
         self._insert = str(insert(_events).compile(dialect=store.engine.dialect))
 
-    def commit(self, calls: Sequence[Sequence[Draft]]) -> list[Answer]:
-        """Make all calls durable in one transaction, each whole or not at all, in order.
+    def commit(self, calls: Sequence[Sequence[Draft]], writes: Sequence[Write] = ()) -> list[Answer]:
+        """Make all calls durable in one transaction, each whole or not at all, in order, and what ``writes`` write with them.
 
         Raises :class:`storage.StoreUnavailable` when nothing could be stored, :class:`JournalBroken` when somebody
         else has written to this journal.
@@ -213,6 +216,8 @@ class JournalWriter:
                     connection.connection.cursor().executemany(self._insert, [row for _, row in written])
                     for companion in self._companions:
                         companion(connection, written)
+                for write in writes:
+                    write(connection)
         except StoreConflict as error:
             raise JournalBroken(
                 f"another process wrote to the journal of {self._depot_id} after seq {self.tip.seq}: end it, and start again ({error})"

@@ -105,3 +105,15 @@ class OutboxRow(SQLModel, table=True):
     id: str
     at: str
     body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class LastWordRow(SQLModel, table=True):
+    """The last word of a running transaction (:mod:`depot.last_words`), overwritten by the next, deleted after its end. ``body``
+    is JSON."""
+
+    __tablename__ = "last_words"
+
+    depot_id: str = Field(primary_key=True)
+    station_id: str = Field(primary_key=True)
+    transaction_id: str = Field(primary_key=True)
+    body: str = Field(sa_column=Column(Text, nullable=False))

@@ -92,7 +92,7 @@ class StartAnswer:
 @dataclass(frozen=True, slots=True)
 class StopRequest:
     """A StopTransaction.req, normalised. ``transaction_id`` may be unknown or −1: it is answered all the same.
-    ``signed``: what its meter signed."""
+    ``signed``: what its meter signed. ``estimated``: the station did not say it; its last word did."""
 
     station_id: str
     transaction_id: int
@@ -101,6 +101,7 @@ class StopRequest:
     reported_at: datetime | None
     received_at: datetime
     signed: tuple[SignedReading, ...] = ()
+    estimated: bool = False
 
 
 class ChargerEvents(Protocol):

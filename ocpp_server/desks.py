@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
+from depot.last_words import LastWords, NoLastWords
 from depot.ports import SecurityDesk
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.schemas import Payload
@@ -53,8 +54,10 @@ class NoDeviceModelDesk:
 
 @dataclass(frozen=True, slots=True)
 class Desks:
-    """A desk for each subject. ``transfers``: who answers vendors' own messages."""
+    """A desk for each subject. ``transfers``: who answers vendors' own messages. ``words``: where the last words of running
+    transactions are kept."""
 
     transfers: DataTransfers = field(default_factory=DataTransfers)
     security: SecurityDesk = field(default_factory=NoSecurityDesk)
     device_model: DeviceModelDesk = field(default_factory=NoDeviceModelDesk)
+    words: LastWords = field(default_factory=NoLastWords)

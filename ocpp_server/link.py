@@ -1,7 +1,8 @@
 """One station's connection: reads frames, answers calls, and carries out ours one at a time.
 
     reader  every frame; MeterValues and Heartbeat are answered at once, other calls go to the worker in order
-    worker  awaits the depot (the fact must be durable), then sends the answer
+    worker  awaits the depot (the fact must be durable), then sends the answer; of what the reader has dealt with already, only
+            that it is durable (:class:`Later`)
     caller  one outstanding CALL; urgent ones first; an older job of the same key is superseded before it leaves
 
 Rules kept here (reference §2 and §6): no CALL before the link is opened (no. 17); a job for a connector where
@@ -14,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from depot.values import Outcome
 from ocpp_server.errors import ErrorCode, PayloadViolation, WireClosed
@@ -50,14 +51,21 @@ class Priority(IntEnum):
     HOUSEKEEPING = 2
 
 
+class Later(NamedTuple):
+    """The answer to a call that has been dealt with; it leaves once ``durable`` is done, in its turn."""
+
+    payload: Payload
+    durable: Awaitable[None]
+
+
 class Handler(Protocol):
     """What a protocol version does with a station's calls. Raises :class:`PayloadViolation` to refuse one."""
 
     @property
     def version(self) -> Version: ...
 
-    def immediate(self, call: CallReceived) -> Payload | None:
-        """The answer, where it needs no waiting; None: ask :meth:`handle`."""
+    def immediate(self, call: CallReceived) -> Payload | Later | None:
+        """The answer, where it needs no waiting, or only that for a commit; None: ask :meth:`handle`."""
 
     async def handle(self, call: CallReceived) -> Payload: ...
 
@@ -125,7 +133,7 @@ class Link:
         self.version = handler.version
         self._session = Session(self.version)
         self._loop = asyncio.get_running_loop()
-        self._inbox: asyncio.Queue[CallReceived | None] = asyncio.Queue(settings.inbox + 1)
+        self._inbox: asyncio.Queue[tuple[CallReceived, Later | None] | None] = asyncio.Queue(settings.inbox + 1)
         self._jobs: list[_Job] = []
         self._order = 0
         self._wake = asyncio.Event()
@@ -296,18 +304,19 @@ class Link:
             log.exception("answering %s failed", call.action)
             await self._refuse(call, PayloadViolation(ErrorCode.INTERNAL_ERROR, "could not be processed; send it again"))
             return
-        if payload is None:
-            await self._inbox.put(call)
+        if payload is None or isinstance(payload, Later):
+            await self._inbox.put((call, payload))
         else:
             await self._answer(call, payload)
 
     async def _work(self) -> None:
-        while (call := await self._inbox.get()) is not None:
-            held = self._handler.holds(call)
+        while (item := await self._inbox.get()) is not None:
+            call, later = item
+            held = self._handler.holds(call) if later is None else None
             if held is not None:
                 self._held.add(held)
             try:
-                await self._handle(call)
+                await self._handle(call, later)
             except WireClosed:
                 self.end()
             finally:
@@ -315,13 +324,17 @@ class Link:
                     self._held.discard(held)
                     self._wake.set()
 
-    async def _handle(self, call: CallReceived) -> None:
+    async def _handle(self, call: CallReceived, later: Later | None) -> None:
         repeated = self._session.answered(call)
         if repeated is not None:
             await self._repeat(call, repeated)
             return
         try:
-            payload = await self._handler.handle(call)
+            if later is None:
+                payload = await self._handler.handle(call)
+            else:
+                await later.durable
+                payload = later.payload
         except PayloadViolation as bad:
             await self._refuse(call, bad)
         except Exception:

@@ -1,12 +1,21 @@
 """MeterValues of OCPP 2.0.1 in the shape that :mod:`ocpp_server.meter_values` reads (1.6 §7.33). Pure.
 
-The value is a number with a unit and a power of ten beside it; there is no ``format``, and signed data stand apart.
+The value is a number with a unit and a power of ten beside it; there is no ``format``, and signed data stand apart: they are
+kept as they are, for they prove a bill, and only the meter's maker can read them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
+
+from depot.events import SignedReading
+from ocpp_server.meter_values import ENERGY
+from ocpp_server.skew import parse_time
+from ocpp_server.stop_data import SIGNED_LENGTH, SIGNED_MOST
 
 BEGIN, END, PERIODIC = "Transaction.Begin", "Transaction.End", "Sample.Periodic"
 _ORDER = {BEGIN: 0, END: 2}
@@ -41,3 +50,25 @@ def _value(value: Mapping[str, Any]) -> dict[str, Any]:
         number = number * 10.0**power if abs(number) < 1e15 else number
     kept = {key: value[key] for key in ("context", "measurand", "phase", "location") if key in value}
     return {**kept, "value": str(number), "unit": unit}
+
+
+def signed_in(entries: Sequence[Mapping[str, Any]], rejected: Counter[str]) -> tuple[SignedReading, ...]:
+    """The values that the meter signed: the whole ``signedMeterValue`` as JSON, with its method, encoding and public key."""
+    found = []
+    for entry in entries:
+        for value in entry["sampledValue"]:
+            if "signedMeterValue" not in value:
+                continue
+            text = msgspec.json.encode(value["signedMeterValue"]).decode()
+            if len(text) > SIGNED_LENGTH:
+                rejected["signed_value_too_long"] += 1
+                continue
+            context, measurand = value.get("context", PERIODIC), value.get("measurand", ENERGY)
+            found.append(SignedReading(parse_time(entry["timestamp"]), context, measurand, text))
+    return tuple(found)
+
+
+def with_signed(kept: tuple[SignedReading, ...], more: tuple[SignedReading, ...]) -> tuple[SignedReading, ...]:
+    """A transaction's signed values with some more: its first and its last ones stay."""
+    joined = kept + more
+    return joined if len(joined) <= SIGNED_MOST else joined[: SIGNED_MOST // 2] + joined[-SIGNED_MOST // 2 :]

@@ -12,6 +12,7 @@ from datetime import datetime
 from depot.events import StationProbed
 from depot.readings import LinkReading
 from depot.registry import ConnectorSpec, StationSpec
+from depot.tokens import Presented
 from depot.values import Outcome
 from ocpp_server.composite import Transaction
 from ocpp_server.configuration import ConfigurationBook
@@ -31,6 +32,7 @@ OPEN_LOOKS = 3
 ALL_PURPOSES = tuple(purpose.value for purpose in Purpose)
 LIKELY = StationProbed("", ("W", "A"), ALL_PURPOSES, 0, autonomous=True)
 """What is assumed of a station that was never probed: it may take any profile (we try), and start by itself."""
+REMOTE_STARTS_KEPT = 16
 RELUCTANT_LEAST_S, RELUCTANT_MOST_S = 5.0, 300.0
 ASKED_IN_VAIN = 5
 
@@ -116,6 +118,8 @@ class Station:
         self.reports = ProfileReports()
         self.remote_starts = int(now.timestamp()) & 0x3FFFFFFF
         """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
+        self.remote_tags: dict[int, Presented] = {}
+        """For whom the last starts were asked, by their ``remoteStartId``."""
         self.version = Version.V16
         """Of its last connection."""
         self.reluctance = Reluctance()
@@ -145,6 +149,12 @@ class Station:
         for number, connector in self.connectors.items():
             self.guards.setdefault(number, MeterGuard(connector, self.violations))
         self.book.grow(tuple(self.connectors))
+
+    def asks_to_start(self, shown: Presented) -> int:
+        """The ``remoteStartId`` of the next start that the depot asks for."""
+        self.remote_starts += 1
+        self.remote_tags = {**dict(list(self.remote_tags.items())[1 - REMOTE_STARTS_KEPT :]), self.remote_starts: shown}
+        return self.remote_starts
 
     def restarted(self) -> None:
         """It booted: its clock was set by us, and what it refused before it may take now."""

@@ -1,8 +1,14 @@
 """TransactionEvent and MeterValues of OCPP 2.0.1: what a station says of one transaction becomes one session of the depot.
 
 The station names its transaction, and one kind of message tells its whole life. For the depot a session begins with the
-first event that says who charges (an idToken) or that energy may flow, whatever the station's TxStartPoint; its natural
-key is the station's own transaction id. Nothing here reads a clock or a socket.
+first event that says who charges (an idToken, or the number of a start that the depot asked for) or that energy may flow,
+whatever the station's TxStartPoint; its natural key is the station's own transaction id.
+
+    measures only   readings at once, the last word kept (:mod:`depot.last_words`), answered when that is durable
+    changes facts   in order, one after the other: facts journaled, then the word, then the answer
+
+What an earlier process kept is taken up again, so that a restart is nothing to a station. Nothing here reads a clock or a
+socket.
 """
 
 from __future__ import annotations
@@ -10,12 +16,15 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
+from depot.last_words import LastWords
 from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
+from depot.readings import MeterReading
 from depot.values import ConnectorId
 from ocpp_server.errors import PayloadViolation
 from ocpp_server.heard import believed_time, declared, parsed, readings
+from ocpp_server.link import Later
 from ocpp_server.meter_values import Sample, read_samples
-from ocpp_server.samples201 import BEGIN, END, as_16
+from ocpp_server.samples201 import BEGIN, END, as_16, signed_in, with_signed
 from ocpp_server.schemas import Payload, parse
 from ocpp_server.session import CallReceived
 from ocpp_server.station import Station
@@ -31,18 +40,36 @@ KEYED = Version.V201
 class TransactionEvents:
     """A station's transaction events on one connection. ``version``: of the connection."""
 
-    def __init__(self, station: Station, *, events: ChargerEvents, clock: Clock, replay_age_s: float, version: Version) -> None:
+    def __init__(
+        self, station: Station, *, events: ChargerEvents, clock: Clock, replay_age_s: float, version: Version, words: LastWords
+    ) -> None:
         self._station = station
         self._events = events
         self._clock = clock
         self._replay_age_s = replay_age_s
         self._version = version
+        self._words = words
         self._queued: Counter[str] = Counter()
         """Transaction events that wait for the worker, by transaction: a later one must not overtake them."""
+        self._restore()
 
-    def immediate(self, call: CallReceived) -> Payload | None:
-        """The answer to an Updated event that only measures: nothing durable is in it, so it need not wait. None: the
-        worker deals with it, in order."""
+    def _restore(self) -> None:
+        """Take up what an earlier process heard of the transactions that still run."""
+        station = self._station
+        if station.book.restored:
+            return
+        station.book.restored = True
+        for word in self._words.of(station.station_id):
+            if word.connector is not None and word.connector not in station.connectors:
+                continue
+            transaction = station.book.restore(word)
+            if word.number is not None and word.connector is not None:
+                station.connector_of[word.number] = word.connector
+                station.began(word.connector, transaction.transaction_id, word.began_at, self._clock.now())
+
+    def immediate(self, call: CallReceived) -> Payload | Later | None:
+        """The answer to an Updated event that only measures: the limiter has its readings at once, and the answer waits for
+        nothing but the commit. None: the worker deals with it, in order."""
         known = self._station.book.known(_transaction_id(call.payload))
         if (
             call.payload.get("eventType") == "Updated"
@@ -56,10 +83,12 @@ class TransactionEvents:
         ):
             req = parsed(self._station, call, self._version)
             if self._is_new(known, req):
-                connector = ConnectorId(self._station.station_id, known.connector)
-                self._forward(connector, self._samples(req.get("meterValue", ())), number=known.number, offline=req.get("offline", False))
+                meter_value = req.get("meterValue", ())
+                self._measure(known, ConnectorId(self._station.station_id, known.connector), req, self._samples(meter_value))
+                self._keep_signed(known, meter_value)
                 known.note(req["seqNo"])
-            return {}
+            durable = self._words.keep(known.word(self._station.station_id))
+            return {} if durable is None else Later({}, durable)
         self._queued[_transaction_id(call.payload)] += 1
         return None
 
@@ -95,25 +124,22 @@ class TransactionEvents:
         transaction = station.book.take(info["transactionId"])
         ended = req["eventType"] == "Ended"
         if not self._is_new(transaction, req):
-            return await self._token_answer(transaction, req)
+            answer = await self._token_answer(transaction, req)
+            await self._keep(transaction)
+            return answer
         connector = self._place(transaction, req)
         at = believed_time(station, req["timestamp"])
         samples = self._samples(req.get("meterValue", ()))
-        token = req.get("idToken")
+        self._keep_signed(transaction, req.get("meterValue", ()))
         if transaction.number is None:
-            transaction.first_seen = transaction.first_seen or req["eventType"]
-            transaction.began_at = transaction.began_at or at
-            if transaction.meter_start_wh is None:
-                transaction.meter_start_wh = _register(samples, first=True)
-            if transaction.id_tag is None and token is not None and req["triggerReason"] != "StopAuthorized":
-                transaction.id_tag, transaction.shown = token["idToken"], presented(token)
+            self._note_beginning(transaction, req, samples, at)
         if req["seqNo"] > transaction.newest:
             transaction.state = info.get("chargingState", transaction.state)
         if connector is not None:
             if transaction.number is None and self._is_session(transaction, samples, ended=ended):
                 await self._begin(transaction, connector)
             fresh = samples if req["eventType"] == "Started" else [s for s in samples if s.context not in (BEGIN, END)]
-            self._forward(connector, fresh, number=transaction.number, offline=req.get("offline", False))
+            self._measure(transaction, connector, req, fresh)
             if ended and not transaction.ended:
                 await self._end(transaction, connector, req, samples, at)
             await self._show(connector, at)
@@ -121,7 +147,36 @@ class TransactionEvents:
             station.violations["event_without_evse"] += 1
         answer = await self._token_answer(transaction, req)
         transaction.note(req["seqNo"])
+        await self._keep(transaction)
         return answer
+
+    def _note_beginning(self, transaction: Transaction, req: Payload, samples: list[Sample], at: datetime | None) -> None:
+        """What the session will begin with, from whichever event says it first."""
+        transaction.first_seen = transaction.first_seen or req["eventType"]
+        transaction.began_at = transaction.began_at or at
+        if transaction.meter_start_wh is None:
+            transaction.meter_start_wh = _register(samples, first=True)
+        if transaction.reservation_id is None:
+            transaction.reservation_id = req.get("reservationId")
+        if transaction.remote_start is None:
+            transaction.remote_start = req["transactionInfo"].get("remoteStartId")
+        token = req.get("idToken")
+        if transaction.shown is None and token is not None and req["triggerReason"] != "StopAuthorized":
+            transaction.shown = presented(token)
+        if transaction.shown is None:  # who is asked to start need not say for whom
+            transaction.shown = self._station.remote_tags.get(transaction.remote_start or 0)
+
+    async def _keep(self, transaction: Transaction) -> None:
+        """Its last word is durable, where there is more to come."""
+        if not transaction.ended:
+            durable = self._words.keep(transaction.word(self._station.station_id))
+            if durable is not None:
+                await durable
+
+    def _keep_signed(self, transaction: Transaction, meter_value: list[Payload] | tuple[()]) -> None:
+        signed = signed_in(meter_value, self._station.violations)
+        if signed:
+            transaction.signed = with_signed(transaction.signed, signed)
 
     def _is_new(self, transaction: Transaction, req: Payload) -> bool:
         if transaction.repeated(req["seqNo"]):
@@ -150,7 +205,7 @@ class TransactionEvents:
             return False
         register, begin = _register(samples, first=False), transaction.meter_start_wh
         flowed = register is not None and begin is not None and register > begin
-        return transaction.id_tag is not None or transaction.energised or (ended and (flowed or transaction.first_seen != "Started"))
+        return transaction.shown is not None or transaction.energised or (ended and (flowed or transaction.first_seen != "Started"))
 
     async def _begin(self, transaction: Transaction, connector: ConnectorId) -> None:
         """Ask the depot for the session of this transaction: a new one, or the one that it knows by the same key."""
@@ -164,12 +219,13 @@ class TransactionEvents:
         answer = await self._events.start(
             StartRequest(
                 connector,
-                transaction.id_tag or "",
+                transaction.shown.token if transaction.shown is not None else "",
                 meter_wh,
                 transaction.began_at,
                 self._clock.now(),
                 f"{self._station.station_id}|{KEYED}|{transaction.transaction_id}",
-                shown=transaction.shown,
+                transaction.reservation_id,
+                transaction.shown,
             )
         )
         transaction.number, transaction.answer = answer.transaction_id, answer.authorization
@@ -185,14 +241,16 @@ class TransactionEvents:
             register = _register(samples, first=False)
             if register is None:
                 self._station.violations["stop_without_register"] += 1
-                meter_wh = round(guard.last_wh or transaction.meter_start_wh or 0)
+                meter_wh = round(transaction.register_wh or guard.last_wh or transaction.meter_start_wh or 0)
             else:
                 meter_wh = guard.stopped(register)
             reason = req["transactionInfo"].get("stoppedReason", "Local")
-            await self._events.stop(StopRequest(self._station.station_id, transaction.number, meter_wh, reason, at, self._clock.now()))
+            stop = StopRequest(self._station.station_id, transaction.number, meter_wh, reason, at, self._clock.now(), transaction.signed)
+            await self._events.stop(stop)
             self._station.levels.pop(connector.connector, None)  # the live profile ended with its transaction
         self._station.installed.ended(transaction.transaction_id)
         self._station.book.ended(transaction)
+        self._words.forget(self._station.station_id, transaction.transaction_id)
 
     async def _show(self, connector: ConnectorId, at: datetime | None) -> None:
         """Tell the depot what the transaction's state makes of its connector, where that is news."""
@@ -208,7 +266,7 @@ class TransactionEvents:
         if token is None:
             return {}
         shown = presented(token)
-        if transaction.number is not None and shown == transaction.shown:
+        if transaction.answer is not None and shown == transaction.shown:
             return token_info(transaction.answer)
         return token_info(await self._events.authorize(self._station.station_id, shown.token, shown))
 
@@ -217,12 +275,21 @@ class TransactionEvents:
     def _samples(self, meter_value: list[Payload] | tuple[()]) -> list[Sample]:
         return read_samples(as_16(meter_value), self._station.violations)
 
-    def _forward(self, connector: ConnectorId, samples: list[Sample], *, number: int | None, offline: bool = False) -> None:
+    def _measure(self, transaction: Transaction, connector: ConnectorId, req: Payload, samples: list[Sample]) -> None:
+        """Tell the samples of an event; its newest register is the transaction's."""
+        newest = req["seqNo"] > transaction.newest
+        for reading in self._forward(connector, samples, number=transaction.number, offline=req.get("offline", False)):
+            if newest and reading.energy_wh is not None:
+                transaction.register_wh, transaction.at = reading.energy_wh, reading.reported_at
+
+    def _forward(self, connector: ConnectorId, samples: list[Sample], *, number: int | None, offline: bool = False) -> list[MeterReading]:
         now = self._clock.now()
-        for reading in readings(
-            self._station, connector, samples, transaction_id=number, now=now, replay_age_s=self._replay_age_s, offline=offline
-        ):
+        found = list(
+            readings(self._station, connector, samples, transaction_id=number, now=now, replay_age_s=self._replay_age_s, offline=offline)
+        )
+        for reading in found:
             self._events.reading(reading)
+        return found
 
     def _event_payload(self, call: CallReceived) -> Payload:
         """An event that can be used. The last one of a transaction is used however broken it is, as far as it says which

@@ -11,13 +11,13 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from depot.events import ConnectorStatus
-from depot.tokens import INVALID, Authorization, Presented
+from depot.events import ConnectorStatus, SignedReading
+from depot.last_words import LastWord
+from depot.tokens import Authorization, Presented
+from ocpp_server.seq_numbers import SeqNumbers
 
 KEPT = 128
 """Transactions that are remembered; those that have ended go first."""
-NOTED = 1024
-"""Sequence numbers that are remembered per transaction."""
 _STATES = {
     "Charging": ConnectorStatus.CHARGING,
     "SuspendedEV": ConnectorStatus.SUSPENDED_EV,
@@ -33,29 +33,53 @@ _PRECEDENCE = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """``number``: the depot's, once it counts as a session. ``first_seen``: event type by which this process met it."""
+    """``number``: the depot's, once it counts as a session. ``first_seen``: event type by which this depot met it. ``answer``: what
+    the depot said to its idToken; None: not in this process. ``register_wh``, ``at``: the newest believed register, Wh, and the
+    station's time of it."""
 
     transaction_id: str
     first_seen: str = ""
     connector: int | None = None
     number: int | None = None
-    answer: Authorization = INVALID
-    id_tag: str | None = None
+    answer: Authorization | None = None
     shown: Presented | None = None
     meter_start_wh: int | None = None
     began_at: datetime | None = None
     state: str | None = None
-    newest: int = -1
+    register_wh: int | None = None
+    at: datetime | None = None
+    remote_start: int | None = None
+    reservation_id: int | None = None
+    signed: tuple[SignedReading, ...] = ()
     ended: bool = False
-    _noted: deque[int] = field(default_factory=lambda: deque(maxlen=NOTED))
+    heard: SeqNumbers = field(default_factory=SeqNumbers)
+
+    @classmethod
+    def of_word(cls, word: LastWord) -> Transaction:
+        """As an earlier process left it."""
+        return cls(
+            word.transaction_id, word.first_seen, word.connector, word.number, None, word.shown, word.meter_start_wh, word.began_at,
+            word.state, word.register_wh, word.at, word.remote_start, word.reservation_id, word.signed, heard=SeqNumbers(word.heard),
+        )  # fmt: skip
+
+    def word(self, station_id: str) -> LastWord:
+        """What must outlive this process."""
+        return LastWord(
+            station_id, self.transaction_id, self.heard.ranges, self.number, self.connector, self.state, self.register_wh, self.at,
+            self.first_seen, self.began_at, self.meter_start_wh, self.shown, self.remote_start, self.reservation_id, self.signed,
+        )  # fmt: skip
 
     def repeated(self, seq_no: int) -> bool:
-        return seq_no in self._noted
+        return seq_no in self.heard
 
     def note(self, seq_no: int) -> None:
         """The event with this number has been dealt with."""
-        self._noted.append(seq_no)
-        self.newest = max(self.newest, seq_no)
+        self.heard.add(seq_no)
+
+    @property
+    def newest(self) -> int:
+        """The highest number that was heard; -1: none."""
+        return self.heard.newest
 
     @property
     def energised(self) -> bool:
@@ -73,6 +97,8 @@ class Book:
         self._statuses: dict[int, dict[int, str]] = {}
         self._finishing: set[int] = set()
         self._asked: deque[int] = deque(maxlen=len(evses) or 1)
+        self.restored = False
+        """Whether the last words that an earlier process kept were looked at."""
         self.surveyed = False
         """Whether this process has asked what runs there."""
         self.told: dict[int, ConnectorStatus] = {}
@@ -94,6 +120,11 @@ class Book:
                 oldest = next((t.transaction_id for t in self._transactions.values() if t.ended), next(iter(self._transactions)))
                 del self._transactions[oldest]
         return known
+
+    def restore(self, word: LastWord) -> Transaction:
+        """A transaction that an earlier process heard of."""
+        restored = self._transactions[word.transaction_id] = Transaction.of_word(word)
+        return restored
 
     def known(self, transaction_id: object) -> Transaction | None:
         return self._transactions.get(transaction_id) if isinstance(transaction_id, str) else None

@@ -17,6 +17,7 @@ from ocpp_server.desks import Action, Block, Desks
 from ocpp_server.device_model_messages import DeviceModelMessages
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, transfer_report
+from ocpp_server.link import Later
 from ocpp_server.schemas import Payload
 from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
@@ -71,7 +72,9 @@ class Inbound:
         self._boot_answered = boot_answered
         self._desks = desks
         self._blocks: tuple[Block, ...] = (SecurityMessages(station, desks.security), DeviceModelMessages(station, desks.device_model))
-        self._transactions = TransactionEvents(station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version)
+        self._transactions = TransactionEvents(
+            station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version, words=desks.words
+        )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
@@ -84,7 +87,7 @@ class Inbound:
         for block in self._blocks:
             self._actions |= block.actions
 
-    def immediate(self, call: CallReceived) -> Payload | None:
+    def immediate(self, call: CallReceived) -> Payload | Later | None:
         check_admitted(self._station, call, self._events)
         if call.action == "MeterValues":
             self._transactions.meter_values(parsed(self._station, call, self.version))

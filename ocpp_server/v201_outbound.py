@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from depot.events import StationProbed
+from depot.tokens import Presented
 from depot.values import Outcome
 from ocpp_server import v201
 from ocpp_server.dialect import Build, Call
@@ -47,9 +48,8 @@ class Dialect201:
         return Call("SetChargingProfile", _with(station, {"evseId": number}, profile, running=True))
 
     def start(self, station: Station, number: int, id_tag: str, kind: str, profile: Build | None) -> Call:
-        station.remote_starts += 1
         token = {"idToken": id_tag, "type": kind}
-        payload: Payload = {"evseId": number, "idToken": token, "remoteStartId": station.remote_starts}
+        payload: Payload = {"evseId": number, "idToken": token, "remoteStartId": station.asks_to_start(Presented(id_tag, kind))}
         return Call("RequestStartTransaction", payload if profile is None else _with(station, payload, profile, running=False))
 
     def stop(self, station: Station, transaction_id: int) -> Call | None:

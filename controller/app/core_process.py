@@ -37,6 +37,7 @@ from controller.files.tickets import Tickets, key_of
 from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
+from controller.last_words import KeptWords
 from controller.link import LinkServer
 from controller.local_lists import LocalLists
 from controller.logs import set_up
@@ -180,6 +181,8 @@ async def serve_core(settings: Settings) -> None:
         )
         core.add(grid)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
+        last_words = KeptWords(store, spec.depot_id, journal, is_open=lambda number: number in journal.state.transactions)
+        core.desk.last_register = last_words.register_wh
         security = add_security(core, settings, alarms, secret=secret)
         central = await stack.enter_async_context(
             Central(
@@ -189,7 +192,7 @@ async def serve_core(settings: Settings) -> None:
                 credentials=security.book,
                 settings=settings.to_ocpp(),
                 known_probe=known,
-                desks=Desks(security=security),
+                desks=Desks(security=security, words=last_words),
             )
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))

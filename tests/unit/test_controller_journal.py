@@ -298,9 +298,9 @@ async def test_group_commit_takes_what_waits_in_one_transaction(store: Store, mo
     sizes: list[int] = []
     real = JournalWriter.commit
 
-    def counted(self: JournalWriter, calls: Any) -> Any:
+    def counted(self: JournalWriter, calls: Any, writes: Any = ()) -> Any:
         sizes.append(len(calls))
-        return real(self, calls)
+        return real(self, calls, writes)
 
     monkeypatch.setattr(JournalWriter, "commit", counted)
     async with journal(store) as j:

@@ -13,7 +13,9 @@ from ocpp_fakes import START, FakeDepot, depot_spec
 
 from controller.clock import VirtualClock, run_virtual
 from depot.events import ConnectorStatus
+from depot.last_words import LastWord
 from ocpp_server.desks import Desks
+from ocpp_server.link import Later
 from ocpp_server.meter_values import read_samples
 from ocpp_server.samples201 import as_16
 from ocpp_server.session import CallReceived, Payload
@@ -44,8 +46,28 @@ STORY = (
 """A session from the plug to its end."""
 
 
-def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1) -> list[Any]:
+class Kept:
+    """Last words that outlive a process; durable at once."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, LastWord] = {}
+
+    def of(self, station_id: str) -> list[LastWord]:
+        return list(self.words.values())
+
+    def keep(self, word: LastWord) -> asyncio.Future[None]:
+        self.words[word.transaction_id] = word
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def forget(self, station_id: str, transaction_id: str) -> None:
+        self.words.pop(transaction_id, None)
+
+
+def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1, kept: Kept | None = None) -> list[Any]:
     """Send events one after the other, over ``processes`` lives of the central system; returns the answers."""
+    desks = Desks() if kept is None else Desks(words=kept)
 
     async def main(clock: VirtualClock) -> list[Any]:
         answers: list[Any] = []
@@ -54,11 +76,14 @@ def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1) -> list[A
             station = Station(depot_spec().stations[0], known_probe=None, now=clock.now())
             inbound = Inbound(
                 station, events=depot, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None,
-                desks=Desks(),
+                desks=desks,
             )  # fmt: skip
             for n, payload in enumerate(sent[life * share : (life + 1) * share]):
                 call = CallReceived(f"{life}-{n}", "TransactionEvent", payload, n)
                 answer = inbound.immediate(call)
+                if isinstance(answer, Later):
+                    await answer.durable
+                    answer = answer.payload
                 answers.append(await inbound.handle(call) if answer is None else answer)
                 await asyncio.sleep(0)
         return answers
@@ -71,16 +96,18 @@ def tell(sent: list[Payload], depot: FakeDepot, *, processes: int = 1) -> list[A
     repeats=st.lists(st.integers(0, len(STORY) - 1), max_size=8),
     order=st.randoms(use_true_random=False),
     processes=st.integers(1, 3),
+    keeps=st.booleans(),
 )
 def test_problem_05_whatever_is_repeated_or_comes_again_later_it_is_one_session_with_one_end(
-    repeats: list[int], order: Any, processes: int
+    repeats: list[int], order: Any, processes: int, keeps: bool
 ) -> None:
     """The story in its order, with repetitions anywhere after their first time, and the process restarting in between."""
     sent = list(STORY)
     for n in repeats:
         sent.insert(order.randint(sent.index(STORY[n]) + 1, len(sent)), STORY[n])
     depot = FakeDepot()
-    answers = tell(sent, depot, processes=processes)
+    kept = Kept() if keeps else None
+    answers = tell(sent, depot, processes=processes, kept=kept)
     assert set(depot.starts) == {"CP1|2.0.1|t"}
     assert depot.requests[0].id_tag == "TAG"
     assert depot.requests[0].meter_start_wh == 1000
@@ -90,6 +117,62 @@ def test_problem_05_whatever_is_repeated_or_comes_again_later_it_is_one_session_
     if processes == 1:
         assert len(depot.requests) == len(depot.stops) == 1
         assert depot.statuses[-1][1] is not ConnectorStatus.CHARGING
+
+
+def test_after_a_restart_what_was_heard_is_known_and_a_lost_register_is_found() -> None:
+    """Whatever Updated was acknowledged is not handled twice, the session is the old one, and its end has the last register."""
+    depot, kept = FakeDepot(), Kept()
+    end: Payload = {key: value for key, value in STORY[5].items() if key != "meterValue"}
+    tell([*STORY[:4], STORY[3], STORY[3]], depot, processes=2, kept=kept)
+    assert [reading.energy_wh for reading in depot.readings] == [1000, 1000, 1000, 1500]
+    assert kept.words["t"].heard == ((0, 3),)
+    assert (kept.words["t"].register_wh, kept.words["t"].state, kept.words["t"].number) == (1500, "Charging", 1)
+    tell([end], depot, kept=kept)
+    assert len(depot.requests) == 1
+    assert [(stop.transaction_id, stop.meter_stop_wh) for stop in depot.stops] == [(1, 1500)]
+    assert not kept.words
+
+
+def test_what_came_before_the_session_outlives_the_process() -> None:
+    """Plugged in before the restart, authorised after it: the session begins where the vehicle was plugged in."""
+    depot, kept = FakeDepot(), Kept()
+    first = {**STORY[0], "reservationId": 7}
+    later = [
+        {**event(n, "Updated", state=state, wh=1200, token=n == 1), "offline": False} for n, state in ((1, "EVConnected"), (2, "Charging"))
+    ]
+    for part in (first, *later):
+        tell([part], depot, kept=kept)
+    (request,) = depot.requests
+    assert (request.meter_start_wh, request.id_tag, request.reservation_id) == (1000, "TAG", 7)
+
+
+def test_an_updated_event_is_answered_when_it_is_durable_and_measured_at_once() -> None:
+    """Invariant 4: the limiter has the reading, the station waits for the commit."""
+
+    class Slow(Kept):
+        def keep(self, word: LastWord) -> asyncio.Future[None]:
+            super().keep(word)
+            return asyncio.get_running_loop().create_future()
+
+    depot, kept = FakeDepot(), Kept()
+    tell(list(STORY[:3]), depot, kept=kept)
+    slow = Slow()
+    slow.words = kept.words
+
+    async def main(clock: VirtualClock) -> None:
+        station = Station(depot_spec().stations[0], known_probe=None, now=clock.now())
+        inbound = Inbound(
+            station, events=depot, clock=clock, jitter=0.0, replay_age_s=120.0, boot_answered=lambda _: None, desks=Desks(words=slow)
+        )
+        answer = inbound.immediate(CallReceived("m", "TransactionEvent", STORY[3], 1))
+        assert isinstance(answer, Later)
+        assert depot.readings[-1].energy_wh == 1500
+        assert slow.words["t"].register_wh == 1500
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await answer.durable
+
+    run_virtual(main, start=START)
 
 
 @settings(deadline=None, max_examples=40)
