@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ocpp_server import v201
 from ocpp_server.errors import ErrorCode, PayloadViolation
+from ocpp_server.link import Later
 from ocpp_server.schemas import UNANSWERED, Payload
 from ocpp_server.session import CallReceived
 from ocpp_server.version import Version
@@ -26,7 +27,7 @@ class Inbound21(v201.Inbound):
     version = Version.V21
     elsewhere = KNOWN_ELSEWHERE
 
-    def immediate(self, call: CallReceived) -> Payload | None:
+    def immediate(self, call: CallReceived) -> Payload | Later | None:
         if call.sent is not (call.action in UNANSWERED):
             how = "is asked, not sent" if call.sent else "is sent (message type 6), not asked"
             raise PayloadViolation(ErrorCode.PROTOCOL_ERROR, f"{call.action[:50]} {how}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ def test_problem_05_it_is_the_set_of_what_was_added(numbers: list[int]) -> None:
     assert heard.newest == max(numbers, default=-1)
     ranges = heard.ranges
     assert all(low <= high for low, high in ranges)
-    assert all(before[1] + 1 < after[0] for before, after in zip(ranges, ranges[1:], strict=False))
+    assert all(before[1] + 1 < after[0] for before, after in itertools.pairwise(ranges))
     assert SeqNumbers(ranges).ranges == ranges
 
 
