@@ -327,7 +327,7 @@ def check_result(problem: Problem, result: PlanResult) -> None:
         raise PlannerGarbage("cost or peak is not finite")
     if not problem.vehicles:
         return
-    if (result.power_kw < -TOLERANCE_KW).any() or (result.power_kw > problem.upper_kw + TOLERANCE_KW).any():
+    if (result.power_kw < -problem.discharge_upper_kw - TOLERANCE_KW).any() or (result.power_kw > problem.upper_kw + TOLERANCE_KW).any():
         raise PlannerGarbage("a power is outside of its vehicle's window or rating")
     if (np.abs(result.power_kw.sum(axis=0) + problem.background_kw - result.site_kw) > TOLERANCE_KW).any():
         raise PlannerGarbage("the site's power is not the sum of its parts")

@@ -6,14 +6,15 @@ wanted every few minutes. A test holds both together: the same rows and the same
 
 from __future__ import annotations
 
+from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from optimizer.model import Compiled, Costs, IntArray
-from optimizer.problem import FloatArray, Problem
+from optimizer.model import Compiled, Costs, IntArray, Shape, shape_of
+from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 
 _Index = npt.NDArray[np.integer]
 
@@ -52,14 +53,14 @@ class _Matrix:
 
 
 def build(problem: Problem, costs: Costs) -> Compiled:
-    """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports."""
+    """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports; what is given, its sums,
+    levels and exports."""
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
     on_feeder = np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles])
-    needy = np.flatnonzero(need > 0).astype(np.int32)
-    usable = (problem.upper_kw > 0) & (need > 0)[:, None]
-    vehicle, slot = (index.astype(np.int32) for index in np.nonzero(usable))
+    shape = shape_of(problem, costs)
+    needy, usable, vehicle, slot = shape.needy, shape.usable, shape.vehicle, shape.slot
     slots = np.unique(slot)
     sunny = slots[costs.imported[slots] != 0]
     n, m, s = len(vehicle), len(needy), len(slots)
@@ -68,13 +69,14 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     totals = np.arange(n + m, n + m + s, dtype=np.int32)
     peaks = np.arange(n + m + s, n + m + s + bool(costs.peak), dtype=np.int32)
     imports = np.arange(len(peaks) + n + m + s, len(peaks) + n + m + s + len(sunny), dtype=np.int32)
-    width = n + m + s + len(peaks) + len(sunny)
+    lent = _Lent(problem, costs, shape, sunny, first_column=n + m + s + len(peaks) + len(sunny))
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
     first = matrix.block(lower=need[needy], upper=need[needy])
     matrix.put(first + np.searchsorted(needy, vehicle), cells, eff[vehicle] * problem.hours[slot])
     matrix.put(first + np.arange(m), unmet, 1.0)
+    matrix.put(first + np.searchsorted(needy, vehicle[shape.gives]), lent.giving, -lent.hours / lent.eff)
 
     first = matrix.block(lower=np.zeros(s), upper=np.zeros(s))
     matrix.put(first + of_slot, cells, 1.0)
@@ -95,11 +97,18 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=-background[blocks])
         matrix.put(first + np.searchsorted(blocks, block), totals, problem.hours[slots] / hours[block])
         matrix.put(first + np.arange(len(blocks)), np.repeat(peaks, len(blocks)), -1.0)
+        of_block = problem.blocks[lent.slots]
+        matrix.put(first + np.searchsorted(blocks, of_block), lent.given, -problem.hours[lent.slots] / hours[of_block])
 
     first = matrix.block(lower=np.full(len(sunny), -np.inf), upper=-problem.background_kw[sunny])
     matrix.put(first + np.arange(len(sunny)), totals[np.searchsorted(slots, sunny)], 1.0)
     matrix.put(first + np.arange(len(sunny)), imports, -1.0)
+    crossing = np.isin(lent.slots, sunny)
+    matrix.put(first + np.searchsorted(sunny, lent.slots[crossing]), lent.given[crossing], -1.0)
+    matrix.put(first + np.searchsorted(sunny, lent.sold), lent.exports, 1.0)
+    lent.write(matrix)
 
+    width = lent.width
     lower, upper, cost = np.zeros(width), np.full(width, np.inf), np.zeros(width)
     lower[cells], upper[cells], cost[cells] = problem.lower_kw[usable], problem.upper_kw[usable], costs.cell[usable]
     cost[unmet] = costs.unmet[needy]
@@ -107,6 +116,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         upper[totals] = problem.room_kw[slots]
     lower[peaks], cost[peaks] = costs.peak_from_kw, costs.peak
     cost[imports] = costs.imported[sunny]
+    lent.bound(lower, upper, cost)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
     return Compiled(
@@ -123,6 +133,72 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         vehicle=vehicle,
         slot=slot,
         needy=needy,
+        totals=totals,
+        total_slots=slots,
+        giving=lent.giving,
+        gives=shape.gives,
         build_s=written - started,
         compile_s=perf_counter() - written,
     )
+
+
+class _Lent:
+    """What vehicles may give: its columns from ``first_column`` on, and its rows. ``hours``, ``eff``: of each such cell;
+    ``slots``: those in which anything may be given; ``sold``: those in which export is paid for."""
+
+    def __init__(self, problem: Problem, costs: Costs, shape: Shape, sunny: _Index, *, first_column: int) -> None:
+        self._problem, self._costs, self._shape = problem, costs, shape
+        self._vehicle, self._slot = shape.vehicle[shape.gives], shape.slot[shape.gives]
+        self.slots = np.unique(self._slot)
+        self._levels_of = np.flatnonzero(np.isin(shape.vehicle, shape.lends))
+        exported = np.zeros(problem.n_slots) if costs.exported is None else costs.exported
+        self.sold = np.array([k for k in sunny if exported[k]], dtype=np.int32)
+        counts = np.cumsum([first_column, len(shape.gives), len(self.slots), len(self._levels_of), len(self.sold)])
+        self.giving, self.given, self._levels, self.exports = (np.arange(a, b, dtype=np.int32) for a, b in pairwise(counts))
+        self.width = int(counts[-1])
+        self.hours = problem.hours[self._slot]
+        self.eff = np.array([problem.vehicles[i].eff for i in self._vehicle])
+
+    def write(self, matrix: _Matrix) -> None:
+        """Sums per slot and feeder, and how the batteries' levels follow."""
+        first = matrix.block(lower=np.zeros(len(self.slots)), upper=np.zeros(len(self.slots)))
+        matrix.put(first + np.searchsorted(self.slots, self._slot), self.giving, 1.0)
+        matrix.put(first + np.arange(len(self.slots)), self.given, -1.0)
+        self._write_feeders(matrix)
+        self._write_levels(matrix)
+
+    def _write_feeders(self, matrix: _Matrix) -> None:
+        problem = self._problem
+        feeder = np.array([-1 if problem.vehicles[i].feeder is None else problem.vehicles[i].feeder for i in self._vehicle], dtype=np.int32)
+        here = np.zeros(problem.feeder_limit_kw.shape, dtype=bool)
+        here[feeder[feeder >= 0], self._slot[feeder >= 0]] = True
+        binding = here & (problem.feeder_sums(problem.discharge_upper_kw) > problem.feeder_limit_kw)
+        number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1
+        first = matrix.block(lower=np.full(int(binding.sum()), -np.inf), upper=problem.feeder_limit_kw[binding])
+        if binding.any():
+            bound = (feeder >= 0) & binding[feeder, self._slot]
+            matrix.put(first + number[feeder[bound], self._slot[bound]], self.giving[bound], 1.0)
+
+    def _write_levels(self, matrix: _Matrix) -> None:
+        problem, cells = self._problem, self._levels_of
+        count = len(cells)
+        vehicle, hours = self._shape.vehicle[cells], problem.hours[self._shape.slot[cells]]
+        eff = np.array([problem.vehicles[i].eff for i in vehicle])
+        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count))
+        matrix.put(first + np.arange(count), cells, eff * hours)
+        matrix.put(first + np.arange(count), self._levels, -1.0)
+        matrix.put(first + np.searchsorted(cells, self._shape.gives), self.giving, -self.hours / self.eff)
+        follows = np.flatnonzero(vehicle[1:] == vehicle[:-1]) + 1
+        matrix.put(first + follows, self._levels[follows - 1], 1.0)
+
+    def bound(self, lower: FloatArray, upper: FloatArray, cost: FloatArray) -> None:
+        """Bounds and costs of its columns."""
+        problem = self._problem
+        upper[self.giving] = problem.discharge_upper_kw[self._vehicle, self._slot]
+        upper[self.given] = problem.discharge_room_kw[self.slots]
+        for column, i in zip(self._levels, self._shape.vehicle[self._levels_of], strict=True):
+            lower[column], upper[column] = level_bounds_kwh(problem.vehicles[i])
+        if self._costs.given is not None:
+            cost[self.giving] = self._costs.given[self._vehicle, self._slot]
+        if self._costs.exported is not None:
+            cost[self.exports] = self._costs.exported[self.sold]

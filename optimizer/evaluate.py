@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.errors import InvalidProblem
-from optimizer.problem import FloatArray, Problem
+from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 
 VIOLATION_KWH = 0.05
 """Below this a violation is rounding."""
@@ -20,7 +20,9 @@ VIOLATION_KWH = 0.05
 @dataclass(frozen=True, eq=False, slots=True)
 class Verdict:
     """``site_kw`` [slot] with background; ``unmet_kwh`` [vehicle] at the battery; ``short``: vehicles that miss more
-    than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh."""
+    than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh.
+    ``discharge_kwh``: given beyond what a vehicle may; ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or
+    above its capacity."""
 
     site_kw: FloatArray
     energy_cost: float
@@ -35,6 +37,8 @@ class Verdict:
     over_rating_kwh: float
     outside_window_kwh: float
     discharge_kwh: float
+    over_export_limit_kwh: float
+    state_of_charge_kwh: float
 
     @property
     def cost(self) -> float:
@@ -50,7 +54,8 @@ class Verdict:
     def violation_kwh(self) -> float:
         """The worst of the violations."""
         site = max(self.over_site_limit_kwh, self.over_feeder_limit_kwh)
-        return max(site, self.over_rating_kwh, self.outside_window_kwh, self.discharge_kwh)
+        batteries = max(self.discharge_kwh, self.state_of_charge_kwh)
+        return max(site, self.over_export_limit_kwh, self.over_rating_kwh, self.outside_window_kwh, batteries)
 
     @property
     def keeps_limits(self) -> bool:
@@ -74,14 +79,17 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
     slots = np.arange(problem.n_slots)
     windows = np.array([(v.arrival_slot <= slots) & (slots < v.departure_slot) for v in problem.vehicles]).reshape(expected)
 
-    received = (np.where(power_kw > 0, power_kw * eff, power_kw / eff) * hours).sum(axis=1)
-    unmet = np.maximum(need - received, 0.0)
+    gained = np.where(power_kw > 0, power_kw * eff, power_kw / eff) * hours
+    unmet = np.maximum(need - gained.sum(axis=1), 0.0)
     site = power_kw.sum(axis=0) + problem.background_kw
     imported = np.maximum(site, 0.0) - np.maximum(problem.background_kw, 0.0)
+    exported = np.maximum(-site, 0.0) - np.maximum(-problem.background_kw, 0.0)
+    own_export = np.maximum(-problem.background_kw, 0.0)
+    paid = np.minimum(problem.export_price_per_kwh, np.maximum(problem.price_per_kwh, 0.0))
     peak = max(float(problem.block_means(site).max()), 0.0)
     return Verdict(
         site_kw=site,
-        energy_cost=float(problem.price_per_kwh @ (imported * hours)),
+        energy_cost=float(problem.price_per_kwh @ (imported * hours) - paid @ (exported * hours)),
         demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw),
         peak_kw=peak,
         unmet_kwh=unmet,
@@ -92,5 +100,22 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
         over_feeder_limit_kwh=float((np.maximum(problem.feeder_sums(power_kw) - problem.feeder_limit_kw, 0.0) @ hours).sum()),
         over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()),
         outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
-        discharge_kwh=float((np.maximum(-power_kw, 0.0) @ hours).sum()),
+        discharge_kwh=float((np.maximum(-power_kw - _may_give(problem), 0.0) @ hours).sum()),
+        over_export_limit_kwh=float(np.maximum(-site - np.maximum(problem.export_limit_kw, own_export), 0.0) @ hours),
+        state_of_charge_kwh=_beyond_battery_kwh(problem, gained),
     )
+
+
+def _may_give(problem: Problem) -> FloatArray:
+    return np.array([v.discharge_kw for v in problem.vehicles], dtype=np.float64)[:, None]
+
+
+def _beyond_battery_kwh(problem: Problem, gained: FloatArray) -> float:
+    """The most that a vehicle which may give lacks of its reserve, or has above its capacity, at the end of any slot."""
+    worst = 0.0
+    for vehicle, row in zip(problem.vehicles, gained, strict=True):
+        if vehicle.discharge_kw:
+            low, high = level_bounds_kwh(vehicle)
+            level = np.cumsum(row)
+            worst = max(worst, low - float(level.min()), float(level.max()) - high)
+    return worst

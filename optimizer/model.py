@@ -1,12 +1,15 @@
 """The planning model: the Pyomo model that says what a plan is, compiled to the arrays that HiGHS takes.
 
-Sets     cells (vehicle i, slot k) inside of the plug-in windows; slots; demand blocks; feeders
-Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW
-Rows     energy    eff_i · Σ_k h_k · p[i,k] + unmet[i] = need_i
+Sets     cells (vehicle i, slot k) inside of the plug-in windows; those of them in which i may give; slots; demand blocks; feeders
+Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW;
+         where vehicles may give: g[i,k] kW, given[k] kW, level[i,k] kWh (against the start), exported[k] kW
+Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + unmet[i] = need_i
          total     total[k] = Σ_i p[i,k], bounded by what the site has left beside its background
-         feeder    Σ_{i on f} p[i,k] ≤ limit_f,k          (written only where it can bind)
-         peak      Σ_{k in block} h_k/H · total[k] + mean background ≤ peak
-         imported  total[k] + background_k ≤ imported[k]    (only where the sun gives more than the base load takes)
+         feeder    Σ_{i on f} p[i,k] ≤ limit_f,k, and the same for g          (written only where it can bind)
+         peak      Σ_{k in block} h_k/H · (total[k] − given[k]) + mean background ≤ peak
+         imported  total[k] − given[k] + exported[k] + background_k ≤ imported[k]    (only where the site might export)
+         given     given[k] = Σ_i g[i,k], bounded by what the background takes and what may be exported
+         level     level[i,k] = level[i,k−1] + eff_i · h_k · p[i,k] − h_k/eff_i · g[i,k], within reserve and capacity
 Objective  what a :class:`Costs` says, per column
 
 Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. What runs in the
@@ -29,7 +32,7 @@ from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
-from optimizer.problem import FloatArray, Problem
+from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 
 IntArray = npt.NDArray[np.int32]
 
@@ -43,7 +46,8 @@ _SENSES = {-1: (True, False), 0: (True, True), 1: (False, True)}
 @dataclass(frozen=True, eq=False, slots=True)
 class Costs:
     """The objective, in currency: per kW of a cell [vehicle × slot], per kWh unmet [vehicle], per kW imported [slot],
-    per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out."""
+    per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``given``: per kW that a vehicle
+    gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]."""
 
     cell: FloatArray
     unmet: FloatArray
@@ -51,6 +55,8 @@ class Costs:
     peak: float
     peak_from_kw: float
     site_limited: bool = True
+    given: FloatArray | None = None
+    exported: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +64,8 @@ class Compiled:
     """The model as arrays: min cost·x + offset, row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper; A by columns.
 
     ``cells``: the columns of the cells, which are those of ``vehicle`` and ``slot``; ``unmet``: the columns of the energy
-    that is not served, for the vehicles ``needy``.
+    that is not served, for the vehicles ``needy``; ``totals``: the columns of the sums of
+    ``total_slots``; ``giving``: those of what is given, in the cells ``gives``.
     """
 
     cost: FloatArray
@@ -74,6 +81,10 @@ class Compiled:
     vehicle: IntArray
     slot: IntArray
     needy: IntArray
+    totals: IntArray
+    total_slots: IntArray
+    giving: IntArray
+    gives: IntArray
     build_s: float
     compile_s: float
 
@@ -82,17 +93,54 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     """Write the model and compile it. Seconds of both stand in the result."""
     started = perf_counter()
     with PauseGC():  # tens of thousands of small objects, none of them garbage: collecting would double the time
-        model, vehicle, slot, needy = _write(problem, costs)
+        model, shape = _write(problem, costs)
         written = perf_counter()
         compiled = _compile(model)
-    return Compiled(**compiled, vehicle=vehicle, slot=slot, needy=needy, build_s=written - started, compile_s=perf_counter() - written)
+    return Compiled(
+        **compiled,
+        vehicle=shape.vehicle,
+        slot=shape.slot,
+        needy=shape.needy,
+        total_slots=np.unique(shape.slot),
+        gives=shape.gives,
+        build_s=written - started,
+        compile_s=perf_counter() - written,
+    )
 
 
-def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, IntArray, IntArray, IntArray]:
-    need = np.array([v.energy_kwh for v in problem.vehicles])
-    needy = np.flatnonzero(need > 0).astype(np.int32)
-    usable = (problem.upper_kw > 0) & (need > 0)[:, None]
+@dataclass(frozen=True, eq=False, slots=True)
+class Shape:
+    """Which cells and vehicles a model has: ``usable`` [vehicle × slot] and, of each cell, ``vehicle`` and ``slot``;
+    ``needy``: the vehicles; ``gives``: the cells in which a vehicle may give; ``lends``: the vehicles that may."""
+
+    usable: npt.NDArray[np.bool_]
+    vehicle: IntArray
+    slot: IntArray
+    needy: IntArray
+    gives: IntArray
+    lends: IntArray
+
+
+def shape_of(problem: Problem, costs: Costs) -> Shape:
+    """The cells of ``problem`` under ``costs``, in the order in which both writers count them."""
+    part = problem.takes_part if costs.given is not None else np.array([v.energy_kwh > 0 for v in problem.vehicles], dtype=bool)
+    usable = (problem.upper_kw > 0) & part[:, None]
     vehicle, slot = (index.astype(np.int32) for index in np.nonzero(usable))
+    giving = np.zeros(len(vehicle), dtype=bool) if costs.given is None else problem.discharge_upper_kw[vehicle, slot] > 0
+    return Shape(
+        usable=usable,
+        vehicle=vehicle,
+        slot=slot,
+        needy=np.flatnonzero(part).astype(np.int32),
+        gives=np.flatnonzero(giving).astype(np.int32),
+        lends=np.unique(vehicle[giving]),
+    )
+
+
+def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
+    need = np.array([v.energy_kwh for v in problem.vehicles])
+    shape = shape_of(problem, costs)
+    usable, vehicle, slot, needy = shape.usable, shape.vehicle, shape.slot, shape.needy
     hours = problem.hours
 
     model = ConcreteModel()
@@ -107,7 +155,16 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, IntArray, Int
     model.total = Var(slots, within=NonNegativeReals)
     model.peak = Var(bounds=(costs.peak_from_kw, None))
 
+    upper = problem.discharge_upper_kw[vehicle, slot]
+    model.g = Var(shape.gives.tolist(), bounds=lambda _, c: (0, float(upper[c])))
+    given: dict[int, list[Any]] = defaultdict(list)
+    for c, column in model.g.items():
+        given[int(slot[c])].append(column)
+    model.given = Var(sorted(given), bounds=lambda _, k: (0, float(problem.discharge_room_kw[k])))
+
     terms = [(costs.cell[usable].tolist(), cells)]
+    if costs.given is not None:
+        terms.append((costs.given[vehicle[shape.gives], slot[shape.gives]].tolist(), list(model.g.values())))
     terms.append((costs.unmet[needy].tolist(), list(model.unmet.values())))
     if costs.peak:
         terms.append(([costs.peak], [model.peak]))
@@ -117,7 +174,9 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, IntArray, Int
     for i in needy.tolist():
         mine = slice(first[i], first[i + 1])
         factors = (problem.vehicles[i].eff * hours[slot[mine]]).tolist()
-        model.energy[i] = _linear(factors, cells[mine], plus=[model.unmet[i]]) == float(need[i])
+        lent = [c for c in range(first[i], first[i + 1]) if c in model.g]
+        factors += [-float(hours[slot[c]]) / problem.vehicles[i].eff for c in lent]
+        model.energy[i] = _linear(factors, cells[mine] + [model.g[c] for c in lent], plus=[model.unmet[i]]) == float(need[i])
 
     members: dict[int, list[Any]] = {k: [] for k in slots}
     on_feeder: dict[tuple[int | None, int], list[Any]] = defaultdict(list)
@@ -136,6 +195,8 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, IntArray, Int
         its = on_feeder[f, k]
         model.feeder[f, k] = _linear([], [], plus=its) <= float(problem.feeder_room_kw[f, k])
 
+    _write_lenders(problem, model, shape, given)
+
     if costs.peak:
         background = problem.block_means(problem.background_kw)
         blocks = np.unique(problem.blocks[slots]).tolist()
@@ -143,20 +204,64 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, IntArray, Int
         for block in blocks:
             its_hours = float(hours[problem.blocks == block].sum())
             its_slots = [k for k in slots if problem.blocks[k] == block]
-            mean = _linear([float(hours[k]) / its_hours for k in its_slots] + [-1.0], [*(model.total[k] for k in its_slots), model.peak])
+            share = {k: float(hours[k]) / its_hours for k in its_slots}
+            lent = [k for k in its_slots if k in given]
+            mean = _linear(
+                [*share.values(), *(-share[k] for k in lent), -1.0],
+                [*(model.total[k] for k in its_slots), *(model.given[k] for k in lent), model.peak],
+            )
             model.peaks[block] = mean <= -float(background[block])
 
     sunny = [k for k in slots if costs.imported[k]]
     if sunny:
         model.imported = Var(sunny, within=NonNegativeReals)
+        sold = [k for k in sunny if costs.exported is not None and costs.exported[k]]
+        model.exported = Var(sold, within=NonNegativeReals)
         model.imports = Constraint(sunny)
         for k in sunny:
-            model.imports[k] = _linear([-1.0], [model.imported[k]], plus=[model.total[k]]) <= -float(problem.background_kw[k])
+            lent = [model.given[k]] if k in given else []
+            drawn = [model.total[k], *([model.exported[k]] if k in sold else [])]
+            net = _linear([-1.0] * (1 + len(lent)), [model.imported[k], *lent], plus=drawn)
+            model.imports[k] = net <= -float(problem.background_kw[k])
+        if costs.exported is not None:
+            terms.append(([float(costs.exported[k]) for k in sold], list(model.exported.values())))
         terms.append(([float(costs.imported[k]) for k in sunny], list(model.imported.values())))
 
     factors = [factor for some, _ in terms for factor in some]
     model.cost = Objective(expr=_linear(factors, [column for _, some in terms for column in some]), sense=minimize)
-    return model, vehicle, slot, needy
+    return model, shape
+
+
+def _write_lenders(problem: Problem, model: ConcreteModel, shape: Shape, given: dict[int, list[Any]]) -> None:
+    """What holds where vehicles may give: sums per slot and feeder, and the level of each battery."""
+    model.gifts = Constraint(sorted(given))
+    for k in sorted(given):
+        model.gifts[k] = _linear([-1.0], [model.given[k]], plus=given[k]) == 0
+
+    on_feeder: dict[tuple[int | None, int], list[Any]] = defaultdict(list)
+    for c, column in model.g.items():
+        on_feeder[problem.vehicles[int(shape.vehicle[c])].feeder, int(shape.slot[c])].append(column)
+    model.back = Constraint(range(len(problem.feeders)), range(problem.n_slots))
+    for f, k in np.argwhere(problem.feeder_sums(problem.discharge_upper_kw) > problem.feeder_limit_kw).tolist():
+        if its := on_feeder.get((f, k)):
+            model.back[f, k] = _linear([], [], plus=its) <= float(problem.feeder_limit_kw[f, k])
+
+    lends = set(shape.lends.tolist())
+    at = [c for c, i in enumerate(shape.vehicle.tolist()) if i in lends]
+    model.level = Var(at)
+    model.levels = Constraint(at)
+    before: tuple[int, int] | None = None
+    for c in at:
+        i, hours = int(shape.vehicle[c]), float(problem.hours[shape.slot[c]])
+        vehicle = problem.vehicles[i]
+        model.level[c].lb, model.level[c].ub = level_bounds_kwh(vehicle)
+        factors, columns = [vehicle.eff * hours, -1.0], [model.p[c], model.level[c]]
+        if c in model.g:
+            factors.append(-hours / vehicle.eff)
+            columns.append(model.g[c])
+        plus = [model.level[before[1]]] if before is not None and before[0] == i else []
+        model.levels[c] = _linear(factors, columns, plus=plus) == 0
+        before = (i, c)
 
 
 def _linear(factors: list[float], columns: list[Any], *, plus: Sequence[Any] = ()) -> LinearExpression:
@@ -170,10 +275,11 @@ def _compile(model: ConcreteModel) -> dict[str, Any]:
     place = {id(column): j for j, column in enumerate(columns)}
     senses = np.array([_SENSES[row.bound_type] for row in info.rows], dtype=bool)
     limits = np.asarray(info.rhs, dtype=np.float64)
+    lowers = [column.lb for column in columns]
     uppers = [column.ub for column in columns]
     return {
         "cost": info.c.toarray()[0],
-        "lower": np.array([column.lb for column in columns], dtype=np.float64),
+        "lower": np.array([-np.inf if lower is None else lower for lower in lowers], dtype=np.float64),
         "upper": np.array([np.inf if upper is None else upper for upper in uppers], dtype=np.float64),
         "row_lower": np.where(senses[:, 0], limits, -np.inf),
         "row_upper": np.where(senses[:, 1], limits, np.inf),
@@ -182,4 +288,6 @@ def _compile(model: ConcreteModel) -> dict[str, Any]:
         "values": np.asarray(info.A.data, dtype=np.float64),
         "cells": np.array([place[id(cell)] for cell in model.p.values()], dtype=np.int32),
         "unmet": np.array([place[id(column)] for column in model.unmet.values()], dtype=np.int32),
+        "totals": np.array([place[id(column)] for column in model.total.values()], dtype=np.int32),
+        "giving": np.array([place[id(column)] for column in model.g.values()], dtype=np.int32),
     }

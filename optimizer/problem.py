@@ -1,14 +1,17 @@
 """The planning problem and its answer, as numbers.
 
 Slots are half-open: slot k covers [t0 + k·slot, t0 + (k+1)·slot). Powers are grid-side means over a slot in kW,
-``energy_kwh`` of a vehicle is what its battery must receive (grid energy = battery energy / ``eff``). Background is
-what the site draws beside the vehicles, negative where the sun gives more.
+``energy_kwh`` of a vehicle is what its battery must receive (grid energy = battery energy / ``eff``; discharging, grid
+energy = battery energy · ``eff``). Background is what the site draws beside the vehicles, negative where the sun gives more.
+
+Discharge pays for no charging under a limit: charging alone keeps the site's and the feeders' limits, and discharge alone
+stays within the background and what may be exported (decision 12). It counts on the bill, and on the demand blocks' means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -61,6 +64,10 @@ class Vehicle:
     ``steady_per_kwh``: what a kWh is worth more in the coming half hour, because a session that runs would otherwise be
     stopped and begun again (currency); keep it small.
     ``urgency`` 0–1: inside of its class of priority, how much rather it is served than others when not everything fits.
+    ``discharge_kw``: most that it may give, 0: none; ``discharge_cap_kw``: per slot, where that is less. For a vehicle that
+    gives, ``stored_kwh`` is what its battery holds at its arrival (or now), ``capacity_kwh`` the most and ``reserve_kwh`` the
+    least that it may hold; ``wear_per_kwh``: what a kWh that leaves the battery costs it (cycle ageing, currency); None: a
+    typical share of the energy price.
     """
 
     id: str
@@ -78,6 +85,12 @@ class Vehicle:
     delay_per_kwh_h: float = 0.0
     steady_per_kwh: float = 0.0
     urgency: float = 0.0
+    discharge_kw: float = 0.0
+    discharge_cap_kw: FloatArray | None = None
+    stored_kwh: float = 0.0
+    capacity_kwh: float = 0.0
+    reserve_kwh: float = 0.0
+    wear_per_kwh: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +100,8 @@ class Problem:
     ``first_slot_fraction``: the part of slot 0 that is still ahead. ``mtd_peak_kw``: peaks up to here cost nothing
     more (this month's recorded peak, or its target). ``demand_interval_slots``: slots per demand block; the peak is
     that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
-    ``demand_charge_per_kw``: this horizon's share, on the peak above what is free.
+    ``demand_charge_per_kw``: this horizon's share, on the peak above what is free. ``export_limit_kw``: what may flow to the
+    grid, for ``export_price_per_kwh`` (counted at most as high as the price of import).
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -104,6 +118,8 @@ class Problem:
     mtd_peak_kw: float = 0.0
     demand_interval_slots: int = 1
     demand_offset_slots: int = 0
+    export_limit_kw: FloatArray = field(default_factory=lambda: np.zeros(()))
+    export_price_per_kwh: FloatArray = field(default_factory=lambda: np.zeros(()))
     currency: str = "USD"
     id: str = ""
 
@@ -112,10 +128,11 @@ class Problem:
             raise InvalidProblem(f"{self.n_slots} slots of {self.slot_minutes} min: there must be at least one, each at most a day long")
         if not 0 < self.first_slot_fraction <= 1:
             raise InvalidProblem(f"first_slot_fraction {self.first_slot_fraction} is not in (0, 1]")
-        for name in ("price_per_kwh", "site_limit_kw", "background_kw"):
+        for name in ("price_per_kwh", "site_limit_kw", "background_kw", "export_limit_kw", "export_price_per_kwh"):
             object.__setattr__(self, name, _per_slot(name, getattr(self, name), self.n_slots))
-        if self.site_limit_kw.min() < 0:
-            raise InvalidProblem("site_limit_kw is negative; 0 is the least")
+        for name in ("site_limit_kw", "export_limit_kw", "export_price_per_kwh"):
+            if getattr(self, name).min() < 0:
+                raise InvalidProblem(f"{name} is negative; 0 is the least")
         for name in ("demand_charge_per_kw", "mtd_peak_kw"):
             _positive(name, getattr(self, name))
         if self.demand_interval_slots < 1 or not 0 <= self.demand_offset_slots < self.demand_interval_slots:
@@ -145,18 +162,32 @@ class Problem:
                 f"{who}: arrival_slot {vehicle.arrival_slot}, departure_slot {vehicle.departure_slot}: "
                 f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
             )
-        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h", "steady_per_kwh"):
+        for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h", "steady_per_kwh", "discharge_kw"):
             _positive(f"{who}: {name}", getattr(vehicle, name))
-        if vehicle.holding_per_kwh_h is not None:
-            _positive(f"{who}: holding_per_kwh_h", vehicle.holding_per_kwh_h)
+        for name in ("holding_per_kwh_h", "wear_per_kwh"):
+            if getattr(vehicle, name) is not None:
+                _positive(f"{who}: {name}", getattr(vehicle, name))
+        if vehicle.discharge_kw:
+            self._check_battery(vehicle, who)
         if not 0 <= vehicle.urgency <= 1:
             raise InvalidProblem(f"{who}: urgency {vehicle.urgency} is not in [0, 1]")
         if not 0 < vehicle.eff <= 1:
             raise InvalidProblem(f"{who}: eff {vehicle.eff} is not in (0, 1]")
         if vehicle.feeder is not None and not 0 <= vehicle.feeder < len(self.feeders):
             raise InvalidProblem(f"{who}: feeder {vehicle.feeder}, but there are {len(self.feeders)} feeders (counted from 0)")
-        if vehicle.cap_kw is not None and _per_slot(f"{who}: cap_kw", vehicle.cap_kw, self.n_slots).min() < 0:
-            raise InvalidProblem(f"{who}: cap_kw is negative; 0 is the least")
+        for name in ("cap_kw", "discharge_cap_kw"):
+            cap = getattr(vehicle, name)
+            if cap is not None and _per_slot(f"{who}: {name}", cap, self.n_slots).min() < 0:
+                raise InvalidProblem(f"{who}: {name} is negative; 0 is the least")
+
+    def _check_battery(self, vehicle: Vehicle, who: str) -> None:
+        for name in ("stored_kwh", "capacity_kwh", "reserve_kwh"):
+            _positive(f"{who}: {name}", getattr(vehicle, name))
+        if not max(vehicle.stored_kwh, vehicle.reserve_kwh) <= vehicle.capacity_kwh * (1 + EPS):
+            raise InvalidProblem(
+                f"{who}: stored_kwh {vehicle.stored_kwh:g} and reserve_kwh {vehicle.reserve_kwh:g} must be within its "
+                f"capacity_kwh {vehicle.capacity_kwh:g}"
+            )
 
     @property
     def slot_h(self) -> float:
@@ -185,6 +216,30 @@ class Problem:
             if vehicle.cap_kw is not None:
                 row[window] = np.minimum(row[window], _per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
         return upper
+
+    @cached_property
+    def discharge_room_kw(self) -> FloatArray:
+        """[slot] what the vehicles may give together: what the background takes, and what may be exported."""
+        room: FloatArray = np.maximum(self.background_kw + self.export_limit_kw, 0.0)
+        return room
+
+    @cached_property
+    def discharge_upper_kw(self) -> FloatArray:
+        """[vehicle × slot] most mean power that it gives: where it may draw as well, energy has a price, and there is room."""
+        upper = np.zeros((len(self.vehicles), self.n_slots))
+        useful = (self.price_per_kwh > 0) & (self.discharge_room_kw > 0)
+        for i, vehicle in enumerate(self.vehicles):
+            if not vehicle.discharge_kw:
+                continue
+            cap = np.full(self.n_slots, vehicle.discharge_kw)
+            if vehicle.discharge_cap_kw is not None:
+                cap = np.minimum(cap, _per_slot("discharge_cap_kw", vehicle.discharge_cap_kw, self.n_slots))
+            upper[i] = np.where(useful & (self.upper_kw[i] > 0) & (self.lower_kw[i] == 0), cap, 0.0)
+        return upper
+
+    def with_lenders(self, lenders: Collection[int] = ()) -> Problem:
+        """The same depot, in which these vehicles (by their places) may give, and all others only charge."""
+        return replace(self, vehicles=tuple(v if i in lenders else replace(v, discharge_kw=0.0) for i, v in enumerate(self.vehicles)))
 
     @cached_property
     def lower_kw(self) -> FloatArray:
@@ -229,6 +284,12 @@ class Problem:
         """[slot] index of its demand block."""
         return (np.arange(self.n_slots) + self.demand_offset_slots) // self.demand_interval_slots
 
+    @cached_property
+    def takes_part(self) -> npt.NDArray[np.bool_]:
+        """[vehicle] whether there is something to plan for it: energy that it needs, or that it may lend."""
+        need = np.array([v.energy_kwh for v in self.vehicles])
+        return (need > 0) | self.discharge_upper_kw.any(axis=1)
+
     def feeder_sums(self, power_kw: FloatArray) -> FloatArray:
         """[feeder × slot] what the vehicles on each feeder draw together."""
         sums = np.zeros((len(self.feeders), self.n_slots))
@@ -251,7 +312,7 @@ class Problem:
 class PlanResult:
     """Advice: what every vehicle should draw, and what that costs.
 
-    ``power_kw`` [vehicle × slot] and ``site_kw`` [slot, with background] are grid-side slot means. ``energy_cost``
+    ``power_kw`` [vehicle × slot] (negative: it gives) and ``site_kw`` [slot, with background] are grid-side slot means. ``energy_cost``
     and ``demand_cost`` are what the vehicles add to the bill. ``unmet_kwh`` [vehicle] is battery energy that does not
     fit. ``over_limit_kw`` [slot]: background and floors alone exceed the site limit by this.
     """
@@ -279,6 +340,12 @@ class PlanResult:
     def total_s(self) -> float:
         """Building, compiling, passing and solving."""
         return self.build_s + self.compile_s + self.pass_s + self.solve_s
+
+
+def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
+    """How far its battery may go down and up from what it holds at its arrival. It need not be at its reserve already."""
+    up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, vehicle.energy_kwh)  # a need is served whatever was said of the battery
+    return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh
 
 
 def _per_slot(name: str, value: FloatArray | Sequence[float] | float, n_slots: int) -> FloatArray:

@@ -1,7 +1,8 @@
 """Scenario files, ``depot-scenario/1``: one planning horizon of one depot as JSON; and plans, ``plan/1``.
 
-Keys that nobody knows are ignored (files carry notes), but not those that look like a known one misspelt. Discharge
-(``v2g``) is not planned. A ``t0`` without an offset is taken as it stands: slots and demand blocks follow its clock.
+Keys that nobody knows are ignored (files carry notes), but not those that look like a known one misspelt. A vehicle with
+``v2g`` may give up to ``v2g_kw``, where its battery is told (``battery_kwh``, ``soc_arrival``), down to ``soc_reserve``.
+A ``t0`` without an offset is taken as it stands: slots and demand blocks follow its clock.
 """
 
 from __future__ import annotations
@@ -31,18 +32,25 @@ _REQUIRED = {
 }
 _OPTIONAL = {
     "scenario": ("schema", "seed", "source", "t0_hour", "note", "derived"),
-    "tariff": ("currency", "demand_charge_per_kw_month", "demand_charge_per_kw_horizon", "demand_interval_min"),
-    "site": ("mtd_peak_kw", "feeders"),
+    "tariff": (
+        *("currency", "demand_charge_per_kw_month", "demand_charge_per_kw_horizon", "demand_interval_min"),
+        "export_per_kwh",
+    ),
+    "site": ("mtd_peak_kw", "feeders", "export_limit_kw"),
     "feeder": (),
     "vehicle": (
         *("type", "arrival_min", "departure_min", "p_min_kw", "battery_kwh", "soc_arrival", "soc_target", "soh", "pack_temp_c"),
-        *("pack_cost_per_kwh", "priority", "phases", "v2g", "v2g_kw", "feeder", "requested_kwh", "session_id"),
+        *("pack_cost_per_kwh", "priority", "phases", "v2g", "v2g_kw", "soc_reserve", "feeder", "requested_kwh", "session_id"),
     ),
 }
 _LIKE = 0.8
 
 WRITE_OFF_FADE = 0.2
 CALENDAR_FADE_PER_YEAR = 0.02
+CYCLE_FADE = 0.00004
+"""Of the capacity, a full cycle (a proxy, no validated cell model)."""
+RESERVE_SOC = 0.2
+"""Below this a battery gives nothing, where a file names no ``soc_reserve``."""
 ARRHENIUS_J_PER_MOL = 50_000.0
 _GAS_J_PER_MOL_K = 8.314
 _REFERENCE_K = 298.15
@@ -128,6 +136,8 @@ def _problem(content: object) -> Problem:
         mtd_peak_kw=_number(site.get("mtd_peak_kw", 0.0), "site.mtd_peak_kw"),
         demand_interval_slots=interval,
         demand_offset_slots=offset,
+        export_limit_kw=_level(site.get("export_limit_kw", 0.0), "site.export_limit_kw", n_slots),
+        export_price_per_kwh=_level(tariff.get("export_per_kwh", 0.0), "tariff.export_per_kwh", n_slots),
         currency=_text(tariff.get("currency", "USD"), "tariff.currency"),
     )
 
@@ -159,7 +169,27 @@ def _vehicle(content: object, n: int, feeders: int) -> Vehicle:
         feeder=None if feeder is None else _whole(feeder, f"{who}: feeder"),
         priority=_whole(vehicle.get("priority", 0), f"{who}: priority"),
         holding_per_kwh_h=_holding(vehicle, who),
+        **_battery(vehicle, who),
     )
+
+
+def _battery(vehicle: Mapping[str, Any], who: str) -> dict[str, Any]:
+    """What a vehicle that may give says of its battery; nothing where it may not, or does not tell enough."""
+    if vehicle.get("v2g") is not True or any(vehicle.get(key) is None for key in ("v2g_kw", "battery_kwh", "soc_arrival")):
+        return {}
+    capacity, soc = (_number(vehicle[key], f"{who}: {key}") for key in ("battery_kwh", "soc_arrival"))
+    reserve = _number(vehicle.get("soc_reserve", RESERVE_SOC), f"{who}: soc_reserve")
+    if not (0 <= soc <= 1 and 0 <= reserve <= 1):
+        raise InvalidScenario(f"{who}: soc_arrival and soc_reserve are fractions of 1")
+    found = {
+        "discharge_kw": _number(vehicle["v2g_kw"], f"{who}: v2g_kw"),
+        "stored_kwh": soc * capacity,
+        "capacity_kwh": capacity,
+        "reserve_kwh": reserve * capacity,
+    }
+    if "pack_cost_per_kwh" in vehicle:
+        found["wear_per_kwh"] = _number(vehicle["pack_cost_per_kwh"], f"{who}: pack_cost_per_kwh") * CYCLE_FADE / WRITE_OFF_FADE
+    return found
 
 
 def _holding(vehicle: Mapping[str, Any], who: str) -> float | None:

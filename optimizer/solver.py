@@ -63,6 +63,11 @@ class Solver:
             raise SolverFailed(f"HiGHS ended with {self._highs.modelStatusToString(status)}")
         return np.array(self._highs.getSolution().col_value, dtype=np.float64)
 
+    def duals(self) -> tuple[FloatArray, FloatArray]:
+        """Of the rows (what one more of its right-hand side costs) and of the columns (reduced costs), at the optimum."""
+        solution = self._highs.getSolution()
+        return np.array(solution.row_dual, dtype=np.float64), np.array(solution.col_dual, dtype=np.float64)
+
     def change_bounds(self, columns: IntArray, *, lower: FloatArray, upper: FloatArray) -> None:
         """New bounds of some columns; the next solve starts from the last basis."""
         self._highs.changeColsBounds(len(columns), columns, lower, upper)

@@ -25,6 +25,7 @@ levels = st.integers(0, 60).map(float)
 def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
     arrival = draw(st.integers(0, SLOTS))
     p_max = draw(st.integers(0, 50))
+    capacity = draw(st.integers(10, 60)) if draw(st.booleans()) else 0
     return Vehicle(
         id=name,
         arrival_slot=arrival,
@@ -37,6 +38,12 @@ def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
         priority=draw(st.integers(-1, 3)),
         floor_kw=draw(st.sampled_from([0.0, 0.0, 4.14])),
         cap_kw=draw(st.none() | st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)),
+        discharge_kw=draw(st.integers(1, 40)) if capacity else 0.0,
+        discharge_cap_kw=draw(st.none() | st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)),
+        stored_kwh=draw(st.integers(0, capacity)),
+        capacity_kwh=capacity,
+        reserve_kwh=draw(st.integers(0, capacity)) / 2,
+        wear_per_kwh=draw(st.none() | st.sampled_from([0.0, 0.05, 2.0])),
     )
 
 
@@ -55,6 +62,8 @@ def problems(draw: st.DrawFn) -> Problem:
         demand_charge_per_kw=draw(st.sampled_from([0.0, 0.5, 20.0])),
         mtd_peak_kw=draw(levels),
         demand_interval_slots=draw(st.sampled_from([1, 2, 4])),
+        export_limit_kw=draw(st.sampled_from([0.0, 0.0, 15.0])),
+        export_price_per_kwh=draw(st.sampled_from([0.0, 0.3, 5.0])),
         feeders=tuple(Feeder(f"F{n}", draw(per_slot)) for n in range(feeders)),
         vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(draw(st.integers(0, 5)))),
     )
@@ -66,16 +75,24 @@ def test_a_plan_keeps_every_limit_that_can_be_kept(problem: Problem, policy: Pol
     result = plan(problem, policy=policy, round_minimum=round_minimum)
     power = result.power_kw
     assert np.isfinite(power).all()
-    assert (power >= problem.lower_kw - 1e-6).all()
+    drawn, given_kw = np.maximum(power, 0.0), np.maximum(-power, 0.0)
+    assert (power >= np.where(problem.discharge_upper_kw > 0, -problem.discharge_upper_kw, problem.lower_kw) - 1e-6).all()
     assert (power <= problem.upper_kw + 1e-6).all()
-    assert (power.sum(axis=0) <= problem.room_kw + 1e-5).all()
-    assert (problem.feeder_sums(power) <= problem.feeder_room_kw + 1e-5).all()
+    assert (drawn.sum(axis=0) <= problem.room_kw + 1e-5).all()
+    assert (problem.feeder_sums(drawn) <= problem.feeder_room_kw + 1e-5).all()
+    assert (given_kw.sum(axis=0) <= problem.discharge_room_kw + 1e-5).all()
+    assert (problem.feeder_sums(given_kw) <= problem.feeder_limit_kw + 1e-5).all()
+    assert not given_kw.any() or policy is not Policy.READINESS
     assert (result.site_kw <= np.maximum(problem.site_limit_kw, problem.site_limit_kw + result.over_limit_kw) + 1e-5).all()
-    received = (power @ problem.hours) * np.array([v.eff for v in problem.vehicles])
+    eff = np.array([v.eff for v in problem.vehicles])
+    received = (drawn @ problem.hours) * eff - (given_kw @ problem.hours) / eff
     need = np.array([v.energy_kwh for v in problem.vehicles])
     assert (received <= need + 1e-5).all()
     assert received + result.unmet_kwh == pytest.approx(need, abs=1e-4)
     verdict = evaluate(problem, power)
+    assert verdict.state_of_charge_kwh <= 1e-4
+    assert verdict.over_export_limit_kwh <= 1e-4
+    assert verdict.discharge_kwh <= 1e-4
     assert (result.energy_cost, result.demand_cost, result.peak_kw) == (verdict.energy_cost, verdict.demand_cost, verdict.peak_kw)
 
 
@@ -101,6 +118,7 @@ def test_nobody_is_short_for_money_and_no_rule_serves_more(problem: Problem) -> 
 @given(problem=problems())
 def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
     """A dense model with the cells' cost alone, for the same served energy."""
+    problem = problem.with_lenders()
     if (problem.background_kw < 0).any() or not problem.vehicles:
         return
     result = plan(problem)
@@ -137,14 +155,36 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
 @settings(max_examples=60, deadline=None)
 @given(problem=problems(), policy=st.sampled_from(Policy))
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
-    if not ((problem.upper_kw > 0) & (np.array([v.energy_kwh for v in problem.vehicles]) > 0)[:, None]).any():
+    if not model.shape_of(problem, costs_of(problem, policy)).usable.any():
         return
     fast, reference = (build(problem, costs_of(problem, policy)) for build in (arrays.build, model.build))
     assert (fast.vehicle == reference.vehicle).all()
     assert (fast.slot == reference.slot).all()
     assert (fast.needy == reference.needy).all()
+    assert (fast.gives == reference.gives).all()
+    assert (fast.total_slots == reference.total_slots).all()
     assert rows_of(fast) == rows_of(reference)
     assert columns_of(fast) == columns_of(reference)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems())
+def test_lending_energy_never_costs_more_and_leaves_nobody_short(problem: Problem) -> None:
+    alone, together = plan(problem.with_lenders(), direct=True), plan(problem, direct=True)
+    if together.unmet_kwh.sum() < alone.unmet_kwh.sum() - 1e-6:
+        return
+    eff = np.array([v.eff for v in problem.vehicles])
+    wear = np.array(
+        [
+            0.22 * (float(np.abs(problem.price_per_kwh).mean()) or 1.0) if v.wear_per_kwh is None else v.wear_per_kwh
+            for v in problem.vehicles
+        ]
+    )
+    worn = float((np.maximum(-together.power_kw, 0.0) @ problem.hours) @ (wear / eff)) if len(eff) else 0.0
+    kwh = float((np.abs(alone.power_kw) @ problem.hours).sum() + (np.abs(together.power_kw) @ problem.hours).sum())
+    holding = 7e-4 * (float(np.abs(problem.price_per_kwh).mean()) or 1.0) * kwh * SLOTS * problem.slot_h
+    assert together.cost + worn <= alone.cost + holding + 1e-3
+    assert together.unmet_kwh.sum() <= alone.unmet_kwh.sum() + 1e-4
 
 
 def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
@@ -152,7 +192,7 @@ def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
     matrix = np.zeros((len(compiled.row_lower), len(compiled.cost)))
     columns = np.repeat(np.arange(len(compiled.cost)), np.diff(compiled.starts))
     np.add.at(matrix, (compiled.rows, columns), compiled.values)
-    own = [*compiled.cells, *compiled.unmet]
+    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving]
     others = np.setdiff1d(np.arange(len(compiled.cost)), own)
     return sorted(
         (round(low, 9), round(high, 9), *np.round(row[own], 9), *sorted(np.round(row[others][row[others] != 0], 9)))
@@ -166,6 +206,6 @@ def columns_of(compiled: Compiled) -> tuple[object, ...]:
     def of(j: int) -> tuple[float, ...]:
         return tuple(round(float(a[j]), 9) for a in (compiled.lower, compiled.upper, compiled.cost))
 
-    own = [*compiled.cells, *compiled.unmet]
+    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving]
     others = np.setdiff1d(np.arange(len(compiled.cost)), own)
     return [of(j) for j in own], sorted(of(j) for j in others)
