@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from controller.readmodel import ReasonView
 from controller.yard import Yard
+from depot.smart_charging import WHOLE_STATION
 from depot.state import Visit
 from depot.values import Because, ConnectorId
 
@@ -21,6 +22,7 @@ BINDING = {
     Because.FROZEN: "told",
     Because.SAFETY: "limit",
     Because.PICKUP: "limit",
+    Because.EXTERNAL: "limit",
     Because.NO_SESSION: "vehicle",
 }
 
@@ -98,6 +100,8 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
         return "Safety allows", _safety_detail(yard, key)
     if why is Because.PICKUP:
         return "Power is back", _pickup_detail(yard, key)
+    if why is Because.EXTERNAL:
+        return "External limit", _external_detail(yard, key)
     if why is Because.MINIMUM:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:
@@ -111,6 +115,19 @@ def _pickup_detail(yard: Yard, key: ConnectorId) -> str:
         return "the station has just restarted: others may do so as well"
     at = datetime.fromtimestamp(release_s, ZoneInfo(yard.spec.timezone))
     return f"chargers begin one after the other, this one at {at:%H:%M:%S}"
+
+
+def _external_detail(yard: Yard, key: ConnectorId) -> str:
+    """Who limits the station beside the depot, and how."""
+    now = yard.clock.now()
+    held = [(x.level_at(now), x) for x in yard.state.smart_charging.limits_on(key)]
+    levels = [(level_w, x) for level_w, x in held if level_w is not None]
+    if not levels:
+        return "somebody else limited this station; it is over"
+    level_w, limit = min(levels, key=lambda found: found[0])
+    place = "the station" if limit.evse == WHOLE_STATION else "this EVSE"
+    told = limit.told_at.astimezone(ZoneInfo(yard.spec.timezone))
+    return f"{limit.source} limits {place} to {level_w / 1000:.1f} kW, told at {told:%H:%M}"
 
 
 def _safety_detail(yard: Yard, key: ConnectorId) -> str:

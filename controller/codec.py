@@ -33,6 +33,7 @@ import depot.network_profiles
 import depot.registry
 import depot.reservations
 import depot.security
+import depot.smart_charging
 import depot.state
 import depot.tokens
 import depot.values
@@ -167,7 +168,7 @@ def state_shape() -> str:
     digest = blake2b(digest_size=8)
     for module in (
         depot.values, depot.alarms, depot.device_model, depot.files, depot.fleet, depot.local_lists, depot.network_profiles,
-        depot.registry, depot.reservations, depot.security, depot.tokens, depot.wanted, depot.state,
+        depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.tokens, depot.wanted, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -36,7 +36,8 @@ class Row:
     ``on_off``: follows no level, only start and stop. ``stuck``: told to go down, but not seen to.
     ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
     ``renew``: its live profile is due for renewal at the same level. ``unsafe``: safety keeps its ceiling where it is, so
-    that what it has above that leaves at once. ``waits``: power is just back, and its turn has not come.
+    that what it has above that leaves at once. ``waits``: power is just back, and its turn has not come. ``external``: somebody
+    else's limit at its station keeps its ceiling where it is.
     """
 
     key: ConnectorId
@@ -61,6 +62,7 @@ class Row:
     renew: bool = False
     unsafe: bool = False
     waits: bool = False
+    external: bool = False
 
 
 class Move(StrEnum):
@@ -252,7 +254,9 @@ def _at_ceiling(row: Row) -> Because:
     """Why its ceiling is where it is."""
     if row.waits:
         return Because.PICKUP
-    return Because.SAFETY if row.unsafe else Because.VEHICLE
+    if row.unsafe:
+        return Because.SAFETY
+    return Because.EXTERNAL if row.external else Because.VEHICLE
 
 
 def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _Room) -> None:
@@ -262,7 +266,7 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
         because[i] = _at_ceiling(row)
         return
     wish, reason = row.ceiling_w, Because.VEHICLE if row.ceiling_w < row.rated_w else Because.CHARGER
-    if row.unsafe or row.waits:
+    if row.unsafe or row.waits or row.external:
         reason = _at_ceiling(row)
     if 0 <= row.plan_w < wish:
         wish, reason = row.plan_w, Because.PLAN

@@ -338,6 +338,12 @@ class ControlLoop:
             if grant.commissioned and holds_more and self.chargers.connected(key.station_id):
                 self._moves.install_default(key, level_w)
 
+    def say_again(self, key: ConnectorId) -> None:
+        """The level of a running session is sent once more, whatever holds: what goes with it is new."""
+        if self.yard.grants[key].in_session:
+            self._traffic[key].resend = True
+            self.wake()
+
     def install_default(self, key: ConnectorId, level_w: int) -> None:
         """What a session on ``key`` falls to without a controller, where its station can be told now."""
         if self.chargers.connected(key.station_id):

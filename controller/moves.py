@@ -97,7 +97,8 @@ class Moves:
             why = last.allocation.because[last.index[row.key]]
             reason = (Reason(why, level_w, why.value, binding=True),)
         until = now + timedelta(seconds=self._settings.life_s)
-        return Setpoint(row.key, level_w, until, reason, transaction.transaction_id if transaction is not None else None)
+        running = transaction.transaction_id if transaction is not None else None
+        return Setpoint(row.key, level_w, until, reason, running, self._yard.outlook(row.key, until))
 
     def lower(self, row: Row, action: Action, now: datetime) -> None:
         """A decrease, a renewal or a stop: leaves at once."""

@@ -24,7 +24,7 @@ from controller.planner import Planner, PlannerError
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
-from depot.values import Limit, Plan
+from depot.values import ConnectorId, Limit, Plan
 from optimizer import Feeder, PlanResult, Policy, Problem, Vehicle
 
 log = logging.getLogger(__name__)
@@ -200,12 +200,16 @@ def _vehicle(
         return None
     share = yard.phase_share.get(key, 1.0)
     max_w = min(round(spec.rated_w * share), visit.announced.max_w or spec.rated_w)
+    needs = yard.state.smart_charging.needs(key) if visit.present else None
+    if needs is not None and needs.max_w:
+        max_w = min(max_w, max(needs.max_w, 1))
     accepts = yard.acceptance_w.get(key) if visit.present else None
     if accepts is not None:
         max_w = min(max_w, max(accepts, spec.min_w))
     allowed_w = yard.allowed_w(key, visit)
     if allowed_w is not None:
         max_w = min(max_w, max(round(allowed_w * share), 1))
+    external = _external_share(yard, key, start=start, slots=slots, slot_s=slot_s, max_w=max_w, now=now)
     if yard.on_off(key) and grant.in_session:  # it cannot be held back: what it draws is planned as drawn, and nothing else
         max_w = max(spec.min_w, min(max_w, grant.measured_w or max_w))
         floor_w = max_w
@@ -222,12 +226,23 @@ def _vehicle(
         feeder=feeders.index(yard.spec.feeder_of[key]),
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
-        cap_kw=overlap * max_w / 1000.0 * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
+        cap_kw=overlap * max_w / 1000.0 * external * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
         delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
         steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
         urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
     )
     return vehicle, overlap
+
+
+def _external_share(yard: Yard, key: ConnectorId, *, start: datetime, slots: int, slot_s: int, max_w: int, now: datetime) -> np.ndarray:
+    """Part of the full power that somebody else's limit at the station leaves in each slot."""
+    share = np.ones(slots)
+    if any(yard.state.smart_charging.limits_on(key)):
+        for k in range(slots):
+            level_w = yard.external_w(key, max(start + timedelta(seconds=k * slot_s), now))
+            if level_w is not None:
+                share[k] = min(1.0, level_w / max_w)
+    return share
 
 
 def _tightness(grid_wh: int, max_w: int, stay: timedelta) -> float:

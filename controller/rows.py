@@ -96,6 +96,12 @@ class Rows:
         if row.startable and visit is not None and yard.state.reservations:
             row.startable = reserved_for_another(yard, key, tags_of(yard, visit), now) is None
         row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep)
+        said_w = yard.said_w(key)
+        if said_w is not None:
+            row.ceiling_w = min(row.ceiling_w, said_w)
+        external_w = yard.external_w(key, now)
+        if external_w is not None and external_w < row.ceiling_w and not row.on_off:
+            row.ceiling_w, row.external = external_w, True
         allowed_w = yard.allowed_w(key, visit)
         if allowed_w is not None and allowed_w <= row.ceiling_w:
             row.ceiling_w = allowed_w

@@ -43,6 +43,7 @@ SOURCE_TEXT = {
     LimitSource.FAILSAFE: "fail-safe, no meter",
     LimitSource.SAFETY: "safety",
     LimitSource.GENERATOR: "generator",
+    LimitSource.EXTERNAL: "external, at the station",
 }
 
 

@@ -7,12 +7,12 @@ journal appends; readings are overwritten; grants are the running account of `co
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller import coverage
+from controller import coverage, smart_charging
 from controller.background import Background
 from controller.grants import Grant
 from controller.limiter import Allocation, Row
@@ -22,7 +22,7 @@ from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import DepotSpec, StationSpec
 from depot.state import DepotState, Visit
-from depot.values import ConnectorId, InvalidValue, PackKey, Plan
+from depot.values import ConnectorId, InvalidValue, Outlook, PackKey, Plan
 
 COMPLETE_SHARE = 1.03
 """A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
@@ -65,7 +65,8 @@ class Yard:
     """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when.
     ``phase_share``: part of a three-phase level that a vehicle on one or two phases was seen to draw. ``pack_share``: by
     vehicle, the share of its level that its batteries may have now, where that is not 1; 0: nothing (tripped, frozen).
-    ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows."""
+    ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows.
+    ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
 
     spec: DepotSpec
     journal: FoldingJournal
@@ -82,6 +83,7 @@ class Yard:
     plan: Plan | None = None
     last: LastAllocation | None = None
     pickup: Pickup | None = None
+    outlook: Callable[[ConnectorId, datetime], Outlook | None] = lambda _key, _until: None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
     _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
     _stations: tuple[DepotSpec | None, dict[str, StationSpec]] = (None, {})
@@ -234,6 +236,34 @@ class Yard:
         if grant.all_or_nothing or (allowed_w < spec.min_w and share < KEEPS_MINIMUM_SHARE):
             return 0
         return max(allowed_w, spec.min_w)
+
+    def said_w(self, key: ConnectorId) -> int | None:
+        """The highest level that makes sense for the vehicle by its own word, W; None: it gave none. A vehicle on fewer phases
+        than its connector draws only its phases' part of a level."""
+        needs = self.state.smart_charging.needs(key)
+        if needs is None or needs.max_w is None:
+            return None
+        spec = self.spec.connectors[key]
+        level_w = smart_charging.level_of(needs.max_w, needs.mode, spec)
+        return max(spec.min_w, min(spec.rated_w, level_w))
+
+    def external_w(self, key: ConnectorId, now: datetime) -> int | None:
+        """The highest level that somebody else's limit at the station leaves for ``key``, W; None: there is none. What limits
+        the whole station is shared evenly by its sessions. Below the connector's minimum the minimum is kept, as the station
+        itself holds the limit; 0 W means zero."""
+        levels = []
+        for limit in self.state.smart_charging.limits_on(key):
+            level_w = limit.level_at(now)
+            if level_w is not None:
+                levels.append(level_w if limit.evse else level_w // self._sharers(key))
+        if not levels:
+            return None
+        least_w = min(levels)
+        return max(least_w, self.spec.connectors[key].min_w) if least_w else 0
+
+    def _sharers(self, key: ConnectorId) -> int:
+        """How many sessions share what the station of ``key`` may draw, the one on ``key`` counted in any case."""
+        return sum(other == key or self.grants[other].in_session for other in self.connectors_of(key.station_id))
 
     def unsafe(self, key: ConnectorId, visit: Visit | None) -> str | None:
         """Why no session may run on ``key`` with the vehicle of ``visit``; None: safety has nothing against it."""

@@ -17,6 +17,7 @@ from depot import local_lists as ll
 from depot import network_profiles as np
 from depot import reservations as rs
 from depot import security as se
+from depot import smart_charging as sc
 from depot import wanted as wt
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
@@ -27,6 +28,8 @@ FIRST_TRANSACTION_ID = 1
 """OCPP 1.6 transaction ids are 31-bit and ours are unique over all stations and restarts (reference no. 19)."""
 
 REFUSALS_KEPT = 20
+OWN_STAY = "vehicle/"
+"""Ids of stays begin so that a vehicle itself told while it charged: they last as long as its transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,8 @@ class DepotState:
     next_reservation_id: int = 1
     reservations: rs.Reservations = field(default_factory=dict)
     """Those that hold, and the newest that are over."""
+    smart_charging: sc.SmartChargingState = field(default_factory=sc.SmartChargingState)
+    """What vehicles need and what others limit, as stations told it."""
     local_lists: Mapping[str, ll.LocalList] = field(default_factory=dict)
     """What each station is believed to know by itself."""
     networks: Mapping[str, np.StationNetwork] = field(default_factory=dict)
@@ -332,6 +337,7 @@ def _restored(state: DepotState, e: ev.BackupRestored, _: ev.Envelope) -> DepotS
 
 
 def _booted(state: DepotState, e: ev.StationBooted, _: ev.Envelope) -> DepotState:
+    state = replace(state, smart_charging=sc.restarted(state.smart_charging, e.station_id))
     return _station(state, e.station_id, boot=e, quarantined=False)
 
 
@@ -404,6 +410,7 @@ def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope)
         state = _visit(state, visit.visit_id, delivered_wh=visit.delivered_wh + energy_wh)
     if state.connector(transaction.connector).transaction_id == e.transaction_id:
         state = _connector(state, transaction.connector, transaction_id=None, grant=None)
+        state = _word_over(state, transaction.connector)
         state = _tx_profiles_ended(state, transaction.connector)
     paid = state.paid.get(transaction.session_id)
     if paid is not None:
@@ -594,6 +601,14 @@ def _station_admitted(state: DepotState, e: ev.StationAdmitted, _: ev.Envelope) 
     return _station(state, e.station_id, registration=e.registration, quarantined=False)
 
 
+def _word_over(state: DepotState, key: ConnectorId) -> DepotState:
+    """The vehicle's transaction is over, and with it what the vehicle said of itself."""
+    visits = {k: v for k, v in state.visits.items() if not (k.startswith(OWN_STAY) and v.connector == key)}
+    return replace(
+        state, smart_charging=sc.gone(state.smart_charging, key), visits=state.visits if len(visits) == len(state.visits) else visits
+    )
+
+
 def _tx_profiles_ended(state: DepotState, key: ConnectorId) -> DepotState:
     """A TxProfile ends with its transaction (1.6 §3.13.1)."""
     station = state.stations.get(key.station_id)
@@ -661,6 +676,24 @@ def _reserved(state: DepotState, e: ev.ReservationAsked, envelope: ev.Envelope) 
 def _reservation(state: DepotState, e: ev.ReservationChanged, _: ev.Envelope) -> DepotState:
     known = rs.changed(state.reservations, e.reservation_id, e.state, note=e.note, transaction_id=e.transaction_id)
     return replace(state, reservations=known)
+
+
+def _needs(state: DepotState, e: ev.ChargingNeedsTold, envelope: ev.Envelope) -> DepotState:
+    told = sc.needing(state.smart_charging, e.connector, e.needs, e.transaction, envelope.occurred_at)
+    return replace(state, smart_charging=told)
+
+
+def _vehicle_schedule(state: DepotState, e: ev.VehicleScheduleTold, envelope: ev.Envelope) -> DepotState:
+    told = sc.scheduling(state.smart_charging, e.connector, e.schedule, e.exceeds, e.transaction, envelope.occurred_at)
+    return replace(state, smart_charging=told)
+
+
+def _externally_limited(state: DepotState, e: ev.ExternalLimitTold, _: ev.Envelope) -> DepotState:
+    return replace(state, smart_charging=sc.limited(state.smart_charging, e.limit))
+
+
+def _externally_released(state: DepotState, e: ev.ExternalLimitReleased, _: ev.Envelope) -> DepotState:
+    return replace(state, smart_charging=sc.released(state.smart_charging, e.station_id, e.evse, e.source))
 
 
 def _local_list(state: DepotState, e: ev.LocalListUpdated, envelope: ev.Envelope) -> DepotState:
@@ -743,6 +776,10 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.HandProfilesCleared: _hand_cleared,
     ev.ReservationAsked: _reserved,
     ev.ReservationChanged: _reservation,
+    ev.ChargingNeedsTold: _needs,
+    ev.VehicleScheduleTold: _vehicle_schedule,
+    ev.ExternalLimitTold: _externally_limited,
+    ev.ExternalLimitReleased: _externally_released,
     ev.LocalListUpdated: _local_list,
     ev.NetworkProfileSet: _network_slot,
     ev.NetworkPrioritySet: _network_priority,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -92,6 +93,7 @@ class LimitSource(StrEnum):
     FAILSAFE = "failsafe"
     SAFETY = "safety"
     GENERATOR = "generator"
+    EXTERNAL = "external"
 
 
 class Supply(StrEnum):
@@ -211,6 +213,7 @@ class Because(StrEnum):
     FROZEN = "frozen"
     SAFETY = "safety"
     PICKUP = "pickup"
+    EXTERNAL = "external"
     NO_SESSION = "no_session"
 
 
@@ -225,6 +228,20 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a vehicle that plans by itself is told of the hours after a setpoint: ``steps`` (from when on, W), none above the
+    installed default, until ``ends``; ``prices`` (from when on, per kWh of ``currency``). ``most``: entries that it takes.
+    ``iso_20``: it understands what only ISO 15118-20 has."""
+
+    steps: tuple[tuple[datetime, int], ...]
+    ends: datetime
+    prices: tuple[tuple[datetime, Decimal], ...] = ()
+    currency: str = ""
+    most: int = 24
+    iso_20: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Setpoint:
     """What is sent to one connector: at most ``level_w`` until ``until``, then its installed default.
 
@@ -236,6 +253,7 @@ class Setpoint:
     until: datetime
     because: tuple[Reason, ...] = ()
     transaction_id: int | None = None
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from typing import Protocol
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
 from depot.last_words import LastWords, NoLastWords
 from depot.ports import SecurityDesk
+from depot.smart_charging import ChargingNeeds, ExternalLimit, SmartChargingDesk, VehicleSchedule
+from depot.values import ConnectorId
 from ocpp_server.data_transfer import DataTransfers
 from ocpp_server.schemas import Payload
 from ocpp_server.session import CallReceived
@@ -52,6 +54,19 @@ class NoDeviceModelDesk:
     def told(self, station_id: str, what: Told) -> None: ...
 
 
+class NoSmartChargingDesk:
+    """Where nobody is interested: no vehicle gets a schedule, and what others limit is forgotten."""
+
+    async def needs(self, connector: ConnectorId, needs: ChargingNeeds, transaction: str, *, session: bool) -> str:
+        return "Rejected"
+
+    def needs_answered(self, connector: ConnectorId) -> None: ...
+    async def scheduled(self, connector: ConnectorId, schedule: VehicleSchedule, transaction: str, *, exceeds: str) -> None: ...
+    def schedule_refused(self, connector: ConnectorId) -> None: ...
+    async def limited(self, limit: ExternalLimit) -> None: ...
+    async def released(self, station_id: str, evse: int | None, source: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """A desk for each subject. ``transfers``: who answers vendors' own messages. ``words``: where the last words of running
@@ -61,3 +76,4 @@ class Desks:
     security: SecurityDesk = field(default_factory=NoSecurityDesk)
     device_model: DeviceModelDesk = field(default_factory=NoDeviceModelDesk)
     words: LastWords = field(default_factory=NoLastWords)
+    smart_charging: SmartChargingDesk = field(default_factory=NoSmartChargingDesk)

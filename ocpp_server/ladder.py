@@ -12,10 +12,11 @@ from depot.values import Outcome, Setpoint
 from ocpp_server.dialect import Build, Dialect
 from ocpp_server.installed import OURS
 from ocpp_server.link import Link, Priority
-from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile, profile_id
+from ocpp_server.profiles import Purpose, Rung, default_ladder, default_profile, live_ladder, live_profile, profile_id, with_outlook
 from ocpp_server.reply import Reply
 from ocpp_server.session import Payload
 from ocpp_server.station import Station
+from ocpp_server.version import Version
 
 YOUNG_S = 1.0
 """A TxProfile refused right after its transaction was answered is said again after this time (loop time)."""
@@ -123,7 +124,12 @@ class Ladder:
             if now >= setpoint.until:
                 return None
             spec = station.connectors[setpoint.connector.connector]
-            return live_profile(setpoint, spec, rung, now=now, skew=station.clock.skew, max_stack_level=station.max_stack_level)
+            skew = station.clock.skew
+            made = live_profile(setpoint, spec, rung, now=now, skew=skew, max_stack_level=station.max_stack_level)
+            if setpoint.outlook is None or station.version is Version.V16 or rung.purpose is not Purpose.TX:
+                return made
+            most = station.capability.max_periods
+            return with_outlook(made, setpoint.outlook, spec, skew=skew, most=most, priced_by=station.version)
 
         return build
 

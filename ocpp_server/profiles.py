@@ -16,8 +16,10 @@ from enum import StrEnum
 from typing import Any
 
 from depot.registry import ConnectorSpec, Current
-from depot.values import Setpoint
+from depot.values import Outlook, Setpoint
+from ocpp_server.price_schedules import absolute_prices, sales_tariff
 from ocpp_server.skew import wire_time
+from ocpp_server.version import Version
 
 START_MARGIN = timedelta(seconds=10)
 """A schedule starts this much before now, so that a clock that lags leaves no moment without a limit."""
@@ -87,6 +89,34 @@ def live_profile(
     if rung.purpose is Purpose.TX and setpoint.transaction_id is not None:
         profile["transactionId"] = setpoint.transaction_id
     return profile
+
+
+def with_outlook(
+    profile: dict[str, Any], outlook: Outlook, spec: ConnectorSpec, *, skew: timedelta, most: int | None, priced_by: Version
+) -> dict[str, Any]:
+    """A live profile whose schedule goes on after it has expired, for a vehicle that plans by itself: ``outlook``, and the prices
+    of the time. It ends when it did (``validTo``); what goes on is no more than the default that holds then, so that a station
+    which keeps it all the same allows nothing else (ADR 0013). ``most``: periods that the station takes, None: not known.
+    ``priced_by``: what the version has for prices."""
+    schedule = profile["chargingSchedule"]
+    start = datetime.fromisoformat(schedule["startSchedule"])
+    unit, over_s = schedule["chargingRateUnit"], schedule["duration"]
+    ends = outlook.ends + skew
+    periods = list(schedule["chargingSchedulePeriod"])
+    for at, level_w in outlook.steps[: max(0, min(outlook.most, most or outlook.most) - 1)]:
+        begins_s = max(over_s, int((at + skew - start).total_seconds()))
+        if begins_s > periods[-1]["startPeriod"]:
+            periods.append({**_period(level_w, spec, unit), "startPeriod": begins_s})
+    if len(periods) == 1:
+        return profile
+    made = {**schedule, "duration": int((ends - start).total_seconds()), "chargingSchedulePeriod": periods}
+    prices = [(at + skew, price) for at, price in outlook.prices]
+    number = profile["chargingProfileId"]
+    if outlook.iso_20 and priced_by is Version.V21:
+        made["absolutePriceSchedule"] = absolute_prices(prices, start=start, ends=ends, number=number, currency=outlook.currency)
+    else:
+        made["salesTariff"] = sales_tariff(prices, start=start, ends=ends, number=number)
+    return {**profile, "chargingSchedule": {key: value for key, value in made.items() if value is not None}}
 
 
 def default_profile(level_w: int, connector: int, spec: ConnectorSpec, rung: Rung, *, now: datetime, skew: timedelta) -> dict[str, Any]:

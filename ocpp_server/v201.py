@@ -22,18 +22,15 @@ from ocpp_server.schemas import Payload
 from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
+from ocpp_server.smart_charging_messages import SmartChargingMessages
 from ocpp_server.station import Station
 from ocpp_server.tokens201 import presented, token_info
 from ocpp_server.transaction_events import EVENT, TransactionEvents
 from ocpp_server.version import Version
 
 ANSWERS: dict[str, Payload] = {
-    "ClearedChargingLimit": {},
-    "NotifyChargingLimit": {},
     "NotifyCustomerInformation": {},
     "NotifyDisplayMessages": {},
-    "NotifyEVChargingNeeds": {"status": "Rejected"},
-    "NotifyEVChargingSchedule": {"status": "Accepted"},
     "PublishFirmwareStatusNotification": {},
     "ReservationStatusUpdate": {},
 }
@@ -71,15 +68,18 @@ class Inbound:
         self._jitter = jitter
         self._boot_answered = boot_answered
         self._desks = desks
-        self._blocks: tuple[Block, ...] = (SecurityMessages(station, desks.security), DeviceModelMessages(station, desks.device_model))
         self._transactions = TransactionEvents(
             station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version, words=desks.words
+        )
+        self._blocks: tuple[Block, ...] = (
+            SecurityMessages(station, desks.security),
+            DeviceModelMessages(station, desks.device_model),
+            SmartChargingMessages(station, desks.smart_charging, clock),
         )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
             "Authorize": self._authorize,
-            "ReportChargingProfiles": self._profiles,
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
             "DataTransfer": self._data_transfer,
@@ -165,10 +165,6 @@ class Inbound:
     async def _authorize(self, req: Payload) -> Payload:
         shown = presented(req["idToken"])
         return token_info(await self._events.authorize(self._station.station_id, shown.token, shown))
-
-    async def _profiles(self, req: Payload) -> Payload:
-        self._station.reports.add(req)
-        return {}
 
     async def _transfer(self, topic: Topic, req: Payload) -> Payload:
         await self._events.transfer_reported(transfer_report(self._station, topic, req))

@@ -52,6 +52,7 @@ from controller.samples import SampleStore
 from controller.secrets import depot_secret
 from controller.settings import Settings
 from controller.site_changes import overlay
+from controller.smart_charging_room import SmartCharging
 from controller.stations_desk import StationsDesk
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
@@ -184,6 +185,8 @@ async def serve_core(settings: Settings) -> None:
         last_words = KeptWords(store, spec.depot_id, journal, is_open=lambda number: number in journal.state.transactions)
         core.desk.last_register = last_words.register_wh
         security = add_security(core, settings, alarms, secret=secret)
+        smart = SmartCharging(core.yard, core.loop, tariff, replan=core.planning.request)
+        core.add(smart)
         central = await stack.enter_async_context(
             Central(
                 spec=spec,
@@ -192,7 +195,7 @@ async def serve_core(settings: Settings) -> None:
                 credentials=security.book,
                 settings=settings.to_ocpp(),
                 known_probe=known,
-                desks=Desks(security=security, words=last_words),
+                desks=Desks(security=security, words=last_words, smart_charging=smart),
             )
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))

@@ -69,6 +69,7 @@ from depot.events.security import (
 )
 from depot.events.sessions import SignedReading, SignedReadingsKept, StopOrphaned, TransactionStarted, TransactionStopped
 from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
+from depot.events.smart_charging import ChargingNeedsTold, ExternalLimitReleased, ExternalLimitTold, VehicleScheduleTold
 from depot.events.stations import (
     NO_DETAIL,
     ConnectorAvailabilitySet,
@@ -94,21 +95,20 @@ from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, Visi
 __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
-    "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet",
-    "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "DeclarationWithdrawn",
-    "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved",
-    "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated",
-    "MasterPassShown",
-    "NetworkPrioritySet",
+    "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "ChargingNeedsTold", "CommandFinished", "CommandRequested",
+    "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged",
+    "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event",
+    "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared",
+    "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet",
     "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
     "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed",
     "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted",
     "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared",
     "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined",
-    "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
-    "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
-    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VisitAnnounced", "VisitArrived", "VisitCancelled", "VisitEnded",
-    "VisitHeld", "WantedVariablesChanged",
+    "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged",
+    "TransactionStarted", "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported",
+    "TrustLevel", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced", "VisitArrived",
+    "VisitCancelled", "VisitEnded", "VisitHeld", "WantedVariablesChanged",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {

@@ -568,7 +568,11 @@ def test_every_call_ends_with_its_outcome(answer: Answer, outcome: Outcome) -> N
     [
         ("NotifyEvent", {"generatedAt": "2026-03-01T12:00:00Z", "seqNo": 0, "eventData": [{}]}, [4, "OccurrenceConstraintViolation"]),
         ("FirmwareStatusNotification", {"status": "Idle"}, [3, {}]),
-        ("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}}, [3, {"status": "Rejected"}]),
+        (
+            "NotifyEVChargingNeeds",
+            {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}},
+            [3, {"status": "Rejected", "statusInfo": {"reasonCode": "NoTransaction"}}],
+        ),
         ("DataTransfer", {"vendorId": "x"}, [3, {"status": "UnknownVendorId"}]),
         ("GetCertificateStatus", {}, [4, "NotSupported"]),
         ("StartTransaction", {}, [4, "NotImplemented"]),

@@ -1,0 +1,144 @@
+"""What 2.x stations say of smart charging (block K): vehicles' needs and schedules, limits that others set, profiles held.
+
+    station --NotifyEVChargingNeeds--> desk.needs         Accepted, Processing or Rejected; when the answer is on the wire
+                                       desk.needs_answered    the connector's profile follows
+    station --NotifyEVChargingSchedule--> compared with what its profiles allow --> desk.scheduled
+                                       desk.schedule_refused  when the refusal is on the wire: a profile follows to choose from again
+    station --NotifyChargingLimit, ClearedChargingLimit--> desk.limited, desk.released
+    station --ReportChargingProfiles--> the report that asked for it; what others have set there into the book
+
+Numbers that cannot be true are left out and counted, one by one: a vehicle that tells nonsense of its battery may still say
+when it leaves.
+"""
+
+from __future__ import annotations
+
+from depot.ports import Clock
+from depot.registry import ConnectorSpec
+from depot.smart_charging import MOST_STEPS, WHOLE_STATION, ExternalLimit, SmartChargingDesk, Step, VehicleSchedule
+from depot.values import ConnectorId
+from ocpp_server.charging_needs import read_needs
+from ocpp_server.composite import after
+from ocpp_server.desks import Action
+from ocpp_server.heard import declared
+from ocpp_server.limit_steps import TIME_S, absolute, beyond, least_of
+from ocpp_server.schemas import Payload
+from ocpp_server.session import CallReceived
+from ocpp_server.skew import parse_time
+from ocpp_server.station import Station
+
+NEEDS, SCHEDULE = "NotifyEVChargingNeeds", "NotifyEVChargingSchedule"
+ENDLESS_S = 3600.0
+"""A vehicle's schedule without an end is compared so far beyond its last step."""
+
+
+class SmartChargingMessages:
+    """For a known station: a :class:`~ocpp_server.desks.Block`."""
+
+    def __init__(self, station: Station, desk: SmartChargingDesk, clock: Clock) -> None:
+        self._station = station
+        self._desk = desk
+        self._clock = clock
+        self._told: dict[str, ConnectorId] = {}
+        """Connectors of which an answer is on its way, by action."""
+        self.actions: dict[str, Action] = {
+            NEEDS: self._needs,
+            SCHEDULE: self._schedule,
+            "NotifyChargingLimit": self._limit,
+            "ClearedChargingLimit": self._released,
+            "ReportChargingProfiles": self._report,
+        }
+
+    def answered(self, call: CallReceived, payload: Payload) -> None:
+        connector = self._told.pop(call.action, None)
+        if connector is None:
+            return
+        if call.action == NEEDS and payload.get("status") == "Accepted":
+            self._desk.needs_answered(connector)
+        elif call.action == SCHEDULE and payload.get("status") == "Rejected":
+            self._desk.schedule_refused(connector)
+
+    # -- vehicles -----------------------------------------------------------------------------------------------------
+
+    async def _needs(self, req: Payload) -> Payload:
+        station = self._station
+        connector = declared(station, req["evseId"])
+        running = station.book.running(connector.connector)
+        if running is None or not station.capability.purposes:
+            return _refused("NoTransaction" if running is None else "NoSmartCharging")
+        needs, doubted = read_needs(req, station.connectors[connector.connector])
+        station.violations.update(doubted)
+        status = await self._desk.needs(connector, needs, running.transaction_id, session=running.number is not None)
+        self._told[NEEDS] = connector
+        return {"status": status}
+
+    async def _schedule(self, req: Payload) -> Payload:
+        """Compared instant by instant with what the station's profiles allow, in its own time."""
+        station = self._station
+        connector = declared(station, req["evseId"])
+        number = connector.connector
+        running = station.book.running(number)
+        if running is None:
+            return _refused("NoTransaction")
+        spec, now = station.connectors[number], self._clock.now() + station.clock.skew
+        base = parse_time(req["timeBase"]) or now
+        steps = absolute(req["chargingSchedule"], base, spec)
+        if steps is None:
+            station.violations["unreadable_schedule"] += 1
+            return _refused("Unreadable")
+        duration_s = req["chargingSchedule"].get("duration")
+        end = after(base, duration_s) if duration_s is not None else after(steps[-1].at, ENDLESS_S)
+        start = after(min(base, now), -TIME_S)
+        ahead_s = (end - start).total_seconds() + TIME_S
+        allowed = station.installed.composite(number, spec=spec, at=start, duration_s=ahead_s, unit="W")
+        exceeds = beyond(steps, end, allowed, start=start, spec=spec)
+        skew = station.clock.skew
+        told = VehicleSchedule(
+            tuple(Step(after(step.at, -skew.total_seconds()), step.level_w) for step in steps[:MOST_STEPS]),
+            None if duration_s is None else after(end, -skew.total_seconds()),
+            req.get("selectedChargingScheduleId"),
+        )
+        await self._desk.scheduled(connector, told, running.transaction_id, exceeds=exceeds)
+        self._told[SCHEDULE] = connector
+        return {"status": "Rejected" if exceeds else "Accepted"}
+
+    # -- what others limit --------------------------------------------------------------------------------------------
+
+    async def _limit(self, req: Payload) -> Payload:
+        evse, told = req.get("evseId", WHOLE_STATION), req["chargingLimit"]
+        spec = self._spec(evse)
+        now, skew = self._clock.now(), self._station.clock.skew
+        found = least_of(req.get("chargingSchedule", ()), now + skew, spec)
+        if found is None:
+            self._station.violations["unreadable_schedule"] += 1
+            found = (), None
+        steps, until = found
+        limit = ExternalLimit(
+            self._station.station_id, evse, told["chargingLimitSource"], now,
+            tuple(Step(after(step.at, -skew.total_seconds()), step.level_w) for step in steps[:MOST_STEPS]),
+            None if until is None else after(until, -skew.total_seconds()),
+            critical=told.get("isGridCritical", False), generation=told.get("isLocalGeneration", False),
+        )  # fmt: skip
+        await self._desk.limited(limit)
+        return {}
+
+    async def _released(self, req: Payload) -> Payload:
+        evse = req.get("evseId")
+        if evse is not None:
+            self._spec(evse)
+        await self._desk.released(self._station.station_id, evse, req["chargingLimitSource"])
+        return {}
+
+    def _spec(self, evse: int) -> ConnectorSpec:
+        """The connector by which a limit's amperes are read; of the whole station its first."""
+        if evse == WHOLE_STATION:
+            return next(iter(self._station.connectors.values()))
+        return self._station.connectors[declared(self._station, evse).connector]
+
+    async def _report(self, req: Payload) -> Payload:
+        self._station.reports.add(req)
+        return {}
+
+
+def _refused(reason: str) -> Payload:
+    return {"status": "Rejected", "statusInfo": {"reasonCode": reason}}
