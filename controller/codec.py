@@ -24,7 +24,9 @@ from typing import Any
 import msgspec
 
 import depot.alarms
+import depot.customer_information
 import depot.device_model
+import depot.display_messages
 import depot.events
 import depot.files
 import depot.fleet
@@ -167,8 +169,9 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.device_model, depot.files, depot.fleet, depot.local_lists, depot.network_profiles,
-        depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.tokens, depot.wanted, depot.state,
+        depot.values, depot.alarms, depot.customer_information, depot.device_model, depot.display_messages, depot.files, depot.fleet,
+        depot.local_lists, depot.network_profiles, depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.tokens,
+        depot.wanted, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

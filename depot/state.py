@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from depot import alarms as al
+from depot import customer_information as ci
+from depot import display_messages as dm
 from depot import events as ev
 from depot import files as fl
 from depot import local_lists as ll
@@ -232,6 +234,9 @@ class DepotState:
     """Network connection profiles that each station has accepted."""
     wanted: wt.Wanted = field(default_factory=dict)
     """Values that variables of stations shall have."""
+    displays: dm.DisplayState = field(default_factory=dm.DisplayState)
+    customers: ci.CustomerRequests = field(default_factory=ci.CustomerRequests)
+    """Who asked stations what they keep about customers; never what they told."""
 
     def id_token(self, token: str, kind: str = "") -> IdToken | None:
         """What the list says of a token; case does not count. ``kind``: its type, "" where a reader says none."""
@@ -716,6 +721,29 @@ def _wanted(state: DepotState, e: ev.WantedVariablesChanged, _: ev.Envelope) -> 
     return replace(state, wanted=wt.changed(state.wanted, wt.scope_key(e.scope, e.name), e.wanted, e.removed))
 
 
+def _display(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
+    at, by = envelope.occurred_at, envelope.actor
+    match e:
+        case ev.DisplayMessageAsked():
+            return replace(state, displays=state.displays.asked(e.station_id, e.message, at, by))
+        case ev.DisplayMessageAnswered():
+            return replace(state, displays=state.displays.answered(e.station_id, e.message_id, e.state, e.said))
+        case ev.DisplayMessagesRequested():
+            return replace(state, displays=state.displays.requested(e.station_id, e.request_id, at))
+        case ev.DisplayMessagesReported():
+            return replace(state, displays=state.displays.reported(e.report, at, f"station:{e.report.station_id}"))
+    return state
+
+
+def _customer_asked(state: DepotState, e: ev.CustomerInformationAsked, envelope: ev.Envelope) -> DepotState:
+    new = ci.CustomerRequest(e.request_id, e.station_id, e.report, e.clear, e.about, envelope.occurred_at, envelope.actor)
+    return replace(state, customers=state.customers.asked(new))
+
+
+def _customer_changed(state: DepotState, e: ev.CustomerInformationChanged, _: ev.Envelope) -> DepotState:
+    return replace(state, customers=state.customers.changed(e.request_id, e.state, said=e.said, note=e.note))
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -784,6 +812,12 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.NetworkProfileSet: _network_slot,
     ev.NetworkPrioritySet: _network_priority,
     ev.WantedVariablesChanged: _wanted,
+    ev.DisplayMessageAsked: _display,
+    ev.DisplayMessageAnswered: _display,
+    ev.DisplayMessagesRequested: _display,
+    ev.DisplayMessagesReported: _display,
+    ev.CustomerInformationAsked: _customer_asked,
+    ev.CustomerInformationChanged: _customer_changed,
     ev.FirmwareAdded: _image,
     ev.FirmwareRemoved: _image,
     ev.TransferOrdered: _transfer_ordered,

@@ -290,6 +290,11 @@ class Central:
         """What was heard of a station's configuration keys (1.6). Raises KeyError for an unknown id."""
         return self._stations[station_id].configuration
 
+    def transaction_name(self, station_id: str, number: int) -> str | None:
+        """How a 2.x station calls the depot's transaction; None: it has not named it to this process."""
+        station = self._stations.get(station_id)
+        return None if station is None else station.book.of_number(number)
+
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew

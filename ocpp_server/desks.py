@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from depot.customer_information import CustomerDesk
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
+from depot.display_messages import DisplayDesk, DisplayMessage
 from depot.last_words import LastWords, NoLastWords
 from depot.ports import SecurityDesk
 from depot.smart_charging import ChargingNeeds, ExternalLimit, SmartChargingDesk, VehicleSchedule
@@ -67,6 +69,18 @@ class NoSmartChargingDesk:
     async def released(self, station_id: str, evse: int | None, source: str) -> None: ...
 
 
+class NoDisplayDesk:
+    """Where nobody is interested in what stations show."""
+
+    def displayed(self, station_id: str, request_id: int, messages: tuple[DisplayMessage, ...], *, more: bool) -> None: ...
+
+
+class NoCustomerDesk:
+    """Where nobody asks for customers' data: what comes is dropped."""
+
+    def told_of_customer(self, station_id: str, request_id: int, data: str, *, seq_no: int, more: bool) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """A desk for each subject. ``transfers``: who answers vendors' own messages. ``words``: where the last words of running
@@ -77,3 +91,5 @@ class Desks:
     device_model: DeviceModelDesk = field(default_factory=NoDeviceModelDesk)
     words: LastWords = field(default_factory=NoLastWords)
     smart_charging: SmartChargingDesk = field(default_factory=NoSmartChargingDesk)
+    display: DisplayDesk = field(default_factory=NoDisplayDesk)
+    customers: CustomerDesk = field(default_factory=NoCustomerDesk)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from depot.device_model import Variable, VariableSetting
 from depot.network_profiles import NetworkProfile, without_userinfo
-from ocpp_server.device_model import Variable
+from ocpp_server.device_model import get_item, set_item
 from ocpp_server.dialect import Call
 from ocpp_server.schemas import Payload
 from ocpp_server.version import Version
@@ -46,13 +47,12 @@ def set_network_profile(
 
 def set_priority(slots: Sequence[int]) -> Call:
     """SetVariables of NetworkConfigurationPriority; the station tries its slots in this order from its next boot on."""
-    row = {**PRIORITY.on_wire, "attributeValue": ",".join(map(str, slots))}
-    return Call("SetVariables", {"setVariableData": [row]})
+    return Call("SetVariables", {"setVariableData": [set_item(VariableSetting(PRIORITY, ",".join(map(str, slots))))]})
 
 
 def get_priority() -> Call:
     """GetVariables of NetworkConfigurationPriority."""
-    return Call("GetVariables", {"getVariableData": [PRIORITY.on_wire]})
+    return Call("GetVariables", {"getVariableData": [get_item(PRIORITY)]})
 
 
 def read_profile(payload: Mapping[str, Any]) -> tuple[int, NetworkProfile]:

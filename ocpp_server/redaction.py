@@ -16,7 +16,7 @@ import msgspec
 
 HIDDEN = "(hidden)"
 
-_TAGS = frozenset({"idtag", "parentidtag", "parentid", "idtoken", "groupidtoken", "additionalidtoken"})
+_TAGS = frozenset({"idtag", "parentidtag", "parentid", "idtoken", "groupidtoken", "additionalidtoken", "customeridentifier"})
 _SECRETS = frozenset({"csr", "certificate", "certificatechain", "exirequest", "exiresponse", "simpin"})
 _SECRET_NAME = re.compile(r"passw|secret|passphrase|authorizationkey|privatekey|psk|(?:^|[^a-z])pin(?:$|[^a-z])|token$")
 """Part of the name of a configuration key or variable whose value is nobody's business, in lower case."""
@@ -55,6 +55,8 @@ def _redact_object(part: Mapping[str, Any], within: str) -> dict[str, Any]:
         secret = name in _SECRETS or (name not in _TAGS and _SECRET_NAME.search(name)) or (name == "key" and within == "vpn")
         if (secret or (secret_value and name in _NAMED_VALUES)) and value is not None:
             shown[key] = HIDDEN
+        elif name == "data" and "generatedAt" in part:
+            shown[key] = HIDDEN  # NotifyCustomerInformation: a person's data
         elif name == "data" and isinstance(value, str):
             shown[key] = _free_text(value)
         else:

@@ -13,8 +13,10 @@ from functools import partial
 from depot.events import ConnectorStatus, StationBooted
 from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock
+from ocpp_server.customer_information import CustomerMessages
 from ocpp_server.desks import Action, Block, Desks
 from ocpp_server.device_model_messages import DeviceModelMessages
+from ocpp_server.display_messages import DisplayMessages
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, transfer_report
 from ocpp_server.link import Later
@@ -31,6 +33,10 @@ from ocpp_server.version import Version
 ANSWERS: dict[str, Payload] = {
     "NotifyCustomerInformation": {},
     "NotifyDisplayMessages": {},
+    "ClearedChargingLimit": {},
+    "NotifyChargingLimit": {},
+    "NotifyEVChargingNeeds": {"status": "Rejected"},
+    "NotifyEVChargingSchedule": {"status": "Accepted"},
     "PublishFirmwareStatusNotification": {},
     "ReservationStatusUpdate": {},
 }
@@ -75,6 +81,8 @@ class Inbound:
             SecurityMessages(station, desks.security),
             DeviceModelMessages(station, desks.device_model),
             SmartChargingMessages(station, desks.smart_charging, clock),
+            DisplayMessages(station, desks.display),
+            CustomerMessages(station, desks.customers),
         )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,

@@ -8,6 +8,8 @@ from typing import Any
 from fake_depot import FakeLink, sample
 
 from controller.configuration import ConfigurationView
+from controller.customer_information import CustomerRow, CustomersView
+from controller.display_messages import DisplaysView, MessageRow, RefreshedRow, TextRow
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
 from controller.local_lists import LocalListView
 from controller.network_profiles import NetworksView, SlotView, StationNetworkView
@@ -119,6 +121,18 @@ def fill(link: FakeLink) -> None:
     link.shown[LocalListView] = LocalListView(
         station_id="CP-03", station_version=3, outcome="result", version=3, entries=[IdToken("CARD-1")], changed_at=AT
     )
+    text = TextRow(content="Welcome. Please plug in.", format="UTF8", language="en")
+    message = MessageRow(
+        station_id="CP-03", message_id=3, priority="NormalCycle", shown_while="Idle", start_at=None, end_at=None, transaction_id="",
+        evse=0, texts=[text], state="accepted", said="Accepted", over=False, own=True, asked_at=AT, asked_by="mani", seen_at=AT,
+    )  # fmt: skip
+    refreshed = RefreshedRow(station_id="CP-03", request_id=1, at=AT, complete=True, note="")
+    link.shown[DisplaysView] = DisplaysView(at=AT, messages=[message], refreshed=[refreshed], stations=["CP-03", "CP-05"])
+    asked = CustomerRow(
+        request_id=5, station_id="CP-03", report=True, clear=False, about="id token", asked_at=AT, asked_by="mani", state="done",
+        said="Accepted", note="", data=None, forgotten_at=None,
+    )  # fmt: skip
+    link.shown[CustomersView] = CustomersView(at=AT, requests=[asked])
     slot = SlotView(
         slot=1, url="wss://depot.example:9001/ocpp", security_profile=2, interface="Wired0", message_timeout_s=30, apn="", vpn="",
         identity="", leads_here=True, because="",

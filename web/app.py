@@ -61,6 +61,8 @@ from web.stations_api import stations_api
 from web.stations_page import stations_screens
 from web.tokens_api import SCHEMAS as token_schemas
 from web.tokens_api import tokens_api
+from web.told_api import SCHEMAS as told_schemas
+from web.told_api import told_api
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -120,9 +122,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
     app.include_router(networks_api(web))
+    app.include_router(told_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
-    schemas = (*registry_schemas, *of_stations, *network_schemas)
+    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

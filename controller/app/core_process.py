@@ -26,7 +26,7 @@ from controller.app.kit import add_kit, companions
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
-from controller.app.told import add_told
+from controller.app.told import Told, add_told
 from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
@@ -187,6 +187,7 @@ async def serve_core(settings: Settings) -> None:
         security = add_security(core, settings, alarms, secret=secret)
         smart = SmartCharging(core.yard, core.loop, tariff, replan=core.planning.request)
         core.add(smart)
+        told = Told()
         central = await stack.enter_async_context(
             Central(
                 spec=spec,
@@ -195,7 +196,7 @@ async def serve_core(settings: Settings) -> None:
                 credentials=security.book,
                 settings=settings.to_ocpp(),
                 known_probe=known,
-                desks=Desks(security=security, words=last_words, smart_charging=smart),
+                desks=Desks(security=security, words=last_words, smart_charging=smart, display=told.display, customers=told.customers),
             )
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
@@ -211,7 +212,7 @@ async def serve_core(settings: Settings) -> None:
         core.add(ReservationDesk(core.yard, raw))
         core.add(LocalLists(core.yard, raw, central.configuration))
         core.add(Configurations(core.yard, raw, central.configuration))
-        add_told(core, settings, raw, security.book)
+        add_told(core, settings, told, raw, central, security.book)
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from controller.access_book import DepotAccess
 from controller.core import Core
+from controller.customer_information import CustomerInformation, CustomerReports
+from controller.display_messages import DisplayReports, Displays
 from controller.network_profiles import NetworkProfiles
 from controller.raw_calls import RawCalls
 from controller.settings import Settings
 from depot.network_profiles import OwnDoors
+from ocpp_server import Central
 
 _ANY_HOST = ("0.0.0.0", "::", "")  # noqa: S104  # looked at, not bound
 
@@ -26,11 +30,21 @@ def own_doors(settings: Settings) -> OwnDoors:
     )
 
 
-def add_told(core: Core, settings: Settings, raw: RawCalls, book: DepotAccess) -> None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears stations, before there is a charger side to ask them by."""
+
+    display: DisplayReports = field(default_factory=DisplayReports)
+    customers: CustomerReports = field(default_factory=CustomerReports)
+
+
+def add_told(core: Core, settings: Settings, told: Told, raw: RawCalls, central: Central, book: DepotAccess) -> None:
     """Add the rooms."""
 
     def security_profile(station_id: str) -> int | None:
         access = book.access(station_id)
         return None if access is None else access.profile
 
+    core.add(Displays(core.yard, raw, central, told.display))
+    core.add(CustomerInformation(core.yard, raw, told.customers))
     core.add(NetworkProfiles(core.yard, raw, doors=own_doors(settings), security_profile=security_profile))

@@ -20,6 +20,7 @@ from depot.commands.charging import (
     StopCharging,
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
+from depot.commands.customers import AskCustomerInformation
 from depot.commands.device_model import (
     AskMonitoringReport,
     AskReport,
@@ -31,6 +32,7 @@ from depot.commands.device_model import (
     SetMonitors,
     SetVariables,
 )
+from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
 from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
@@ -48,14 +50,14 @@ from depot.commands.stations import AddStation, AdmitStation, CallStation, Chang
 
 __all__ = [
     "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
-    "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation", "CancelVisit", "ChangeConfiguration",
-    "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeWantedVariables", "CheckAudit", "ClearManualLimit", "ClearMonitors", "Command",
-    "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate", "RefundBill",
-    "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate", "RepairDrift", "ReserveConnector", "ResetPack",
-    "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability",
-    "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
-    "SetSecurityProfile", "SetSupply", "SetVariables", "ShelveAlarm", "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm",
-    "UpdateFirmware", "WriteOffBill",
+    "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation", "CancelVisit",
+    "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeWantedVariables", "CheckAudit", "ClearManualLimit",
+    "ClearMessage", "ClearMonitors", "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog",
+    "InstallCertificate", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate",
+    "RepairDrift", "ReserveConnector", "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey",
+    "SendLocalList", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors",
+    "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage",
+    "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

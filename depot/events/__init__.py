@@ -17,7 +17,14 @@ from depot.events.access import (
 )
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
+from depot.events.customers import CustomerInformationAsked, CustomerInformationChanged
 from depot.events.device_model import WantedVariablesChanged
+from depot.events.display import (
+    DisplayMessageAnswered,
+    DisplayMessageAsked,
+    DisplayMessagesReported,
+    DisplayMessagesRequested,
+)
 from depot.events.envelope import Envelope, Event, NewEvent
 from depot.events.files import (
     FirmwareAdded,
@@ -97,15 +104,16 @@ __all__ = [
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "ChargingNeedsTold", "CommandFinished", "CommandRequested",
     "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged",
-    "ControllerStarted", "DeclarationWithdrawn", "DefaultInstalled", "DriverRegistered", "DriverRemoved", "Envelope", "Event",
-    "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared",
-    "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet",
-    "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
-    "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared", "SecurityEventNoticed",
-    "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled", "SetpointGranted",
-    "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted", "StationDeclared",
-    "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed", "StationQuarantined",
-    "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged",
+    "ControllerStarted", "CustomerInformationAsked", "CustomerInformationChanged", "DeclarationWithdrawn", "DefaultInstalled",
+    "DisplayMessageAnswered", "DisplayMessageAsked", "DisplayMessagesReported", "DisplayMessagesRequested", "DriverRegistered",
+    "DriverRemoved", "Envelope", "Event", "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded",
+    "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated",
+    "MasterPassShown", "NetworkPrioritySet", "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset",
+    "PackTripped", "PlanAccepted", "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared",
+    "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled",
+    "SetpointGranted", "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted",
+    "StationDeclared", "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed",
+    "StationQuarantined", "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged",
     "TransactionStarted", "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported",
     "TrustLevel", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced", "VisitArrived",
     "VisitCancelled", "VisitEnded", "VisitHeld", "WantedVariablesChanged",

@@ -35,6 +35,8 @@ PATH = {
     "token": "CARD-1",
     "reservation_id": "7",
     "slot": "1",
+    "message_id": "3",
+    "request_id": "5",
     "serial": "1a2b3c",
 }
 
