@@ -122,12 +122,12 @@ def fill(link: FakeLink) -> None:
         station_id="CP-03", station_version=3, outcome="result", version=3, entries=[IdToken("CARD-1")], changed_at=AT
     )
     text = TextRow(content="Welcome. Please plug in.", format="UTF8", language="en")
-    message = MessageRow(
+    hello = MessageRow(
         station_id="CP-03", message_id=3, priority="NormalCycle", shown_while="Idle", start_at=None, end_at=None, transaction_id="",
         evse=0, texts=[text], state="accepted", said="Accepted", over=False, own=True, asked_at=AT, asked_by="mani", seen_at=AT,
     )  # fmt: skip
     refreshed = RefreshedRow(station_id="CP-03", request_id=1, at=AT, complete=True, note="")
-    link.shown[DisplaysView] = DisplaysView(at=AT, messages=[message], refreshed=[refreshed], stations=["CP-03", "CP-05"])
+    link.shown[DisplaysView] = DisplaysView(at=AT, messages=[hello], refreshed=[refreshed], stations=["CP-03", "CP-05"])
     asked = CustomerRow(
         request_id=5, station_id="CP-03", report=True, clear=False, about="id token", asked_at=AT, asked_by="mani", state="done",
         said="Accepted", note="", data=None, forgotten_at=None,
