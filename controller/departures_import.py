@@ -96,16 +96,19 @@ class _Traits:
     connector: ConnectorId | None
     ac_max_w: int | None
     dc_max_w: int | None
+    discharge_w: int
 
     @classmethod
     def of(cls, v: Vehicle) -> _Traits:
         tag = v.id_tags[0] if v.id_tags else ""
-        return cls(v.vehicle_id, v.battery_wh or 0, v.efficiency, v.pausable, tag, v.connector, v.ac_max_w, v.dc_max_w)
+        return cls(
+            v.vehicle_id, v.battery_wh or 0, v.efficiency, v.pausable, tag, v.connector, v.ac_max_w, v.dc_max_w, v.discharge_max_w or 0
+        )
 
     @classmethod
     def of_stay(cls, s: VisitAnnounced) -> _Traits:
         most_w = s.max_w or None
-        return cls(s.vehicle_id, s.battery_wh, s.efficiency, s.pausable, s.id_tag, s.connector, most_w, most_w)
+        return cls(s.vehicle_id, s.battery_wh, s.efficiency, s.pausable, s.id_tag, s.connector, most_w, most_w, s.discharge_w)
 
     def most_w(self, connector: ConnectorId | None, places: Sequence[Place]) -> int:
         """The most that it takes there, W; 0: not known, so the connector's rating counts."""
@@ -311,6 +314,7 @@ def _stay(
         pausable=vehicle.pausable,
         priority=priority if priority is not None else was.priority if was is not None else 0,
         id_tag=vehicle.id_tag,
+        discharge_w=vehicle.discharge_w,
     )
 
 

@@ -58,7 +58,8 @@ class PlanningSettings:
     """``cadence_s``: at the latest after this. ``spacing_s``: at the earliest after the last one. ``reserve_share`` of
     the limit is held back in slots more than an hour ahead (late arrivals, reference §4.2). ``ready_margin_min``:
     vehicles are planned to be ready this long before they leave. ``demand_share``: the part of the month's demand
-    charge that one horizon is made to feel."""
+    charge that one horizon is made to feel. ``reserve_soc``: no vehicle is planned to give below it; ``wear_per_kwh``: what a
+    kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export."""
 
     slot_minutes: int = 15
     horizon_h: int = 24
@@ -70,6 +71,9 @@ class PlanningSettings:
     ready_margin_min: float = 10.0
     demand_share: float = 1 / 21
     expires_s: float = 1200.0
+    reserve_soc: float = 0.3
+    wear_per_kwh: float | None = None
+    export_price_per_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

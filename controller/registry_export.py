@@ -59,6 +59,7 @@ def _vehicles(known: Known) -> Rows:
             "pausable": _flag(v.pausable),
             "id_tags": " ".join(v.id_tags),
             "connector": "" if v.connector is None else str(v.connector),
+            "discharge_kw": _thousandth(v.discharge_max_w),
         }
 
 
@@ -97,6 +98,7 @@ def _connectors(station: StationSpec) -> Rows:
             "voltage_v": str(c.voltage_v),
             "pausable": _flag(c.pausable),
             "settle_s": f"{c.settle_s:g}",
+            "discharge_kw": _thousandth(c.discharge_w),
         }
 
 

@@ -42,13 +42,14 @@ class Kind(StrEnum):
 
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.VEHICLES: (
-        "vehicle_id", "model", "battery_kwh", "ac_max_kw", "dc_max_kw", "efficiency", "pausable", "id_tags", "connector", "bay",
+        "vehicle_id", "model", "battery_kwh", "ac_max_kw", "dc_max_kw", "discharge_kw", "efficiency", "pausable", "id_tags", "connector",
+        "bay",
     ),
     Kind.PACKS: ("vehicle_id", "pack_id", "chemistry", "capacity_kwh", "cells"),
     Kind.DRIVERS: ("driver_id", "name", "id_tags"),
     Kind.STATIONS: (
         "station_id", "feeder_id", "bay", "connector", "current", "rated_kw", "min_kw", "phases", "voltage_v", "pausable",
-        "settle_s", "key_hash",
+        "settle_s", "discharge_kw", "key_hash",
     ),
     Kind.FEEDERS: ("feeder_id", "rating_kw", "name"),
 }  # fmt: skip
@@ -107,6 +108,7 @@ def _vehicles(sheet: Sheet, known: Known, remove_missing: bool) -> Preview:
             "battery_wh": reader.cell(row, "battery_kwh", row.thousandfold_of, old.battery_wh),
             "ac_max_w": reader.cell(row, "ac_max_kw", row.thousandfold_of, old.ac_max_w),
             "dc_max_w": reader.cell(row, "dc_max_kw", row.thousandfold_of, old.dc_max_w),
+            "discharge_max_w": reader.cell(row, "discharge_kw", row.thousandfold_of, old.discharge_max_w),
             "efficiency": Vehicle(name).efficiency if efficiency is None else efficiency,
             "pausable": reader.cell(row, "pausable", row.flag_of, old.pausable),
             "id_tags": reader.cell(row, "id_tags", row.list_of, old.id_tags),

@@ -179,6 +179,7 @@ def site_view(yard: Yard, base: DepotSpec, after: Site) -> SiteDeclarationView:
 
 
 def connector_words(connector: ConnectorSpec) -> str:
-    """``1: DC 60 kW``, ``2: AC 22 kW, phases 1 2 3``."""
+    """``1: DC 60 kW, gives 40 kW``, ``2: AC 22 kW, phases 1 2 3``."""
     phases = f", phase{'s' if len(connector.phases) > 1 else ''} {' '.join(map(str, connector.phases))}" if connector.phases else ""
-    return f"{connector.connector}: {connector.current.value} {connector.rated_w / 1000:g} kW{phases}"
+    gives = f", gives {connector.discharge_w / 1000:g} kW" if connector.discharge_w else ""
+    return f"{connector.connector}: {connector.current.value} {connector.rated_w / 1000:g} kW{phases}{gives}"

@@ -52,6 +52,9 @@ class DepotSection(Section):
     worst_background_kw: float = setting(
         ..., "The most that everything else on the site draws; counted whenever the meter at the connection is silent.", unit="kW", ge=0
     )
+    export_limit_kw: float = setting(
+        0.0, "What vehicles that discharge may feed into the grid, beyond what the site itself draws. 0: nothing.", unit="kW", ge=0
+    )
     background_profile_kw: tuple[float, ...] = setting(
         (), "What the rest of the site typically draws, one value per local hour from 0 to 23; advice for the planner.", unit="kW"
     )
@@ -91,6 +94,9 @@ class ConnectorSection(Section):
         None, "Whether a session survives 0 W. Unset: not known, so a session is started late and then kept at its minimum or above."
     )
     settle_s: float = setting(3.0, "How long it takes from an accepted decrease to the lower power.", unit="s", ge=0, le=120)
+    discharge_kw: float = setting(
+        0.0, "The most that it can give back; needs a station that speaks OCPP 2.1. 0: it only charges.", unit="kW", ge=0
+    )
 
     @field_validator("phases")
     @classmethod
@@ -122,6 +128,7 @@ class ConnectorSection(Section):
             voltage_v=self.voltage_v,
             pausable=self.pausable,
             settle_s=self.settle_s,
+            discharge_w=watts(self.discharge_kw),
         )
 
 
@@ -305,6 +312,18 @@ class LimiterSection(Section):
                 f"refresh_s ({self.refresh_s:g}) must leave a quarter of profile_life_s ({self.profile_life_s:g}) for a second try"
             )
         return self
+
+
+class V2gSection(Section):
+    """Vehicles that discharge. They do where their connector and their vehicle can (``discharge_kw``)."""
+
+    reserve_soc: float = setting(0.3, "State of charge below which no vehicle gives anything.", ge=0, le=1)
+    wear_per_kwh: float | None = setting(
+        None, "What a kWh that leaves a battery wears it, in the currency. Unset: 22 % of the mean price of energy.", ge=0
+    )
+    export_price_per_kwh: float = setting(
+        0.0, "What is paid for a kWh that is fed into the grid; counted at most as the import's price.", ge=0
+    )
 
 
 class StorageSection(Section):

@@ -34,6 +34,7 @@ from controller.sections import (
     StationSection,
     StorageSection,
     UtilitySection,
+    V2gSection,
     WebSection,
     setting,
     watts,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
+    v2g: V2gSection = setting(V2gSection(), "Vehicles that discharge.")
     approval: ApprovalSection = setting(ApprovalSection(), "What needs a second person.")
     notify: NotifySection | None = setting(None, "Who is told of alarms, beside the screens. Without it nobody.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
@@ -202,6 +204,7 @@ class Settings(BaseSettings):
             currency=depot.currency,
             metered=self.meter is not None,
             background_profile_w=tuple(watts(kw) for kw in depot.background_profile_kw),
+            export_limit_w=watts(depot.export_limit_kw),
         )
 
     def to_rules(self) -> Rules | None:
@@ -375,6 +378,7 @@ class Settings(BaseSettings):
             margin_share=self.limiter.margin_share,
             max_writes_per_hour=self.limiter.max_writes_per_hour,
             min_change_s=self.limiter.min_change_s,
+            reserve_soc=self.v2g.reserve_soc,
             pickup=PickupSettings(self.limiter.pickup_min_s, self.limiter.pickup_max_s),
         )
 
@@ -391,6 +395,9 @@ class Settings(BaseSettings):
             margin_share=self.limiter.margin_share,
             reserve_share=self.planner.reserve,
             ready_margin_min=self.planner.ready_margin_min,
+            reserve_soc=self.v2g.reserve_soc,
+            wear_per_kwh=self.v2g.wear_per_kwh,
+            export_price_per_kwh=self.v2g.export_price_per_kwh,
         )
 
 

@@ -36,7 +36,13 @@ class Site:
 
 def fingerprint(station: StationSpec | None) -> str:
     """What the file says of a station, in 32 hex digits; "" where it says nothing."""
-    return "" if station is None else blake2b(msgspec.json.encode(station), digest_size=16).hexdigest()
+    if station is None:
+        return ""
+    said = msgspec.to_builtins(station)
+    for connector in said["connectors"]:
+        if not connector["discharge_w"]:
+            del connector["discharge_w"]  # the fingerprints of files that never named it stay as they were
+    return blake2b(msgspec.json.encode(said), digest_size=16).hexdigest()
 
 
 def overlay(base: DepotSpec, stations: Mapping[str, StationChange], feeders: Mapping[str, FeederSpec]) -> Site:
@@ -125,6 +131,7 @@ def _station_complaints(station: StationSpec, key_hash: str, feeders: Mapping[st
         {
             "number": c.connector, "rated_kw": c.rated_w / 1000, "min_kw": c.min_w / 1000, "current": c.current.value,
             "phases": c.phases, "voltage_v": c.voltage_v, "pausable": c.pausable, "settle_s": c.settle_s,
+            "discharge_kw": c.discharge_w / 1000,
         }
         for c in station.connectors
     ]  # fmt: skip

@@ -96,7 +96,8 @@ def _connector(reader: Reader, row: Row, station: StationSpec | None) -> Connect
     given["phases"] = reader.cell(row, "phases", lambda _: _phases(row), old.phases if old is not None else ())
     voltage = reader.cell(row, "voltage_v", row.whole_of, old.voltage_v if old is not None else None)
     settle = reader.cell(row, "settle_s", row.number_of, old.settle_s if old is not None else None)
-    given |= {k: v for k, v in (("voltage_v", voltage), ("settle_s", settle)) if v is not None}
+    discharge = reader.cell(row, "discharge_kw", row.number_of, old.discharge_w / 1000 if old is not None else None)
+    given |= {k: v for k, v in (("voltage_v", voltage), ("settle_s", settle), ("discharge_kw", discharge)) if v is not None}
     given["pausable"] = reader.cell(row, "pausable", row.flag_of, old.pausable if old is not None else None)
     if given["rated_kw"] is None:
         reader.complain(row, "write the connector's rating in kW", "rated_kw")

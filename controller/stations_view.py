@@ -36,6 +36,7 @@ class StationConnector(Struct, frozen=True, kw_only=True):
     operative: bool
     transaction_id: int | None
     default_w: int | None
+    discharge_w: int = 0
 
 
 class StationDetail(Struct, frozen=True, kw_only=True):
@@ -172,4 +173,5 @@ def _connector(yard: Yard, station_id: str, spec: ConnectorSpec) -> StationConne
         operative=facts.operative,
         transaction_id=facts.transaction_id,
         default_w=facts.default_w,
+        discharge_w=spec.discharge_w,
     )

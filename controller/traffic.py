@@ -19,7 +19,8 @@ BURST_SHARE = 1 / 3
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """Times in depot seconds, shares of a whole. ``margin_share`` of the site limit is never planned on. ``pace``:
-    how much longer the site's meter may take where depot time runs faster than machines answer (the demo)."""
+    how much longer the site's meter may take where depot time runs faster than machines answer (the demo). ``reserve_soc``:
+    state of charge below which no vehicle gives anything."""
 
     period_s: float = 1.0
     life_s: float = 180.0
@@ -33,6 +34,7 @@ class LoopSettings:
     reading_every_s: float = 3.0
     stop_patience_s: float = 60.0
     pace: float = 1.0
+    reserve_soc: float = 0.3
     pickup: PickupSettings = field(default_factory=PickupSettings)
 
 

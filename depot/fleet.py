@@ -29,7 +29,8 @@ _MAX_WH = 10_000_000
 class Vehicle:
     """``battery_wh``: usable. ``ac_max_w``, ``dc_max_w``: most that it takes from the grid through such a connector (0: it
     takes none, None: not known, so the connector's rating counts). ``efficiency``: battery per grid energy. ``pausable``:
-    whether its session survives 0 W (None: not known = no). ``connector``: where it usually stands."""
+    whether its session survives 0 W (None: not known = no). ``connector``: where it usually stands. ``discharge_max_w``: most
+    that it gives to the grid (0 or None: it gives nothing)."""
 
     vehicle_id: str
     model: str = ""
@@ -40,6 +41,7 @@ class Vehicle:
     pausable: bool | None = None
     id_tags: tuple[str, ...] = ()
     connector: ConnectorId | None = None
+    discharge_max_w: int | None = None
 
     def __post_init__(self) -> None:
         who = f"vehicle {self.vehicle_id[:_ID_LENGTH]}"
@@ -48,6 +50,7 @@ class Vehicle:
         _check_amount(self.battery_wh, f"{who}: battery", 1, _MAX_WH, "Wh")
         _check_amount(self.ac_max_w, f"{who}: AC power", 0, _MAX_W, "W")
         _check_amount(self.dc_max_w, f"{who}: DC power", 0, _MAX_W, "W")
+        _check_amount(self.discharge_max_w, f"{who}: discharge power", 0, _MAX_W, "W")
         if self.ac_max_w == 0 and self.dc_max_w == 0:
             raise InvalidValue(f"{who} takes neither AC nor DC: leave empty what is not known")
         if not 0.3 <= self.efficiency <= 1:

@@ -24,6 +24,7 @@ class ConnectorSpec:
     """One outlet. ``rated_w``: the most that it can draw from the grid; ``min_w``: below it there is only 0
     (6 A × 230 V a phase for AC, some kW for DC). ``phases``: grid phases it may load, () = unknown = all three.
     ``pausable`` None = unknown = no (invariant 8). ``settle_s``: time from an accepted decrease to the lower power.
+    ``discharge_w``: the most that it can give to the grid; 0: it only charges.
     """
 
     connector: int
@@ -34,10 +35,13 @@ class ConnectorSpec:
     voltage_v: int = 230
     pausable: bool | None = None
     settle_s: float = 3.0
+    discharge_w: int = 0
 
     def __post_init__(self) -> None:
         if self.rated_w <= 0 or not 0 <= self.min_w <= self.rated_w:
             raise InvalidValue(f"connector {self.connector}: need 0 ≤ min_w ({self.min_w}) ≤ rated_w ({self.rated_w}), rated_w > 0")
+        if self.discharge_w < 0:
+            raise InvalidValue(f"connector {self.connector}: discharge_w ({self.discharge_w}) is 0 or more; 0 says that it only charges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class DepotSpec:
     controller is dead or blind (invariants 3, 9). ``worst_background_w``: the most that anything else on the site
     draws; used whenever the connection-point meter is silent. ``metered``: a connection-point meter is configured.
     ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
+    ``export_limit_w``: what discharging vehicles may make flow to the grid, beyond what the site itself draws.
     """
 
     depot_id: str
@@ -78,6 +83,7 @@ class DepotSpec:
     currency: str = "INR"
     metered: bool = False
     background_profile_w: tuple[int, ...] = ()
+    export_limit_w: int = 0
     connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
     feeder_of: Mapping[ConnectorId, str] = field(init=False)
 
@@ -100,8 +106,8 @@ class DepotSpec:
                 feeder_of[key] = station.feeder_id
         if len(self.background_profile_w) not in (0, 24):
             raise InvalidValue(f"background_profile_w has {len(self.background_profile_w)} values; give 24 (one per local hour) or none")
-        if min(self.contract_w, self.failsafe_w, self.worst_background_w) < 0:
-            raise InvalidValue("contract_w, failsafe_w and worst_background_w must be 0 W or more")
+        if min(self.contract_w, self.failsafe_w, self.worst_background_w, self.export_limit_w) < 0:
+            raise InvalidValue("contract_w, failsafe_w, worst_background_w and export_limit_w must be 0 W or more")
         object.__setattr__(self, "connectors", connectors)
         object.__setattr__(self, "feeder_of", feeder_of)
 

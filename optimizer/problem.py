@@ -5,7 +5,7 @@ Slots are half-open: slot k covers [t0 + k·slot, t0 + (k+1)·slot). Powers are 
 energy = battery energy · ``eff``). Background is what the site draws beside the vehicles, negative where the sun gives more.
 
 Discharge pays for no charging under a limit: charging alone keeps the site's and the feeders' limits, and discharge alone
-stays within the background and what may be exported (decision 12). It counts on the bill, and on the demand blocks' means.
+stays within the background and what may be exported (decision 14). It counts on the bill, and on the demand blocks' means.
 """
 
 from __future__ import annotations

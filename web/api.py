@@ -109,6 +109,7 @@ class VisitBody(ReasonedBody):
     energy_wh: int = Field(ge=0, le=10_000_000)
     arrive_at: AwareDatetime | None = None
     max_w: int = Field(default=1_000_000, ge=1, le=10_000_000)
+    discharge_w: int = Field(default=0, ge=0, le=10_000_000, description="The most that the vehicle gives to the grid; 0: nothing")
     priority: int = Field(default=0, ge=-100, le=100)
     visit_id: str | None = Field(default=None, min_length=1, max_length=64)
 
@@ -269,6 +270,7 @@ def api(web: Web) -> APIRouter:
                 depart_at=_at(body.depart_at, view.at),
                 battery_energy_wh=body.energy_wh,
                 max_w=body.max_w,
+                discharge_w=body.discharge_w,
                 connector=connector,
                 priority=body.priority,
             )

@@ -62,6 +62,7 @@ class VehicleBody(ReasonedBody):
     battery_wh: int | None = Field(default=None, ge=1, le=10_000_000)
     ac_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
     dc_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
+    discharge_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
     efficiency: float = Field(default=0.9, ge=0.3, le=1)
     pausable: bool | None = None
     id_tags: list[Annotated[str, Field(min_length=1, max_length=36)]] = Field(default=[], max_length=MAX_TAGS)
@@ -135,6 +136,7 @@ def registry_api(web: Web) -> APIRouter:
                 battery_wh=body.battery_wh,
                 ac_max_w=body.ac_max_w,
                 dc_max_w=body.dc_max_w,
+                discharge_max_w=body.discharge_max_w,
                 efficiency=body.efficiency,
                 pausable=body.pausable,
                 id_tags=tuple(body.id_tags),

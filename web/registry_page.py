@@ -55,6 +55,7 @@ FORMS: Mapping[Kind, Sequence[Field]] = {
         Field("efficiency", "Charging efficiency", "What arrives in the battery of what the grid gives.", ""),
         Field("ac_max_kw", "Most from AC", "0: takes none. Empty: not known, the charger's rating counts.", "kW"),
         Field("dc_max_kw", "Most from DC", "0: takes none. Empty: not known, the charger's rating counts.", "kW"),
+        Field("discharge_kw", "Most that it gives back", "Empty or 0: it only charges.", "kW"),
         Field("pausable", "Goes on after 0 kW", "Not known counts as no.", "", _YES_NO),
         Field("connector", "Usual charger", "For departures that name none, for example CP-01/1."),
         Field("id_tags", "Cards and tags", "Divided by spaces."),
@@ -234,7 +235,7 @@ def _rows_of_entry(kind: Kind, found: Known, entry: str) -> list[Mapping[str, st
     return rows_of(kind, only)
 
 
-_CONNECTOR_CELLS = ("connector", "current", "rated_kw", "min_kw", "phases", "voltage_v", "pausable", "settle_s")
+_CONNECTOR_CELLS = ("connector", "current", "rated_kw", "min_kw", "phases", "voltage_v", "pausable", "settle_s", "discharge_kw")
 
 
 def _sent_rows(kind: Kind, sent: Mapping[str, str]) -> list[Mapping[str, str]]:

@@ -58,7 +58,7 @@ class ItemLimits(BaseModel):
 
 class ConnectorBody(BaseModel):
     """One connector. ``rated_w``: the most that it can draw from the grid, by its name plate; ``min_w`` null: 6 A on each phase
-    for AC, 3 kW for DC. ``pausable`` null: not known, so taken as no."""
+    for AC, 3 kW for DC. ``pausable`` null: not known, so taken as no. ``discharge_w``: the most that it can give, 0: it only charges."""
 
     model_config = ConfigDict(extra="forbid")
     connector_id: int = Field(ge=1, le=99)
@@ -69,6 +69,7 @@ class ConnectorBody(BaseModel):
     voltage_v: int = Field(default=230, ge=90, le=1000)
     pausable: bool | None = None
     settle_s: float = Field(default=3.0, ge=0, le=120)
+    discharge_w: int = Field(default=0, ge=0, le=10_000_000)
 
     def to_spec(self) -> ConnectorSpec:
         least_w = self.min_w
@@ -76,7 +77,7 @@ class ConnectorBody(BaseModel):
             least_w = DC_LEAST_W if self.current is Current.DC else AC_LEAST_A * self.voltage_v * (len(self.phases) or 3)
         return ConnectorSpec(
             self.connector_id, self.rated_w, min(least_w, self.rated_w), self.current, tuple(self.phases), self.voltage_v,
-            self.pausable, self.settle_s,
+            self.pausable, self.settle_s, self.discharge_w,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ class VisitAnnounced(Event):
     ``battery_energy_wh``: what the battery must still receive at arrival. ``efficiency``: battery per grid energy.
     ``connector`` None: not known yet, matched when ``id_tag`` or the vehicle shows up. Larger priority first.
     ``returning``: it left before its time with energy missing (``arrive_at`` says when). It may only be plugged anew: no
-    power is planned for it before it is back.
+    power is planned for it before it is back. ``discharge_w``: the most that the vehicle gives to the grid; 0: nothing.
     """
 
     TYPE: ClassVar[str] = "visit.stay_announced"
@@ -36,6 +36,7 @@ class VisitAnnounced(Event):
     priority: int = 0
     id_tag: str = ""
     returning: bool = False
+    discharge_w: int = 0
 
 
 @dataclass(frozen=True, slots=True)
