@@ -24,7 +24,9 @@ from typing import Any
 import msgspec
 
 import depot.alarms
+import depot.battery_swaps
 import depot.customer_information
+import depot.der
 import depot.device_model
 import depot.display_messages
 import depot.events
@@ -32,11 +34,13 @@ import depot.files
 import depot.fleet
 import depot.local_lists
 import depot.network_profiles
+import depot.notes
 import depot.registry
 import depot.reservations
 import depot.security
 import depot.smart_charging
 import depot.state
+import depot.station_tariffs
 import depot.tokens
 import depot.values
 import depot.wanted
@@ -169,9 +173,9 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.customer_information, depot.device_model, depot.display_messages, depot.files, depot.fleet,
-        depot.local_lists, depot.network_profiles, depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.tokens,
-        depot.wanted, depot.state,
+        depot.alarms, depot.battery_swaps, depot.customer_information, depot.der, depot.device_model, depot.display_messages, depot.files,
+        depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.registry, depot.reservations, depot.security,
+        depot.smart_charging, depot.state, depot.station_tariffs, depot.tokens, depot.values, depot.wanted,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -11,15 +11,19 @@ from datetime import datetime
 from typing import Any
 
 from depot import alarms as al
+from depot import battery_swaps as bs
 from depot import customer_information as ci
+from depot import der as dr
 from depot import display_messages as dm
 from depot import events as ev
 from depot import files as fl
 from depot import local_lists as ll
 from depot import network_profiles as np
+from depot import notes as no
 from depot import reservations as rs
 from depot import security as se
 from depot import smart_charging as sc
+from depot import station_tariffs as stt
 from depot import wanted as wt
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
@@ -232,6 +236,13 @@ class DepotState:
     """What each station is believed to know by itself."""
     networks: Mapping[str, np.StationNetwork] = field(default_factory=dict)
     """Network connection profiles that each station has accepted."""
+    der: Mapping[str, dr.StationDer] = field(default_factory=dict)
+    """DER controls and alarms of each station (2.1)."""
+    swaps: bs.SwapBook = field(default_factory=bs.SwapBook)
+    station_tariffs: Mapping[str, stt.StationTariffs] = field(default_factory=dict)
+    """Tariffs that each station holds (2.1)."""
+    notes: tuple[no.KeptNote, ...] = ()
+    """What stations told that nobody acts on, oldest first."""
     wanted: wt.Wanted = field(default_factory=dict)
     """Values that variables of stations shall have."""
     displays: dm.DisplayState = field(default_factory=dm.DisplayState)
@@ -744,6 +755,57 @@ def _customer_changed(state: DepotState, e: ev.CustomerInformationChanged, _: ev
     return replace(state, customers=state.customers.changed(e.request_id, e.state, said=e.said, note=e.note))
 
 
+def _der(state: DepotState, station_id: str, change: Callable[[dr.StationDer], dr.StationDer]) -> DepotState:
+    return replace(state, der={**state.der, station_id: change(state.der.get(station_id) or dr.StationDer())})
+
+
+def _der_set(state: DepotState, e: ev.DerControlSet, _: ev.Envelope) -> DepotState:
+    return _der(state, e.station_id, lambda der: der.with_control(e.control, e.superseded))
+
+
+def _der_cleared(state: DepotState, e: ev.DerControlsCleared, _: ev.Envelope) -> DepotState:
+    return _der(state, e.station_id, lambda der: der.without(is_default=e.is_default, kind=e.kind, control_id=e.control_id))
+
+
+def _der_switched(state: DepotState, e: ev.DerControlSwitched, _: ev.Envelope) -> DepotState:
+    return _der(state, e.station_id, lambda der: der.switched(e.switch))
+
+
+def _der_alarm(state: DepotState, e: ev.DerAlarmNoticed, _: ev.Envelope) -> DepotState:
+    return _der(state, e.station_id, lambda der: der.alarmed(e.alarm))
+
+
+def _der_reported(state: DepotState, e: ev.DerControlsReported, envelope: ev.Envelope) -> DepotState:
+    return _der(state, e.station_id, lambda der: der.told(e.controls, envelope.occurred_at, whole=e.whole))
+
+
+def _swap_asked(state: DepotState, e: ev.BatterySwapAsked, envelope: ev.Envelope) -> DepotState:
+    return replace(state, swaps=state.swaps.with_asked(bs.SwapAsked(e.request_id, e.station_id, e.id_token, envelope.occurred_at)))
+
+
+def _swap_answered(state: DepotState, e: ev.BatterySwapAnswered, _: ev.Envelope) -> DepotState:
+    return replace(state, swaps=state.swaps.answered(e.request_id, e.state, e.note))
+
+
+def _swapped(state: DepotState, e: ev.BatteriesSwapped, envelope: ev.Envelope) -> DepotState:
+    return replace(state, swaps=state.swaps.with_event(bs.SwapEvent(e.station_id, envelope.occurred_at, e.swapped)))
+
+
+def _tariff_set(state: DepotState, e: ev.StationTariffSet, envelope: ev.Envelope) -> DepotState:
+    new = stt.TariffSet(e.evse_id, str(e.tariff.get("tariffId", "")), e.tariff, envelope.occurred_at, e.transaction)
+    before = state.station_tariffs.get(e.station_id) or stt.StationTariffs()
+    return replace(state, station_tariffs={**state.station_tariffs, e.station_id: before.having(new)})
+
+
+def _tariffs_cleared(state: DepotState, e: ev.StationTariffsCleared, _: ev.Envelope) -> DepotState:
+    before = state.station_tariffs.get(e.station_id) or stt.StationTariffs()
+    return replace(state, station_tariffs={**state.station_tariffs, e.station_id: before.without(e.tariff_ids, e.evse_id)})
+
+
+def _noted(state: DepotState, e: ev.StationNoted, envelope: ev.Envelope) -> DepotState:
+    return replace(state, notes=(*state.notes, no.KeptNote(e.station_id, envelope.occurred_at, e.note))[-no.KEPT :])
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -811,6 +873,17 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.LocalListUpdated: _local_list,
     ev.NetworkProfileSet: _network_slot,
     ev.NetworkPrioritySet: _network_priority,
+    ev.DerControlSet: _der_set,
+    ev.DerControlsCleared: _der_cleared,
+    ev.DerControlSwitched: _der_switched,
+    ev.DerAlarmNoticed: _der_alarm,
+    ev.DerControlsReported: _der_reported,
+    ev.BatterySwapAsked: _swap_asked,
+    ev.BatterySwapAnswered: _swap_answered,
+    ev.BatteriesSwapped: _swapped,
+    ev.StationTariffSet: _tariff_set,
+    ev.StationTariffsCleared: _tariffs_cleared,
+    ev.StationNoted: _noted,
     ev.WantedVariablesChanged: _wanted,
     ev.DisplayMessageAsked: _display,
     ev.DisplayMessageAnswered: _display,

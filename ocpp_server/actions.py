@@ -48,10 +48,12 @@ CALLS_201 = frozenset(
 CALLS_21 = CALLS_201 | frozenset(
     {
         "AFRRSignal", "AdjustPeriodicEventStream", "ChangeTransactionTariff", "ClearDERControl", "ClearTariffs", "GetDERControl",
-        "GetPeriodicEventStream", "GetTariffs", "RequestBatterySwap", "SetDERControl", "SetDefaultTariff", "UpdateDynamicSchedule",
-        "UsePriorityCharging",
+        "GetPeriodicEventStream", "GetTariffs", "NotifyAllowedEnergyTransfer", "NotifyWebPaymentStarted", "RequestBatterySwap",
+        "SetDERControl", "SetDefaultTariff", "UpdateDynamicSchedule", "UsePriorityCharging",
     }
 )  # fmt: skip
+ABOVE_OURS = frozenset({"TxProfile", "TxDefaultProfile", "PriorityCharging", "LocalGeneration"})
+"""Purposes of charging profiles that can stand above the depot's own, or (local generation, 2.1) add to what they allow."""
 CALLS = {Version.V16: CALLS_16, Version.V201: CALLS_201, Version.V21: CALLS_21}
 
 BY_ITSELF = frozenset(
@@ -90,7 +92,7 @@ class HandProfile:
     @property
     def may_raise(self) -> bool:
         """Whether it could stand above the depot's own: a profile of the whole station only lowers (1.6 §3.13.1)."""
-        return self.purpose in ("TxProfile", "TxDefaultProfile")
+        return self.purpose in ABOVE_OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,12 @@ def effect_of(action: str, payload: Payload) -> Effect:
             operative = "Operative" in (payload.get("type"), payload.get("operationalStatus"))
             evse = payload.get("evse", {}).get("id", number)
             return Effect(frozenset({Change.ENABLE}) if operative else frozenset(), evse)
+        case "UpdateDynamicSchedule" | "AFRRSignal" | "SetDERControl" | "ClearDERControl":
+            return Effect(frozenset({Change.PROFILES}))  # what a profile that stands there says, on whichever connector
+        case "UsePriorityCharging" if payload.get("activate"):
+            return Effect(frozenset({Change.PROFILES}))
+        case "RequestBatterySwap":
+            return Effect(frozenset({Change.START}))  # a battery that is put in is charged
         case "ChangeConfiguration":
             return _autonomy([(str(payload.get("key", "")), str(payload.get("value", "")))])
         case "SetVariables":

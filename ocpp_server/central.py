@@ -30,7 +30,9 @@ from ocpp_server.configuration import NOTED_KEYS, ConfigurationBook
 from ocpp_server.desks import Desks
 from ocpp_server.device_model import NOTED_MODEL, batches, get_variables, set_variables, told_by
 from ocpp_server.dialect import Call, Dialect
+from ocpp_server.dynamic_schedules import DYNAMIC_CALLS
 from ocpp_server.endpoint import Endpoint
+from ocpp_server.event_streams import STREAM_CALLS, Stream
 from ocpp_server.frames import IN, Frame, Kind, Message
 from ocpp_server.installed import BY_CALL, NOTED, Installed
 from ocpp_server.ladder import Ladder
@@ -434,6 +436,17 @@ class Central:
             return {}
         return await set_variables(link, values, room=(await batches(link, Priority.NORMAL)).set)
 
+    def streams(self, station_id: str) -> tuple[Stream, ...]:
+        """Periodic event streams that the station has open (2.1)."""
+        station = self._stations.get(station_id)
+        return () if station is None else station.streams.streams
+
+    def running(self, connector: ConnectorId) -> str | None:
+        """The station's own name of the transaction that runs there (2.x); None: none is known."""
+        station = self._stations.get(connector.station_id)
+        transaction = None if station is None else station.book.running(connector.connector)
+        return None if transaction is None else transaction.transaction_id
+
     async def get_profiles(self, connector: ConnectorId, *, within_s: float = 10.0) -> Sequence[tuple[int, Mapping[str, Any]]] | None:
         """GetChargingProfiles of an EVSE: (EVSE, profile as the station holds it). None: no answer in time, or not a
         2.0.1 station."""
@@ -483,6 +496,10 @@ class _Record:
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         if action in NOTED:
             self._station.noted(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
+        if action in DYNAMIC_CALLS:
+            self._station.dynamic.note(action, payload, reply)
+        elif action in STREAM_CALLS:
+            self._station.streams.note(action, payload, reply)
         elif action in NOTED_KEYS:
             self._station.configuration.note(action, payload, reply, self._clock.now())
         elif action in NOTED_MODEL:

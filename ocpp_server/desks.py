@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from depot.battery_swaps import SwapDesk, Swapped
 from depot.customer_information import CustomerDesk
+from depot.der import DerAlarm, DerDesk, DerReport, DerSwitch
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
 from depot.display_messages import DisplayDesk, DisplayMessage
 from depot.last_words import LastWords, NoLastWords
+from depot.notes import Note, NoteDesk
 from depot.ports import SecurityDesk
 from depot.smart_charging import ChargingNeeds, ExternalLimit, SmartChargingDesk, VehicleSchedule
 from depot.values import ConnectorId
@@ -81,6 +84,26 @@ class NoCustomerDesk:
     def told_of_customer(self, station_id: str, request_id: int, data: str, *, seq_no: int, more: bool) -> None: ...
 
 
+class NoDerDesk:
+    """Where nobody is interested: what is said of DER control is answered and forgotten."""
+
+    async def alarmed(self, station_id: str, alarm: DerAlarm) -> None: ...
+    async def switched(self, station_id: str, switch: DerSwitch) -> None: ...
+    async def reported(self, station_id: str, part: DerReport) -> None: ...
+
+
+class NoSwapDesk:
+    """Where nobody is interested: batteries come and go."""
+
+    async def swapped(self, station_id: str, swapped: Swapped) -> None: ...
+
+
+class NoNoteDesk:
+    """Where nobody is interested: notes are forgotten."""
+
+    async def noted(self, station_id: str, note: Note) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """A desk for each subject. ``transfers``: who answers vendors' own messages. ``words``: where the last words of running
@@ -93,3 +116,6 @@ class Desks:
     smart_charging: SmartChargingDesk = field(default_factory=NoSmartChargingDesk)
     display: DisplayDesk = field(default_factory=NoDisplayDesk)
     customers: CustomerDesk = field(default_factory=NoCustomerDesk)
+    der: DerDesk = field(default_factory=NoDerDesk)
+    swaps: SwapDesk = field(default_factory=NoSwapDesk)
+    notes: NoteDesk = field(default_factory=NoNoteDesk)

@@ -16,6 +16,8 @@ from depot.tokens import Presented
 from depot.values import Outcome
 from ocpp_server.composite import Transaction
 from ocpp_server.configuration import ConfigurationBook
+from ocpp_server.dynamic_schedules import DynamicBook
+from ocpp_server.event_streams import StreamBook
 from ocpp_server.frames import FrameLog
 from ocpp_server.installed import OURS, InstalledBook
 from ocpp_server.meter_values import MeterGuard
@@ -116,6 +118,10 @@ class Station:
         self.variables: Mapping[str, str] = {}
         """Device-model variables as the last probe read them, for people."""
         self.reports = ProfileReports()
+        self.dynamic = DynamicBook()
+        """Its dynamic charging profiles (2.1)."""
+        self.streams = StreamBook()
+        """Its periodic event streams (2.1)."""
         self.remote_starts = int(now.timestamp()) & 0x3FFFFFFF
         """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
         self.remote_tags: dict[int, Presented] = {}
@@ -166,6 +172,8 @@ class Station:
         self.levels.clear()
         self.defaults.clear()
         self.installed.restarted()
+        self.dynamic.forget()
+        self.streams.forget()
         self.open_looks, self.tells_composite = OPEN_LOOKS, True
         self.fallback_tried = self.fallback_denied = False
 

@@ -27,6 +27,7 @@ from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.app.told import Told, add_told
+from controller.app.v21 import Rooms21
 from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
@@ -188,6 +189,7 @@ async def serve_core(settings: Settings) -> None:
         smart = SmartCharging(core.yard, core.loop, tariff, replan=core.planning.request)
         core.add(smart)
         told = Told()
+        rooms_21 = Rooms21.of(core)
         central = await stack.enter_async_context(
             Central(
                 spec=spec,
@@ -196,7 +198,16 @@ async def serve_core(settings: Settings) -> None:
                 credentials=security.book,
                 settings=settings.to_ocpp(),
                 known_probe=known,
-                desks=Desks(security=security, words=last_words, smart_charging=smart, display=told.display, customers=told.customers),
+                desks=Desks(
+                    security=security,
+                    words=last_words,
+                    smart_charging=smart,
+                    display=told.display,
+                    customers=told.customers,
+                    der=rooms_21.der,
+                    swaps=rooms_21.swaps,
+                    notes=rooms_21.notes,
+                ),
             )
         )
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
@@ -213,6 +224,7 @@ async def serve_core(settings: Settings) -> None:
         core.add(LocalLists(core.yard, raw, central.configuration))
         core.add(Configurations(core.yard, raw, central.configuration))
         add_told(core, settings, told, raw, central, security.book)
+        rooms_21.attach(core, central, raw)
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:

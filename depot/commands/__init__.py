@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from depot.commands.alarms import AcknowledgeAlarms, ApprovalCommand, ApproveCommand, CheckAudit, RefuseCommand, ShelveAlarm, UnshelveAlarm
+from depot.commands.battery_swaps import RequestBatterySwap
 from depot.commands.charging import (
     AnnounceVisit,
     CancelVisit,
@@ -21,6 +22,7 @@ from depot.commands.charging import (
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
 from depot.commands.customers import AskCustomerInformation
+from depot.commands.der import ClearDerControls, ReadDerControls, SetDerControl
 from depot.commands.device_model import (
     AskMonitoringReport,
     AskReport,
@@ -33,6 +35,7 @@ from depot.commands.device_model import (
     SetVariables,
 )
 from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
+from depot.commands.event_streams import AdjustEventStream
 from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
@@ -46,18 +49,21 @@ from depot.commands.security import (
     SetSecurityProfile,
 )
 from depot.commands.standing import CancelReservation, ChangeConfiguration, ReserveConnector, SendLocalList
+from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStationTariffs, SetStationTariff
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
-    "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdmitStation", "AnnounceVisit", "ApprovalCommand", "ApproveCommand",
-    "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation", "CancelVisit",
-    "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeWantedVariables", "CheckAudit", "ClearManualLimit",
-    "ClearMessage", "ClearMonitors", "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog",
-    "InstallCertificate", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate",
-    "RepairDrift", "ReserveConnector", "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey",
-    "SendLocalList", "SetAvailability", "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors",
-    "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage",
-    "StartCharging", "StationCommand", "StopCharging", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdjustEventStream", "AdmitStation", "AnnounceVisit", "ApprovalCommand",
+    "ApproveCommand", "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation",
+    "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeTransactionTariff",
+    "ChangeWantedVariables", "CheckAudit", "ClearDerControls", "ClearManualLimit", "ClearMessage", "ClearMonitors", "ClearStationTariffs",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate",
+    "ReadDerControls", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate",
+    "RepairDrift", "RequestBatterySwap", "ReserveConnector", "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate",
+    "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl", "SetItemLimits", "SetManualLimit",
+    "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile",
+    "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand", "StopCharging",
+    "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

@@ -17,7 +17,9 @@ from depot.events.access import (
 )
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
+from depot.events.battery_swaps import BatteriesSwapped, BatterySwapAnswered, BatterySwapAsked
 from depot.events.customers import CustomerInformationAsked, CustomerInformationChanged
+from depot.events.der import DerAlarmNoticed, DerControlsCleared, DerControlSet, DerControlsReported, DerControlSwitched
 from depot.events.device_model import WantedVariablesChanged
 from depot.events.display import (
     DisplayMessageAnswered,
@@ -36,6 +38,7 @@ from depot.events.files import (
 )
 from depot.events.local_lists import LocalListUpdated
 from depot.events.networks import NetworkPrioritySet, NetworkProfileSet
+from depot.events.notes import StationNoted
 from depot.events.orders import (
     ApprovalCarriedOut,
     ApprovalExpired,
@@ -77,6 +80,7 @@ from depot.events.security import (
 from depot.events.sessions import SignedReading, SignedReadingsKept, StopOrphaned, TransactionStarted, TransactionStopped
 from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
 from depot.events.smart_charging import ChargingNeedsTold, ExternalLimitReleased, ExternalLimitTold, VehicleScheduleTold
+from depot.events.station_tariffs import StationTariffsCleared, StationTariffSet
 from depot.events.stations import (
     NO_DETAIL,
     ConnectorAvailabilitySet,
@@ -102,21 +106,23 @@ from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, Visi
 __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
-    "CertificateAnswered", "CertificateIssued", "CertificateRevoked", "ChargingNeedsTold", "CommandFinished", "CommandRequested",
-    "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus", "ConnectorStatusChanged", "ConnectorTrustChanged",
-    "ControllerStarted", "CustomerInformationAsked", "CustomerInformationChanged", "DeclarationWithdrawn", "DefaultInstalled",
-    "DisplayMessageAnswered", "DisplayMessageAsked", "DisplayMessagesReported", "DisplayMessagesRequested", "DriverRegistered",
-    "DriverRemoved", "Envelope", "Event", "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded",
-    "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated",
-    "MasterPassShown", "NetworkPrioritySet", "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset",
-    "PackTripped", "PlanAccepted", "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged", "ScheduleCompared",
-    "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn", "SessionAdmitted", "SessionBilled",
-    "SetpointGranted", "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused", "StationAdmitted", "StationBooted",
-    "StationDeclared", "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered", "StationKeySet", "StationProbed",
-    "StationQuarantined", "StationRetired", "StationStatusChanged", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged",
-    "TransactionStarted", "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported",
-    "TrustLevel", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced", "VisitArrived",
-    "VisitCancelled", "VisitEnded", "VisitHeld", "WantedVariablesChanged",
+    "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
+    "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",
+    "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "CustomerInformationAsked", "CustomerInformationChanged",
+    "DeclarationWithdrawn", "DefaultInstalled", "DerAlarmNoticed", "DerControlSet", "DerControlSwitched", "DerControlsCleared",
+    "DerControlsReported", "DisplayMessageAnswered", "DisplayMessageAsked", "DisplayMessagesReported", "DisplayMessagesRequested",
+    "DriverRegistered", "DriverRemoved", "Envelope", "Event", "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared",
+    "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared", "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet",
+    "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet", "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered",
+    "PackRemoved", "PackReset", "PackTripped", "PlanAccepted", "ProfileSetByHand", "Registration", "ReservationAsked", "ReservationChanged",
+    "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn",
+    "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused",
+    "StationAdmitted", "StationBooted", "StationDeclared", "StationItemLimitsSet", "StationKeyOfferWithdrawn", "StationKeyOffered",
+    "StationKeySet", "StationNoted", "StationProbed", "StationQuarantined", "StationRetired", "StationStatusChanged", "StationTariffSet",
+    "StationTariffsCleared", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
+    "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
+    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced", "VisitArrived", "VisitCancelled",
+    "VisitEnded", "VisitHeld", "WantedVariablesChanged",
 ]  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {
