@@ -147,6 +147,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             480, on_s=60.0,
         ),
         Kind(
+            "station_danger", 2, "A station reports danger or broken hardware.",
+            "It may hurt somebody, or burn; it may not charge.",
+            "Look at it from a distance first; switch it off, and have it serviced.",
+            15, off_s=0.0,
+        ),
+        Kind(
             "charger_overdraws", 3, "A charger draws more than it is told.",
             "It is budgeted so, at the others' cost.",
             "Have its meter and limit checked.",
@@ -175,6 +181,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It stays offline: it falls back to its default.",
             "Compare its password, certificate and security profile with what is set here; rotate its key by hand if need be.",
             240, on_s=60.0, off_s=60.0,
+        ),
+        Kind(
+            "station_event", 3, "A station reports that a variable is beyond what its monitor allows.",
+            "What the monitor watches goes on; see its description.",
+            "See the station's events on its page Device model; have it serviced, or set the monitor otherwise.",
+            480, off_s=60.0,
         ),
         Kind(
             "certificate_ends", 3, "A certificate ends soon and was not renewed.",
