@@ -100,8 +100,7 @@ class RawCalls:
 
     async def _call(self, command: cmd.CallStation, cause: ev.Envelope) -> Answered:
         station_id, action, payload = command.station_id, command.action, dict(command.payload)
-        for guard in self.guards:
-            guard(station_id, action, payload)
+        self.guard(station_id, action, payload)
         try:
             reply = await self.send(station_id, action, payload, cause)
         except InvalidCall as bad:
@@ -109,6 +108,11 @@ class RawCalls:
         answer = as_answer(reply)
         done = CommandStatus.DONE if answer["outcome"] == "result" else CommandStatus.FAILED
         return Answered(done, f"{action}: {in_words(reply)}", answer)
+
+    def guard(self, station_id: str, action: str, payload: Mapping[str, Any]) -> None:
+        """Raises :class:`~depot.values.DepotError` for what a person made up and somebody's books would not survive."""
+        for guard in self.guards:
+            guard(station_id, action, payload)
 
     def knows(self, station_id: str) -> bool:
         """Whether the station is declared."""

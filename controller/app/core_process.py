@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import controller
+from controller import device_model
 from controller.app.billing import add_billing
 from controller.app.clocks import steady_clock_of, watch_clock
 from controller.app.exits import exit_code_of, sentence
@@ -32,6 +33,8 @@ from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
 from controller.departures import Departures
+from controller.device_model.room import DeviceModels
+from controller.device_model.store import models_file
 from controller.files.desk import FilesDesk
 from controller.files.shelf import Shelf
 from controller.files.tickets import Tickets, key_of
@@ -66,6 +69,7 @@ from grid.signal import ContactSettings, ModbusContact
 from grid.tariff import Tariff
 from ocpp_server import Central
 from ocpp_server.desks import Desks
+from ocpp_server.probe201 import needs
 from storage import Lease, Store
 
 log = logging.getLogger(__name__)
@@ -190,6 +194,8 @@ async def serve_core(settings: Settings) -> None:
         core.add(smart)
         told = Told()
         rooms_21 = Rooms21.of(core)
+        models = device_models(settings, core.yard, stack)
+        alarms.sources.append(models)
         central = await stack.enter_async_context(
             Central(
                 spec=spec,
@@ -207,6 +213,7 @@ async def serve_core(settings: Settings) -> None:
                     der=rooms_21.der,
                     swaps=rooms_21.swaps,
                     notes=rooms_21.notes,
+                    device_model=models,
                 ),
             )
         )
@@ -217,6 +224,8 @@ async def serve_core(settings: Settings) -> None:
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)
         security.attach(central, raw)
+        models.attach(central, raw)
+        core.add(models)
         files = files_desk(settings, core.yard, central, secret)
         alarms.sources.append(files)
         core.add(files)
@@ -249,6 +258,13 @@ async def serve_core(settings: Settings) -> None:
                 await central.listen_tls(settings.ocpp.host, settings.ocpp_tls_port, security.context)
                 log.info("stations are awaited at wss://%s:%d/ocpp/{station_id}", settings.ocpp.host, central.tls_port)
             notify_ready()
+
+
+def device_models(settings: Settings, yard: Yard, stack: AsyncExitStack) -> DeviceModels:
+    """What stations say of themselves, in a database of its own."""
+    store = stack.enter_context(contextlib.closing(Store.open(models_file(settings.database, yard.spec.depot_id))))
+    store.migrate([device_model])
+    return DeviceModels(yard, store, needs=needs(settings.to_ocpp()))
 
 
 def files_desk(settings: Settings, yard: Yard, central: Central, secret: bytes) -> FilesDesk:

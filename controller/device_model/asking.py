@@ -80,6 +80,7 @@ class Asking:
         """Write them; the station's word on each."""
         self._check(station_id, len(settings))
         items = [set_item(setting) for setting in settings]
+        self._calls.guard(station_id, SET.action, {SET.items: items})
         answered = await in_batches(self._sending(station_id, cause), SET, items, await self._room(station_id, SET))
         return [
             named(setting.variable) | {"attribute": setting.attribute} | _told(one, "attributeStatus")
@@ -124,7 +125,7 @@ class Asking:
         if wanted[0].key not in values:
             payload = {GET.items: [get_item(wanted[0])]}
             reply = await self._calls.ask(station_id, GET.action, payload)
-            result = next(iter(reply.payload.get(GET.results, ())), {})
+            result: Payload = next(iter(reply.payload.get(GET.results, ())), {})
             if result.get("attributeStatus") == "Accepted":
                 values[wanted[0].key] = result.get("attributeValue")
         room = room_of(values.get(wanted[0].key), values.get(wanted[1].key))
@@ -144,5 +145,3 @@ def _told(one: Answered, status: str) -> dict[str, Any]:
 def _value(variable: Variable, one: Answered) -> str | None:
     value = None if one.result is None else one.result.get("attributeValue")
     return HIDDEN if value is not None and is_secret(variable.name) else value
-
-

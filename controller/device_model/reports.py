@@ -9,6 +9,7 @@ A part that nobody asked for is answered and forgotten. What is open survives a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,8 @@ MOST_ROWS: Final = 20_000
 OPEN_AT_ONCE: Final = 8
 """Reports of one station that may be open."""
 MONITORS: Final = "monitors"
+CUSTOM_MONITORS: Final = "monitors, custom"
+BY_HAND: Final = "a call by hand"
 CUSTOM: Final = "custom"
 
 ASKED, UNDER_WAY, COMPLETE, INCOMPLETE, REFUSED, EMPTY = "asked", "under_way", "complete", "incomplete", "refused", "empty"
@@ -84,8 +87,8 @@ class Reports:
 
     def check_free(self, station_id: str, request_id: int) -> None:
         """Raises :class:`~depot.values.DepotError` where this number stands for another report of the station that is open."""
-        known = self._of(station_id, request_id)
-        if known is not None and known.state != INCOMPLETE:
+        known = self.of(station_id, request_id)
+        if known is not None and known.asked_by != BY_HAND and known.state != INCOMPLETE:
             raise DepotError(f"{station_id} is telling report {known.report_id} under the number {request_id}; choose another requestId")
 
     def answered(self, report_id: int, answer: str, *, accepted: bool, empty: bool = False) -> None:
@@ -101,23 +104,36 @@ class Reports:
             del self._open[report_id]
         self._keep(report)
 
-    def _of(self, station_id: str, request_id: int) -> StoredReport | None:
+    def of(self, station_id: str, request_id: int) -> StoredReport | None:
         """The newest open report of this number."""
         found = [r for r in self._open.values() if (r.station_id, r.request_id) == (station_id, request_id)]
         return max(found, key=lambda r: r.report_id, default=None)
+
+    def by_hand(self, station_id: str, kind: str, request_id: int) -> None:
+        """A person's call asks for a report under a number of his own; one that had it before is not told on. Where a report of
+        ours has this number, it is that which is being asked for."""
+        known = self.of(station_id, request_id)
+        if known is not None and known.asked_by != BY_HAND and known.state != INCOMPLETE:
+            return
+        if known is not None:
+            del self._open[known.report_id]
+            self._keep(replace(known, state=INCOMPLETE))
+        with contextlib.suppress(DepotError):  # too many are open: its parts are answered and forgotten
+            self.open(station_id, kind, BY_HAND, request_id=request_id)
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
     async def take(self, station_id: str, part: ReportPart) -> None:
         """A part has come."""
-        report = self._of(station_id, part.request_id)
+        report = self.of(station_id, part.request_id)
         if report is None:
             log.debug("station %s tells a report %d that nobody asked for", station_id, part.request_id)
             return
         await self._writer.room()
         report = self._open.get(report.report_id, report)
         now = self._yard.clock.now()
-        rows = part.monitors if report.kind == MONITORS else part.variables
+        of_monitors = report.kind in (MONITORS, CUSTOM_MONITORS)
+        rows = part.monitors if of_monitors else part.variables
         report = replace(report, heard_at=now, state=UNDER_WAY, last=part.seq_no if part.last else report.last)
         self._open[report.report_id] = report
         if part.seq_no in report.parts or len(report.parts) >= MOST_PARTS or report.rows + len(rows) > MOST_ROWS:
@@ -130,7 +146,7 @@ class Reports:
 
         def work(connection: Connection) -> None:
             store.put_part(connection, number, part.seq_no, rows)
-            if report.kind == MONITORS:
+            if of_monitors:
                 store.put_monitors(connection, station_id, part.monitors, now)
             else:
                 store.put_variables(connection, station_id, part.variables, now)

@@ -152,10 +152,12 @@ class ModelStore:
         mine = (_variables.c.depot_id == self._depot_id, _variables.c.station_id == station_id)
         connection.execute(update(_variables).where(*mine, _variables.c.waiting.is_not(None)).values(waiting=None))
 
-    def told_whole(self, connection: Connection, station_id: str, machine: str, *, since: datetime, at: datetime) -> None:
-        """A whole report is complete: what was not in it is no more there."""
+    def told_whole(self, connection: Connection, station_id: str, machine: str, *, gone: datetime | None, at: datetime) -> None:
+        """A whole report is complete. What was not told since ``gone``, when it was asked for, is no more there; None: the
+        report may have left something out."""
         mine = (_variables.c.depot_id == self._depot_id, _variables.c.station_id == station_id)
-        connection.execute(delete(_variables).where(*mine, _variables.c.read_at < iso(since)))
+        if gone is not None:
+            connection.execute(delete(_variables).where(*mine, _variables.c.read_at < iso(gone)))
         row = {"depot_id": self._depot_id, "station_id": station_id, "machine": machine, "told_at": iso(at)}
         self._upsert(connection, _models, [row], ("depot_id", "station_id"))
 
@@ -282,7 +284,9 @@ class ModelStore:
         row = {"depot_id": self._depot_id, "report_id": report_id, "seq_no": seq_no, "body": _text(rows)}
         connection.execute(insert(_parts).values(row).on_conflict_do_nothing())
 
-    def reports(self, connection: Connection, *, station_id: str = "", report_id: int | None = None, limit: int = 100) -> list[StoredReport]:
+    def reports(
+        self, connection: Connection, *, station_id: str = "", report_id: int | None = None, limit: int = 100
+    ) -> list[StoredReport]:
         """Newest first."""
         query = select(_reports).where(_reports.c.depot_id == self._depot_id).order_by(_reports.c.report_id.desc()).limit(limit)
         if station_id:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
@@ -75,7 +76,7 @@ class Writer:
             jobs, self._jobs = self._jobs, []
             if not jobs:
                 continue
-            stored = await self._beside(lambda jobs=jobs: self._write(jobs))
+            stored = await self._beside(partial(self._write, jobs))
             for job in jobs:
                 if job.written is not None:
                     job.written(stored)
