@@ -1,7 +1,7 @@
 """Wanted values of device-model variables, and how far a station is from them: drift. Pure.
 
     wanted for the depot < for a model < for one station < what the depot itself needs of every station
-                          --compare with what the station said last--> same, differs, missing, waiting, not told
+                          --compare with what the station said last--> same, differs, waiting, missing, unread, hidden
 
 A variable that only the depot needs and that a station does not have is no drift: nothing can be set there.
 """
@@ -40,13 +40,14 @@ Wanted = Mapping[str, Mapping[str, WantedVariable]]
 
 
 class Standing(StrEnum):
-    """How a station stands to a wanted value. ``waiting``: it has taken it, for after its next boot. ``hidden``: it tells no
-    value, so nobody can compare."""
+    """How a station stands to a wanted value. ``waiting``: it has taken it, for after its next boot. ``missing``: it has no such
+    variable; ``unread``: it was never asked for all that it has. ``hidden``: it tells no value, so nobody can compare."""
 
     SAME = "same"
     DIFFERS = "differs"
     WAITING = "waiting"
     MISSING = "missing"
+    UNREAD = "unread"
     HIDDEN = "hidden"
 
 
@@ -105,14 +106,15 @@ def wishes(known: Wanted, station_id: str, machine: str, needs: Mapping[Variable
     return found | {variable.key: Wish(variable, value, "controller") for variable, value in needs.items()}
 
 
-def drift(wanted: Mapping[str, Wish], known: Mapping[str, Known]) -> list[Drift]:
-    """How a station stands to each wish, by the variable's name; the depot's own where it has the variable."""
+def drift(wanted: Mapping[str, Wish], known: Mapping[str, Known], *, whole: bool) -> list[Drift]:
+    """How a station stands to each wish, by the variable's name; the depot's own where it has the variable. ``whole``: all
+    that it has is known."""
     found = []
     for key, wish in sorted(wanted.items(), key=lambda entry: str(entry[1].variable).lower()):
         said = known.get(key)
         if said is None:
             if wish.source != "controller":
-                found.append(Drift(wish, Standing.MISSING, None, writable=False))
+                found.append(Drift(wish, Standing.MISSING if whole else Standing.UNREAD, None, writable=False))
             continue
         found.append(Drift(wish, _standing(wish.value, said), said.value, writable=said.writable))
     return found

@@ -157,8 +157,8 @@ class EventsView(Struct, frozen=True, kw_only=True):
 
 
 class DriftRow(VariableName, frozen=True, kw_only=True):
-    """A wanted value and how the station stands to it: same, differs, waiting (for its next boot), missing, hidden.
-    ``source``: who wants it: controller, depot, model or station."""
+    """A wanted value and how the station stands to it: same, differs, waiting (for its next boot), missing,
+    unread, hidden. ``source``: who wants it: controller, depot, model or station."""
 
     station_id: str
     name: str

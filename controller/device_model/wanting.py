@@ -63,7 +63,8 @@ class Wanting:
         known: dict[str, dict[str, Known]] = {}
         for row in self._store.by_keys(connection, only, keys):
             known.setdefault(row.station_id, {})[row.told.variable.key] = _known(row)
-        return {station_id: drift(wanted[station_id], known.get(station_id, {})) for station_id in stations}
+        whole = self._store.machines(connection)
+        return {name: drift(wanted[name], known.get(name, {}), whole=name in whole) for name in stations}
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
