@@ -19,6 +19,7 @@ from depot.values import ConnectorId, InvalidValue
 from ocpp_server.checks import Look
 from ocpp_server.composite import Segment
 from ocpp_server.installed import Installed
+from ocpp_server.reports import Criteria, ProfileReport
 
 MOST_S = 86_400
 """A composite schedule is shown so far ahead."""
@@ -29,8 +30,8 @@ ANSWER_S = 8.0
 class InstalledProfile(Struct, frozen=True, kw_only=True):
     """One profile that a station is believed to hold. ``connector`` 0: the whole station. ``limit``: of its first period, in
     ``unit`` (W, or A a phase). ``expires_at`` null: it does not end by itself. ``confirmed``: the station accepted it and has
-    not booted since. ``source``: ``controller``, or ``call`` where somebody else put it there. ``profile``: as it was sent, in
-    the words of OCPP 1.6."""
+    not booted since. ``source``: ``controller``, ``call`` where a person put it there by a call of his own, else who did beside
+    the depot, as the station says it (EMS, SO, Other …). ``profile``: as it was sent, in the words of OCPP 1.6."""
 
     station_id: str
     connector: int
@@ -90,8 +91,40 @@ class CompositeView(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class ReportedProfile(Struct, frozen=True, kw_only=True):
+    """One profile as a station itself reports it. ``evse`` 0: on all of it. ``source``: who set it: CSO is this depot, EMS an energy
+    manager, SO the grid's operator. ``profile``: verbatim."""
+
+    evse: int
+    source: str
+    profile: dict[str, Any]
+
+
+class ProfileReportView(Struct, frozen=True, kw_only=True):
+    """What a station of 2.x answered to GetChargingProfiles. ``outcome``: how the request ended, ``status`` in the station's word.
+    ``complete`` false: not all of the report came in time, or it was too long."""
+
+    at: datetime
+    station_id: str
+    outcome: str
+    status: str
+    complete: bool
+    profiles: list[ReportedProfile]
+
+
+class RunningView(Struct, frozen=True, kw_only=True):
+    """The name that a station of 2.x has given to the transaction that runs on a connector; null: none that is known."""
+
+    station_id: str
+    connector: int
+    transaction_id: str | None
+
+
 class Stations(Protocol):
     """What of the charger side is needed here."""
+
+    def running(self, connector: ConnectorId) -> str | None: ...
+    async def report_profiles(self, station_id: str, criteria: Criteria, *, within_s: float = 10.0) -> ProfileReport: ...
 
     def installed(self, station_id: str) -> Sequence[Installed]: ...
     def skew(self, station_id: str) -> timedelta: ...
@@ -106,7 +139,12 @@ class ProfilesRoom:
         self._yard = yard
         self._stations = stations
         self.commands: Mapping[type[cmd.Command], Carrier] = {}
-        self.views: Mapping[type[Struct], Viewer] = {ProfilesView: self._show, CompositeView: self._compare}
+        self.views: Mapping[type[Struct], Viewer] = {
+            ProfilesView: self._show,
+            CompositeView: self._compare,
+            ProfileReportView: self._report,
+            RunningView: self._running,
+        }
 
     async def run(self) -> None:
         """Nothing to follow up."""
@@ -133,7 +171,7 @@ class ProfilesRoom:
         duration_s = int(args.get("duration_s", "600"))
         if not 1 <= duration_s <= MOST_S:
             raise InvalidValue(f"duration_s {duration_s}: 1 to {MOST_S} s can be shown")
-        if key not in self._yard.spec.connectors:
+        if key.station_id not in self._yard.stations or (key.connector and key not in self._yard.spec.connectors):
             return None
         look: Look | None = None
         text = "The station tells no composite schedule, or is not connected."
@@ -154,6 +192,38 @@ class ProfilesRoom:
             agrees=None if look is None else look.finding.agrees,
             text=text if look is None else look.finding.text,
         )
+
+    async def _running(self, args: Mapping[str, str]) -> RunningView | None:
+        """``station_id``, ``connector``; None where there is no such station."""
+        key = ConnectorId(args.get("station_id", ""), int(args.get("connector", "0")))
+        if key.station_id not in self._yard.stations:
+            return None
+        return RunningView(station_id=key.station_id, connector=key.connector, transaction_id=self._stations.running(key))
+
+    async def _report(self, args: Mapping[str, str]) -> ProfileReportView | None:
+        """``station_id``, and of ``evse``, ``profile_ids`` and ``sources`` (with commas), ``purpose``, ``stack_level`` those that
+        matter; None where there is no such station."""
+        station_id = args.get("station_id", "")
+        if station_id not in self._yard.stations:
+            return None
+        criteria = Criteria(
+            evse=_whole(args.get("evse")), ids=tuple(int(n) for n in args.get("profile_ids", "").split(",") if n),
+            purpose=args.get("purpose") or None, stack_level=_whole(args.get("stack_level")),
+            sources=tuple(source for source in args.get("sources", "").split(",") if source),
+        )  # fmt: skip
+        if criteria.empty:
+            raise InvalidValue("say which: by profile ids, or by purpose, stack level or source; a place alone is not enough (OCPP K09)")
+        found = await self._stations.report_profiles(station_id, criteria, within_s=ANSWER_S)
+        said = found.reply.payload.get("status")
+        return ProfileReportView(
+            at=self._yard.clock.now(), station_id=station_id, outcome=found.reply.outcome.value,
+            status=said if isinstance(said, str) else found.reply.code, complete=found.complete,
+            profiles=[ReportedProfile(evse=evse, source=source, profile=dict(profile)) for evse, source, profile in found.profiles],
+        )  # fmt: skip
+
+
+def _whole(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _installed(station_id: str, entry: Installed, skew: timedelta) -> InstalledProfile:

@@ -21,6 +21,7 @@ from depot.events import Registration, StationProbed
 from depot.ports import BootAnswer, ChargerEvents, Clock
 from depot.readings import LinkReading
 from depot.registry import DepotSpec, StationSpec
+from depot.smart_charging import ExternalLimit
 from depot.values import ConnectorId, Outcome, SafeSetpoints, Setpoint
 from ocpp_server.access import AccessBook
 from ocpp_server.checks import Checks, Look
@@ -40,7 +41,7 @@ from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose
 from ocpp_server.quarantine import Quarantine
 from ocpp_server.reply import Reply
-from ocpp_server.reports import ask_profiles
+from ocpp_server.reports import Criteria, ProfileReport, ask_profiles
 from ocpp_server.schemas import Payload, validator
 from ocpp_server.session import MessageId
 from ocpp_server.settings import OcppSettings
@@ -273,17 +274,17 @@ class Central:
 
     def composite(self, connector: ConnectorId, *, duration_s: int) -> tuple[str, Sequence[Segment]]:
         """What the profiles that a station is believed to hold allow on a connector from now on: the unit, and the segments.
-        Raises ``KeyError`` for a connector that is not declared."""
+        Connector 0: on the whole station. Raises ``KeyError`` for a connector that is not declared."""
         station = self._stations[connector.station_id]
         rung = station.live_rung or station.default_rung
         unit = rung.unit if rung is not None else next(iter(station.capability.rate_units), "W")
         at = self._clock.now() + station.clock.skew
-        spec = station.connectors[connector.connector]
+        spec = station.connectors[connector.connector] if connector.connector else station.whole
         return unit, station.installed.composite(connector.connector, spec=spec, at=at, duration_s=duration_s, unit=unit)
 
     async def compare(self, connector: ConnectorId, *, duration_s: int) -> Look | None:
         """Ask the station for the same and compare; None: it is not connected, or tells no composite schedule."""
-        station, link = self._reach(connector)
+        station, link = self._reach(connector if connector.connector else connector._replace(connector=1))
         if station is None or link is None:
             return None
         return await self._checks(station, link).ask(connector.connector, duration_s)
@@ -447,13 +448,20 @@ class Central:
         transaction = None if station is None else station.book.running(connector.connector)
         return None if transaction is None else transaction.transaction_id
 
-    async def get_profiles(self, connector: ConnectorId, *, within_s: float = 10.0) -> Sequence[tuple[int, Mapping[str, Any]]] | None:
-        """GetChargingProfiles of an EVSE: (EVSE, profile as the station holds it). None: no answer in time, or not a
-        2.0.1 station."""
-        station, link = self._reach(connector)
-        if station is None or link is None or link.version is Version.V16:
-            return None
-        return await ask_profiles(link, station.reports, connector.connector, within_s=within_s)
+    async def report_profiles(self, station_id: str, criteria: Criteria, *, within_s: float = 10.0) -> ProfileReport:
+        """GetChargingProfiles and the report that follows; UNSUPPORTED for a station of 1.6."""
+        station, link = self._stations.get(station_id), self._links.get(station_id)
+        if station is None or link is None:
+            return ProfileReport(Reply(Outcome.OFFLINE))
+        if link.version is Version.V16:
+            return ProfileReport(Reply(Outcome.UNSUPPORTED))
+        return await ask_profiles(link, station.reports, criteria, within_s=within_s)
+
+    def limited(self, limit: ExternalLimit) -> None:
+        """What the depot still knows of a limit that somebody else has set at a station, from before this process."""
+        station = self._stations.get(limit.station_id)
+        if station is not None and not limit.stale:
+            station.installed.limited(limit.evse, limit.source, limit.steps, limit.until, self._clock.now())
 
     # ------------------------------------------------------------------ within
 

@@ -27,7 +27,7 @@ from ocpp_server.installed import OURS, Installed
 from ocpp_server.ladder import Ladder
 from ocpp_server.link import Link, Priority
 from ocpp_server.profiles import Purpose, profile_id, trial_profile
-from ocpp_server.reports import ask_profiles
+from ocpp_server.reports import Criteria, ask_profiles
 from ocpp_server.session import Payload
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
@@ -40,6 +40,8 @@ BELIEVED = timedelta(minutes=2)
 SETTLES_S = 5.0
 """After a surprise, what belongs together has come by then (loop time)."""
 REPORT_S = 15.0
+WHOLE = 0
+"""Instead of a connector: the whole station."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,10 @@ class Checks:
             return False
         if station.version is Version.V16 or station.tells_composite:
             return True
-        listed = await ask_profiles(self._link, station.reports, number, within_s=REPORT_S, priority=Priority.HOUSEKEEPING)
         wanted = profile_id(Purpose.TX_DEFAULT, number, live=False)
-        return listed is None or any(profile.get("id") == wanted for _, profile in listed)
+        ours = Criteria(ids=(wanted,))
+        listed = await ask_profiles(self._link, station.reports, ours, within_s=REPORT_S, priority=Priority.HOUSEKEEPING)
+        return not listed.complete or any(found.profile.get("id") == wanted for found in listed.profiles)
 
     # -- the composite schedule ---------------------------------------------------------------------------------------
 
@@ -156,6 +159,8 @@ class Checks:
     async def ask(self, number: int, asked_s: int, priority: Priority = Priority.NORMAL) -> Look | None:
         """The same for so many seconds ahead, whatever the station said before; None: it does not tell."""
         station, book = self._station, self._station.installed
+        if number == WHOLE:
+            return await self._ask_whole(asked_s)
         reply = await self._link.call(*self._dialect.composite(number, asked_s, None), priority=priority)
         told = read_answer(self._dialect.schedule(reply.payload)) if reply.outcome is Outcome.ACCEPTED else None
         idle = number not in book.running
@@ -171,12 +176,29 @@ class Checks:
         ours = book.composite(number, spec=spec, at=at, duration_s=asked_s, unit=told.unit)
         concerned = [entry for entry in book.held(at) if entry.profile.connector in (0, number)]
         other_unit = any(entry.profile.unit != told.unit for entry in concerned)
-        if book.certain(number, at):
+        vague = book.vague(number, at)
+        if vague:
+            finding = Finding(None, text=vague)
+        elif book.certain(number, at):
             finding = compare(ours, told, spec=spec, asked_s=asked_s, other_unit=other_unit, idle=idle)
         else:
             finding = Finding(None, text="a profile there was not confirmed")
         theirs = tuple(Segment(period.start_s, period.limit, period.phases) for period in told.periods)
         return Look(finding, _expiry_s(concerned, number, at), told.unit, tuple(ours), theirs)
+
+    async def _ask_whole(self, asked_s: int) -> Look | None:
+        """Of the whole station (EVSE 0): some tell the limit of its connection, some the sum of what their EVSEs may draw; shown
+        beside what the profiles of the whole station say, and not compared."""
+        station = self._station
+        reply = await self._link.call(*self._dialect.composite(WHOLE, asked_s, None))
+        told = read_answer(self._dialect.schedule(reply.payload)) if reply.outcome is Outcome.ACCEPTED else None
+        if told is None:
+            return None
+        at = self._clock.now() + station.clock.skew
+        ours = station.installed.composite(WHOLE, spec=station.whole, at=at, duration_s=asked_s, unit=told.unit)
+        theirs = tuple(Segment(period.start_s, period.limit, period.phases) for period in told.periods)
+        text = "limits of the whole station are shown and not compared"
+        return Look(Finding(None, text=text), 0.0, told.unit, tuple(ours), theirs)
 
     async def _send_again(self, number: int) -> None:
         """What is ours and confirmed goes out once more, as it was; not what something newer has replaced meanwhile."""

@@ -12,7 +12,14 @@ After OCPP 1.6 §3.13 and §7.8 to §7.14. Where the norm leaves room, this is h
 - A Recurring schedule repeats from its ``startSchedule`` in both directions; ``validFrom`` and ``validTo`` bound it.
 - ``minChargingRate`` is no limit but advice for local algorithms (§7.13): it changes nothing here.
 
-Times are the station's. 2.0.1 says the same with other names (:func:`ocpp_server.profiles201.as_16`).
+Times are the station's. 2.0.1 says the same with other names (:func:`ocpp_server.profiles201.as_16`), and more:
+
+- ChargingStationExternalConstraints, which others set, is one more purpose whose least counts; on an EVSE or the whole station.
+- 2.1: a period may have a setpoint instead of a limit, and in W a part for each phase, which add up; below zero (discharging)
+  nothing is charged; ``evseSleep`` is 0. A Dynamic profile holds from when the transaction began, with what it was last updated to.
+- What cannot be calculated here makes a profile *vague* (:attr:`Profile.vague` says by what): a limit beyond a state of charge,
+  a random delay, the station's local time, priority charging that may be on, power generated there. A vague profile counts with its
+  plain limits, and no comparison is made with it. How long a profile lives without a connection matters to no connected station.
 """
 
 from __future__ import annotations
@@ -20,12 +27,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from math import isfinite
 from typing import Any
 
 from depot.registry import ConnectorSpec
 from ocpp_server.profiles import Purpose, watts_per_ampere
+
+
+class Foreign(StrEnum):
+    """Purposes of 2.x that the depot's own profiles never have."""
+
+    EXTERNAL = "ChargingStationExternalConstraints"
+    PRIORITY = "PriorityCharging"
+    GENERATION = "LocalGeneration"
+
 
 PHASES = 3
 """§7.14 ``numberPhases``: assumed unless another number is given."""
@@ -50,12 +67,12 @@ class Period:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A profile on a connector (0: the whole station). ``every`` None: not recurring. ``start`` None: it begins with the
-    transaction. ``transaction``: the one that it is for, as text."""
+    transaction. ``transaction``: the one that it is for, as text. ``vague``: why it can't be calculated exactly."""
 
     connector: int
     profile_id: int
     stack_level: int
-    purpose: Purpose
+    purpose: Purpose | Foreign
     unit: str
     periods: tuple[Period, ...]
     every: timedelta | None = None
@@ -64,6 +81,7 @@ class Profile:
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     transaction: str | None = None
+    vague: str = ""
 
     def replaces(self, other: Profile) -> bool:
         """Whether a station that takes this one drops ``other`` (§3.13.2, §5.16): the same id, or the same purpose and stack
@@ -101,10 +119,10 @@ def read_profile(connector: int, payload: Mapping[str, Any]) -> Profile:
     try:
         schedule = payload["chargingSchedule"]
         kind, recurrency = payload["chargingProfileKind"], payload.get("recurrencyKind")
-        if kind not in ("Absolute", "Relative", "Recurring") or (kind == "Recurring" and str(recurrency) not in _EVERY):
+        if kind not in ("Absolute", "Relative", "Recurring", "Dynamic") or (kind == "Recurring" and str(recurrency) not in _EVERY):
             raise UnreadableProfile(f"its kind {kind!r} with recurrency {recurrency!r} is none of the norm")
         periods = tuple(
-            Period(float(row["startPeriod"]), float(row["limit"]), row.get("numberPhases")) for row in schedule["chargingSchedulePeriod"]
+            Period(float(row["startPeriod"]), _limit_of(row), row.get("numberPhases")) for row in schedule["chargingSchedulePeriod"]
         )
         _check(periods)
         duration = schedule.get("duration")
@@ -115,20 +133,49 @@ def read_profile(connector: int, payload: Mapping[str, Any]) -> Profile:
             connector=connector,
             profile_id=int(payload["chargingProfileId"]),
             stack_level=int(payload["stackLevel"]),
-            purpose=Purpose(payload["chargingProfilePurpose"]),
+            purpose=_PURPOSES[payload["chargingProfilePurpose"]],
             unit=schedule["chargingRateUnit"],
             periods=periods,
             every=_EVERY[str(recurrency)] if kind == "Recurring" else None,
-            start=None if kind == "Relative" else read_time(schedule.get("startSchedule")),
+            start=None if kind in ("Relative", "Dynamic") else read_time(schedule.get("startSchedule")),
             duration_s=None if duration is None else float(duration),
             valid_from=read_time(payload.get("validFrom")),
             valid_to=read_time(payload.get("validTo")),
             transaction=None if transaction is None else str(transaction),
+            vague=_vague(payload, schedule),
         )
     except UnreadableProfile:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableProfile(f"it cannot be read: {error!r}") from error
+
+
+_PURPOSES: Mapping[str, Purpose | Foreign] = {purpose.value: purpose for purpose in (*Purpose, *Foreign)}
+
+
+def _limit_of(row: Mapping[str, Any]) -> float:
+    """Of a period of any version. Raises ``KeyError`` for one that says neither limit nor setpoint."""
+    if row.get("evseSleep"):
+        return 0.0
+    if "limit" in row and not (row.keys() & {"limit_L2", "dischargeLimit", "setpoint"}):
+        return float(row["limit"])
+    name = "limit" if "limit" in row else "setpoint"
+    return max(0.0, float(row[name]) + sum(float(row.get(f"{name}_{phase}") or 0.0) for phase in ("L2", "L3")))
+
+
+def _vague(payload: Mapping[str, Any], schedule: Mapping[str, Any]) -> str:
+    """What of a profile of 2.1 depends on more than time."""
+    if payload["chargingProfilePurpose"] == Foreign.PRIORITY:
+        return "priority charging may be on or off"
+    if payload["chargingProfilePurpose"] == Foreign.GENERATION:
+        return "power generated at the station adds to what it may draw"
+    if schedule.get("limitAtSoC"):
+        return "a limit that depends on the state of charge"
+    if schedule.get("randomizedDelay"):
+        return "a start that is delayed at random"
+    if schedule.get("useLocalTime"):
+        return "times that are the station's local ones"
+    return ""
 
 
 def _check(periods: tuple[Period, ...]) -> None:
@@ -188,22 +235,26 @@ def _concerns(profile: Profile, connector: int, transaction: Transaction | None)
             return connector > 0 and profile.connector in (0, connector)
         case Purpose.MAX:
             return True
+        case Foreign.EXTERNAL:
+            return profile.connector in (0, connector)
+    return False
 
 
 def _allowed(
     profiles: list[Profile], connector: int, at: datetime, began: datetime, unit: str, spec: ConnectorSpec
 ) -> tuple[float | None, int | None]:
     """The limit at one instant, in ``unit``, and its phases."""
-    best: dict[Purpose, tuple[tuple[int, bool], Profile, Period]] = {}
+    best: dict[tuple[Purpose | Foreign, int], tuple[tuple[int, bool], Profile, Period]] = {}
     for profile in profiles:
         period = _period_at(profile, at, began)
         if period is None:
             continue
         rank = (profile.stack_level, profile.connector == connector)
-        if profile.purpose not in best or rank > best[profile.purpose][0]:
-            best[profile.purpose] = (rank, profile, period)
-    if Purpose.TX in best:
-        best.pop(Purpose.TX_DEFAULT, None)
+        slot = (profile.purpose, profile.profile_id if profile.purpose is Foreign.EXTERNAL else 0)  # each of them limits
+        if slot not in best or rank > best[slot][0]:
+            best[slot] = (rank, profile, period)
+    if (Purpose.TX, 0) in best:
+        best.pop((Purpose.TX_DEFAULT, 0), None)
     found = [(converted(period, profile.unit, unit, spec), period.phases or PHASES) for _, profile, period in best.values()]
     if not found:
         return None, None

@@ -2,26 +2,41 @@
 
     SetChargingProfile, RemoteStart with a profile, ClearChargingProfile --note--> the book --held--> views, the composite schedule
     boot, begin and end of a transaction ----------------------------------^
+    ReportChargingProfiles, NotifyChargingLimit of others' limits ---------^
 
 What the controller's ladder put there is *ours*; what a person put there through a call of his own is not, even if it
 bears our id: then ours is gone. A profile whose call was not answered may or may not be there: it stands in the book
 unconfirmed, beside the one that it may have replaced. After a boot nothing is confirmed: profiles may have been forgotten.
+What others have set at the station (an energy manager: EMS, the grid operator: SO) stands in it under their name, as the
+station told it; only the station says when it is over.
+
 One book a station; it lives as long as this process, and nothing in it is believed further than the meter allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from depot.registry import ConnectorSpec
+from depot.smart_charging import Step
 from depot.values import Outcome
-from ocpp_server.composite import Profile, Segment, Transaction, UnreadableProfile, composite, read_profile
+from ocpp_server.composite import (
+    Foreign,
+    Period,
+    Profile,
+    Segment,
+    Transaction,
+    UnreadableProfile,
+    composite,
+    read_profile,
+)
 from ocpp_server.profiles import Purpose
 from ocpp_server.profiles201 import PURPOSES, as_16
 from ocpp_server.reply import Reply
+from ocpp_server.skew import wire_time
 
 OURS = "controller"
 """Who put it there: the depot's own setpoints and defaults."""
@@ -29,6 +44,9 @@ BY_CALL = "call"
 """Who put it there: a person, by a call of his own."""
 MOST = 200
 """Profiles of one station that are remembered; the oldest go first."""
+NOTIFIED = -1
+"""The id under which a limit stands that a station only notified; those that it reports have their own."""
+UNLIMITED_W = 100_000_000
 SETS = {
     "SetChargingProfile": ("csChargingProfiles", "chargingProfile"),
     "RemoteStartTransaction": ("chargingProfile",),
@@ -36,9 +54,13 @@ SETS = {
 }
 """Calls that carry a profile, and where."""
 CLEARS = "ClearChargingProfile"
-NOTED = frozenset(SETS) | {CLEARS}
+UPDATES = "UpdateDynamicSchedule"
+NOTED = frozenset(SETS) | {CLEARS, UPDATES}
 """Calls that the book wants to hear of."""
-_PURPOSES = {theirs: Purpose(ours) for ours, theirs in PURPOSES.items()} | {purpose.value: purpose for purpose in Purpose}
+_PURPOSES: Mapping[str, Purpose | Foreign] = {
+    **{theirs: Purpose(ours) for ours, theirs in PURPOSES.items()},
+    **{purpose.value: purpose for purpose in (*Purpose, *Foreign)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,8 @@ class InstalledBook:
         before = self._held
         if action == CLEARS:
             self._cleared(payload, reply)
+        elif action == UPDATES:
+            self._updated(payload, reply)
         elif action in SETS:
             given = next((payload[name] for name in SETS[action] if name in payload), None)
             number = payload.get("connectorId", payload.get("evseId"))
@@ -81,7 +105,8 @@ class InstalledBook:
 
     def restarted(self) -> None:
         """It booted: no transaction runs, and what it held it may have forgotten."""
-        self._held = tuple(replace(entry, confirmed=False) for entry in self._held if entry.profile.purpose is not Purpose.TX)
+        ours = (entry for entry in self._held if entry.profile.purpose is not Purpose.TX and entry.source in (OURS, BY_CALL))
+        self._held = tuple(replace(entry, confirmed=False) for entry in ours)
         self.running.clear()
 
     def began(self, connector: int, transaction: Transaction) -> None:
@@ -97,6 +122,59 @@ class InstalledBook:
         for number in over:
             del self.running[number]
         self._held = tuple(e for e in self._held if e.profile.purpose is not Purpose.TX or e.profile.connector not in over)
+
+    def _updated(self, payload: Mapping[str, Any], reply: Reply) -> None:
+        """2.1: the limits of a Dynamic profile are others from now on; whether they are, where nobody answered, is not known."""
+        if reply.outcome.certain and reply.outcome is not Outcome.ACCEPTED:
+            return
+        confirmed = reply.outcome is Outcome.ACCEPTED
+        held = []
+        for entry in self._held:
+            if entry.profile.profile_id == payload.get("chargingProfileId") and entry.payload.get("chargingProfileKind") == "Dynamic":
+                rows = [{**row, **payload["scheduleUpdate"]} for row in entry.payload["chargingSchedule"]["chargingSchedulePeriod"]]
+                told = {**entry.payload, "chargingSchedule": {**entry.payload["chargingSchedule"], "chargingSchedulePeriod": rows}}
+                try:
+                    entry = replace(entry, profile=read_profile(entry.profile.connector, told), payload=told, confirmed=confirmed)
+                except UnreadableProfile:
+                    entry = replace(entry, confirmed=False)
+            held.append(entry)
+        self._held = tuple(held)
+
+    # -- what others have set there -----------------------------------------------------------------------------------
+
+    def reported(self, evse: int, source: str, profiles: Iterable[Mapping[str, Any]], now: datetime) -> None:
+        """Profiles that the station reports of somebody else than the depot; those that cannot be read are left out."""
+        for given in profiles:
+            try:
+                payload = as_16(dict(given))
+                profile = read_profile(evse, payload)
+            except (UnreadableProfile, KeyError, IndexError, TypeError):
+                continue
+            kept = (e for e in self._held if (e.profile.connector, e.source, e.profile.profile_id) != (evse, source, profile.profile_id))
+            self._held = (*kept, Installed(profile, payload, source, True, now))[-MOST:]
+
+    def limited(self, evse: int, source: str, steps: Sequence[Step], until: datetime | None, now: datetime) -> None:
+        """A limit that the station was given by somebody else, in its own time; without steps its level is not known."""
+        self._held = tuple(e for e in self._held if (e.profile.connector, e.source, e.profile.profile_id) != (evse, source, NOTIFIED))
+        start = steps[0].at if steps else now
+        periods = tuple(Period((s.at - start).total_seconds(), float(UNLIMITED_W if s.level_w is None else s.level_w)) for s in steps)
+        profile = Profile(
+            evse, NOTIFIED, 0, Foreign.EXTERNAL, "W", periods or (Period(0, float(UNLIMITED_W)),), start=start, valid_to=until,
+            vague="" if steps else f"{source} limits it, nobody knows how much",
+        )  # fmt: skip
+        payload = {
+            "chargingProfileId": NOTIFIED, "stackLevel": 0, "chargingProfilePurpose": Foreign.EXTERNAL.value,
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": {
+                "chargingRateUnit": "W", "startSchedule": wire_time(start),
+                "chargingSchedulePeriod": [{"startPeriod": round(p.start_s), "limit": p.limit} for p in profile.periods],
+            },
+        }  # fmt: skip
+        self._held = (*self._held, Installed(profile, payload, source, True, now))[-MOST:]
+
+    def released(self, evse: int | None, source: str) -> None:
+        """What ``source`` had set is over. ``evse`` None: everywhere."""
+        self._held = tuple(e for e in self._held if not (e.source == source and evse in (None, e.profile.connector)))
 
     def _set(self, number: int, given: Mapping[str, Any], reply: Reply, source: str, now: datetime) -> None:
         if reply.outcome not in (Outcome.ACCEPTED, Outcome.TIMEOUT, Outcome.UNKNOWN):
@@ -138,6 +216,11 @@ class InstalledBook:
     def certain(self, connector: int, at: datetime) -> bool:
         """Whether everything that concerns the connector is confirmed, so that a composite schedule can be compared."""
         return all(entry.confirmed for entry in self.held(at) if entry.profile.connector in (0, connector))
+
+    def vague(self, connector: int, at: datetime) -> str:
+        """Why a composite schedule of the connector cannot be calculated exactly; empty: it can."""
+        concerned = (e.profile for e in self.held(at) if e.profile.connector in (0, connector) or connector == 0)
+        return next((profile.vague for profile in concerned if profile.vague), "")
 
     def composite(
         self, connector: int, *, spec: ConnectorSpec, at: datetime, duration_s: float, unit: str, ours_only: bool = False

@@ -28,6 +28,8 @@ from ocpp_server.skew import parse_time
 from ocpp_server.station import Station
 
 NEEDS, SCHEDULE = "NotifyEVChargingNeeds", "NotifyEVChargingSchedule"
+DEPOT = "CSO"
+"""Who we are among the sources of limits: the charging station's operator."""
 ENDLESS_S = 3600.0
 """A vehicle's schedule without an end is compared so far beyond its last step."""
 
@@ -119,6 +121,7 @@ class SmartChargingMessages:
             None if until is None else after(until, -skew.total_seconds()),
             critical=told.get("isGridCritical", False), generation=told.get("isLocalGeneration", False),
         )  # fmt: skip
+        self._station.installed.limited(evse, limit.source, steps, until, now + skew)
         await self._desk.limited(limit)
         return {}
 
@@ -126,6 +129,7 @@ class SmartChargingMessages:
         evse = req.get("evseId")
         if evse is not None:
             self._spec(evse)
+        self._station.installed.released(evse, req["chargingLimitSource"])
         await self._desk.released(self._station.station_id, evse, req["chargingLimitSource"])
         return {}
 
@@ -136,7 +140,11 @@ class SmartChargingMessages:
         return self._station.connectors[declared(self._station, evse).connector]
 
     async def _report(self, req: Payload) -> Payload:
+        """What the depot or a person set is known already, or asked for by who waits for the report."""
         self._station.reports.add(req)
+        if req["chargingLimitSource"] != DEPOT:
+            now = self._clock.now() + self._station.clock.skew
+            self._station.installed.reported(req["evseId"], req["chargingLimitSource"], req["chargingProfile"], now)
         return {}
 
 

@@ -117,11 +117,12 @@ class Station:
         """What its 2.0.1 connections said of transactions and connectors."""
         self.variables: Mapping[str, str] = {}
         """Device-model variables as the last probe read them, for people."""
-        self.reports = ProfileReports()
         self.dynamic = DynamicBook()
         """Its dynamic charging profiles (2.1)."""
         self.streams = StreamBook()
         """Its periodic event streams (2.1)."""
+        self.reports = ProfileReports(first=int(now.timestamp()) & 0x3FFFFFFF)
+        """Of profiles."""
         self.remote_starts = int(now.timestamp()) & 0x3FFFFFFF
         """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
         self.remote_tags: dict[int, Presented] = {}
@@ -137,6 +138,11 @@ class Station:
     @property
     def station_id(self) -> str:
         return self.spec.station_id
+
+    @property
+    def whole(self) -> ConnectorSpec:
+        """The station as one connector: the phases and voltage of its first, and all their ratings."""
+        return replace(next(iter(self.connectors.values())), rated_w=sum(c.rated_w for c in self.connectors.values()))
 
     @property
     def capability(self) -> StationProbed:

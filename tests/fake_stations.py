@@ -13,10 +13,20 @@ from controller.display_messages import DisplaysView, MessageRow, RefreshedRow, 
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
 from controller.local_lists import LocalListView
 from controller.network_profiles import NetworksView, SlotView, StationNetworkView
-from controller.profiles_room import CompositeView, Covered, InstalledProfile, ProfilesView, Step
+from controller.profiles_room import (
+    CompositeView,
+    Covered,
+    InstalledProfile,
+    ProfileReportView,
+    ProfilesView,
+    ReportedProfile,
+    RunningView,
+    Step,
+)
 from controller.raw_calls import CallForm
 from controller.reservations import ReservationRow, ReservationsView
 from controller.security_view import CertificatesView, SecurityEventsView, SecurityView
+from controller.smart_charging_room import ExternalLimitRow, ExternalLimitsView, NeedsRow, NeedsView, StepRow
 from controller.stations_view import (
     LoggedMessage,
     MessagesView,
@@ -56,6 +66,22 @@ def message(action: str = "BootNotification", payload: str = '{"chargePointVendo
     return LoggedMessage(
         at=AT, station_id="CP-03", direction="in", kind="call", message_id="17", action=action, payload=payload, note="", cut=False
     )
+
+
+def vehicle_needs() -> NeedsRow:
+    return NeedsRow(
+        station_id="CP-03", connector=1, told_at=AT, mode="DC", departure=AT, energy_wh=40_000, min_energy_wh=None, max_energy_wh=None,
+        min_w=None, max_w=50_000, discharge_max_w=None, capacity_wh=80_000, soc=0.4, target_soc=None, control="", offers=[],
+        differs="asks for 40.0 kWh, booked are 20.0 kWh", own_stay=False, schedule=[StepRow(at=AT, level_w=22_000)], schedule_at=AT,
+        schedule_ok=True, exceeds="",
+    )  # fmt: skip
+
+
+def external_limit() -> ExternalLimitRow:
+    return ExternalLimitRow(
+        station_id="CP-03", evse=0, source="EMS", level_w=11_000, told_at=AT, until=None, critical=True, counts=True, note="",
+        steps=[StepRow(at=AT, level_w=11_000)],
+    )  # fmt: skip
 
 
 def profile() -> InstalledProfile:
@@ -147,6 +173,13 @@ def fill(link: FakeLink) -> None:
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
     covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")
     link.shown[ProfilesView] = ProfilesView(at=AT, profiles=[profile()], connectors=[covered])
+    held = ReportedProfile(evse=1, source="EMS", profile={"id": 7, "stackLevel": 0})
+    link.shown[ProfileReportView] = ProfileReportView(
+        at=AT, station_id="CP-03", outcome="accepted", status="Accepted", complete=True, profiles=[held]
+    )
+    link.shown[RunningView] = RunningView(station_id="CP-03", connector=1, transaction_id="tx-1")
+    link.shown[NeedsView] = NeedsView(at=AT, vehicles=[vehicle_needs()])
+    link.shown[ExternalLimitsView] = ExternalLimitsView(at=AT, limits=[external_limit()])
     link.shown[CompositeView] = CompositeView(
         at=AT, station_id="CP-03", connector=1, duration_s=600, unit="W", ours=[Step(start_s=0, limit=22_000, phases=3)],
         theirs=None, agrees=None, text="The station did not answer in time.",

@@ -220,6 +220,8 @@ async def serve_core(settings: Settings) -> None:
         add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
+        for limit in core.yard.state.smart_charging.limits.values():
+            central.limited(limit)
         core.add(ProfilesRoom(core.yard, central))
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from small_yard import ONE, SmallYard, run
 
-from controller.profiles_room import CompositeView, ProfilesRoom, ProfilesView, Step
+from controller.profiles_room import CompositeView, ProfileReportView, ProfilesRoom, ProfilesView, RunningView, Step
 from depot import events as ev
 from depot.values import ConnectorId, InvalidValue, Outcome
 from ocpp_server.agreement import Finding
@@ -19,6 +19,7 @@ from ocpp_server.composite import Segment
 from ocpp_server.installed import OURS, Installed, InstalledBook
 from ocpp_server.profiles import Purpose, Rung, default_profile
 from ocpp_server.reply import Reply
+from ocpp_server.reports import Criteria, ProfileReport, Reported
 
 SKEW = timedelta(minutes=5)
 
@@ -31,6 +32,7 @@ class Stations:
     answer: Look | None = None
     silent: bool = False
     asked: list[tuple[ConnectorId, int]] = field(default_factory=list)
+    criteria: list[Criteria] = field(default_factory=list)
 
     def installed(self, station_id: str) -> Sequence[Installed]:
         book, now, spec = InstalledBook(), self.yard.clock.now(), self.yard.yard.spec.connectors[ONE]
@@ -46,6 +48,13 @@ class Stations:
 
     def composite(self, connector: ConnectorId, *, duration_s: int) -> tuple[str, Sequence[Segment]]:
         return "W", [Segment(0, 6_000, 1)]
+
+    def running(self, connector: ConnectorId) -> str | None:
+        return "tx-1" if connector == ONE else None
+
+    async def report_profiles(self, station_id: str, criteria: Criteria, *, within_s: float = 10.0) -> ProfileReport:
+        self.criteria.append(criteria)
+        return ProfileReport(Reply(Outcome.ACCEPTED, {"status": "Accepted"}), (Reported(1, "EMS", {"id": 3}),), complete=False)
 
     async def compare(self, connector: ConnectorId, *, duration_s: int) -> Look | None:
         self.asked.append((connector, duration_s))
@@ -126,3 +135,22 @@ def test_what_cannot_be_asked_for() -> None:
         with pytest.raises(InvalidValue):
             compare(stations, station_id="CP-1", duration_s=wrong)
     assert stations.asked == []
+
+
+def test_a_stations_own_report_is_asked_for_by_what_the_norm_takes_and_shown_as_incomplete_where_it_is() -> None:
+    async def main() -> None:
+        stations = Stations(SmallYard())
+        room = ProfilesRoom(stations.yard.yard, stations)
+        ask = room.views[ProfileReportView]
+        view = await ask({"station_id": "CP-1", "evse": "0", "profile_ids": "3,4", "sources": "EMS,SO", "stack_level": "0"})
+        assert isinstance(view, ProfileReportView)
+        assert stations.criteria == [Criteria(evse=0, ids=(3, 4), stack_level=0, sources=("EMS", "SO"))]
+        assert (view.status, view.complete, view.profiles[0].source) == ("Accepted", False, "EMS")
+        with pytest.raises(InvalidValue, match="K09"):
+            await ask({"station_id": "CP-1", "evse": "1"})
+        assert await ask({"station_id": "CP-9", "stack_level": "0"}) is None
+        running = await room.views[RunningView]({"station_id": "CP-1", "connector": "1"})
+        assert isinstance(running, RunningView)
+        assert running.transaction_id == "tx-1"
+
+    run(main())

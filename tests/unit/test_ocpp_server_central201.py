@@ -29,6 +29,7 @@ from depot.events import ConnectorStatus, StationProbed
 from depot.ports import StartRequest
 from depot.values import ConnectorId, Outcome
 from ocpp_server import Central, Purpose, Version
+from ocpp_server.reports import Criteria
 from ocpp_server.schemas import validator
 
 PROBED = StationProbed("CP1", ("W", "A"), tuple(p.value for p in Purpose), 8, autonomous=False, switches_phases=False)
@@ -530,13 +531,20 @@ def test_a_report_of_profiles_is_joined_from_its_parts() -> None:
                 return {"status": "Accepted"}
 
             peer.answers["GetChargingProfiles"] = asked
-            found = await central.get_profiles(CP1)
-            assert found is not None
-            assert [(evse, held["id"]) for evse, held in found] == [(1, 14), (1, 14)]
+            criteria = Criteria(evse=1, purpose="TxDefaultProfile", stack_level=0, sources=("CSO",))
+            found = await central.report_profiles("CP1", criteria)
+            assert [(evse, source, held["id"]) for evse, source, held in found.profiles] == [(1, "CSO", 14), (1, "CSO", 14)]
+            assert found.complete
+            (call,) = peer.calls("GetChargingProfiles")
+            wanted = {"chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 0, "chargingLimitSource": ["CSO"]}
+            assert (call["evseId"], call["chargingProfile"]) == (1, wanted)
+            validator("GetChargingProfiles", Version.V201)(call)
             peer.answers["GetChargingProfiles"] = lambda payload: {"status": "NoProfiles"}
-            assert await central.get_profiles(CP1) == ()
+            none = await central.report_profiles("CP1", Criteria(ids=(7,)))
+            assert (none.profiles, none.complete) == ((), True)
             peer.answers["GetChargingProfiles"] = lambda payload: {"status": "Accepted"}
-            assert await central.get_profiles(CP1, within_s=2) is None  # promised, and never sent
+            assert not (await central.report_profiles("CP1", criteria, within_s=2)).complete  # promised, and never sent
+            assert (await central.report_profiles("CP2", criteria)).reply.outcome is Outcome.OFFLINE
 
     play(main)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from depot.registry import ConnectorSpec
+from depot.smart_charging import Step
 from depot.values import ConnectorId, Outcome, Setpoint
 from ocpp_server.composite import Segment, Transaction
 from ocpp_server.installed import BY_CALL, OURS, InstalledBook
@@ -167,3 +168,89 @@ def test_a_call_that_names_no_readable_profile_changes_nothing(payload: dict[str
     made = InstalledBook()
     assert not made.note("SetChargingProfile", payload, ACCEPTED, source=BY_CALL, now=NOW)
     assert not made.note("Reset", {"type": "Hard"}, ACCEPTED, source=BY_CALL, now=NOW)
+
+
+# ---------------------------------------------------------------------- what others have set, and 2.1
+
+
+def given(number: int, limit: float, **more: Any) -> dict[str, Any]:
+    """A profile in the shape of 2.x; ``schedule`` and ``period`` are laid over its parts."""
+    period = {"startPeriod": 0, "limit": limit} | more.pop("period", {})
+    schedule = {"id": number, "chargingRateUnit": "W", "chargingSchedulePeriod": [period], **more.pop("schedule", {})}
+    plain = {"id": number, "stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile", "chargingProfileKind": "Relative"}
+    return {**plain, "chargingSchedule": [schedule], **more}
+
+
+def by_hand(made: InstalledBook, profile: dict[str, Any], evse: int = 1) -> None:
+    made.note("SetChargingProfile", {"evseId": evse, "chargingProfile": profile}, ACCEPTED, source=BY_CALL, now=NOW)
+
+
+def least(made: InstalledBook, *, connector: int = 1) -> float | None:
+    return made.composite(connector, spec=AC, at=NOW, duration_s=60, unit="W")[0].limit
+
+
+def test_what_an_energy_manager_limits_counts_beside_ours_until_it_is_released() -> None:
+    made = book((default(8_000), ACCEPTED, OURS))
+    made.limited(0, "EMS", (Step(NOW, 5_000), Step(NOW + timedelta(seconds=60), None)), None, NOW)
+    assert made.composite(1, spec=AC, at=NOW, duration_s=600, unit="W") == [Segment(0, 5_000, 3), Segment(60, 8_000, 3)]
+    made.limited(0, "EMS", (Step(NOW, 6_000),), None, NOW)
+    made.reported(1, "EMS", [given(-7, 4_000, chargingProfilePurpose="ChargingStationExternalConstraints"), {"id": 3}], NOW)
+    assert shown(made)[1:] == [
+        ("ChargingStationExternalConstraints", 6_000, True, "EMS"),
+        ("ChargingStationExternalConstraints", 4_000, True, "EMS"),
+    ]
+    assert (least(made), least(made, connector=0), least(made, connector=2)) == (4_000, 6_000, 6_000)
+    made.released(1, "EMS")
+    assert least(made) == 6_000
+    made.released(None, "EMS")
+    assert shown(made) == [("TxDefaultProfile", 8_000, True, OURS)]
+
+
+def test_a_limit_without_a_number_makes_comparison_vague_and_a_boot_forgets_what_others_set() -> None:
+    made = book((default(8_000), ACCEPTED, OURS))
+    made.limited(1, "SO", (), None, NOW)
+    assert (least(made), made.vague(1, NOW), made.vague(2, NOW)) == (8_000, "SO limits it, nobody knows how much", "")
+    made.restarted()
+    assert shown(made) == [("TxDefaultProfile", 8_000, False, OURS)]
+
+
+@pytest.mark.parametrize(
+    ("more", "limit", "vague"),
+    [
+        ({"period": {"limit_L2": 200, "limit_L3": 300}}, 1_500, ""),
+        ({"period": {"evseSleep": True}}, 0, ""),
+        ({"period": {"dischargeLimit": -5_000, "setpoint": -3_000}}, 1_000, ""),
+        ({"schedule": {"limitAtSoC": {"soc": 80, "limit": 500}}}, 1_000, "a limit that depends on the state of charge"),
+        ({"schedule": {"randomizedDelay": 60}}, 1_000, "a start that is delayed at random"),
+        ({"schedule": {"useLocalTime": True}}, 1_000, "times that are the station's local ones"),
+        ({"maxOfflineDuration": 60, "invalidAfterOfflineDuration": True}, 1_000, ""),
+        ({"chargingProfileKind": "Dynamic"}, 1_000, ""),
+        ({"chargingProfilePurpose": "PriorityCharging"}, None, "priority charging may be on or off"),
+        ({"chargingProfilePurpose": "LocalGeneration"}, None, "power generated at the station adds to what it may draw"),
+    ],
+)
+def test_profiles_of_2_1_are_read_as_far_as_they_can_be(more: dict[str, Any], limit: float | None, vague: str) -> None:
+    made = InstalledBook()
+    by_hand(made, given(3, 1_000, **more))
+    assert (least(made), made.vague(1, NOW)) == (limit, vague)
+
+
+def test_a_period_with_a_setpoint_alone_allows_what_it_sets_and_discharging_nothing() -> None:
+    for setpoint, limit in ((2_000, 2_000), (-2_000, 0)):
+        made = InstalledBook()
+        profile = given(3, 0, period={"setpoint": setpoint, "operationMode": "CentralSetpoint"})
+        del profile["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"]
+        by_hand(made, profile)
+        assert least(made) == limit
+
+
+def test_a_dynamic_profile_says_what_it_was_updated_to_last() -> None:
+    made = InstalledBook()
+    by_hand(made, given(3, 1_000, chargingProfileKind="Dynamic"))
+    update = {"chargingProfileId": 3, "scheduleUpdate": {"limit": 700}}
+    made.note("UpdateDynamicSchedule", update, REFUSED, source=BY_CALL, now=NOW)
+    assert least(made) == 1_000
+    made.note("UpdateDynamicSchedule", update, ACCEPTED, source=BY_CALL, now=NOW)
+    assert least(made) == 700
+    made.note("UpdateDynamicSchedule", {**update, "scheduleUpdate": {"limit": 900}}, TIMEOUT, source=BY_CALL, now=NOW)
+    assert not made.certain(1, NOW)
