@@ -25,6 +25,7 @@ import msgspec
 
 import depot.alarms
 import depot.battery_swaps
+import depot.contracts
 import depot.customer_information
 import depot.der
 import depot.device_model
@@ -176,6 +177,7 @@ def state_shape() -> str:
         depot.alarms, depot.battery_swaps, depot.customer_information, depot.der, depot.device_model, depot.display_messages, depot.files,
         depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.registry, depot.reservations, depot.security,
         depot.smart_charging, depot.state, depot.station_tariffs, depot.tokens, depot.values, depot.wanted,
+        depot.contracts,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

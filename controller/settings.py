@@ -39,6 +39,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_contracts import ContractsSection
 from controller.sections_files import FilesSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     station: tuple[StationSection, ...] = setting((), "Charging stations.")
     ocpp: OcppSection = setting(OcppSection(), "How stations connect.")
     web: WebSection = setting(WebSection(), "How people and machines connect.")
+    contracts: ContractsSection = setting(ContractsSection(), "Plug & Charge: vehicles that pay by a contract of their own.")
     files: FilesSection = setting(FilesSection(), "Firmware images for stations, and their logs.")
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")

@@ -25,6 +25,7 @@ from depot import security as se
 from depot import smart_charging as sc
 from depot import station_tariffs as stt
 from depot import wanted as wt
+from depot.contracts import TrustedRoot
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
 from depot.tokens import IdToken, keys_for
@@ -248,6 +249,9 @@ class DepotState:
     displays: dm.DisplayState = field(default_factory=dm.DisplayState)
     customers: ci.CustomerRequests = field(default_factory=ci.CustomerRequests)
     """Who asked stations what they keep about customers; never what they told."""
+
+    contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)
+    """Authorities whose contracts count, by fingerprint."""
 
     def id_token(self, token: str, kind: str = "") -> IdToken | None:
         """What the list says of a token; case does not count. ``kind``: its type, "" where a reader says none."""
@@ -613,6 +617,14 @@ def _token_removed(state: DepotState, e: ev.IdTokenRemoved, _: ev.Envelope) -> D
     return replace(state, id_tokens={k: t for k, t in state.id_tokens.items() if k != e.key})
 
 
+def _root_trusted(state: DepotState, e: ev.ContractRootTrusted, _: ev.Envelope) -> DepotState:
+    return replace(state, contract_roots={**state.contract_roots, e.root.fingerprint: e.root})
+
+
+def _root_distrusted(state: DepotState, e: ev.ContractRootDistrusted, _: ev.Envelope) -> DepotState:
+    return replace(state, contract_roots={k: root for k, root in state.contract_roots.items() if k != e.fingerprint})
+
+
 def _station_admitted(state: DepotState, e: ev.StationAdmitted, _: ev.Envelope) -> DepotState:
     return _station(state, e.station_id, registration=e.registration, quarantined=False)
 
@@ -860,6 +872,8 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.SessionBilled: _billed,
     ev.IdTokenListed: _token_listed,
     ev.IdTokenRemoved: _token_removed,
+    ev.ContractRootTrusted: _root_trusted,
+    ev.ContractRootDistrusted: _root_distrusted,
     ev.StationAdmitted: _station_admitted,
     ev.StationItemLimitsSet: _item_limits,
     ev.ProfileSetByHand: _set_by_hand,

@@ -20,7 +20,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ocpp_server.access import PeerCertificate
@@ -105,7 +105,7 @@ class Authority:
             root = x509.load_pem_x509_certificate(pem.encode())
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise AuthorityBroken(f"it holds no key and certificate ({error}); restore it from a backup") from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or _bits(key.public_key()) != _bits(root.public_key()):
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or bits_of(key.public_key()) != bits_of(root.public_key()):
             raise AuthorityBroken("its key does not belong to its certificate; restore it from a backup")
         return cls(key, root)
 
@@ -217,7 +217,7 @@ def hash_data(certificate: x509.Certificate, *, issuer: x509.Certificate) -> Has
     its bit string holds it (the same as in OCSP, RFC 6960 §4.1.1)."""
     return HashData(
         hashlib.sha256(certificate.issuer.public_bytes()).hexdigest(),
-        hashlib.sha256(_bits(issuer.public_key())).hexdigest(),
+        hashlib.sha256(bits_of(issuer.public_key())).hexdigest(),
         f"{certificate.serial_number:x}",
     )
 
@@ -270,13 +270,15 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _bits(key: object) -> bytes:
+def bits_of(key: object) -> bytes:
     """A public key as its bit string holds it."""
     if isinstance(key, rsa.RSAPublicKey):
         return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    raise RequestRefused("its key is neither ECDSA nor RSA")
+    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        return key.public_bytes_raw()
+    raise RequestRefused("its key is of no kind that is known here")
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from depot.battery_swaps import SwapDesk, Swapped
+from depot.contracts import ContractDesk, NoContractDesk
 from depot.customer_information import CustomerDesk
 from depot.der import DerAlarm, DerDesk, DerReport, DerSwitch
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
@@ -119,3 +120,4 @@ class Desks:
     der: DerDesk = field(default_factory=NoDerDesk)
     swaps: SwapDesk = field(default_factory=NoSwapDesk)
     notes: NoteDesk = field(default_factory=NoNoteDesk)
+    contracts: ContractDesk = field(default_factory=NoContractDesk)

@@ -16,7 +16,9 @@ import msgspec
 
 HIDDEN = "(hidden)"
 
-_TAGS = frozenset({"idtag", "parentidtag", "parentid", "idtoken", "groupidtoken", "additionalidtoken", "customeridentifier"})
+_TAGS = frozenset(
+    {"idtag", "parentidtag", "parentid", "idtoken", "groupidtoken", "additionalidtoken", "customeridentifier", "prioritizedemaids", "emaid"}
+)
 _SECRETS = frozenset({"csr", "certificate", "certificatechain", "exirequest", "exiresponse", "simpin"})
 _SECRET_NAME = re.compile(r"passw|secret|passphrase|authorizationkey|privatekey|psk|(?:^|[^a-z])pin(?:$|[^a-z])|token$")
 """Part of the name of a configuration key or variable whose value is nobody's business, in lower case."""

@@ -13,6 +13,8 @@ from functools import partial
 from depot.events import ConnectorStatus, StationBooted
 from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock
+from ocpp_server.authorization import AuthorizationMessages
+from ocpp_server.contract_messages import ContractMessages
 from ocpp_server.customer_information import CustomerMessages
 from ocpp_server.desks import Action, Block, Desks
 from ocpp_server.device_model_messages import DeviceModelMessages
@@ -26,7 +28,6 @@ from ocpp_server.session import CallReceived
 from ocpp_server.skew import wire_time
 from ocpp_server.smart_charging_messages import SmartChargingMessages
 from ocpp_server.station import Station
-from ocpp_server.tokens201 import presented, token_info
 from ocpp_server.transaction_events import EVENT, TransactionEvents
 from ocpp_server.version import Version
 
@@ -47,7 +48,7 @@ HEARD = (
     "RequestStartTransactionResponse", "RequestStopTransactionResponse",
 )  # fmt: skip
 """Schemas of what is heard every day."""
-KNOWN_ELSEWHERE = frozenset({"Get15118EVCertificate", "GetCertificateStatus"})
+KNOWN_ELSEWHERE: frozenset[str] = frozenset()
 """Actions of the norm that a station may send and this system does not offer."""
 
 
@@ -83,11 +84,12 @@ class Inbound:
             SmartChargingMessages(station, desks.smart_charging, clock),
             DisplayMessages(station, desks.display),
             CustomerMessages(station, desks.customers),
+            AuthorizationMessages(station, events, desks.contracts),
+            ContractMessages(station, desks.contracts, clock=clock, version=self.version),
         )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
-            "Authorize": self._authorize,
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
             "DataTransfer": self._data_transfer,
@@ -169,10 +171,6 @@ class Inbound:
         await self._events.status(connector, status, error, reported_at)
         book.told[evse] = status
         return {}
-
-    async def _authorize(self, req: Payload) -> Payload:
-        shown = presented(req["idToken"])
-        return token_info(await self._events.authorize(self._station.station_id, shown.token, shown))
 
     async def _transfer(self, topic: Topic, req: Payload) -> Payload:
         await self._events.transfer_reported(transfer_report(self._station, topic, req))

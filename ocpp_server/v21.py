@@ -20,7 +20,7 @@ from ocpp_server.v21_messages import DynamicScheduleMessages, EventStreamMessage
 from ocpp_server.version import Version
 
 HEARD = v201.HEARD
-KNOWN_ELSEWHERE = v201.KNOWN_ELSEWHERE | {"GetCertificateChainStatus"}
+KNOWN_ELSEWHERE = v201.KNOWN_ELSEWHERE
 """Actions of the norm that a station may send and this system does not offer."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fake_depot import FakeLink, sample
 
 from controller.configuration import ConfigurationView
+from controller.contracts.room import TrustedRootsView
 from controller.customer_information import CustomerRow, CustomersView
 from controller.display_messages import DisplaysView, MessageRow, RefreshedRow, TextRow
 from controller.files.views import FileView, FirmwareView, ImageView, LogsView, TransferView
@@ -167,6 +168,7 @@ def fill(link: FakeLink) -> None:
     link.shown[NetworksView] = NetworksView(at=AT, stations=[network])
     known = [ConfigurationKey("HeartbeatInterval", "300", False, AT), ConfigurationKey("AuthorizationKey", "(hidden)", False, AT)]
     link.shown[ConfigurationView] = ConfigurationView(station_id="CP-03", at=AT, keys=known, unknown=[], outcome="")
+    link.shown[TrustedRootsView] = TrustedRootsView(at=AT, roots=[], unreachable="refuse", provider="")
     link.shown[SecurityView] = SecurityView([], {"wrong_password": 2})
     link.shown[SecurityEventsView] = SecurityEventsView([], None)
     link.shown[CertificatesView] = CertificatesView(None, None, [])

@@ -29,6 +29,8 @@ from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.console_page import console_screens
 from web.context import Web
+from web.contracts_api import SCHEMAS as contract_schemas
+from web.contracts_api import contracts_api
 from web.departures_page import departures_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
@@ -123,9 +125,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(standing_api(web))
     app.include_router(networks_api(web))
     app.include_router(told_api(web))
+    app.include_router(contracts_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
-    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas)
+    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -21,6 +21,7 @@ import controller
 from controller import device_model
 from controller.app.billing import add_billing
 from controller.app.clocks import steady_clock_of, watch_clock
+from controller.app.contracts import add_contracts
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
@@ -196,6 +197,7 @@ async def serve_core(settings: Settings) -> None:
         rooms_21 = Rooms21.of(core)
         models = device_models(settings, core.yard, stack)
         alarms.sources.append(models)
+        contracts = add_contracts(core, settings, note=security.note)
         central = await stack.enter_async_context(
             Central(
                 spec=spec,
@@ -214,6 +216,7 @@ async def serve_core(settings: Settings) -> None:
                     swaps=rooms_21.swaps,
                     notes=rooms_21.notes,
                     device_model=models,
+                    contracts=contracts,
                 ),
             )
         )

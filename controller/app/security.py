@@ -38,6 +38,10 @@ class Security:
     def sign_answered(self, station_id: str) -> None:
         self._certificates.sign_answered(station_id)
 
+    def note(self, station_id: str, kind: str, *, detail: str = "") -> None:
+        """Something that matters for security was noticed."""
+        self._keys.note(station_id, kind, detail=detail)
+
     def attach(self, stations: Stations, raw: RawCalls) -> None:
         """The charger side is there, and who sends it what people make up."""
         self._keys.stations = self._certificates.stations = stations

@@ -21,6 +21,7 @@ from depot.commands.charging import (
     StopCharging,
 )
 from depot.commands.command import Command, CommandResult, CommandStatus, ConnectorCommand
+from depot.commands.contracts import DistrustContractRoot, TrustContractRoot
 from depot.commands.customers import AskCustomerInformation
 from depot.commands.der import ClearDerControls, ReadDerControls, SetDerControl
 from depot.commands.device_model import (
@@ -57,12 +58,15 @@ __all__ = [
     "ApproveCommand", "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation",
     "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeTransactionTariff",
     "ChangeWantedVariables", "CheckAudit", "ClearDerControls", "ClearManualLimit", "ClearMessage", "ClearMonitors", "ClearStationTariffs",
-    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "FetchLog", "InstallCertificate",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate",
+    "DistrustContractRoot",
+    "FetchLog", "InstallCertificate",
     "ReadDerControls", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate",
     "RepairDrift", "RequestBatterySwap", "ReserveConnector", "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate",
     "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl", "SetItemLimits", "SetManualLimit",
     "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile",
     "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand", "StopCharging",
+    "TrustContractRoot",
     "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 

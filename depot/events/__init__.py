@@ -18,6 +18,7 @@ from depot.events.access import (
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.battery_swaps import BatteriesSwapped, BatterySwapAnswered, BatterySwapAsked
+from depot.events.contracts import ContractRootDistrusted, ContractRootTrusted
 from depot.events.customers import CustomerInformationAsked, CustomerInformationChanged
 from depot.events.der import DerAlarmNoticed, DerControlsCleared, DerControlSet, DerControlsReported, DerControlSwitched
 from depot.events.device_model import WantedVariablesChanged
@@ -108,7 +109,8 @@ __all__ = [
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
     "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",
-    "ConnectorStatusChanged", "ConnectorTrustChanged", "ControllerStarted", "CustomerInformationAsked", "CustomerInformationChanged",
+    "ConnectorStatusChanged", "ConnectorTrustChanged", "ContractRootDistrusted",
+    "ContractRootTrusted", "ControllerStarted", "CustomerInformationAsked", "CustomerInformationChanged",
     "DeclarationWithdrawn", "DefaultInstalled", "DerAlarmNoticed", "DerControlSet", "DerControlSwitched", "DerControlsCleared",
     "DerControlsReported", "DisplayMessageAnswered", "DisplayMessageAsked", "DisplayMessagesReported", "DisplayMessagesRequested",
     "DriverRegistered", "DriverRemoved", "Envelope", "Event", "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared",

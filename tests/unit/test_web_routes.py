@@ -15,6 +15,7 @@ from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
 PATH = {
+    "fingerprint": "ab" * 32,
     "image_id": "ab" * 8,
     "number": "4",
     "station": "CP-03",
