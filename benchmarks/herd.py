@@ -60,11 +60,15 @@ def stamp() -> str:
 
 
 class HerdStation(asyncio.Protocol):
-    """One station. ``closed``: the connection is gone; ``close_code``: with what, None where the socket just ended."""
+    """One station. ``closed``: the connection is gone; ``close_code``: with what, None where the socket just ended.
+    :mod:`benchmarks.herd2x` has those of 2.x."""
+
+    SUBPROTOCOL = "ocpp1.6"
+    BOOT = '{"chargePointVendor":"Plain","chargePointModel":"Herd"}'
 
     __slots__ = (
         "_buffer", "_handshake", "_key", "_next", "_open", "_waiting", "asked", "booted", "close_code", "close_reason", "closed",
-        "default_w", "energy_wh",
+        "default_told", "default_w", "energy_wh",
         "herd", "level_w", "live_until", "station_id", "transaction_id", "transport",
     )  # fmt: skip
 
@@ -73,10 +77,11 @@ class HerdStation(asyncio.Protocol):
         self.station_id = station_id
         self._key = key
         self._next = 0
-        self.transaction_id: int | None = None
+        self.transaction_id: int | str | None = None
         self.level_w = 0.0
         self.live_until = -math.inf
         self.default_w = herd.rated_w
+        self.default_told = False
         self.energy_wh = 1000.0
         self.asked = 0
         self.booted = False
@@ -100,7 +105,7 @@ class HerdStation(asyncio.Protocol):
         token = base64.b64encode(f"{self.station_id}:{self._key}".encode()).decode()
         request = (
             f"GET /ocpp/{self.station_id} HTTP/1.1\r\nHost: depot\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp1.6\r\n"
+            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {self.SUBPROTOCOL}\r\n"
             f"Authorization: Basic {token}\r\n\r\n"
         )
         assert self.transport is not None
@@ -151,6 +156,17 @@ class HerdStation(asyncio.Protocol):
             done,
             since=since,
         )
+
+    def begin(self, tag: str, begun: Callable[[], None]) -> None:
+        """Start a transaction; told when it has its number."""
+
+        def answered(_seconds: float, body: bytes) -> None:
+            self.transaction_id = json.loads(body)[2]["transactionId"]
+            self.status("Charging")
+            begun()
+
+        begin = f'{{"connectorId":1,"idTag":"{tag}","meterStart":{round(self.energy_wh)},"timestamp":"{stamp()}"}}'
+        self.call("StartTransaction", begin, answered)
 
     def heartbeat(self, done: Callable[[float, bytes], None], *, since: float | None = None) -> None:
         self.call("Heartbeat", "{}", done, since=since)
@@ -248,7 +264,7 @@ class HerdStation(asyncio.Protocol):
     def _install(self, profile: dict[str, Any]) -> None:
         level_w = float(profile["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"])
         if profile["chargingProfilePurpose"] == "TxDefaultProfile":
-            self.default_w = level_w
+            self.default_w, self.default_told = level_w, True
         else:
             self.level_w = level_w
             self.live_until = datetime.fromisoformat(profile["validTo"]).timestamp() if "validTo" in profile else math.inf
@@ -323,7 +339,7 @@ class Herd:
                 if not accepted.done():
                     accepted.set_result(None)
 
-        station.call("BootNotification", '{"chargePointVendor":"Plain","chargePointModel":"Herd"}', answered)
+        station.call("BootNotification", station.BOOT, answered)
         return accepted
 
     async def start_all(self, *, within_s: float) -> None:
@@ -333,14 +349,11 @@ class Herd:
             await asyncio.sleep(within_s * n / len(self.stations))
             started: asyncio.Future[None] = self.loop.create_future()
 
-            def answered(_seconds: float, body: bytes) -> None:
-                station.transaction_id = json.loads(body)[2]["transactionId"]
-                station.status("Charging")
+            def begun() -> None:
                 if not started.done():
                     started.set_result(None)
 
-            begin = f'{{"connectorId":1,"idTag":"T{n}","meterStart":{round(station.energy_wh)},"timestamp":"{stamp()}"}}'
-            station.call("StartTransaction", begin, answered)
+            station.begin(f"T{n}", begun)
             await asyncio.wait_for(started, GRACE_S)
 
         async with asyncio.TaskGroup() as group:
