@@ -53,6 +53,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("station.capability_probed", 1): lambda old: old,  # what version 2 asks more of a station was not known: None
+    ("reservation.reservation_asked", 1): lambda old: old,  # 2: with ``connector_type``, which nobody could ask for
     ("connector.status_changed", 1): lambda raw: raw,  # 2: with ``detail``, which was not kept before
     ("token.id_token_listed", 1): lambda raw: {"token": _of_any_type(raw["token"])},
 }
@@ -174,10 +175,9 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.alarms, depot.battery_swaps, depot.customer_information, depot.der, depot.device_model, depot.display_messages, depot.files,
-        depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.registry, depot.reservations, depot.security,
-        depot.smart_charging, depot.state, depot.station_tariffs, depot.tokens, depot.values, depot.wanted,
-        depot.contracts,
+        depot.values, depot.alarms, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der, depot.device_model,
+        depot.display_messages, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.registry,
+        depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted, depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -109,6 +109,8 @@ class Desk:
         transfer = self.yard.state.files.meant_by(report, self.yard.clock.now())
         if transfer is not None:
             await self._append(ev.TransferReported(transfer.number, report.status))
+            if report.locations and report.locations != transfer.locations:
+                await self._append(ev.PublicationLocated(transfer.number, report.locations))
 
     async def probed(self, probe: ev.StationProbed) -> None:
         """A station that does not keep to its default is counted at its rating from now on (invariant 3), and at its default

@@ -3,6 +3,7 @@
     ReserveConnector    --journaled--> ReserveNow --answer--> accepted, occupied …
     CancelReservation   --> CancelReservation --> cancelled
     StartTransaction with it (controller.desk) --> used;  its time (here, every second) --> expired
+    ReservationStatusUpdate (2.x) --> expired, or cancelled by the station (it is faulted, it lost it)
 
 Reservations that a person makes by a call of his own are kept as well: one book for all. While one holds, the loop begins no
 session there for anybody else (:mod:`controller.kept_free`).
@@ -38,7 +39,7 @@ _WORDS = {state.value.capitalize(): state for state in ReservationState if state
 
 
 class ReservationRow(Struct, frozen=True, kw_only=True):
-    """One reservation. ``connector`` 0: any of the station's; ``note``: what went wrong."""
+    """One reservation. ``connector`` 0: any of the station's, or of its ``connector_type``; ``note``: what went wrong."""
 
     reservation_id: int
     station_id: str
@@ -50,6 +51,7 @@ class ReservationRow(Struct, frozen=True, kw_only=True):
     state: str
     note: str
     transaction_id: int | None
+    connector_type: str = ""
 
 
 class ReservationsView(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,22 @@ class ReservationsView(Struct, frozen=True, kw_only=True):
 
     at: datetime
     reservations: list[ReservationRow]
+
+
+class ReservationEnds:
+    """Hears what stations end by themselves: a :class:`~depot.reservations.ReservationHearer`. What is over stays over."""
+
+    def __init__(self, yard: Yard) -> None:
+        self._yard = yard
+
+    async def ended_by_station(self, station_id: str, number: int, word: str) -> None:
+        known = self._yard.state.reservations.get(number)
+        if known is None or known.station_id != station_id or not known.state.holds:
+            return
+        removed = word == "Removed"
+        note = "the station removed it" if removed else "" if word == "Expired" else "nobody began to charge"
+        fact = ev.ReservationChanged(number, ReservationState.CANCELLED if removed else ReservationState.EXPIRED, note)
+        await self._yard.journal.append([ev.NewEvent(fact, self._yard.clock.now(), actor=f"station:{station_id}")])
 
 
 class ReservationDesk:
@@ -90,6 +108,8 @@ class ReservationDesk:
         version = self._calls.version(command.station_id)
         if any(not fits(token, version) for token in (command.id_token, command.group)):
             raise InvalidValue(f"a station of OCPP {version.value} takes tokens of at most 20 characters")
+        if command.connector_type and (version is Version.V16 or command.connector):
+            raise InvalidValue("a connector type is for OCPP 2.x, and for any connector (0) of that type")
         async with self._numbering:
             reservation = self._made(command)
             await self._append(cause, _asked(reservation, own=command.reservation_id is None))
@@ -124,8 +144,9 @@ class ReservationDesk:
         else:
             self._check_free(command.station_id, number)
         return Reservation(
-            number, command.station_id, command.connector, command.id_token, command.group, command.expires_at, self._yard.clock.now()
-        )
+            number, command.station_id, command.connector, command.id_token, command.group, command.expires_at, self._yard.clock.now(),
+            connector_type=command.connector_type,
+        )  # fmt: skip
 
     async def _cancel(self, command: cmd.CancelReservation, cause: ev.Envelope) -> Answered:
         known = self._yard.state.reservations.get(command.reservation_id)
@@ -197,7 +218,7 @@ class ReservationDesk:
 
 
 def _asked(r: Reservation, *, own: bool) -> ev.ReservationAsked:
-    return ev.ReservationAsked(r.reservation_id, r.station_id, r.connector, r.id_token, r.group, r.expires_at, own)
+    return ev.ReservationAsked(r.reservation_id, r.station_id, r.connector, r.id_token, r.group, r.expires_at, own, r.connector_type)
 
 
 def _answered(number: int, reply: Reply) -> ev.ReservationChanged | None:
@@ -218,11 +239,14 @@ def _read(station_id: str, payload: Mapping[str, Any], version: Version, now: da
     else:
         until, number, connector = parse_time(payload["expiryDateTime"]), payload["id"], payload.get("evseId", 0)
         token, group = payload["idToken"]["idToken"], payload.get("groupIdToken", {}).get("idToken", "")
-    return None if until is None else Reservation(number, station_id, connector, token, group, until, now)
+    if until is None:
+        return None
+    return Reservation(number, station_id, connector, token, group, until, now, connector_type=payload.get("connectorType", ""))
 
 
 def _row(r: Reservation) -> ReservationRow:
     return ReservationRow(
         reservation_id=r.reservation_id, station_id=r.station_id, connector=r.connector, id_token=r.id_token, group=r.group,
         expires_at=r.expires_at, asked_at=r.asked_at, state=r.state.value, note=r.note, transaction_id=r.transaction_id,
+        connector_type=r.connector_type,
     )  # fmt: skip

@@ -23,32 +23,37 @@ FORGET = timedelta(days=7)
 ORDERED, ACCEPTED, REFUSED, NOT_SENT, UNANSWERED, SUPERSEDED = "Ordered", "Accepted", "Refused", "NotSent", "Unanswered", "Superseded"
 IDLE = "Idle"
 """1.6 §7.25, §7.24: said only when asked for it, about nothing."""
-_DONE = frozenset({"Installed", "Uploaded"})
+PUBLISHED, UNPUBLISHED = "Published", "Unpublished"
+_DONE = frozenset({"Installed", "Uploaded", PUBLISHED, UNPUBLISHED})
 _FAILED = frozenset(
     {
         REFUSED, NOT_SENT,
         "DownloadFailed", "InstallationFailed", "InstallVerificationFailed", "InvalidSignature", "InvalidCertificate", "RevokedCertificate",
         "UploadFailed", "UploadFailure", "BadMessage", "NotSupportedOperation", "PermissionDenied", "AcceptedCanceled",
+        "InvalidChecksum", "PublishFailed",
     }
 )  # fmt: skip
 
 
 class TransferKind(StrEnum):
-    """What is carried. ``diagnostics``, ``security``: which log a station sends."""
+    """What is carried. ``publication``: firmware that a local controller keeps for the stations behind it; ``diagnostics``,
+    ``security``: which log a station sends."""
 
     FIRMWARE = "firmware"
+    PUBLICATION = "publication"
     DIAGNOSTICS = "diagnostics"
     SECURITY = "security"
 
     @property
     def is_log(self) -> bool:
-        return self is not TransferKind.FIRMWARE
+        return self in (TransferKind.DIAGNOSTICS, TransferKind.SECURITY)
 
 
 class Topic(StrEnum):
     """About what a station reports: one number may be meant by each."""
 
     FIRMWARE = "firmware"
+    PUBLICATION = "publication"
     DIAGNOSTICS = "diagnostics"
     """DiagnosticsStatusNotification of 1.6, which carries no number."""
     LOG = "log"
@@ -65,11 +70,13 @@ class Standing(StrEnum):
 
 _KINDS = {
     Topic.FIRMWARE: frozenset({TransferKind.FIRMWARE}),
+    Topic.PUBLICATION: frozenset({TransferKind.PUBLICATION}),
     Topic.DIAGNOSTICS: frozenset({TransferKind.DIAGNOSTICS}),
     Topic.LOG: frozenset({TransferKind.DIAGNOSTICS, TransferKind.SECURITY}),
 }
 _PATIENCE = {
     TransferKind.FIRMWARE: timedelta(hours=2),
+    TransferKind.PUBLICATION: timedelta(hours=2),
     TransferKind.DIAGNOSTICS: timedelta(hours=1),
     TransferKind.SECURITY: timedelta(hours=1),
 }
@@ -109,7 +116,8 @@ class ReceivedFile:
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One order to one station. ``number``: the request id of OCPP, unique over stations and restarts. ``not_before``: when
-    the station shall fetch. ``file_name``: what the station said that it will send."""
+    the station shall fetch. ``file_name``: what the station said that it will send. ``checksum`` (MD5, hex), ``locations``: of a
+    publication, the latter as its station tells them."""
 
     number: int
     kind: TransferKind
@@ -125,6 +133,8 @@ class Transfer:
     file_name: str = ""
     files: tuple[ReceivedFile, ...] = ()
     reports: int = 0
+    checksum: str = ""
+    locations: tuple[str, ...] = ()
 
     @property
     def standing(self) -> Standing:
@@ -144,12 +154,14 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """What a station says of a transfer. ``number`` None: it does not say which."""
+    """What a station says of a transfer. ``number`` None: it does not say which. ``locations``: where others find what it has
+    published."""
 
     station_id: str
     topic: Topic
     status: str
     number: int | None = None
+    locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +209,8 @@ def answered(files: Files, number: int, at: datetime, *, state: str, detail: str
     transfers = {**files.transfers, number: changed}
     if state == ACCEPTED:
         for other in files.transfers.values():
-            same = other.station_id == found.station_id and other.kind.is_log == found.kind.is_log and other.number < number
+            alike = other.kind.is_log if found.kind.is_log else other.kind is found.kind
+            same = other.station_id == found.station_id and alike and other.number < number
             if same and other.standing is Standing.UNDER_WAY:
                 transfers[other.number] = replace(other, state=SUPERSEDED, state_since=at)
     return replace(files, transfers=transfers)
@@ -210,6 +223,14 @@ def reported(files: Files, number: int, at: datetime, status: str) -> Files:
         return files
     changed = replace(found, state=status, state_since=at, reports=found.reports + 1)
     return replace(files, transfers={**files.transfers, number: changed})
+
+
+def published_at(files: Files, number: int, locations: tuple[str, ...]) -> Files:
+    """Others find it there."""
+    found = files.transfers.get(number)
+    if found is None:
+        return files
+    return replace(files, transfers={**files.transfers, number: replace(found, locations=locations)})
 
 
 def received(files: Files, number: int, file: ReceivedFile) -> Files:

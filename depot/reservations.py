@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 KEPT = 500
 """Reservations that are over and still remembered, the newest."""
@@ -40,8 +41,8 @@ class ReservationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """``connector`` 0: any of the station's. ``group``: who has this parent token may use it, too. ``note``: what went wrong;
-    ``transaction_id``: the one that used it."""
+    """``connector`` 0: any of the station's, or with ``connector_type`` (2.x, as OCPP spells it) any of that type.
+    ``group``: who has this parent token may use it, too. ``note``: what went wrong; ``transaction_id``: the one that used it."""
 
     reservation_id: int
     station_id: str
@@ -53,6 +54,7 @@ class Reservation:
     state: ReservationState = ReservationState.ASKED
     note: str = ""
     transaction_id: int | None = None
+    connector_type: str = ""
 
     def is_for(self, tokens: Iterable[str], group: str = "") -> bool:
         """Whether somebody with one of these tokens, or of this group, may use it; case does not count."""
@@ -61,6 +63,13 @@ class Reservation:
 
     def holds(self, now: datetime) -> bool:
         return self.state.holds and now < self.expires_at
+
+
+class ReservationHearer(Protocol):
+    """Who hears that a station ended a reservation by itself (ReservationStatusUpdate of 2.x)."""
+
+    async def ended_by_station(self, station_id: str, number: int, word: str) -> None:
+        """``word``: Expired, Removed, or NoTransaction (2.1). Returns after the fact is durable."""
 
 
 Reservations = Mapping[int, Reservation]

@@ -674,6 +674,19 @@ def _transfer_ordered(state: DepotState, e: ev.TransferOrdered, envelope: ev.Env
     return replace(state, files=fl.ordered(state.files, transfer))
 
 
+def _publication(state: DepotState, e: ev.PublicationOrdered, envelope: ev.Envelope) -> DepotState:
+    at = envelope.occurred_at
+    transfer = fl.Transfer(
+        e.number, fl.TransferKind.PUBLICATION, e.station_id, envelope.actor, at, at, image_id=e.image_id, version=e.version,
+        checksum=e.checksum,
+    )  # fmt: skip
+    return replace(state, files=fl.ordered(state.files, transfer))
+
+
+def _published_at(state: DepotState, e: ev.PublicationLocated, _: ev.Envelope) -> DepotState:
+    return replace(state, files=fl.published_at(state.files, e.number, e.locations))
+
+
 def _transfer_answered(state: DepotState, e: ev.TransferAnswered, envelope: ev.Envelope) -> DepotState:
     at = envelope.occurred_at
     return replace(state, files=fl.answered(state.files, e.number, at, state=e.state, detail=e.detail, file_name=e.file_name))
@@ -696,7 +709,16 @@ def _security(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotSta
 
 
 def _reserved(state: DepotState, e: ev.ReservationAsked, envelope: ev.Envelope) -> DepotState:
-    new = rs.Reservation(e.reservation_id, e.station_id, e.connector, e.id_token, e.group, e.expires_at, envelope.occurred_at)
+    new = rs.Reservation(
+        e.reservation_id,
+        e.station_id,
+        e.connector,
+        e.id_token,
+        e.group,
+        e.expires_at,
+        envelope.occurred_at,
+        connector_type=e.connector_type,
+    )
     following = state.next_reservation_id if not e.own else e.reservation_id % rs.MAX_ID + 1
     return replace(state, reservations=rs.asked(state.reservations, new), next_reservation_id=following)
 
@@ -908,6 +930,8 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.FirmwareAdded: _image,
     ev.FirmwareRemoved: _image,
     ev.TransferOrdered: _transfer_ordered,
+    ev.PublicationOrdered: _publication,
+    ev.PublicationLocated: _published_at,
     ev.TransferAnswered: _transfer_answered,
     ev.TransferReported: _transfer_reported,
     ev.TransferFileReceived: _file_received,

@@ -34,7 +34,7 @@ from ocpp_server.dialect import Call, Dialect
 from ocpp_server.dynamic_schedules import DYNAMIC_CALLS
 from ocpp_server.endpoint import Endpoint
 from ocpp_server.event_streams import STREAM_CALLS, Stream
-from ocpp_server.frames import IN, Frame, Kind, Message
+from ocpp_server.frames import IN, OUT, Frame, Kind, Message
 from ocpp_server.installed import BY_CALL, NOTED, Installed
 from ocpp_server.ladder import Ladder
 from ocpp_server.link import Link, Priority
@@ -526,6 +526,8 @@ class _Record:
 
     def frame(self, direction: str, kind: Kind, message_id: MessageId, action: str, text: str, note: str = "") -> None:
         at = self._station.last_frame_at if direction is IN and text else self._clock.now()
+        if kind is Kind.CALL and direction is OUT:
+            self._station.held.asked(action, text)
         self._station.log.add(at, direction, kind, str(message_id), action, text, note)
 
 

@@ -22,6 +22,7 @@ from depot.display_messages import DisplayDesk, DisplayMessage
 from depot.last_words import LastWords, NoLastWords
 from depot.notes import Note, NoteDesk
 from depot.ports import SecurityDesk
+from depot.reservations import ReservationHearer
 from depot.smart_charging import ChargingNeeds, ExternalLimit, SmartChargingDesk, VehicleSchedule
 from depot.values import ConnectorId
 from ocpp_server.data_transfer import DataTransfers
@@ -79,6 +80,12 @@ class NoDisplayDesk:
     def displayed(self, station_id: str, request_id: int, messages: tuple[DisplayMessage, ...], *, more: bool) -> None: ...
 
 
+class NoReservationHearer:
+    """Where nobody reserves."""
+
+    async def ended_by_station(self, station_id: str, number: int, word: str) -> None: ...
+
+
 class NoCustomerDesk:
     """Where nobody asks for customers' data: what comes is dropped."""
 
@@ -121,3 +128,4 @@ class Desks:
     swaps: SwapDesk = field(default_factory=NoSwapDesk)
     notes: NoteDesk = field(default_factory=NoNoteDesk)
     contracts: ContractDesk = field(default_factory=NoContractDesk)
+    reservations: ReservationHearer = field(default_factory=NoReservationHearer)

@@ -23,6 +23,10 @@ HELD_UP_S = 2.0
 shows in the next ones."""
 
 
+LOCATIONS_MOST = 10
+"""Addresses of one publication that are kept."""
+
+
 def parsed(station: Station, call: CallReceived, version: Version) -> Payload:
     """The payload as its schema wants it; repairs are counted. Raises :class:`PayloadViolation`."""
     found = parse(call.action, call.payload, version)
@@ -51,7 +55,9 @@ def declared(station: Station, number: int) -> ConnectorId:
 def transfer_report(station: Station, topic: Topic, req: Payload) -> TransferReport:
     """Firmware-, Diagnostics-, LogStatusNotification in the depot's words. A number that none of ours can be is no number."""
     number = req.get("requestId")
-    return TransferReport(station.station_id, topic, req["status"], number if type(number) is int and number > 0 else None)
+    known = number if type(number) is int and number > 0 else None
+    locations = tuple(req["location"])[:LOCATIONS_MOST] if topic is Topic.PUBLICATION and "location" in req else ()
+    return TransferReport(station.station_id, topic, req["status"], known, locations)
 
 
 def believed_time(station: Station, text: object, *, required: bool = True) -> datetime | None:

@@ -19,6 +19,7 @@ from ocpp_server.configuration import ConfigurationBook
 from ocpp_server.dynamic_schedules import DynamicBook
 from ocpp_server.event_streams import StreamBook
 from ocpp_server.frames import FrameLog
+from ocpp_server.held import Held
 from ocpp_server.installed import OURS, InstalledBook
 from ocpp_server.meter_values import MeterGuard
 from ocpp_server.profiles import Purpose, Rung
@@ -123,6 +124,8 @@ class Station:
         """Its periodic event streams (2.1)."""
         self.reports = ProfileReports(first=int(now.timestamp()) & 0x3FFFFFFF)
         """Of profiles."""
+        self.held = Held()
+        """What it may say while it is pending (2.x)."""
         self.remote_starts = int(now.timestamp()) & 0x3FFFFFFF
         """Last ``remoteStartId`` given; begins anew, and higher, with each process."""
         self.remote_tags: dict[int, Presented] = {}

@@ -49,6 +49,7 @@ def reserve_now(reservation: Reservation, token_type: str, version: Version) -> 
         "idToken": {"idToken": reservation.id_token, "type": token_type},
     }
     payload |= {"evseId": reservation.connector} if reservation.connector else {}
+    payload |= {"connectorType": reservation.connector_type} if reservation.connector_type else {}
     return payload | ({"groupIdToken": {"idToken": reservation.group, "type": token_type}} if reservation.group else {})
 
 

@@ -67,6 +67,10 @@ class TransactionEvents:
                 station.connector_of[word.number] = word.connector
                 station.began(word.connector, transaction.transaction_id, word.began_at, self._clock.now())
 
+    def is_known(self, call: CallReceived) -> bool:
+        """Whether an event is about a transaction that was heard of before."""
+        return self._station.book.known(_transaction_id(call.payload)) is not None
+
     def immediate(self, call: CallReceived) -> Payload | Later | None:
         """The answer to an Updated event that only measures: the limiter has its readings at once, and the answer waits for
         nothing but the commit. None: the worker deals with it, in order."""

@@ -22,6 +22,7 @@ from ocpp_server.display_messages import DisplayMessages
 from ocpp_server.errors import ErrorCode, PayloadViolation
 from ocpp_server.heard import believed_time, check_admitted, declared, parsed, transfer_report
 from ocpp_server.link import Later
+from ocpp_server.reservation_messages import ReservationMessages
 from ocpp_server.schemas import Payload
 from ocpp_server.security_messages import SecurityMessages
 from ocpp_server.session import CallReceived
@@ -38,8 +39,6 @@ ANSWERS: dict[str, Payload] = {
     "NotifyChargingLimit": {},
     "NotifyEVChargingNeeds": {"status": "Rejected"},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
-    "PublishFirmwareStatusNotification": {},
-    "ReservationStatusUpdate": {},
 }
 """Messages without an effect here, and what they are answered."""
 HEARD = (
@@ -86,12 +85,14 @@ class Inbound:
             CustomerMessages(station, desks.customers),
             AuthorizationMessages(station, events, desks.contracts),
             ContractMessages(station, desks.contracts, clock=clock, version=self.version),
+            ReservationMessages(station, desks.reservations),
         )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
+            "PublishFirmwareStatusNotification": partial(self._transfer, Topic.PUBLICATION),
             "DataTransfer": self._data_transfer,
         }
         for block in self._blocks:
@@ -99,6 +100,7 @@ class Inbound:
 
     def immediate(self, call: CallReceived) -> Payload | Later | None:
         check_admitted(self._station, call, self._events)
+        self._station.held.check(call, owed=call.action == EVENT and self._transactions.is_known(call))
         if call.action == "MeterValues":
             self._transactions.meter_values(parsed(self._station, call, self.version))
             return {}
@@ -129,6 +131,7 @@ class Inbound:
 
     def answered(self, call: CallReceived, payload: Payload) -> None:
         if call.action == "BootNotification":
+            self._station.held.told(payload["status"])
             self._boot_answered(BootAnswer(payload["status"], payload["interval"]))
         for block in self._blocks:
             if call.action in block.actions:

@@ -34,7 +34,7 @@ from web import actions
 from web.api import Key, answers, reply
 from web.context import Web, caller_of
 from web.problems import Problem
-from web.stations_api import BY_API, order
+from web.stations_api import BY_API, StationName, order
 
 ImageId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="Of GET /firmware")]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Of GET /logs")]
@@ -52,11 +52,18 @@ class _Again(BaseModel):
     reason: str = Field(default=BY_API, min_length=1, max_length=200, description="Kept in the audit trail")
 
 
+class PublicationBody(_Again):
+    """``station_id``: a local controller (OCPP 2.x)."""
+
+    station_id: str = Field(min_length=1, max_length=48)
+
+
 class UpdateBody(_Again):
-    """``retrieve_at`` null: now."""
+    """``retrieve_at``, ``install_at`` null: now."""
 
     station_ids: list[Annotated[str, Field(min_length=1, max_length=48)]] = Field(min_length=1, max_length=500)
     retrieve_at: AwareDatetime | None = None
+    install_at: AwareDatetime | None = None
 
 
 class LogBody(_Again):
@@ -79,12 +86,13 @@ class TransferAnswer(Struct, frozen=True, kw_only=True):
 
 
 class TransfersAnswer(Struct, frozen=True, kw_only=True):
-    """What became of an order to stations."""
+    """What became of an order to stations. ``said``: to UnpublishFirmware (Unpublished, NoFirmware, DownloadOngoing)."""
 
     command_id: str
     message: str
     audit_seq: int
     transfers: list[TransferAnswer]
+    said: str = ""
 
 
 class UpdateList(Struct, frozen=True):
@@ -94,7 +102,14 @@ class UpdateList(Struct, frozen=True):
     updates: list[TransferView]
 
 
-SCHEMAS: Sequence[type] = (FirmwareView, UpdateList, ImageView, LogsView, TransferView, TransfersAnswer)
+class PublicationList(Struct, frozen=True):
+    """Publications, newest first."""
+
+    at: datetime
+    publications: list[TransferView]
+
+
+SCHEMAS: Sequence[type] = (FirmwareView, UpdateList, PublicationList, ImageView, LogsView, TransferView, TransfersAnswer)
 """What these routes answer with, for the OpenAPI document."""
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -159,6 +174,14 @@ def files_api(web: Web) -> APIRouter:
         found = await shown_firmware(web, station_id)
         return reply(UpdateList(found.at, found.updates))
 
+    @router.get(
+        "/firmware/publications", responses=answers("PublicationList", 404, 422), response_class=Response,
+        summary="Images that local controllers keep for the stations behind them, newest first",
+    )  # fmt: skip
+    async def publications(station_id: StationQuery = None) -> Response:
+        found = await shown_firmware(web, station_id)
+        return reply(PublicationList(found.at, found.publications))
+
     @router.get("/firmware/{image_id}", responses=answers("ImageView", 404, 422), response_class=Response, summary="One image")
     async def image(image_id: ImageId) -> Response:
         return reply(await _one(image_id))
@@ -181,9 +204,29 @@ def files_api(web: Web) -> APIRouter:
         command = cmd.UpdateFirmware(
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=body.reason, image_id=image_id,
             station_ids=tuple(dict.fromkeys(body.station_ids)), retrieve_at=body.retrieve_at, retries=body.retries,
-            retry_interval_s=body.retry_interval_s,
+            retry_interval_s=body.retry_interval_s, install_at=body.install_at,
         )  # fmt: skip
         return reply(_told(await order(web, command)))
+
+    @router.post(
+        "/firmware/{image_id}/publications", responses=answers("TransfersAnswer", 404, 409, 422), response_class=Response,
+        summary="Have a local controller keep an image (PublishFirmware)",
+    )  # fmt: skip
+    async def publish(request: Request, image_id: ImageId, body: PublicationBody, key: Key = "") -> Response:
+        await _one(image_id)
+        command = cmd.PublishFirmware(
+            command_id=key or actions.new_id(), actor=caller_of(request).name, reason=body.reason, image_id=image_id,
+            station_id=body.station_id, retries=body.retries, retry_interval_s=body.retry_interval_s,
+        )  # fmt: skip
+        return reply(_told(await order(web, command)))
+
+    @router.delete(
+        "/firmware/{image_id}/publications/{station_id}", responses=answers("TransfersAnswer", 404, 409, 422), response_class=Response,
+        summary="Have it keep the image no more (UnpublishFirmware)",
+    )  # fmt: skip
+    async def unpublish(request: Request, image_id: ImageId, station_id: StationName, reason: Reason = BY_API, key: Key = "") -> Response:
+        who = {"command_id": key or actions.new_id(), "actor": caller_of(request).name}
+        return reply(_told(await order(web, cmd.UnpublishFirmware(**who, reason=reason, image_id=image_id, station_id=station_id))))
 
     @router.get("/logs", responses=answers("LogsView", 404, 422), response_class=Response, summary="Logs asked for, newest first")
     async def logs(station_id: StationQuery = None) -> Response:
@@ -262,5 +305,5 @@ def _told(result: cmd.CommandResult) -> TransfersAnswer:
     rows = (result.answer or {}).get("transfers", [])
     return TransfersAnswer(
         command_id=result.command_id, message=result.message, audit_seq=result.audit_seq,
-        transfers=msgspec.convert(rows, list[TransferAnswer]),
+        transfers=msgspec.convert(rows, list[TransferAnswer]), said=str((result.answer or {}).get("said", "")),
     )  # fmt: skip

@@ -32,8 +32,8 @@ Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_LENGTH)]
 
 
 class ReservationBody(BaseModel):
-    """A reservation. ``connector`` 0: any of the station's; ``group``: whose parent token this is may use it, too;
-    ``reservation_id`` null: the next free one."""
+    """A reservation. ``connector`` 0: any of the station's, or with ``connector_type`` (2.x, as OCPP spells it) of that type;
+    ``group``: whose parent token this is may use it, too; ``reservation_id`` null: the next free one."""
 
     model_config = ConfigDict(extra="forbid")
     station_id: str = Field(min_length=1, max_length=48)
@@ -42,6 +42,7 @@ class ReservationBody(BaseModel):
     expires_at: AwareDatetime
     group: str = Field(default="", max_length=MAX_TOKEN_LENGTH)
     reservation_id: int | None = Field(default=None, ge=0, le=MAX_ID)
+    connector_type: str = Field(default="", max_length=20)
     reason: str = Field(default=BY_API, min_length=1, max_length=200, description="Kept in the audit trail")
 
 
@@ -131,6 +132,7 @@ def standing_api(web: Web) -> APIRouter:
         command = cmd.ReserveConnector(
             **who(request, body.reason, key), station_id=body.station_id, connector=body.connector, id_token=body.id_token,
             expires_at=body.expires_at, group=body.group, reservation_id=body.reservation_id,
+            connector_type=body.connector_type,
         )  # fmt: skip
         return reply(answered(await order(web, command)), 201)
 

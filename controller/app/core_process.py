@@ -52,7 +52,7 @@ from controller.process import ProcessProbe
 from controller.profiles_room import ProfilesRoom
 from controller.raw_calls import RawCalls
 from controller.registry import Registry
-from controller.reservations import ReservationDesk
+from controller.reservations import ReservationDesk, ReservationEnds
 from controller.samples import SampleStore
 from controller.secrets import depot_secret
 from controller.settings import Settings
@@ -217,6 +217,7 @@ async def serve_core(settings: Settings) -> None:
                     notes=rooms_21.notes,
                     device_model=models,
                     contracts=contracts,
+                    reservations=ReservationEnds(core.yard),
                 ),
             )
         )

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from depot import files as fl
-from depot.commands import FetchLog, UpdateFirmware
+from depot.commands import FetchLog, PublishFirmware, UpdateFirmware
 from depot.files import Image, TransferKind
-from depot.values import Outcome
+from depot.values import InvalidValue, Outcome
 from ocpp_server.reply import NEVER_LEFT, Reply
 from ocpp_server.skew import wire_time
 from ocpp_server.version import Version
@@ -17,9 +17,14 @@ Call = tuple[str, dict[str, Any]]
 
 
 def update_call(version: Version, number: int, image: Image, order: UpdateFirmware, *, url: str, at: datetime) -> Call:
-    """UpdateFirmware (1.6 §5.18), SignedUpdateFirmware for a signed image (security whitepaper), UpdateFirmware of 2.0.1."""
+    """UpdateFirmware (1.6 §5.18), SignedUpdateFirmware for a signed image (security whitepaper), UpdateFirmware of 2.0.1. Raises
+    :class:`~depot.values.InvalidValue` for what the version does not have."""
     again = _again(order.retries, order.retry_interval_s)
     firmware = {"location": url, "retrieveDateTime": wire_time(at)}
+    if order.install_at is not None:
+        if version is Version.V16 and not image.signed:
+            raise InvalidValue("a time to install belongs to signed images and to OCPP 2.x: a plain update of 1.6 installs at once")
+        firmware["installDateTime"] = wire_time(order.install_at)
     if image.signed:
         firmware |= {"signingCertificate": image.certificate, "signature": image.signature}
     if version is Version.V16:
@@ -27,6 +32,21 @@ def update_call(version: Version, number: int, image: Image, order: UpdateFirmwa
             return "SignedUpdateFirmware", {"requestId": number, "firmware": firmware, **again}
         return "UpdateFirmware", {"location": url, "retrieveDate": wire_time(at), **again}
     return "UpdateFirmware", {"requestId": number, "firmware": firmware, **again}
+
+
+def publish_call(version: Version, number: int, order: PublishFirmware, *, url: str, checksum: str) -> Call:
+    """PublishFirmware (2.0.1 L03). ``checksum``: MD5 of the image, hex."""
+    if version is Version.V16:
+        raise InvalidValue("OCPP 1.6 has no local controller that publishes firmware")
+    payload = {"requestId": number, "location": url, "checksum": checksum}
+    return "PublishFirmware", payload | _again(order.retries, order.retry_interval_s)
+
+
+def unpublish_call(version: Version, checksum: str) -> Call:
+    """UnpublishFirmware (2.0.1 L04)."""
+    if version is Version.V16:
+        raise InvalidValue("OCPP 1.6 has no local controller that publishes firmware")
+    return "UnpublishFirmware", {"checksum": checksum}
 
 
 def log_call(version: Version, number: int, order: FetchLog, *, url: str) -> Call:

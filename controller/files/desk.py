@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from controller.alarms import Condition
 from controller.files import FilesError
-from controller.files.calls import Call, answer_of, log_call, update_call
+from controller.files.calls import Call, answer_of, log_call, publish_call, unpublish_call, update_call
 from controller.files.shelf import Progress, Received, Shelf, shown_name
 from controller.files.tickets import Tickets, valid_until
 from controller.files.views import FirmwareView, LogsView, image_view, transfer_view
@@ -80,6 +80,8 @@ class FilesDesk:
             cmd.AddFirmware: self._add,
             cmd.RemoveFirmware: self._remove,
             cmd.UpdateFirmware: self._update,
+            cmd.PublishFirmware: self._publish,
+            cmd.UnpublishFirmware: self._unpublish,
             cmd.FetchLog: self._fetch_log,
         }
         self.views: Mapping[type[Struct], Viewer] = {FirmwareView: self._show_firmware, LogsView: self._show_logs}
@@ -171,6 +173,8 @@ class FilesDesk:
         if not 0 < len(wanted) <= MOST_STATIONS:
             raise DepotError(f"an update goes to 1 to {MOST_STATIONS} stations")
         versions = {station_id: self._version(station_id) for station_id in wanted}
+        if command.install_at is not None and command.retrieve_at is not None and command.install_at < command.retrieve_at:
+            raise DepotError("a station installs later than it fetches: install_at is before retrieve_at")
         at = max(command.retrieve_at, self._yard.clock.now()) if command.retrieve_at is not None else self._yard.clock.now()
         until = self._until(command.retrieve_at, command.retries, command.retry_interval_s)
         calls: dict[int, tuple[str, Call]] = {}
@@ -186,6 +190,40 @@ class FilesDesk:
             await self._append(facts, cause)
         await self._ask(calls)
         return self._told(tuple(calls), "update")
+
+    async def _publish(self, command: cmd.PublishFirmware, cause: ev.Envelope) -> Answered:
+        tickets, version = self._serving(), self._version(command.station_id)
+        image = self._files.images.get(command.image_id)
+        if image is None:
+            raise DepotError(f"there is no firmware {command.image_id!r}: GET /api/v1/firmware lists all")
+        checksum = await asyncio.to_thread(self._shelf.checksum, image.sha256)
+        if checksum is None:
+            raise DepotError(f"the bytes of {image.name} are gone from the shelf: remove it and add it again")
+        until = self._until(None, command.retries, command.retry_interval_s)
+        async with self._numbering:
+            number = self._files.next_number
+            url = tickets.firmware(command.station_id, number, sha256=image.sha256, name=image.name, until=until)
+            call = self._checked(publish_call(version, number, command, url=url, checksum=checksum), version)
+            await self._append([ev.PublicationOrdered(number, command.station_id, image.image_id, image.version, checksum)], cause)
+        await self._ask({number: (command.station_id, call)})
+        return self._told((number,), "publication")
+
+    async def _unpublish(self, command: cmd.UnpublishFirmware, cause: ev.Envelope) -> Answered:
+        """What the station says is its publication's state, where it has one or says that it has none."""
+        version = self._version(command.station_id)
+        known = [t for t in self._files.transfers.values() if t.station_id == command.station_id and t.image_id == command.image_id]
+        published = next((t for t in reversed(known) if t.checksum), None)
+        if published is None:
+            raise DepotError(f"{command.station_id} was not told to publish this image")
+        call = self._checked(unpublish_call(version, published.checksum), version)
+        reply = await self._stations.call(command.station_id, *call)
+        said = str(reply.payload.get("status", ""))
+        if said in (fl.UNPUBLISHED, "NoFirmware"):
+            await self._append([ev.TransferReported(published.number, fl.UNPUBLISHED)], cause)
+        answered = self._told((published.number,), "publication")
+        words = f"{command.station_id}: {said or reply.code or reply.outcome.value}"
+        done = said in (fl.UNPUBLISHED, "NoFirmware")
+        return Answered(CommandStatus.DONE if done else CommandStatus.FAILED, words, {**dict(answered.answer or {}), "said": said})
 
     async def _fetch_log(self, command: cmd.FetchLog, cause: ev.Envelope) -> Answered:
         tickets = self._serving()
@@ -269,9 +307,9 @@ class FilesDesk:
                 )
         return found
 
-    def _transfers(self, args: Mapping[str, str], *, logs: bool) -> list[Transfer]:
+    def _transfers(self, args: Mapping[str, str], *kinds: TransferKind) -> list[Transfer]:
         station_id = args.get("station_id")
-        return [t for t in reversed(list(self._files.transfers.values())) if t.kind.is_log == logs and station_id in (None, t.station_id)]
+        return [t for t in reversed(list(self._files.transfers.values())) if t.kind in kinds and station_id in (None, t.station_id)]
 
     async def _show_firmware(self, args: Mapping[str, str]) -> FirmwareView:
         now, files = self._yard.clock.now(), self._files
@@ -282,7 +320,11 @@ class FilesDesk:
             images=[image_view(i, here=i.sha256 in self._images) for i in sorted(files.images.values(), key=lambda i: (i.name, i.version))],
             updates=[
                 transfer_view(t, now, progress=self._progress.get(t.number), here={}, runs=self._runs(t.station_id))
-                for t in self._transfers(args, logs=False)
+                for t in self._transfers(args, TransferKind.FIRMWARE)
+            ],
+            publications=[
+                transfer_view(t, now, progress=self._progress.get(t.number), here={}, runs="")
+                for t in self._transfers(args, TransferKind.PUBLICATION)
             ],
         )
 
@@ -292,7 +334,10 @@ class FilesDesk:
         return LogsView(
             at=now,
             serving=self._tickets is not None,
-            logs=[transfer_view(t, now, progress=None, here=here, runs="") for t in self._transfers(args, logs=True)],
+            logs=[
+                transfer_view(t, now, progress=None, here=here, runs="")
+                for t in self._transfers(args, TransferKind.DIAGNOSTICS, TransferKind.SECURITY)
+            ],
         )
 
     def _runs(self, station_id: str) -> str:

@@ -142,6 +142,15 @@ class Shelf:
         path = self.images / sha256
         return path if _SHA.match(sha256) and path.is_file() else None
 
+    def checksum(self, sha256: str) -> str | None:
+        """MD5 of an image, hex: OCPP names what is published by it. It proves nothing; the address is sealed, and the image may be
+        signed. None where there is no such image."""
+        path = self.image(sha256)
+        if path is None:
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
     def drop_image(self, sha256: str) -> None:
         if _SHA.match(sha256):
             (self.images / sha256).unlink(missing_ok=True)

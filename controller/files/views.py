@@ -38,7 +38,8 @@ class FileView(Struct, frozen=True, kw_only=True):
 class TransferView(Struct, frozen=True, kw_only=True):
     """One order to one station. ``state``: the newest word, the station's as OCPP spells it; ``standing``: what it means
     (under_way, done, failed, superseded); ``overdue``: nothing was heard for too long. ``sent_bytes``: of ``size_bytes``
-    that the station has fetched, null: nothing yet. ``runs``: the version that it said at its last boot."""
+    that the station has fetched, null: nothing yet. ``runs``: the version that it said at its last boot. ``checksum`` (MD5),
+    ``locations``: of a publication."""
 
     id: int
     station_id: str
@@ -58,16 +59,20 @@ class TransferView(Struct, frozen=True, kw_only=True):
     size_bytes: int | None
     file_name: str
     files: list[FileView]
+    checksum: str = ""
+    locations: list[str] = []
 
 
 class FirmwareView(Struct, frozen=True, kw_only=True):
-    """Images by name, updates newest first. ``serving``: whether stations can fetch at all, and at which address."""
+    """Images by name, updates and publications newest first. ``serving``: whether stations can fetch at all, and at which
+    address."""
 
     at: datetime
     serving: bool
     address: str
     images: list[ImageView]
     updates: list[TransferView]
+    publications: list[TransferView] = []
 
 
 class LogsView(Struct, frozen=True, kw_only=True):
@@ -113,4 +118,6 @@ def transfer_view(
             )
             for f in transfer.files
         ],
+        checksum=transfer.checksum,
+        locations=list(transfer.locations),
     )

@@ -37,7 +37,7 @@ from depot.commands.device_model import (
 )
 from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
 from depot.commands.event_streams import AdjustEventStream
-from depot.commands.files import AddFirmware, FetchLog, RemoveFirmware, UpdateFirmware
+from depot.commands.files import AddFirmware, FetchLog, PublishFirmware, RemoveFirmware, UnpublishFirmware, UpdateFirmware
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
@@ -58,16 +58,13 @@ __all__ = [
     "ApproveCommand", "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation",
     "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeTransactionTariff",
     "ChangeWantedVariables", "CheckAudit", "ClearDerControls", "ClearManualLimit", "ClearMessage", "ClearMonitors", "ClearStationTariffs",
-    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate",
-    "DistrustContractRoot",
-    "FetchLog", "InstallCertificate",
-    "ReadDerControls", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate", "RemoveFirmware", "RenewCertificate",
-    "RepairDrift", "RequestBatterySwap", "ReserveConnector", "ResetPack", "RetireStation", "RetryDebit", "RevokeCertificate",
-    "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl", "SetItemLimits", "SetManualLimit",
-    "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile", "SetSecurityProfile",
-    "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand", "StopCharging",
-    "TrustContractRoot",
-    "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "DistrustContractRoot", "FetchLog",
+    "InstallCertificate", "PublishFirmware", "ReadDerControls", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate",
+    "RemoveFirmware", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector", "ResetPack", "RetireStation",
+    "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl",
+    "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
+    "SetSecurityProfile", "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand",
+    "StopCharging", "TrustContractRoot", "UnpublishFirmware", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

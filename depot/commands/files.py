@@ -44,8 +44,8 @@ class RemoveFirmware(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateFirmware(Command):
-    """Tell stations to fetch and install an image. ``retrieve_at`` None: now. ``retries``, ``retry_interval_s`` None: as the
-    station likes."""
+    """Tell stations to fetch and install an image. ``retrieve_at``, ``install_at`` None: now. ``retries``, ``retry_interval_s``
+    None: as the station likes."""
 
     TITLE: ClassVar[str] = "Update firmware"
 
@@ -54,6 +54,7 @@ class UpdateFirmware(Command):
     retrieve_at: datetime | None = None
     retries: int | None = None
     retry_interval_s: int | None = None
+    install_at: datetime | None = None
 
     @property
     def target(self) -> str:
@@ -62,6 +63,34 @@ class UpdateFirmware(Command):
     @property
     def detail(self) -> Mapping[str, str]:
         return {"image": self.image_id, "stations": ", ".join(self.station_ids)[:400]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishFirmware(StationCommand):
+    """Have a local controller fetch an image, and keep it for the stations behind it."""
+
+    TITLE: ClassVar[str] = "Publish firmware"
+
+    image_id: str
+    retries: int | None = None
+    retry_interval_s: int | None = None
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"image": self.image_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpublishFirmware(StationCommand):
+    """Have a local controller keep an image no more."""
+
+    TITLE: ClassVar[str] = "Unpublish firmware"
+
+    image_id: str
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"image": self.image_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from depot.tokens import IdToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveConnector(StationCommand):
-    """Keep a connector for a token. ``connector`` 0: any of the station's. ``reservation_id`` None: the next free one."""
+    """Keep a connector for a token. ``connector`` 0: any of the station's, or with ``connector_type`` (2.x) any of that type.
+    ``reservation_id`` None: the next free one."""
 
     TITLE: ClassVar[str] = "Reserve connector"
 
@@ -24,6 +25,7 @@ class ReserveConnector(StationCommand):
     expires_at: datetime
     group: str = ""
     reservation_id: int | None = None
+    connector_type: str = ""
 
     @property
     def detail(self) -> Mapping[str, str]:

@@ -38,6 +38,28 @@ class TransferOrdered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PublicationOrdered(Event):
+    """A local controller shall keep an image for the stations behind it; journaled before it is asked. ``checksum``: MD5 of the
+    image, hex, by which OCPP names it."""
+
+    TYPE: ClassVar[str] = "firmware.publication_ordered"
+    number: int
+    station_id: str
+    image_id: str
+    version: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationLocated(Event):
+    """Where others find what a local controller has published."""
+
+    TYPE: ClassVar[str] = "firmware.publication_located"
+    number: int
+    locations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TransferAnswered(Event):
     """How the order itself went. ``state``: Accepted, Refused, NotSent or Unanswered; ``detail``: the station's word."""
 

@@ -12,9 +12,11 @@ from depot.reservations import ReservationState
 
 @dataclass(frozen=True, slots=True)
 class ReservationAsked(Event):
-    """Journaled before the station is asked: its id is not given again. ``connector`` 0: any. ``own``: the depot chose the id."""
+    """Journaled before the station is asked: its id is not given again. ``connector`` 0: any. ``own``: the depot chose the id.
+    ``connector_type`` "": any."""
 
     TYPE: ClassVar[str] = "reservation.reservation_asked"
+    VERSION: ClassVar[int] = 2
     reservation_id: int
     station_id: str
     connector: int
@@ -22,6 +24,7 @@ class ReservationAsked(Event):
     group: str
     expires_at: datetime
     own: bool = True
+    connector_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
