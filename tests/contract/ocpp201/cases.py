@@ -12,7 +12,7 @@ import pytest
 
 Spoken = Literal["2.0.1", "2.1"]
 
-SPOKEN: Final[tuple[Spoken, ...]] = ("2.0.1",)
+SPOKEN: Final[tuple[Spoken, ...]] = ("2.0.1", "2.1")
 """Versions in which cases are played."""
 
 CASES_201 = {
