@@ -98,6 +98,10 @@ class Desk:
     def registration(self, station_id: str) -> ev.Registration:
         return self.yard.state.registration(station_id)
 
+    def pressing(self, station_id: str) -> bool:
+        keys = self.yard.connectors_of(station_id)
+        return any(key in self.yard.isolated or self.yard.state.connector(key).transaction_id is not None for key in keys)
+
     async def quarantined(self, station_id: str, remote: str) -> None:
         if station_id not in self.yard.state.stations:
             log.warning(

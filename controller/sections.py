@@ -194,6 +194,9 @@ class OcppSection(Section):
     port: Port = setting(9000, "Port on which stations are awaited (path /ocpp/STATION).")
     call_timeout_s: float = setting(10.0, "How long a call to a station may stay unanswered.", unit="s", gt=0, le=120)
     sample_interval_s: int = setting(60, "How often stations are asked to send meter values.", unit="s", ge=1, le=900)
+    calm_s: float = setting(
+        10.0, "How long a station of OCPP 2.x is left alone after its boot before it is asked what it can do.", unit="s", ge=0, le=300
+    )
     heartbeat_s: int = setting(300, "Heartbeat interval given to stations.", unit="s", ge=10, le=86_400)
     accept_unknown_tags: bool = setting(False, "Let a card or tag that nobody announced start a session.")
     free_vend: bool = setting(False, "Let who shows no card or tag charge (OCPP 2.x NoAuthorization, a start button).")

@@ -356,7 +356,8 @@ class Settings(BaseSettings):
         """For the charger side."""
         from ocpp_server.settings import OcppSettings
 
-        return OcppSettings(call_timeout_s=self.ocpp.call_timeout_s, sample_interval_s=self.ocpp.sample_interval_s)
+        ocpp = self.ocpp
+        return OcppSettings(call_timeout_s=ocpp.call_timeout_s, sample_interval_s=ocpp.sample_interval_s, calm_s=ocpp.calm_s)
 
     def to_desk(self) -> DeskSettings:
         """For what stations are answered."""

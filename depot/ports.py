@@ -111,6 +111,9 @@ class ChargerEvents(Protocol):
     def registration(self, station_id: str) -> Registration:
         """How far a declared station is admitted now."""
 
+    def pressing(self, station_id: str) -> bool:
+        """Whether something on it cannot wait: a session runs there, or a trip has shut a connector."""
+
     async def boot(self, boot: StationBooted) -> BootAnswer: ...
     async def status(
         self,

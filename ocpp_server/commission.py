@@ -1,8 +1,13 @@
 """From connected to ready: when calls may leave, what is asked first, when the depot hears that a station is ready.
 
+    boot answered --> calls may leave --> calm (2.x) --> probe, survey --> ready --> looks
+
 A booted station takes calls once its Boot CONF is on the wire. One that reconnects without a boot (legal after a
 broken link) takes them after a few seconds; it is asked once to boot again if this process never heard it boot,
 else for the status of its connectors (reference no. 17).
+
+A 2.x station has much to say after its boot (each connector, its monitors, the transactions that ended meanwhile), so it is
+left alone for a while: only calls of people and what cannot wait leave. Until it was asked, the depot counts it at the worst.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from ocpp_server.dialect import Dialect
 from ocpp_server.link import Link, Priority
 from ocpp_server.settings import OcppSettings
 from ocpp_server.station import Station
+from ocpp_server.version import Version
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +93,7 @@ class Commission:
             self._link.open()
         if registration is not Registration.ACCEPTED:
             return
+        await self._calm()
         if not self._station.booted and await self._trigger("BootNotification"):
             await asyncio.sleep(self._settings.triggered_boot_s)
         for connector in self._station.connectors:
@@ -115,6 +122,8 @@ class Commission:
 
     async def _make_ready(self, *, booted: bool) -> None:
         try:
+            if booted:
+                await self._calm()
             await self._turns.after_the_rush()
             async with self._turns.one():
                 ready = await self._introduced(booted=booted)
@@ -122,6 +131,11 @@ class Commission:
                 await self._checks.watch()
         except Exception:
             log.exception("making %s ready failed", self._station.station_id)
+
+    async def _calm(self) -> None:
+        """Leave a 2.x station alone for a while, unless something on it cannot wait."""
+        if self._link.version is not Version.V16 and not self._events.pressing(self._station.station_id):
+            await asyncio.sleep(self._settings.calm_s)
 
     async def _introduced(self, *, booted: bool) -> bool:
         """Ask what is not known yet, and tell the depot that the station takes calls; False: it has gone meanwhile."""
@@ -132,6 +146,7 @@ class Commission:
                 return False
             found = station.probed(found)
             await self._events.probed(found)
-        await self._dialect.survey(self._link, station)
+        if self._events.pressing(station.station_id):
+            await self._dialect.survey(self._link, station)
         self._events.ready(station.station_id, booted=booted)
         return True

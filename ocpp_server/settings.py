@@ -25,6 +25,8 @@ class OcppSettings:
     """A station that connects without BootNotification (legal after a broken link) takes CALLs after this."""
     triggered_boot_s: float = 10.0
     """How long a BootNotification that was asked for may take."""
+    calm_s: float = 10.0
+    """So long a 2.x station that has booted or come back is left alone, but for calls of people and what cannot wait."""
     commissions: int = 32
     """So many stations are asked what they can do, and given their profiles, at a time after a boot …"""
     commission_s: float = 3.0

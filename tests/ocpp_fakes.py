@@ -54,6 +54,8 @@ class FakeDepot:
     boot_status: str = "Accepted"
     answer: Authorization = ACCEPTED
     registered: Registration = Registration.ACCEPTED
+    presses: bool = True
+    """No 2.x station is left alone after its boot."""
     on_start: Callable[[StartRequest], None] | None = None
     gate: asyncio.Event | None = None
 
@@ -85,6 +87,9 @@ class FakeDepot:
 
     def registration(self, station_id: str) -> Registration:
         return self.registered
+
+    def pressing(self, station_id: str) -> bool:
+        return self.presses
 
     async def authorize(self, station_id: str, id_tag: str, shown: Presented | None = None) -> Authorization:
         return self.answer

@@ -46,7 +46,7 @@ def settings_of(folder: Path) -> Settings:
             "port_offset": free_offset(),
             "depot": {"id": "octt", "name": "Cases", "contract_kw": 20_000.0, "failsafe_kw": 15_000.0, "worst_background_kw": 100.0},
             "feeder": [{"id": "F", "rating_kw": 20_000.0}],
-            "ocpp": {"tls": {"names": ["localhost", "127.0.0.1"]}},
+            "ocpp": {"calm_s": 0.0, "tls": {"names": ["localhost", "127.0.0.1"]}},
             "storage": {"path": str(folder)},
             "logging": {"level": "error"},
         }
