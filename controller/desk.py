@@ -98,9 +98,14 @@ class Desk:
     def registration(self, station_id: str) -> ev.Registration:
         return self.yard.state.registration(station_id)
 
-    def pressing(self, station_id: str) -> bool:
+    def pressing(self, station_id: str, *, booted: bool) -> bool:
         keys = self.yard.connectors_of(station_id)
-        return any(key in self.yard.isolated or self.yard.state.connector(key).transaction_id is not None for key in keys)
+        runs = not booted and any(self.yard.state.connector(key).transaction_id is not None for key in keys)
+        return runs or any(key in self.yard.isolated for key in keys)
+
+    def occupied(self, connector: ConnectorId) -> bool:
+        facts = self.yard.state.connector(connector)
+        return facts.transaction_id is not None or facts.status.plugged or facts.status is ev.ConnectorStatus.UNKNOWN
 
     async def quarantined(self, station_id: str, remote: str) -> None:
         if station_id not in self.yard.state.stations:

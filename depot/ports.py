@@ -111,8 +111,12 @@ class ChargerEvents(Protocol):
     def registration(self, station_id: str) -> Registration:
         """How far a declared station is admitted now."""
 
-    def pressing(self, station_id: str) -> bool:
-        """Whether something on it cannot wait: a session runs there, or a trip has shut a connector."""
+    def pressing(self, station_id: str, *, booted: bool) -> bool:
+        """Whether something on a station that takes calls (again) cannot wait: a trip has shut a connector there, or a session
+        runs and the station has not ``booted``: it is not known what it still holds."""
+
+    def occupied(self, connector: ConnectorId) -> bool:
+        """Whether a transaction may run there, by what was heard last, of whichever process."""
 
     async def boot(self, boot: StationBooted) -> BootAnswer: ...
     async def status(

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 
 from depot.events import Registration
 from depot.ports import ChargerEvents
-from depot.values import Outcome
+from depot.values import ConnectorId, Outcome
 from ocpp_server.checks import Checks
 from ocpp_server.dialect import Dialect
 from ocpp_server.link import Link, Priority
@@ -93,7 +93,7 @@ class Commission:
             self._link.open()
         if registration is not Registration.ACCEPTED:
             return
-        await self._calm()
+        await self._calm(booted=False)
         if not self._station.booted and await self._trigger("BootNotification"):
             await asyncio.sleep(self._settings.triggered_boot_s)
         for connector in self._station.connectors:
@@ -123,7 +123,7 @@ class Commission:
     async def _make_ready(self, *, booted: bool) -> None:
         try:
             if booted:
-                await self._calm()
+                await self._calm(booted=True)
             await self._turns.after_the_rush()
             async with self._turns.one():
                 ready = await self._introduced(booted=booted)
@@ -132,9 +132,9 @@ class Commission:
         except Exception:
             log.exception("making %s ready failed", self._station.station_id)
 
-    async def _calm(self) -> None:
+    async def _calm(self, *, booted: bool) -> None:
         """Leave a 2.x station alone for a while, unless something on it cannot wait."""
-        if self._link.version is not Version.V16 and not self._events.pressing(self._station.station_id):
+        if self._link.version is not Version.V16 and not self._events.pressing(self._station.station_id, booted=booted):
             await asyncio.sleep(self._settings.calm_s)
 
     async def _introduced(self, *, booted: bool) -> bool:
@@ -146,7 +146,7 @@ class Commission:
                 return False
             found = station.probed(found)
             await self._events.probed(found)
-        if self._events.pressing(station.station_id):
-            await self._dialect.survey(self._link, station)
+        occupied = [n for n in station.connectors if self._events.occupied(ConnectorId(station.station_id, n))]
+        await self._dialect.survey(self._link, station, occupied)
         self._events.ready(station.station_id, booted=booted)
         return True

@@ -1,7 +1,7 @@
 """What stations say of their device models by themselves or in parts: a :class:`~ocpp_server.desks.Block` of OCPP 2.x.
 
     NotifyReport, NotifyMonitoringReport --ReportPart--> DeviceModelDesk.reported     joined by requestId, seqNo, tbc
-    NotifyEvent --ReportedEvent …--> DeviceModelDesk.happened
+    NotifyEvent --ReportedEvent …--> DeviceModelDesk.happened, and what they say of availability where StatusNotification goes
 
 Calls to stations that ask for these are built here and sent by whoever orders them.
 """
@@ -23,6 +23,7 @@ from depot.device_model import (
     ReportPart,
     Variable,
 )
+from ocpp_server.availability201 import AvailabilityMessages
 from ocpp_server.desks import Action
 from ocpp_server.device_model import on_wire, variable_of
 from ocpp_server.dialect import Call
@@ -36,9 +37,10 @@ from ocpp_server.station import Station
 class DeviceModelMessages:
     """Of one known station."""
 
-    def __init__(self, station: Station, desk: DeviceModelDesk) -> None:
+    def __init__(self, station: Station, desk: DeviceModelDesk, availability: AvailabilityMessages) -> None:
         self._station = station
         self._desk = desk
+        self._availability = availability
         self.actions: dict[str, Action] = {
             "NotifyReport": self._report,
             "NotifyMonitoringReport": self._monitoring_report,
@@ -56,6 +58,7 @@ class DeviceModelMessages:
         return {}
 
     async def _events(self, req: Payload) -> Payload:
+        await self._availability.happened(req["eventData"])
         await self._desk.happened(self._station.station_id, [self._event(row) for row in req["eventData"]])
         return {}
 

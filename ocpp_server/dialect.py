@@ -53,8 +53,8 @@ class Dialect(Protocol):
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:
         """Ask what the station can do, and set what this depot needs."""
 
-    async def survey(self, link: Link, station: Station) -> None:
-        """Ask what runs there, where this process cannot know it."""
+    async def survey(self, link: Link, station: Station, occupied: Sequence[int]) -> None:
+        """Ask what runs on connectors that may be ``occupied``, where this process cannot know it."""
 
     def set_profile(self, station: Station, number: int, profile: Build) -> Call:
         """Install a profile on a connector; 0: on the whole station."""

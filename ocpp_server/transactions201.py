@@ -27,6 +27,8 @@ _STATES = {
 """``chargingState`` as our connector status; ``Idle`` (no vehicle) is left to the StatusNotification."""
 _ENERGY = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
 """States that a vehicle reaches only after it was allowed to charge."""
+WHOLE_EVSE = 0
+"""In the place of a connector's number."""
 _PRECEDENCE = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
 """Of an EVSE with several connectors only one can be used: it is free if any is, and occupied if one is."""
 
@@ -95,6 +97,7 @@ class Book:
         self._evses = evses
         self._transactions: OrderedDict[str, Transaction] = OrderedDict()
         self._statuses: dict[int, dict[int, str]] = {}
+        self._said_at: dict[tuple[int, int], datetime] = {}
         self._finishing: set[int] = set()
         self._asked: deque[int] = deque(maxlen=len(evses) or 1)
         self.restored = False
@@ -155,11 +158,18 @@ class Book:
 
     # -- connectors -----------------------------------------------------------------------------------------------
 
-    def connector_says(self, evse: int, connector: int, status: str) -> None:
-        """A StatusNotification."""
+    def connector_says(self, evse: int, connector: int, status: str, at: datetime | None = None) -> bool:
+        """A word of a connector, or of the EVSE as a whole (:data:`WHOLE_EVSE`), said at ``at`` by the station's clock (None: at
+        no time that can be true). False: it is older than the newest one, and changes nothing."""
+        newest = self._said_at.get((evse, connector))
+        if at is not None and newest is not None and at < newest:
+            return False
+        if at is not None:
+            self._said_at[evse, connector] = at
         self._statuses.setdefault(evse, {})[connector] = status
         if self._plug(evse) != "Occupied":
             self._finishing.discard(evse)
+        return True
 
     def ended(self, transaction: Transaction) -> None:
         """Its last event came; a vehicle that is still there has finished."""
@@ -180,5 +190,6 @@ class Book:
         return None if plug is None else ConnectorStatus.UNAVAILABLE if plug == "Unavailable" else ConnectorStatus.PREPARING
 
     def _plug(self, evse: int) -> str | None:
-        said = self._statuses.get(evse, {}).values()
-        return next((status for status in _PRECEDENCE if status in said), None)
+        said = self._statuses.get(evse, {})
+        connectors = [status for connector, status in said.items() if connector != WHOLE_EVSE]
+        return next((status for status in _PRECEDENCE if status in connectors), said.get(WHOLE_EVSE))

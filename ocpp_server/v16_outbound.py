@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from depot.events import StationProbed
@@ -26,7 +27,7 @@ class Dialect16:
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:
         return await probe(link, station, settings)
 
-    async def survey(self, link: Link, station: Station) -> None:
+    async def survey(self, link: Link, station: Station, occupied: Sequence[int]) -> None:
         """Transactions have the depot's own numbers: nothing needs to be found out."""
 
     def set_profile(self, station: Station, number: int, profile: Build) -> Call:

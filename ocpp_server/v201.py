@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from depot.events import ConnectorStatus, StationBooted
+from depot.events import StationBooted
 from depot.files import Topic
 from depot.ports import BootAnswer, ChargerEvents, Clock
 from ocpp_server.authorization import AuthorizationMessages
+from ocpp_server.availability201 import AvailabilityMessages
 from ocpp_server.contract_messages import ContractMessages
 from ocpp_server.customer_information import CustomerMessages
 from ocpp_server.desks import Action, Block, Desks
 from ocpp_server.device_model_messages import DeviceModelMessages
 from ocpp_server.display_messages import DisplayMessages
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.heard import believed_time, check_admitted, declared, parsed, transfer_report
+from ocpp_server.heard import check_admitted, parsed, transfer_report
 from ocpp_server.link import Later
 from ocpp_server.reservation_messages import ReservationMessages
 from ocpp_server.schemas import Payload
@@ -77,9 +78,10 @@ class Inbound:
         self._transactions = TransactionEvents(
             station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version, words=desks.words
         )
+        self._availability = AvailabilityMessages(station, events, clock)
         self._blocks: tuple[Block, ...] = (
             SecurityMessages(station, desks.security),
-            DeviceModelMessages(station, desks.device_model),
+            DeviceModelMessages(station, desks.device_model, self._availability),
             SmartChargingMessages(station, desks.smart_charging, clock),
             DisplayMessages(station, desks.display),
             CustomerMessages(station, desks.customers),
@@ -89,7 +91,7 @@ class Inbound:
         )
         self._actions: dict[str, Action] = {
             "BootNotification": self._boot,
-            "StatusNotification": self._status,
+            "StatusNotification": self._availability.status,
             "FirmwareStatusNotification": partial(self._transfer, Topic.FIRMWARE),
             "LogStatusNotification": partial(self._transfer, Topic.LOG),
             "PublishFirmwareStatusNotification": partial(self._transfer, Topic.PUBLICATION),
@@ -158,22 +160,6 @@ class Inbound:
 
     async def _data_transfer(self, req: Payload) -> Payload:
         return await self._desks.transfers.answer(self._station.station_id, req)
-
-    async def _status(self, req: Payload) -> Payload:
-        reported_at = believed_time(self._station, req["timestamp"])
-        if reported_at is not None:
-            self._station.clock.observe(reported_at, self._clock.now())
-        evse = req["evseId"]
-        if evse == 0:
-            return {}  # the station as a whole; its connectors report themselves
-        connector = declared(self._station, evse)
-        book = self._station.book
-        book.connector_says(evse, req["connectorId"], req["connectorStatus"])
-        status = book.status(evse) or ConnectorStatus.UNKNOWN
-        error = "OtherError" if status is ConnectorStatus.FAULTED else "NoError"  # what it is comes by NotifyEvent
-        await self._events.status(connector, status, error, reported_at)
-        book.told[evse] = status
-        return {}
 
     async def _transfer(self, topic: Topic, req: Payload) -> Payload:
         await self._events.transfer_reported(transfer_report(self._station, topic, req))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from depot.events import StationProbed
@@ -31,13 +32,13 @@ class Dialect201:
     async def probe(self, link: Link, station: Station, settings: OcppSettings) -> StationProbed:
         return await probe(link, station, settings)
 
-    async def survey(self, link: Link, station: Station) -> None:
+    async def survey(self, link: Link, station: Station, occupied: Sequence[int]) -> None:
         """The station names its transactions, and only the journal outlives this process: ask each EVSE once for what
-        runs there. The event that answers finds the depot's number again, by the transaction's name."""
+        may run there. The event that answers finds the depot's number again, by the transaction's name."""
         if station.book.surveyed:
             return
         station.book.surveyed = True
-        for evse in station.connectors:
+        for evse in occupied:
             if station.book.running(evse) is None:
                 station.book.expect(evse)
                 reply = await link.call(*self.trigger("TransactionEvent", evse), priority=Priority.HOUSEKEEPING)

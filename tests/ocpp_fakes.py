@@ -56,6 +56,7 @@ class FakeDepot:
     registered: Registration = Registration.ACCEPTED
     presses: bool = True
     """No 2.x station is left alone after its boot."""
+    free: set[ConnectorId] = field(default_factory=set)
     on_start: Callable[[StartRequest], None] | None = None
     gate: asyncio.Event | None = None
 
@@ -88,8 +89,11 @@ class FakeDepot:
     def registration(self, station_id: str) -> Registration:
         return self.registered
 
-    def pressing(self, station_id: str) -> bool:
+    def pressing(self, station_id: str, *, booted: bool) -> bool:
         return self.presses
+
+    def occupied(self, connector: ConnectorId) -> bool:
+        return connector not in self.free
 
     async def authorize(self, station_id: str, id_tag: str, shown: Presented | None = None) -> Authorization:
         return self.answer
