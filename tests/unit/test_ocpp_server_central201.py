@@ -623,3 +623,57 @@ def test_the_message_log_shows_what_is_said_and_no_tag() -> None:
             assert "GetVariables ItemsPerMessage" in text
 
     play(main)
+
+
+# ---------------------------------------------------------------------- calm after a boot, and what may run
+
+
+def test_a_booted_station_is_left_alone_but_for_calls_of_people() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        depot.presses = False
+        async with connected_201(central) as peer:
+            peer.answers["ClearCache"] = lambda _: {"status": "Accepted"}
+            await peer.boot()
+            await clock.sleep(9.9)
+            assert peer.got == []
+            assert (await central.call("CP1", "ClearCache", {})).outcome is Outcome.ACCEPTED
+            assert [action for action, _ in peer.got] == ["ClearCache"]
+            await until(lambda: depot.readies)
+            assert depot.readies == [("CP1", True)]
+
+    play(main)
+
+
+def test_a_station_that_comes_back_without_a_boot_is_left_alone_too_and_people_go_first() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        depot.presses = False
+        async with connected_201(central) as peer:
+            peer.answers["ClearCache"] = lambda _: {"status": "Accepted"}
+            await until(lambda: central.connected("CP1"))
+            assert (await central.call("CP1", "ClearCache", {})).outcome is Outcome.ACCEPTED
+            await clock.sleep(9.0)
+            assert [action for action, _ in peer.got] == ["ClearCache"]
+            await until(lambda: peer.calls("TriggerMessage"))
+
+    play(main)
+
+
+def test_where_something_presses_nobody_waits() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected_201(central) as peer:
+            await peer.boot()
+            await clock.sleep(1.0)
+            assert depot.readies == [("CP1", True)]
+
+    play(main)
+
+
+def test_only_what_the_depot_believes_to_run_is_asked_for() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        depot.free.add(CP1)
+        async with connected_201(central) as peer:
+            await booted(peer, depot)
+            asked = [p for p in peer.calls("TriggerMessage") if p["requestedMessage"] == "TransactionEvent"]
+            assert [p["evse"] for p in asked] == [{"id": 2}]
+
+    play(main)
