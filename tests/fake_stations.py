@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fake_depot import FakeLink, sample
+from fake_device_models import fill as fill_device_models
 
 from controller.configuration import ConfigurationView
 from controller.contracts.room import TrustedRootsView
@@ -124,6 +125,7 @@ def call_form(args: Mapping[str, str]) -> CallForm | None:
 
 def fill(link: FakeLink) -> None:
     """Give a fake link what the stations' pages and API show."""
+    fill_device_models(link)
     names = sorted({tile.connector.rpartition("/")[0] for tile in sample().tiles} | {"CP-03"})
     strangers = [Stranger(station_id="CP-77", remote="10.0.0.9")]
     link.shown[StationsView] = StationsView(at=AT, stations=[station(name) for name in names], quarantine=strangers)

@@ -32,6 +32,8 @@ from web.context import Web
 from web.contracts_api import SCHEMAS as contract_schemas
 from web.contracts_api import contracts_api
 from web.departures_page import departures_screens
+from web.device_model_api import SCHEMAS as device_model_schemas
+from web.device_model_api import device_model_api
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
@@ -123,12 +125,13 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(profiles_api(web))
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
+    app.include_router(device_model_api(web))
     app.include_router(networks_api(web))
     app.include_router(told_api(web))
     app.include_router(contracts_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
-    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas)
+    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

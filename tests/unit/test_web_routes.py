@@ -39,6 +39,7 @@ PATH = {
     "message_id": "3",
     "request_id": "5",
     "serial": "1a2b3c",
+    "report_id": "4",
 }
 
 
