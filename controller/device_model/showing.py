@@ -173,10 +173,11 @@ class Shown:
         if not self._known(args):
             return None
         wanted = args.get("station_id", "")
-        stations = [s for s in sorted(self._yard.stations) if wanted in ("", s) and self._calls.version(s) is not Version.V16]
 
         def look(connection: Connection) -> tuple[list[StationDrift], list[DriftRow]]:
             machines, counts = self._store.machines(connection), self._store.counts(connection)
+            here = [name for name in sorted(self._yard.stations) if wanted in ("", name)]
+            stations = [name for name in here if counts.get(name) or self._calls.version(name) is not Version.V16]
             summaries, rows = [], []
             for station_id, found in self._wanting.drift(connection, stations).items():
                 standing = Counter(one.standing for one in found)
@@ -191,7 +192,7 @@ class Shown:
                 rows += [drift_row(station_id, one) for one in shown]
             return summaries, rows
 
-        summaries, rows = await self._writer.read(look) if stations else ([], [])
+        summaries, rows = await self._writer.read(look)
         return DriftView(at=self._yard.clock.now(), stations=summaries, drift=rows)
 
     async def _wanted(self, args: Mapping[str, str]) -> WantedView:
