@@ -109,10 +109,10 @@ def _of_interest(measurand: str, location: str, data_format: str) -> bool:
     return location in ("Outlet", "EV") if measurand == SOC else location == "Outlet"
 
 
-def _number(text: str) -> float | None:
+def _number(said: str | float) -> float | None:
     try:
-        number = float(text)
-    except ValueError:
+        number = float(said)
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and abs(number) < 1e15 else None
 

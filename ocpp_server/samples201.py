@@ -32,8 +32,12 @@ def as_16(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     made = []
     for entry in entries:
+        values = entry["sampledValue"]
+        if not any("context" in value for value in values):
+            made.append({"timestamp": entry["timestamp"], "sampledValue": [_value(value) for value in values]})
+            continue
         by_context: dict[str, list[dict[str, Any]]] = {}
-        for value in entry["sampledValue"]:
+        for value in values:
             by_context.setdefault(value.get("context", PERIODIC), []).append(_value(value))
         for context in sorted(by_context, key=lambda context: _ORDER.get(context, 1)):
             made.append({"timestamp": entry["timestamp"], "sampledValue": by_context[context]})
@@ -41,15 +45,18 @@ def as_16(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _value(value: Mapping[str, Any]) -> dict[str, Any]:
-    said = value.get("unitOfMeasure", {})
+    made = dict(value)
+    said = made.pop("unitOfMeasure", None)
+    if said is None:
+        return made
     power, unit = said.get("multiplier", 0), said.get("unit", "")
-    number = value["value"]
-    if abs(power) > _LARGEST_POWER:
-        unit = _UNREADABLE
-    elif power:
-        number = number * 10.0**power if abs(number) < 1e15 else number
-    kept = {key: value[key] for key in ("context", "measurand", "phase", "location") if key in value}
-    return {**kept, "value": str(number), "unit": unit}
+    if power:
+        if abs(power) > _LARGEST_POWER:
+            unit = _UNREADABLE
+        elif abs(made["value"]) < 1e15:
+            made["value"] *= 10.0**power
+    made["unit"] = unit
+    return made
 
 
 def signed_in(entries: Sequence[Mapping[str, Any]], rejected: Counter[str]) -> tuple[SignedReading, ...]:

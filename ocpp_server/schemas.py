@@ -19,7 +19,7 @@ from typing import Any
 import fastjsonschema
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.familiar import FamiliarMeterValues
+from ocpp_server.familiar import Familiar, described_2x, described_16
 from ocpp_server.version import Version
 
 Schema = dict[str, Any]
@@ -43,7 +43,10 @@ _OTHERWISE = {
 _FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
 UNANSWERED = frozenset({"NotifyPeriodicEventStream"})
 """Messages of 2.1 that are sent, not asked: no request, and no response to it."""
-_familiar = FamiliarMeterValues()
+_FAMILIAR = {("MeterValues", Version.V16): Familiar(described_16)} | {
+    (name, version): Familiar(described_2x) for name in ("MeterValues", "TransactionEvent") for version in (Version.V201, Version.V21)
+}
+"""Of the messages that come all the time."""
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
 
@@ -58,15 +61,16 @@ class Parsed:
 
 def parse(name: str, payload: Payload, version: Version = Version.V16) -> Parsed:
     """Validate a payload against schema ``name`` (``MeterValues``, ``ResetResponse``); raise :class:`PayloadViolation`."""
-    hot = name == "MeterValues" and version is Version.V16
-    if hot and _familiar.knows(payload):
+    familiar = _FAMILIAR.get((name, version))
+    described = None if familiar is None else familiar.described(payload)
+    if familiar is not None and familiar.knows(described):
         return Parsed(payload)
     try:
         validator(name, version)(payload)
     except fastjsonschema.JsonSchemaValueException:
         return _repaired(name, payload, version)
-    if hot:
-        _familiar.learn(payload)
+    if familiar is not None:
+        familiar.learn(described)
     return Parsed(payload)
 
 

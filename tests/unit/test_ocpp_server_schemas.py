@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from typing import Any
 
 import fastjsonschema
@@ -11,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.familiar import KNOWN_MOST, FamiliarMeterValues
+from ocpp_server.familiar import KNOWN_MOST, Familiar, described_2x, described_16
 from ocpp_server.schemas import parse, validator
 from ocpp_server.v16 import HEARD
+from ocpp_server.version import Version
 
 STAMP = "2026-03-01T12:00:00Z"
 
@@ -112,26 +114,79 @@ odd = st.sampled_from([1, "1", None, True, 1.5, [], {}, STAMP])
 )
 @settings(max_examples=300, deadline=None)
 def test_meter_values_that_are_recognised_keep_the_schema(values: list[dict[str, Any]], top: dict[str, Any], at: Any) -> None:
-    familiar = FamiliarMeterValues()
+    familiar = Familiar(described_16)
     strict = validator("MeterValues")
     for value in values:
         whole = meter({"value": "1", **value})
         with contextlib.suppress(fastjsonschema.JsonSchemaValueException):
+            described = familiar.described(whole)
             strict(whole)
-            familiar.learn(whole)
-            assert familiar.knows(whole)
+            familiar.learn(described)
+            assert familiar.knows(described)
     said = [{"value": "1", **value} for value in values]
     for payload in (meter(*said), {**meter(*said), **top}, {"connectorId": 1, "meterValue": [{"timestamp": at, "sampledValue": said}]}):
-        if familiar.knows(payload):
+        if familiar.knows(familiar.described(payload)):
             strict(payload)
 
 
 def test_descriptions_that_are_made_up_do_not_fill_the_memory() -> None:
-    familiar = FamiliarMeterValues()
+    familiar = Familiar(described_16)
     for n in range(2 * KNOWN_MOST):
-        familiar.learn(meter({"value": "1", "unit": str(n)}))
-    assert not familiar.knows(meter({"value": "1", "unit": str(2 * KNOWN_MOST - 1)}))
-    assert familiar.knows(meter({"value": "2", "unit": "0"}))
+        familiar.learn(familiar.described(meter({"value": "1", "unit": str(n)})))
+    assert not familiar.knows(familiar.described(meter({"value": "1", "unit": str(2 * KNOWN_MOST - 1)})))
+    assert familiar.knows(familiar.described(meter({"value": "2", "unit": "0"})))
+
+
+SHARE = {"value": 7.5, "measurand": "SoC", "unitOfMeasure": {"unit": "Percent", "multiplier": 0}}
+EVENT: dict[str, Any] = {
+    "eventType": "Updated", "timestamp": STAMP, "triggerReason": "MeterValuePeriodic", "seqNo": 3, "offline": False,
+    "numberOfPhasesUsed": 3, "evse": {"id": 1, "connectorId": 1},
+    "transactionInfo": {"transactionId": "t", "chargingState": "Charging", "timeSpentCharging": 5},
+    "meterValue": [{"timestamp": STAMP, "sampledValue": [SHARE]}],
+}  # fmt: skip
+
+
+def bent(part: Any, chance: Any) -> Any:
+    """The part, with something in it changed, renamed, missing or more."""
+    if isinstance(part, dict) and part:
+        key = chance.choice(list(part))
+        match chance.randrange(5):
+            case 0:
+                return {k: v for k, v in part.items() if k != key}
+            case 1:
+                return {**part, chance.choice(["x", "id", "unit", "offline", "evse", "value"]): chance.choice(ODD)}
+            case 2:
+                return dict(reversed(part.items()))
+            case _:
+                return {**part, key: bent(part[key], chance)}
+    if isinstance(part, list) and part and chance.random() < 0.7:
+        return [bent(part[0], chance), *part[1:]]
+    return chance.choice(ODD)
+
+
+ODD = [1, 0, True, False, "Charging", "W", "Percent", "x" * 40, None, 1.5, [], {}, {"id": 1}, {"unit": "W"}, -1, 10**20]
+
+
+@pytest.mark.parametrize("version", [Version.V201, Version.V21])
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=400, deadline=None)
+def test_events_that_are_recognised_keep_the_schema(version: Version, chance: Any) -> None:
+    familiar = Familiar(described_2x)
+    strict = validator("TransactionEvent", version)
+    familiar.learn(familiar.described(EVENT))
+    assert familiar.knows(familiar.described({**EVENT, "seqNo": 4}))
+    for _ in range(4):
+        payload = EVENT
+        for _ in range(chance.randrange(1, 4)):
+            payload = bent(payload, chance)
+            if not isinstance(payload, dict):
+                payload = EVENT
+        described = familiar.described(payload)
+        if familiar.knows(described):
+            strict(payload)
+        with contextlib.suppress(fastjsonschema.JsonSchemaValueException):
+            strict(copy.deepcopy(payload))
+            familiar.learn(described)
 
 
 keys = st.sampled_from(
