@@ -7,6 +7,7 @@ from typing import Any
 
 from fake_depot import FakeLink, sample
 from fake_device_models import fill as fill_device_models
+from fake_v21 import fill as fill_v21
 
 from controller.configuration import ConfigurationView
 from controller.contracts.room import TrustedRootsView
@@ -174,6 +175,7 @@ def fill(link: FakeLink) -> None:
     link.shown[SecurityView] = SecurityView([], {"wrong_password": 2})
     link.shown[SecurityEventsView] = SecurityEventsView([], None)
     link.shown[CertificatesView] = CertificatesView(None, None, [])
+    fill_v21(link)
     link.shown[MessagesView] = MessagesView(at=AT, messages=[message()], searched=1, more=False)
     covered = Covered(station_id="CP-03", connector=1, default_w=3_000, falls_back=True, uncovered="", differs="")
     link.shown[ProfilesView] = ProfilesView(at=AT, profiles=[profile()], connectors=[covered])

@@ -67,6 +67,8 @@ from web.tokens_api import SCHEMAS as token_schemas
 from web.tokens_api import tokens_api
 from web.told_api import SCHEMAS as told_schemas
 from web.told_api import told_api
+from web.v21_api import SCHEMAS as v21_schemas
+from web.v21_api import v21_api
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -129,9 +131,10 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(networks_api(web))
     app.include_router(told_api(web))
     app.include_router(contracts_api(web))
+    app.include_router(v21_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
-    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas)
+    schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -254,6 +254,20 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/network-profiles/{station_id}"): Permission.STATIONS,
     ("PUT", "/api/v1/network-profiles/{station_id}"): Permission.STATIONS,
     ("PUT", "/api/v1/network-profiles/{station_id}/{slot}"): Permission.STATIONS,
+    ("GET", "/api/v1/der-controls"): Permission.READ,
+    ("POST", "/api/v1/der-controls"): Permission.STATIONS,
+    ("DELETE", "/api/v1/der-controls"): Permission.STATIONS,
+    ("POST", "/api/v1/der-controls/refresh"): Permission.STATIONS,
+    ("GET", "/api/v1/battery-swaps"): Permission.STATIONS,
+    ("POST", "/api/v1/battery-swaps"): Permission.STATIONS,
+    ("GET", "/api/v1/tariffs"): Permission.READ,
+    ("GET", "/api/v1/tariffs/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/tariffs/{station_id}"): Permission.STATIONS,
+    ("PUT", "/api/v1/tariffs/{station_id}/transaction"): Permission.STATIONS,
+    ("DELETE", "/api/v1/tariffs/{station_id}"): Permission.STATIONS,
+    ("GET", "/api/v1/event-streams"): Permission.READ,
+    ("PUT", "/api/v1/event-streams/{station_id}/{stream_id}"): Permission.STATIONS,
+    ("GET", "/api/v1/station-notes"): Permission.STATIONS,
 }
 
 

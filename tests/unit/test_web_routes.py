@@ -40,6 +40,7 @@ PATH = {
     "request_id": "5",
     "serial": "1a2b3c",
     "report_id": "4",
+    "stream_id": "3",
 }
 
 
