@@ -112,7 +112,7 @@ class DepotAccess:
         if digest:
             news.append(ev.StationKeyOffered(station_id, digest))
             facts = replace(facts, offered=digest, offered_at=self._clock.now())
-        if profile is not None and access is not None and access.profile < profile <= PROFILES[-1]:
+        if profile is not None and access is not None and access.profile < profile <= PROFILES[-1] and facts.upgrade != profile:
             news.append(ev.SecurityUpgradeOrdered(station_id, profile))
             facts = replace(facts, upgrade=profile, upgrade_at=self._clock.now())
         self._act(station_id, facts, news)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,18 +25,30 @@ from controller.alarms import Condition
 from controller.port_certificate import PortCertificate
 from controller.room import Carrier, Viewer
 from controller.secrets import SecretError
-from controller.security_view import AuthorityRow, CertificatesView, InstalledRow, InstalledView, certificate_row
+from controller.security_view import AuthorityRow, CertificatesView, HashRow, InstalledRow, InstalledView, certificate_row
 from controller.station_security import Stations
 from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.commands import Command, CommandStatus
-from depot.values import InvalidValue, Outcome, UnknownThing
+from depot.values import DepotError, InvalidValue, Outcome, UnknownThing
 from ocpp_server import Reply, Version
 from ocpp_server.access import PeerCertificate
 from ocpp_server.authority import Authority, HashData, Issued, RequestRefused, SigningRequest, read_certificates, read_request
 from ocpp_server.dialect import Call
-from ocpp_server.security_messages import ROOT_USES, ask_to_sign, certificate_signed, delete, install, installed, installed_in
+from ocpp_server.security_messages import (
+    CENTRAL_SYSTEM,
+    CHAIN,
+    ROOT_USES,
+    SIGNED_USES,
+    V2G_CERTIFICATES,
+    ask_to_sign,
+    certificate_signed,
+    delete,
+    install,
+    installed,
+    installed_in,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +59,21 @@ SIGNED_MOST: Final = 6
 LOOK_S: Final = 3600.0
 ASK_AGAIN: Final = timedelta(hours=20)
 ENDS_SOON: Final = timedelta(days=14)
-_ASKING: Final = frozenset({("ExtendedTriggerMessage", "SignChargePointCertificate"), ("TriggerMessage", "SignChargingStationCertificate")})
+_ASKING: Final = frozenset(
+    {("ExtendedTriggerMessage", "SignChargePointCertificate"), *(("TriggerMessage", f"Sign{use}") for use in SIGNED_USES)}
+)
 """Calls that ask a station for a signing request, and which message they name."""
-PEM_MOST: Final = 5500
+V2G_DAYS: Final = 90
+"""So long a V2G certificate lasts where the settings say nothing of certificates."""
+PEM_MOST: Final = {Version.V16: 5_500, Version.V201: 5_500, Version.V21: 10_000}
 """InstallCertificate.req takes so many characters."""
+_ALL: Final[tuple[tuple[str, ...], ...]] = ((CENTRAL_SYSTEM,), ())
+"""What is asked for where nobody said of what: 1.6 wants to be told, 2.x tells all."""
 
 
 class Certificates:
-    """The room. ``authority`` and ``port`` None: there is no TLS port. ``note``: tells of a request that was refused.
+    """The room. ``authority`` and ``port`` None: there is no TLS port. ``v2g``: who signs what stations show to
+    vehicles. ``note``: tells of a request that was refused.
     ``settle``: says how a command ended that was accepted before. ``stations`` is set once they are there."""
 
     kinds: Final = frozenset({"certificate_ends"})
@@ -64,6 +84,7 @@ class Certificates:
         book: DepotAccess,
         *,
         authority: Authority | None,
+        v2g: Authority | None,
         port: PortCertificate | None,
         owner: str,
         days: int,
@@ -74,6 +95,7 @@ class Certificates:
         self._yard = yard
         self._book = book
         self._authority = authority
+        self._v2g = v2g
         self._port = port
         self._owner = owner
         self._days = days
@@ -103,10 +125,10 @@ class Certificates:
 
     # -- signing ------------------------------------------------------------------------------------------------
 
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
+    async def sign_wanted(self, station_id: str, csr: str, use: str = "", number: int | None = None) -> bool:
         """See :class:`depot.ports.SecurityDesk`."""
         try:
-            self._requests[station_id] = self._in_order(station_id, csr)
+            self._requests[station_id] = replace(self._in_order(station_id, csr, use), use=use, number=number)
         except RequestRefused as error:
             self._note(station_id, "signing_request_refused", detail=str(error))
             await self._asked_in_vain(station_id, f"the signing request of {station_id} is refused: {error}")
@@ -119,8 +141,11 @@ class Certificates:
         if request is not None:
             self._to_sign.put_nowait(request)
 
-    def _in_order(self, station_id: str, csr: str) -> SigningRequest:
-        if self._authority is None:
+    def _in_order(self, station_id: str, csr: str, use: str) -> SigningRequest:
+        v2g = use in V2G_CERTIFICATES
+        if v2g and self._v2g is None:
+            raise RequestRefused("there is no authority that signs V2G certificates (settings, contracts.v2g_authority)")
+        if not v2g and self._authority is None:
             raise RequestRefused("there is no TLS port (settings, section ocpp.tls), so certificates serve nothing")
         now, came = self._yard.clock.now(), self._book.came.get(station_id)
         asked_at, _ = self._asked.get(station_id, (None, ""))
@@ -129,21 +154,31 @@ class Certificates:
         signed = self._signed.setdefault(station_id, deque(maxlen=SIGNED_MOST))
         if len(signed) == SIGNED_MOST and now - signed[0] < timedelta(hours=1):
             raise RequestRefused(f"it is the {SIGNED_MOST + 1}th within an hour")
-        request = read_request(csr, station_id=station_id, organization=self._owner)
+        request = read_request(csr, station_id=station_id, organization="" if v2g else self._owner)
         signed.append(now)
         return request
 
     async def _sign(self, request: SigningRequest) -> None:
-        assert self._authority is not None
-        station_id, now = request.station_id, self._yard.clock.now()
-        issued = self._authority.sign(request, days=self._days, now=now)
-        facts = issued.facts
-        await self._append(ev.CertificateIssued(station_id, facts.serial, facts.fingerprint, facts.not_before, facts.not_after))
-        reply = await self._call(station_id, lambda version: certificate_signed(version, issued.pem))
+        station_id, now, v2g = request.station_id, self._yard.clock.now(), request.use in V2G_CERTIFICATES
+        try:
+            issued = self._issue(request, now)
+        except RequestRefused as error:
+            await self._asked_in_vain(station_id, f"the certificate of {station_id} is not signed: {error}")
+            return
+        facts, use = issued.facts, request.use if v2g else ""
+        await self._append(ev.CertificateIssued(station_id, facts.serial, facts.fingerprint, facts.not_before, facts.not_after, use))
+        reply = await self._call(station_id, lambda version: certificate_signed(version, issued.pem, request.use, request.number))
         await self._append(ev.CertificateAnswered(facts.fingerprint, reply.outcome.value))
         _, command_id = self._asked.pop(station_id, (None, ""))
         if command_id:
             await self._settle(command_id, *_end_of_signing(station_id, issued, reply))
+
+    def _issue(self, request: SigningRequest, now: datetime) -> Issued:
+        if request.use in V2G_CERTIFICATES:
+            assert self._v2g is not None
+            return self._v2g.sign_v2g(request, days=self._days or V2G_DAYS, now=now)
+        assert self._authority is not None
+        return self._authority.sign(request, days=self._days, now=now)
 
     def announced(self, station_id: str, action: str, payload: Mapping[str, Any]) -> None:
         """A person is about to send a call that they made up: if it asks for a signing request, one is expected."""
@@ -186,12 +221,18 @@ class Certificates:
     async def _renew_one(self, command: cmd.RenewCertificate, cause: ev.Envelope) -> tuple[CommandStatus, str]:
         station_id = command.station_id
         self._need(station_id)
-        if self._authority is None:
+        if command.use in V2G_CERTIFICATES and self._v2g is None:
+            return CommandStatus.REFUSED, "there is no authority that signs V2G certificates: set contracts.v2g_authority"
+        if command.use not in V2G_CERTIFICATES and self._authority is None:
             return CommandStatus.REFUSED, "there is no TLS port, so certificates serve nothing: set the section ocpp.tls"
         if not self._linked(station_id):
             return CommandStatus.REFUSED, f"{station_id} is offline; try again when it is back"
         self._asked[station_id] = (self._yard.clock.now(), command.command_id)
-        reply = await self._call(station_id, ask_to_sign)
+        try:
+            reply = await self._call(station_id, lambda version: ask_to_sign(version, command.use))
+        except InvalidValue:
+            self._asked.pop(station_id, None)
+            raise
         if reply.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.TIMEOUT):
             return CommandStatus.ACCEPTED, f"waits for the signing request of {station_id}"
         self._asked.pop(station_id, None)
@@ -202,6 +243,8 @@ class Certificates:
         found = self._yard.state.security.by_serial(serial)
         if found is None or found.station_id != command.station_id:
             raise UnknownThing(f"the depot's authority signed no certificate {command.serial[:64]} for {command.station_id}")
+        if found.use:
+            raise DepotError("a V2G certificate is revoked by the authority that vehicles trust, not here")
         if found.revoked_at is not None:
             return CommandStatus.DONE, f"it was revoked at {found.revoked_at:%Y-%m-%d %H:%M} UTC already"
         await self._append(ev.CertificateRevoked(found.station_id, found.serial, found.fingerprint), cause=cause)
@@ -220,13 +263,26 @@ class Certificates:
             return CommandStatus.REFUSED, "the depot has no authority of its own: set the section ocpp.tls, or give a certificate"
         if not pem and self._authority is not None:
             pem = self._authority.root_pem
-        _check_pem(pem)
+        _check_pem(pem, self.stations.version(station_id) if self.stations is not None else None)
         return _ended(station_id, await self._call(station_id, lambda version: install(version, command.use, pem)), "trusts it now")
 
     async def _delete(self, command: cmd.DeleteCertificate, cause: ev.Envelope) -> tuple[CommandStatus, str]:
         self._need(command.station_id)
+        if self._cuts_off(command):
+            return (
+                CommandStatus.REFUSED,
+                (f"{command.station_id} comes over TLS and knows this depot by that root: without it, it stays away"),
+            )
         named = HashData(command.issuer_name_hash, command.issuer_key_hash, command.serial, command.algorithm)
         return _ended(command.station_id, await self._call(command.station_id, lambda version: delete(named)), "trusts it no more")
+
+    def _cuts_off(self, command: cmd.DeleteCertificate) -> bool:
+        """Whether the station would not trust the TLS port any more. Serial numbers of roots are random: no other has this one."""
+        access, own = self._book.access(command.station_id), self._authority
+        if access is None or own is None or self._port is None or not self._port.own:
+            return False
+        over_tls = max(access.profile, access.upgrade or 0) >= 2
+        return over_tls and own.hash_data.serial_number == command.serial.lower().lstrip("0")
 
     # -- what is shown ------------------------------------------------------------------------------------------
 
@@ -260,20 +316,26 @@ class Certificates:
         if authority is not None:
             named = authority.hash_data
             root = _row(authority.root, pem=authority.root_pem, name_hash=named.issuer_name_hash, key_hash=named.issuer_key_hash)
-        return CertificatesView(root, None if self._port is None else _row(self._port.shown), rows)
+        v2g = None if self._v2g is None else _row(self._v2g.root, pem=self._v2g.root_pem)
+        return CertificatesView(root, None if self._port is None else _row(self._port.shown), rows, v2g)
 
     async def _show_installed(self, args: Mapping[str, str]) -> InstalledView | None:
-        station_id, use = args.get("station", ""), args.get("use", ROOT_USES[0])
+        """``station``; ``use``: types with commas between them, "" for all."""
+        station_id, uses = args.get("station", ""), [use for use in args.get("use", "").split(",") if use]
         if self._book.access(station_id) is None:
             return None
-        _check_use(use)
-        reply = await self._call(station_id, lambda version: installed(version, use))
+        for use in uses:
+            _check_use(use, (*ROOT_USES, CHAIN))
+        reply = await self._call(station_id, lambda version: installed(version, uses or _ALL[version is not Version.V16]))
         own = self._authority.hash_data if self._authority is not None else None
         rows = [
-            InstalledRow(h.algorithm, h.issuer_name_hash, h.issuer_key_hash, h.serial_number, own is not None and _same(h, own))
-            for h in installed_in(reply.payload)
-        ]
-        return InstalledView(station_id, use, reply.outcome.value, str(reply.payload.get("status", "")), rows)
+            InstalledRow(
+                *_hashes(found.named), own is not None and _same(found.named, own), found.use or ",".join(uses),
+                [HashRow(*_hashes(child)) for child in found.children],
+            )
+            for found in installed_in(reply.payload)
+        ]  # fmt: skip
+        return InstalledView(station_id, ",".join(uses), reply.outcome.value, str(reply.payload.get("status", "")), rows)
 
     # -- within -------------------------------------------------------------------------------------------------
 
@@ -298,14 +360,19 @@ class Certificates:
         await self._yard.journal.append([ev.NewEvent(fact, self._yard.clock.now(), actor=actor, cause_id=cause_id)])
 
 
-def _check_use(use: str) -> None:
-    if use not in ROOT_USES:
-        raise InvalidValue(f"{use[:64]!r} is no use of an authority's certificate: {' or '.join(ROOT_USES)}")
+def _check_use(use: str, known: Sequence[str] = ROOT_USES) -> None:
+    if use not in known:
+        raise InvalidValue(f"{use[:64]!r} is no use of an authority's certificate: {' or '.join(known)}")
 
 
-def _check_pem(pem: str) -> None:
-    if len(pem) > PEM_MOST:
-        raise InvalidValue(f"the certificate has {len(pem)} characters; a station takes {PEM_MOST}")
+def _hashes(h: HashData) -> tuple[str, str, str, str]:
+    return h.algorithm, h.issuer_name_hash, h.issuer_key_hash, h.serial_number
+
+
+def _check_pem(pem: str, version: Version | None) -> None:
+    most = PEM_MOST[version or Version.V16]
+    if len(pem) > most:
+        raise InvalidValue(f"the certificate has {len(pem)} characters; this station takes {most}")
     try:
         count = len(read_certificates(pem))
     except RequestRefused as error:

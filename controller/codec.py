@@ -55,6 +55,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("station.capability_probed", 1): lambda old: old,  # what version 2 asks more of a station was not known: None
     ("reservation.reservation_asked", 1): lambda old: old,  # 2: with ``connector_type``, which nobody could ask for
     ("connector.status_changed", 1): lambda raw: raw,  # 2: with ``detail``, which was not kept before
+    ("security.certificate_issued", 1): lambda raw: raw,  # 2: with ``use``; before, all were for stations themselves
     ("token.id_token_listed", 1): lambda raw: {"token": _of_any_type(raw["token"])},
 }
 """(type, version on disk) → a function to the next version."""

@@ -33,6 +33,18 @@ def authority_path(folder: Path, depot_id: str) -> Path:
     return folder / f"{depot_id}-authority.pem"
 
 
+def read_authority(path: Path) -> Authority:
+    """An authority that somebody else made, from its key and certificate in one file. Raises :class:`SecretError`."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SecretError(f"{path} can be read by others; run: chmod 600 {path}")
+        return Authority.read(path.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretError(f"{path} cannot be read ({type(error).__name__})") from None
+    except AuthorityBroken as error:
+        raise SecretError(f"{path}: {error}") from None
+
+
 def keep_authority(path: Path, *, name: str, organization: str, now: datetime) -> Authority:
     """The depot's authority; made at the first call. Raises :class:`~controller.secrets.SecretError`."""
     text = private_text(path, lambda: Authority.new(name, organization=organization, now=now).to_pem())
@@ -58,6 +70,8 @@ class PortCertificate:
             raise SecretError(f"{self._files[0]} and {self._files[1]} do not serve as certificate and key: {error}") from None
         self.foreign = section.authorities is not None
         """Whether stations with certificates of other authorities may come."""
+        self.own = section.certificate is None
+        """Whether stations know the port by the depot's own root."""
 
     @property
     def _files(self) -> tuple[Path, Path]:

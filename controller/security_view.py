@@ -74,6 +74,8 @@ class CertificateRow(Struct, frozen=True, kw_only=True):
     status: str
     answer: str
     in_use: bool
+    use: str = ""
+    """What it is for, where that is not the station itself."""
 
 
 class AuthorityRow(Struct, frozen=True, kw_only=True):
@@ -95,16 +97,29 @@ class CertificatesView(Struct, frozen=True):
     authority: AuthorityRow | None
     port: AuthorityRow | None
     certificates: list[CertificateRow]
+    v2g_authority: AuthorityRow | None = None
+
+
+class HashRow(Struct, frozen=True):
+    """A certificate as OCPP names it; hex."""
+
+    hash_algorithm: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
 
 
 class InstalledRow(Struct, frozen=True):
-    """A certificate that a station trusts, as OCPP names it; hex. ``own``: it is the depot's root."""
+    """A certificate that a station has installed, as OCPP names it; hex. ``own``: it is the depot's root. ``certificate_type``: as the
+    station says; ``children``: of its V2G chain, from the second on."""
 
     hash_algorithm: str
     issuer_name_hash: str
     issuer_key_hash: str
     serial_number: str
     own: bool
+    certificate_type: str
+    children: list[HashRow]
 
 
 class InstalledView(Struct, frozen=True):
@@ -168,5 +183,5 @@ def certificate_row(certificate: StationCertificate, *, in_use: str | None, now:
     )
     return CertificateRow(
         serial=c.serial, station_id=c.station_id, fingerprint=c.fingerprint, not_before=c.not_before, not_after=c.not_after,
-        issued_at=c.issued_at, revoked_at=c.revoked_at, status=status, answer=c.outcome, in_use=c.fingerprint == in_use,
+        issued_at=c.issued_at, revoked_at=c.revoked_at, status=status, answer=c.outcome, in_use=c.fingerprint == in_use, use=c.use,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from controller.access_book import DepotAccess
 from controller.alarms import Condition
+from controller.profile_upgrade import Caller, Moved, move
 from controller.room import Answered, Carrier, Viewer
 from controller.secrets import new_station_key
 from controller.security_log import DOOR, REFUSED_FOR, STATION, SecurityLog, event_conditions
@@ -29,8 +30,9 @@ from controller.security_view import SecurityEventsView, SecurityView, events_vi
 from controller.yard import Yard
 from depot import events as ev
 from depot.commands import Command, CommandStatus, RotateStationKey, SetSecurityProfile
+from depot.network_profiles import NetworkProfile
 from depot.readings import LinkReading
-from depot.values import InvalidValue, Outcome, UnknownThing
+from depot.values import DepotError, InvalidValue, Outcome, UnknownThing
 from ocpp_server import Reply, Version
 from ocpp_server.access import PROFILES, Access, Admitted, Reason, Refused, spelled
 from ocpp_server.dialect import Call
@@ -55,12 +57,19 @@ class Stations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the settings leave open. ``tls``: there is a TLS port; ``foreign``: certificates of other authorities are trusted."""
+    """What the settings leave open. ``tls``: there is a TLS port; ``foreign``: certificates of other authorities are trusted.
+    The addresses are those that stations are told, without their id."""
 
     plain: bool = True
     tls: bool = False
     unlocked: bool = False
     foreign: bool = False
+    plain_url: str = ""
+    tls_url: str = ""
+
+    def url(self, profile: int) -> str:
+        """How stations reach the depot by this profile; "" where no name is known."""
+        return self.tls_url if profile >= 2 else self.plain_url
 
     def against(self, profile: int) -> str:
         """Why no station can come by this profile; "" where it can."""
@@ -87,6 +96,7 @@ class StationSecurity:
         self._doors = doors
         self._settle = settle
         self.stations: Stations | None = None
+        self.calls: Caller | None = None
         self.log = SecurityLog()
         self._waiting: dict[tuple[type[Command], str], str] = {}
         """Commands that end when the station comes, by kind and station."""
@@ -125,8 +135,9 @@ class StationSecurity:
             await self._append(cause, ev.SecurityUpgradeOrdered(station_id, wanted))
             self._waiting[(SetSecurityProfile, station_id)] = command.command_id
             return CommandStatus.ACCEPTED, f"waits for {station_id} to come by profile {wanted}; until then profile {access.profile} counts"
-        if self._version(station_id) is not Version.V16:
-            return CommandStatus.REFUSED, f"{station_id} speaks OCPP 2.0.1: set its network profile at the station, and order this by hand"
+        version = self._version(station_id)
+        if version is not Version.V16:
+            return await self._move(command, cause, version, access.profile)
         await self._append(cause, ev.SecurityUpgradeOrdered(station_id, wanted))
         self._waiting[(SetSecurityProfile, station_id)] = command.command_id
         reply = await self._call(station_id, raise_profile(wanted))
@@ -140,6 +151,30 @@ class StationSecurity:
         self._waiting.pop((SetSecurityProfile, station_id), None)
         await self._append(cause, ev.SecurityUpgradeWithdrawn(station_id, reply.outcome.value))
         return CommandStatus.REFUSED, f"{station_id} stays at profile {access.profile}: {_said(reply)}"
+
+    async def _move(self, command: SetSecurityProfile, cause: ev.Envelope, version: Version, before: int) -> tuple[CommandStatus, str]:
+        """A05: by a network profile that the station tries first after its next restart."""
+        station_id, wanted, url = command.station_id, command.profile, self._doors.url(command.profile)
+        if not url or self.calls is None:
+            return CommandStatus.REFUSED, "no name is set under which stations reach this depot (ocpp.tls.names): order it by hand"
+        await self._append(cause, ev.SecurityUpgradeOrdered(station_id, wanted))
+        self._waiting[(SetSecurityProfile, station_id)] = command.command_id
+        try:
+            moved = await move(self.calls, station_id, version, NetworkProfile(url, wanted, command.interface), cause)
+        except DepotError as error:
+            moved = Moved(Outcome.REFUSED, str(error))
+        if self._access(station_id).profile == wanted:
+            self._waiting.pop((SetSecurityProfile, station_id), None)
+            return CommandStatus.DONE, f"{station_id} came by profile {wanted}; no other counts any more"
+        if moved.outcome is Outcome.ACCEPTED:
+            when = moved.said or "it restarts when it is idle"
+            return CommandStatus.ACCEPTED, f"{station_id} has taken it over ({when}); profile {wanted} counts once it comes by it"
+        if moved.outcome in _UNCLEAR:
+            told = f"{station_id} gave no clear answer ({moved.said}): it may come by profile {before} or {wanted}"
+            return CommandStatus.ACCEPTED, told
+        self._waiting.pop((SetSecurityProfile, station_id), None)
+        await self._append(cause, ev.SecurityUpgradeWithdrawn(station_id, moved.outcome.value))
+        return CommandStatus.REFUSED, f"{station_id} stays at profile {before}: {moved.said}"
 
     def _against(self, access: Access, wanted: int) -> str:
         """Why a station can't be moved to a profile; "" where it can."""

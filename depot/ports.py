@@ -153,8 +153,9 @@ class SecurityDesk(Protocol):
     async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None:
         """A SecurityEventNotification. ``kind``, ``detail``: as the station wrote them."""
 
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
-        """Whether this signing request (PEM) will be signed."""
+    async def sign_wanted(self, station_id: str, csr: str, use: str = "", number: int | None = None) -> bool:
+        """Whether this signing request (PEM) will be signed. ``use``: for what, in the words of 2.x, "" where the station does not
+        say; ``number``: its own of the request (2.1)."""
 
     def sign_answered(self, station_id: str) -> None:
         """The station knows that it will be: its certificate may be sent."""

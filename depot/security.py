@@ -46,6 +46,8 @@ class StationCertificate:
     issued_at: datetime
     outcome: str = ""
     revoked_at: datetime | None = None
+    use: str = ""
+    """What it is for, where that is not the station itself."""
 
     def counts(self, now: datetime) -> bool:
         """Whether it is in date and not revoked."""
@@ -75,8 +77,8 @@ class SecurityState:
         return self.access.get(station_id, _NOTHING)
 
     def certificates_of(self, station_id: str) -> tuple[StationCertificate, ...]:
-        """The certificates of a station, oldest first."""
-        return tuple(c for c in self.certificates.values() if c.station_id == station_id)
+        """The certificates by which a station may come, oldest first."""
+        return tuple(c for c in self.certificates.values() if c.station_id == station_id and not c.use)
 
     def by_serial(self, serial: str) -> StationCertificate | None:
         """The certificate with this serial number in hex."""
@@ -136,7 +138,7 @@ def after(state: SecurityState, e: ev.Event, envelope: ev.Envelope) -> SecurityS
             left = {"offered": "", "offered_at": None} if known.offered == e.digest else {}
             return _access(state, e.station_id, key=e.digest, key_over=e.over, key_at=at, **left)
         case ev.CertificateIssued():
-            made = StationCertificate(e.station_id, e.serial, e.fingerprint, e.not_before, e.not_after, at)
+            made = StationCertificate(e.station_id, e.serial, e.fingerprint, e.not_before, e.not_after, at, use=e.use)
             kept = {name: c for name, c in state.certificates.items() if at - c.not_after < EXPIRED_KEPT}
             return replace(state, certificates={**kept, e.fingerprint: made})
         case ev.CertificateAnswered():

@@ -55,6 +55,9 @@ class SigningRequest:
     station_id: str
     organization: str
     key: PublicKey
+    use: str = "ChargingStationCertificate"
+    """For what the station said that it is, in the words of 2.x; "": for all that it does."""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +126,33 @@ class Authority:
         return described(self._root)
 
     def sign(self, request: SigningRequest, *, days: int, now: datetime) -> Issued:
-        """A client certificate for a station, valid for ``days``."""
+        """A client certificate for a station, valid for ``days``. One that is for all that it does may serve vehicles, too."""
         subject = _name(request.station_id, request.organization)
         encipher = isinstance(request.key, rsa.RSAPublicKey)
-        return self._issue(subject, request.key, ExtendedKeyUsageOID.CLIENT_AUTH, (), days, now, encipher=encipher)
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([] if request.use else [ExtendedKeyUsageOID.SERVER_AUTH])
+        return self._issue(subject, request.key, purposes, (), days, now, encipher=encipher)
+
+    def sign_v2g(self, request: SigningRequest, *, days: int, now: datetime) -> Issued:
+        """What a station shows to vehicles (ISO 15118-2: its subject names the domain CPO), and this authority's own behind it.
+        Raises :class:`RequestRefused` where this authority has ended."""
+        if self._root.not_valid_after_utc <= now:
+            raise RequestRefused("the authority of V2G certificates has ended")
+        subject = x509.Name([*_name(request.station_id, request.organization), x509.NameAttribute(NameOID.DOMAIN_COMPONENT, "CPO")])
+        issued = self._issue(subject, request.key, [ExtendedKeyUsageOID.SERVER_AUTH], (), days, now)
+        return Issued(issued.pem + self.root_pem, issued.facts)
 
     def server(self, names: Sequence[str], *, organization: str, days: int, now: datetime) -> tuple[Issued, str]:
         """A certificate for the OCPP port under these names (or addresses), and its key in PEM. Raises ``ValueError`` for a
         name that can be none."""
         key = ec.generate_private_key(ec.SECP256R1())
-        issued = self._issue(_name(names[0][:64], organization), key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH, names, days, now)
+        issued = self._issue(_name(names[0][:64], organization), key.public_key(), [ExtendedKeyUsageOID.SERVER_AUTH], names, days, now)
         return issued, _key_pem(key)
 
     def _issue(
         self,
         subject: x509.Name,
         key: PublicKey,
-        purpose: x509.ObjectIdentifier,
+        purposes: Sequence[x509.ObjectIdentifier],
         names: Sequence[str],
         days: int,
         now: datetime,
@@ -151,7 +164,7 @@ class Authority:
             _builder(subject, self._root.subject, key, now, life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(encipher=encipher), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )

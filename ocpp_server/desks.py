@@ -47,7 +47,7 @@ class NoSecurityDesk:
 
     async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None: ...
 
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
+    async def sign_wanted(self, station_id: str, csr: str, use: str = "", number: int | None = None) -> bool:
         return False
 
     def sign_answered(self, station_id: str) -> None: ...

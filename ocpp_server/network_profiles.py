@@ -15,6 +15,7 @@ from ocpp_server.version import Version
 
 SET = "SetNetworkProfile"
 PRIORITY: Final = Variable("OCPPCommCtrlr", "NetworkConfigurationPriority")
+ACTIVE: Final = Variable("OCPPCommCtrlr", "ActiveNetworkProfile")
 _OCPP_20 = "OCPP20"
 """2.0.1 names its own version so; in 2.1 the field may be left out, and the version is then what both sides agree on."""
 
@@ -90,6 +91,18 @@ def priority_said(answer: Mapping[str, Any]) -> tuple[int, ...] | None:
         if _is_priority(row) and row["attributeStatus"] == "Accepted":
             return slots_of(row.get("attributeValue", ""))
     return None
+
+
+def priority_and_active(answer: Mapping[str, Any]) -> tuple[tuple[int, ...], int | None]:
+    """What a station says of its slots: in which order it tries them, and which it came by; () and None where it does not."""
+    rows = [row for row in answer.get("getVariableResult", ()) if row["attributeStatus"] == "Accepted"]
+    active = [row.get("attributeValue", "") for row in rows if str(row["variable"].get("name", "")).lower() == ACTIVE.name.lower()]
+    return priority_said(answer) or (), int(active[0]) if active and active[0].isdecimal() else None
+
+
+def ask_slots() -> Call:
+    """GetVariables of both."""
+    return Call("GetVariables", {"getVariableData": [get_item(PRIORITY), get_item(ACTIVE)]})
 
 
 def slots_of(text: str) -> tuple[int, ...]:

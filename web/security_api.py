@@ -23,7 +23,19 @@ from web.context import Web, caller_of
 from web.problems import Problem
 from web.stations_api import BY_API, Reason, StationAnswer, StationName, order
 
-Use = Literal["CentralSystemRootCertificate", "ManufacturerRootCertificate"]
+Interface = Literal["Wired0", "Wired1", "Wired2", "Wired3", "Wireless0", "Wireless1", "Wireless2", "Wireless3"]
+Use = Literal[
+    "CentralSystemRootCertificate", "CSMSRootCertificate", "ManufacturerRootCertificate", "V2GRootCertificate", "MORootCertificate",
+    "OEMRootCertificate",
+]  # fmt: skip
+InstalledUse = Literal[
+    "CentralSystemRootCertificate", "CSMSRootCertificate", "ManufacturerRootCertificate", "V2GRootCertificate", "MORootCertificate",
+    "OEMRootCertificate", "V2GCertificateChain",
+]  # fmt: skip
+SignedUse = Literal["ChargingStationCertificate", "V2GCertificate", "V2G20Certificate", "CombinedCertificate"]
+InstalledUses = Annotated[
+    Sequence[InstalledUse], Query(max_length=7, description="Which, several of them for 2.x; none: all (1.6: the central system's root)")
+]
 Hex = Annotated[str, Query(min_length=1, max_length=128, pattern="^[0-9A-Fa-f]+$")]
 OneStation = Annotated[str, Query(min_length=1, max_length=48, description="OCPP identity of the station")]
 AnyStation = Annotated[str, Query(max_length=48, description="Only of this station")]
@@ -41,6 +53,7 @@ class ProfileBody(_Body):
 
     security_profile: int = Field(ge=0, le=3)
     by_hand: bool = False
+    interface: Interface = "Wired0"
 
 
 class KeyBody(_Body):
@@ -50,9 +63,10 @@ class KeyBody(_Body):
 
 
 class CertificateBody(_Body):
-    """A station that shall have a new certificate signed."""
+    """A station that shall have a new certificate signed. ``certificate_type``: other than its own need OCPP 2.x."""
 
     station_id: str = Field(min_length=1, max_length=48)
+    certificate_type: SignedUse = "ChargingStationCertificate"
 
 
 class InstalledBody(_Body):
@@ -60,7 +74,7 @@ class InstalledBody(_Body):
 
     station_id: str = Field(min_length=1, max_length=48)
     certificate_type: Use = "CentralSystemRootCertificate"
-    certificate: str | None = Field(default=None, min_length=1, max_length=5500)
+    certificate: str | None = Field(default=None, min_length=1, max_length=10_000)
 
 
 class SecurityEventList(Struct, frozen=True):
@@ -120,7 +134,10 @@ def security_api(web: Web) -> APIRouter:
     )
     async def set_profile(request: Request, station_id: StationName, body: ProfileBody, key: Key = "") -> Response:
         named = who(request, station_id, body.reason, key)
-        return await carry_out(cmd.SetSecurityProfile(**named, profile=body.security_profile, by_hand=body.by_hand))
+        command = cmd.SetSecurityProfile(
+            **named, profile=body.security_profile, by_hand=body.by_hand, interface=body.interface
+        )  # fmt: skip
+        return await carry_out(command)
 
     @router.post("/stations/{station_id}/key", responses=_BEGUN, response_class=Response, summary="Give a station a new password")
     async def rotate(request: Request, station_id: StationName, body: KeyBody, key: Key = "") -> Response:
@@ -137,7 +154,7 @@ def security_api(web: Web) -> APIRouter:
         "/certificates", responses=_BEGUN, response_class=Response, summary="Have a station's certificate signed, the first or the next"
     )
     async def renew(request: Request, body: CertificateBody, key: Key = "") -> Response:
-        return await carry_out(cmd.RenewCertificate(**who(request, body.station_id, body.reason, key)))
+        return await carry_out(cmd.RenewCertificate(**who(request, body.station_id, body.reason, key), use=body.certificate_type))
 
     @router.get(
         "/certificates/installed",
@@ -145,8 +162,8 @@ def security_api(web: Web) -> APIRouter:
         response_class=Response,
         summary="Ask whom a station trusts",
     )
-    async def installed(station_id: OneStation, certificate_type: Annotated[Use, Query()] = "CentralSystemRootCertificate") -> Response:
-        return reply(await shown(InstalledView, station=station_id, use=certificate_type))
+    async def installed(station_id: OneStation, certificate_type: InstalledUses = ()) -> Response:
+        return reply(await shown(InstalledView, station=station_id, use=",".join(dict.fromkeys(certificate_type))))
 
     @router.post("/certificates/installed", responses=_BEGUN, response_class=Response, summary="Let a station trust an authority")
     async def install(request: Request, body: InstalledBody, key: Key = "") -> Response:

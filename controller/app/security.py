@@ -11,7 +11,7 @@ from controller.access_book import Base, DepotAccess
 from controller.alarm_desk import AlarmDesk
 from controller.certificates import Certificates
 from controller.core import Core
-from controller.port_certificate import PortCertificate, authority_path, keep_authority
+from controller.port_certificate import PortCertificate, authority_path, keep_authority, read_authority
 from controller.raw_calls import RawCalls
 from controller.settings import Settings
 from controller.station_security import Doors, Stations, StationSecurity
@@ -32,8 +32,8 @@ class Security:
     async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None:
         await self._keys.noticed(station_id, kind, detail, reported_at)
 
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
-        return await self._certificates.sign_wanted(station_id, csr)
+    async def sign_wanted(self, station_id: str, csr: str, use: str = "", number: int | None = None) -> bool:
+        return await self._certificates.sign_wanted(station_id, csr, use, number)
 
     def sign_answered(self, station_id: str) -> None:
         self._certificates.sign_answered(station_id)
@@ -45,6 +45,7 @@ class Security:
     def attach(self, stations: Stations, raw: RawCalls) -> None:
         """The charger side is there, and who sends it what people make up."""
         self._keys.stations = self._certificates.stations = stations
+        self._keys.calls = raw
         raw.heard.append(self._keys.heard)
         raw.announced.append(self._certificates.announced)
 
@@ -66,13 +67,22 @@ def add_security(core: Core, settings: Settings, alarms: AlarmDesk, *, secret: b
         organization=tls.owner if tls is not None else "",
     )
     doors = Doors(
-        plain=settings.ocpp.plain, tls=port is not None, unlocked=settings.ocpp.allow_open, foreign=port is not None and port.foreign
+        plain=settings.ocpp.plain,
+        tls=port is not None,
+        unlocked=settings.ocpp.allow_open,
+        foreign=port is not None and port.foreign,
+        plain_url=f"ws://{in_url(settings.ocpp.host)}:{settings.ocpp_port}/ocpp" if settings.ocpp.host not in ANY_HOST else "",
+        tls_url=f"wss://{in_url(tls.names[0])}:{settings.ocpp_tls_port}/ocpp" if tls is not None and tls.names else "",
     )
+    v2g = None
+    if settings.contracts.v2g_authority is not None:
+        v2g = read_authority(settings.contracts.v2g_authority)
     keys = StationSecurity(yard, book, secret=secret, doors=doors, settle=core.orders.settle)
     certificates = Certificates(
         yard,
         book,
         authority=authority,
+        v2g=v2g,
         port=port,
         owner=tls.owner if tls is not None else "",
         days=tls.station_days if tls is not None else 0,
@@ -84,6 +94,14 @@ def add_security(core: Core, settings: Settings, alarms: AlarmDesk, *, secret: b
         core.add(room)
         alarms.sources.append(room)
     return Security(book, port.context if port is not None else None, doors, keys, certificates)
+
+
+ANY_HOST = ("0.0.0.0", "::", "")  # noqa: S104  # looked at, not bound
+
+
+def in_url(host: str) -> str:
+    """A name or address as it stands in one."""
+    return f"[{host}]" if ":" in host else host
 
 
 def base_of(settings: Settings, yard: Yard) -> Callable[[str], Base | None]:

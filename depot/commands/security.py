@@ -12,12 +12,14 @@ from depot.commands.stations import StationCommand
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSecurityProfile(StationCommand):
     """Move a station to another OCPP security profile. Upwards it is told so and may come by either until it has come by the
-    higher one; downwards only the lower one counts at once. ``by_hand``: somebody sets it at the station itself."""
+    higher one; downwards only the lower one counts at once. ``by_hand``: somebody sets it at the station itself;
+    ``interface``: by which one of its own a station of 2.x goes there (OCPPInterfaceEnumType)."""
 
     TITLE: ClassVar[str] = "Set security profile"
 
     profile: int
     by_hand: bool = False
+    interface: str = "Wired0"
 
     @property
     def detail(self) -> Mapping[str, str]:
@@ -40,9 +42,15 @@ class RotateStationKey(StationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewCertificate(StationCommand):
-    """Ask a station to have a new certificate signed, its first or the next."""
+    """Ask a station to have a new certificate signed, its first or the next. ``use``: what for, in the words of OCPP 2.x."""
 
     TITLE: ClassVar[str] = "Renew certificate"
+
+    use: str = "ChargingStationCertificate"
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"use": self.use}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +68,7 @@ class RevokeCertificate(StationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallCertificate(StationCommand):
-    """Let a station trust an authority. ``use``: CentralSystemRootCertificate or ManufacturerRootCertificate (OCPP 1.6's
-    words). ``certificate``: PEM; "": the depot's own."""
+    """Let a station trust an authority. ``use``: what for, in OCPP's words. ``certificate``: PEM; "": the depot's own."""
 
     TITLE: ClassVar[str] = "Install certificate"
 

@@ -69,14 +69,17 @@ class StationKeySet(Event):
 
 @dataclass(frozen=True, slots=True)
 class CertificateIssued(Event):
-    """The depot's authority signed a certificate for a station. ``serial`` and ``fingerprint`` (SHA-256) in hex."""
+    """A certificate was signed for a station. ``serial`` and ``fingerprint`` (SHA-256) in hex. ``use`` "": by the depot's authority,
+    for the station itself; else what it is for, signed by the authority of V2G certificates."""
 
     TYPE: ClassVar[str] = "security.certificate_issued"
+    VERSION: ClassVar[int] = 2
     station_id: str
     serial: str
     fingerprint: str
     not_before: datetime
     not_after: datetime
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)

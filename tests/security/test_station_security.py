@@ -55,8 +55,8 @@ class Depot:
     async def noticed(self, station_id: str, kind: str, detail: str, reported_at: datetime | None) -> None:
         await self.keys.noticed(station_id, kind, detail, reported_at)
 
-    async def sign_wanted(self, station_id: str, csr: str) -> bool:
-        return await self.certificates.sign_wanted(station_id, csr)
+    async def sign_wanted(self, station_id: str, csr: str, use: str = "", number: int | None = None) -> bool:
+        return await self.certificates.sign_wanted(station_id, csr, use, number)
 
     def sign_answered(self, station_id: str) -> None:
         self.certificates.sign_answered(station_id)
@@ -93,7 +93,7 @@ async def depot(folder: Path, *, profile: int = 1, **settings: Any) -> AsyncIter
     settle = small.orders.settle
     keys = StationSecurity(small.yard, book, secret=SECRET, doors=Doors(tls=True), settle=settle)
     certificates = Certificates(
-        small.yard, book, authority=authority, port=port, owner=section.owner, days=section.station_days,
+        small.yard, book, authority=authority, v2g=None, port=port, owner=section.owner, days=section.station_days,
         renew=timedelta(days=section.renew_days), note=keys.note, settle=settle,
     )  # fmt: skip
     for room in (keys, certificates):

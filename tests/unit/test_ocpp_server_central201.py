@@ -582,7 +582,7 @@ def test_every_call_ends_with_its_outcome(answer: Answer, outcome: Outcome) -> N
             [3, {"status": "Rejected", "statusInfo": {"reasonCode": "NoTransaction"}}],
         ),
         ("DataTransfer", {"vendorId": "x"}, [3, {"status": "UnknownVendorId"}]),
-        ("GetCertificateStatus", {}, [4, "NotSupported"]),
+        ("GetCertificateStatus", {}, [4, "OccurrenceConstraintViolation"]),
         ("StartTransaction", {}, [4, "NotImplemented"]),
         ("StatusNotification", {"evseId": 1}, [4, "OccurrenceConstraintViolation"]),
     ],
