@@ -31,6 +31,8 @@ from ocpp_server.version import Version
 ASK_S = 8.0
 """Whoever looks at a page or asks the API waits so long for a station's answer; the link's patience is ten seconds."""
 
+OUT_BY_CALL = "put out of service by a call"
+"""Why a connector is out of service that such a call has shut: such a call may open it again."""
 CLAIM_S = 90.0
 """So long what such a call may have let flow is counted at its most, depot seconds; then the loop's own levels hold."""
 
@@ -160,7 +162,7 @@ class RawCalls:
 
     def _keys(self, station_id: str, effect: Effect) -> tuple[ConnectorId, ...]:
         """The connectors on which the call could act."""
-        if not effect.changes:
+        if not effect.changes and effect.operative is None:
             return ()
         own = [key for key in self._yard.spec.connectors if key.station_id == station_id]
         return tuple(key for key in own if effect.number in (0, key.connector))
@@ -173,7 +175,7 @@ class RawCalls:
                 raise DepotError(f"{key} is shut because a battery is tripped; a safety officer resets it on the page Safety")
             if Change.START in effect.changes and effect.number and not facts.operative:
                 raise DepotError(f"{key} is out of service ({facts.inoperative_reason}); put it back in service first")
-            if Change.ENABLE in effect.changes and not facts.operative:
+            if Change.ENABLE in effect.changes and not facts.operative and facts.inoperative_reason != OUT_BY_CALL:
                 raise DepotError(f"{key} is out of service for the depot; put it back with the command, which keeps the books")
 
     def _levels(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
@@ -206,6 +208,12 @@ class RawCalls:
             facts.append(ev.ProfileSetByHand(station_id, profile.number, profile.profile_id, profile.purpose))
         elif effect.clears is not None and reply.outcome is Outcome.ACCEPTED:
             facts.append(ev.HandProfilesCleared(station_id, effect.number, effect.clears))
+        if effect.operative is not None and reply.outcome is Outcome.ACCEPTED:
+            facts += [
+                ev.ConnectorAvailabilitySet(key, effect.operative, "" if effect.operative else OUT_BY_CALL)
+                for key in keys
+                if self._yard.state.connector(key).operative is not effect.operative
+            ]
         if facts:
             now = self._yard.clock.now()
             await self._yard.journal.append([ev.NewEvent(fact, now, actor=cause.actor, cause_id=cause.id) for fact in facts])
@@ -213,6 +221,7 @@ class RawCalls:
         if Change.AUTONOMY in effect.changes:
             for key in keys:
                 self._yard.grants[key].autonomous = True
+        if Change.AUTONOMY in effect.changes or effect.operative is not None:
             self._loop.wake()
         if effect.clears is not None:
             self._reinstall(station_id)

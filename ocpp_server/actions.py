@@ -98,12 +98,14 @@ class HandProfile:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """``number``: of the connector; 0: any of the station's. ``profile``: what it would install. ``clears``: the id of the
-    profile that it would remove, 0 for all that match."""
+    profile that it would remove, 0 for all that match. ``operative``: whether the connectors are in service afterwards; None: it
+    changes nothing of that, or only of one plug of an EVSE, which may have another."""
 
     changes: frozenset[Change] = frozenset()
     number: int = 0
     profile: HandProfile | None = None
     clears: int | None = None
+    operative: bool | None = None
 
 
 def check_call(action: str, payload: Payload, version: Version) -> None:
@@ -136,8 +138,9 @@ def effect_of(action: str, payload: Payload) -> Effect:
             return Effect(frozenset(changes), number, _profile(number, profile) if profile else None)
         case "ChangeAvailability":
             operative = "Operative" in (payload.get("type"), payload.get("operationalStatus"))
-            evse = payload.get("evse", {}).get("id", number)
-            return Effect(frozenset({Change.ENABLE}) if operative else frozenset(), evse)
+            evse = payload.get("evse", {})
+            known = None if "connectorId" in evse else operative
+            return Effect(frozenset({Change.ENABLE}) if operative else frozenset(), evse.get("id", number), operative=known)
         case "UpdateDynamicSchedule" | "AFRRSignal" | "SetDERControl" | "ClearDERControl":
             return Effect(frozenset({Change.PROFILES}))  # what a profile that stands there says, on whichever connector
         case "UsePriorityCharging" if payload.get("activate"):

@@ -440,3 +440,22 @@ def test_item_limits_are_names_that_somebody_knows() -> None:
             )
 
     run(main())
+
+
+def test_what_a_call_has_shut_is_in_the_books_and_a_call_may_open_it() -> None:
+    async def main() -> None:
+        depot = Depot()
+        shut = {"connectorId": 1, "type": "Inoperative"}
+        depot.stations.reply = Reply(Outcome.REFUSED, {"status": "Rejected"}, message_id="8", said={"status": "Rejected"})
+        await depot.call("CP-1", "ChangeAvailability", shut)
+        assert depot.yard.state.connector(ONE).operative
+        depot.stations.reply = Reply(Outcome.ACCEPTED, {"status": "Scheduled"}, message_id="9", said={"status": "Scheduled"})
+        await depot.call("CP-1", "ChangeAvailability", shut)
+        facts = depot.yard.state.connector(ONE)
+        assert (facts.operative, facts.inoperative_reason) == (False, "put out of service by a call")
+        assert "out of service" in (await depot.call("CP-1", "RemoteStartTransaction", {"connectorId": 1, "idTag": "CARD"})).message
+        opened = await depot.call("CP-1", "ChangeAvailability", {"connectorId": 0, "type": "Operative"})
+        assert opened.status is CommandStatus.DONE
+        assert depot.yard.state.connector(ONE).operative
+
+    run(main())

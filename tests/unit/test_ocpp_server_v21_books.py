@@ -114,3 +114,12 @@ def test_invariant_1_a_profile_of_2_1_that_may_stand_above_ours_is_counted(purpo
     profile = effect_of("SetChargingProfile", payload).profile
     assert profile is not None
     assert profile.may_raise
+
+
+@pytest.mark.parametrize(
+    ("evse", "number", "operative"),
+    [({}, 0, False), ({"evse": {"id": 2}}, 2, False), ({"evse": {"id": 2, "connectorId": 1}}, 2, None)],
+)
+def test_one_plug_of_an_evse_is_not_the_evse(evse: dict[str, object], number: int, operative: bool | None) -> None:
+    effect = effect_of("ChangeAvailability", {"operationalStatus": "Inoperative", **evse})
+    assert (effect.number, effect.operative) == (number, operative)
