@@ -13,10 +13,10 @@ __all__ = ["anyio_backend", "core", "depot"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test without a case's id is played in all versions that are spoken."""
+    """A test without a case's id is played in all versions that are spoken, one of several cases in those that have all of them."""
     if "version" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("case")
-        metafunc.parametrize("version", SPOKEN if mark is None else mark.kwargs["versions"])
+        marks = list(metafunc.definition.iter_markers("case"))
+        metafunc.parametrize("version", [v for v in SPOKEN if all(v in mark.kwargs["versions"] for mark in marks)])
 
 
 @pytest.fixture
