@@ -18,7 +18,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from controller.device_model.store import ModelStore, StoredReport
+from controller.device_model.store import REPORTS_KEPT, ModelStore, StoredReport
 from controller.device_model.writer import Writer
 from controller.yard import Yard
 from depot.device_model import BaseReport, ReportPart
@@ -44,11 +44,9 @@ ASKED, UNDER_WAY, COMPLETE, INCOMPLETE, REFUSED, EMPTY = "asked", "under_way", "
 OPEN = frozenset({ASKED, UNDER_WAY, INCOMPLETE})
 
 
-def state_of(report: StoredReport) -> str:
-    """By its parts: complete where all from 0 to the last are stored."""
-    if report.last is not None and len(report.parts) == report.last + 1 and report.parts == frozenset(range(report.last + 1)):
-        return COMPLETE
-    return UNDER_WAY
+def is_complete(report: StoredReport) -> bool:
+    """Whether all parts from 0 to the last are stored."""
+    return report.last is not None and report.parts == frozenset(range(report.last + 1))
 
 
 class Reports:
@@ -65,10 +63,14 @@ class Reports:
         self.changed = asyncio.Event()
         """Set whenever a report has got further."""
 
-    def restore(self, known: list[StoredReport], next_id: int | None) -> None:
+    def restore(self, connection: Connection) -> None:
         """What an earlier process left open."""
-        self._next = max(1, next_id or self._next)
-        self._open = {report.report_id: report for report in known if report.state in OPEN}
+        self._next = max(1, self._store.next_report_id(connection) or self._next)
+        for report in self._store.reports(connection, limit=REPORTS_KEPT):
+            if report.state in OPEN:
+                report = self._store.with_parts(connection, report)
+                self._open[report.report_id] = report
+                self._judge(report)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class Reports:
                 self._stored(number, part.seq_no, len(rows))
 
         def work(connection: Connection) -> None:
-            store.put_part(connection, number, part.seq_no, rows)
+            store.put_part(connection, number, part.seq_no, rows, last=part.last)
             if of_monitors:
                 store.put_monitors(connection, station_id, part.monitors, now)
             else:
@@ -157,12 +159,16 @@ class Reports:
         report = self._open.get(report_id)
         if report is None or seq_no in report.parts:
             return
-        report = replace(report, parts=report.parts | {seq_no}, rows=report.rows + rows)
-        report = replace(report, state=state_of(report))
-        self._open[report_id] = report
-        if report.state == COMPLETE:
-            del self._open[report_id]
+        self._judge(replace(report, parts=report.parts | {seq_no}, rows=report.rows + rows, state=UNDER_WAY))
+
+    def _judge(self, report: StoredReport) -> None:
+        """Say how far it is by the parts that are stored."""
+        if is_complete(report):
+            report = replace(report, state=COMPLETE)
+            del self._open[report.report_id]
             self._completed(report)
+        else:
+            self._open[report.report_id] = report
         self._keep(report)
 
     def look(self, now: datetime) -> None:

@@ -83,11 +83,11 @@ class DeviceModels:
         self.commands: Mapping[type[cmd.Command], Carrier] = {}
         self.views: Mapping[type[Struct], Viewer] = {}
         with store.reading() as connection:
-            self._reports.restore(self._store.reports(connection, limit=500), self._store.next_report_id(connection))
             severe = self._store.events(connection, severity=3, limit=1000)
             monitors = self._store.monitors(connection)
             self._happenings.restore(self._store.next_event(connection), monitors, severe)
             self._machines = {station_id: machine for station_id, (machine, _) in self._store.machines(connection).items()}
+            self._reports.restore(connection)
 
     def attach(self, stations: Stations, calls: RawCalls) -> None:
         """From now on stations can be asked."""

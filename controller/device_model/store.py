@@ -280,9 +280,19 @@ class ModelStore:
         bodies = newest.limit(BODIES_KEPT).scalar_subquery()
         connection.execute(delete(_parts).where(_parts.c.depot_id == self._depot_id, _parts.c.report_id.not_in(bodies)))
 
-    def put_part(self, connection: Connection, report_id: int, seq_no: int, rows: Sequence[Any]) -> None:
+    def put_part(self, connection: Connection, report_id: int, seq_no: int, rows: Sequence[Any], *, last: bool) -> None:
         row = {"depot_id": self._depot_id, "report_id": report_id, "seq_no": seq_no, "body": _text(rows)}
         connection.execute(insert(_parts).values(row).on_conflict_do_nothing())
+        if last:
+            mine = (_reports.c.depot_id == self._depot_id, _reports.c.report_id == report_id)
+            connection.execute(update(_reports).where(*mine).values(last=seq_no))
+
+    def with_parts(self, connection: Connection, report: StoredReport) -> StoredReport:
+        """As its stored parts say: they are written before the report's own row is."""
+        mine = (_parts.c.depot_id == self._depot_id, _parts.c.report_id == report.report_id)
+        found = connection.execute(select(_parts.c.seq_no, _parts.c.body).where(*mine)).all()
+        rows = sum(len(msgspec.json.decode(body, type=list[msgspec.Raw])) for _, body in found)
+        return replace(report, parts=frozenset(number for number, _ in found), rows=rows)
 
     def reports(
         self, connection: Connection, *, station_id: str = "", report_id: int | None = None, limit: int = 100
