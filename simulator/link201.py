@@ -14,6 +14,7 @@ from ocpp.exceptions import OccurrenceConstraintViolationError
 from ocpp.v201 import ChargePoint, call, call_result
 from ocpp.v201.enums import Action
 
+from simulator.device_model import DeviceModel, Monitors, parts
 from simulator.link import Link, StationSide, after, on, wire_time
 from simulator.profiles import Profile
 from simulator.variables import GET_AT_ONCE, SET_AT_ONCE, Variables
@@ -80,9 +81,13 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
         message_id: Callable[[], str],
         answer_s: Callable[[], float] | None,
         variables: Variables,
+        model: DeviceModel,
+        monitors: Monitors,
     ) -> None:
         super().__init__(station, wire, message_id=message_id, answer_s=answer_s)
         self._variables = variables
+        self._model = model
+        self._monitors = monitors
 
     def _foresee(self, action: str, payload: dict[str, Any]) -> None:
         if action == "SetChargingProfile":
@@ -159,7 +164,9 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
     @on(Action.get_variables)
     def on_get_variables(self, get_variable_data: list[dict[str, Any]], **_: Any) -> Any:
         _within(get_variable_data, GET_AT_ONCE)
-        return call_result.GetVariables(get_variable_result=[self._variables.get(asked) for asked in get_variable_data])
+        return call_result.GetVariables(
+            get_variable_result=[self._model.get(asked, self._variables.get(asked)) for asked in get_variable_data]
+        )
 
     @on(Action.set_variables)
     def on_set_variables(self, set_variable_data: list[dict[str, Any]], **_: Any) -> Any:
@@ -169,10 +176,70 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
     def _set(self, asked: dict[str, Any]) -> dict[str, Any]:
         key, value = self._variables.key(asked), asked["attribute_value"]
         if key is None:
-            status = self._variables.refusal(asked)
+            status = self._model.set(asked) or self._variables.refusal(asked)
         else:
             status = self._station.change_configuration(key, value) if self._variables.takes(key, value) else "Rejected"
         return {"component": asked["component"], "variable": asked["variable"], "attribute_status": status}
+
+    # -- reports and monitors ----------------------------------------------------------------------------------------
+
+    @on(Action.get_base_report)
+    def on_get_base_report(self, request_id: int, report_base: str, **_: Any) -> Any:
+        self._report(request_id, self._model.rows(report_base))
+        return call_result.GetBaseReport(status="Accepted")
+
+    @on(Action.get_report)
+    def on_get_report(
+        self,
+        request_id: int,
+        component_criteria: list[str] | None = None,
+        component_variable: list[dict[str, Any]] | None = None,
+        **_: Any,
+    ) -> Any:
+        rows = self._model.matching(component_criteria or (), component_variable or ())
+        if rows:
+            self._report(request_id, rows)
+        return call_result.GetReport(status="Accepted" if rows else "EmptyResultSet")
+
+    def _report(self, request_id: int, rows: list[dict[str, Any]]) -> None:
+        """Tell the rows in parts, once the answer has left."""
+        made = wire_time(self._station.clock.now())
+        for number, part, more in parts(rows):
+            told = call.NotifyReport(request_id=request_id, generated_at=made, seq_no=number, report_data=part, tbc=more)
+            self._station.say(functools.partial(_itself, told))
+
+    @on(Action.get_monitoring_report)
+    def on_get_monitoring_report(
+        self,
+        request_id: int,
+        monitoring_criteria: list[str] | None = None,
+        component_variable: list[dict[str, Any]] | None = None,
+        **_: Any,
+    ) -> Any:
+        rows = self._monitors.rows(monitoring_criteria or (), component_variable or ())
+        made = wire_time(self._station.clock.now())
+        for number, part, more in parts(rows) if rows else ():
+            told = call.NotifyMonitoringReport(request_id=request_id, seq_no=number, generated_at=made, monitor=part, tbc=more)
+            self._station.say(functools.partial(_itself, told))
+        return call_result.GetMonitoringReport(status="Accepted" if rows else "EmptyResultSet")
+
+    @on(Action.set_variable_monitoring)
+    def on_set_variable_monitoring(self, set_monitoring_data: list[dict[str, Any]], **_: Any) -> Any:
+        return call_result.SetVariableMonitoring(set_monitoring_result=[self._monitors.set(asked) for asked in set_monitoring_data])
+
+    @on(Action.clear_variable_monitoring)
+    def on_clear_variable_monitoring(self, id: list[int], **_: Any) -> Any:  # noqa: A002  # the norm's name
+        cleared = [{"id": number, "status": self._monitors.clear(number)} for number in id]
+        return call_result.ClearVariableMonitoring(clear_monitoring_result=cleared)
+
+    @on(Action.set_monitoring_base)
+    def on_set_monitoring_base(self, monitoring_base: str, **_: Any) -> Any:
+        self._monitors.base(monitoring_base)
+        return call_result.SetMonitoringBase(status="Accepted")
+
+    @on(Action.set_monitoring_level)
+    def on_set_monitoring_level(self, **_: Any) -> Any:
+        return call_result.SetMonitoringLevel(status="Accepted")
 
     @on(Action.trigger_message)
     def on_trigger_message(self, requested_message: str, evse: dict[str, Any] | None = None, **_: Any) -> Any:
@@ -193,6 +260,18 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
         return call_result.DataTransfer(status="UnknownVendorId")
 
     # -- what follows the answer -------------------------------------------------------------------------------------
+
+    @after(Action.get_base_report)
+    def after_get_base_report(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.get_report)
+    def after_get_report(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.get_monitoring_report)
+    def after_get_monitoring_report(self, **_: Any) -> None:
+        self._station.carry_out()
 
     @after(Action.request_start_transaction)
     def after_request_start(self, **_: Any) -> None:

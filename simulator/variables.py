@@ -53,6 +53,7 @@ class Variables:
             ("TxCtrlr", "TxStartPoint", ""): "EVConnected" if starts_at_plug else "Authorized",
             ("TxCtrlr", "TxStopPoint", ""): "Authorized,EVConnected",
         }
+        self._names = sorted((*fixed, *_KEYS))
         self._fixed = {_lower(name): value for name, value in fixed.items()}
         self._keys = {_lower(name): key for name, key in _KEYS.items()}
         self._components = {name[0] for name in (*self._fixed, *self._keys)}
@@ -61,6 +62,8 @@ class Variables:
         """One GetVariableData, answered."""
         result = {"component": asked["component"], "variable": asked["variable"]}
         name = _name(asked)
+        if asked["component"].get("evse") is not None:
+            return {**result, "attribute_status": "UnknownComponent"}  # these are the station's as a whole
         if asked.get("attribute_type", "Actual") != "Actual":
             return {**result, "attribute_status": "NotSupportedAttributeType"}
         if name in self._fixed:
@@ -68,6 +71,14 @@ class Variables:
         if name in self._keys:
             return {**result, "attribute_status": "Accepted", "attribute_value": self._value(self._keys[name])}
         return {**result, "attribute_status": self._unknown(name)}
+
+    def shown(self) -> list[tuple[_Name, str]]:
+        """All of them with their values."""
+        found = []
+        for name in self._names:
+            key = self._keys.get(_lower(name))
+            found.append((name, self._fixed[_lower(name)] if key is None else self._value(key)))
+        return found
 
     def key(self, asked: dict[str, Any]) -> str | None:
         """The configuration key behind the variable; None: there is none that can be written."""

@@ -13,6 +13,7 @@ from typing import Any
 from ocpp.v16.enums import ChargePointStatus as Status
 from ocpp.v201 import call
 
+from simulator.device_model import DeviceModel, Monitors
 from simulator.link import Link, StationSide, wire_time
 from simulator.link201 import Link201
 from simulator.session import Session
@@ -45,10 +46,13 @@ class Voice201:
     def __init__(self, *, starts_at_plug: bool, unlabelled: bool = False) -> None:
         self.starts_at_plug = starts_at_plug
         self._unlabelled = unlabelled
+        self._monitors: Monitors | None = None
 
     def link(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> Link:
         variables = Variables(station.configuration, starts_at_plug=self.starts_at_plug)
-        return Link201(station, wire, message_id=message_id, answer_s=answer_s, variables=variables)
+        model = DeviceModel(variables, evses=station.configuration.number("NumberOfConnectors"))
+        self._monitors = self._monitors or Monitors(model, variables)
+        return Link201(station, wire, message_id=message_id, answer_s=answer_s, variables=variables, model=model, monitors=self._monitors)
 
     def boot(self, station_id: str) -> Any:
         box = {"vendor_name": "Yardworks", "model": "YW-2", "serial_number": f"SN-{station_id}"[:25], "firmware_version": "2.0.3"}

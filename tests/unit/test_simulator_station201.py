@@ -307,3 +307,42 @@ async def test_dial_offers_the_sub_protocol_of_the_station() -> None:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
         assert await (await dial(url, station_id="CP1", subprotocol="ocpp2.0.1")).recv() == "ocpp2.0.1"
         assert await (await dial(url, station_id="CP1")).recv() == "ocpp1.6"
+
+
+def test_it_tells_its_device_model_in_parts_and_keeps_monitors() -> None:
+    async def script(clock: VirtualClock, central: Central, _: World) -> None:
+        await until(clock, 30)
+
+        async def told(action: str, **asked: Any) -> list[dict[str, Any]]:
+            """The rows of the report that follows."""
+            central.heard.clear()
+            answer = await central.call("CP1", action, requestId=7, **asked)
+            assert answer == {"status": "Accepted"}
+            await clock.sleep(5)
+            parts = [m.payload for m in (*central.of("NotifyReport"), *central.of("NotifyMonitoringReport"))]
+            assert [part["seqNo"] for part in parts] == list(range(len(parts)))
+            assert [part["tbc"] for part in parts] == [True] * (len(parts) - 1) + [False]
+            return [row for part in parts for row in part.get("reportData", part.get("monitor", ()))]
+
+        full = await told("GetBaseReport", reportBase="FullInventory")
+        assert len(full) > 60
+        summary = await told("GetBaseReport", reportBase="SummaryInventory")
+        assert {row["variable"]["name"] for row in summary} == {"Available", "AvailabilityState", "Problem", "Tripped"}
+        power = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
+        (row,) = await told("GetReport", componentVariable=[power])
+        assert row["variableCharacteristics"]["unit"] == "W"
+        empty = await central.call("CP1", "GetReport", requestId=8, componentVariable=[{"component": {"name": "Nothing"}}])
+        assert empty == {"status": "EmptyResultSet"}
+        got = await central.call("CP1", "GetVariables", getVariableData=[power])
+        assert got["getVariableResult"][0]["attributeValue"] == "0"
+        wish = power | {"type": "UpperThreshold", "value": 20_000, "severity": 4}
+        unknown = {"component": {"name": "EVSE"}, "variable": {"name": "No"}, "type": "Delta", "value": 1, "severity": 4}
+        said = await central.call("CP1", "SetVariableMonitoring", setMonitoringData=[wish, unknown])
+        assert [result["status"] for result in said["setMonitoringResult"]] == ["Accepted", "UnknownVariable"]
+        own = said["setMonitoringResult"][0]["id"]
+        assert [row["variableMonitoring"][0]["id"] for row in await told("GetMonitoringReport")] == [1, 2, own]
+        (row,) = await told("GetMonitoringReport", monitoringCriteria=["ThresholdMonitoring"])
+        cleared = await central.call("CP1", "ClearVariableMonitoring", id=[own, own, 1])
+        assert [result["status"] for result in cleared["clearMonitoringResult"]] == ["Accepted", "NotFound", "Rejected"]
+
+    play(script)
