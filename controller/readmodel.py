@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from controller.smart_charging_rows import ExternalLimitRow, NeedsRow
+
 
 class TileState(StrEnum):
     """What a tile says first: the worst thing that is true (dashboard rule "deviation wins")."""
@@ -264,7 +266,8 @@ class FrameView(Struct, frozen=True, kw_only=True):
 
 class ChargerView(Struct, frozen=True, kw_only=True):
     """The charger's page. ``link_since``, where given, completes ``link_text``: "… link up since". ``differs``: how its own
-    composite schedule differs from what was installed. ``capabilities``: what was probed, in words."""
+    composite schedule differs from what was installed. ``capabilities``: what was probed, in words. ``needs``: what its vehicle
+    says of itself; ``external``: what others limit there."""
 
     tile: Tile
     station_id: str
@@ -297,4 +300,6 @@ class ChargerView(Struct, frozen=True, kw_only=True):
     differs: str = ""
     capabilities: str = ""
     link_since: datetime | None = None
+    needs: NeedsRow | None = None
+    external: list[ExternalLimitRow] = []
     at: datetime

@@ -22,11 +22,13 @@ from msgspec import Struct
 
 from controller.loop import ControlLoop
 from controller.room import Carrier, Viewer
-from controller.smart_charging import AHEAD, completed, differs, outlook, own_stay
+from controller.smart_charging import AHEAD, completed, outlook, own_stay
+from controller.smart_charging_rows import ExternalLimitRow, NeedsRow
+from controller.smart_charging_view import limit_row, needs_row
 from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
-from depot.smart_charging import ChargingNeeds, ExternalLimit, VehicleSchedule, VehicleWord
+from depot.smart_charging import ChargingNeeds, ExternalLimit, VehicleSchedule
 from depot.state import OWN_STAY
 from depot.values import ConnectorId, Outlook
 
@@ -49,63 +51,11 @@ class Prices(Protocol):
     def steps(self, start: datetime, stop: datetime) -> Sequence[tuple[datetime, Decimal]]: ...
 
 
-class StepRow(Struct, frozen=True, kw_only=True):
-    """From ``at`` on at most ``level_w``; null: no limit."""
-
-    at: datetime
-    level_w: int | None
-
-
-class NeedsRow(Struct, frozen=True, kw_only=True):
-    """What the vehicle on a connector says of itself, and its own schedule; null: it did not say. SoC as fractions, energies at
-    the connector. ``differs``: how it goes beyond what is booked for it, which counts; ``own_stay``: nobody announced it, so its
-    own word counts. ``exceeds``: how its schedule goes beyond what it was allowed; ``schedule_ok`` null: it told none."""
-
-    station_id: str
-    connector: int
-    told_at: datetime | None
-    mode: str
-    departure: datetime | None
-    energy_wh: int | None
-    min_energy_wh: int | None
-    max_energy_wh: int | None
-    min_w: int | None
-    max_w: int | None
-    discharge_max_w: int | None
-    capacity_wh: int | None
-    soc: float | None
-    target_soc: float | None
-    control: str
-    offers: list[str]
-    differs: str
-    own_stay: bool
-    schedule: list[StepRow]
-    schedule_at: datetime | None
-    schedule_ok: bool | None
-    exceeds: str
-
-
 class NeedsView(Struct, frozen=True, kw_only=True):
     """Of every vehicle that said something and still charges."""
 
     at: datetime
     vehicles: list[NeedsRow]
-
-
-class ExternalLimitRow(Struct, frozen=True, kw_only=True):
-    """A limit that somebody else has set at a station. ``evse`` 0: on all of it. ``level_w`` null: it names no number for this
-    moment. ``counts``: the depot counts with it; ``note``: why not."""
-
-    station_id: str
-    evse: int
-    source: str
-    level_w: int | None
-    told_at: datetime
-    until: datetime | None
-    critical: bool
-    counts: bool
-    note: str
-    steps: list[StepRow]
 
 
 class ExternalLimitsView(Struct, frozen=True, kw_only=True):
@@ -236,37 +186,3 @@ class SmartCharging:
         held = self._yard.state.smart_charging.limits.values()
         rows = [limit_row(x, now) for x in held if args.get("station_id", x.station_id) == x.station_id]
         return ExternalLimitsView(at=now, limits=sorted(rows, key=lambda row: (row.station_id, row.evse, row.source)))
-
-
-def needs_row(yard: Yard, key: ConnectorId, word: VehicleWord) -> NeedsRow:
-    """One vehicle's word for people."""
-    needs = word.needs or ChargingNeeds("")
-    visit = yard.visit_on(key)
-    own = visit is not None and visit.visit_id.startswith(OWN_STAY)
-    beyond = differs(visit, needs, remaining_wh=yard.remaining_wh(visit)) if visit is not None and not own else ""
-    told = word.schedule
-    return NeedsRow(
-        station_id=key.station_id, connector=key.connector, told_at=word.told_at, mode=needs.mode, departure=needs.departure,
-        energy_wh=needs.wanted_wh, min_energy_wh=needs.min_energy_wh, max_energy_wh=needs.max_energy_wh, min_w=needs.min_w,
-        max_w=needs.max_w, discharge_max_w=needs.discharge_max_w, capacity_wh=needs.capacity_wh, soc=needs.soc,
-        target_soc=needs.target_soc, control=needs.control, offers=list(needs.offers), differs=beyond, own_stay=own,
-        schedule=[] if told is None else [StepRow(at=step.at, level_w=step.level_w) for step in told.steps],
-        schedule_at=word.schedule_at, schedule_ok=None if told is None else not word.exceeds, exceeds=word.exceeds,
-    )  # fmt: skip
-
-
-def limit_row(limit: ExternalLimit, now: datetime) -> ExternalLimitRow:
-    """One limit for people."""
-    if limit.stale:
-        note = "the station has booted since, and did not say it again"
-    elif limit.generation:
-        note = "power generated there; it limits nothing"
-    elif not limit.holds(now):
-        note = "it is over" if limit.until is not None else "it was not repeated for a day"
-    else:
-        note = "" if limit.level_at(now) is not None else "it names no level for this moment"
-    return ExternalLimitRow(
-        station_id=limit.station_id, evse=limit.evse, source=limit.source, level_w=limit.level_at(now), told_at=limit.told_at,
-        until=limit.until, critical=limit.critical, counts=not note, note=note,
-        steps=[StepRow(at=step.at, level_w=step.level_w) for step in limit.steps],
-    )  # fmt: skip

@@ -12,6 +12,7 @@ from controller.chain import reason_chain
 from controller.grants import Grant
 from controller.history import History
 from controller.orders import Order
+from controller.smart_charging_view import limit_row, needs_row
 from controller.views_tiles import label
 from controller.yard import Yard
 from depot.values import ConnectorId
@@ -78,6 +79,8 @@ def charger_view(
         inoperative_reason=facts.inoperative_reason,
         differs=facts.schedule_differs,
         capabilities=coverage.in_words(station.probe if station is not None else None),
+        needs=needs_row(yard, key, word) if (word := yard.state.smart_charging.word(key)) is not None else None,
+        external=[limit_row(limit, now) for limit in yard.state.smart_charging.limits_on(key)],
         at=now,
     )
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 from fake_safety import calm
+from fake_smart_charging import external_limit, vehicle_needs
 
 from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
@@ -348,6 +349,8 @@ def charger(key: str, view: NowView) -> ChargerView | None:
             ProfileView(purpose="TxDefaultProfile", limit_w=5_000, expires_at=None, confirmed=True),
         ],
         if_silent=f"{tile.label} keeps 22 kW until 01:13:56, then falls to its default of 5 kW by itself.",
+        needs=vehicle_needs(view.at - timedelta(minutes=7)) if running else None,
+        external=[external_limit(view.at - timedelta(minutes=12))] if running else [],
         power=power,
         soc=soc,
         needed_wh=180_000,

@@ -7,6 +7,7 @@ from typing import Any
 
 from fake_depot import FakeLink, sample
 from fake_device_models import fill as fill_device_models
+from fake_smart_charging import external_limit, vehicle_needs
 from fake_v21 import fill as fill_v21
 
 from controller.configuration import ConfigurationView
@@ -29,7 +30,7 @@ from controller.profiles_room import (
 from controller.raw_calls import CallForm
 from controller.reservations import ReservationRow, ReservationsView
 from controller.security_view import CertificatesView, SecurityEventsView, SecurityView
-from controller.smart_charging_room import ExternalLimitRow, ExternalLimitsView, NeedsRow, NeedsView, StepRow
+from controller.smart_charging_room import ExternalLimitsView, NeedsView
 from controller.stations_view import (
     LoggedMessage,
     MessagesView,
@@ -69,22 +70,6 @@ def message(action: str = "BootNotification", payload: str = '{"chargePointVendo
     return LoggedMessage(
         at=AT, station_id="CP-03", direction="in", kind="call", message_id="17", action=action, payload=payload, note="", cut=False
     )
-
-
-def vehicle_needs() -> NeedsRow:
-    return NeedsRow(
-        station_id="CP-03", connector=1, told_at=AT, mode="DC", departure=AT, energy_wh=40_000, min_energy_wh=None, max_energy_wh=None,
-        min_w=None, max_w=50_000, discharge_max_w=None, capacity_wh=80_000, soc=0.4, target_soc=None, control="", offers=[],
-        differs="asks for 40.0 kWh, booked are 20.0 kWh", own_stay=False, schedule=[StepRow(at=AT, level_w=22_000)], schedule_at=AT,
-        schedule_ok=True, exceeds="",
-    )  # fmt: skip
-
-
-def external_limit() -> ExternalLimitRow:
-    return ExternalLimitRow(
-        station_id="CP-03", evse=0, source="EMS", level_w=11_000, told_at=AT, until=None, critical=True, counts=True, note="",
-        steps=[StepRow(at=AT, level_w=11_000)],
-    )  # fmt: skip
 
 
 def profile() -> InstalledProfile:
@@ -184,8 +169,8 @@ def fill(link: FakeLink) -> None:
         at=AT, station_id="CP-03", outcome="accepted", status="Accepted", complete=True, profiles=[held]
     )
     link.shown[RunningView] = RunningView(station_id="CP-03", connector=1, transaction_id="tx-1")
-    link.shown[NeedsView] = NeedsView(at=AT, vehicles=[vehicle_needs()])
-    link.shown[ExternalLimitsView] = ExternalLimitsView(at=AT, limits=[external_limit()])
+    link.shown[NeedsView] = NeedsView(at=AT, vehicles=[vehicle_needs(AT)])
+    link.shown[ExternalLimitsView] = ExternalLimitsView(at=AT, limits=[external_limit(AT)])
     link.shown[CompositeView] = CompositeView(
         at=AT, station_id="CP-03", connector=1, duration_s=600, unit="W", ours=[Step(start_s=0, limit=22_000, phases=3)],
         theirs=None, agrees=None, text="The station did not answer in time.",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from controller.readmodel import ChargerView, CommandView, NowView, Point, ReasonView
+from controller.smart_charging_rows import ExternalLimitRow, NeedsRow
 from web import charts, scene, text
 from web.actions import title_of
 
 _SYMBOLS = {"vehicle": "bus", "charger": "plug", "plan": "plan", "limit": "limit", "told": "clock", "measured": "charging"}
+_SOURCES = {"EMS": "energy manager (EMS)", "SO": "grid operator (SO)", "CSO": "the operator (CSO)", "Other": "somebody else"}
 _DIRECTIONS = {"in": "from charger", "out": "to charger"}
 _FRAMES_MOST = 30
 _COMMANDS_MOST = 3
+_STEPS_MOST = 8
 
 
 def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
@@ -45,6 +48,8 @@ def charger_context(c: ChargerView, view: NowView) -> dict[str, Any]:
             }
             for p in c.profiles
         ],
+        "word": None if c.needs is None else _word(c.needs, view, clock),
+        "external": [_external(x, clock) for x in c.external],
         "machine": _machine(c),
         "link": c.link_text if c.link_since is None else f"{c.link_text} {clock.clock(c.link_since)}",
         "frames": [
@@ -119,6 +124,47 @@ def _margin(margin_min: int | None) -> str:
         return ""
     size = abs(margin_min)
     return f"{f'{size} min' if size < 120 else f'{size / 60:.0f} h'} {'early' if margin_min >= 0 else 'late'}"
+
+
+def _word(n: NeedsRow, view: NowView, clock: text.DepotTime) -> dict[str, Any]:
+    """What the vehicle says of itself."""
+    facts = [
+        ("Asks for", f"{text.kwh(n.energy_wh)} kWh" if n.energy_wh is not None else ""),
+        ("Wants to leave", clock.clock(n.departure) if n.departure is not None else ""),
+        ("Takes at most", f"{text.kw(n.max_w)} kW" if n.max_w is not None else ""),
+        ("Takes at least", f"{text.kw(n.min_w)} kW" if n.min_w is not None else ""),
+        ("Gives back at most", f"{text.kw(n.discharge_max_w)} kW" if n.discharge_max_w else ""),
+        ("Battery", f"{text.kwh(n.capacity_wh)} kWh" if n.capacity_wh is not None else ""),
+        ("Charge", f"{n.soc:.0%}" if n.soc is not None else ""),
+        ("Wants to reach", f"{n.target_soc:.0%}" if n.target_soc is not None else ""),
+    ]
+    use = "Nobody announced it: its own word counts." if n.own_stay else "The depot's booking counts; what it left open is taken from here."
+    if n.energy_wh is None or n.departure is None:
+        use = "It did not say how much and until when: it charges as its booking has it, or as fast as it may."
+    return {
+        "mode": n.mode.replace("_", " "),
+        "age": "" if n.told_at is None else f"{text.age((view.at - n.told_at).total_seconds())} ago",
+        "facts": [(name, value) for name, value in facts if value],
+        "use": use,
+        "differs": n.differs,
+        "schedule": [
+            {"from": clock.seconds(s.at), "level": text.ABSENT if s.level_w is None else text.kw(s.level_w)} for s in n.schedule[:8]
+        ],
+        "more": max(0, len(n.schedule) - 8),
+        "agreed": n.schedule_ok,
+        "exceeds": n.exceeds,
+    }
+
+
+def _external(x: ExternalLimitRow, clock: text.DepotTime) -> dict[str, str]:
+    return {
+        "source": _SOURCES.get(x.source, x.source) + (", critical for the grid" if x.critical else ""),
+        "place": "whole station" if x.evse == 0 else "this EVSE",
+        "level": text.ABSENT if x.level_w is None else text.kw(x.level_w),
+        "told": clock.clock(x.told_at),
+        "until": "until released" if x.until is None else clock.clock(x.until),
+        "note": x.note,
+    }
 
 
 def _machine(c: ChargerView) -> str:

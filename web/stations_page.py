@@ -38,6 +38,9 @@ MOST_CONNECTORS = 20
 _PLATE = {"rated_w": ("rated_kw", "More than 0 kW, by its plate"), "phases": ("phases", "1, 2, 3"), "current": ("current", "AC or DC")}
 _FIELDS = ("station_id", "feeder_id", "bay_id", "connectors", "rated_kw", "current", "phases", "registration", "reason")
 
+_SETTERS = {"controller": "the controller", "call": "by hand", "EMS": "energy manager (EMS)", "SO": "grid operator (SO)"}
+"""Who set a charging profile; other sources are told as the station wrote them."""
+
 
 def stations_screens(web: Web) -> APIRouter:
     """Routes of the stations' pages."""
@@ -283,5 +286,5 @@ def _profile(p: InstalledProfile, clock: text.DepotTime) -> dict[str, str]:
         "limit": f"{p.limit:,g}",
         "unit": p.unit + (f", {p.periods} periods" if p.periods > 1 else ""),
         "expires": "never" if p.expires_at is None else clock.seconds(p.expires_at),
-        "who": ("the controller" if p.source == "controller" else "by hand") + ("" if p.confirmed else ", not confirmed"),
+        "who": _SETTERS.get(p.source, p.source) + ("" if p.confirmed else ", not confirmed"),
     }

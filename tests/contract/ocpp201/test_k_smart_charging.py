@@ -446,3 +446,105 @@ async def test_a_vehicle_that_says_how_much_and_until_when_has_a_stay(depot: Dep
         assert held(told)["salesTariff"]["salesTariffEntry"]
         (row,) = (await depot.get("/charging-needs", station_id=station.id))["vehicles"]
         assert (row["own_stay"], row["energy_wh"], row["max_w"]) == (True, 20_000, 16 * 3 * 230)
+
+
+# -- what 2.1 adds ------------------------------------------------------------------------------------------------------
+
+
+@case("TC_K_100_CSMS")
+async def test_a_profile_that_ends_some_time_after_the_connection(depot: Depot) -> None:
+    async with depot.station() as station:
+        status, told = await install(depot, station, profile(maxOfflineDuration=600, invalidAfterOfflineDuration=True))
+        assert status == "Accepted"
+        assert (told["chargingProfile"]["maxOfflineDuration"], told["chargingProfile"]["invalidAfterOfflineDuration"]) == (600, True)
+
+
+@case("TC_K_101_CSMS")
+async def test_a_profile_with_another_operation_mode(depot: Depot) -> None:
+    async with depot.station() as station:
+        running = await station.session()
+        mode = {"operationMode": "CentralSetpoint", "setpoint": 5_000.0}
+        asked = profile(purpose="TxProfile", kind="Relative", level=7, period=mode)
+        status, told = await install(depot, station, asked)
+        assert (status, told["chargingProfile"]["transactionId"]) == ("Accepted", running.name)
+        assert held(told)["chargingSchedulePeriod"][0]["operationMode"] == "CentralSetpoint"
+        assert await running.updated("OperationModeChanged", chargingState="Charging", operationMode="CentralSetpoint") == {}
+
+
+@case("TC_K_102_CSMS")
+async def test_a_profile_with_a_limit_beyond_a_state_of_charge(depot: Depot) -> None:
+    async with depot.station() as station:
+        await station.session()
+        asked = profile(purpose="TxProfile", kind="Relative", level=7, schedule={"limitAtSoC": {"soc": 80, "limit": 3_000.0}})
+        status, told = await install(depot, station, asked)
+        assert (status, held(told)["limitAtSoC"]) == ("Accepted", {"soc": 80, "limit": 3_000.0})
+        shown = await depot.get("/charging-profiles/composite", station_id=station.id, connector=1)
+        assert (shown["agrees"], shown["text"]) == (None, "a limit that depends on the state of charge")
+
+
+@case("TC_K_104_CSMS")
+async def test_a_profile_for_priority_charging(depot: Depot) -> None:
+    async with depot.station() as station:
+        assert (await install(depot, station, profile(purpose="PriorityCharging", kind="Relative", limit=20_000.0)))[0] == "Accepted"
+        shown = await depot.get(f"/stations/{station.id}")
+        assert shown is not None
+
+
+@case("TC_K_106_CSMS")
+async def test_a_profile_that_begins_after_a_random_time(depot: Depot) -> None:
+    async with depot.station() as station:
+        status, told = await install(depot, station, profile(schedule={"randomizedDelay": 120}))
+        assert (status, held(told)["randomizedDelay"]) == ("Accepted", 120)
+
+
+@case("TC_K_113_CSMS")
+async def test_the_central_system_renegotiates_with_a_vehicle_of_iso_15118_20(depot: Depot) -> None:
+    async with vehicle(depot) as (station, running):
+        said = await station.say("NotifyEVChargingNeeds", **needs(controlMode="ScheduledControl", mobilityNeedsMode="EVCC"))
+        assert said["status"] == "Accepted"
+        told = await station.told("SetChargingProfile", where=of(running))
+        assert held(told)["absolutePriceSchedule"]["priceRuleStacks"]
+        assert await follow(station, held(told)) == "Accepted"
+        status, again = await install(depot, station, profile(purpose="TxProfile", kind="Relative", level=7, limit=5_000.0))
+        assert (status, await follow(station, held(again))) == ("Accepted", "Accepted")
+
+
+@case("TC_K_114_CSMS")
+async def test_the_vehicle_renegotiates_v2x(depot: Depot) -> None:
+    async with vehicle(depot) as (station, running):
+        v2x = {"maxChargePower": 11_000, "minChargePower": 1_400, "maxDischargePower": 11_000, "evTargetEnergyRequest": 20_000}
+        for times, energy in ((1, 20_000), (2, 8_000)):
+            asked = needs(v2xChargingParameters={**v2x, "evTargetEnergyRequest": energy}, controlMode="ScheduledControl")
+            assert (await station.say("NotifyEVChargingNeeds", **asked))["status"] == "Accepted"
+            told = await station.told("SetChargingProfile", times=times, where=of(running))
+            assert await follow(station, held(told)) == "Accepted"
+        (row,) = (await depot.get("/charging-needs", station_id=station.id))["vehicles"]
+        assert (row["energy_wh"], row["discharge_max_w"], row["control"]) == (8_000, 11_000, "ScheduledControl")
+
+
+@case("TC_K_118_CSMS")
+async def test_priority_charging_is_asked_for(depot: Depot) -> None:
+    async with depot.station() as station:
+        running = await station.session()
+        assert (await install(depot, station, profile(purpose="PriorityCharging", kind="Relative", limit=20_000.0)))[0] == "Accepted"
+        asked = {"transactionId": running.name, "activate": True}
+        assert await depot.call(station, "UsePriorityCharging", **asked) == {"status": "Accepted"}
+        assert station.calls("UsePriorityCharging") == [asked]
+        assert await station.say("NotifyPriorityCharging", transactionId=running.name, activated=True) == {}
+
+
+@case("TC_K_121_CSMS")
+async def test_a_dynamic_profile_is_pulled(depot: Depot) -> None:
+    async with depot.station() as station:
+        await station.session()
+        asked = profile(purpose="TxProfile", kind="Dynamic", level=7, limit=6_000.0, dynUpdateInterval=5)
+        del asked["chargingSchedule"][0]["duration"]
+        assert (await install(depot, station, asked))[0] == "Accepted"
+        said = await station.say("PullDynamicScheduleUpdate", chargingProfileId=101)
+        assert (said["status"], said["scheduleUpdate"]["limit"]) == ("Accepted", 6_000.0)
+        update = {"chargingProfileId": 101, "scheduleUpdate": {"limit": 4_500.0}}
+        assert await depot.call(station, "UpdateDynamicSchedule", **update) == {"status": "Accepted"}
+        said = await station.say("PullDynamicScheduleUpdate", chargingProfileId=101)
+        assert (said["status"], said["scheduleUpdate"]["limit"]) == ("Accepted", 4_500.0)
+        shown = await depot.get("/charging-profiles", station_id=station.id)
+        assert [p["limit"] for p in shown["profiles"] if p["profile_id"] == 101] == [4_500.0]
