@@ -277,7 +277,7 @@ class Desk:
         refused = await self.till.may_start(driver_id, station_id)
         if refused is not None and self.till.is_news(refused):
             self.loop.note(refused)
-        return answer if refused is None else BLOCKED
+        return BLOCKED if refused is not None else _with_price(answer, self.till)
 
     async def _pass_shown(self, station_id: str, id_tag: str) -> None:
         """Who may end everybody's session is on record: once in a while, so that a reader cannot fill the journal with it."""
@@ -337,7 +337,7 @@ class Desk:
             answer = BLOCKED  # it ends sessions and begins none
         if answer.accepted and driver_id is not None and self.yard.state.connector(request.connector).operative:
             paid = await self.till.admit(driver_id, request) if self.till is not None else None
-            answer = answer if paid is not None and paid.accepted else BLOCKED
+            answer = _with_price(answer, self.till) if paid is not None and paid.accepted else BLOCKED
         state = self.yard.state
         belated = self._belated(request)
         visit = self.yard.visit_on(request.connector) or (None if belated else self._visit_of_tag(state, request))
@@ -516,6 +516,11 @@ class Desk:
         self, event: ev.Event, *, key: str | None = None, actor: str = "controller", reported_at: datetime | None = None
     ) -> None:
         await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])
+
+
+def _with_price(answer: Authorization, till: Till | None) -> Authorization:
+    """Who pays is shown the price, where nobody wrote another message for this token."""
+    return answer if till is None or answer.message else replace(answer, message=till.price_in_words)
 
 
 def _changed(before: StationFacts | ConnectorFacts, status: ev.ConnectorStatus, error_code: str, detail: ev.StatusDetail) -> bool:

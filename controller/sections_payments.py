@@ -34,6 +34,10 @@ class PaymentsSection(Section):
     supplier_state: str = setting("", "State code of the depot, first two digits of its GSTIN.", pattern=r"^(\d{2})?$")
     supply_state: str = setting("", "State code of the place of supply; another one than the depot's means IGST.", pattern=r"^(\d{2})?$")
     whole_rupees: bool = setting(False, "Round each bill to whole rupees, with a line of its own.")
+    cost_every_s: float = setting(
+        60.0, "Between two running costs that a station of OCPP 2.x shows to its driver, where it can (TariffCostCtrlr). 0: none.",
+        unit="s", ge=0, le=3600,
+    )  # fmt: skip
     most_kwh: float = setting(40.0, "Energy at which a paid session is ended. The gate counts with it.", unit="kWh", gt=0, le=1000)
     longest_h: float = setting(8.0, "How long a paid session is taken to last at most, for the mandate's end.", unit="h", gt=0, le=72)
     credit_limit_inr: Decimal = setting(

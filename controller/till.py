@@ -19,6 +19,7 @@ from uuid import UUID, uuid5
 
 from controller.yard import Yard
 from depot import events as ev
+from depot.costs import Cost
 from depot.ports import StartRequest
 from depot.values import ConnectorId
 from payments.gate import GateAnswer
@@ -91,6 +92,21 @@ class Till:
             if registered is not None and registered.driver_id in self.tags.values():
                 return registered.driver_id  # another card of somebody who pays
         return driver_id
+
+    def cost(self, terms: ev.SessionAdmitted, energy_wh: int) -> Cost:
+        """What a session of these terms costs with so much energy, as its bill will have it."""
+        line = EnergyLine(energy_wh, Fraction(terms.paise_per_kwh))
+        bill = bill_of([line], self.payments.terms.gst, service_paise=terms.service_paise if energy_wh else 0)
+        currency = self._yard.spec.currency
+        words = f"{energy_wh / 1000:.2f} kWh: {bill.total_paise / 100:.2f} {currency} with tax"
+        return Cost(bill.total_paise, energy_wh, words)
+
+    @property
+    def price_in_words(self) -> str:
+        """For the driver who is about to start."""
+        price, currency, tax = self.price, self._yard.spec.currency, float(self.payments.terms.gst.rate * 100)
+        service = f" and {price.service_paise / 100:.2f} {currency} a session" if price.service_paise else ""
+        return f"{float(price.paise_per_kwh / 100):.2f} {currency}/kWh{service}, plus {tax:g} % tax"
 
     def reserved_paise(self, connector: ConnectorId) -> int:
         """The most that a session there can cost, taxes included."""

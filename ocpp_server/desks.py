@@ -15,6 +15,7 @@ from typing import Protocol
 
 from depot.battery_swaps import SwapDesk, Swapped
 from depot.contracts import ContractDesk, NoContractDesk
+from depot.costs import CostDesk, NoCosts
 from depot.customer_information import CustomerDesk
 from depot.der import DerAlarm, DerDesk, DerReport, DerSwitch
 from depot.device_model import DeviceModelDesk, ReportedEvent, ReportPart, Told
@@ -129,3 +130,4 @@ class Desks:
     notes: NoteDesk = field(default_factory=NoNoteDesk)
     contracts: ContractDesk = field(default_factory=NoContractDesk)
     reservations: ReservationHearer = field(default_factory=NoReservationHearer)
+    costs: CostDesk = field(default_factory=NoCosts)

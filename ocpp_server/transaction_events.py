@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
+from depot.costs import Cost, CostDesk
 from depot.last_words import LastWords
 from depot.ports import ChargerEvents, Clock, StartRequest, StopRequest
 from depot.readings import MeterReading
@@ -41,14 +42,16 @@ class TransactionEvents:
     """A station's transaction events on one connection. ``version``: of the connection."""
 
     def __init__(
-        self, station: Station, *, events: ChargerEvents, clock: Clock, replay_age_s: float, version: Version, words: LastWords
-    ) -> None:
+        self, station: Station, *, events: ChargerEvents, clock: Clock, replay_age_s: float, version: Version, words: LastWords,
+        costs: CostDesk,
+    ) -> None:  # fmt: skip
         self._station = station
         self._events = events
         self._clock = clock
         self._replay_age_s = replay_age_s
         self._version = version
         self._words = words
+        self._costs = costs
         self._queued: Counter[str] = Counter()
         """Transaction events that wait for the worker, by transaction: a later one must not overtake them."""
         self._restore()
@@ -130,7 +133,7 @@ class TransactionEvents:
         if not self._is_new(transaction, req):
             answer = await self._token_answer(transaction, req)
             await self._keep(transaction)
-            return answer
+            return answer | (_total(transaction.cost) if ended else {})
         connector = self._place(transaction, req)
         at = believed_time(station, req["timestamp"])
         samples = self._samples(req.get("meterValue", ()))
@@ -152,7 +155,7 @@ class TransactionEvents:
         answer = await self._token_answer(transaction, req)
         transaction.note(req["seqNo"])
         await self._keep(transaction)
-        return answer
+        return answer | (_total(transaction.cost) if ended else {})
 
     def _note_beginning(self, transaction: Transaction, req: Payload, samples: list[Sample], at: datetime | None) -> None:
         """What the session will begin with, from whichever event says it first."""
@@ -249,8 +252,10 @@ class TransactionEvents:
             else:
                 meter_wh = guard.stopped(register)
             reason = req["transactionInfo"].get("stoppedReason", "Local")
+            costs = self._costs.costs_of(transaction.number)  # now: once it has ended it may be billed at any moment
             stop = StopRequest(self._station.station_id, transaction.number, meter_wh, reason, at, self._clock.now(), transaction.signed)
             await self._events.stop(stop)
+            transaction.cost = None if costs is None else costs(meter_wh)
             self._station.levels.pop(connector.connector, None)  # the live profile ended with its transaction
         self._station.installed.ended(transaction.transaction_id)
         self._station.book.ended(transaction)
@@ -324,6 +329,13 @@ class TransactionEvents:
         except PayloadViolation:
             return False
         return isinstance(part, list | dict)
+
+
+def _total(cost: Cost | None) -> Payload:
+    """What the last event of a session that somebody pays for is answered with (I03)."""
+    if cost is None:
+        return {}
+    return {"totalCost": cost.on_wire} | ({"updatedPersonalMessage": {"format": "UTF8", "content": cost.message}} if cost.message else {})
 
 
 def _transaction_id(payload: Payload) -> str:

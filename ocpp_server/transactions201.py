@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from depot.costs import Cost
 from depot.events import ConnectorStatus, SignedReading
 from depot.last_words import LastWord
 from depot.tokens import Authorization, Presented
@@ -37,7 +38,7 @@ _PRECEDENCE = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
 class Transaction:
     """``number``: the depot's, once it counts as a session. ``first_seen``: event type by which this depot met it. ``answer``: what
     the depot said to its idToken; None: not in this process. ``register_wh``, ``at``: the newest believed register, Wh, and the
-    station's time of it."""
+    station's time of it. ``cost``: of one that has ended and that a driver pays for."""
 
     transaction_id: str
     first_seen: str = ""
@@ -54,6 +55,7 @@ class Transaction:
     reservation_id: int | None = None
     signed: tuple[SignedReading, ...] = ()
     ended: bool = False
+    cost: Cost | None = None
     heard: SeqNumbers = field(default_factory=SeqNumbers)
 
     @classmethod

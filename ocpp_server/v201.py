@@ -76,7 +76,7 @@ class Inbound:
         self._boot_answered = boot_answered
         self._desks = desks
         self._transactions = TransactionEvents(
-            station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version, words=desks.words
+            station, events=events, clock=clock, replay_age_s=replay_age_s, version=self.version, words=desks.words, costs=desks.costs
         )
         self._availability = AvailabilityMessages(station, events, clock)
         self._blocks: tuple[Block, ...] = (

@@ -36,6 +36,7 @@ from controller.core import Core, CoreParts
 from controller.departures import Departures
 from controller.device_model.room import DeviceModels
 from controller.device_model.store import models_file
+from controller.driver_costs import DriverCosts
 from controller.files.desk import FilesDesk
 from controller.files.shelf import Shelf
 from controller.files.tickets import Tickets, key_of
@@ -194,6 +195,8 @@ async def serve_core(settings: Settings) -> None:
         smart = SmartCharging(core.yard, core.loop, tariff, replan=core.planning.request)
         core.add(smart)
         told = Told()
+        costs = DriverCosts(core.yard, lambda: core.desk.till, every_s=settings.payments.cost_every_s if settings.payments else 0)
+        core.add(costs)
         rooms_21 = Rooms21.of(core)
         models = device_models(settings, core.yard, stack)
         alarms.sources.append(models)
@@ -218,6 +221,7 @@ async def serve_core(settings: Settings) -> None:
                     device_model=models,
                     contracts=contracts,
                     reservations=ReservationEnds(core.yard),
+                    costs=costs,
                 ),
             )
         )
@@ -235,6 +239,7 @@ async def serve_core(settings: Settings) -> None:
         files = files_desk(settings, core.yard, central, secret)
         alarms.sources.append(files)
         core.add(files)
+        costs.stations = central
         core.add(ReservationDesk(core.yard, raw))
         core.add(LocalLists(core.yard, raw, central.configuration))
         core.add(Configurations(core.yard, raw, central.configuration))

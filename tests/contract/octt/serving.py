@@ -39,8 +39,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def settings_of(folder: Path) -> Settings:
-    """A depot without stations, with room for all that the cases add."""
+def settings_of(folder: Path, **sections: object) -> Settings:
+    """A depot without stations, with room for all that the cases add. ``sections``: others of the settings."""
     return Settings.of(
         {
             "port_offset": free_offset(),
@@ -49,6 +49,7 @@ def settings_of(folder: Path) -> Settings:
             "ocpp": {"calm_s": 0.0, "tls": {"names": ["localhost", "127.0.0.1"]}},
             "storage": {"path": str(folder)},
             "logging": {"level": "error"},
+            **sections,
         }
     )
 
@@ -56,7 +57,13 @@ def settings_of(folder: Path) -> Settings:
 @pytest.fixture(scope="package")
 async def core(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Core]:
     """The depot at work."""
-    settings = settings_of(tmp_path_factory.mktemp("octt"))
+    async with at_work(settings_of(tmp_path_factory.mktemp("octt"))) as core:
+        yield core
+
+
+@contextlib.asynccontextmanager
+async def at_work(settings: Settings) -> AsyncIterator[Core]:
+    """A core and its web application."""
     running = asyncio.create_task(serve_core(settings))
     try:
         with contextlib.closing(open_people(settings)) as store:
