@@ -56,6 +56,8 @@ LATE = timedelta(minutes=2)
 PASS_AGAIN = timedelta(minutes=1)
 """A master pass at the same station is recorded again after this time."""
 
+PENDING_S = 30
+"""A station that waits to be admitted boots again so soon: somebody is setting it up."""
 MAX_TRANSACTION_ID = 2**31 - 1
 
 
@@ -93,7 +95,9 @@ class Desk:
     async def boot(self, boot: ev.StationBooted) -> BootAnswer:
         self.loop.station_restarted(boot.station_id)  # tight at once: it may have forgotten its profiles
         await self._append(boot)
-        return BootAnswer(self.registration(boot.station_id).word, self.settings.heartbeat_s)
+        registration = self.registration(boot.station_id)
+        held = registration is ev.Registration.PENDING
+        return BootAnswer(registration.word, min(PENDING_S, self.settings.heartbeat_s) if held else self.settings.heartbeat_s)
 
     def registration(self, station_id: str) -> ev.Registration:
         return self.yard.state.registration(station_id)
@@ -204,6 +208,8 @@ class Desk:
         news: list[ev.NewEvent] = []
         if _changed(before, status, error_code, detail):
             news.append(ev.NewEvent(ev.ConnectorStatusChanged(connector, status, error_code, detail), now, reported_at=reported_at))
+        if status is ev.ConnectorStatus.AVAILABLE and before.inoperative_reason == ev.OUT_BY_CALL:
+            news.append(ev.NewEvent(ev.ConnectorAvailabilitySet(connector, True), now, reported_at=reported_at))
         visit = self.yard.visit_on(connector)
         expected = self._expected(state, connector, now) if status.plugged and visit is None else None
         if expected is not None:

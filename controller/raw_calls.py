@@ -31,8 +31,6 @@ from ocpp_server.version import Version
 ASK_S = 8.0
 """Whoever looks at a page or asks the API waits so long for a station's answer; the link's patience is ten seconds."""
 
-OUT_BY_CALL = "put out of service by a call"
-"""Why a connector is out of service that such a call has shut: such a call may open it again."""
 CLAIM_S = 90.0
 """So long what such a call may have let flow is counted at its most, depot seconds; then the loop's own levels hold."""
 
@@ -175,7 +173,7 @@ class RawCalls:
                 raise DepotError(f"{key} is shut because a battery is tripped; a safety officer resets it on the page Safety")
             if Change.START in effect.changes and effect.number and not facts.operative:
                 raise DepotError(f"{key} is out of service ({facts.inoperative_reason}); put it back in service first")
-            if Change.ENABLE in effect.changes and not facts.operative and facts.inoperative_reason != OUT_BY_CALL:
+            if Change.ENABLE in effect.changes and not facts.operative and facts.inoperative_reason != ev.OUT_BY_CALL:
                 raise DepotError(f"{key} is out of service for the depot; put it back with the command, which keeps the books")
 
     def _levels(self, effect: Effect, keys: tuple[ConnectorId, ...]) -> dict[ConnectorId, int]:
@@ -210,7 +208,7 @@ class RawCalls:
             facts.append(ev.HandProfilesCleared(station_id, effect.number, effect.clears))
         if effect.operative is not None and reply.outcome is Outcome.ACCEPTED:
             facts += [
-                ev.ConnectorAvailabilitySet(key, effect.operative, "" if effect.operative else OUT_BY_CALL)
+                ev.ConnectorAvailabilitySet(key, effect.operative, "" if effect.operative else ev.OUT_BY_CALL)
                 for key in keys
                 if self._yard.state.connector(key).operative is not effect.operative
             ]

@@ -86,6 +86,7 @@ from depot.events.smart_charging import ChargingNeedsTold, ExternalLimitReleased
 from depot.events.station_tariffs import StationTariffsCleared, StationTariffSet
 from depot.events.stations import (
     NO_DETAIL,
+    OUT_BY_CALL,
     ConnectorAvailabilitySet,
     ConnectorIsolated,
     ConnectorStatus,
@@ -107,7 +108,8 @@ from depot.events.stations import (
 from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, VisitCancelled, VisitEnded, VisitHeld
 
 __all__ = [
-    "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "AlarmAcknowledged", "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
+    "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "OUT_BY_CALL", "AlarmAcknowledged",
+    "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
     "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
     "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",

@@ -154,6 +154,11 @@ class ConnectorTrustChanged(Event):
     reason: str = ""
 
 
+OUT_BY_CALL = "put out of service by a call"
+"""Why a connector is out of service that a person has shut at its station by an OCPP call of their own: it is again as soon as
+such a call, or the station itself, says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorAvailabilitySet(Event):
     """``operative`` False: taken out of service by ``reason``; stays so over restarts until a person lifts it."""

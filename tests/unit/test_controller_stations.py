@@ -11,6 +11,7 @@ import pytest
 from small_yard import NOW, ONE, SPEC, THREE, TWO, SmallYard, run
 
 from controller.access_book import Base, DepotAccess
+from controller.desk import Desk, DeskSettings
 from controller.raw_calls import RawCalls
 from controller.station_security import Doors
 from controller.stations_desk import StationsDesk
@@ -459,3 +460,13 @@ def test_what_a_call_has_shut_is_in_the_books_and_a_call_may_open_it() -> None:
         assert depot.yard.state.connector(ONE).operative
 
     run(main())
+
+
+def test_a_connector_that_a_call_has_shut_is_in_service_again_when_its_station_says_so() -> None:
+    depot = Depot()
+    depot.put(ev.ConnectorAvailabilitySet(ONE, False, ev.OUT_BY_CALL))
+    depot.put(ev.ConnectorAvailabilitySet(TWO, False, "cable damaged"))
+    for key in (ONE, TWO):
+        for status in (ev.ConnectorStatus.UNAVAILABLE, ev.ConnectorStatus.AVAILABLE):
+            run(Desk(depot.yard, depot.loop, DeskSettings(), replan=lambda _: None).status(key, status, "NoError", None))
+    assert [depot.yard.state.connector(key).operative for key in (ONE, TWO)] == [True, False]
