@@ -44,6 +44,8 @@ class Answers:
         self._connection = connection
         self._set_clock = set_clock
         self._after: list[Callable[[], None]] = []
+        self.on_profile: Callable[[int, Mapping[str, Any]], None] | None = None
+        """Called when a profile was taken, once the answer has left."""
 
     def say(self, build: Build) -> None:
         """Say it once the answer that is being given has left."""
@@ -64,6 +66,8 @@ class Answers:
             return "Rejected"
         self._limits.install(connector, profile)
         self._charging.evaluate_all()
+        if self.on_profile is not None:
+            self._after.append(functools.partial(self.on_profile, connector, data))
         return "Accepted"
 
     def _acceptable(self, connector: int, data: Mapping[str, Any]) -> Profile | None:

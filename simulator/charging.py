@@ -99,6 +99,8 @@ class Charging:
         self._agenda = around.agenda
         self._connection = around.network
         self._on_spent = around.on_spent
+        self.on_session: Callable[[Unit], None] = lambda _unit: None
+        """Called when a session is authorised and its first message is on its way."""
         self._meters = Measuring(around.plant, around.configuration, around.behaviour, unlabelled=rng.random() < 0.5)
         for unit in self.units.values():
             around.plant.listen(unit.key, self._outlet_changed)
@@ -147,6 +149,7 @@ class Charging:
         self._plant.energise(unit.key, self._connection.restarting_s is None)
         self.show_outlet(unit)
         self.arm_sampling(unit)
+        self.on_session(unit)
 
     def stop(self, unit: Unit, reason: str) -> None:
         transaction = unit.transaction or unit.early

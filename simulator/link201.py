@@ -38,6 +38,8 @@ def as_16(profile: Mapping[str, Any]) -> dict[str, Any]:
 def as_201(profile: Profile) -> dict[str, Any]:
     """A held profile as a report shows it."""
     purpose = {old: new for new, old in PURPOSES.items()}.get(profile.purpose, profile.purpose.value)
+    if profile.profile_id < 0:
+        purpose = "ChargingStationExternalConstraints"
     schedule = {
         "id": profile.profile_id,
         "charging_rate_unit": profile.unit.value,
@@ -59,13 +61,18 @@ def as_201(profile: Profile) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value is not None}
 
 
+def _source(profile: Profile) -> str:
+    """Who set it: ids below 0 are an energy manager's, all else came from the central system."""
+    return "EMS" if profile.profile_id < 0 else "CSO"
+
+
 def _matches(profile: Profile, criterion: Mapping[str, Any]) -> bool:
-    """A ChargingProfileCriterion; everything here was sent by the central system (CSO)."""
+    """A ChargingProfileCriterion."""
     shown = as_201(profile)
     ids, sources = criterion.get("charging_profile_id"), criterion.get("charging_limit_source")
     return (
         (ids is None or shown["id"] in ids)
-        and (sources is None or "CSO" in sources)
+        and (sources is None or _source(profile) in sources)
         and all(criterion.get(key) in (None, shown[key]) for key in ("charging_profile_purpose", "stack_level"))
     )
 
@@ -125,7 +132,7 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
         for n, (on_evse, profile) in enumerate(wanted, 1):
             report = call.ReportChargingProfiles(
                 request_id=request_id,
-                charging_limit_source="CSO",
+                charging_limit_source=_source(profile),
                 charging_profile=[as_201(profile)],
                 tbc=n < len(wanted),
                 evse_id=on_evse,
@@ -271,6 +278,10 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
 
     @after(Action.get_monitoring_report)
     def after_get_monitoring_report(self, **_: Any) -> None:
+        self._station.carry_out()
+
+    @after(Action.set_charging_profile)
+    def after_set_charging_profile(self, **_: Any) -> None:
         self._station.carry_out()
 
     @after(Action.request_start_transaction)

@@ -26,6 +26,7 @@ from simulator.answers import Answers
 from simulator.charging import Around, Charging, Unit
 from simulator.configuration import Configuration
 from simulator.connection import Connect, Connection
+from simulator.high_level import HighLevel
 from simulator.outbox import Kind, Message, Outbox
 from simulator.personas import Behaviour
 from simulator.plant import Plant
@@ -40,7 +41,7 @@ class Station:
 
     ``rate_units``: "W", "A" or both. ``autostart``: it authorises a plugged vehicle and starts by itself instead of
     waiting for RemoteStart. ``voice``: which OCPP it speaks, 1.6 unless told. ``on_spent``: told when a session ended in
-    a way that needs a re-plug.
+    a way that needs a re-plug. ``high_level``: its vehicles speak ISO 15118 and an energy manager may limit it (2.x only).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Station:
         autostart: bool = False,
         voice: Voice | None = None,
         on_spent: Callable[[ConnectorId], None] | None = None,
+        high_level: bool = False,
     ) -> None:
         self.station_id = spec.station_id
         self.voice = voice or Voice16()
@@ -82,6 +84,10 @@ class Station:
         self.charging = Charging(spec, around, rate_units=rate_units, rng=rng)
         self.answers = Answers(self.charging, self.connection, clock=clock, set_clock=self.set_clock)
         self.limits = self.charging.limits
+        self.high_level: HighLevel | None = None
+        if high_level:
+            self.high_level = HighLevel(plant, self.charging)
+            self.answers.on_profile = self.high_level.profiled
         self._units = self.charging.units
         self._autostart = autostart
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -42,6 +42,8 @@ class World:
     once: ``on_arrival`` just before a vehicle is plugged in, ``on_departure`` after it left, ``on_limit`` when the day
     changes the site's limit (the plant has it already).
 
+    ``high_level``: stations of 2.0.1 whose vehicles speak ISO 15118 (:mod:`simulator.high_level`).
+
     ``async with`` starts the stations; :meth:`run` plays the day to its end. Times are seconds from ``day.start``.
     """
 
@@ -61,6 +63,7 @@ class World:
         on_arrival: Callable[[Stay], None] | None = None,
         on_departure: Callable[[Stay], None] | None = None,
         on_limit: Callable[[int], None] | None = None,
+        high_level: Collection[str] = (),
     ) -> None:
         self.day = day
         self.outcomes: list[Outcome] = []
@@ -81,6 +84,7 @@ class World:
                 autostart=autostart,
                 voice=_voice(spec.station_id, seed) if spec.station_id in modern else None,
                 on_spent=self._spent,
+                high_level=spec.station_id in modern and spec.station_id in high_level,
             )
             for spec in day.spec.stations
         }

@@ -10,7 +10,7 @@ from web import charts, scene, text
 from web.actions import title_of
 
 _SYMBOLS = {"vehicle": "bus", "charger": "plug", "plan": "plan", "limit": "limit", "told": "clock", "measured": "charging"}
-_SOURCES = {"EMS": "energy manager (EMS)", "SO": "grid operator (SO)", "CSO": "the operator (CSO)", "Other": "somebody else"}
+_SOURCES = {"EMS": "energy manager", "SO": "grid operator", "CSO": "operator of the stations", "Other": "somebody else"}
 _DIRECTIONS = {"in": "from charger", "out": "to charger"}
 _FRAMES_MOST = 30
 _COMMANDS_MOST = 3
@@ -158,7 +158,8 @@ def _word(n: NeedsRow, view: NowView, clock: text.DepotTime) -> dict[str, Any]:
 
 def _external(x: ExternalLimitRow, clock: text.DepotTime) -> dict[str, str]:
     return {
-        "source": _SOURCES.get(x.source, x.source) + (", critical for the grid" if x.critical else ""),
+        "source": x.source,
+        "words": _SOURCES.get(x.source, "") + (", critical for the grid" if x.critical else ""),
         "place": "whole station" if x.evse == 0 else "this EVSE",
         "level": text.ABSENT if x.level_w is None else text.kw(x.level_w),
         "told": clock.clock(x.told_at),
