@@ -94,6 +94,10 @@ class Answers:
                 unit.stop_foreseen = True
         self._charging.evaluate_all()
 
+    def runs(self, transaction_id: int | str) -> bool:
+        """Whether this transaction runs here."""
+        return any(u.transaction is not None and u.transaction.transaction_id == transaction_id for u in self._units.values())
+
     def held_profiles(self) -> list[tuple[int, Profile]]:
         """What a report of its profiles shows."""
         return self._limits.kept.held()

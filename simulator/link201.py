@@ -17,6 +17,7 @@ from ocpp.v201.enums import Action
 from simulator.device_model import DeviceModel, Monitors, parts
 from simulator.link import Link, StationSide, after, on, wire_time
 from simulator.profiles import Profile
+from simulator.told201 import Told, ToldLink
 from simulator.variables import GET_AT_ONCE, SET_AT_ONCE, Variables
 from simulator.wire import Wire
 
@@ -77,7 +78,7 @@ def _matches(profile: Profile, criterion: Mapping[str, Any]) -> bool:
     )
 
 
-class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untyped
+class Link201(ToldLink, Link, ChargePoint):  # type: ignore[misc]  # the package is untyped
     """OCPP 2.0.1. Fields come by the names that the package gives them."""
 
     def __init__(
@@ -90,11 +91,13 @@ class Link201(Link, ChargePoint):  # type: ignore[misc]  # the package is untype
         variables: Variables,
         model: DeviceModel,
         monitors: Monitors,
+        told: Told,
     ) -> None:
         super().__init__(station, wire, message_id=message_id, answer_s=answer_s)
         self._variables = variables
         self._model = model
         self._monitors = monitors
+        self._told = told
 
     def _foresee(self, action: str, payload: dict[str, Any]) -> None:
         if action == "SetChargingProfile":

@@ -17,6 +17,7 @@ from simulator.device_model import DeviceModel, Monitors
 from simulator.link import Link, StationSide, wire_time
 from simulator.link201 import Link201
 from simulator.session import Session
+from simulator.told201 import Told
 from simulator.variables import Variables
 from simulator.voice import Build, Values
 from simulator.wire import Wire
@@ -47,12 +48,16 @@ class Voice201:
         self.starts_at_plug = starts_at_plug
         self._unlabelled = unlabelled
         self._monitors: Monitors | None = None
+        self._told = Told()
 
     def link(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> Link:
         variables = Variables(station.configuration, starts_at_plug=self.starts_at_plug)
         model = DeviceModel(variables, evses=station.configuration.number("NumberOfConnectors"))
         self._monitors = self._monitors or Monitors(model, variables)
-        return Link201(station, wire, message_id=message_id, answer_s=answer_s, variables=variables, model=model, monitors=self._monitors)
+        return Link201(
+            station, wire, message_id=message_id, answer_s=answer_s, variables=variables, model=model, monitors=self._monitors,
+            told=self._told,
+        )  # fmt: skip
 
     def boot(self, station_id: str) -> Any:
         box = {"vendor_name": "Yardworks", "model": "YW-2", "serial_number": f"SN-{station_id}"[:25], "firmware_version": "2.0.3"}
@@ -62,6 +67,7 @@ class Voice201:
         return call.Heartbeat()
 
     def authorize(self, tag: str) -> Any:
+        self._told.saw(tag)
         return call.Authorize(id_token=_token(tag))
 
     def permits(self, answer: Any) -> bool:
