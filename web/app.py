@@ -34,6 +34,7 @@ from web.contracts_api import contracts_api
 from web.departures_page import departures_screens
 from web.device_model_api import SCHEMAS as device_model_schemas
 from web.device_model_api import device_model_api
+from web.device_model_page import device_model_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
@@ -107,6 +108,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(screens(web))
     app.include_router(stations_screens(web))
     app.include_router(console_screens(web))
+    app.include_router(device_model_screens(web))
     app.include_router(messages_screens(web))
     app.include_router(firmware_screens(web))
     app.include_router(departures_screens(web))

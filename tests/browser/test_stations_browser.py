@@ -16,7 +16,7 @@ from depot import commands as cmd
 PASSWORD = "c0ffee00c0ffee00c0ffee00"
 WIDTHS = [(1366, 768), (390, 844)]
 PAGES = ["/stations", "/stations/CP-03", "/stations/accept?station_id=CP-77", "/stations/CP-03/console?action=SetChargingProfile"]
-PAGES += ["/messages", "/firmware"]
+PAGES += ["/messages", "/firmware", "/drift", "/stations/CP-03/device-model"]
 
 
 async def test_a_station_is_accepted_from_quarantine_and_its_password_is_shown_once(tmp_path: Path) -> None:
