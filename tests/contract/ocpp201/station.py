@@ -65,10 +65,13 @@ class Ears2(Ears):
         said = self.hear(action, self._wire.pop(message_id), lambda asked: _default(self, action, asked))
         return getattr(self.words.call_result, action)(**camel_to_snake_case(said))
 
-    async def say(self, action: str, **payload: Any) -> Payload:
+    async def say(self, action: str, /, **payload: Any) -> Payload:
         """Call the central system. Raises an ``ocpp.exceptions.OCPPError`` where it answers with an error."""
         message_id = str(uuid.uuid4())
-        request = getattr(self.words.call, action)(**camel_to_snake_case(payload))
+        spelled = camel_to_snake_case(payload)
+        if self.words is v21:  # where the package sets the number apart
+            spelled = {key.replace("iso15118", "iso_15118"): value for key, value in spelled.items()}
+        request = getattr(self.words.call, action)(**spelled)
         await self.call(request, suppress=False, unique_id=message_id)
         return self._wire.pop(message_id)
 

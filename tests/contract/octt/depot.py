@@ -65,7 +65,7 @@ class Depot(Generic[S]):
         return answer.json()
 
     async def get(self, path: str, **params: Any) -> Any:
-        return await self.request("GET", path, params=params)
+        return await self.request("GET", path, params=params or None)  # {} would take away a query in the path
 
     async def post(self, path: str, body: Mapping[str, Any], **more: Any) -> Any:
         return await self.request("POST", path, json=body, **more)

@@ -18,6 +18,7 @@ from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
 from controller.link import CoreLink
 from controller.settings import Settings
+from ocpp_server.authority import Authority
 from octt.depot import Core
 from web.app import create_app
 from web.roles import SCOPES
@@ -29,6 +30,7 @@ TOKENS = (
     {"token": "BLOCKED", "status": "blocked"},
     {"token": "FAMILY-1", "group": "FAMILY"},
     {"token": "FAMILY-2", "group": "FAMILY"},
+    {"token": "GUARD", "group": "MASTERS"},
 )
 """Id tokens that the depot lists; every other one is invalid."""
 
@@ -40,13 +42,18 @@ def anyio_backend() -> str:
 
 
 def settings_of(folder: Path, **sections: object) -> Settings:
-    """A depot without stations, with room for all that the cases add. ``sections``: others of the settings."""
+    """A depot without stations, with room for all that the cases add, and an authority of V2G certificates. ``sections``: others
+    of the settings."""
+    v2g = folder / "v2g.pem"
+    v2g.touch(mode=0o600)
+    v2g.write_text(Authority.new("V2G sub", organization="", now=datetime.now(UTC)).to_pem())
     return Settings.of(
         {
             "port_offset": free_offset(),
             "depot": {"id": "octt", "name": "Cases", "contract_kw": 20_000.0, "failsafe_kw": 15_000.0, "worst_background_kw": 100.0},
             "feeder": [{"id": "F", "rating_kw": 20_000.0}],
-            "ocpp": {"calm_s": 0.0, "tls": {"names": ["localhost", "127.0.0.1"]}},
+            "ocpp": {"calm_s": 0.0, "master_pass_group": "MASTERS", "tls": {"names": ["localhost", "127.0.0.1"]}},
+            "contracts": {"responders": ["localhost"], "provider": "mock", "v2g_authority": str(v2g)},
             "storage": {"path": str(folder)},
             "logging": {"level": "error"},
             **sections,
