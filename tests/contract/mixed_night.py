@@ -21,6 +21,7 @@ from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.planner import InlinePlanner
 from controller.planning import PlanningSettings
+from controller.smart_charging_room import SmartCharging
 from depot.commands import AnnounceVisit, SetManualLimit
 from depot.events import Envelope, TransactionStarted, TransactionStopped
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
@@ -28,6 +29,7 @@ from depot.state import DepotState
 from depot.values import ConnectorId
 from grid.tariff import Tariff
 from ocpp_server import Central, OpenDoor, Version, WireClosed
+from ocpp_server.desks import Desks
 from simulator.day import Day, Stay
 from simulator.personas import Persona
 from simulator.trace import Trace
@@ -84,20 +86,41 @@ def mixed_day(stations: int = 6) -> Day:
     )  # fmt: skip
 
 
-def play(*, seed: int, share_201: float, personas: Mapping[str, Persona] | None = None, restart_at_s: float | None = None) -> Night:
+EMS_S, EMS_LASTS_S, EMS_W = 5400.0, 1200.0, 6_000
+"""When an energy manager limits a station, how long, and how low."""
+
+
+def play(
+    *,
+    seed: int,
+    share_201: float,
+    personas: Mapping[str, Persona] | None = None,
+    restart_at_s: float | None = None,
+    high_level: bool = False,
+) -> Night:
     """Play :func:`mixed_day`; a limit of the day is given as the operator's. ``restart_at_s``: the charger side is lost
-    then with all that it remembers, and another one takes its place."""
+    then with all that it remembers, and another one takes its place. ``high_level``: vehicles at 2.0.1 stations speak ISO
+    15118, and an energy manager limits one of these stations for a while."""
     day = mixed_day()
     day = replace(day, spec=as_registered(day, personas or {}))
 
     async def main(clock: VirtualClock) -> Night:
-        return await _play(clock, day, seed=seed, share_201=share_201, personas=personas or {}, restart_at_s=restart_at_s)
+        return await _play(
+            clock, day, seed=seed, share_201=share_201, personas=personas or {}, restart_at_s=restart_at_s, high_level=high_level
+        )
 
     return run_virtual(main, start=day.start)
 
 
 async def _play(
-    clock: VirtualClock, day: Day, *, seed: int, share_201: float, personas: Mapping[str, Persona], restart_at_s: float | None
+    clock: VirtualClock,
+    day: Day,
+    *,
+    seed: int,
+    share_201: float,
+    personas: Mapping[str, Persona],
+    restart_at_s: float | None,
+    high_level: bool,
 ) -> Night:
     store = Store.open(None)
     store.migrate([controller])
@@ -141,6 +164,7 @@ async def _play(
             clock=clock,
             connect=connect,
             share_201=share_201,
+            high_level=[spec.station_id for spec in day.spec.stations] if high_level else (),
             trace=Trace(lines.append),
             on_limit=lambda w: orders.put_nowait(SetManualLimit(command_id=f"limit {w}", actor="operator", reason="test", value_w=w)),
         )
@@ -154,9 +178,20 @@ async def _play(
             )
         )  # fmt: skip
         centrals: list[Central] = []
+        smart = SmartCharging(core.yard, core.loop, tariff, replan=core.planning.request)
+        core.add(smart)
+
+        async def manage_energy() -> None:
+            station = next((s.high_level for s in world.stations.values() if s.high_level is not None), None)
+            if station is not None:
+                await clock.sleep(EMS_S)
+                station.limit(EMS_W)
+                await clock.sleep(EMS_LASTS_S)
+                station.limit(None)
 
         async def serve(stack: AsyncExitStack) -> None:
-            central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor())
+            desks = Desks(smart_charging=smart)
+            central = Central(spec=day.spec, events=core.desk, clock=clock, credentials=OpenDoor(), desks=desks)
             centrals.append(await stack.enter_async_context(central))
             core.attach(central, frames=central.frames, stations=central)
 
@@ -173,6 +208,7 @@ async def _play(
         async with AsyncExitStack() as stack:
             await serve(stack)
             work = [asyncio.create_task(core.run()), asyncio.create_task(obey())]
+            managing = asyncio.create_task(manage_energy())
             again = asyncio.create_task(restart(stack, restart_at_s)) if restart_at_s is not None else None
             for stay in day.stays:
                 visit = announcement(stay, day.start)
@@ -186,9 +222,9 @@ async def _play(
                     if again is not None:
                         again.result()
             finally:
-                for task in work:
+                for task in (*work, managing):
                     task.cancel()
-                await asyncio.gather(*work, return_exceptions=True)
+                await asyncio.gather(*work, managing, return_exceptions=True)
             modern = frozenset(name for name, station in world.stations.items() if station.voice.subprotocol == "ocpp2.0.1")
             counted = {name: dict(centrals[-1].violations(name)) for name in world.stations}
         return Night(trace_to_slots(lines, 900), journal.state, spoken, counted, modern, sessions_wh, interrupted)

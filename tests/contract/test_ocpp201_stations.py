@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from mixed_night import Night, play
+from mixed_night import HOURS, Night, play
 from ocpp.routing import on
 from ocpp.v201 import ChargePoint, call, call_result
 from ocpp_fakes import CP1, VARIABLES, FakeDepot, depot_spec, setpoint, setpoints, until
@@ -319,3 +319,20 @@ def test_a_depot_of_2_0_1_stations_with_faults_keeps_its_limits() -> None:
     assert len(night.modern) == 6
     assert night.slots.violations == 0, f"worst {night.slots.worst_over_kw:.2f} kW over at {night.slots.worst_at}"
     assert not night.state.transactions
+
+
+def test_a_night_with_vehicles_that_speak_iso_15118_and_an_energy_manager_keeps_its_limits_and_its_quota() -> None:
+    """Every vehicle's needs and schedules are answered; levels stay within 12 writes an hour beside renewals (invariant 11)."""
+    night = play(seed=5, share_201=1.0, high_level=True)
+    assert night.slots.violations == 0, f"worst {night.slots.worst_over_kw:.2f} kW over at {night.slots.worst_at}"
+    assert [visit.got_wh >= 0.98 * visit.need_wh for visit in night.slots.visits] == [True] * 6
+    actions = [action for _, action in night.spoken]
+    assert actions.count("NotifyEVChargingNeeds") >= 6
+    assert actions.count("NotifyEVChargingSchedule") >= 6
+    assert (actions.count("NotifyChargingLimit"), actions.count("ClearedChargingLimit")) == (1, 1)
+    assert night.state.smart_charging.limits == {}
+    assert night.state.smart_charging.vehicles == {}
+    for station_id in night.modern:
+        profiles = night.spoken.count((station_id, "SetChargingProfile"))
+        assert profiles <= HOURS * (3600 / 90 + 12) + 10, f"{station_id}: {profiles} profiles"
+        assert set(night.violations[station_id]) <= {"repeated_event", "composite_differs"}, night.violations[station_id]
