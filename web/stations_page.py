@@ -27,6 +27,7 @@ from web.pages import charger_url, station_url
 from web.problems import Problem
 from web.screens import carry_out
 from web.stations_api import ConnectorBody, NewStationBody, order
+from web.v21_part import v21_context
 
 REGISTRATIONS: Mapping[str, tuple[str, str, str]] = {
     "accepted": ("st", "check", "Accepted"),
@@ -88,7 +89,8 @@ def stations_screens(web: Web) -> APIRouter:
         view = web.view()
         detail = await shown_station(web, station_id)
         profiles = await web.link.show(ProfilesView, station_id=station_id)
-        context = _station_context(detail, profiles, text.DepotTime(view.timezone, view.at))
+        clock = text.DepotTime(view.timezone, view.at)
+        context = _station_context(detail, profiles, clock) | await v21_context(web, detail, clock)
         return web.pages.render(
             request, "station.html", view=view, screen="chargers", tabs=machine_tabs(request, "stations"), url=station_url(station_id),
             **context,

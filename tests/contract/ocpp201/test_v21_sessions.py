@@ -107,8 +107,8 @@ async def test_event_streams_are_opened_told_adjusted_and_closed(depot: Depot) -
 async def test_a_frequent_periodic_monitor_is_told_as_a_stream(depot: Depot) -> None:
     async with depot.station() as station:
         wanted = {
-            "value": 1.0, "type": "Periodic", "severity": 8, "transaction": False, "component": {"name": "Connector"}, "variable": {"name": "Voltage"},
-            "periodicEventStream": {"interval": 10, "values": 10},
+            "value": 1.0, "type": "Periodic", "severity": 8, "transaction": False, "component": {"name": "Connector"},
+            "variable": {"name": "Voltage"}, "periodicEventStream": {"interval": 10, "values": 10},
         }  # fmt: skip
         said = await depot.call(station, "SetVariableMonitoring", setMonitoringData=[wanted])
         assert said["setMonitoringResult"][0]["status"] == "Accepted"
