@@ -276,7 +276,11 @@ class JournalWriter:
         if every <= 0 or tip.seq - self._snapshot_seq < every:
             return
         self._snapshot_seq = tip.seq  # also when it fails: the next try comes ``every`` events later
-        shape, state = state_shape(), encode_state(tip.state)
+        try:
+            shape, state = state_shape(), encode_state(tip.state)
+        except (OverflowError, TypeError) as error:  # it saves time at the next start, nothing depends on it
+            log.error("the state after seq %d can't be kept as a snapshot: %s; the next start folds more facts", tip.seq, error)
+            return
         row = {
             "depot_id": self._depot_id,
             "seq": tip.seq,

@@ -15,6 +15,7 @@ KNOWN_MOST = 2048
 """A bounded memory: made-up descriptions cannot fill it, they only cost the validator's time again."""
 
 _TOP = ({"connectorId", "meterValue"}, {"connectorId", "transactionId", "meterValue"})
+INTEGER_MOST = 2**53
 NAME_MOST = 36
 """OCPP 2.x TransactionType.transactionId."""
 _Description = tuple[object, ...]
@@ -85,14 +86,14 @@ def described_2x(payload: dict[str, Any]) -> list[_Description] | None:
                     if type(word) is not str or not 0 < len(word) <= NAME_MOST:
                         return None
                 elif inner == "timeSpentCharging":
-                    if type(word) is not int or word < 0:
+                    if type(word) is not int or not 0 <= word < INTEGER_MOST:
                         return None
                 elif type(word) is str or type(word) is int:
                     rest.append(word)
                 else:
                     return None
             rest.append(None)
-        elif (key == "timestamp" and kind is str) or (key == "seqNo" and kind is int and part >= 0):
+        elif (key == "timestamp" and kind is str) or (key == "seqNo" and kind is int and 0 <= part < INTEGER_MOST):
             continue
         elif kind is str or kind is int:
             rest.append(part)

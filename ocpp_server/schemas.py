@@ -8,7 +8,6 @@ shown. Only what no repair helps is refused, with the CALLERROR code that fits.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -19,7 +18,7 @@ from typing import Any
 import fastjsonschema
 
 from ocpp_server.errors import ErrorCode, PayloadViolation
-from ocpp_server.familiar import Familiar, described_2x, described_16
+from ocpp_server.familiar import INTEGER_MOST, Familiar, described_2x, described_16
 from ocpp_server.version import Version
 
 Schema = dict[str, Any]
@@ -47,6 +46,7 @@ _FAMILIAR = {("MeterValues", Version.V16): Familiar(described_16)} | {
     (name, version): Familiar(described_2x) for name in ("MeterValues", "TransactionEvent") for version in (Version.V201, Version.V21)
 }
 """Of the messages that come all the time."""
+NUMBER_MOST = 1e300
 _VOID = object()
 """A part that cannot be repaired and whose owner is better off without it."""
 
@@ -69,6 +69,8 @@ def parse(name: str, payload: Payload, version: Version = Version.V16) -> Parsed
         validator(name, version)(payload)
     except fastjsonschema.JsonSchemaValueException:
         return _repaired(name, payload, version)
+    if _has_odd_number(payload):
+        return _repaired(name, payload, version)  # to the validator 1.0 and 1e30 are integers, and none is too large
     if familiar is not None:
         familiar.learn(described)
     return Parsed(payload)
@@ -123,6 +125,15 @@ def _without_min_items(part: Any) -> Any:
     if isinstance(part, dict):
         return {key: _without_min_items(value) for key, value in part.items() if key != "minItems"}
     return [_without_min_items(value) for value in part] if isinstance(part, list) else part
+
+
+def _has_odd_number(part: Any) -> bool:
+    """Whether there is a whole number that is written as a float, or one that no column and no meter holds."""
+    if isinstance(part, dict):
+        return any(_has_odd_number(inner) for inner in part.values())
+    if isinstance(part, list):
+        return any(_has_odd_number(inner) for inner in part)
+    return part.is_integer() if isinstance(part, float) else isinstance(part, int) and abs(part) >= INTEGER_MOST
 
 
 def _repaired(name: str, payload: Payload, version: Version) -> Parsed:
@@ -229,7 +240,9 @@ def _repair_number(value: Any, kind: str, repairs: list[str]) -> Any:
         except ValueError:
             return value
         repairs.append("string_as_number")
-    if kind == "integer" and isinstance(value, float) and math.isfinite(value) and abs(value) < 2**53:
+    if isinstance(value, int | float) and not abs(value) < (INTEGER_MOST if kind == "integer" else NUMBER_MOST):
+        raise PayloadViolation(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"{kind}: a number is too large to be meant")
+    if kind == "integer" and isinstance(value, float):
         if value != int(value):
             repairs.append("float_as_integer")
         return round(value)

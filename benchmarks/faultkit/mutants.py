@@ -1,7 +1,7 @@
-"""Mutated frames of OCPP 1.6J: every message that a station sends, bent in every way that a broken program, a bad line or an
+"""Mutated frames of OCPP-J: every message that a station sends, bent in every way that a broken program, a bad line or an
 enemy may bend it; and stations that send them on plain sockets.
 
-    mutant(rng, id) -> (kind, text, must)       always the same for the same seed
+    mutant(rng, id, calls) -> (kind, text, must)   always the same for the same seed
     await bombard(herd, rng, count=…, per_s=…)  all stations by turns; what came of it
 
 What must be answered is judged by the standard library's JSON parser (:func:`.attackers.answerable`). Frames that end a
@@ -15,12 +15,14 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.faultkit.attackers import JUNK, answerable
+from benchmarks.faultkit.messages2x import messages
 from benchmarks.herd import Herd, HerdStation
+from benchmarks.herd2x import HerdStation21, HerdStation201
 
 STAMP = "2026-11-21T12:00:00.000Z"
 VALUE = {"value": "7000", "context": "Sample.Periodic", "measurand": "Power.Active.Import", "unit": "W", "location": "Outlet"}
@@ -67,9 +69,9 @@ HUGE = (10**400, -(10**30), 2**31, 2**53 + 1, 1e308, -0.0, 5e-324, 10**18)
 CHARACTERS = '[]{}",:\\0123456789.eE+-tfn \u20ac\u00e9\n\x01'
 
 
-def mutant(rng: random.Random, message_id: str) -> tuple[str, str, str | None]:
-    """One bent frame: what was done to it, its text, and the message id that must be answered (None: none)."""
-    action, payload = rng.choice(CALLS)
+def mutant(rng: random.Random, message_id: str, calls: Sequence[tuple[str, dict[str, Any]]] = CALLS) -> tuple[str, str, str | None]:
+    """One bent frame of one of ``calls``: what was done to it, its text, and the message id that must be answered (None: none)."""
+    action, payload = rng.choice(calls)
     message: list[Any] = [2, message_id, action, json.loads(json.dumps(payload))]
     kind = rng.choice(tuple(KINDS))
     text = _encodable(KINDS[kind](rng, message))
@@ -181,7 +183,8 @@ def _long(rng: random.Random, message: list[Any]) -> str:
 
 def _many(rng: random.Random, message: list[Any]) -> str:
     values = [{"timestamp": STAMP, "sampledValue": [VALUE] * rng.choice((1, 20))}] * rng.choice((1, 30))
-    return json.dumps([2, message[1], "MeterValues", {"connectorId": rng.choice((0, 1, 2, -1, 10**9)), "meterValue": values}])
+    place = rng.choice((0, 1, 2, -1, 10**9))
+    return json.dumps([2, message[1], "MeterValues", {rng.choice(("connectorId", "evseId")): place, "meterValue": values}])
 
 
 def _not_json(rng: random.Random, message: list[Any]) -> str:
@@ -214,11 +217,11 @@ KINDS: dict[str, Callable[[random.Random, list[Any]], str]] = {
 }
 
 
-class Mutant(HerdStation):
+class Bent(HerdStation):
     """A station that sends bent frames, and answers half of what it is asked with a bent payload. ``waits``: how many of its frames
-    are not answered yet."""
+    are not answered yet; ``calls``: what it bends."""
 
-    __slots__ = ("heard", "rng", "waits", "wanted")
+    calls: Sequence[tuple[str, dict[str, Any]]] = CALLS
 
     def __init__(self, herd: Herd, station_id: str, key: str) -> None:
         super().__init__(herd, station_id, key)
@@ -256,6 +259,25 @@ class Mutant(HerdStation):
         super().send(text)
 
 
+class Mutant(Bent):
+    """One of 1.6."""
+
+
+class Mutant201(Bent, HerdStation201):
+    """One of 2.0.1."""
+
+    calls = messages("2.0.1")
+
+
+class Mutant21(Bent, HerdStation21):
+    """One of 2.1."""
+
+    calls = messages("2.1")
+
+
+MUTANTS: dict[str, type[Bent]] = {"1.6": Mutant, "2.0.1": Mutant201, "2.1": Mutant21}
+
+
 @dataclass(slots=True)
 class Bombarded:
     """What came of it. ``closed``: connections that ended, with their codes and reasons. ``missing``: some frames that were not
@@ -282,7 +304,7 @@ async def bombard(herd: Herd, rng: random.Random, *, count: int, per_s: float, n
     """``count`` bent frames from the herd's stations by turns, ``per_s`` together; one in twenty comes twice. A station of which
     ``AHEAD`` frames wait for their answer waits as well, for ``patience_s`` at most: this is no test of speed, and what is sent
     faster than it can be read keeps its answers to the core's own calls waiting behind it."""
-    found, stations = Bombarded(), [s for s in herd.stations if isinstance(s, Mutant)]
+    found, stations = Bombarded(), [s for s in herd.stations if isinstance(s, Bent)]
     began, lost = time.monotonic(), len(herd.closed)
     texts: dict[str, str] = {}
     while found.sent < count:
@@ -290,7 +312,7 @@ async def bombard(herd: Herd, rng: random.Random, *, count: int, per_s: float, n
         over = time.monotonic() + patience_s
         while station.waits >= AHEAD and not station.closed and time.monotonic() < over:  # noqa: ASYNC110  # counted, not signalled
             await asyncio.sleep(0.01)
-        kind, text, must = mutant(rng, f"{name}-{found.sent}")
+        kind, text, must = mutant(rng, f"{name}-{found.sent}", station.calls)
         for _ in range(2 if rng.random() < 0.05 else 1):
             station.throw(text, must)
             texts[must or ""] = f"{station.station_id} {kind}: {text[:300]}"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from ocpp_fakes import FakeDepot, central_of, depot_spec
 
 from benchmarks.evidence import proof
-from benchmarks.faultkit.mutants import KINDS, Mutant, bombard
+from benchmarks.faultkit.mutants import KINDS, MUTANTS, bombard
 from benchmarks.herd import Herd
 from controller.clock import SystemClock
 from depot.registry import ConnectorSpec, StationSpec
 
-FRAMES = 3000
+FRAMES = 2000
 STATIONS = 20
 SEED = 11
 PER_S = 40.0 * STATIONS
@@ -23,17 +22,18 @@ PER_S = 40.0 * STATIONS
 
 @pytest.mark.anyio
 @pytest.mark.timeout(60)
-async def test_fault_11_every_readable_call_of_bent_frames_is_answered_and_no_connection_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", MUTANTS)
+async def test_fault_11_every_readable_call_of_bent_frames_is_answered_and_no_connection_lost(version: str) -> None:
     names = [f"M{n:02d}" for n in range(STATIONS)]
     spec = depot_spec(*(StationSpec(name, "F1", (ConnectorSpec(1, 7_360, 1_380),)) for name in names))
     with proof(11, "mutated_frames", seed=SEED) as row:
         async with central_of(FakeDepot(), SystemClock(), spec=spec) as central:
             await central.listen("127.0.0.1", 0)
-            herd = Herd(names, port=central.port, keys=dict.fromkeys(names, ""), kind=Mutant)
+            herd = Herd(names, port=central.port, keys=dict.fromkeys(names, ""), kind=MUTANTS[version])
             await herd.connect()
             assert not herd.failed
             found = await bombard(herd, random.Random(SEED), count=FRAMES, per_s=PER_S, name="m", patience_s=10)
-            row |= found.row()
+            row |= {"version": version, **found.row()}
             assert not found.unanswered, found.missing
             assert not found.closed
             assert set(found.kinds) == set(KINDS)

@@ -137,6 +137,21 @@ def test_descriptions_that_are_made_up_do_not_fill_the_memory() -> None:
     assert familiar.knows(familiar.described(meter({"value": "2", "unit": "0"})))
 
 
+@pytest.mark.parametrize("number", [1e30, 10**30, -(10**30), 2**53, 10**400])
+def test_a_whole_number_that_no_column_holds_is_refused(number: float) -> None:
+    """The validator takes any; the journal's snapshots do not."""
+    payload = {"evseId": number, "meterValue": [{"timestamp": STAMP, "sampledValue": [{"value": 1.5}]}]}
+    with pytest.raises(PayloadViolation) as found:
+        parse("MeterValues", payload, Version.V201)
+    assert found.value.code is ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
+
+
+def test_a_whole_number_that_is_written_as_a_float_becomes_one() -> None:
+    found = parse("MeterValues", {"evseId": 1.0, "meterValue": [{"timestamp": STAMP, "sampledValue": [{"value": 7.0}]}]}, Version.V201)
+    assert type(found.payload["evseId"]) is int
+    assert found.repairs == ()
+
+
 SHARE = {"value": 7.5, "measurand": "SoC", "unitOfMeasure": {"unit": "Percent", "multiplier": 0}}
 EVENT: dict[str, Any] = {
     "eventType": "Updated", "timestamp": STAMP, "triggerReason": "MeterValuePeriodic", "seqNo": 3, "offline": False,
