@@ -35,6 +35,7 @@ def merged(old: MeterReading | None, new: MeterReading) -> MeterReading:
         new.current_a if new.current_a is not None else old.current_a,
         new.voltage_v if new.voltage_v is not None else old.voltage_v,
         new.transaction_id if new.transaction_id is not None else old.transaction_id,
+        exported_wh=new.exported_wh if new.exported_wh is not None else old.exported_wh,
     )
 
 
@@ -48,6 +49,7 @@ def _says_all_that(old: MeterReading, new: MeterReading) -> bool:
         or (new.current_a is None and old.current_a is not None)
         or (new.voltage_v is None and old.voltage_v is not None)
         or (new.transaction_id is None and old.transaction_id is not None)
+        or (new.exported_wh is None and old.exported_wh is not None)
     )
 
 
@@ -56,13 +58,14 @@ def forget(yard: Yard, key: ConnectorId) -> None:
     yard.acceptance_w.pop(key, None)
     yard.full_since.pop(key, None)
     yard.phase_share.pop(key, None)
+    yard.soc.pop(key, None)
 
 
 def learn(yard: Yard, grant: Grant, reading: MeterReading) -> bool:
     """Take in a reading of a level that has settled; whether it changes what the limiter should do."""
     key, power_w = reading.connector, reading.power_w
     level_w = grant.expected_w()
-    if not level_w or power_w is None or grant.measured_at_s < grant.told_at_s + grant.settle_s + LOOK_AFTER_S:
+    if not level_w or level_w < 0 or power_w is None or grant.measured_at_s < grant.told_at_s + grant.settle_s + LOOK_AFTER_S:
         return False
     share_before, accepts_before = yard.phase_share.get(key), yard.acceptance_w.get(key)
     expected_w = round(level_w * _phase_share(yard, key, power_w=power_w, level_w=level_w))

@@ -5,6 +5,9 @@
 
 A bound never falls because we wish it: only when the charger confirmed a lower level **and** had time to settle
 **and** its meter agrees, or when a profile expired by itself. Times are depot seconds (Unix epoch, float).
+
+Levels below 0 are discharge. They add nothing to the bound of what may be drawn, and never lower it; what may be given is a
+bound of its own by the same rules (:meth:`Grant.gives_bound_w`, decision 14).
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ class Grant:
     ``autonomous``: it could start a session by itself. ``commissioned``: it has booted here once; before that
     whatever it draws belongs to the registered background. ``doubted_w``: it overdrew with this power, and has not
     shown yet that it follows levels at all. ``by_hand``: a profile that a person put there may stand above ours.
+    ``gives_w``: the most that it can give to the grid; 0: it only charges.
     """
 
     rated_w: int
@@ -90,6 +94,7 @@ class Grant:
     gives_readings: bool = False
     doubted_w: int | None = None
     by_hand: bool = False
+    gives_w: int = 0
     peak_w: int | None = None
     peak_at_s: float = -math.inf
     session_since_s: float = -math.inf
@@ -103,6 +108,9 @@ class Grant:
         self._number += 1
         self.flights.append(Flight(self._number, level_w, until_s + EXPIRY_SKEW_S))
         if level_w != self.told_w:
+            gives_w = min(0, self._overdrawn_w(now_s))
+            if gives_w < min(self._given_w(now_s), level_w):  # the same for what it gives
+                self.settling.append(Settling(gives_w, now_s, now_s + self.settle_s))
             flows_w = self._level_of(self._overdrawn_w(now_s))
             if flows_w > max(self._claimed_w(now_s), level_w):  # its meter shows more than it was told: that goes on until it shows less
                 self.settling.append(Settling(flows_w, now_s, now_s + self.settle_s))
@@ -122,7 +130,7 @@ class Grant:
         flight = next((f for f in self.flights if f.number == number), None)
         if flight is None:
             return
-        before = self._claimed_w(now_s)
+        before, gave_w = self._claimed_w(now_s), self._given_w(now_s)
         if self.confirmed_w is None or self.confirmed_until_s <= now_s:
             before = max(before, self._resting_w())  # it had fallen to its default, and comes down from there
         self.flights = [f for f in self.flights if f.number > number]
@@ -130,6 +138,8 @@ class Grant:
         self.confirmed_until_s = flight.until_s
         if before > flight.level_w:
             self.settling.append(Settling(before, now_s, now_s + self.settle_s))
+        if gave_w < flight.level_w:
+            self.settling.append(Settling(gave_w, now_s, now_s + self.settle_s))
 
     def refused(self, number: int) -> None:
         """The charger certainly did not carry this flight out. A refused increase leaves it at the level before; a
@@ -142,6 +152,8 @@ class Grant:
             levels = [f.level_w for f in self.flights]
             holds_w = max([self.confirmed_w or 0, (self.default_w or 0) if self.in_session else 0, *levels])
             self.told_w = min(self.told_w, holds_w)
+            if self.told_w < 0:  # a discharge that was refused has not begun
+                self.told_w = max(self.told_w, min([self.confirmed_w or 0, 0, *levels]))
 
     def default_installed(self, level_w: int | None, *, now_s: float) -> None:
         """A default was confirmed (None: the station can't hold one). A lower one counts once settled."""
@@ -170,10 +182,10 @@ class Grant:
 
     def session_ended(self, *, now_s: float) -> None:
         """The transaction is over: its profiles are gone with it; the last level may flow while it settles."""
-        before = self.bound_w(now_s)
+        before = (self.bound_w(now_s), -self.gives_bound_w(now_s))
         self.in_session = False
         self.flights.clear()
-        self.settling = [Settling(before, now_s, now_s + min(self.settle_s, 2.0))] if before else []
+        self.settling = [Settling(level_w, now_s, now_s + min(self.settle_s, 2.0)) for level_w in before if level_w]
         self.confirmed_w = None
         self.confirmed_until_s = -math.inf
         self.told_w = 0
@@ -191,13 +203,13 @@ class Grant:
             if self.doubted_w * FOLLOWS_SHARE < power_w < self.doubted_w / FOLLOWS_SHARE:
                 return
             expected_w = self.expected_w()
-            if expected_w and power_w <= expected_w * self.factor + IDLE_W:
+            if expected_w and expected_w > 0 and power_w <= expected_w * self.factor + IDLE_W:
                 self.doubted_w = None
 
     def judged(self, trust: TrustLevel, factor: float) -> None:
         """The verdict on the newest meter value."""
         self.trust, self.factor = trust, factor
-        self.doubted_w = self.measured_w if trust is TrustLevel.OVERDRAWS else None
+        self.doubted_w = self.measured_w if trust is TrustLevel.OVERDRAWS and (self.measured_w or 0) > 0 else None
 
     @property
     def all_or_nothing(self) -> bool:
@@ -258,6 +270,23 @@ class Grant:
             return drawn_w if drawn_w is not None else max(bound, self.rated_w, self._overdrawn_w(now_s))
         return max(bound, self._overdrawn_w(now_s))
 
+    def gives_bound_w(self, now_s: float) -> int:
+        """The most that the connector may give to the grid from now until all that was sent has expired, W, never negative: by
+        what is confirmed, in flight or settling, and by its meter."""
+        if not self.gives_w:
+            return 0
+        self._release(now_s)
+        level_w = min([self._given_w(now_s), *(settling.level_w for settling in self.settling), self._overdrawn_w(now_s)])
+        return max(0, -level_w)
+
+    def permits_now_w(self, now_s: float) -> int:
+        """The most that it may draw at this very moment, W: its default only where no live profile stands above it."""
+        if not self.in_session or self.all_or_nothing or self.confirmed_w is None or now_s >= self.confirmed_until_s - 2 * EXPIRY_SKEW_S:
+            return self.bound_w(now_s) if self.in_session else 0
+        self._release(now_s)
+        level_w = max([self._claimed_w(now_s), *(settling.level_w for settling in self.settling)])
+        return max(math.ceil(level_w * self.factor), self._overdrawn_w(now_s))
+
     def permitted_w(self, now_s: float) -> int:
         """The highest level that anything which was sent may still allow; an obedient charger draws no more."""
         level_w = max(self._resting_w(), self._claimed_w(now_s))
@@ -306,6 +335,16 @@ class Grant:
             if flight.level_w > claimed and now_s < flight.until_s:
                 claimed = flight.level_w
         return claimed
+
+    def _given_w(self, now_s: float) -> int:
+        """The lowest level that a profile which lives, or may live, has: 0, or below it what may be given."""
+        given_w = 0
+        if self.confirmed_w is not None and now_s < self.confirmed_until_s:
+            given_w = min(given_w, self.confirmed_w)
+        for flight in self.flights:
+            if now_s < flight.until_s:
+                given_w = min(given_w, flight.level_w)
+        return given_w
 
     def _release(self, now_s: float) -> None:
         if self.flights and any(now_s >= f.until_s for f in self.flights):

@@ -13,102 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from depot.values import Because, ConnectorId
+from controller.allocation import DEADBAND_SHARE, DEADBAND_W, Action, Allocation, Budget, Move, Row
+from controller.discharge import Discharge
+from depot.values import Because
 
-DEADBAND_W = 500
-"""Changes below this (or below DEADBAND_SHARE of the rating) wait, unless a limit needs them (invariant 11)."""
-
-DEADBAND_SHARE = 0.02
-
-
-@dataclass(slots=True)
-class Row:
-    """One connector as the limiter sees it, powers in W.
-
-    ``ceiling_w``: the most that makes sense (vehicle, charger, connector limit); 0 when nothing is wanted.
-    ``told_w``: the level it was last told. ``bound_w``: the most it may draw now, given all that was sent.
-    ``resting_w``: what stays counted at level 0. ``default_w``: what a running session falls to when its live profile
-    expires (the rating where none is installed). ``factor`` ≥ 1: it draws this multiple of its level.
-    ``plan_w``: the plan's wish, −1 without a plan. ``rank``: smaller is served first.
-    ``session``: a transaction runs. ``startable``: a session may be started. ``reachable``: it can be told now.
-    ``on_off``: follows no level, only start and stop. ``stuck``: told to go down, but not seen to.
-    ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
-    ``renew``: its live profile is due for renewal at the same level. ``unsafe``: safety keeps its ceiling where it is, so
-    that what it has above that leaves at once. ``waits``: power is just back, and its turn has not come. ``external``: somebody
-    else's limit at its station keeps its ceiling where it is.
-    """
-
-    key: ConnectorId
-    feeder: int
-    rated_w: int
-    min_w: int
-    ceiling_w: int = 0
-    told_w: int = 0
-    bound_w: int = 0
-    resting_w: int = 0
-    default_w: int = 0
-    factor: float = 1.0
-    plan_w: int = -1
-    rank: tuple[float, float] = (0.0, 0.0)
-    session: bool = False
-    startable: bool = False
-    reachable: bool = True
-    pausable: bool = False
-    on_off: bool = False
-    stuck: bool = False
-    calm: bool = True
-    renew: bool = False
-    unsafe: bool = False
-    waits: bool = False
-    external: bool = False
-
-
-class Move(StrEnum):
-    """What leaves for a charger."""
-
-    LOWER = "lower"
-    RAISE = "raise"
-    START = "start"
-    STOP = "stop"
-    RENEW = "renew"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One move: connector row index, level in W, and whether it is urgent (a limit needs it)."""
-
-    row: int
-    move: Move
-    level_w: int
-    urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """``targets[i]``, ``because[i]``: where each row shall go and what bound it. ``actions``: decreases first.
-
-    ``site_short_w``, ``feeder_short_w``: how far the bounds exceed what is allowed at this moment (≥ 0).
-    ``waiting``: increases that wait for settling, so the loop must look again soon.
-    """
-
-    targets: list[int]
-    because: list[Because]
-    actions: list[Action]
-    site_bound_w: int
-    site_short_w: int
-    feeder_short_w: list[int]
-    waiting: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What connectors together may draw, W. ``now_w``: at this moment. ``window_w``: at every moment until the
-    longest profile has expired, which is what levels may be built on; never above ``now_w``."""
-
-    now_w: int
-    window_w: int
+__all__ = ["Action", "Allocation", "Budget", "Move", "Row", "allocate"]
 
 
 @dataclass(slots=True)
@@ -125,8 +35,11 @@ class _Room:
         self.feeders_w[feeder] -= watts
 
 
-def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], frozen: bool = False) -> Allocation:
-    """Targets and moves for this moment. ``frozen``: the journal can't append, so nothing may rise or start."""
+def allocate(
+    rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], frozen: bool = False, gives: Discharge | None = None
+) -> Allocation:
+    """Targets and moves for this moment. ``frozen``: the journal can't append, so nothing may rise or start. ``gives``: what may
+    be given to the grid; None: nothing."""
     site_bound = 0
     feeder_bound = [0] * len(feeders)
     for row in rows:
@@ -136,6 +49,8 @@ def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], fr
     feeder_short = [max(0, bound - budget.now_w) for bound, budget in zip(feeder_bound, feeders, strict=True)]
 
     targets, because = _project(rows, site, feeders, feeder_short, short=site_short > 0)
+    gives = gives if gives is not None else Discharge(0, (0,) * len(feeders))
+    gives.project(rows, targets, because)
     actions, waiting = _release(
         rows,
         targets,
@@ -144,8 +59,9 @@ def allocate(rows: Sequence[Row], *, site: Budget, feeders: Sequence[Budget], fr
         feeder_short=feeder_short,
         free=_Room(site.window_w - site_bound, [b.window_w - used for b, used in zip(feeders, feeder_bound, strict=True)]),
         frozen=frozen,
+        gives=gives,
     )
-    return Allocation(targets, because, actions, site_bound, site_short, feeder_short, waiting)
+    return Allocation(targets, because, actions, site_bound, site_short, feeder_short, waiting, gives.short_w)
 
 
 def _cost(row: Row, level_w: int) -> int:
@@ -166,6 +82,8 @@ def _cost(row: Row, level_w: int) -> int:
 def _held(row: Row) -> int:
     """The level that still holds, W: what it was told, as far as its bound covers it. A profile that expired, or was
     refused, no longer counts; telling that level again would be an increase like any other."""
+    if row.told_w < 0:
+        return max(row.told_w, -row.gives_bound_w)
     if row.told_w == 0 or row.on_off or row.bound_w >= _cost(row, row.told_w):
         return row.told_w
     return min(row.told_w, math.floor(row.bound_w / row.factor))
@@ -330,6 +248,7 @@ def _release(
     feeder_short: Sequence[int],
     free: _Room,
     frozen: bool,
+    gives: Discharge,
 ) -> tuple[list[Action], bool]:
     lowers: list[Action] = []
     raises: list[tuple[tuple[float, float], int]] = []
@@ -340,7 +259,7 @@ def _release(
             continue
         target = targets[i]
         if not row.session:
-            if target > 0:
+            if target > 0 or row.give_w:
                 raises.append((row.rank, i))
             continue
         told = _held(row)
@@ -348,7 +267,12 @@ def _release(
         if row.on_off and (target == 0 or (row.stuck and urgent)):  # once told to stop, told again for as long as a limit needs it
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True
+        elif told < 0 or (told == 0 and target < 0):
+            gives.turn(row, i, told=told, target=target, lowers=lowers)
+            if row.renew and not any(action.row == i for action in (*lowers[-1:], *gives.wanted[-1:])):
+                renewals += _renewal(row, i)
         elif target < told:
+            target = max(0, target)  # first to 0; what is given comes from there
             worth = target == 0 or (told - target >= _deadband(row) and because[i] is not Because.VEHICLE)
             if urgent or row.renew or (row.calm and worth):  # what a vehicle leaves by itself waits for the renewal, a write anyway
                 lowers.append(Action(i, Move.LOWER, target, urgent))
@@ -381,7 +305,9 @@ def _release(
                 because[i] = Because.FROZEN
             renewals += _renewal(rows[i], i)
     lowers.sort(key=lambda a: targets[a.row] - rows[a.row].told_w)  # the biggest relief first
-    return [*lowers, *ups, *renewals], waiting
+    begun, later = gives.release(rows, frozen=frozen)
+    renewals += [renewal for i in later for renewal in _renewal(rows[i], i)]
+    return [*lowers, *ups, *begun, *renewals], waiting or bool(later)
 
 
 def _deadband(row: Row) -> int:
@@ -396,7 +322,9 @@ def _renewal(row: Row, i: int) -> list[Action]:
 def _raise(row: Row, i: int, target: int, free: _Room, *, pending: bool) -> Action | None:
     """An increase (or start) into free room; None where it must wait."""
     move = Move.RAISE if row.session else Move.START
-    level_cost = row.rated_w if row.on_off else _cost(row, target)  # who draws a multiple of its level would draw it of the new one
+    level_cost = (
+        row.rated_w if row.on_off else max(_cost(row, target), row.default_w if target == 0 else 0)
+    )  # who draws a multiple of its level would draw it of the new one
     need = max(0, level_cost - row.bound_w)
     left = free.left(row.feeder)
     if need > left:

@@ -18,9 +18,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from controller import appetite, limits, trust
+from controller import appetite, giving, limits, trust
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
+from controller.discharge import Discharge
 from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
 from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.moves import Moves, NoChargers
@@ -60,6 +61,9 @@ PAUSE_MOST_S = 0.25
 MOVES_S = 30.0
 """So long after a level was told what a charger draws may be anything up to its bound; then it is what its meter shows."""
 
+GIVES_MARGIN = 0.05
+"""Of what may be given, this share is left: meters differ by more where two flows nearly cancel."""
+
 STEADY_S = 90.0
 """A charger that drew its whole level is held by us, not by its vehicle: its meter value is believed for this long."""
 
@@ -67,7 +71,8 @@ STEADY_S = 90.0
 @dataclass(slots=True)
 class _Sums:
     """What the chargers' meters and bounds say together, W; the words are those of :meth:`BackgroundEstimator.update`.
-    ``bounds_w``: the bound of every connector that is not idle."""
+    ``bounds_w``: the bound of every connector that is not idle; ``gives_w``: the most that each may give; ``vehicles_w``: the
+    most that all of them draw at this moment, less what is given by fresh meter values."""
 
     measured_w: int = 0
     bound_w: int = 0
@@ -76,6 +81,8 @@ class _Sums:
     sure_w: int = 0
     settled_w: int = 0
     bounds_w: dict[ConnectorId, int] = field(default_factory=dict)
+    gives_w: dict[ConnectorId, int] = field(default_factory=dict)
+    vehicles_w: int = 0
 
 
 class ControlLoop:
@@ -110,9 +117,12 @@ class ControlLoop:
         self._sums = _Sums()
         self._budgets = Budgets()
         self._built_in = limits.built_in(yard.spec)
+        self._bidirectional = any(spec.discharge_w for spec in yard.spec.connectors.values())
         self._traffic = {key: Traffic() for key in yard.spec.connectors}
         self._moves = Moves(yard, settings, self._traffic, chargers=chargers if chargers is not None else NoChargers(), wake=self.wake_soon)
         self._rows = Rows(yard, settings, self._traffic, reachable=lambda station_id: self.chargers.connected(station_id))
+        self._own_use = giving.OwnUse(settings.pace)
+        self._takes_w: int | None = None
         self._estimator = BackgroundEstimator(yard.spec.worst_background_w, yard.spec.metered, settings.pace)
         self._blind_since: datetime | None = None
         self.claims = Claims(yard, budgets=lambda: self._budgets, changed=self._recount)
@@ -214,6 +224,8 @@ class ControlLoop:
         if old is not None and reading.received_at < old.received_at:
             return
         self.yard.readings[key] = appetite.merged(old, reading)
+        if reading.soc is not None:
+            self.yard.soc[key] = (reading.soc, reading.received_at)
         for told in self.on_reading:
             told(reading)
         if reading.power_w is None:
@@ -299,6 +311,7 @@ class ControlLoop:
         """Connectors that are new to the depot take part from now on. They count from their station's first boot."""
         for key in self.yard.grow(spec, life_s=self.settings.life_s):
             self._traffic[key] = Traffic()
+        self._bidirectional = any(spec.discharge_w for spec in self.yard.spec.connectors.values())
         self.wake()
 
     def _by_urgency(self) -> list[ConnectorId]:
@@ -368,7 +381,10 @@ class ControlLoop:
         moved = background.now_w > self._used.now_w + 200 or background.now_w < self._used.now_w - 2000
         moved = moved or background.unexplained_w != self._used.unexplained_w or background.blind != self._used.blind
         moved = moved or background.stale != self._used.stale or background.suspected_w != self._used.suspected_w
-        self._moves.ask_readings(now_s, everybody=background.doubt)
+        takes_w = self._gives(now_s)
+        moved = moved or (bool(self._sums.gives_w) and (takes_w or 0) < sum(self._sums.gives_w.values()))
+        self._takes_w = takes_w
+        self._moves.ask_readings(now_s, everybody=background.doubt, givers=self._sums.gives_w)
         if not (self._dirty or moved or now_s >= self._recheck_s):
             return
         self._dirty = False
@@ -386,7 +402,11 @@ class ControlLoop:
             if grant.idle:
                 continue
             bound = sums.bounds_w[key] = grant.bound_w(now_s)
+            if grant.gives_w and (gives := grant.gives_bound_w(now_s)):
+                self._sum_giver(sums, key, grant, now_s, gives)
+                continue
             sums.bound_w += bound
+            sums.vehicles_w += grant.permits_now_w(now_s) if self._bidirectional else 0
             if not grant.in_session:
                 continue
             drawn = min(grant.measured_w or 0, bound)  # an old value may stem from a profile that has expired
@@ -402,6 +422,34 @@ class ControlLoop:
             if now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
                 sums.sure_w += drawn
         return sums
+
+    def _sum_giver(self, sums: _Sums, key: ConnectorId, grant: Grant, now_s: float, gives_w: int) -> None:
+        """Who gives counts as its meter shows it while that is fresh; a silent one is taken to give the most that it may where
+        that makes the background larger, and nothing where it would make room (invariant 9)."""
+        sums.gives_w[key] = gives_w
+        bound_w = sums.bounds_w[key]
+        told = grant.measured_w is not None and grant.measured_at_s >= grant.told_at_s
+        fresh = told and now_s - grant.measured_at_s <= giving.FRESH_S * self.settings.pace
+        drawn_w = max(-gives_w, min(grant.measured_w or 0, bound_w)) if fresh else -gives_w
+        sums.measured_w += drawn_w
+        sums.settled_w += drawn_w
+        sums.sure_w += drawn_w
+        sums.bound_w += min(drawn_w, 0) if fresh and drawn_w < 0 else bound_w
+        sums.vehicles_w += drawn_w if fresh and drawn_w < 0 else grant.permits_now_w(now_s)
+        sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
+        if (grant.changing or grant.settling or grant.unseen()) and now_s - grant.told_at_s <= MOVES_S:
+            sums.quiet = False
+
+    def _gives(self, now_s: float) -> int | None:
+        """What vehicles may give together now, W: what the site itself draws, as measured, and what may be exported, less the
+        margin. None: not known, so nothing."""
+        reading = self.yard.site_reading
+        if not self._bidirectional or reading is None or not self.yard.spec.metered:
+            return None
+        own_w = self._own_use.update(
+            now_s=now_s, meter_w=reading.power_w, meter_at_s=reading.at.timestamp(), vehicles_w=self._sums.vehicles_w
+        )
+        return None if own_w is None else math.floor((own_w + self.yard.spec.export_limit_w) * (1 - GIVES_MARGIN))
 
     def _background(self, now_s: float) -> Background:
         reading = self.yard.site_reading
@@ -442,12 +490,13 @@ class ControlLoop:
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
             feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
         self._budgets = Budgets(site_budget, dict(zip((f.feeder_id for f in self.yard.spec.feeders), feeder_budgets, strict=True)))
-        rows = self._rows.build(now, self._sums.bounds_w)
-        result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen)
+        rows = self._rows.build(now, self._sums.bounds_w, gives_w=self._sums.gives_w, in_force=in_force)
+        gives = None if self._takes_w is None else Discharge(self._takes_w, [b.window_w for b in feeder_budgets])
+        result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen, gives=gives)
         self.yard.last = LastAllocation(
             now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
         )
-        pending = result.site_short_w > 0 or any(result.feeder_short_w)
+        pending = result.site_short_w > 0 or any(result.feeder_short_w) or bool(self._sums.gives_w)
         stopping = {action.row for action in result.actions if action.move is Move.STOP}
         for i, row in enumerate(rows):
             if row.on_off and i not in stopping:
@@ -455,7 +504,7 @@ class ControlLoop:
         raises: list[tuple[Row, Action]] = []
         for action in result.actions:
             row = rows[action.row]
-            if action.move in (Move.RAISE, Move.START):
+            if action.move in (Move.RAISE, Move.START, Move.GIVE):
                 raises.append((row, action))
             else:
                 self._moves.lower(row, action, now)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.giving import LOOK_EVERY_S
 from controller.grants import Grant
 from controller.limiter import Action, Move, Row
 from controller.traffic import LoopSettings, Traffic
@@ -264,11 +265,13 @@ class Moves:
 
     # -- meter values -------------------------------------------------------------------------------------------
 
-    def ask_readings(self, now_s: float, *, everybody: bool) -> None:
-        """Ask for the meter values that would end a settling or prove obedience; ``everybody``: for all."""
+    def ask_readings(self, now_s: float, *, everybody: bool, givers: Collection[ConnectorId] = ()) -> None:
+        """Ask for the meter values that would end a settling or prove obedience; ``everybody``: for all; ``givers``: and for what
+        these give, every LOOK_EVERY_S."""
         for key, grant in self._yard.grants.items():
             if grant.in_session:
-                self._ask_reading(key, grant, now_s, anyhow=everybody)
+                gives = key in givers and now_s - grant.measured_at_s >= LOOK_EVERY_S
+                self._ask_reading(key, grant, now_s, anyhow=everybody or gives)
 
     def _ask_reading(self, key: ConnectorId, grant: Grant, now_s: float, *, anyhow: bool) -> None:
         look_s = grant.look_due_s(now_s)

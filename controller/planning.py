@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from uuid6 import uuid7
 
-from controller import limits
+from controller import lending, limits
 from controller.planner import Planner, PlannerError
 from controller.yard import Yard
 from depot import events as ev
@@ -36,6 +36,9 @@ EAGER_SHARE = 2e-4
 
 STEADY_SHARE = 0.03
 """Of the mean price: what it is worth not to stop a session that runs for another one."""
+
+PLANNED_SOC_S = 900.0
+"""A state of charge this old still serves for a plan."""
 
 KNEE_SOC = 0.9
 """Above this state of charge a pack at depot power is taken to taper; what it really accepts is measured."""
@@ -154,6 +157,8 @@ def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequ
         background_kw=background,
         feeders=tuple(Feeder(name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
         vehicles=tuple(rows),
+        export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
+        export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
         currency=prices.currency,
     )
     return Asked(problem, tuple(ids), tuple(overlaps), start)
@@ -219,6 +224,9 @@ def _vehicle(
         floor_w = max_w
     else:
         floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
+    battery_wh = yard.battery_wh(visit)
+    stored_wh = _stored_wh(yard, key, visit)
+    gives_kw = 0.0 if stored_wh is None else yard.may_discharge_w(key, visit) / 1000.0
     vehicle = Vehicle(
         id=visit.visit_id,
         arrival_slot=int(inside[0]),
@@ -234,6 +242,12 @@ def _vehicle(
         delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
         steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
         urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
+        discharge_kw=gives_kw,
+        discharge_cap_kw=overlap * gives_kw if gives_kw else None,
+        stored_kwh=(stored_wh or 0.0) / 1000.0,
+        capacity_kwh=battery_wh / 1000.0,
+        reserve_kwh=settings.reserve_soc * battery_wh / 1000.0,
+        wear_per_kwh=settings.wear_per_kwh,
     )
     return vehicle, overlap
 
@@ -247,6 +261,17 @@ def _external_share(yard: Yard, key: ConnectorId, *, start: datetime, slots: int
             if level_w is not None:
                 share[k] = min(1.0, level_w / max_w)
     return share
+
+
+def _stored_wh(yard: Yard, key: ConnectorId, visit: Visit) -> float | None:
+    """What its battery holds (or will at its arrival), Wh; None: not known, or it cannot be asked to give any."""
+    battery_wh = yard.battery_wh(visit)
+    if not battery_wh or not lending.able(yard, key, visit):
+        return None
+    soc = visit.announced.soc_arrival
+    if visit.present and yard.grants[key].in_session:
+        soc = yard.least_soc(key, visit, fresh_s=PLANNED_SOC_S)
+    return None if soc is None else max(0.0, min(1.0, soc)) * battery_wh
 
 
 def _tightness(grid_wh: int, max_w: int, stay: timedelta) -> float:

@@ -8,9 +8,10 @@ Decides nothing about power; `controller.limiter` does. Its answers depend on th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from controller import lending
 from controller.grants import Grant
 from controller.kept_free import reserved_for_another, tags_of
 from controller.limiter import Row
@@ -19,7 +20,7 @@ from controller.yard import Yard
 from depot import events as ev
 from depot.registry import ConnectorSpec
 from depot.state import ConnectorFacts, Visit
-from depot.values import ConnectorId
+from depot.values import ConnectorId, Limit
 
 STARTABLE = frozenset(
     {ev.ConnectorStatus.PREPARING, ev.ConnectorStatus.FINISHING, ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE}
@@ -52,9 +53,17 @@ class Rows:
         self._reachable = reachable
         self._feeders = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
 
-    def build(self, now: datetime, bounds_w: Mapping[ConnectorId, int]) -> list[Row]:
+    def build(
+        self,
+        now: datetime,
+        bounds_w: Mapping[ConnectorId, int],
+        *,
+        gives_w: Mapping[ConnectorId, int] | None = None,
+        in_force: Sequence[Limit] = (),
+    ) -> list[Row]:
         """One row for every connector that draws, might draw, or has a vehicle. ``bounds_w``: of this moment, of those
-        that are not idle. Marks pressed vehicles in the traffic."""
+        that are not idle; ``gives_w``: of those that may give. ``in_force``: the limits, also later ones. Marks pressed vehicles
+        in the traffic."""
         yard = self._yard
         now_s = now.timestamp()
         present = yard.present_visits()
@@ -66,6 +75,9 @@ class Rows:
             if visit is None and not bound_w and not grant.in_session:
                 continue
             rows.append(self._row(key, grant, visit, bound_w, planned, now, now_s))
+        for row in rows if gives_w else ():
+            row.gives_bound_w = (gives_w or {}).get(row.key, 0)
+        lending.wishes(yard, self._settings, self._traffic, rows, planned, now=now, in_force=in_force)
         return rows
 
     def _row(
@@ -208,6 +220,6 @@ class Rows:
         wish_w = planned.get(visit.visit_id)
         if wish_w is not None:
             share = self._yard.phase_share.get(visit.connector, 1.0) if visit.connector is not None else 1.0
-            return round(wish_w / share / factor)  # it draws a multiple of its level: the plan means what is drawn
+            return max(0, round(wish_w / share / factor))  # it draws a multiple of its level: the plan means what is drawn
         age = now - max(plan.made_at, visit.announced.arrive_at)
         return 0 if age < timedelta(seconds=self._settings.unplanned_grace_s) else -1

@@ -48,8 +48,14 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
         return None
     expected_w = grant.expected_w()
     settled = expected_w is not None and not grant.settling and not grant.unseen()
+    if grant.gives_w and settled and -measured_w > _gives_at_most_w(expected_w or 0):
+        if grant.trust in (TrustLevel.OVERDRAWS, TrustLevel.DEFIANT):
+            return None
+        reason = f"gave {-measured_w} W when told to give {max(0, -(expected_w or 0))} W: is asked for nothing more"
+        return Verdict(TrustLevel.OVERDRAWS, grant.factor, reason)
     if expected_w is None or grant.settling:
         expected_w = grant.permitted_w(grant.measured_at_s)
+    expected_w = max(0, expected_w)  # who gives less than it was told, or nothing, obeys; who draws instead does not
     allowed_w = max(expected_w * (1 + TOLERANCE), expected_w + TOLERANCE_W) * max(grant.factor, 1.0)
     if expected_w == 0:
         allowed_w = max(allowed_w, IDLE_W if pausable else 2 * IDLE_W)
@@ -67,6 +73,12 @@ def judge(grant: Grant, *, pausable: bool) -> Verdict | None:
         return Verdict(TrustLevel.DEFIANT, 1.0, f"drew {measured_w} W when told {expected_w} W: does not follow limits")
     factor = round(max(grant.factor, ratio) * FACTOR_MARGIN, 4)
     return Verdict(TrustLevel.OVERDRAWS, factor, f"drew {measured_w} W when told {expected_w} W: budgeted at {factor:.2f} ×")
+
+
+def _gives_at_most_w(level_w: int) -> float:
+    """What a charger that obeys gives at a level, W."""
+    told_w = max(0, -level_w)
+    return max(told_w * (1 + TOLERANCE), told_w + TOLERANCE_W, IDLE_W)
 
 
 def fell_back(grant: Grant) -> bool | None:

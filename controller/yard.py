@@ -29,6 +29,9 @@ COMPLETE_SHARE = 1.03
 
 COMPLETE_WH = 200
 
+SOC_ROUNDING = 0.01
+"""Vehicles say whole percents."""
+
 FULL_AFTER = timedelta(minutes=10)
 
 ASLEEP_AFTER = timedelta(minutes=5)
@@ -63,10 +66,11 @@ class LastAllocation:
 @dataclass(slots=True)
 class Yard:
     """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when.
-    ``phase_share``: part of a three-phase level that a vehicle on one or two phases was seen to draw. ``pack_share``: by
-    vehicle, the share of its level that its batteries may have now, where that is not 1; 0: nothing (tripped, frozen).
-    ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows.
-    ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
+    ``soc``: state of charge of the vehicle in the running session, and when it was said. ``phase_share``: part of a three-phase
+    level that a vehicle on one or two phases was seen to draw. ``pack_share``: by vehicle, the share of its level that its
+    batteries may have now, where that is not 1; 0: nothing (tripped, frozen). ``isolated``: connectors on which nothing may
+    flow because of a tripped pack; it acts before the journal knows. ``outlook``: what the vehicle on a connector is told of
+    the time after a level that ends then."""
 
     spec: DepotSpec
     journal: FoldingJournal
@@ -76,6 +80,7 @@ class Yard:
     readings: dict[ConnectorId, MeterReading] = field(default_factory=dict)
     links: dict[str, LinkReading] = field(default_factory=dict)
     acceptance_w: dict[ConnectorId, int] = field(default_factory=dict)
+    soc: dict[ConnectorId, tuple[float, datetime]] = field(default_factory=dict)
     full_since: dict[ConnectorId, datetime] = field(default_factory=dict)
     phase_share: dict[ConnectorId, float] = field(default_factory=dict)
     pack_share: dict[str, float] = field(default_factory=dict)
@@ -163,6 +168,7 @@ class Yard:
             trust=facts.trust,
             factor=facts.trust_factor,
             by_hand=bool(self.state.by_hand(key)),
+            gives_w=spec.discharge_w,
         )
         if facts.grant is not None and (grant.in_session or facts.grant.until.timestamp() > now_s):
             # it may hold, or have expired while nobody renewed it: counted, but nobody is judged by it
@@ -190,14 +196,73 @@ class Yard:
         return max(0, reading.energy_wh - transaction.meter_start_wh)
 
     def remaining_wh(self, visit: Visit) -> int:
-        """Grid energy that the visit still needs by announcement, Wh; never negative."""
-        running = self.session_energy_wh(visit.connector) if visit.connector is not None else 0
-        return max(0, visit.needed_wh - visit.delivered_wh - running)
+        """Grid energy that the visit still needs by announcement, Wh; never negative. Where the vehicle may have given some, what it
+        lacks by its state of charge where that is more."""
+        key = visit.connector
+        running = self.session_energy_wh(key) if key is not None else 0
+        if key is None or not self.may_discharge_w(key, visit):
+            return max(0, visit.needed_wh - visit.delivered_wh - running)
+        given = round(self.given_wh(key) / visit.announced.efficiency**2)
+        return max(0, visit.needed_wh - visit.delivered_wh - running + given, self._lacking_wh(key, visit))
 
     def complete(self, visit: Visit) -> bool:
         """Whether the visit has all the energy that was announced, with the margin for a rough announcement."""
-        running = self.session_energy_wh(visit.connector) if visit.connector is not None else 0
+        key = visit.connector
+        running = self.session_energy_wh(key) if key is not None else 0
+        if key is not None and self.may_discharge_w(key, visit):
+            running -= round(self.given_wh(key) / visit.announced.efficiency**2)
+            if self._lacking_wh(key, visit) > 0:
+                return False
         return visit.delivered_wh + running >= visit.needed_wh * COMPLETE_SHARE + COMPLETE_WH
+
+    def may_discharge_w(self, key: ConnectorId, visit: Visit) -> int:
+        """The most that the visit's vehicle and its connector give together, W: as built, registered and said; 0: it only charges."""
+        spec = self.spec.connectors.get(key)
+        if spec is None or not spec.discharge_w:
+            return 0
+        registered = self.state.vehicles.get(visit.announced.vehicle_id)
+        vehicle_w = visit.announced.discharge_w or ((registered.discharge_max_w or 0) if registered is not None else 0)
+        needs = self.state.smart_charging.needs(key) if visit.present else None
+        if needs is not None and needs.iso_20 and needs.discharge_max_w is not None:
+            vehicle_w = min(vehicle_w, needs.discharge_max_w)
+        return min(spec.discharge_w, vehicle_w)
+
+    def given_wh(self, key: ConnectorId) -> float:
+        """Grid energy that the running session has given, Wh; for the time since the last register of somebody who may give: the
+        most that it may have."""
+        transaction, reading, grant = self.state.transaction_on(key), self.readings.get(key), self.grants[key]
+        if transaction is None or not grant.gives_w:
+            return 0.0
+        now_s = self.clock.now().timestamp()
+        since_s = max(grant.measured_at_s, transaction.started_at.timestamp())
+        unseen_wh = grant.gives_bound_w(now_s) * max(0.0, now_s - since_s) / 3600
+        return unseen_wh + (reading.exported_wh or 0 if reading is not None else 0)
+
+    def battery_wh(self, visit: Visit) -> int:
+        """Size of the visit's battery, Wh; 0: not known."""
+        registered = self.state.vehicles.get(visit.announced.vehicle_id)
+        return visit.announced.battery_wh or ((registered.battery_wh or 0) if registered is not None else 0)
+
+    def least_soc(self, key: ConnectorId, visit: Visit, *, fresh_s: float) -> float | None:
+        """The least that the state of charge can be by its last value; None: not known, or older than ``fresh_s``."""
+        said, battery_wh, grant = self.soc.get(key), self.battery_wh(visit), self.grants[key]
+        if said is None or not battery_wh:
+            return None
+        now = self.clock.now()
+        age_s = (now - said[1]).total_seconds()
+        if age_s > fresh_s:
+            return None
+        lost_wh = grant.gives_bound_w(now.timestamp()) * age_s / 3600 / visit.announced.efficiency
+        return said[0] - lost_wh / battery_wh
+
+    def _lacking_wh(self, key: ConnectorId, visit: Visit) -> int:
+        """Grid energy to the state of charge that the announcement means; 0 where it names none, or none is known."""
+        stay, battery_wh = visit.announced, self.battery_wh(visit)
+        soc = self.least_soc(key, visit, fresh_s=math.inf) if visit.present else None
+        if soc is None or stay.soc_arrival is None or not battery_wh:
+            return 0
+        wanted = min(1.0, stay.soc_arrival + stay.battery_energy_wh / battery_wh) - SOC_ROUNDING
+        return max(0, round((wanted - soc) * battery_wh / stay.efficiency))
 
     def full(self, visit: Visit, now: datetime) -> bool:
         """Whether the vehicle has taken nothing for FULL_AFTER though offered, near what was announced: it is full."""

@@ -12,7 +12,8 @@ from depot.values import ConnectorId
 class MeterReading:
     """One sample of a connector, normalised to W, Wh, V, A, °C and fractions. None: not in the sample.
 
-    ``energy_wh`` is the lifetime register. ``received_at`` is ours and is what the age is counted from;
+    ``power_w`` below 0: it gives to the grid. ``energy_wh`` is the lifetime register of import;
+    ``exported_wh``: what the running session has given. ``received_at`` is ours and is what the age is counted from;
     ``reported_at`` is the charger's claim. ``replayed``: from an offline queue, must not drive control. ``waited_s``: how
     long it waited on its way, by the charger's clock as far as its error is known (0: not known to have waited).
     """
@@ -29,6 +30,7 @@ class MeterReading:
     transaction_id: int | None = None
     replayed: bool = False
     waited_s: float = 0.0
+    exported_wh: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
