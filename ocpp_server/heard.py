@@ -120,8 +120,9 @@ def _reading(
     if power_w is None and energy_wh is None and all(kept is None for kept, _ in pairs):
         return None
     return MeterReading(
-        connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed, waited_s
-    )
+        connector, now, sample.reported_at, power_w, energy_wh, soc, temperature, current, voltage, transaction_id, replayed, waited_s,
+        guard.exported_wh(sample.exported_wh),
+    )  # fmt: skip
 
 
 def _within(value: float | None, least: float, most: float) -> float | None:

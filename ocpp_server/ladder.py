@@ -108,11 +108,16 @@ class Ladder:
         target = 0 if rung.purpose is Purpose.MAX else number
         return await self._link.call(
             *self._dialect.set_profile(self._station, target, self._live(setpoint, rung)),
-            priority=Priority.URGENT if setpoint.level_w < self._station.levels.get(number, setpoint.level_w + 1) else Priority.NORMAL,
+            priority=Priority.URGENT if self._eases(number, setpoint.level_w) else Priority.NORMAL,
             key=f"live/{number}",
             connector=number,
             source=OURS,
         )
+
+    def _eases(self, number: int, level_w: int) -> bool:
+        """Whether a level is less than what was told before: less to draw, or less to give."""
+        before_w = self._station.levels.get(number)
+        return before_w is not None and (level_w < before_w if before_w >= 0 else level_w > before_w)
 
     def _live(self, setpoint: Setpoint, rung: Rung) -> Build:
         """The profile, made when its turn comes: its times must be right then, and a setpoint that has expired must
@@ -123,6 +128,8 @@ class Ladder:
             now = self._clock.now()
             if now >= setpoint.until:
                 return None
+            if setpoint.level_w < 0 and (station.version is not Version.V21 or rung.purpose is not Purpose.TX):
+                return None  # nothing else could be understood as a discharge, or would end with its transaction
             spec = station.connectors[setpoint.connector.connector]
             skew = station.clock.skew
             made = live_profile(setpoint, spec, rung, now=now, skew=skew, max_stack_level=station.max_stack_level)

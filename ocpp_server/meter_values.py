@@ -19,10 +19,13 @@ from ocpp_server.skew import parse_time
 
 ENERGY, POWER, SOC, TEMPERATURE = "Energy.Active.Import.Register", "Power.Active.Import", "SoC", "Temperature"
 CURRENT, VOLTAGE = "Current.Import", "Voltage"
+GIVEN_POWER, GIVEN_ENERGY = "Power.Active.Export", "Energy.Active.Export.Register"
 
 _TO_BASE: Mapping[str, Mapping[str, Callable[[float], float]]] = {
     ENERGY: {"": float, "Wh": float, "kWh": lambda v: v * 1000},
     POWER: {"": float, "W": float, "kW": lambda v: v * 1000},
+    GIVEN_POWER: {"": float, "W": float, "kW": lambda v: v * 1000},
+    GIVEN_ENERGY: {"": float, "Wh": float, "kWh": lambda v: v * 1000},
     CURRENT: {"": float, "A": float},
     VOLTAGE: {"": float, "V": float},
     SOC: {"": lambda v: v / 100, "Percent": lambda v: v / 100},
@@ -48,7 +51,8 @@ _GAP_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timestamp's values in base units. Energy is the raw register in Wh as the station labels it."""
+    """One timestamp's values in base units. Energy is the raw register in Wh as the station labels it; power is import less export,
+    ``exported_wh`` the raw register of export."""
 
     reported_at: datetime | None
     context: str
@@ -58,6 +62,7 @@ class Sample:
     pack_temp_c: float | None = None
     current_a: float | None = None
     voltage_v: float | None = None
+    exported_wh: float | None = None
 
 
 def read_samples(meter_value: Sequence[Mapping[str, Any]], rejected: Counter[str]) -> list[Sample]:
@@ -96,7 +101,9 @@ def _sample(entry: Mapping[str, Any], rejected: Counter[str]) -> Sample:
             joined = _join(measurand, by_phase)
             if joined is not None:
                 totals[measurand] = joined
-    fields = (totals.get(measurand) for measurand in (POWER, ENERGY, SOC, TEMPERATURE, CURRENT, VOLTAGE))
+    if GIVEN_POWER in totals:
+        totals[POWER] = totals.get(POWER, 0.0) - abs(totals[GIVEN_POWER])
+    fields = (totals.get(measurand) for measurand in (POWER, ENERGY, SOC, TEMPERATURE, CURRENT, VOLTAGE, GIVEN_ENERGY))
     return Sample(reported_at, context, *fields)
 
 
@@ -122,7 +129,7 @@ def _join(measurand: str, by_phase: Mapping[str, float]) -> float | None:
     single = {phase[:2]: value for phase, value in by_phase.items() if phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")}
     if not single:
         return None
-    if measurand in (POWER, ENERGY):
+    if measurand in (POWER, ENERGY, GIVEN_POWER, GIVEN_ENERGY):
         return sum(single.values())
     return max(single.values()) if measurand == CURRENT else sum(single.values()) / len(single)
 
@@ -149,6 +156,7 @@ class MeterGuard:
         self._anchor: _Anchor | None = None
         self._suspicions = 0
         self._power: tuple[datetime, float] | None = None
+        self._given: tuple[float, float] | None = None
 
     @property
     def last_wh(self) -> float | None:
@@ -162,7 +170,7 @@ class MeterGuard:
         if value > _MARGIN * self._spec.rated_w:
             self._rejected["power_beyond_rating"] += 1
             return None
-        if value < -float(self._spec.rated_w):
+        if value < -float(max(self._spec.rated_w, _MARGIN * self._spec.discharge_w)):
             self._rejected["negative_power"] += 1
             return None
         return round(value)
@@ -188,12 +196,23 @@ class MeterGuard:
         self._last_wh = wh
         return round(wh)
 
+    def exported_wh(self, raw: float | None) -> int | None:
+        """What has been given since the transaction began, or since its first register was seen, Wh. A register that runs
+        backwards is a new one: what it had said before stays given."""
+        if raw is None or raw < 0 or not self._spec.discharge_w:
+            return None
+        if self._given is None:
+            self._given = (0.0, raw)
+        given_wh, last = self._given
+        self._given = (given_wh + max(0.0, raw - last), raw)
+        return round(self._given[0])
+
     def started(self, meter_start: int) -> int:
         """A transaction's ``meterStart``, Wh; the register of its samples is judged from here."""
         wh = meter_start * self.scale + self._offset_wh
         self._start_raw, self._last_wh, self._backwards = float(meter_start), wh, 0
         self._anchor = _Anchor(float(meter_start))
-        self._power = None
+        self._power = self._given = None
         return round(wh)
 
     def stopped(self, meter_stop: int) -> int:

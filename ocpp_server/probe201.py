@@ -61,7 +61,12 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
     values = await get_variables(link, ASKED, room=sizes.get, priority=Priority.HOUSEKEEPING)
     station.variables = {str(variable): value for variable, value in values.items()}
     autonomous = await _forbid_own_starts(link, values, sizes)
-    sampled = tuple(name for name in settings.sampled_data if name in members("MeterValues", "MeasurandEnumType", link.version))
+    gives = BOTH_WAYS if any(c.discharge_w for c in station.spec.connectors) else ()
+    sampled = tuple(
+        name
+        for name in (*settings.sampled_data[:2], *gives, *settings.sampled_data[2:])
+        if name in members("MeterValues", "MeasurandEnumType", link.version)
+    )
     wanted = {**WANTED, UPDATED_EVERY: str(settings.sample_interval_s), STARTED: REGISTER, ENDED: REGISTER}
     if values.get(AVAILABLE, "true").lower() == "true":
         wanted[ENABLED] = "true"
@@ -78,6 +83,10 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
         max_profiles=_number(values.get(PROFILES)),
         switches_phases=values[PHASES].strip().lower() == "true" if PHASES in values else None,
     )
+
+
+BOTH_WAYS = ("Power.Active.Export", "Energy.Active.Export.Register")
+"""Measurands that are asked for as well where a connector gives power."""
 
 
 async def _forbid_own_starts(link: Link, values: Mapping[Variable, str], sizes: Batches) -> bool:

@@ -6,6 +6,9 @@ never stacks up. The live profile stands above the installed default by its ``st
 W are whole watts, rounded down. A are amperes per phase, rounded DOWN to 0.1: ``W / (phases × voltage_v)`` for AC
 (unknown phases: all three). A DC station that is limited in A is taken at its output voltage: the largest that the
 connector can have is the safe one, so ``voltage_v`` must state it; where it states a mains voltage, 1000 V is assumed.
+
+A setpoint below 0 is a discharge: OCPP 2.1 alone has words for it (ChargingSchedulePeriodType with operationMode
+CentralSetpoint, setpoint and dischargeLimit below 0), and it stands in a TxProfile only.
 """
 
 from __future__ import annotations
@@ -174,7 +177,13 @@ def _phases(spec: ConnectorSpec) -> int:
 
 
 def _period(level_w: int, spec: ConnectorSpec, unit: str) -> dict[str, Any]:
-    period: dict[str, Any] = {"startPeriod": 0, "limit": amperes(level_w, spec) if unit == "A" else level_w}
+    if level_w < 0:
+        gives = -amperes(-level_w, spec) if unit == "A" else level_w  # towards 0: no more than it was told
+        period: dict[str, Any] = {
+            "startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": gives, "limit": 0, "dischargeLimit": gives
+        }  # fmt: skip
+    else:
+        period = {"startPeriod": 0, "limit": amperes(level_w, spec) if unit == "A" else level_w}
     if spec.current is Current.AC:
         period["numberPhases"] = _phases(spec)
     return period

@@ -36,7 +36,8 @@ _START_PATIENCE_S = 60.0
 @dataclass(slots=True, eq=False)
 class Unit:
     """One connector. ``tag``: the plugged vehicle's. ``spent``: only a re-plug makes another session possible. ``early``: a
-    transaction that began with the plug and waits for somebody to be authorised."""
+    transaction that began with the plug and waits for somebody to be authorised. ``giving``: until when it gives, ``tired``: it
+    has ended that by itself."""
 
     key: ConnectorId
     spec: ConnectorSpec
@@ -51,6 +52,8 @@ class Unit:
     stop_foreseen: bool = False
     sampling: Appointment | None = None
     expiry: Appointment | None = None
+    giving: Appointment | None = None
+    tired: bool = False
 
 
 class Network(Protocol):
@@ -101,6 +104,7 @@ class Charging:
         self._on_spent = around.on_spent
         self.on_session: Callable[[Unit], None] = lambda _unit: None
         """Called when a session is authorised and its first message is on its way."""
+        self._rng = rng
         self._meters = Measuring(around.plant, around.configuration, around.behaviour, unlabelled=rng.random() < 0.5)
         for unit in self.units.values():
             around.plant.listen(unit.key, self._outlet_changed)
@@ -222,9 +226,24 @@ class Charging:
         now = self.now()
         running = sum(1 for other in self.units.values() if other.transaction is not None)
         obeyed_w, granted_w, change = self.limits.levels(unit.key.connector, now, unit.transaction.started_at, running=running)
+        obeyed_w = self._given(unit, obeyed_w)
         self._plant.order(unit.key, obeyed_w=obeyed_w, granted_w=0.0 if unit.stop_foreseen else granted_w)
         if change is not None:
             unit.expiry = self._agenda.after((change - now).total_seconds(), lambda: self.evaluate(unit))
+
+    def _given(self, unit: Unit, level_w: float) -> float:
+        """What it makes of a level below 0: as told, more, the contrary, or nothing once a spell is over."""
+        if level_w >= 0:
+            unit.giving, unit.tired = None, False
+            return level_w
+        spells = self._behaviour.gives_for
+        if spells is not None and unit.giving is None:
+            unit.giving = self._agenda.after(self._rng.uniform(*spells.lasts_s), lambda: self._tire(unit))
+        return 0.0 if unit.tired else level_w * self._behaviour.gives_share
+
+    def _tire(self, unit: Unit) -> None:
+        unit.tired = True
+        self.evaluate(unit)
 
     def evaluate_all(self) -> None:
         for unit in self.units.values():
@@ -287,6 +306,8 @@ class Charging:
             self.arm_sampling(unit)
 
     def sample(self, unit: Unit, context: str) -> None:
+        if self._behaviour.silent_giver and self._plant.power_w(unit.key) < 0:
+            return
         values = list(self._meters.sampled_values(unit.key))
         sampled = self.voice.sampled(
             unit.key.connector, unit.transaction or unit.early, values, wire_time(self.now()), context=context, offline=self._offline

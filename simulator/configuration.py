@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SAMPLED = ("Power.Active.Import", "Energy.Active.Import.Register", "SoC", "Temperature")
+_EXPORT = ("Power.Active.Export", "Energy.Active.Export.Register")
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ def _boolean(text: str) -> bool:
 
 
 def _measurands(text: str) -> bool:
-    return all(name in _SAMPLED for name in text.split(",")) if text else True
+    return all(name in (*_SAMPLED, *_EXPORT) for name in text.split(",")) if text else True
 
 
 class Configuration:

@@ -19,7 +19,7 @@ class Stay:
 
     ``need_wh``: battery energy that it wants in truth and takes at most; ``requested_wh``: battery energy that is
     announced. ``stated_depart_s``: the departure that is announced; ``depart_s``: when it really leaves.
-    ``max_w``/``min_w``: grid-side power range of the vehicle on its connector.
+    ``max_w``/``min_w``: grid-side power range of the vehicle on its connector. ``discharge_w``: the most that it gives to the grid.
     """
 
     vehicle_id: str
@@ -37,6 +37,7 @@ class Stay:
     phases: int = 3
     priority: int = 0
     pack_temp_c: float = 25.0
+    discharge_w: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class Limits:
         per_w = 1.0 if rate == Unit.watts else 1.0 / self._watts(connector, Allowed(1.0, rate), None)
         periods = []
         for at, w in rows:
-            limit = min(spec.rated_w, math.inf if w is None else w) * per_w
+            limit = min(spec.rated_w, math.inf if w is None else max(0.0, w)) * per_w
             periods.append({"start_period": at, "limit": math.floor(limit * 10 + 1e-6) / 10})
         return now, {"duration": seconds, "charging_rate_unit": rate.value, "charging_schedule_period": periods}
 

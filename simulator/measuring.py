@@ -27,8 +27,13 @@ class Measuring:
         """What is configured to be sampled, as far as it can be measured now."""
         wanted = self._configuration.listed("MeterValuesSampledData")
         vehicle = self._plant.vehicle(key)
+        power_w = self._plant.power_w(key)
         if "Power.Active.Import" in wanted:
-            yield {"value": str(self._plant.power_w(key)), "measurand": "Power.Active.Import", "unit": "W"}
+            yield {"value": str(max(0, power_w)), "measurand": "Power.Active.Import", "unit": "W"}
+        if "Power.Active.Export" in wanted:
+            yield {"value": str(max(0, -power_w)), "measurand": "Power.Active.Export", "unit": "W"}
+        if "Energy.Active.Export.Register" in wanted:
+            yield {"value": f"{self._plant.exported_wh(key):.1f}", "measurand": "Energy.Active.Export.Register", "unit": "Wh"}
         if "Energy.Active.Import.Register" in wanted:
             register = self._plant.register_wh(key)
             sample = {"value": f"{register:.1f}", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}

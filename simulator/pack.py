@@ -26,6 +26,8 @@ _COOLING_S = 4 * 3600.0
 """Time constant towards ambient."""
 _COLD_C, _FREEZING_C = 10.0, -10.0
 _WARM_C, _HOT_C, _STOP_C = 45.0, 50.0, 60.0
+_EMPTY_SOC = 0.05
+"""Below this the battery management lets nothing out."""
 _STEADY_S = 600.0
 """Longest time without a look at a pack that is far from any change; up to 1C it warms by less than 4 K in it."""
 
@@ -34,7 +36,8 @@ _STEADY_S = 600.0
 class Pack:
     """State of one battery. ``need_wh``: battery energy that it takes at most in this stay; ``got_wh``: has taken.
 
-    ``efficiency``: battery energy gained per grid energy, losses of charger and pack together.
+    ``got_wh`` falls where it gives energy, and may become negative. ``efficiency``: battery energy gained per grid energy, losses
+    of charger and pack together; the same share is lost on the way back.
     """
 
     capacity_wh: float
@@ -64,11 +67,15 @@ class Pack:
 
     def advance(self, power_w: float, seconds: float) -> None:
         """Let ``power_w`` (grid side) flow for ``seconds``. May pass the need by what flowed since the last look."""
-        if power_w > 0:
+        if power_w < 0:  # what leaves the battery is more than what reaches the grid
+            lost = -power_w / self.efficiency * seconds / 3600.0
+            self.got_wh -= lost
+            self.soc = max(0.0, self.soc - lost / self.capacity_wh)
+        elif power_w > 0:
             gained = power_w * self.efficiency * seconds / 3600.0
             self.got_wh += gained
             self.soc = min(1.0, self.soc + gained / self.capacity_wh)
-        c_rate = power_w * self.efficiency / self.capacity_wh
+        c_rate = (power_w * self.efficiency if power_w > 0 else -power_w / self.efficiency) / self.capacity_wh
         heat_w = _LOSS_AT_1C * self.capacity_wh * c_rate * c_rate
         # first order towards ambient + what the heat alone would hold, exact for constant power
         settled_c = self.ambient_c + heat_w * _COOLING_S / 3600.0 / (_HEAT_WH_PER_K_KWH * self.capacity_wh / 1000.0)
@@ -77,6 +84,9 @@ class Pack:
     def holds_for_s(self, power_w: float) -> float:
         """How long ``power_w`` can flow before somebody has to look again: need met, knee reached, or time to look."""
         battery_w = power_w * self.efficiency
+        if battery_w < 0:
+            until_empty = (self.soc - _EMPTY_SOC) * self.capacity_wh * 3600.0 * self.efficiency / -power_w
+            return max(0.0, min(until_empty, REVIEW_S))
         if battery_w <= 0:
             return _STEADY_S
         until_met = (self.need_wh - self.got_wh) * 3600.0 / battery_w
@@ -84,6 +94,11 @@ class Pack:
         until_knee = (knee - self.soc) * self.capacity_wh * 3600.0 / battery_w
         warms_slowly = battery_w <= self.capacity_wh and self.temp_c < _WARM_C
         return max(0.0, min(until_met, max(until_knee, REVIEW_S), _STEADY_S if warms_slowly else REVIEW_S))
+
+    @property
+    def empty(self) -> bool:
+        """Its management gives nothing more."""
+        return self.soc <= _EMPTY_SOC + 1e-9
 
     def _resistance(self) -> float:
         """Internal resistance relative to room temperature: doubles at −10 °C."""

@@ -20,6 +20,14 @@ class Persona(StrEnum):
     ENDS_AT_ZERO = "ends_at_zero"
     FORGETS_PROFILES = "forgets_profiles"
     DOUBLES_STOP = "doubles_stop"
+    SILENT_GIVER = "silent_giver"
+    STOPS_GIVING = "stops_giving"
+    GIVES_TOO_MUCH = "gives_too_much"
+    CHARGES_INSTEAD = "charges_instead"
+
+
+GIVING = (Persona.SILENT_GIVER, Persona.STOPS_GIVING, Persona.GIVES_TOO_MUCH, Persona.CHARGES_INSTEAD)
+"""Characters that show only where a vehicle gives power; nobody draws them by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class Behaviour:
     depot seconds (least, most) by which it answers and acts late. ``kwh``: its energy numbers are kWh where Wh are
     claimed. ``ends_at_zero``: a limit below the vehicle's minimum ends the session, and only a re-plug helps.
     ``reboots``: spells of a restart after which every profile is forgotten and the session goes on. ``stops``: how
-    often it reports one stop.
+    often it reports one stop. ``silent_giver``: while it gives it says nothing of its meter, asked or not. ``gives_for``: spells
+    after which it ends a discharge by itself. ``gives_share``: share of what it is told to give that it gives; below 0 it charges.
     """
 
     obeys: bool = True
@@ -50,6 +59,9 @@ class Behaviour:
     ends_at_zero: bool = False
     reboots: Spells | None = None
     stops: int = 1
+    silent_giver: bool = False
+    gives_for: Spells | None = None
+    gives_share: float = 1.0
 
 
 _HOUR_S = 3600.0
@@ -64,6 +76,10 @@ BEHAVIOURS: Mapping[Persona, Behaviour] = {
     Persona.ENDS_AT_ZERO: Behaviour(ends_at_zero=True),
     Persona.FORGETS_PROFILES: Behaviour(reboots=Spells(6 * _HOUR_S, (20.0, 45.0))),
     Persona.DOUBLES_STOP: Behaviour(stops=2),
+    Persona.SILENT_GIVER: Behaviour(silent_giver=True),
+    Persona.STOPS_GIVING: Behaviour(gives_for=Spells(900.0, (300.0, 1200.0))),
+    Persona.GIVES_TOO_MUCH: Behaviour(gives_share=1.6),
+    Persona.CHARGES_INSTEAD: Behaviour(gives_share=-1.0),
 }
 
 DEFAULT_SHARE = 0.05
@@ -82,12 +98,13 @@ def assign(stations: Sequence[str], seed: int, share: Mapping[Persona, float] | 
     left). With nine stations or more every persona with a share above 0 is there at least once; with fewer, each
     station draws its own. Raises ValueError where the shares make no sense.
     """
-    shares = {persona: DEFAULT_SHARE for persona in Persona if persona is not Persona.POLITE} | dict(share or {})
+    found = [persona for persona in Persona if persona not in GIVING]
+    shares = {persona: DEFAULT_SHARE for persona in found if persona is not Persona.POLITE} | dict(share or {})
     shares.pop(Persona.POLITE, None)
     if min(shares.values()) < 0 or sum(shares.values()) > 1 + 1e-9:
         raise ValueError("shares of personas must be 0 or more, and together at most 1")
     rng = rng_for(seed, "personas")
-    if len(stations) < len(Persona):
+    if len(stations) < len(found):
         odd = list(shares)
         weights = [shares[persona] for persona in odd]
         return {s: rng.choices([*odd, Persona.POLITE], [*weights, max(0.0, 1.0 - sum(weights))])[0] for s in stations}

@@ -45,12 +45,15 @@ class OutletState(StrEnum):
 
 @dataclass(slots=True)
 class Vehicle:
-    """A vehicle on an outlet. ``grid_wh``: what the outlet gave it in this stay."""
+    """A vehicle on an outlet. ``grid_wh``: what the outlet gave it in this stay, ``given_wh``: what it gave back (both grid side).
+    ``least_soc``: the lowest state of charge that it has had."""
 
     stay: Stay
     pack: Pack
     plugged_s: float
     grid_wh: float = 0.0
+    given_wh: float = 0.0
+    least_soc: float = 1.0
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class _Outlet:
     key: ConnectorId
     spec: ConnectorSpec
     register_wh: float
+    exported_wh: float = 0.0
     listener: Callable[[ConnectorId, OutletState], None] | None = None
     vehicle: Vehicle | None = None
     energised: bool = False
@@ -74,7 +78,8 @@ class _Outlet:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a stay ended. ``need_wh``: what the vehicle wanted or, if less, could have had by always charging at full
-    power while it was there; both energies battery side. ``grid_wh`` is what it cost the grid."""
+    power while it was there; both energies battery side. ``grid_wh`` is what it cost the grid,
+    ``given_wh`` what it gave back; ``least_soc``: the lowest state of charge on the way."""
 
     stay: Stay
     arrived_s: float
@@ -82,6 +87,8 @@ class Outcome:
     need_wh: float
     got_wh: float
     grid_wh: float
+    given_wh: float = 0.0
+    least_soc: float = 1.0
 
 
 class Plant:
@@ -170,10 +177,17 @@ class Plant:
         self._integrate(outlet)
         return outlet.register_wh
 
+    def exported_wh(self, key: ConnectorId) -> float:
+        """The outlet's lifetime export register."""
+        outlet = self._outlets[key]
+        self._integrate(outlet)
+        return outlet.exported_wh
+
     def order(self, key: ConnectorId, *, obeyed_w: float, granted_w: float) -> None:
         """The station lets the vehicle draw up to ``obeyed_w``, while ``granted_w`` is what it was granted (inf: no limit).
 
-        Where they differ because the station disobeys, the trace says so from the moment at which it shows.
+        Below 0 it makes the vehicle give so much, as far as it can. Where they differ because the station disobeys, the trace
+        says so from the moment at which it shows.
         """
         outlet = self._outlets[key]
         tighter = granted_w < outlet.granted_w
@@ -228,7 +242,9 @@ class Plant:
         need_wh = min(stay.need_wh, possible_wh(new_pack(stay), max_w=best, seconds=left_s - arrived_s))
         if self._trace is not None:
             self._trace.visit(left_s, vehicle=stay.vehicle_id, connector=stay.connector, arrive=arrived_s, need_wh=need_wh, got_wh=got_wh)
-        return Outcome(stay, arrived_s, left_s, need_wh, got_wh, vehicle.grid_wh if vehicle is not None else 0.0)
+        if vehicle is None:
+            return Outcome(stay, arrived_s, left_s, need_wh, got_wh, 0.0)
+        return Outcome(stay, arrived_s, left_s, need_wh, got_wh, vehicle.grid_wh, vehicle.given_wh, vehicle.least_soc)
 
     def end(self) -> None:
         """Close the trace."""
@@ -242,6 +258,9 @@ class Plant:
         vehicle = outlet.vehicle
         if vehicle is None:
             return 0, OutletState.EMPTY
+        if outlet.energised and outlet.obeyed_w < 0:
+            given_w = 0 if vehicle.pack.empty else min(-outlet.obeyed_w, outlet.spec.discharge_w, vehicle.stay.discharge_w)
+            return -int(given_w), OutletState.DRAWING if given_w else OutletState.HELD
         if vehicle.pack.satisfied:
             return 0, OutletState.SATISFIED
         if not outlet.energised:
@@ -272,7 +291,7 @@ class Plant:
                 outlet.listener(outlet.key, state)
 
     def _plan_review(self, outlet: _Outlet) -> None:
-        if outlet.vehicle is not None and outlet.power_w > 0:
+        if outlet.vehicle is not None and outlet.power_w != 0:
             hold = outlet.vehicle.pack.holds_for_s(outlet.power_w)
             outlet.review = self._agenda.after(max(hold, 1e-3), lambda: self._retarget(outlet, at_once=True))
 
@@ -292,10 +311,13 @@ class Plant:
         if seconds <= 0:
             return
         energy_wh = outlet.power_w * seconds / 3600.0
-        outlet.register_wh += energy_wh
+        outlet.register_wh += max(0.0, energy_wh)
+        outlet.exported_wh += max(0.0, -energy_wh)
         if outlet.vehicle is not None:
-            outlet.vehicle.grid_wh += energy_wh
+            outlet.vehicle.grid_wh += max(0.0, energy_wh)
+            outlet.vehicle.given_wh += max(0.0, -energy_wh)
             outlet.vehicle.pack.advance(outlet.power_w, seconds)
+            outlet.vehicle.least_soc = min(outlet.vehicle.least_soc, outlet.vehicle.pack.soc)
 
     def _set_power(self, outlet: _Outlet, w: int) -> None:
         self._integrate(outlet)
@@ -311,7 +333,7 @@ class Plant:
 
     def _judge(self, outlet: _Outlet) -> None:
         """Note the moment at which an outlet begins, or ends, to draw more than it was granted."""
-        disobeys = outlet.power_w > outlet.granted_w + DISOBEY_W
+        disobeys = outlet.power_w > max(0.0, outlet.granted_w) + DISOBEY_W  # who gives less than it was told disobeys nobody's limit
         if disobeys and not outlet.disobeying:
             self.faults += 1
             if self._trace is not None:

@@ -21,7 +21,8 @@ from ocpp.v16.enums import RecurrencyKind
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a schedule allows: ``limit`` in ``unit`` over ``phases`` (W: their total; A: each)."""
+    """What a schedule allows: ``limit`` in ``unit`` over ``phases`` (W: their total; A: each). Below 0 it is what the vehicle
+    shall give (OCPP 2.1, operation mode CentralSetpoint)."""
 
     limit: float
     unit: Unit
@@ -55,13 +56,11 @@ class Profile:
         schedule = data["charging_schedule"]
         unit = Unit(schedule["charging_rate_unit"])
         periods = tuple(
-            (float(row["start_period"]), Allowed(float(row["limit"]), unit, int(row.get("number_phases", 3))))
+            (float(row["start_period"]), Allowed(_level(row), unit, int(row.get("number_phases", 3))))
             for row in schedule["charging_schedule_period"]
         )
         if not periods or periods[0][0] != 0 or any(a[0] >= b[0] for a, b in pairwise(periods)):
             raise ValueError("periods must begin at 0 and ascend")
-        if min(allowed.limit for _, allowed in periods) < 0:
-            raise ValueError("a limit below 0")
         recurrency = data.get("recurrency_kind")
         kind = Kind(data["charging_profile_kind"])
         if (kind is Kind.recurring) != (recurrency is not None):
@@ -117,6 +116,15 @@ class Profile:
 
     def _every(self) -> timedelta:
         return timedelta(days=7 if self.recurrency is RecurrencyKind.weekly else 1)
+
+
+def _level(row: Mapping[str, Any]) -> float:
+    """A period's limit; of a central setpoint below 0 that, no further than its discharge limit. Raises ValueError for others."""
+    if row.get("operation_mode") == "CentralSetpoint" and float(row.get("setpoint", 0.0)) < 0:
+        return max(float(row["setpoint"]), float(row.get("discharge_limit", row["setpoint"])))
+    if float(row["limit"]) < 0:
+        raise ValueError("a limit below 0")
+    return float(row["limit"])
 
 
 class ProfileStack:

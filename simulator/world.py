@@ -19,6 +19,7 @@ from simulator.plant import ConnectionPointMeter, Outcome, Plant
 from simulator.station import Station
 from simulator.trace import Trace
 from simulator.voice import Voice
+from simulator.voice21 import Voice21
 from simulator.voice201 import Voice201
 
 ID_TAG_LENGTH = 20
@@ -36,7 +37,8 @@ class World:
     """``day`` with its stations, one :class:`~simulator.personas.Persona` each (polite where ``personas`` names none).
 
     ``connect(station_id)`` opens a station's wire, for what ``stations[station_id].voice`` speaks. ``share_201``: fraction
-    of the stations that speak OCPP 2.0.1, drawn by ``seed``; the others speak 1.6. ``autostart``: vehicles start by their
+    of the stations that speak OCPP 2.0.1, drawn by ``seed``; the others speak 1.6, and those that give power 2.1.
+    ``autostart``: vehicles start by their
     own id tag. A vehicle whose session ended so that only a re-plug helps gets one after ``replug_after_s`` (None: never).
     ``rate_units``: what a station takes in profiles, else drawn by ``seed``. The callbacks are called, and must return, at
     once: ``on_arrival`` just before a vehicle is plugged in, ``on_departure`` after it left, ``on_limit`` when the day
@@ -82,7 +84,7 @@ class World:
                 rng=rng_for(seed, spec.station_id),
                 rate_units=(rate_units or {}).get(spec.station_id) or _rate_units(spec, seed),
                 autostart=autostart,
-                voice=_voice(spec.station_id, seed) if spec.station_id in modern else None,
+                voice=Voice21() if gives(spec) else _voice(spec.station_id, seed) if spec.station_id in modern else None,
                 on_spent=self._spent,
                 high_level=spec.station_id in modern and spec.station_id in high_level,
             )
@@ -233,6 +235,11 @@ def stations_201(stations: Sequence[str], seed: int, share: float) -> frozenset[
     if not 0 <= share <= 1:
         raise ValueError(f"a share of stations is between 0 and 1, not {share}")
     return frozenset(rng_for(seed, "protocols").sample(list(stations), round(share * len(stations))))
+
+
+def gives(spec: StationSpec) -> bool:
+    """Whether a station has a connector that gives power: it speaks OCPP 2.1 then."""
+    return any(connector.discharge_w for connector in spec.connectors)
 
 
 def _voice(station_id: str, seed: int) -> Voice:

@@ -83,6 +83,7 @@ def announcement(stay: Stay, start: datetime, *, known_pausable: bool | None = T
         pausable=known_pausable,
         priority=stay.priority,
         id_tag=id_tag(stay),
+        discharge_w=stay.discharge_w,
     )
 
 
