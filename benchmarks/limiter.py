@@ -204,6 +204,10 @@ def judge_targets(state: State, result: Allocation) -> list[str]:
         target = result.targets[i]
         if fixed[i]:
             continue
+        if target < 0:
+            if row.ceiling_w < 0 or -target > row.give_w:
+                found.append(f"{row.key}: shall give {-target} W of {row.give_w} W")
+            continue
         if target and not max(1, row.min_w) <= target <= row.rated_w:
             found.append(f"{row.key}: target {target} W is no level")
         if target > row.ceiling_w and not row.on_off and not (target == row.min_w and row.ceiling_w > 0):

@@ -7,6 +7,7 @@
 The stations' physics shares nothing with the controller's model of them. Behaviour by behaviour:
     polite · overdraws ×1.12 · ignores (accepts limits, obeys only stop) · late (acts and answers 1–25 s later, in order)
     lossy (calls vanish, or their answers) · refuses · deaf (open link, hears nothing) · away (link gone) · reboots
+and of those that can give power: silent while they give · stop by themselves · give too much · charge instead
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,9 @@ COMPLY_S = 5.0
 TOLERANCE_W = 50
 CALL_TIMEOUT_S = 10.0
 FAULT_EVERY_S = 3600.0
+BATTERY_WH = 300_000
+EFFICIENCY = 0.9
+RESERVE_SOC = LoopSettings().reserve_soc
 
 
 class MemoryJournal:
@@ -100,6 +104,7 @@ class Manners:
     autonomous: bool = False
     holds_default: bool = True
     skew_s: float = 0.0
+    gives: str = ""  # "silent" | "stops" | "too_much" | "charges"
 
     @property
     def polite(self) -> bool:
@@ -127,6 +132,20 @@ class Outlet:
     fault_at_s: float = -math.inf
     powered: bool = True
     pending: str | None = None
+    stored_wh: float = 0.0
+    exported_wh: float = 0.0
+    least_wh: float = math.inf
+    gives_since_s: float | None = None
+
+    def _gives_w(self, level_w: float, now_s: float) -> float:
+        """What it makes of a level below 0."""
+        self.gives_since_s = self.gives_since_s if self.gives_since_s is not None else now_s
+        if self.manners.gives == "charges":
+            return min(-level_w, self.spec.rated_w)
+        tired = self.manners.gives == "stops" and now_s - self.gives_since_s > 100
+        if tired or self.stored_wh <= 0.05 * BATTERY_WH:
+            return 0.0
+        return -min(-level_w * (1.6 if self.manners.gives == "too_much" else 1.0), 1.6 * self.spec.discharge_w)
 
     def level_w(self, now_s: float) -> float:
         """What it was granted: its live profile until that ends by its own clock, then its default, then all."""
@@ -137,9 +156,12 @@ class Outlet:
     def step(self, now_s: float) -> bool:
         """One step of physics. True where it means to draw more than granted, and does."""
         level = self.level_w(now_s)
-        self.granted_w = level
+        self.granted_w = max(0.0, level)
         goal = 0.0
-        if self.session is not None and self.powered:
+        if self.session is not None and self.powered and level < 0:
+            goal = self._gives_w(level, now_s)
+        elif self.session is not None and self.powered:
+            self.gives_since_s = None
             limit = self.spec.rated_w if math.isinf(self.manners.draws) else level * self.manners.draws
             limit = min(limit * self.share, self.spec.rated_w, self.appetite_w)
             goal = limit if limit >= self.spec.min_w * 0.9 * self.share else 0.0
@@ -149,8 +171,12 @@ class Outlet:
         if self.power_w != goal:
             gap = goal - self.power_w
             self.power_w = goal if abs(gap) <= self.slope_w + 1e-6 else self.power_w + math.copysign(self.slope_w, gap)
-        self.meter_wh += self.power_w * STEP_S / 3600
-        return min(self.power_w, goal) > level + TOLERANCE_W  # not who is merely on the way down
+        flowed_wh = self.power_w * STEP_S / 3600
+        self.meter_wh += max(0.0, flowed_wh)
+        self.exported_wh += max(0.0, -flowed_wh)
+        self.stored_wh += flowed_wh * EFFICIENCY if flowed_wh > 0 else flowed_wh / EFFICIENCY
+        self.least_wh = min(self.least_wh, self.stored_wh) if flowed_wh < 0 else self.least_wh
+        return min(self.power_w, goal) > max(0.0, level) + TOLERANCE_W  # not who is merely on the way down
 
 
 @dataclass(slots=True, eq=False)
@@ -383,6 +409,7 @@ class Verdicts:
     worst_w: float = 0.0
     writes: dict[ConnectorId, list[float]] = field(default_factory=dict)
     energy_wh: float = 0.0
+    given_wh: float = 0.0
     allocations: int = 0
     ramping_s: float = 0.0
     faults: int = 0
@@ -434,6 +461,7 @@ class Plant:
         self.grace = dict.fromkeys(("", *(f.feeder_id for f in scenario.spec.feeders)), -math.inf)
         self.limit_w = dict.fromkeys(self.grace, math.inf)
         self.meter_silent = False
+        self.export_grace = -math.inf
         self.number = 0
         self.tasks: asyncio.TaskGroup | None = None
         self.meter = SiteMeterOnPlant()
@@ -463,7 +491,7 @@ class Plant:
     async def boot(self, station: FakeStation) -> None:
         station.connected = True
         now = self.clock.now()
-        self.yard.links[station.id] = LinkReading(station.id, True, now, now)
+        self.yard.links[station.id] = LinkReading(station.id, True, now, now, version="2.1")
         self.desk.link_changed(self.yard.links[station.id])
         await self.desk.boot(ev.StationBooted(station.id, "plant"))
         if not station.connected:
@@ -501,7 +529,7 @@ class Plant:
             station.excused_until_s = asyncio.get_running_loop().time() + COMPLY_S
             station.timeouts = 0
             now = self.clock.now()
-            self.desk.link_changed(LinkReading(station.id, True, now, now))
+            self.desk.link_changed(LinkReading(station.id, True, now, now, version="2.1"))
             self.desk.ready(station.id, booted=False)
             station.wake.set()
 
@@ -569,10 +597,13 @@ class Plant:
 
     def sample(self, outlet: Outlet) -> None:
         station = self.stations[outlet.key.station_id]
-        if station.connected and not station.deaf and outlet.powered:
+        silent = outlet.manners.gives == "silent" and outlet.power_w < 0
+        if station.connected and not station.deaf and outlet.powered and not silent:
             now = self.clock.now()
             self.note(f"reading {outlet.key} {outlet.power_w:.0f} W")
             reading = MeterReading(outlet.key, now, now, power_w=round(outlet.power_w), energy_wh=int(outlet.meter_wh))
+            if outlet.spec.discharge_w:
+                reading = replace(reading, soc=round(outlet.stored_wh / BATTERY_WH, 3), exported_wh=int(outlet.exported_wh))
             self.desk.reading(reading)
 
     async def samples(self, outlet: Outlet) -> None:
@@ -597,6 +628,8 @@ class Plant:
         elif h.what == "base":
             if h.value > self.base_w:
                 self.grace[""] = max(self.grace[""], self.t() + COMPLY_S)
+            else:
+                self.export_grace = self.t() + COMPLY_S
             self.base_w = h.value
         elif h.what == "meter":
             self.meter_silent = True
@@ -608,6 +641,9 @@ class Plant:
             self.journal.freeze(False)
         elif h.what == "plan":
             self.yard.plan = self._plan(now, random.Random(f"{self.scenario.seed}/{h.at}"))
+            self.loop.wake()
+        elif h.what == "lend":
+            self.yard.plan = self._lending(now, random.Random(f"{self.scenario.seed}/{h.at}"))
             self.loop.wake()
         elif h.what == "appetite":
             outlet = self.outlets[ConnectorId.parse(h.target)]
@@ -633,6 +669,19 @@ class Plant:
         }
         return Plan("p", now, now, 300, power, (0,) * slots, now + timedelta(seconds=rng.choice([60, 600, 2400])))
 
+    def _lending(self, now: datetime, rng: random.Random) -> Plan:
+        """A plan that wants power back from whoever can give it."""
+        power = {
+            visit.visit_id: tuple(
+                rng.choice([-5_000, -20_000, -(10**9)])
+                if visit.connector is not None and self.scenario.spec.connectors[visit.connector].discharge_w and rng.random() < 0.7
+                else rng.choice([0, 20_000, 10**9])
+                for _ in range(12)
+            )
+            for visit in self.journal.state.visits.values()
+        }
+        return Plan("p", now, now, 150, power, (0,) * 12, now + timedelta(seconds=1800))
+
     async def _arrive(self, key: ConnectorId, h: Happening) -> None:
         outlet = self.outlets[key]
         if outlet.plugged is not None:
@@ -647,6 +696,15 @@ class Plant:
             visit, f"veh-{visit}", now, now + timedelta(seconds=h.lasts), 10**8, outlet.spec.rated_w, connector=key,
             pausable=rng.choice([None, True, False]), priority=0 if h.value else rng.choice([0, 0, 1]), id_tag=f"t{self.number}",
         )  # fmt: skip
+        if any(spec.discharge_w for spec in self.scenario.spec.connectors.values()):  # else nothing could be bought back in time
+            announced = replace(announced, battery_energy_wh=15_000, depart_at=now + timedelta(hours=6))
+        if outlet.spec.discharge_w:
+            soc = rng.uniform(0.35, 0.8)
+            outlet.stored_wh, outlet.exported_wh, outlet.least_wh = soc * BATTERY_WH, 0.0, math.inf
+            announced = replace(
+                announced, battery_wh=BATTERY_WH, soc_arrival=soc, battery_energy_wh=10_000, efficiency=EFFICIENCY,
+                discharge_w=outlet.spec.discharge_w,
+            )  # fmt: skip
         await self.journal.append([NewEvent(announced, now)])
         await self.status(outlet)
         if outlet.manners.autonomous and rng.random() < 0.5 and outlet.session is None and outlet.pending is None:
@@ -690,6 +748,7 @@ class Plant:
                 if min(over, could) > 0:
                     self._breach(f"{scope or 'site'}: {load:.0f} W of {limit:.0f} W; {could:.0f} W could have been told", min(over, could))
             self._bounds(now_s)
+            self._exports(t)
             self.verdicts.energy_wh += sum(o.power_w for o in self.outlets.values()) * STEP_S / 3600
 
     def _told_apart(self, outlet: Outlet) -> bool:
@@ -712,9 +771,25 @@ class Plant:
             grant = self.yard.grants[key]
             if outlet.manners.draws == 1.0 and now_s - outlet.fault_at_s > COMPLY_S and outlet.power_w > grant.bound_w(now_s) + TOLERANCE_W:
                 self._breach(f"{key} draws {outlet.power_w:.0f} W, its bound is {grant.bound_w(now_s)} W", 0)
-            innocent = outlet.manners.draws == 1.0 and math.isinf(outlet.fault_at_s)
+            if outlet.power_w < -grant.gives_bound_w(now_s) - TOLERANCE_W and outlet.manners.gives != "too_much":
+                self._breach(f"{key} gives {-outlet.power_w:.0f} W, the most that it may is {grant.gives_bound_w(now_s)} W", 0)
+            innocent = outlet.manners.draws == 1.0 and math.isinf(outlet.fault_at_s) and outlet.manners.gives not in ("too_much", "charges")
             if innocent and grant.trust in (ev.TrustLevel.OVERDRAWS, ev.TrustLevel.DEFIANT):
                 self._breach(f"{key} obeys and is called {grant.trust}", 0)
+
+    def _exports(self, t: float) -> None:
+        """No more flows to the grid than may, and nobody is taken below the reserve."""
+        given = -sum(outlet.power_w for outlet in self.outlets.values() if outlet.power_w < 0)
+        self.verdicts.given_wh += given * STEP_S / 3600
+        over = given - max(0.0, self.base_w) - self.scenario.spec.export_limit_w - TOLERANCE_W
+        if given and over > 0 and t >= self.export_grace:
+            too_much = sum(-o.power_w for o in self.outlets.values() if o.power_w < 0 and o.manners.gives == "too_much")
+            if over > too_much:  # who gives more than it was told is found out, and asked no more
+                self._breach(f"{given:.0f} W are given, the site takes {self.base_w:.0f} W", over)
+        for key, outlet in self.outlets.items():
+            if outlet.least_wh < RESERVE_SOC * BATTERY_WH - 100 and outlet.spec.discharge_w:
+                self._breach(f"{key} was taken to {outlet.least_wh / BATTERY_WH:.3f} of its battery", 0)
+                outlet.least_wh = math.inf
 
     def _breach(self, text: str, over: float) -> None:
         self.verdicts.worst_w = max(self.verdicts.worst_w, over)
