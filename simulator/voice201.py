@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ocpp.v16.enums import ChargePointStatus as Status
 from ocpp.v201 import call
@@ -43,6 +43,7 @@ class Voice201:
 
     subprotocol = "ocpp2.0.1"
     names_transactions = True
+    speaks: ClassVar[type[Link201]] = Link201
 
     def __init__(self, *, starts_at_plug: bool, unlabelled: bool = False) -> None:
         self.starts_at_plug = starts_at_plug
@@ -54,7 +55,7 @@ class Voice201:
         variables = Variables(station.configuration, starts_at_plug=self.starts_at_plug)
         model = DeviceModel(variables, evses=station.configuration.number("NumberOfConnectors"))
         self._monitors = self._monitors or Monitors(model, variables)
-        return Link201(
+        return self.speaks(
             station, wire, message_id=message_id, answer_s=answer_s, variables=variables, model=model, monitors=self._monitors,
             told=self._told,
         )  # fmt: skip

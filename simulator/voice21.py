@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ocpp.v21 import call, call_result
 
-from simulator.link import Link, StationSide
 from simulator.link201 import Link201
-from simulator.variables import Variables
 from simulator.voice201 import Voice201
-from simulator.wire import Wire
 
 
 class Link21(Link201):
@@ -26,13 +22,10 @@ class Voice21(Voice201):
     """OCPP 2.1; a transaction begins with the authorisation."""
 
     subprotocol = "ocpp2.1"
+    speaks = Link21
 
     def __init__(self) -> None:
         super().__init__(starts_at_plug=False)
-
-    def link(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> Link:
-        variables = Variables(station.configuration, starts_at_plug=self.starts_at_plug)
-        return Link21(station, wire, message_id=message_id, answer_s=answer_s, variables=variables)
 
     def boot(self, station_id: str) -> Any:
         box = {"vendor_name": "Yardworks", "model": "YW-3B", "serial_number": f"SN-{station_id}"[:25], "firmware_version": "3.0.1"}
