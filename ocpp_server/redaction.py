@@ -17,7 +17,20 @@ import msgspec
 HIDDEN = "(hidden)"
 
 _TAGS = frozenset(
-    {"idtag", "parentidtag", "parentid", "idtoken", "groupidtoken", "additionalidtoken", "customeridentifier", "prioritizedemaids", "emaid"}
+    {
+        "idtokens",
+        "pspref",
+        "vatnumber",
+        "idtag",
+        "parentidtag",
+        "parentid",
+        "idtoken",
+        "groupidtoken",
+        "additionalidtoken",
+        "customeridentifier",
+        "prioritizedemaids",
+        "emaid",
+    }
 )
 _SECRETS = frozenset({"csr", "certificate", "certificatechain", "exirequest", "exiresponse", "simpin"})
 _SECRET_NAME = re.compile(r"passw|secret|passphrase|authorizationkey|privatekey|psk|(?:^|[^a-z])pin(?:$|[^a-z])|token$")

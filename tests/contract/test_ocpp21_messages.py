@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import ocpp.v21
 import pytest
-from ocpp_fakes import FakeDepot, depot_spec
+from ocpp_fakes import FakeDepot
 from test_ocpp201_stations import dial, listening
 
-from ocpp_server.actions import CALLS_21
+from ocpp_server.actions import CALLS, CALLS_21
 from ocpp_server.schemas import UNANSWERED, schema_of, validator
 from ocpp_server.version import Version
 
@@ -107,5 +108,58 @@ async def asked(connection: Any, message_id: str, action: str, payload: dict[str
             return reply
 
 
-def test_the_fake_depot_has_the_connector_that_messages_name() -> None:
-    assert depot_spec().stations[0].connectors[0].connector == 1
+# ---------------------------------------------------------------------- bent payloads, in all versions
+
+JUNK: tuple[Any, ...] = (None, True, -1, 2**70, 1e308, "", "x" * 600, [], {}, [[]], {"a": {}}, "NaN", "\u0000")
+FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
+CODES = {
+    "NotImplemented", "NotSupported", "InternalError", "ProtocolError", "SecurityError", "FormationViolation", "FormatViolation",
+    "PropertyConstraintViolation", "OccurenceConstraintViolation", "OccurrenceConstraintViolation", "TypeConstraintViolation",
+    "GenericError", "RpcFrameworkError", "MessageTypeNotSupported",
+}  # fmt: skip
+
+
+def messages(version: Version) -> list[str]:
+    """What a station of that version may send."""
+    ending = ("Response", ".json") if version is Version.V16 else ("Request", "Request.json")
+    names = {path.name.removesuffix(ending[1]) for path in (FOLDER.parent.parent / FOLDERS[version] / "schemas").glob("*.json")}
+    return sorted(name for name in names if name.isalnum() and not name.endswith("Response") and name not in CALLS[version] - SENT_BY_BOTH
+                  and name not in UNANSWERED)  # fmt: skip
+
+
+def bent(rng: random.Random, part: Any) -> Any:
+    """The same with one part of it replaced, taken out, or given another name."""
+    if isinstance(part, dict) and part and rng.random() < 0.85:
+        key = rng.choice(list(part))
+        match rng.randrange(6):
+            case 0:
+                return {name: value for name, value in part.items() if name != key}
+            case 1:
+                return {name if name != key else key.upper(): value for name, value in part.items()}
+        return {**part, key: bent(rng, part[key])}
+    if isinstance(part, list) and part and rng.random() < 0.85:
+        at = rng.randrange(len(part))
+        return [*part[:at], bent(rng, part[at]), *part[at + 1 :]]
+    return rng.choice(JUNK)
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_fault_11_whatever_is_bent_the_answer_keeps_the_schema(version: Version) -> None:
+    rng = random.Random(21)
+    quick = {"frames_burst": 100_000, "frames_per_s": 100_000.0}
+    async with listening(FakeDepot(), **quick) as central, dial(central, "CP1", version.subprotocol) as connection:
+        for number in range(150):
+            action = rng.choice(messages(version))
+            schema = schema_of(action, version)
+            payload = bent(rng, made(schema, schema, full=rng.random() < 0.5))
+            if not isinstance(payload, dict):
+                continue
+            reply = await asked(connection, f"m{number}", action, payload)
+            if reply[0] == 3:
+                validator(f"{action}Response", version)(reply[2])
+            else:
+                assert reply[0] == 4
+                assert reply[2] in CODES, reply
+                assert reply[2] != "InternalError", (action, payload)
+                assert len(reply) == 5
+                assert len(reply[3]) <= 255

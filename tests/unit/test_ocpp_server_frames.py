@@ -108,6 +108,8 @@ SECRETS = {
     },
     "NotifyReport": {"reportData": [{"variable": {"name": "ApnPassword"}, "variableAttribute": [{"type": "Actual", "value": "S3CR3T-1"}]}]},
     "SetNetworkProfile": {"connectionData": {"apn": {"apnPassword": "S3CR3T-1", "simPin": 1234}, "vpn": {"key": "S3CR3T-1", "user": "u"}}},
+    "GetTariffs": {"tariffAssignments": [{"tariffId": "T", "idTokens": ["S3CR3T-199"]}]},
+    "NotifySettlement": {"pspRef": "S3CR3T-199", "vatNumber": "S3CR3T-199"},
     "SignCertificate": {"csr": "-----BEGIN S3CR3T-1"},
     "CertificateSigned": {"certificateChain": "S3CR3T-1"},
     "InstallCertificate": {"certificateType": "CSMSRootCertificate", "certificate": "S3CR3T-1"},
