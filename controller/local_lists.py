@@ -23,7 +23,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandStatus
 from depot.local_lists import MAX_VERSION, MOST_ENTRIES, LocalList, Part, UpdateType, parts
-from depot.tokens import IdToken
+from depot.tokens import IdToken, Place
 from depot.values import DepotError, InvalidValue, Outcome
 from ocpp_server.configuration import LIST_MOST, ConfigurationBook
 from ocpp_server.reply import Reply
@@ -90,7 +90,7 @@ class LocalLists:
         return Answered(CommandStatus.DONE if done else CommandStatus.FAILED, words, answer)
 
     def _wanted(self, command: cmd.SendLocalList, believed: LocalList) -> tuple[list[IdToken], list[str], int]:
-        """Tokens to list, tokens to remove, and how many of the depot's do not fit into the station's version."""
+        """Tokens to list, tokens to remove, and how many of the depot's the station is not told of."""
         version = self._calls.version(command.station_id)
         left_out = 0
         if command.entries is not None:
@@ -102,8 +102,8 @@ class LocalLists:
         else:
             everybody = sorted(self._yard.state.id_tokens.values(), key=lambda token: token.key)
             long = {token.key for token in too_long(everybody, version)}
-            left_out = len(long)
-            listed, removed = [token for token in everybody if token.key not in long], []
+            listed = [token for token in everybody if token.key not in long and self._tells(token, command.station_id)]
+            left_out, removed = len(everybody) - len(listed), []
             if command.update is UpdateType.DIFFERENTIAL:
                 listed, removed = believed.changes_to(listed)
         if len(listed) + len(removed) > MOST_ENTRIES:
@@ -111,6 +111,12 @@ class LocalLists:
         if len({token.text_key for token in listed} | {token.casefold() for token in removed}) != len(listed) + len(removed):
             raise InvalidValue("a local list names each token once")
         return listed, removed, left_out
+
+    def _tells(self, token: IdToken, station_id: str) -> bool:
+        """Whether a station can decide by itself of this token as the depot would: one for each text, and no condition that it
+        does not know of."""
+        here = not token.only_at or Place(station_id) in token.only_at
+        return here and not token.additional and self._yard.state.id_token(token.token) == token
 
     async def _tell(self, station_id: str, part: Part, cause: ev.Envelope) -> Reply:
         now = self._yard.clock.now()

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from ocpp_fakes import FakeDepot, until
 from pki import Ca, csr
 from wallbox import USE, Wallbox, named
@@ -31,6 +32,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.commands import CommandResult, CommandStatus
 from ocpp_server import Central, OcppSettings, keyed_digest
+from ocpp_server.authority import Authority
 from ocpp_server.desks import Desks
 from tests.unit.small_yard import SPEC, SmallYard
 
@@ -421,3 +423,25 @@ def test_the_ports_certificate_is_made_anew_in_time_and_when_its_names_change(tm
     assert port.refresh(now), "what is broken is made anew"
     with pytest.raises(SecretError, match="No such file"):
         PortCertificate(OcppTlsSection(certificate=tmp_path / "no.pem", key=tmp_path / "no.key"), authority, path=path, now=now)
+
+
+async def test_a_v2g_certificate_is_signed_by_an_authority_of_its_own_and_opens_no_door(tmp_path: Path) -> None:
+    async with depot(tmp_path, profile=2) as d:
+        request = csr(ec.generate_private_key(ec.SECP256R1()), CP)
+        assert not await d.certificates.sign_wanted(CP, request, "V2GCertificate")
+        (refused,) = [fact for fact in await noticed(d) if fact.kind == "signing_request_refused"]
+        assert "contracts.v2g_authority" in refused.detail
+        d.certificates._v2g = Authority.new("V2G sub", organization="", now=d.small.clock.at)
+        assert await d.certificates.sign_wanted(CP, request, "V2GCertificate")
+        d.certificates.sign_answered(CP)
+        await until(lambda: d.facts(ev.CertificateAnswered), within_s=5)
+        (issued,) = d.facts(ev.CertificateIssued)
+        assert issued.use == "V2GCertificate"
+        assert d.small.journal.state.security.certificates_of(CP) == ()  # the way to profile 3 stays shut
+        result = await d.order(cmd.RevokeCertificate, serial=issued.serial)
+        assert "by the authority that vehicles trust" in result.message
+
+
+async def noticed(d: Depot) -> list[ev.SecurityEventNoticed]:
+    await until(lambda: d.facts(ev.SecurityEventNoticed), within_s=5)
+    return d.facts(ev.SecurityEventNoticed)

@@ -16,7 +16,7 @@ from depot import events as ev
 from depot.commands import CommandStatus
 from depot.local_lists import UpdateType
 from depot.reservations import ReservationState
-from depot.tokens import IdToken
+from depot.tokens import AdditionalId, IdToken, Place
 from depot.values import Outcome
 from ocpp_server.configuration import ConfigurationBook
 from ocpp_server.reply import Reply
@@ -158,6 +158,23 @@ def test_a_list_is_sent_as_the_station_takes_it_and_stops_where_it_fails() -> No
         assert isinstance(view, LocalListView)
         assert (view.version, len(view.entries), view.station_version) == (3, 5, None)
         assert await depot.lists.views[LocalListView]({"station_id": "CP-9"}) is None
+
+    run(main())
+
+
+def test_a_station_is_not_told_of_tokens_that_it_could_not_decide_as_the_depot_does() -> None:
+    async def main() -> None:
+        depot = Kept()
+        pin, place = AdditionalId("4711", "PIN"), Place("CP-1")
+        tokens = [
+            IdToken("BOTH", type="ISO14443"), IdToken("BOTH", type="Central"), IdToken("PIN", additional=(pin,)),
+            IdToken("HERE", only_at=(place,)), IdToken("THERE", only_at=(Place("CP-2"),)), IdToken("PART", only_at=(Place("CP-1", 1),)),
+        ]  # fmt: skip
+        depot.put(*[ev.IdTokenListed(token) for token in tokens])
+        done = await depot.order(cmd.SendLocalList, station_id="CP-1", update=UpdateType.FULL)
+        assert done.answer is not None
+        assert done.answer["left_out"] == 4
+        assert set(depot.yard.state.local_lists["CP-1"].entries) == {"both", "here"}
 
     run(main())
 
