@@ -122,6 +122,9 @@ def fill(link: FakeLink) -> None:
             transfer(2, state="InstallationFailed", standing="failed", station_id="CP-05", sent_bytes=14_300_000),
             transfer(1, state="Installed", standing="done", runs="1.3", sent_bytes=14_300_000),
         ],
+        publications=[
+            transfer(5, kind="publication", state="Published", standing="done", checksum="ab" * 16, locations=["http://10.0.0.9/fw.bin"])
+        ],
     )  # fmt: skip
     file = FileView(file=1, name="diag.zip", size_bytes=1_200_000, sha256="ef" * 32, here=True)
     log = transfer(4, kind="diagnostics", state="Uploaded", standing="done", file_name="diag.zip", files=[file], image_id="", version="")

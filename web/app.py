@@ -35,6 +35,7 @@ from web.departures_page import departures_screens
 from web.device_model_api import SCHEMAS as device_model_schemas
 from web.device_model_api import device_model_api
 from web.device_model_page import device_model_screens
+from web.displays_page import display_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
@@ -111,6 +112,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(device_model_screens(web))
     app.include_router(messages_screens(web))
     app.include_router(firmware_screens(web))
+    app.include_router(display_screens(web))
     app.include_router(departures_screens(web))
     app.include_router(grid_screens(web))
     app.include_router(registry_screens(web))

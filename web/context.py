@@ -60,7 +60,12 @@ def machine_tabs(request: Request, current: str) -> list[tuple[str, str, str, bo
     """The pages around chargers: (key, address, words, whether it is this one), as far as the person may see them."""
     tabs = [("chargers", "/chargers", "Chargers"), ("stations", "/stations", "Stations")]
     if caller_of(request).may(Permission.STATIONS):
-        tabs += [("messages", "/messages", "Messages"), ("firmware", "/firmware", "Firmware and logs"), ("drift", "/drift", "Drift")]
+        tabs += [
+            ("messages", "/messages", "Messages"),
+            ("firmware", "/firmware", "Firmware and logs"),
+            ("drift", "/drift", "Drift"),
+            ("displays", "/display-messages", "Messages to drivers"),
+        ]
     return [(*tab, tab[0] == current) for tab in tabs]
 
 

@@ -90,6 +90,15 @@ def firmware_screens(web: Web) -> APIRouter:
         )  # fmt: skip
         return await _done(web, request, command, "Update firmware")
 
+    @router.post("/firmware/publications")
+    async def publish(request: Request) -> Response:
+        sent = await request.form()
+        command = cmd.PublishFirmware(
+            command_id=actions.new_id(), actor=caller_of(request).name, reason=actions.need_reason(str(sent.get("reason", ""))),
+            image_id=str(sent.get("image_id", ""))[:32], station_id=str(sent.get("station_id", ""))[:48],
+        )  # fmt: skip
+        return await _done(web, request, command, "Publish firmware")
+
     @router.post("/logs")
     async def fetch(request: Request) -> Response:
         sent = await request.form()
@@ -151,6 +160,7 @@ async def _page(web: Web, request: Request, station_id: str, *, error: str = "",
             for s in stations
         ],
         updates=[_transfer(t, clock) for t in found.updates[:ROWS]],
+        publications=[_transfer(t, clock) for t in found.publications[:ROWS]],
         logs=[_transfer(t, clock) for t in logs.logs[:ROWS]],
         error=error,
         most=f"{web.settings.image_bytes // 1024**2} MB",
@@ -192,6 +202,7 @@ def _transfer(t: TransferView, clock: text.DepotTime) -> dict[str, Any]:
         "width": "0%" if share is None else f"{min(1.0, share) * 100:.1f}%",
         "sent": "" if t.sent_bytes is None or t.size_bytes is None else f"{size_words(t.sent_bytes)} of {size_words(t.size_bytes)}",
         "bar": "f-live" if t.standing == "under_way" else "f-idle",
+        "locations": t.locations,
         "at": "" if t.retrieve_at is None else clock.clock(t.retrieve_at),
         "files": [
             {"file": f.file, "name": f.name or f"file {f.file}", "size": size_words(f.size_bytes), "here": f.here, "sha": f.sha256[:16]}

@@ -16,7 +16,7 @@ from depot import commands as cmd
 PASSWORD = "c0ffee00c0ffee00c0ffee00"
 WIDTHS = [(1366, 768), (390, 844)]
 PAGES = ["/stations", "/stations/CP-03", "/stations/accept?station_id=CP-77", "/stations/CP-03/console?action=SetChargingProfile"]
-PAGES += ["/messages", "/firmware", "/drift", "/stations/CP-03/device-model"]
+PAGES += ["/messages", "/firmware", "/drift", "/stations/CP-03/device-model", "/display-messages"]
 
 
 async def test_a_station_is_accepted_from_quarantine_and_its_password_is_shown_once(tmp_path: Path) -> None:
@@ -98,6 +98,28 @@ async def test_the_log_is_searched_and_goes_on_by_itself(tmp_path: Path) -> None
         newer = fake_stations.message("Heartbeat", "{}")
         depot.link.shown[MessagesView] = msgspec.structs.replace(known, messages=[newer])
         await expect(page.get_by_role("row", name="Heartbeat")).to_be_visible()
+        assert not seat.complaints
+
+
+async def test_a_message_is_seen_before_it_is_sent(tmp_path: Path) -> None:
+    async with served(tmp_path) as depot, browser() as chromium:
+        fake_stations.fill(depot.link)
+        depot.link.result = cmd.CommandStatus.DONE
+        seat = await sit_down(await chromium.new_context(), depot)
+        page = seat.page
+        await page.goto(f"{depot.url}/firmware")
+        await page.get_by_role("link", name="Messages to drivers").click()
+        await page.get_by_role("button", name="Write a message").click()
+        await page.get_by_label("Text").fill("Bay 4 is closed")
+        await expect(page.get_by_label("As the display shows it")).to_have_text("Bay 4 is closed")
+        await expect(page.get_by_text("15 of 1024")).to_be_visible()
+        await page.get_by_label("CP-05").check()
+        await page.get_by_role("dialog").get_by_label("Reason").fill("works")
+        await page.get_by_role("button", name="Show", exact=True).click()
+        await page.wait_for_url(f"{depot.url}/display-messages")
+        command = depot.link.commands[-1]
+        assert isinstance(command, cmd.ShowMessage)
+        assert (command.station_ids, command.texts[0].content) == (("CP-05",), "Bay 4 is closed")
         assert not seat.complaints
 
 

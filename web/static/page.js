@@ -164,6 +164,13 @@ document.addEventListener("click", (event) => {
   }
 });
 
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  if (!field.dataset || !field.dataset.preview) return;
+  document.getElementById(field.dataset.preview).textContent = field.value || "–";
+  document.getElementById(`${field.dataset.preview}-n`).textContent = field.value.length;
+});
+
 async function copy(button) {
   const field = document.getElementById(button.dataset.copy);
   field.select(); // where the browser keeps the clipboard to itself (plain http), Ctrl+C does the rest
