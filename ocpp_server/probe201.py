@@ -68,11 +68,12 @@ async def probe(link: Link, station: Station, settings: OcppSettings) -> Station
         if name in members("MeterValues", "MeasurandEnumType", link.version)
     )
     wanted = {**WANTED, UPDATED_EVERY: str(settings.sample_interval_s), STARTED: REGISTER, ENDED: REGISTER}
-    if values.get(AVAILABLE, "true").lower() == "true":
+    available = values.get(AVAILABLE, "").strip().lower() != "false"  # what is no boolean proves nothing: it is found out by trying
+    if available:
         wanted[ENABLED] = "true"
     confirmed = await _set(link, values, wanted, sizes)
     await _set_sampled(link, values, sampled, sizes)
-    smart = values.get(AVAILABLE, "true").lower() == "true" and (ENABLED not in values or ENABLED in confirmed)
+    smart = available and (ENABLED not in values or ENABLED in confirmed)
     return StationProbed(
         station.station_id,
         rate_units=_rate_units(values.get(RATE_UNIT, ""), dc=all(c.current is Current.DC for c in station.spec.connectors)),

@@ -181,6 +181,7 @@ class Station:
         self.levels.clear()
         self.defaults.clear()
         self.installed.restarted()
+        self.book.restarted()
         self.dynamic.forget()
         self.streams.forget()
         self.open_looks, self.tells_composite = OPEN_LOOKS, True

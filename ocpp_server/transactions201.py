@@ -55,6 +55,8 @@ class Transaction:
     reservation_id: int | None = None
     signed: tuple[SignedReading, ...] = ()
     ended: bool = False
+    doubtful: bool = False
+    """Its station has booted, and has not spoken of it since: it may be over."""
     cost: Cost | None = None
     heard: SeqNumbers = field(default_factory=SeqNumbers)
 
@@ -79,6 +81,7 @@ class Transaction:
     def note(self, seq_no: int) -> None:
         """The event with this number has been dealt with."""
         self.heard.add(seq_no)
+        self.doubtful = False
 
     @property
     def newest(self) -> int:
@@ -137,6 +140,18 @@ class Book:
     def of_number(self, number: int) -> str | None:
         """The station's own id of the depot's transaction; None: not heard of in this process."""
         return next((t.transaction_id for t in reversed(self._transactions.values()) if t.number == number), None)
+
+    def going_on(self, number: int) -> str | None:
+        """The same, of a transaction of which the station has spoken since it booted; None for any other: what is meant for it
+        would be refused."""
+        named = self.of_number(number)
+        return None if named is None or self._transactions[named].doubtful else named
+
+    def restarted(self) -> None:
+        """The station booted: what ran there may be over, and is asked for anew."""
+        self.surveyed = False
+        for transaction in self._transactions.values():
+            transaction.doubtful = not transaction.ended
 
     def running(self, evse: int) -> Transaction | None:
         """The newest transaction on an EVSE that has not ended."""

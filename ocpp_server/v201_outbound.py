@@ -39,7 +39,8 @@ class Dialect201:
             return
         station.book.surveyed = True
         for evse in occupied:
-            if station.book.running(evse) is None:
+            running = station.book.running(evse)
+            if running is None or running.doubtful:
                 station.book.expect(evse)
                 reply = await link.call(*self.trigger("TransactionEvent", evse), priority=Priority.HOUSEKEEPING)
                 if reply.outcome is not Outcome.ACCEPTED:
@@ -95,14 +96,15 @@ class Dialect201:
 
 
 def _with(station: Station, payload: Payload, profile: Build, *, running: bool) -> Build:
-    """``running``: a TxProfile is for a transaction that the station has named; without the name it must not leave."""
+    """``running``: a TxProfile is for a transaction that the station has named, and that goes on after a boot; else it must not
+    leave: the refusal would look as if it took no TxProfile."""
 
     def build() -> Payload | None:
         made = profile()
         if made is None:
             return None
         number = made.get(TRANSACTION)
-        named = number if number is None or isinstance(number, str) else station.book.of_number(number)
+        named = number if number is None or isinstance(number, str) else station.book.going_on(number)
         if running and named is None and made["chargingProfilePurpose"] == Purpose.TX:
             return None
         return {**payload, "chargingProfile": as_201(made, named)}

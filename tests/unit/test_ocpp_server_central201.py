@@ -677,3 +677,32 @@ def test_only_what_the_depot_believes_to_run_is_asked_for() -> None:
             assert [p["evse"] for p in asked] == [{"id": 2}]
 
     play(main)
+
+
+def test_problem_11_a_session_of_before_a_boot_is_told_its_level_once_the_station_speaks_of_it_again() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected_201(central) as peer:
+            await booted(peer, depot)
+            await charging(peer)
+            peer.answers["SetChargingProfile"] = lambda _: {"status": "Rejected"}
+            await booted(peer, depot)
+            assert [p["evse"]["id"] for p in peer.calls("TriggerMessage")][-2:] == [1, 2]  # asked for anew
+            assert await central.apply(setpoints(setpoint(9_000, until=later(clock)))) == [Outcome.ERROR]
+            assert peer.calls("SetChargingProfile") == []
+            peer.answers["SetChargingProfile"] = lambda _: {"status": "Accepted"}
+            await peer.event("Updated", why="Trigger", state="Charging")
+            assert await central.apply(setpoints(setpoint(9_000, until=later(clock)))) == [Outcome.ACCEPTED]
+            assert peer.calls("SetChargingProfile")[-1]["chargingProfile"]["transactionId"] == "tx-1"
+            assert depot.probes[-1].purposes == PROBED.purposes
+
+    play(main)
+
+
+def test_what_is_no_boolean_does_not_deny_smart_charging() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected_201(central) as peer:
+            peer.variables["SmartChargingCtrlr.Available"] = "0"
+            await booted(peer, depot)
+            assert depot.probes[-1].purposes == PROBED.purposes
+
+    play(main)
