@@ -354,7 +354,10 @@ class ControlLoop:
     def say_again(self, key: ConnectorId) -> None:
         """The level of a running session is sent once more, whatever holds: what goes with it is new."""
         if self.yard.grants[key].in_session:
-            self._traffic[key].resend = True
+            traffic = self._traffic[key]
+            traffic.resend = True
+            traffic.failures = 0
+            traffic.retry_s = -math.inf
             self.wake()
 
     def install_default(self, key: ConnectorId, level_w: int) -> None:

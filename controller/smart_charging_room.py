@@ -31,6 +31,8 @@ from depot import events as ev
 from depot.smart_charging import ChargingNeeds, ExternalLimit, VehicleSchedule
 from depot.state import OWN_STAY
 from depot.values import ConnectorId, Outlook
+from ocpp_server.composite import Foreign
+from ocpp_server.reports import Criteria, ProfileReport
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,17 @@ RENEGOTIATIONS = 3
 """So many profiles follow refused schedules of a connector, …"""
 RENEGOTIATED_IN = timedelta(minutes=10)
 """… within this time."""
+ASKED_AGAIN = timedelta(minutes=10)
+"""A station that only says that a limit exists is asked which one, no sooner than so long after the last time."""
 EFFICIENCY = 0.9
 """Battery per grid energy of a vehicle that the registry does not know."""
 PRICES_FOR = timedelta(minutes=15)
+
+
+class Stations(Protocol):
+    """What of the charger side is needed here."""
+
+    async def report_profiles(self, station_id: str, criteria: Criteria, *, within_s: float = 10.0) -> ProfileReport: ...
 
 
 class Prices(Protocol):
@@ -75,6 +85,9 @@ class SmartCharging:
         self._replan = replan
         self._priced: tuple[datetime, Sequence[tuple[datetime, Decimal]]] | None = None
         self._renegotiated: dict[ConnectorId, deque[datetime]] = {}
+        self.stations: Stations | None = None
+        """The charger side, once it is there."""
+        self._asked: dict[tuple[str, str], datetime] = {}
         yard.outlook = self.outlook
         self.commands: Mapping[type[cmd.Command], Carrier] = {}
         self.views: Mapping[type[Struct], Viewer] = {NeedsView: self._needs_view, ExternalLimitsView: self._limits_view}
@@ -114,6 +127,17 @@ class SmartCharging:
     async def limited(self, limit: ExternalLimit) -> None:
         await self._append(limit.station_id, ev.ExternalLimitTold(limit))
         self._limits_moved(f"{limit.source} limits {limit.station_id}")
+
+    def limit_unclear(self, station_id: str, source: str) -> None:
+        now, key = self._yard.clock.now(), (station_id, source)
+        before = self._asked.get(key)
+        if self.stations is not None and (before is None or now - before >= ASKED_AGAIN):
+            self._asked[key] = now
+            self._loop.follow_up(self._ask(self.stations, station_id, source), f"limit of {source} at {station_id}")
+
+    async def _ask(self, stations: Stations, station_id: str, source: str) -> None:
+        """What the station reports comes to the desk as any report does."""
+        await stations.report_profiles(station_id, Criteria(purpose=Foreign.EXTERNAL.value, sources=(source,)))
 
     async def released(self, station_id: str, evse: int | None, source: str) -> None:
         known = self._yard.state.smart_charging.limits.values()

@@ -223,5 +223,8 @@ class SmartChargingDesk(Protocol):
         """The station knows that it was: a profile follows from which it can choose again."""
 
     async def limited(self, limit: ExternalLimit) -> None: ...
+    def limit_unclear(self, station_id: str, source: str) -> None:
+        """The station was answered that a limit of ``source`` was heard of, and has not said which: it may be asked."""
+
     async def released(self, station_id: str, evse: int | None, source: str) -> None:
         """A limit is over. ``evse`` None: wherever at the station."""

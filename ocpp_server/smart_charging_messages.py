@@ -4,7 +4,7 @@
                                        desk.needs_answered    the connector's profile follows
     station --NotifyEVChargingSchedule--> compared with what its profiles allow --> desk.scheduled
                                        desk.schedule_refused  when the refusal is on the wire: a profile follows to choose from again
-    station --NotifyChargingLimit, ClearedChargingLimit--> desk.limited, desk.released
+    station --NotifyChargingLimit, ClearedChargingLimit--> desk.limited, desk.released; one without a schedule: desk.limit_unclear
     station --ReportChargingProfiles--> the report that asked for it; what others have set there into the book
 
 Numbers that cannot be true are left out and counted, one by one: a vehicle that tells nonsense of its battery may still say
@@ -13,12 +13,14 @@ when it leaves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from depot.ports import Clock
 from depot.registry import ConnectorSpec
 from depot.smart_charging import MOST_STEPS, WHOLE_STATION, ExternalLimit, SmartChargingDesk, Step, VehicleSchedule
 from depot.values import ConnectorId
 from ocpp_server.charging_needs import read_needs
-from ocpp_server.composite import after
+from ocpp_server.composite import Foreign, after
 from ocpp_server.desks import Action
 from ocpp_server.heard import declared
 from ocpp_server.limit_steps import TIME_S, absolute, beyond, least_of
@@ -27,7 +29,7 @@ from ocpp_server.session import CallReceived
 from ocpp_server.skew import parse_time
 from ocpp_server.station import Station
 
-NEEDS, SCHEDULE = "NotifyEVChargingNeeds", "NotifyEVChargingSchedule"
+NEEDS, SCHEDULE, LIMIT = "NotifyEVChargingNeeds", "NotifyEVChargingSchedule", "NotifyChargingLimit"
 DEPOT = "CSO"
 """Who we are among the sources of limits: the charging station's operator."""
 ENDLESS_S = 3600.0
@@ -46,12 +48,14 @@ class SmartChargingMessages:
         self.actions: dict[str, Action] = {
             NEEDS: self._needs,
             SCHEDULE: self._schedule,
-            "NotifyChargingLimit": self._limit,
+            LIMIT: self._limit,
             "ClearedChargingLimit": self._released,
             "ReportChargingProfiles": self._report,
         }
 
     def answered(self, call: CallReceived, payload: Payload) -> None:
+        if call.action == LIMIT and not call.payload.get("chargingSchedule"):
+            self._desk.limit_unclear(self._station.station_id, call.payload["chargingLimit"]["chargingLimitSource"])
         connector = self._told.pop(call.action, None)
         if connector is None:
             return
@@ -66,8 +70,9 @@ class SmartChargingMessages:
         station = self._station
         connector = declared(station, req["evseId"])
         running = station.book.running(connector.connector)
-        if running is None or not station.capability.purposes:
-            return _refused("NoTransaction" if running is None else "NoSmartCharging")
+        if running is None:
+            return _refused("NoTransaction")
+        station.takes_tx_profiles()
         needs, doubted = read_needs(req, station.connectors[connector.connector])
         station.violations.update(doubted)
         status = await self._desk.needs(connector, needs, running.transaction_id, session=running.number is not None)
@@ -107,23 +112,28 @@ class SmartChargingMessages:
     # -- what others limit --------------------------------------------------------------------------------------------
 
     async def _limit(self, req: Payload) -> Payload:
-        evse, told = req.get("evseId", WHOLE_STATION), req["chargingLimit"]
-        spec = self._spec(evse)
-        now, skew = self._clock.now(), self._station.clock.skew
-        found = least_of(req.get("chargingSchedule", ()), now + skew, spec)
+        limit = self._external(req.get("evseId", WHOLE_STATION), req["chargingLimit"], req.get("chargingSchedule", ()))
+        skew_s = self._station.clock.skew.total_seconds()
+        steps = tuple(Step(after(step.at, skew_s), step.level_w) for step in limit.steps)
+        until = None if limit.until is None else after(limit.until, skew_s)
+        self._station.installed.limited(limit.evse, limit.source, steps, until, after(limit.told_at, skew_s))
+        await self._desk.limited(limit)
+        return {}
+
+    def _external(self, evse: int, told: Payload, schedules: Sequence[Payload]) -> ExternalLimit:
+        """In the depot's time. Schedules that cannot be read are counted, and the limit is one without a number."""
+        now, skew_s = self._clock.now(), self._station.clock.skew.total_seconds()
+        found = least_of(schedules, after(now, skew_s), self._spec(evse))
         if found is None:
             self._station.violations["unreadable_schedule"] += 1
             found = (), None
         steps, until = found
-        limit = ExternalLimit(
+        return ExternalLimit(
             self._station.station_id, evse, told["chargingLimitSource"], now,
-            tuple(Step(after(step.at, -skew.total_seconds()), step.level_w) for step in steps[:MOST_STEPS]),
-            None if until is None else after(until, -skew.total_seconds()),
+            tuple(Step(after(step.at, -skew_s), step.level_w) for step in steps[:MOST_STEPS]),
+            None if until is None else after(until, -skew_s),
             critical=told.get("isGridCritical", False), generation=told.get("isLocalGeneration", False),
         )  # fmt: skip
-        self._station.installed.limited(evse, limit.source, steps, until, now + skew)
-        await self._desk.limited(limit)
-        return {}
 
     async def _released(self, req: Payload) -> Payload:
         evse = req.get("evseId")
@@ -145,7 +155,20 @@ class SmartChargingMessages:
         if req["chargingLimitSource"] != DEPOT:
             now = self._clock.now() + self._station.clock.skew
             self._station.installed.reported(req["evseId"], req["chargingLimitSource"], req["chargingProfile"], now)
+            await self._constraints(req)
         return {}
+
+    async def _constraints(self, req: Payload) -> None:
+        """The external limits that a report tells of. A recurring one stays with the book of profiles, which can repeat it."""
+        told = [
+            schedule
+            for profile in req["chargingProfile"]
+            if profile["chargingProfilePurpose"] == Foreign.EXTERNAL and profile["chargingProfileKind"] == "Absolute"
+            for schedule in profile["chargingSchedule"][:1]
+        ]
+        if told:
+            limit = {"chargingLimitSource": req["chargingLimitSource"]}
+            await self._desk.limited(self._external(req["evseId"], limit, told))
 
 
 def _refused(reason: str) -> Payload:

@@ -223,6 +223,13 @@ class Station:
             self.live_rung = self.default_rung = None
             self.start_with_profile = True
 
+    def takes_tx_profiles(self) -> None:
+        """It passes on what a vehicle needs, so it takes profiles for it, whatever it has refused before."""
+        known = self.probe
+        if known is not None and Purpose.TX.value not in known.purposes:
+            self.probe = replace(known, purposes=(Purpose.TX.value, *known.purposes))
+            self.live_rung = None
+
     def without(self, purpose: Purpose) -> StationProbed | None:
         """The capability without a purpose that it refused in every way; None: nothing new."""
         known = self.capability

@@ -230,6 +230,7 @@ async def serve_core(settings: Settings) -> None:
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():
             central.limited(limit)
+        smart.stations = central
         core.add(ProfilesRoom(core.yard, central))
         raw = RawCalls(core.yard, core.loop, central, reinstall=core.desk.reinstall)
         core.add(raw)

@@ -56,6 +56,9 @@ class Desk:
     async def limited(self, limit: ExternalLimit) -> None:
         self.told.append(limit)
 
+    def limit_unclear(self, station_id: str, source: str) -> None:
+        self.told.append(("unclear", station_id, source))
+
     async def released(self, station_id: str, evse: int | None, source: str) -> None:
         self.told.append((station_id, evse, source))
 
@@ -220,7 +223,16 @@ def test_external_limits_reach_the_desk_with_the_least_of_their_schedules() -> N
         ]
         assert limit.until == AT + timedelta(seconds=600)
         assert (await peer.call("NotifyChargingLimit", {"chargingLimit": {"chargingLimitSource": "SO"}}))[2] == {}
-        assert (desk.told[-1].key, desk.told[-1].steps, desk.told[-1].until) == ("CP1/0/SO", (), None)
+        assert desk.told[-1] == ("unclear", "CP1", "SO")
+        assert (desk.told[-2].key, desk.told[-2].steps, desk.told[-2].until) == ("CP1/0/SO", (), None)
+        low = [{"startPeriod": 0, "limit": 10}]
+        constraint = {
+            "id": -3, "stackLevel": 0, "chargingProfilePurpose": "ChargingStationExternalConstraints",
+            "chargingProfileKind": "Absolute", "chargingSchedule": [schedule(low, "A", startSchedule=STAMP)],
+        }  # fmt: skip
+        report = {"requestId": 1, "chargingLimitSource": "SO", "evseId": 1, "chargingProfile": [constraint]}
+        assert (await peer.call("ReportChargingProfiles", report))[2] == {}
+        assert (desk.told[-1].key, desk.told[-1].level_at(clock.now())) == ("CP1/1/SO", 6_900)
         assert (await peer.call("ClearedChargingLimit", {"chargingLimitSource": "EMS", "evseId": 1}))[2] == {}
         assert (await peer.call("ClearedChargingLimit", {"chargingLimitSource": "SO"}))[2] == {}
         assert desk.told[-2:] == [("CP1", 1, "EMS"), ("CP1", None, "SO")]
