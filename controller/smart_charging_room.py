@@ -140,6 +140,7 @@ class SmartCharging:
         await stations.report_profiles(station_id, Criteria(purpose=Foreign.EXTERNAL.value, sources=(source,)))
 
     async def released(self, station_id: str, evse: int | None, source: str) -> None:
+        self._asked.pop((station_id, source), None)  # the next one is another limit
         known = self._yard.state.smart_charging.limits.values()
         if any(x.station_id == station_id and x.source == source and evse in (None, x.evse) for x in known):
             await self._append(station_id, ev.ExternalLimitReleased(station_id, evse, source))

@@ -107,7 +107,7 @@ class SmartChargingMessages:
         )
         await self._desk.scheduled(connector, told, running.transaction_id, exceeds=exceeds)
         self._told[SCHEDULE] = connector
-        return {"status": "Rejected" if exceeds else "Accepted"}
+        return _refused("BeyondLimits", exceeds) if exceeds else {"status": "Accepted"}
 
     # -- what others limit --------------------------------------------------------------------------------------------
 
@@ -171,5 +171,6 @@ class SmartChargingMessages:
             await self._desk.limited(self._external(req["evseId"], limit, told))
 
 
-def _refused(reason: str) -> Payload:
-    return {"status": "Rejected", "statusInfo": {"reasonCode": reason}}
+def _refused(reason: str, detail: str = "") -> Payload:
+    info = {"reasonCode": reason, "additionalInfo": detail[:500]}
+    return {"status": "Rejected", "statusInfo": {key: text for key, text in info.items() if text}}
