@@ -13,6 +13,7 @@ from depot import commands as cmd
 from depot.device_model import BaseReport, Variable
 from depot.values import Role
 from depot.wanted import WantedScope
+from web.roles import Permission
 
 pytestmark = pytest.mark.anyio
 URL = "/stations/CP-03/device-model"
@@ -94,7 +95,7 @@ async def test_reading_repairing_and_wanting_are_orders_with_a_reason(tmp_path: 
 async def test_the_api_says_what_it_was_asked(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         depot.link.result = cmd.CommandStatus.DONE
-        secret = depot.users.add_token("scada", ["stations"])  # type: ignore[list-item]
+        secret = depot.users.add_token("scada", [Permission.STATIONS])
         client = depot.client(authorization=f"Bearer {secret}")
         found = (await client.get("/api/v1/variables", params={"station_id": "CP-03", "text": "x"})).json()
         assert found["variables"][0]["component"] == "AuthCtrlr"
