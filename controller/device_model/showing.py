@@ -131,13 +131,12 @@ class Shown:
                 return None
             variables: list[VariableRow] = []
             monitors: list[MonitorRow] = []
-            total = 0
             if report.kind in _OF_MONITORS:
-                told = self._store.part_rows(connection, number, Monitor)
-                total, monitors = len(told), [monitor_row(report.station_id, one, None) for one in told[offset : offset + limit]]
+                total, told = self._store.part_rows(connection, number, Monitor, offset=offset, limit=limit)
+                monitors = [monitor_row(report.station_id, one, None) for one in told]
             else:
-                rows = self._store.part_rows(connection, number, ReportedVariable)
-                total, variables = len(rows), [told_row(report.station_id, one) for one in rows[offset : offset + limit]]
+                total, rows = self._store.part_rows(connection, number, ReportedVariable, offset=offset, limit=limit)
+                variables = [told_row(report.station_id, one) for one in rows]
             further = offset + limit
             return ReportDetail(
                 report=report_view(report), kept=total > 0 or report.rows == 0, variables=variables, monitors=monitors,

@@ -110,16 +110,15 @@ class ModelStore:
 
     def put_variables(self, connection: Connection, station_id: str, told: Sequence[ReportedVariable], at: datetime) -> None:
         """As a report tells them; what was known of the same variable is replaced."""
-        known = {row.told.variable.key: row for row in self.by_keys(connection, station_id, [one.variable.key for one in told])}
-        room = MOST_VARIABLES - self._count(connection, station_id)
+        keyed = {one.variable.key: one for one in told}
+        known = {row.told.variable.key: row for row in self.by_keys(connection, station_id, keyed)}
+        room = MOST_VARIABLES - self._count(connection, station_id) if len(known) < len(keyed) else 0
         rows = []
-        for one in {one.variable.key: one for one in told}.values():
-            before = known.get(one.variable.key)
-            if before is None:
-                room -= 1
-                if room < 0:
-                    continue
-            rows.append(self._variable_row(StoredVariable(station_id, _merged(before, one), None, at)))
+        for key, one in keyed.items():
+            before = known.get(key)
+            room -= before is None
+            if before is not None or room >= 0:
+                rows.append(self._variable_row(key, StoredVariable(station_id, _merged(before, one), None, at)))
         self._upsert(connection, _variables, rows, ("depot_id", "station_id", "key"))
 
     def put_values(
@@ -145,7 +144,7 @@ class ModelStore:
         for variable, value in waiting.items():
             if variable.key in rows:
                 rows[variable.key] = replace(rows[variable.key], waiting=value)
-        self._upsert(connection, _variables, [self._variable_row(row) for row in rows.values()], ("depot_id", "station_id", "key"))
+        self._upsert(connection, _variables, [self._variable_row(key, row) for key, row in rows.items()], ("depot_id", "station_id", "key"))
 
     def booted(self, connection: Connection, station_id: str) -> None:
         """What waited for a boot is in force, or was not; it is read anew."""
@@ -214,12 +213,12 @@ class ModelStore:
             where.append(at.key.in_(search.keys))
         return where
 
-    def _variable_row(self, stored: StoredVariable) -> dict[str, Any]:
+    def _variable_row(self, key: str, stored: StoredVariable) -> dict[str, Any]:
         told, actual = stored.told, stored.actual
         return {
             "depot_id": self._depot_id,
             "station_id": stored.station_id,
-            "key": told.variable.key,
+            "key": key,
             "name": str(told.variable),
             "variable": _text(told.variable),
             "actual": None if actual is None else actual.value,
@@ -310,13 +309,13 @@ class ModelStore:
         most = connection.execute(select(func.max(_reports.c.report_id)).where(_reports.c.depot_id == self._depot_id)).scalar()
         return None if most is None else int(most) + 1
 
-    def part_rows(self, connection: Connection, report_id: int, kind: type[T]) -> list[T]:
-        """All rows of a report that are kept, in the order of its parts."""
+    def part_rows(self, connection: Connection, report_id: int, kind: type[T], *, offset: int, limit: int) -> tuple[int, list[T]]:
+        """How many rows of a report are kept, and those from ``offset`` on, in the order of its parts."""
         query = select(_parts.c.body).where(_parts.c.depot_id == self._depot_id, _parts.c.report_id == report_id)
-        found: list[T] = []
+        found: list[msgspec.Raw] = []
         for (body,) in connection.execute(query.order_by(_parts.c.seq_no)):
-            found += msgspec.json.decode(body, type=list[kind])  # type: ignore[valid-type]
-        return found
+            found += msgspec.json.decode(body, type=list[msgspec.Raw])
+        return len(found), [msgspec.json.decode(row, type=kind) for row in found[offset : offset + limit]]
 
     # -- events -----------------------------------------------------------------------------------------------------
 
