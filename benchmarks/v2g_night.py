@@ -1,6 +1,6 @@
 """A night with ten bidirectional buses, most of them badly behaved, through the whole controller on the virtual clock.
 
-    python -m benchmarks.v2g_night [--seed 1] [--judge judge_trace.py] [--hours 13]
+    python -m benchmarks.v2g_night [--seed 1] [--honest] [--judge judge_trace.py] [--hours 13]
 
 The night is invented, drawn by a seed: ten buses that can give 40 kW each (stations of OCPP 2.1, the personas of
 :data:`PERSONAS`) and eight other vehicles behind one sharp grid connection, dear hours until 22:00, departures in the morning.
@@ -179,6 +179,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=13.0)
+    parser.add_argument("--honest", action="store_true", help="every station does what it is told: what V2G is worth")
     parser.add_argument("--judge", type=Path, help="judge_trace.py")
     options = parser.parse_args()
     day = v2g_day(options.seed, hours=options.hours)
@@ -186,7 +187,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chargeyard-v2g-") as folder:
         for name, night in (("charging only", only_charging(day)), ("with discharge", day)):
             trace, began = Path(folder) / f"{name}.jsonl", time.process_time()
-            verdict = judged(night, options.seed, trace)
+            verdict = judged(night, options.seed, trace, personas={} if options.honest else None)
             print(
                 f"{name}: cost={verdict.cost:.0f} {day.currency} peak_kw={verdict.peak_kw:.1f} violations={verdict.violations} "
                 f"ramping_kws={verdict.ramping_kws:.0f} short={list(verdict.short)} below_reserve={list(verdict.below_reserve)} "

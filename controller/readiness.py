@@ -43,6 +43,10 @@ class Readiness:
         return None if self.ready_at is None else round((depart_at - self.ready_at).total_seconds() / 60)
 
 
+BOUGHT_BACK = 1.15
+"""What is bought back for each kWh that a vehicle gives, both at the grid."""
+
+
 def predict(
     *,
     visit_id: str,
@@ -98,7 +102,11 @@ def _by_plan(
     for k, watts in enumerate(row):
         begin = max(now, plan.start + timedelta(seconds=k * plan.slot_s))
         end = min(depart_at, plan.start + timedelta(seconds=(k + 1) * plan.slot_s))
-        if end <= begin or watts <= 0:
+        if end <= begin or watts == 0:
+            continue
+        if watts < 0:  # it gives, and buys that back with the losses of both ways
+            gained += watts * BOUGHT_BACK * (end - begin).total_seconds() / 3600.0
+            ready_at = ready_at if gained >= enough_wh else None
             continue
         before, ends = gained, end
         gained += watts * (end - begin).total_seconds() / 3600.0

@@ -160,7 +160,7 @@ class Views:
         remaining_wh = yard.remaining_wh(visit)
         if key is not None and visit.present:
             grant, facts = yard.grants[key], yard.state.connector(key)
-            power_w = (grant.measured_w or 0) if grant.in_session else 0
+            power_w = max(0, grant.measured_w or 0) if grant.in_session else 0
             most_w, allowed_w = vehicle_w(yard, key), yard.allowed_w(key, visit)
             if allowed_w is not None:
                 most_w = allowed_w if most_w is None else min(most_w, allowed_w)

@@ -107,6 +107,8 @@ def _with_visit(yard: Yard, key: ConnectorId, now: datetime, visit: Visit, ready
         if row is not None and last is not None and last.allocation.because[row].value in ("site", "feeder"):
             return rm.TileState.LIMITED, "Limited"
         return rm.TileState.CHARGING, "Charging"
+    if grant.in_session and (grant.measured_w or 0) < -FLOWS_W:
+        return rm.TileState.CHARGING, "Discharging"
     if ready is not None and ready.standing is Standing.READY:
         return rm.TileState.FINISHED, "Finished"
     if visit.held:

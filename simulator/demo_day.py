@@ -15,14 +15,15 @@ from simulator.day import Day, Stay
 
 NIGHT_H = 13.0
 _BUS = ConnectorSpec(1, 120_000, 10_000, Current.DC, voltage_v=700, settle_s=3.0, pausable=True)
+_BOTH_WAYS = replace(_BUS, discharge_w=60_000)
 _VAN = ConnectorSpec(1, 60_000, 5_000, Current.DC, voltage_v=400, settle_s=3.0, pausable=True)
 _AC22 = ConnectorSpec(1, 22_080, 4_140, Current.AC, (1, 2, 3), pausable=True)
 _AC3 = ConnectorSpec(1, 3_680, 1_380, Current.AC, (1,), pausable=True)
 
 
 def demo_spec() -> DepotSpec:
-    """24 stations behind two feeders: 10 for buses and 2 for vans on A; 4 for vans, 4 × 22 kW, 4 × 3.7 kW on B."""
-    kinds = [_BUS] * 10 + [_VAN] * 2 + [_VAN] * 4 + [_AC22] * 4 + [_AC3] * 4
+    """24 stations behind two feeders: 10 for buses (two give power back) and 2 for vans on A; 4 for vans, 4 × 22 kW, 4 × 3.7 kW on B."""
+    kinds = [_BOTH_WAYS] * 2 + [_BUS] * 8 + [_VAN] * 2 + [_VAN] * 4 + [_AC22] * 4 + [_AC3] * 4
     stations = tuple(StationSpec(f"CP-{i:03d}", "A" if i <= 12 else "B", (kind,), bay_id=f"{i}") for i, kind in enumerate(kinds, start=1))
     return DepotSpec(
         depot_id="demo",
@@ -72,6 +73,8 @@ def _stay(rng: random.Random, i: int, station: StationSpec) -> Stay:
     depart = rng.uniform(10.0, 12.6) * 3600
     if connector.rated_w == _BUS.rated_w:
         vehicle, battery, soc, target, eff, phases = f"E-{100 + i}", 320_000, rng.uniform(0.25, 0.5), 0.95, 0.94, 3
+        if connector.discharge_w:
+            soc += 0.3  # short lines: there is something left to lend over the evening
     elif connector.rated_w == _VAN.rated_w:
         vehicle, battery, soc, target, eff, phases = f"V-{i:02d}", 77_000, rng.uniform(0.2, 0.6), 0.95, 0.93, 3
     elif connector.rated_w == _AC22.rated_w:
@@ -84,7 +87,7 @@ def _stay(rng: random.Random, i: int, station: StationSpec) -> Stay:
         max_w = round(connector.rated_w * rng.uniform(0.8, 1.0))
     min_w = connector.min_w * phases // 3 if len(connector.phases) == 3 else connector.min_w  # 6 A on the phases that it uses
     stay = Stay(vehicle, key, arrive, depart, depart, need, need, max_w, min_w, battery, soc, eff, phases)
-    return replace(stay, pack_temp_c=rng.uniform(24.0, 34.0), priority=1 if i == 3 else 0)
+    return replace(stay, pack_temp_c=rng.uniform(24.0, 34.0), priority=1 if i == 3 else 0, discharge_w=connector.discharge_w)
 
 
 def evening(day: datetime) -> datetime:

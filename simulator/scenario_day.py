@@ -1,7 +1,8 @@
 """A planning scenario (``depot-scenario/1``) as a day that can be played: one station per vehicle.
 
-The scenario's prices, limits, background and feeders are taken as they stand; discharge is not. Arrival and departure
-minutes are rounded in the file, its slots are not: where they disagree by a moment, the slot decides.
+The scenario's prices, limits, background and feeders are taken as they stand; a vehicle that may discharge (``v2g``) stands at a
+station that speaks OCPP 2.1. Arrival and departure minutes are rounded in the file, its slots are not: where they disagree by a
+moment, the slot decides.
 """
 
 from __future__ import annotations
@@ -55,8 +56,6 @@ def _day(scenario: Mapping[str, Any], *, limit_w: int | None, timezone: str, pau
     width = len(str(len(vehicles)))
     outlets = [Outlet(f"CP{k:0{width}d}", int(v.get("feeder", 0)), _connector(v, pausable)) for k, v in enumerate(vehicles, 1)]
     notes = [str(scenario.get("source", ""))]
-    if any(v.get("v2g") for v in vehicles):
-        notes.append("vehicles that could discharge only charge here")
     return Day(
         name=scenario["id"],
         start=local_start(datetime.fromisoformat(scenario["t0"]), timezone).astimezone(UTC),
@@ -103,7 +102,12 @@ def _connector(vehicle: Mapping[str, Any], pausable: bool | None) -> ConnectorSp
         phases=(1, 2, 3) if vehicle.get("phases", 3) == 3 else (1,),
         voltage_v=230 if alternating else 800,
         pausable=pausable,
+        discharge_w=_discharge_w(vehicle),
     )
+
+
+def _discharge_w(vehicle: Mapping[str, Any]) -> int:
+    return round(vehicle.get("v2g_kw", 0.0) * 1000) if vehicle.get("v2g") is True else 0
 
 
 def _stay(vehicle: Mapping[str, Any], outlet: Outlet, slot_s: int) -> Stay:
@@ -128,4 +132,5 @@ def _stay(vehicle: Mapping[str, Any], outlet: Outlet, slot_s: int) -> Stay:
         phases=vehicle.get("phases", 3),
         priority=vehicle.get("priority", 0),
         pack_temp_c=vehicle.get("pack_temp_c", 25.0),
+        discharge_w=outlet.connector.discharge_w,
     )

@@ -148,6 +148,8 @@ def _connector(connector: ConnectorSpec) -> list[str]:
         f"voltage_v = {connector.voltage_v}",
         f"settle_s = {connector.settle_s}",
     ]
+    if connector.discharge_w:
+        out.append(f"discharge_kw = {connector.discharge_w / 1000}")
     if connector.phases:
         out.append(f"phases = {list(connector.phases)}")
     if connector.pausable is not None:
