@@ -27,7 +27,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from benchmarks.evidence import write_evidence
-from benchmarks.message_load import core_of, listening
+from benchmarks.message_load import core_of, cpu_s, listening
 from benchmarks.reconnect_storm import yard_of
 from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
@@ -135,7 +135,7 @@ async def one_run(client: httpx.AsyncClient, person: httpx.AsyncClient, name: st
 async def run(*, evses: int, runs: int, folder: Path) -> tuple[int, list[dict[str, float]]]:
     """Start the core, bring the station in, read its model again and again."""
     rows = []
-    with core_of(yard_of(1), folder, processor=None) as (_, settings, keys), contextlib.closing(open_people(settings)) as store:
+    with core_of(yard_of(1), folder, processor=None) as (core, settings, keys), contextlib.closing(open_people(settings)) as store:
         await listening(settings.ocpp_port)
         (name, password), *_ = keys.items()
         users = Users(store, SystemClock(), settings.depot.id)
@@ -156,7 +156,9 @@ async def run(*, evses: int, runs: int, folder: Path) -> tuple[int, list[dict[st
                 while not (await client.get(f"/api/v1/stations/{name}")).json()["capabilities"]:  # noqa: ASYNC110  # no event for it
                     await asyncio.sleep(0.1)
                 for _ in range(runs):
-                    rows.append(await one_run(client, person, name, station.count))
+                    used = cpu_s(core.pid)
+                    row = await one_run(client, person, name, station.count)
+                    rows.append(row | {"core_cpu_s": round(cpu_s(core.pid) - used, 2)})
                     print(" ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
                 return station.count, rows
 

@@ -107,7 +107,7 @@ class _OrderBody(_StationBody):
 class GetBody(_StationBody):
     """Variables to read now."""
 
-    variables: list[AskedBody] = Field(min_length=1, max_length=500)
+    variables: list[AskedBody] = Field(min_length=1, max_length=200)
 
 
 class SetBody(_OrderBody):
