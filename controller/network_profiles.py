@@ -31,6 +31,7 @@ from ocpp_server.network_profiles import (
     priority_said,
     priority_set_by,
     read_profile,
+    security_wanted,
     set_network_profile,
     set_priority,
     wanted_priority,
@@ -165,13 +166,15 @@ class NetworkProfiles:
         if action == SET and isinstance(wanted, dict) and isinstance(wanted.get("securityProfile"), int):
             self._check_security(station_id, wanted["securityProfile"])
         if action == "SetVariables":
-            self._check_known_slots(station_id, payload)
+            self._check_variables(station_id, payload)
 
-    def _check_known_slots(self, station_id: str, payload: Mapping[str, Any]) -> None:
+    def _check_variables(self, station_id: str, payload: Mapping[str, Any]) -> None:
         try:
-            priority = wanted_priority(payload)
+            priority, profiles = wanted_priority(payload), security_wanted(payload)
         except (KeyError, TypeError, AttributeError):
             return  # it breaks its schema, and is told so
+        for wanted in profiles:
+            self._check_security(station_id, wanted)
         known = self._network(station_id).slots
         away = [slot for slot in priority or () if slot in known and self._doors.against(known[slot].url, known[slot].security_profile)]
         if priority and len(away) == len(priority):

@@ -85,6 +85,16 @@ def wanted_priority(payload: Mapping[str, Any]) -> tuple[int, ...] | None:
     return slots_of(found[-1]["attributeValue"]) if found else None
 
 
+def security_wanted(payload: Mapping[str, Any]) -> list[int]:
+    """The security profiles that a SetVariables would give to network configurations (2.1: a component for each slot)."""
+    found = []
+    for row in payload.get("setVariableData", ()):
+        names = str(row["component"].get("name", "")).lower(), str(row["variable"].get("name", "")).lower()
+        if names == ("networkconfiguration", "securityprofile") and str(row.get("attributeValue", "")).isdecimal():
+            found.append(int(row["attributeValue"]))
+    return found
+
+
 def priority_said(answer: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The priority in the answer to :func:`get_priority`."""
     for row in answer.get("getVariableResult", ()):

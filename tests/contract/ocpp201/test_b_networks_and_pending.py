@@ -113,6 +113,19 @@ async def test_network_profile_with_identity_and_password(depot: Depot) -> None:
         assert "a-new-password-of-20" not in str(log)
 
 
+@case("TC_B_105_CSMS")
+async def test_network_configuration_by_variables(depot: Depot) -> None:
+    async with depot.station() as station:
+        wanted = {"OcppCsmsUrl": _here(depot), "SecurityProfile": "1", "OcppInterface": "Wired0", "MessageTimeout": "30"}
+        component = {"name": "NetworkConfiguration", "instance": "2"}
+        rows = [{"component": component, "variable": {"name": name}, "attributeValue": value} for name, value in wanted.items()]
+        said = await depot.call(station, "SetVariables", setVariableData=rows)
+        assert [row["attributeStatus"] for row in said["setVariableResult"]] == ["Accepted"] * len(rows)
+        assert station.calls("SetVariables")[-1]["setVariableData"] == rows
+        rows[1]["attributeValue"] = "0"
+        await depot.post(f"/stations/{station.id}/calls/SetVariables", {"setVariableData": rows}, expect=(409,))
+
+
 async def test_the_order_of_slots_keeps_a_way_back(depot: Depot) -> None:
     """B10: the station tries the slots in this order from its next boot on."""
     async with depot.station() as station:
