@@ -45,6 +45,7 @@ TokenKind = Annotated[
         description="Its type; empty: the one without, else any",
     ),
 ]
+_OF_TYPE = "^[A-Za-z0-9 ._-]*$"
 _KIND = "Central, eMAID, ISO14443, ISO15693, KeyCode, Local, MacAddress, or what else stations of 2.1 say; empty: whatever they say"
 
 
@@ -59,8 +60,8 @@ class AdditionalBody(BaseModel):
     """What must be shown beside a token (2.x additionalInfo)."""
 
     model_config = ConfigDict(extra="forbid")
-    id: str = Field(min_length=1, max_length=MAX_TOKEN_LENGTH)
-    type: str = Field(min_length=1, max_length=50)
+    id: str = Field(max_length=MAX_TOKEN_LENGTH, pattern="^[!-~]+$")
+    type: str = Field(max_length=50, pattern="^[!-~]+$")
 
 
 class PlaceBody(BaseModel):
@@ -79,12 +80,12 @@ class TokenBody(BaseModel):
     status: TokenStatus = TokenStatus.ACCEPTED
     expires_at: AwareDatetime | None = None
     group: str = Field(default="", max_length=MAX_TOKEN_LENGTH)
-    type: str = Field(default="", max_length=MAX_TYPE_LENGTH, description=_KIND)
-    group_type: str = Field(default="", max_length=MAX_TYPE_LENGTH)
+    type: str = Field(default="", max_length=MAX_TYPE_LENGTH, pattern=_OF_TYPE, description=_KIND)
+    group_type: str = Field(default="", max_length=MAX_TYPE_LENGTH, pattern=_OF_TYPE)
     additional: list[AdditionalBody] = Field(default_factory=list, max_length=MAX_ADDITIONAL)
     only_at: list[PlaceBody] = Field(default_factory=list, max_length=MAX_PLACES)
     personal_message: str = Field(default="", max_length=MAX_MESSAGE_LENGTH)
-    language: str = Field(default="", max_length=8, description="RFC 5646, like en or hi-IN")
+    language: str = Field(default="", pattern="^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,4})?)?$", description="RFC 5646, like en or hi-IN")
     charging_priority: int = Field(default=0, ge=-9, le=9)
     reason: str = Field(default=BY_API, min_length=1, max_length=200, description="Kept in the audit trail")
 
