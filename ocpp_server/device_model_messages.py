@@ -113,7 +113,13 @@ def _reported(row: Payload) -> ReportedVariable:
 
 def _monitor(row: Payload, one: Payload) -> Monitor:
     return Monitor(
-        one["id"], variable_of(row), one["type"], one["value"], one["severity"], one["transaction"], one.get("eventNotificationType", "")
+        one["id"],
+        variable_of(row),
+        one["type"],
+        one["value"],
+        one["severity"],
+        one.get("transaction", False),
+        one.get("eventNotificationType", ""),
     )
 
 

@@ -89,7 +89,7 @@ def _relaxed_validator(name: str, version: Version) -> Callable[[Payload], objec
 
 
 def _compile(schema: Schema) -> Callable[[Payload], object]:
-    compiled: Callable[[Payload], object] = fastjsonschema.compile(schema, use_formats=False)
+    compiled: Callable[[Payload], object] = fastjsonschema.compile(schema, use_formats=False, use_default=False)
     return compiled
 
 
