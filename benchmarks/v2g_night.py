@@ -52,12 +52,12 @@ PERSONAS = {
 }  # fmt: skip
 
 
-def v2g_day(seed: int, *, hours: float = 13.0, buses: int = BUSES) -> Day:
+def v2g_day(seed: int, *, hours: float = 13.0, buses: int = BUSES, others: int = 4) -> Day:
     """From 18:00 on. A workshop that draws 90 kW until 22:00 and 30 kW at night; a grid connection of 260 kW, 180 kW from 19:30
-    to 21:00."""
+    to 21:00. ``others``: vans, and as many cars."""
     rng = random.Random(f"v2g/{seed}")
     names = [(f"B{i:02d}", "A", BUS) for i in range(1, buses + 1)]
-    names += [(f"V{i:02d}", "B", VAN) for i in range(1, 5)] + [(f"C{i:02d}", "B", CAR) for i in range(1, 5)]
+    names += [(f"{kind}{i:02d}", "B", spec) for kind, spec in (("V", VAN), ("C", CAR)) for i in range(1, others + 1)]
     stations = tuple(StationSpec(name, feeder, (spec,)) for name, feeder, spec in names)
     stays = tuple(_stay(rng, name, spec, hours) for name, _, spec in names)
     spec = DepotSpec(

@@ -81,7 +81,7 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
                 )
                 console.print(f"  24 stations, evening to morning in about {minutes:.0f} minutes; {PERSONAS_SEED_TEXT}.")
                 console.print(
-                    f"  Stations speak OCPP 1.6J or 2.0.1 at ws://127.0.0.1:{OCPP_PORT + port_offset}/ocpp/…\n"
+                    f"  Stations speak OCPP 1.6J, 2.0.1 or 2.1 at ws://127.0.0.1:{OCPP_PORT + port_offset}/ocpp/…\n"
                     f"  Clock × {speed:.0f}. Ctrl-C ends it.\n"
                 )
 

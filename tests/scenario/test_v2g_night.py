@@ -12,8 +12,8 @@ PERSONAS = {"B02": Persona.SILENT_GIVER, "B03": Persona.STOPS_GIVING, "B04": Per
 
 
 def test_buses_give_in_the_evening_and_every_promise_is_kept() -> None:
-    day = v2g_day(1, hours=7.0, buses=4)
-    day = replace(day, duration_s=1.5 * 3600)  # the dear hours: their needs are served later than this test plays
+    day = v2g_day(1, hours=7.0, buses=4, others=1)
+    day = replace(day, duration_s=0.8 * 3600)  # of the dear hours: their needs are served later than this test plays
     verdict = judged(day, 1, personas=PERSONAS)
     assert verdict.violations == 0
     assert verdict.exported_s == 0
