@@ -150,8 +150,11 @@ class TransactionEvents:
             if ended and not transaction.ended:
                 await self._end(transaction, connector, req, samples, at)
             await self._show(connector, at)
-        elif transaction.first_seen != "Started":
-            station.violations["event_without_evse"] += 1
+        else:
+            if transaction.first_seen != "Started":
+                station.violations["event_without_evse"] += 1
+            if ended:
+                self._over(transaction)
         answer = await self._token_answer(transaction, req)
         transaction.note(req["seqNo"])
         await self._keep(transaction)
@@ -257,6 +260,9 @@ class TransactionEvents:
             await self._events.stop(stop)
             transaction.cost = None if costs is None else costs(meter_wh)
             self._station.levels.pop(connector.connector, None)  # the live profile ended with its transaction
+        self._over(transaction)
+
+    def _over(self, transaction: Transaction) -> None:
         self._station.installed.ended(transaction.transaction_id)
         self._station.book.ended(transaction)
         self._words.forget(self._station.station_id, transaction.transaction_id)

@@ -146,6 +146,15 @@ def test_what_came_before_the_session_outlives_the_process() -> None:
     assert (request.meter_start_wh, request.id_tag, request.reservation_id) == (1000, "TAG", 7)
 
 
+def test_one_that_ends_without_a_place_leaves_nothing_behind() -> None:
+    """Authorised, and nobody plugged in: it never was a session, and its word is not kept."""
+    depot, kept = FakeDepot(), Kept()
+    tell([{key: value for key, value in STORY[n].items() if key != "evse"} for n in (1, 5)], depot, kept=kept)
+    assert not depot.requests
+    assert not depot.stops
+    assert not kept.words
+
+
 def test_an_updated_event_is_answered_when_it_is_durable_and_measured_at_once() -> None:
     """Invariant 4: the limiter has the reading, the station waits for the commit."""
 
