@@ -223,10 +223,11 @@ class InstalledBook:
         return next((profile.vague for profile in concerned if profile.vague), "")
 
     def composite(
-        self, connector: int, *, spec: ConnectorSpec, at: datetime, duration_s: float, unit: str, ours_only: bool = False
+        self, connector: int, *, spec: ConnectorSpec, at: datetime, duration_s: float, unit: str, confirmed_only: bool = False
     ) -> list[Segment]:
-        """What it should allow on the connector from ``at`` (the station's time) on; see :mod:`ocpp_server.composite`."""
-        profiles: Iterable[Profile] = (entry.profile for entry in self.held(at) if entry.ours or not ours_only)
+        """What it should allow on the connector from ``at`` (the station's time) on; see :mod:`ocpp_server.composite`.
+        ``confirmed_only``: without what it may have forgotten, or never taken."""
+        profiles: Iterable[Profile] = (entry.profile for entry in self.held(at) if entry.confirmed or not confirmed_only)
         return composite(
             profiles, connector=connector, spec=spec, now=at, duration_s=duration_s, unit=unit, transaction=self.running.get(connector)
         )

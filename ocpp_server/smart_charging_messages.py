@@ -80,7 +80,8 @@ class SmartChargingMessages:
         return {"status": status}
 
     async def _schedule(self, req: Payload) -> Payload:
-        """Compared instant by instant with what the station's profiles allow, in its own time."""
+        """Compared instant by instant with what the station's profiles allow, in its own time; those that it may have forgotten in
+        a boot bind no vehicle."""
         station = self._station
         connector = declared(station, req["evseId"])
         number = connector.connector
@@ -97,7 +98,7 @@ class SmartChargingMessages:
         end = after(base, duration_s) if duration_s is not None else after(steps[-1].at, ENDLESS_S)
         start = after(min(base, now), -TIME_S)
         ahead_s = (end - start).total_seconds() + TIME_S
-        allowed = station.installed.composite(number, spec=spec, at=start, duration_s=ahead_s, unit="W")
+        allowed = station.installed.composite(number, spec=spec, at=start, duration_s=ahead_s, unit="W", confirmed_only=True)
         exceeds = beyond(steps, end, allowed, start=start, spec=spec)
         skew = station.clock.skew
         told = VehicleSchedule(

@@ -84,7 +84,6 @@ def test_a_persons_profile_is_his_even_with_our_id_and_takes_our_place() -> None
     made = book((default(), ACCEPTED, OURS), (other, ACCEPTED, BY_CALL))
     assert made.default(1) is not None
     assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W")] == [1_000]
-    assert [s.limit for s in made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", ours_only=True)] == [4_140]
 
 
 def test_the_end_of_a_transaction_takes_its_profiles_with_it() -> None:
@@ -254,3 +253,12 @@ def test_a_dynamic_profile_says_what_it_was_updated_to_last() -> None:
     assert least(made) == 700
     made.note("UpdateDynamicSchedule", {**update, "scheduleUpdate": {"limit": 900}}, TIMEOUT, source=BY_CALL, now=NOW)
     assert not made.certain(1, NOW)
+
+
+def test_what_a_boot_may_have_forgotten_can_be_left_out() -> None:
+    made = InstalledBook()
+    by_hand(made, given(3, 1_000, chargingProfilePurpose="ChargingStationMaxProfile"), evse=0)
+    made.restarted()
+    made.note("SetChargingProfile", default(8_000), ACCEPTED, source=OURS, now=NOW)
+    assert least(made) == 1_000
+    assert made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", confirmed_only=True)[0].limit == 8_000
