@@ -103,7 +103,7 @@ def tile_fields(tile: Tile, clock: text.DepotTime) -> Fields:
     css, word_css, icon = _LOOK[tile.state]
     empty = tile.vehicle_id is None and tile.state in (TileState.AVAILABLE, TileState.OUT_OF_SERVICE, TileState.UNKNOWN)
     lost = tile.state in (TileState.OFFLINE, TileState.UNKNOWN)
-    flowing = not lost and (tile.power_w or 0) > 0
+    flowing = not lost and (tile.power_w or 0) != 0  # either way
     margin, margin_css = text.minutes(tile.margin_min), ""
     if tile.state is TileState.OFFLINE:
         margin, margin_css = "no data", "c-lost"
