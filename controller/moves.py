@@ -240,6 +240,7 @@ class Moves:
 
     async def _install_default(self, key: ConnectorId, level_w: int) -> None:
         grant = self._yard.grants[key]
+        link = self._since(key)
         outcome = await self.chargers.install_default(key, level_w)
         now_s = self._now_s()
         if outcome is Outcome.ACCEPTED:
@@ -253,8 +254,13 @@ class Moves:
             log.warning("connector %s takes no default profile (%s): counted at its rating, %d W", key, outcome, grant.rated_w)
         elif self.chargers.connected(key.station_id):
             await self._yard.clock.sleep(DEFAULT_AGAIN_S)
-            if self._traffic[key].default_w == level_w:  # else another one was wanted meanwhile
-                self.install_default(key, level_w)
+            if self._traffic[key].default_w == level_w and self._since(key) == link:  # else another one was wanted meanwhile, or
+                self.install_default(key, level_w)  # its station came back: it gets all of its defaults when it is ready
+
+    def _since(self, key: ConnectorId) -> datetime | None:
+        """Since when its station is connected."""
+        link = self._yard.links.get(key.station_id)
+        return None if link is None else link.since
 
     def note(self, event: ev.Event) -> None:
         """Record what has already been done; nothing waits for it, not even while the journal is frozen."""

@@ -387,6 +387,9 @@ class Central:
         if station is None or link is None:
             return Outcome.OFFLINE
         number, reluctance = connector.connector, station.reluctance
+        running = station.book.running(number)
+        if running is not None and running.doubtful:
+            return Outcome.ERROR  # it may be over: its station is left alone, or is asked for it already
         if not reluctance.may_ask(asyncio.get_running_loop().time()):
             return Outcome.UNSUPPORTED
         call = DIALECTS[link.version].reading(station, number)

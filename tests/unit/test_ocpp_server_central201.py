@@ -706,3 +706,17 @@ def test_what_is_no_boolean_does_not_deny_smart_charging() -> None:
             assert depot.probes[-1].purposes == PROBED.purposes
 
     play(main)
+
+
+def test_no_values_are_asked_of_a_transaction_that_may_be_over() -> None:
+    async def main(central: Central, depot: FakeDepot, clock: VirtualClock) -> None:
+        async with connected_201(central) as peer:
+            await booted(peer, depot)
+            await charging(peer)
+            peer.answers["TriggerMessage"] = lambda _: {"status": "Rejected"}
+            await booted(peer, depot)
+            peer.got.clear()
+            assert await central.request_reading(CP1) is Outcome.ERROR
+            assert peer.got == []
+
+    play(main)
