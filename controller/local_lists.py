@@ -46,9 +46,11 @@ class LocalListView(Struct, frozen=True, kw_only=True):
 
 
 class LocalLists:
-    """The room. ``configuration(station_id)``: what the station said of its keys."""
+    """The room. ``configuration(station_id)``: what the station said of its keys. ``masters``: the group whose tokens end sessions and
+    begin none; "": nobody."""
 
-    def __init__(self, yard: Yard, calls: RawCalls, configuration: Callable[[str], ConfigurationBook]) -> None:
+    def __init__(self, yard: Yard, calls: RawCalls, configuration: Callable[[str], ConfigurationBook], *, masters: str = "") -> None:
+        self._masters = masters.casefold()
         self._yard = yard
         self._calls = calls
         self._configuration = configuration
@@ -114,7 +116,9 @@ class LocalLists:
 
     def _tells(self, token: IdToken, station_id: str) -> bool:
         """Whether a station can decide by itself of this token as the depot would: one for each text, and no condition that it
-        does not know of."""
+        does not know of. Of a master pass it would know that it is accepted, not that it begins nothing."""
+        if self._masters and token.group.casefold() == self._masters:
+            return False
         here = not token.only_at or Place(station_id) in token.only_at
         return here and not token.additional and self._yard.state.id_token(token.token) == token
 

@@ -242,7 +242,7 @@ async def serve_core(settings: Settings) -> None:
         core.add(files)
         costs.stations = central
         core.add(ReservationDesk(core.yard, raw))
-        core.add(LocalLists(core.yard, raw, central.configuration))
+        core.add(LocalLists(core.yard, raw, central.configuration, masters=settings.ocpp.master_pass_group))
         core.add(Configurations(core.yard, raw, central.configuration))
         add_told(core, settings, told, raw, central, security.book)
         rooms_21.attach(core, central, raw)

@@ -31,7 +31,7 @@ class Kept(Depot):
         super().__init__()
         self.book = ConfigurationBook()
         self.reservations = ReservationDesk(self.yard, self.calls)
-        self.lists = LocalLists(self.yard, self.calls, lambda station_id: self.book)
+        self.lists = LocalLists(self.yard, self.calls, lambda station_id: self.book, masters="GUARDS")
         for room in (self.reservations, self.lists):
             self.orders.carriers.update(room.commands)
 
@@ -169,11 +169,12 @@ def test_a_station_is_not_told_of_tokens_that_it_could_not_decide_as_the_depot_d
         tokens = [
             IdToken("BOTH", type="ISO14443"), IdToken("BOTH", type="Central"), IdToken("PIN", additional=(pin,)),
             IdToken("HERE", only_at=(place,)), IdToken("THERE", only_at=(Place("CP-2"),)), IdToken("PART", only_at=(Place("CP-1", 1),)),
+            IdToken("GUARD", group="Guards"),
         ]  # fmt: skip
         depot.put(*[ev.IdTokenListed(token) for token in tokens])
         done = await depot.order(cmd.SendLocalList, station_id="CP-1", update=UpdateType.FULL)
         assert done.answer is not None
-        assert done.answer["left_out"] == 4
+        assert done.answer["left_out"] == 5
         assert set(depot.yard.state.local_lists["CP-1"].entries) == {"both", "here"}
 
     run(main())
