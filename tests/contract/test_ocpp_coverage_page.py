@@ -22,8 +22,9 @@ def test_a_case_is_played_or_has_a_reason(version: str) -> None:
     assert all(NOT_PLAYED[version].values())
 
 
-def test_every_case_of_16_is_played_or_has_a_reason() -> None:
-    assert {one.case for one in played() if one.version == "1.6"} | set(NOT_PLAYED["1.6"]) == set(CASES["1.6"])
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+def test_every_case_is_played_or_has_a_reason(version: str) -> None:
+    assert {one.case for one in played() if one.version == version} | set(NOT_PLAYED[version]) == set(CASES[version])
 
 
 def test_every_problem_is_named_by_a_test() -> None:
