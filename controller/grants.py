@@ -138,7 +138,7 @@ class Grant:
         self.confirmed_until_s = flight.until_s
         if before > flight.level_w:
             self.settling.append(Settling(before, now_s, now_s + self.settle_s))
-        if gave_w < flight.level_w:
+        if gave_w < min(0, flight.level_w):
             self.settling.append(Settling(gave_w, now_s, now_s + self.settle_s))
 
     def refused(self, number: int) -> None:
