@@ -49,6 +49,9 @@ GOAL_RSS_MB = 300.0
 IDLE_EVERY_S = 20.0
 IDLE_S = 15.0
 WARM_S = 8.0
+QUIET_S = 3.0
+QUIET_SHARE_PER_S = 0.03
+"""A station is asked nothing but its renewals: one call in ninety seconds, and a look at its profiles an hour."""
 SATURATION_S = 12.0
 MORE = "\naccept_unknown_tags = true"
 SECURE = '\nplain = false\n\n[ocpp.tls]\nnames = ["localhost"]\n'
@@ -265,7 +268,20 @@ async def charging_herd(
             await until(lambda: all(s.default_told for s in every), 120, "the stations hold their defaults")
             await herd.start_all(within_s=max(2.0, stations / 100))
             await until(lambda: sum(s.power_w > 0 for s in every) >= 0.9 * stations, 120, "the stations charge")
+            await left_alone(herd)
             yield herd, reader
+
+
+async def left_alone(herd: Herd, *, patience_s: float = 300.0) -> None:
+    """Wait until the stations are asked no more of what every central system asks after a boot: what is measured is a day, not
+    its first minute. Levels are renewed all the time."""
+    most = max(1.0, QUIET_SHARE_PER_S * len(herd.stations) * QUIET_S)
+    async with asyncio.timeout(patience_s):
+        while True:
+            before = sum(station.asked for station in herd.stations)
+            await asyncio.sleep(QUIET_S)
+            if sum(station.asked for station in herd.stations) - before <= most:
+                return
 
 
 async def run(*, stations: int, seconds: float, folder: Path, version: str = "1.6", profile: Path | None = None) -> dict[str, object]:

@@ -131,8 +131,10 @@ class Desk:
         spec = self.yard.stations.get(probe.station_id)
         before = self.yard.gap(probe.station_id)
         lost = coverage.gap(spec, probe) if spec is not None else ""
+        matters = lost != before
         for key in self.yard.connectors_of(probe.station_id):
             grant = self.yard.grants[key]
+            matters = matters or grant.autonomous is not probe.autonomous
             grant.autonomous = probe.autonomous
             if lost and grant.default_w is not None:
                 self.loop.lose_default(key)
@@ -145,7 +147,8 @@ class Desk:
             for key in self.yard.connectors_of(probe.station_id):
                 if self.yard.grants[key].commissioned and self.yard.grants[key].default_w is None:
                     self.restore_default(key)
-        self.loop.wake_soon()
+        if matters:
+            self.loop.wake_soon()
 
     async def compared(self, connector: ConnectorId, *, agrees: bool, detail: str) -> None:
         if connector not in self.yard.spec.connectors:
