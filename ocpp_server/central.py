@@ -504,6 +504,10 @@ class _Record:
         self._clock = clock
         self._desks = desks
 
+    def leaves(self, action: str, payload: Payload) -> None:
+        if action in NOTED:
+            self._station.installed.leaves(action, payload)
+
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         if action in NOTED:
             self._station.noted(action, payload, reply, source=source or BY_CALL, now=self._clock.now())
@@ -537,6 +541,7 @@ class _Record:
 class _NoRecord:
     """Of an unknown station nothing is kept."""
 
+    def leaves(self, action: str, payload: Payload) -> None: ...
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None: ...
     def heard(self) -> None: ...
     def violated(self, name: str) -> None: ...

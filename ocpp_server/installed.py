@@ -1,5 +1,6 @@
 """Which charging profiles a station is believed to hold, from every call that left and how it was answered.
 
+    SetChargingProfile on its way --leaves--> in flight, until it is noted
     SetChargingProfile, RemoteStart with a profile, ClearChargingProfile --note--> the book --held--> views, the composite schedule
     boot, begin and end of a transaction ----------------------------------^
     ReportChargingProfiles, NotifyChargingLimit of others' limits ---------^
@@ -85,22 +86,27 @@ class InstalledBook:
     def __init__(self) -> None:
         self._held: tuple[Installed, ...] = ()
         self.running: dict[int, Transaction] = {}
+        self._leaving: tuple[str, Mapping[str, Any]] | None = None
+        """The call on the wire that was not answered yet, by its name; a link has one at a time."""
 
     # -- what happens -----------------------------------------------------------------------------------------------
+
+    def leaves(self, action: str, payload: Mapping[str, Any]) -> None:
+        """A call goes on the wire. The same object is given to :meth:`note` when it has ended."""
+        self._leaving = action, payload
 
     def note(self, action: str, payload: Mapping[str, Any], reply: Reply, *, source: str, now: datetime) -> bool:
         """A call has ended. Returns whether what the book says has changed. A call about no profile, or about one that
         cannot be read, changes nothing."""
         before = self._held
+        if self._leaving is not None and self._leaving[1] is payload:  # not by a call that an older link gives up late
+            self._leaving = None
         if action == CLEARS:
             self._cleared(payload, reply)
         elif action == UPDATES:
             self._updated(payload, reply)
         elif action in SETS:
-            given = next((payload[name] for name in SETS[action] if name in payload), None)
-            number = payload.get("connectorId", payload.get("evseId"))
-            if given is not None and isinstance(number, int):
-                self._set(number, given, reply, source, now)
+            self._set(action, payload, reply, source, now)
         return self._held != before
 
     def restarted(self) -> None:
@@ -176,14 +182,14 @@ class InstalledBook:
         """What ``source`` had set is over. ``evse`` None: everywhere."""
         self._held = tuple(e for e in self._held if not (e.source == source and evse in (None, e.profile.connector)))
 
-    def _set(self, number: int, given: Mapping[str, Any], reply: Reply, source: str, now: datetime) -> None:
+    def _set(self, action: str, call: Mapping[str, Any], reply: Reply, source: str, now: datetime) -> None:
         if reply.outcome not in (Outcome.ACCEPTED, Outcome.TIMEOUT, Outcome.UNKNOWN):
             return
-        try:
-            payload = as_16(dict(given)) if "id" in given else given
-            profile = read_profile(number, payload)
-        except (UnreadableProfile, KeyError, IndexError, TypeError):
+        carried = _carried(action, call)
+        if carried is None:
             return
+        profile, payload = carried
+        number = profile.connector
         confirmed = reply.outcome is Outcome.ACCEPTED
         kept = (e for e in self._held if not profile.replaces(e.profile) or (e.confirmed and not confirmed))
         self._held = (*kept, Installed(profile, payload, source, confirmed, now))[-MOST:]
@@ -213,6 +219,14 @@ class InstalledBook:
         found = [e for e in self._held if e.ours and e.confirmed and e.profile.connector == connector and _rests(e.profile)]
         return found[-1] if found else None
 
+    def in_flight(self, connector: int) -> Profile | None:
+        """The profile of a SetChargingProfile to this very connector that the station has not answered yet; it may follow it
+        already."""
+        if self._leaving is None or self._leaving[0] != "SetChargingProfile":
+            return None
+        carried = _carried(*self._leaving)
+        return carried[0] if carried is not None and carried[0].connector == connector else None
+
     def certain(self, connector: int, at: datetime) -> bool:
         """Whether everything that concerns the connector is confirmed, so that a composite schedule can be compared."""
         return all(entry.confirmed for entry in self.held(at) if entry.profile.connector in (0, connector))
@@ -223,14 +237,37 @@ class InstalledBook:
         return next((profile.vague for profile in concerned if profile.vague), "")
 
     def composite(
-        self, connector: int, *, spec: ConnectorSpec, at: datetime, duration_s: float, unit: str, confirmed_only: bool = False
+        self,
+        connector: int,
+        *,
+        spec: ConnectorSpec,
+        at: datetime,
+        duration_s: float,
+        unit: str,
+        confirmed_only: bool = False,
+        taken: Profile | None = None,
     ) -> list[Segment]:
         """What it should allow on the connector from ``at`` (the station's time) on; see :mod:`ocpp_server.composite`.
-        ``confirmed_only``: without what it may have forgotten, or never taken."""
-        profiles: Iterable[Profile] = (entry.profile for entry in self.held(at) if entry.confirmed or not confirmed_only)
+        ``confirmed_only``: without what it may have forgotten, or never taken. ``taken``: as if it had taken this one too."""
+        profiles = [entry.profile for entry in self.held(at) if entry.confirmed or not confirmed_only]
+        if taken is not None:
+            profiles = [*(profile for profile in profiles if not taken.replaces(profile)), taken]
         return composite(
             profiles, connector=connector, spec=spec, now=at, duration_s=duration_s, unit=unit, transaction=self.running.get(connector)
         )
+
+
+def _carried(action: str, call: Mapping[str, Any]) -> tuple[Profile, Mapping[str, Any]] | None:
+    """The profile that a call of :data:`SETS` carries, and its payload in the words of 1.6; None: none that can be read."""
+    given = next((call[name] for name in SETS[action] if name in call), None)
+    number = call.get("connectorId", call.get("evseId"))
+    if given is None or not isinstance(number, int):
+        return None
+    try:
+        payload = as_16(dict(given)) if "id" in given else given
+        return read_profile(number, payload), payload
+    except (UnreadableProfile, KeyError, IndexError, TypeError):
+        return None
 
 
 def _rests(profile: Profile) -> bool:

@@ -82,6 +82,9 @@ class Handler(Protocol):
 class Record(Protocol):
     """Where the link notes what it saw of the station."""
 
+    def leaves(self, action: str, payload: Payload) -> None:
+        """A call goes on the wire; :meth:`called` follows, with the same object, however it ends."""
+
     def called(self, action: str, payload: Payload, reply: Reply, source: str) -> None:
         """A call that was on the wire has ended so. ``source``: as given to :meth:`Link.call`."""
 
@@ -487,6 +490,7 @@ class Link:
         reply = Reply(Outcome.UNKNOWN, code="ConnectionLost", message_id=message_id)
         self._record.frame(OUT, Kind.CALL, message_id, job.action, text)
         try:
+            self._record.leaves(job.action, payload)
             async with asyncio.timeout(self._patience_s):
                 await self._send(text)
                 reply = await answer

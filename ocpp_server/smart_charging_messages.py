@@ -81,7 +81,8 @@ class SmartChargingMessages:
 
     async def _schedule(self, req: Payload) -> Payload:
         """Compared instant by instant with what the station's profiles allow, in its own time; those that it may have forgotten in
-        a boot bind no vehicle."""
+        a boot bind no vehicle. A station may pass on a profile, and the vehicle's answer to it, before it answers our call: what
+        is in flight to the EVSE allows as well as what is confirmed. The limiter counts the larger of both meanwhile."""
         station = self._station
         connector = declared(station, req["evseId"])
         number = connector.connector
@@ -98,8 +99,14 @@ class SmartChargingMessages:
         end = after(base, duration_s) if duration_s is not None else after(steps[-1].at, ENDLESS_S)
         start = after(min(base, now), -TIME_S)
         ahead_s = (end - start).total_seconds() + TIME_S
-        allowed = station.installed.composite(number, spec=spec, at=start, duration_s=ahead_s, unit="W", confirmed_only=True)
-        exceeds = beyond(steps, end, allowed, start=start, spec=spec)
+        exceeds, flying = "", station.installed.in_flight(number)
+        for taken in (None,) if flying is None else (flying, None):
+            allowed = station.installed.composite(
+                number, spec=spec, at=start, duration_s=ahead_s, unit="W", confirmed_only=True, taken=taken
+            )
+            exceeds = beyond(steps, end, allowed, start=start, spec=spec)
+            if not exceeds:
+                break
         skew = station.clock.skew
         told = VehicleSchedule(
             tuple(Step(after(step.at, -skew.total_seconds()), step.level_w) for step in steps[:MOST_STEPS]),

@@ -262,3 +262,32 @@ def test_what_a_boot_may_have_forgotten_can_be_left_out() -> None:
     made.note("SetChargingProfile", default(8_000), ACCEPTED, source=OURS, now=NOW)
     assert least(made) == 1_000
     assert made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", confirmed_only=True)[0].limit == 8_000
+
+
+def test_a_profile_is_in_flight_to_its_connector_from_when_it_leaves_until_that_call_has_ended() -> None:
+    made = book((default(), ACCEPTED, OURS), (live(9_000), ACCEPTED, OURS))
+    older, newer = live(11_000), live(12_000)
+    assert made.in_flight(1) is None
+    made.leaves("SetChargingProfile", older)
+    made.leaves("SetChargingProfile", newer)  # of the station's next link
+    made.note("SetChargingProfile", older, Reply(Outcome.UNKNOWN), source=OURS, now=NOW)
+    found = made.in_flight(1)
+    assert found is not None
+    assert made.in_flight(2) is None
+    said = [
+        made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", confirmed_only=True, taken=taken)[0].limit for taken in (None, found)
+    ]
+    assert said == [9_000, 12_000]
+    made.note("SetChargingProfile", newer, REFUSED, source=OURS, now=NOW)
+    assert made.in_flight(1) is None
+    made.leaves("ClearChargingProfile", {"id": 1})
+    assert made.in_flight(1) is None
+
+
+def test_a_profile_in_flight_lifts_no_limit_of_the_whole_station() -> None:
+    made = InstalledBook()
+    by_hand(made, given(3, 10_000, chargingProfilePurpose="ChargingStationMaxProfile"), evse=0)
+    made.note("SetChargingProfile", live(9_000), ACCEPTED, source=OURS, now=NOW)
+    made.leaves("SetChargingProfile", live(12_000))
+    found = made.composite(1, spec=AC, at=NOW, duration_s=60, unit="W", confirmed_only=True, taken=made.in_flight(1))
+    assert found[0].limit == 10_000

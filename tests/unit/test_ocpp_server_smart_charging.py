@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -187,6 +188,28 @@ def test_tc_k_55_a_schedule_beyond_what_is_allowed_is_refused_and_the_desk_told_
         assert (await peer.call("NotifyEVChargingSchedule", told))[2] == {"status": "Accepted"}
         schedule["chargingSchedulePeriod"] = [{"startPeriod": 0, "limit": 8_000}]  # beyond the live level's end
         assert (await peer.call("NotifyEVChargingSchedule", told))[2]["status"] == "Rejected"
+
+    play(main)
+
+
+@pytest.mark.parametrize(("limit", "status"), [(11_000, "Accepted"), (6_000, "Accepted"), (16_000, "Rejected")])
+def test_tc_k_59_a_schedule_before_the_answer_to_its_profile_is_judged_by_what_is_confirmed_or_in_flight(limit: int, status: str) -> None:
+    async def main(central: Central, peer: Peer201, desk: Desk, clock: VirtualClock) -> None:
+        await charging(peer)
+        await central.install_default(CP1, 6_000)
+        peer.answers["SetChargingProfile"] = lambda _: None
+        sent = len(peer.calls("SetChargingProfile"))
+        flying = asyncio.create_task(central.apply(setpoints(setpoint(11_000, until=clock.now() + timedelta(seconds=180)))))
+        await until(lambda: len(peer.calls("SetChargingProfile")) > sent)
+        periods = [{"startPeriod": 0, "limit": limit}]
+        schedule = {"id": 1, "chargingRateUnit": "W", "duration": 100, "chargingSchedulePeriod": periods}
+        told = {"timeBase": STAMP, "evseId": 1, "chargingSchedule": schedule}
+        assert (await peer.call("NotifyEVChargingSchedule", told))[2]["status"] == status
+        assert [said[0] for said in desk.told] == (["schedule"] if status == "Accepted" else ["schedule", "refused"])
+        assert not flying.done()
+        assert await flying == [Outcome.TIMEOUT]
+        after = "Accepted" if limit <= 6_000 else "Rejected"  # nobody knows whether it was taken: it is no longer in flight
+        assert (await peer.call("NotifyEVChargingSchedule", told))[2]["status"] == after
 
     play(main)
 
