@@ -291,7 +291,7 @@ class Certificates:
         found = []
         if self._port is not None:
             try:
-                ends = self._port.shown.not_after
+                ends = self._port.ends
                 if ends - now < ENDS_SOON:
                     found.append(Condition("certificate_ends", "port", f"The certificate of the OCPP port ends on {ends:%Y-%m-%d}."))
             except SecretError as error:

@@ -3,7 +3,8 @@
     Authority.new --to_pem--> (kept by the controller) --Authority.read--> authority
     SignCertificate.req: csr --read_request--> SigningRequest --Authority.sign--> certificate, for CertificateSigned.req
 
-ECDSA on P-256 with SHA-256 for everything that is made here. A request is refused unless the station itself has signed it,
+ECDSA on P-256 with SHA-256 for everything that is made here, but for the second certificate of the port: its key is RSA, for
+stations that can do no other suites. A request is refused unless the station itself has signed it,
 its common name is the station's id, and its key is strong enough by the OCPP security whitepaper: ECDSA with 256 bits or
 more, RSA with 2048 or more. Serial numbers are random, so a depot that was restored from a backup gives none twice.
 """
@@ -37,7 +38,11 @@ _RSA_BITS: Final = (2048, 4096)
 """Least by the whitepaper; most, because each verification costs."""
 _DIGESTS: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
+RSA_KEY_BITS: Final = 2048
+"""Of the key that is made here: what A00.FR.502 of OCPP 2.0.1 wants at least, and old stations verify in time."""
+
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class AuthorityBroken(OcppError):
@@ -141,11 +146,14 @@ class Authority:
         issued = self._issue(subject, request.key, [ExtendedKeyUsageOID.SERVER_AUTH], (), days, now)
         return Issued(issued.pem + self.root_pem, issued.facts)
 
-    def server(self, names: Sequence[str], *, organization: str, days: int, now: datetime) -> tuple[Issued, str]:
-        """A certificate for the OCPP port under these names (or addresses), and its key in PEM. Raises ``ValueError`` for a
-        name that can be none."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        issued = self._issue(_name(names[0][:64], organization), key.public_key(), [ExtendedKeyUsageOID.SERVER_AUTH], names, days, now)
+    def server(
+        self, names: Sequence[str], *, organization: str, days: int, now: datetime, rsa_key: rsa.RSAPrivateKey | None = None
+    ) -> tuple[Issued, str]:
+        """A certificate for the OCPP port under these names (or addresses), and its key in PEM: ``rsa_key``, or without one a
+        new key on P-256. Raises ``ValueError`` for a name that can be none."""
+        key = rsa_key or ec.generate_private_key(ec.SECP256R1())
+        subject, encipher = _name(names[0][:64], organization), rsa_key is not None
+        issued = self._issue(subject, key.public_key(), [ExtendedKeyUsageOID.SERVER_AUTH], names, days, now, encipher=encipher)
         return issued, _key_pem(key)
 
     def _issue(
@@ -235,6 +243,20 @@ def hash_data(certificate: x509.Certificate, *, issuer: x509.Certificate) -> Has
     )
 
 
+def new_rsa_key() -> rsa.RSAPrivateKey:
+    """Takes a moment: a part of a second, on a slow machine more."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=RSA_KEY_BITS)
+
+
+def read_rsa_key(pem: str) -> rsa.RSAPrivateKey | None:
+    """The RSA key of a PEM text; None where there is none that is fit for use."""
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= RSA_KEY_BITS else None
+
+
 def read_certificates(pem: str) -> list[x509.Certificate]:
     """All certificates of a PEM text. Raises :class:`RequestRefused` for what is none."""
     try:
@@ -298,5 +320,5 @@ def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def _key_pem(key: PrivateKey) -> str:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()

@@ -1,14 +1,17 @@
 """TLS for the OCPP port: which versions and ciphers, whose client certificates, and why a handshake failed.
 
 TLS 1.2 and 1.3; under 1.2 the four suites that the OCPP security whitepaper demands of a central system, and the ECDHE
-ones for RSA keys, which keep what was said secret when a key is lost. A client certificate is asked of everybody and
-demanded of none: whether one is needed is the table's business (:mod:`ocpp_server.access`). One that is shown must be
-signed by a trusted authority and in date, else the handshake ends. Session tickets are on: a whole depot reconnects at once.
+ones for RSA keys, which keep what was said secret when a key is lost. They need two certificates, one for each kind of key
+(A00.FR.318 of OCPP 2.0.1); which one is shown follows from the suites that the station can do. A client certificate is asked
+of everybody and demanded of none: whether one is needed is the table's business (:mod:`ocpp_server.access`). One that is
+shown must be signed by a trusted authority and in date, else the handshake ends. Session tickets are on: a whole depot
+reconnects at once.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -55,17 +58,24 @@ _REASONS: Final = {
 """OpenSSL's words: what they mean here. ``refused_ours``: the station does not trust the depot's certificate."""
 
 
-def server_context(*, certificate: Path, key: Path, authorities: str) -> ssl.SSLContext:
-    """The context of the listener. ``authorities``: certificates in PEM whose stations are trusted. Raises ``ssl.SSLError``
-    and ``OSError`` for files that do not serve."""
+def server_context(*, shown: Iterable[tuple[Path, Path]], authorities: str) -> ssl.SSLContext:
+    """The context of the listener. ``shown``: certificate and key in PEM, one pair for each kind of key; ``authorities``:
+    certificates in PEM whose stations are trusted. Raises as :func:`show`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(SUITES))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(cadata=authorities)
-    context.load_cert_chain(certificate, key)
+    show(context, shown)
     return context
+
+
+def show(context: ssl.SSLContext, shown: Iterable[tuple[Path, Path]]) -> None:
+    """Let new handshakes have these certificates, each in the place of the one for its kind of key. Raises ``ssl.SSLError``
+    and ``OSError`` for files that do not serve."""
+    for certificate, key in shown:
+        context.load_cert_chain(certificate, key)
 
 
 def peer_certificate(tls: ssl.SSLObject | ssl.SSLSocket | None) -> PeerCertificate | None:

@@ -90,7 +90,7 @@ async def listening(book: Book, pki: dict[str, Any], **settings: Any) -> AsyncIt
     async with Central(spec=depot_spec(), events=FakeDepot(), clock=SystemClock(), credentials=book, settings=options) as central:
         await central.listen("127.0.0.1", 0)
         server: Path = pki["server"]
-        await central.listen_tls("127.0.0.1", 0, server_context(certificate=server, key=server, authorities=pki["root"]))
+        await central.listen_tls("127.0.0.1", 0, server_context(shown=[(server, server)], authorities=pki["root"]))
         yield central
 
 
