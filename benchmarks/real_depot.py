@@ -222,7 +222,8 @@ async def open_depot(
 
         async def connect(station_id: str) -> SocketWire:
             began = time.monotonic()
-            wire = await dial(f"ws://127.0.0.1:{port}/ocpp", station_id=station_id, key=passwords[station_id])
+            spoken = world.stations[station_id].voice.subprotocol
+            wire = await dial(f"ws://127.0.0.1:{port}/ocpp", station_id=station_id, key=passwords[station_id], subprotocol=spoken)
             dialled(station_id, time.monotonic() - began)
             return wire if seen is None else RecordingWire(wire, station_id, seen)
 
