@@ -21,9 +21,14 @@ _AC22 = ConnectorSpec(1, 22_080, 4_140, Current.AC, (1, 2, 3), pausable=True)
 _AC3 = ConnectorSpec(1, 3_680, 1_380, Current.AC, (1,), pausable=True)
 
 
-def demo_spec() -> DepotSpec:
-    """24 stations behind two feeders: 10 for buses (two give power back) and 2 for vans on A; 4 for vans, 4 × 22 kW, 4 × 3.7 kW on B."""
-    kinds = [_BOTH_WAYS] * 2 + [_BUS] * 8 + [_VAN] * 2 + [_VAN] * 4 + [_AC22] * 4 + [_AC3] * 4
+BOTH_WAYS = 2
+"""Buses of the demo's night that give power back."""
+
+
+def demo_spec(*, both_ways: int = 0) -> DepotSpec:
+    """24 stations behind two feeders: 10 for buses (the first ``both_ways`` of them give power back) and 2 for vans on A; 4 for
+    vans, 4 × 22 kW, 4 × 3.7 kW on B."""
+    kinds = [_BOTH_WAYS] * both_ways + [_BUS] * (10 - both_ways) + [_VAN] * 2 + [_VAN] * 4 + [_AC22] * 4 + [_AC3] * 4
     stations = tuple(StationSpec(f"CP-{i:03d}", "A" if i <= 12 else "B", (kind,), bay_id=f"{i}") for i, kind in enumerate(kinds, start=1))
     return DepotSpec(
         depot_id="demo",
@@ -46,7 +51,7 @@ def _base(hour: int) -> int:
 def demo_day(*, start: datetime, seed: int) -> Day:
     """The night from ``start`` (18:00 local is meant), 13 hours."""
     rng = random.Random(seed)  # noqa: S311  # a made-up night, no secret
-    spec = demo_spec()
+    spec = demo_spec(both_ways=BOTH_WAYS)
     stays = []
     for i, station in enumerate(spec.stations, start=1):
         if i in (10, 20):

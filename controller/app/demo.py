@@ -32,7 +32,7 @@ from controller.settings import Settings
 from controller.supervisor import ChildSpec, Supervisor
 from depot.registry import ConnectorSpec, DepotSpec
 from depot.values import Role
-from simulator.demo_day import NIGHT_H, demo_day, demo_spec, evening
+from simulator.demo_day import BOTH_WAYS, NIGHT_H, demo_day, demo_spec, evening
 from web.users import Users
 
 MINUTES = 10.0
@@ -56,7 +56,9 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-demo-")))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         start = evening(datetime.now(UTC) - timedelta(hours=12))
-        config, keys = write_depot(folder, spec=demo_spec(), start=start, speed=speed, port_offset=port_offset, more=sections())
+        config, keys = write_depot(
+            folder, spec=demo_spec(both_ways=BOTH_WAYS), start=start, speed=speed, port_offset=port_offset, more=sections()
+        )
         os.environ |= gateway_environment()  # for the children; nothing of them stands in a file
         settings = Settings.load(config)
         units = folder / "units.json"
