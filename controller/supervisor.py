@@ -39,6 +39,7 @@ SPARE_AFTER_S = 5.0
 """A spare is made when its child has been up for so long: not while everybody starts."""
 
 GRACE_S = 10.0
+SAME_SIGNAL_S = 1.0
 _LOOK_S = 0.05
 _UP_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -157,17 +158,20 @@ class Supervisor:
             self._manager.ready()
 
     def _end_all(self) -> None:
-        """Ask, wait, kill. A second signal does not wait any more."""
+        """Ask, wait, kill. A second signal does not wait any more; one that comes within ``SAME_SIGNAL_S`` of the first is
+        the first once more, since ``timeout`` and shells signal a process and then its whole group."""
         running = [child for child in reversed(self._children) if child.running]
         for child in running:
             child.signal(signal.SIGTERM)
-        until = time.monotonic() + self._grace_s
-        while any(child.alive() for child in running) and (left := until - time.monotonic()) > 0:
-            if _ending(signal.sigtimedwait(_SIGNALS, min(left, _LOOK_S))):
+        began = time.monotonic()
+        while any(child.alive() for child in running) and (left := began + self._grace_s - time.monotonic()) > 0:
+            again = _ending(signal.sigtimedwait(_SIGNALS, min(left, _LOOK_S)))
+            if again and time.monotonic() - began > SAME_SIGNAL_S:
                 break
+        waited_s = time.monotonic() - began
         for child in self._children:
             if child.alive():
-                log.warning("%s did not end within %.0f s; killed", child.spec.name, self._grace_s)
+                log.warning("%s did not end within %.1f s; killed", child.spec.name, waited_s)
             child.bury()
 
 

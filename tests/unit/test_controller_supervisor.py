@@ -34,6 +34,7 @@ if "loads" in sys.argv:
 wait_for_go()
 with open(sys.argv[1], "a") as f: f.write(f"{os.getpid()}\\n")
 if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "orderly" in sys.argv: signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit(0)))
 if "family" in sys.argv:
     inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     with open(sys.argv[1] + ".inner", "a") as f: f.write(f"{inner.pid}\\n")
@@ -164,6 +165,30 @@ def test_stubborn_child_is_killed_after_the_grace(tree: Tree) -> None:
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "did not end within" in errors
+    assert gone(tree.pids("core")[0])
+
+
+def test_the_same_signal_twice_at_once_still_lets_the_children_end_in_order(tree: Tree) -> None:
+    process = tree.start(child("core", tree.path, "orderly"))
+    eventually(lambda: len(tree.pids("core")) == 1)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "killed" not in errors
+
+
+def test_a_second_signal_does_not_wait_for_the_grace(tree: Tree) -> None:
+    process = tree.start(child("core", tree.path, "stubborn"), grace_s=60.0)
+    eventually(lambda: len(tree.pids("core")) == 1)
+    time.sleep(0.2)
+    process.terminate()
+    time.sleep(1.3)
+    process.terminate()
+    _, errors = process.communicate(timeout=10)
+    assert "killed" in errors
     assert gone(tree.pids("core")[0])
 
 
