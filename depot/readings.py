@@ -35,10 +35,22 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True)
 class SiteReading:
-    """Connection-point meter: total import in W (export negative) at ``at``."""
+    """Connection-point meter: total import in W (export negative) at ``at``. All else as far as the meter tells it: apparent
+    and reactive power, frequency, per phase (L1, L2, L3) volts to neutral and amperes, lifetime registers of energy, and
+    the meter's own running block demand."""
 
     at: datetime
     power_w: int
+    apparent_va: int | None = None
+    reactive_var: int | None = None
+    power_factor: float | None = None
+    frequency_hz: float | None = None
+    voltages_v: tuple[float, float, float] | None = None
+    currents_a: tuple[float, float, float] | None = None
+    import_wh: int | None = None
+    export_wh: int | None = None
+    demand_w: int | None = None
+    demand_va: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

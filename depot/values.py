@@ -94,6 +94,8 @@ class LimitSource(StrEnum):
     SAFETY = "safety"
     GENERATOR = "generator"
     EXTERNAL = "external"
+    DEMAND_RESPONSE = "demand_response"
+    SCHEDULE = "schedule"
 
 
 class Supply(StrEnum):
