@@ -9,6 +9,9 @@ GridError
 ├── TariffError
 │   ├── UnknownTariff      no tariff of that name; the message lists the names
 │   └── InvalidTariff      a tariff file or a parameter that cannot be right; the message says where
+├── LinkError              the way to a Modbus device
+│   ├── NoAnswer           no connection, or no answer in time
+│   └── Refused            the device answered with an exception
 ├── MeterError             a reading that cannot be used; counted and kept from the controller
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
 └── LimitServerError       a setting of the limit server that cannot be right

@@ -7,29 +7,22 @@ A reading that does not come is no reading: whoever needs the contact looks at i
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-
 from depot.ports import Clock
 from grid import GridError
+from grid.modbus_link import LinkError, ModbusLink, Peer, Table
 
 __all__ = ["ContactError", "ContactReading", "ContactSettings", "ModbusContact"]
 
-log = logging.getLogger(__name__)
-
-FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 10.0
 
 
 class ContactError(GridError):
-    """A setting that cannot be right, or an answer that is none (drawn in :mod:`grid`)."""
+    """A setting that cannot be right (drawn in :mod:`grid`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +46,19 @@ class ContactSettings:
     timeout_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.port <= 65_535 and 0 <= self.unit_id <= 255 and 0 <= self.address <= 65_535):
-            raise ContactError(f"contact {self.host}:{self.port} unit {self.unit_id} address {self.address}: out of range")
-        if not (0.05 <= self.period_s <= 60 and 0 < self.timeout_s <= 60):
-            raise ContactError("contact period_s must lie between 0.05 and 60, timeout_s between 0 and 60")
+        try:
+            self.peer  # noqa: B018  # it checks what it is given
+        except LinkError as error:
+            raise ContactError(f"contact: {error}") from None
+        if not 0 <= self.address <= 65_535:
+            raise ContactError(f"contact {self.peer} address {self.address}: it must lie between 0 and 65535")
+        if not 0.05 <= self.period_s <= 60:
+            raise ContactError("contact period_s must lie between 0.05 and 60")
+
+    @property
+    def peer(self) -> Peer:
+        """The device that has the contact."""
+        return Peer(host=self.host, port=self.port, unit_id=self.unit_id, timeout_s=self.timeout_s)
 
 
 class ModbusContact:
@@ -64,49 +66,22 @@ class ModbusContact:
 
     def __init__(self, settings: ContactSettings, *, clock: Clock, rng: random.Random | None = None) -> None:
         self.settings = settings
-        self.failures = 0
         self.reading: ContactReading | None = None
         self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
-        self._answers: bool | None = None
+        self._link = ModbusLink(
+            settings.peer, label=f"supply contact {settings.host}:{settings.port}", longest_pause_s=LONGEST_PAUSE_S, rng=rng
+        )
+
+    @property
+    def failures(self) -> int:
+        """Polls and connections that failed."""
+        return self._link.failures
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # each loss and return is told here, once
-        attempt = 0
-        while True:
-            where = self.settings
-            client = AsyncModbusTcpClient(where.host, port=where.port, timeout=where.timeout_s, retries=0, reconnect_delay=0)
-            try:
-                if not await client.connect():
-                    raise ContactError("no connection")
-                while True:
-                    began = asyncio.get_running_loop().time()
-                    await self._poll(client)
-                    attempt = 0
-                    await asyncio.sleep(max(0.0, began + where.period_s - asyncio.get_running_loop().time()))
-            except (ContactError, ModbusException, OSError, TimeoutError) as error:
-                self.failures += 1
-                self._tell(answers=False, why=str(error))
-            finally:
-                client.close()
-            attempt += 1
-            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 6)) * self._rng.uniform(0.5, 1.0))
+        await self._link.keep(self._poll, period_s=self.settings.period_s)
 
-    async def _poll(self, client: AsyncModbusTcpClient) -> None:
-        read = client.read_coils if self.settings.coil else client.read_discrete_inputs
-        answer = await read(self.settings.address, count=1, device_id=self.settings.unit_id)
-        if answer.isError() or not answer.bits:
-            raise ContactError(f"{answer}: check unit and address {self.settings.address}")
-        self.reading = ContactReading(self._clock.now(), bool(answer.bits[0]))
-        self._tell(answers=True)
-
-    def _tell(self, *, answers: bool, why: str = "") -> None:
-        if answers is self._answers:
-            return
-        self._answers = answers
-        name = f"{self.settings.host}:{self.settings.port}"
-        if answers:
-            log.info("supply contact %s: answers", name)
-        else:
-            log.warning("supply contact %s: no answer (%s); trying again", name, why)
+    async def _poll(self) -> None:
+        table = Table.COIL if self.settings.coil else Table.DISCRETE
+        (closed,) = await self._link.read_bits(table, self.settings.address)
+        self.reading = ContactReading(self._clock.now(), closed)
