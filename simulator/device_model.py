@@ -69,11 +69,9 @@ _WATT, _AMPERE, _VOLT = (_Kind("decimal", unit, monitorable=True) for unit in ("
 _STATION: Sequence[tuple[str, str, str, _Kind]] = (
     ("ChargingStation", "Available", "true", _BOOLEAN),
     ("ChargingStation", "AvailabilityState", "Available", _STATE),
-    ("ChargingStation", "Model", "YW-2", _TEXT),
     ("ChargingStation", "Problem", "false", _BOOLEAN._replace(monitorable=True)),
     ("ChargingStation", "SupplyPhases", "3", _WHOLE),
     ("ChargingStation", "VendorName", "Yardworks", _TEXT),
-    ("Controller", "FirmwareVersion", "2.0.3", _TEXT),
     ("Controller", "Temperature", "38.5", _CELSIUS),
     ("ControlMetering", "Power", "0", _WATT),
     ("FiscalMetering", "Enabled", "true", _BOOLEAN),
@@ -112,11 +110,14 @@ _CONNECTOR: Sequence[tuple[str, str, str, _Kind]] = (
 
 
 class DeviceModel:
-    """``evses``: how many the station has, with one connector each."""
+    """``evses``: how many the station has, with one connector each. ``machine``: its model and firmware version."""
 
-    def __init__(self, variables: Variables, *, evses: int) -> None:
+    def __init__(self, variables: Variables, *, evses: int, machine: tuple[str, str] = ("YW-2", "2.0.3")) -> None:
         self._variables = variables
-        self._hardware = [_row(*told) for told in _hardware(evses)]
+        model, firmware = machine
+        named = [_row("ChargingStation", "Model", model, _TEXT), _row("Controller", "FirmwareVersion", firmware, _TEXT)]
+        rows = [*named, *(_row(*told) for told in _hardware(evses))]
+        self._hardware = sorted(rows, key=lambda row: (row["component"]["name"], row["variable"]["name"]))
         self._by_name = {name_of(row): row for row in self._hardware}
 
     def rows(self, base: str) -> list[Row]:

@@ -43,6 +43,7 @@ class Voice201:
 
     subprotocol = "ocpp2.0.1"
     names_transactions = True
+    machine: ClassVar[tuple[str, str]] = ("YW-2", "2.0.3")
     speaks: ClassVar[type[Link201]] = Link201
 
     def __init__(self, *, starts_at_plug: bool, unlabelled: bool = False) -> None:
@@ -53,7 +54,7 @@ class Voice201:
 
     def link(self, station: StationSide, wire: Wire, *, message_id: Callable[[], str], answer_s: Callable[[], float] | None) -> Link:
         variables = Variables(station.configuration, starts_at_plug=self.starts_at_plug)
-        model = DeviceModel(variables, evses=station.configuration.number("NumberOfConnectors"))
+        model = DeviceModel(variables, evses=station.configuration.number("NumberOfConnectors"), machine=self.machine)
         self._monitors = self._monitors or Monitors(model, variables)
         return self.speaks(
             station, wire, message_id=message_id, answer_s=answer_s, variables=variables, model=model, monitors=self._monitors,
@@ -61,7 +62,8 @@ class Voice201:
         )  # fmt: skip
 
     def boot(self, station_id: str) -> Any:
-        box = {"vendor_name": "Yardworks", "model": "YW-2", "serial_number": f"SN-{station_id}"[:25], "firmware_version": "2.0.3"}
+        model, firmware = self.machine
+        box = {"vendor_name": "Yardworks", "model": model, "serial_number": f"SN-{station_id}"[:25], "firmware_version": firmware}
         return call.BootNotification(charging_station=box, reason="PowerUp")
 
     def heartbeat(self) -> Any:

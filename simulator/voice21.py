@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ocpp.v21 import call, call_result
 
 from simulator.link201 import Link201
@@ -22,11 +20,8 @@ class Voice21(Voice201):
     """OCPP 2.1; a transaction begins with the authorisation."""
 
     subprotocol = "ocpp2.1"
+    machine = ("YW-3B", "3.0.1")
     speaks = Link21
 
     def __init__(self) -> None:
         super().__init__(starts_at_plug=False)
-
-    def boot(self, station_id: str) -> Any:
-        box = {"vendor_name": "Yardworks", "model": "YW-3B", "serial_number": f"SN-{station_id}"[:25], "firmware_version": "3.0.1"}
-        return call.BootNotification(charging_station=box, reason="PowerUp")

@@ -276,7 +276,7 @@ def device_models(settings: Settings, yard: Yard, stack: AsyncExitStack) -> Devi
     """What stations say of themselves, in a database of its own."""
     store = stack.enter_context(contextlib.closing(Store.open(models_file(settings.database, yard.spec.depot_id))))
     store.migrate([device_model])
-    return DeviceModels(yard, store, needs=needs(settings.to_ocpp()))
+    return DeviceModels(yard, store, needs=needs(settings.to_ocpp()), speed=settings.clock.speed)
 
 
 def files_desk(settings: Settings, yard: Yard, central: Central, secret: bytes) -> FilesDesk:

@@ -27,7 +27,7 @@ from depot.values import DepotError
 log = logging.getLogger(__name__)
 
 PART_S: Final = 60.0
-"""So long a station may be silent between two parts, depot seconds."""
+"""So long a station may be silent between two parts, s of the world."""
 FORGOTTEN: Final = timedelta(hours=1)
 """A report of which nothing is heard for so long is closed for good."""
 MOST_PARTS: Final = 5_000
@@ -50,9 +50,13 @@ def is_complete(report: StoredReport) -> bool:
 
 
 class Reports:
-    """All stations' reports. ``completed``: called with each one that is complete."""
+    """All stations' reports. ``completed``: called with each one that is complete. ``speed``: depot seconds in one of the world,
+    where a demonstration's clock runs fast."""
 
-    def __init__(self, yard: Yard, store: ModelStore, writer: Writer, *, completed: Callable[[StoredReport], None]) -> None:
+    def __init__(
+        self, yard: Yard, store: ModelStore, writer: Writer, *, completed: Callable[[StoredReport], None], speed: float = 1.0
+    ) -> None:
+        self._silent_most = timedelta(seconds=PART_S * speed)
         self._yard = yard
         self._store = store
         self._writer = writer
@@ -177,7 +181,7 @@ class Reports:
             silent = now - report.heard_at
             if silent > FORGOTTEN:
                 del self._open[number]
-            if silent > timedelta(seconds=PART_S) and report.state != INCOMPLETE:
+            if silent > self._silent_most and report.state != INCOMPLETE:
                 report = replace(report, state=INCOMPLETE)
                 if number in self._open:
                     self._open[number] = report

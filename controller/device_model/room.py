@@ -64,16 +64,16 @@ class Stations(Protocol):
 
 class DeviceModels:
     """Desk and room. :meth:`attach` once the charger side and the calls by hand are there. ``needs``: what the depot itself
-    needs of every station."""
+    needs of every station. ``speed``: of the depot's clock."""
 
     kinds: Final = Happenings.kinds
 
-    def __init__(self, yard: Yard, store: Store, *, needs: Mapping[Variable, str]) -> None:
+    def __init__(self, yard: Yard, store: Store, *, needs: Mapping[Variable, str], speed: float = 1.0) -> None:
         self._yard = yard
         self._store = ModelStore(yard.spec.depot_id)
         self._writer = Writer(store)
         self._needs = needs
-        self._reports = Reports(yard, self._store, self._writer, completed=self._completed)
+        self._reports = Reports(yard, self._store, self._writer, completed=self._completed, speed=speed)
         self._happenings = Happenings(yard, self._store, self._writer)
         self._machines: dict[str, str] = {}
         self._tried: dict[str, tuple[str, datetime]] = {}
