@@ -13,9 +13,7 @@ damaged line names counts as tripped until it is reset: of what cannot be read, 
 from __future__ import annotations
 
 import logging
-import os
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,12 +25,12 @@ import msgspec
 
 from bms_bridge.verdicts import Cause, Trip
 from depot.values import PackKey
+from storage.latch_lines import LatchLines, body_of
 
 log = logging.getLogger(__name__)
 
 SCHEMA: Final = "pack_latch/1"
 _NAMES = re.compile(rb'"vehicle_id"\s*:\s*"([^"\\]{1,64})"\s*,\s*"pack_id"\s*:\s*"([^"\\]{1,64})"')
-_PERSONAL = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +65,15 @@ class LatchFile:
     path: Path
     latched: dict[PackKey, Latched] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    _fd: int = -1
+    _lines: LatchLines | None = None
 
     @classmethod
     def open(cls, path: Path) -> LatchFile:
         """Read all there is, make the file where there is none. Raises OSError for a file that can't be read or made."""
         latches = cls(path)
-        latches._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _PERSONAL)
+        latches._lines = LatchLines.open(path)
         try:
-            os.fsync(latches._fd)
-            folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)  # else a new file's name may be lost with the power
-            finally:
-                os.close(folder)
-            latches._read(path.read_bytes())
+            latches._read(latches._lines)
         except BaseException:
             latches.close()
             raise
@@ -95,9 +87,9 @@ class LatchFile:
 
     def close(self) -> None:
         """Nothing can be written any more."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
 
     def trip(self, trip: Trip, at: datetime) -> None:
         """Latch it. Returns once it is on the disk. A pack that is latched already keeps its first trip."""
@@ -123,43 +115,31 @@ class LatchFile:
         self.latched.pop(pack, None)
 
     def _append(self, record: _Record) -> None:
-        body = msgspec.json.encode(record)
-        line = b"%08x %s\n" % (zlib.crc32(body), body)
-        end = os.fstat(self._fd).st_size
-        try:
-            written = os.write(self._fd, line)
-            if written != len(line):
-                raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written")
-            os.fsync(self._fd)
-        except OSError:
-            # half a line must not stand before the next one
-            os.ftruncate(self._fd, end)
-            raise
+        if self._lines is None:
+            raise OSError(f"{self.path} is closed")
+        self._lines.append(msgspec.json.encode(record))
 
-    def _read(self, data: bytes) -> None:
-        whole, newline, torn = data.rpartition(b"\n")
-        for number, line in enumerate(whole.split(b"\n") if newline else [], 1):
-            record = _parsed(line)
+    def _read(self, lines: LatchLines) -> None:
+        for line in lines.whole:
+            record = _parsed(line.body)
             if record is not None:
                 self._apply(record)
                 continue
-            named = _named(line)
+            named = _named(line.raw)
             names = ", ".join(map(str, named)) or "no pack that could be read: look at every vehicle"
-            self.problems.append(f"{self.path.name}, line {number}, is damaged; it names {names}")
+            self.problems.append(f"{self.path.name}, line {line.number}, is damaged; it names {names}")
             for pack in named:
-                evidence = {"file": self.path.name, "line": str(number)}
+                evidence = {"file": self.path.name, "line": str(line.number)}
                 self.latched.setdefault(pack, Latched(Trip(pack, Cause.DAMAGED_LATCH, evidence), None))
         for problem in self.problems:
             log.error("%s", problem)
-        if torn:
-            self._mend(torn, len(whole) + len(newline))
+        if lines.torn:
+            self._mend(lines.torn)
 
-    def _mend(self, torn: bytes, end: int) -> None:
-        """Cut off the last line, which was never confirmed, and latch again what it was about to."""
+    def _mend(self, torn: bytes) -> None:
+        """Latch again what the last line, which was never confirmed and is cut off, was about to."""
         log.warning("%s: its last record was cut short and never confirmed; cut off", self.path)
-        os.ftruncate(self._fd, end)
-        os.fsync(self._fd)
-        record = _parsed(torn)
+        record = _parsed(body_of(torn))
         if record is not None:
             self._append(record)  # only its line end was missing
             self._apply(record)
@@ -189,11 +169,11 @@ def _named(line: bytes) -> list[PackKey]:
     return [PackKey(v.decode("utf-8", "replace"), p.decode("utf-8", "replace")) for v, p in _NAMES.findall(line)]
 
 
-def _parsed(line: bytes) -> _Record | None:
+def _parsed(body: bytes | None) -> _Record | None:
     """The record of a line; None where it is not exactly as it was written."""
-    if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
+    if body is None:
         return None
     try:
-        return _decoder.decode(line[9:])
+        return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
