@@ -36,6 +36,7 @@ import depot.fleet
 import depot.local_lists
 import depot.network_profiles
 import depot.notes
+import depot.outputs
 import depot.registry
 import depot.reservations
 import depot.security
@@ -177,8 +178,9 @@ def state_shape() -> str:
     digest = blake2b(digest_size=8)
     for module in (
         depot.values, depot.alarms, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der, depot.device_model,
-        depot.display_messages, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.registry,
-        depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted, depot.state,
+        depot.display_messages, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.outputs,
+        depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
+        depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())

@@ -20,6 +20,7 @@ from depot import files as fl
 from depot import local_lists as ll
 from depot import network_profiles as np
 from depot import notes as no
+from depot import outputs as ou
 from depot import reservations as rs
 from depot import security as se
 from depot import smart_charging as sc
@@ -243,6 +244,7 @@ class DepotState:
     station_tariffs: Mapping[str, stt.StationTariffs] = field(default_factory=dict)
     """Tariffs that each station holds (2.1)."""
     notes: tuple[no.KeptNote, ...] = ()
+    outputs: ou.OutputBook = field(default_factory=ou.OutputBook)
     """What stations told that nobody acts on, oldest first."""
     wanted: wt.Wanted = field(default_factory=dict)
     """Values that variables of stations shall have."""
@@ -840,6 +842,18 @@ def _noted(state: DepotState, e: ev.StationNoted, envelope: ev.Envelope) -> Depo
     return replace(state, notes=(*state.notes, no.KeptNote(e.station_id, envelope.occurred_at, e.note))[-no.KEPT :])
 
 
+def _area_isolated(state: DepotState, e: ev.AreaIsolated, envelope: ev.Envelope) -> DepotState:
+    return replace(state, outputs=state.outputs.with_isolated(ou.Isolated(e.area, envelope.occurred_at, e.origin, e.reason, e.by)))
+
+
+def _area_reset(state: DepotState, e: ev.AreaReset, _: ev.Envelope) -> DepotState:
+    return replace(state, outputs=state.outputs.without(e.area))
+
+
+def _output_tested(state: DepotState, e: ev.OutputTested, envelope: ev.Envelope) -> DepotState:
+    return replace(state, outputs=state.outputs.with_test(e.output_id, ou.OutputTest(envelope.occurred_at, e.passed, e.result, e.by)))
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -920,6 +934,9 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationTariffSet: _tariff_set,
     ev.StationTariffsCleared: _tariffs_cleared,
     ev.StationNoted: _noted,
+    ev.AreaIsolated: _area_isolated,
+    ev.AreaReset: _area_reset,
+    ev.OutputTested: _output_tested,
     ev.WantedVariablesChanged: _wanted,
     ev.DisplayMessageAsked: _display,
     ev.DisplayMessageAnswered: _display,

@@ -39,6 +39,7 @@ from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
 from depot.commands.event_streams import AdjustEventStream
 from depot.commands.files import AddFirmware, FetchLog, PublishFirmware, RemoveFirmware, UnpublishFirmware, UpdateFirmware
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
+from depot.commands.outputs import IsolateArea, ResetArea, TestOutput
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.security import (
@@ -59,12 +60,14 @@ __all__ = [
     "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeTransactionTariff",
     "ChangeWantedVariables", "CheckAudit", "ClearDerControls", "ClearManualLimit", "ClearMessage", "ClearMonitors", "ClearStationTariffs",
     "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "DistrustContractRoot", "FetchLog",
-    "InstallCertificate", "PublishFirmware", "ReadDerControls", "RefreshMessages", "RefundBill", "RefuseCommand", "RegisterMandate",
-    "RemoveFirmware", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector", "ResetPack", "RetireStation",
+    "InstallCertificate", "IsolateArea", "PublishFirmware", "ReadDerControls", "RefreshMessages",
+    "RefundBill", "RefuseCommand", "RegisterMandate",
+    "RemoveFirmware", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector",
+    "ResetArea", "ResetPack", "RetireStation",
     "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl",
     "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
     "SetSecurityProfile", "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand",
-    "StopCharging", "TrustContractRoot", "UnpublishFirmware", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
+    "StopCharging", "TestOutput", "TrustContractRoot", "UnpublishFirmware", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 
 _HERE = globals()

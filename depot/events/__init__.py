@@ -54,6 +54,7 @@ from depot.events.orders import (
     CommandRequested,
     ControllerStarted,
 )
+from depot.events.outputs import AreaIsolated, AreaReset, OutputMoved, OutputTested
 from depot.events.payments import SessionAdmitted, SessionBilled, StartRefused
 from depot.events.registry import (
     DeclarationWithdrawn,
@@ -110,7 +111,8 @@ from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, Visi
 __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "OUT_BY_CALL", "AlarmAcknowledged",
     "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
-    "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested", "AuditSealed", "BackupRestored",
+    "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested",
+    "AreaIsolated", "AreaReset", "AuditSealed", "BackupRestored",
     "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
     "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",
     "ConnectorStatusChanged", "ConnectorTrustChanged", "ContractRootDistrusted", "ContractRootTrusted", "ControllerStarted",
@@ -119,7 +121,8 @@ __all__ = [
     "DisplayMessagesReported", "DisplayMessagesRequested", "DriverRegistered", "DriverRemoved", "Envelope", "Event",
     "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared",
     "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet",
-    "NetworkProfileSet", "NewEvent", "PackDerated", "PackRegistered", "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
+    "NetworkProfileSet", "NewEvent", "OutputMoved", "OutputTested", "PackDerated", "PackRegistered",
+    "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
     "ProfileSetByHand", "PublicationLocated", "PublicationOrdered", "Registration", "ReservationAsked", "ReservationChanged",
     "ScheduleCompared", "SecurityEventNoticed", "SecurityProfileSet", "SecurityUpgradeOrdered", "SecurityUpgradeWithdrawn",
     "SessionAdmitted", "SessionBilled", "SetpointGranted", "SetpointLowered", "SignedReading", "SignedReadingsKept", "StartRefused",
