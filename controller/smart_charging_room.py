@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Protocol
 
 from msgspec import Struct
@@ -58,7 +59,7 @@ class Prices(Protocol):
 
     @property
     def currency(self) -> str: ...
-    def steps(self, start: datetime, stop: datetime) -> Sequence[tuple[datetime, Decimal]]: ...
+    def steps(self, start: datetime, stop: datetime) -> Sequence[tuple[datetime, Fraction]]: ...
 
 
 class NeedsView(Struct, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ class SmartCharging:
     def _prices_ahead(self) -> Sequence[tuple[datetime, Decimal]]:
         now = self._yard.clock.now()
         if self._priced is None or not timedelta() <= now - self._priced[0] < PRICES_FOR:
-            self._priced = now, self._prices.steps(now, now + AHEAD)
+            self._priced = now, [(at, _six_places(price)) for at, price in self._prices.steps(now, now + AHEAD)]
         return self._priced[1]
 
     # -- views --------------------------------------------------------------------------------------------------------
@@ -211,3 +212,9 @@ class SmartCharging:
         held = self._yard.state.smart_charging.limits.values()
         rows = [limit_row(x, now) for x in held if args.get("station_id", x.station_id) == x.station_id]
         return ExternalLimitsView(at=now, limits=sorted(rows, key=lambda row: (row.station_id, row.evse, row.source)))
+
+
+def _six_places(price: Fraction) -> Decimal:
+    """An exact price as vehicles are told it: decimal, to a millionth."""
+    over, under = price.as_integer_ratio()
+    return (Decimal(over) / under).quantize(Decimal("0.000001")).normalize()

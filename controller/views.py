@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 from zoneinfo import ZoneInfo
 
 from controller import limits
@@ -50,7 +50,7 @@ SOURCE_TEXT = {
 class TariffSteps(Prices, Protocol):
     """Prices with their steps, for the chart's strip."""
 
-    def steps(self, start: datetime, stop: datetime) -> Sequence[tuple[datetime, object]]: ...
+    def steps(self, start: datetime, stop: datetime) -> Sequence[tuple[datetime, SupportsFloat]]: ...
 
 
 @dataclass(slots=True)
@@ -297,7 +297,7 @@ class Views:
         limit_points = past + [rm.Point(at, float(limit.value)) for at, limit in coming]
         if not past and limit_points:
             limit_points[0] = rm.Point(start, limit_points[0].value)
-        price = [rm.Point(at, float(str(value))) for at, value in self.tariff.steps(start, stop)]
+        price = [rm.Point(at, float(value)) for at, value in self.tariff.steps(start, stop)]
         return rm.Chart(start=start, stop=stop, measured=measured, plan=plan, limit=limit_points, price=price)
 
 

@@ -8,7 +8,9 @@
 GridError
 ├── TariffError
 │   ├── UnknownTariff      no tariff of that name; the message lists the names
-│   └── InvalidTariff      a tariff file or a parameter that cannot be right; the message says where
+│   ├── InvalidTariff      a tariff file or a parameter that cannot be right; the message says where
+│   └── NoContract         a billing demand depends on the contract demand, and none is known
+├── BillingError           a bill cannot be made of what was given
 ├── LinkError              the way to a Modbus device
 │   ├── NoAnswer           no connection, or no answer in time
 │   └── Refused            the device answered with an exception

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from fractions import Fraction
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol, TypeVar
@@ -53,10 +53,10 @@ class PriceList(Protocol):
     @property
     def currency(self) -> str: ...
     @property
-    def demand_charge_per_kw_month(self) -> Decimal: ...
+    def demand_charge_per_kw_month(self) -> Fraction: ...
     @property
     def demand_interval_min(self) -> int: ...
-    def steps(self, start: datetime, stop: datetime) -> list[tuple[datetime, Decimal]]: ...
+    def steps(self, start: datetime, stop: datetime) -> list[tuple[datetime, Fraction]]: ...
 
 
 @dataclass(frozen=True, slots=True)
