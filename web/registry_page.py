@@ -317,8 +317,8 @@ async def _list_page(web: Web, request: Request, kind: Kind, q: str) -> Response
 
 _HEADS: Mapping[Kind, Sequence[tuple[str, bool]]] = {
     Kind.VEHICLES: (
-        ("Model", False), ("Battery", True), ("AC", True), ("DC", True), ("Packs", False), ("Usual charger", False),
-        ("Is at", False), ("Leaves", True),
+        ("Model", False), ("Battery", True), ("AC", True), ("DC", True), ("Gives back", True), ("Packs", False),
+        ("Usual charger", False), ("Is at", False), ("Leaves", True),
     ),
     Kind.PACKS: (("Chemistry", False), ("Capacity", True), ("Cells in series", True)),
     Kind.DRIVERS: (("Name", False), ("Cards and tags", False)),
@@ -328,7 +328,7 @@ _HEADS: Mapping[Kind, Sequence[tuple[str, bool]]] = {
 
 
 def _amount(value: int | None, unit: str) -> Cell:
-    return (text.UNKNOWN, "") if value is None else (f"{value / 1000:g}", f" {unit}")
+    return (text.UNKNOWN, "") if value is None else (f"{value / 1000:.4g}", f" {unit}")
 
 
 def _plain(words: str) -> Cell:
@@ -341,8 +341,9 @@ async def _vehicle_rows(web: Web, clock: text.DepotTime) -> list[dict[str, Any]]
         v = row.vehicle
         packs = ", ".join(f"{pack.key.pack_id} {pack.chemistry}" for pack in row.packs)
         cells = (
-            _plain(v.model), _amount(v.battery_wh, "kWh"), _amount(v.ac_max_w, "kW"), _amount(v.dc_max_w, "kW"), _plain(packs),
-            _plain(str(v.connector or "")), _plain(row.where or ""), _plain(clock.clock(row.leaves_at) if row.leaves_at else ""),
+            _plain(v.model), _amount(v.battery_wh, "kWh"), _amount(v.ac_max_w, "kW"), _amount(v.dc_max_w, "kW"),
+            _amount(v.discharge_max_w, "kW") if v.discharge_max_w else _plain(""), _plain(packs), _plain(str(v.connector or "")),
+            _plain(row.where or ""), _plain(clock.clock(row.leaves_at) if row.leaves_at else ""),
         )  # fmt: skip
         out.append({"name": v.vehicle_id, "entry": v.vehicle_id, "cells": cells, "css": ""})
     return out

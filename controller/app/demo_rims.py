@@ -76,6 +76,7 @@ def registration(spec: DepotSpec, stays: Sequence[Stay]) -> ChangeRegistry:
                 battery_wh=stay.battery_wh,
                 ac_max_w=None if dc else stay.max_w,
                 dc_max_w=stay.max_w if dc else None,
+                discharge_max_w=stay.discharge_w or None,
                 efficiency=stay.efficiency,
                 connector=stay.connector,
             )
