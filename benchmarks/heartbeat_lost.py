@@ -51,6 +51,8 @@ heartbeat_timeout_s = {TIMEOUT_S}
 [limiter]
 max_writes_per_hour = 3600
 min_change_s = 1
+comeback_max_s = 0
+comeback_ramp_s = 0
 """
 
 

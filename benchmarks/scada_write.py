@@ -55,6 +55,8 @@ port = {UTILITY_PORT}
 [limiter]
 max_writes_per_hour = 3600
 min_change_s = 1
+comeback_max_s = 0
+comeback_ramp_s = 0
 """
 
 

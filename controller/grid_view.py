@@ -159,9 +159,35 @@ class PickupView(Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class ComebackView(Struct, frozen=True, kw_only=True):
+    """The site's limit was lower, and rises again slowly: from ``from_w`` (``now_w`` now) to ``target_w`` at ``until``.
+    ``after``: the source of what held before. ``starts_at``: until then nothing rises."""
+
+    since: datetime
+    starts_at: datetime
+    until: datetime
+    from_w: int
+    now_w: int
+    target_w: int
+    after: str
+
+
+class FailsafeView(Struct, frozen=True, kw_only=True):
+    """One thing for which the fail-safe limit holds. ``cause``: utility, meter or clock; ``reason`` and ``ends``: a sentence
+    each. ``until``: when time alone ends it; None: it waits for what ``ends`` says."""
+
+    cause: str
+    since: datetime
+    limit_w: int
+    reason: str
+    ends: str
+    until: datetime | None = None
+
+
 class GridView(Struct, frozen=True, kw_only=True):
     """Everything about the connection. ``utility`` None: no link is configured. ``meter`` None: no meter is. ``supply``
-    None: the site has no generator. ``pickup`` None: nobody waits for the return of power.
+    None: the site has no generator. ``pickup`` None: nobody waits for the return of power. ``comeback`` None: nothing
+    rises slowly. ``failsafe``: everything for which the fail-safe limit holds now.
     ``compliance``: na, ramping, compliant, not_compliant, infeasible (the block's Compl)."""
 
     at: datetime
@@ -178,6 +204,8 @@ class GridView(Struct, frozen=True, kw_only=True):
     meter: MeterView | None
     supply: SupplyView | None = None
     pickup: PickupView | None = None
+    comeback: ComebackView | None = None
+    failsafe: list[FailsafeView] = []
 
 
 def limit_rows(found: Sequence[Limit], used_w: dict[str, int | None], now: datetime) -> list[LimitRow]:

@@ -21,6 +21,7 @@ from typing import Any
 from controller import appetite, giving, limits, trust
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
+from controller.comeback import Comeback
 from controller.discharge import Discharge
 from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
 from controller.limiter import Action, Budget, Move, Row, allocate
@@ -127,6 +128,7 @@ class ControlLoop:
         self._blind_since: datetime | None = None
         self.claims = Claims(yard, budgets=lambda: self._budgets, changed=self._recount)
         self.pickup = yard.pickup = Pickup(settings.pickup, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/pickup"))  # noqa: S311  # no secret
+        self.comeback = Comeback(settings.comeback, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/comeback"))  # noqa: S311  # no secret
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
         self.urgent_limits: dict[str, Limit] = {}
@@ -394,7 +396,7 @@ class ControlLoop:
         self._used = background
         if not summed:
             self._sums = self._sum(now_s)
-        pending = self._decide(now, now_s, background) or self.pickup.active(now_s)
+        pending = self._decide(now, now_s, background) or self.pickup.active(now_s) or self.comeback.active(now)
         self._recheck_s = now_s + (self.settings.period_s if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()
@@ -469,14 +471,16 @@ class ControlLoop:
         )
 
     def limits_in_force(self) -> list[Limit]:
-        """Every limit that may bind: built-in, journaled, and the fail-safe one while the meter is blind."""
+        """Every limit that may bind: built-in, journaled, the fail-safe one while the meter is blind; and over all of them what
+        holds the site back while it rises again."""
         now = self.yard.clock.now()
         found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values()]
         for limits_of in self.limit_sources.values():
             found += limits_of(now)
         if self._used.blind:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
-        return found
+        rising = self.comeback.over(found, now)
+        return found if rising is None else [*found, rising]
 
     def _decide(self, now: datetime, now_s: float, background: Background) -> bool:
         """Whether something is under way that must be looked at again soon."""

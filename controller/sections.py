@@ -243,6 +243,11 @@ class UtilitySection(Section):
     failsafe_min_s: int = setting(
         7_200, "Fail-safe duration that the utility is told (EEBus LPC: 2 h to 24 h).", unit="s", ge=7_200, le=86_400
     )
+    autonomous: bool = setting(
+        False,
+        "The agreement with the utility releases the site to its contract when the fail-safe duration is over, or when heartbeats "
+        "are back for 120 s without an order. Off: fail-safe lasts until a heartbeat and an order are there.",
+    )
 
 
 class MeterSection(Section):
@@ -300,6 +305,14 @@ class LimiterSection(Section):
     )
     pickup_max_s: float = setting(
         120.0, "… and this, who leaves first the soonest: the load does not come back at once. 0: no delays.", unit="s", ge=0, le=3600
+    )
+    comeback_max_s: float = setting(
+        120.0,
+        "When the site's limit rises again (end of fail-safe, of an event, of an order), it is held for a time drawn between 0 and this …",
+        unit="s", ge=0, le=3600,
+    )  # fmt: skip
+    comeback_ramp_s: float = setting(
+        60.0, "… and then rises at a rate that takes so long from zero to the contract. Both 0: at once.", unit="s", ge=0, le=3600
     )
 
     @model_validator(mode="after")

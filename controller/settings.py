@@ -343,6 +343,7 @@ class Settings(BaseSettings):
             failsafe_w=watts(self.depot.failsafe_kw),
             failsafe_min_s=utility.failsafe_min_s,
             heartbeat_timeout_s=utility.heartbeat_timeout_s,
+            autonomous=utility.autonomous,
         )
 
     def to_generator(self) -> GeneratorSettings | None:
@@ -372,6 +373,7 @@ class Settings(BaseSettings):
 
     def to_loop(self) -> LoopSettings:
         """For the control loop."""
+        from controller.comeback import ComebackSettings
         from controller.pickup import PickupSettings
         from controller.traffic import LoopSettings
 
@@ -383,6 +385,7 @@ class Settings(BaseSettings):
             min_change_s=self.limiter.min_change_s,
             reserve_soc=self.v2g.reserve_soc,
             pickup=PickupSettings(self.limiter.pickup_min_s, self.limiter.pickup_max_s),
+            comeback=ComebackSettings(self.limiter.comeback_max_s, self.limiter.comeback_ramp_s),
         )
 
     def to_planning(self) -> PlanningSettings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from controller.comeback import ComebackSettings
 from controller.grants import EXPIRY_SKEW_S, Grant
 from controller.pickup import PickupSettings
 from depot.values import Outcome
@@ -36,6 +37,7 @@ class LoopSettings:
     pace: float = 1.0
     reserve_soc: float = 0.3
     pickup: PickupSettings = field(default_factory=PickupSettings)
+    comeback: ComebackSettings = field(default_factory=ComebackSettings)
 
 
 @dataclass(slots=True)

@@ -225,7 +225,7 @@ class Utility:
         demand = self.demand(now)
         if comply is Compliance.NOT_COMPLIANT:
             alarms |= Alarm.LIMIT_VIOLATED
-        if origin is LimitOrigin.LOCAL:
+        if origin is LimitOrigin.LOCAL and (binds is None or binds.source is not LimitSource.COMEBACK):
             alarms |= Alarm.LOCAL_OVERRIDE
         return Feedback(
             link=self.link,

@@ -44,6 +44,7 @@ SOURCE_TEXT = {
     LimitSource.SAFETY: "safety",
     LimitSource.GENERATOR: "generator",
     LimitSource.EXTERNAL: "external, at the station",
+    LimitSource.COMEBACK: "slow return",
 }
 
 

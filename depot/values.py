@@ -96,6 +96,7 @@ class LimitSource(StrEnum):
     EXTERNAL = "external"
     DEMAND_RESPONSE = "demand_response"
     SCHEDULE = "schedule"
+    COMEBACK = "comeback"
 
 
 class Supply(StrEnum):
@@ -143,11 +144,13 @@ class Limit:
 
 class UtilityMode(StrEnum):
     """How the link to the utility stands. ``init``: nothing heard since the start; ``controlled``: a live heartbeat and
-    a command given while it lived; ``failsafe``: the heartbeat was lost, until it and a fresh command are back."""
+    a command given while it lived; ``failsafe``: the heartbeat was lost, until it and a fresh command are back;
+    ``autonomous``: the fail-safe time is over, and the site's agreement releases it then."""
 
     INIT = "init"
     CONTROLLED = "controlled"
     FAILSAFE = "failsafe"
+    AUTONOMOUS = "autonomous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,8 @@ class UtilityOrder:
 class UtilityLink:
     """All that must survive a restart about the utility's limit. ``order`` has begun, ``next_order`` waits for its time;
     orders given before ``fresh_from`` cannot make the link controlled. ``beats``: the last values of the heartbeat
-    registers, ``beat_at`` when one of them last changed. Times are those of whoever keeps it (see ``grid.failsafe``)."""
+    registers, ``beat_at`` when one of them last changed, ``back_at`` when they came to life (again). Times are those of
+    whoever keeps it (see ``grid.failsafe``)."""
 
     since: datetime
     fresh_from: datetime
@@ -200,6 +204,7 @@ class UtilityLink:
     next_order: UtilityOrder | None = None
     beats: tuple[int, int] = (0, 0)
     beat_at: datetime | None = None
+    back_at: datetime | None = None
 
 
 class Because(StrEnum):

@@ -5,12 +5,17 @@
                                                                │      ▲
                         no heartbeat for heartbeat_timeout_s   ▼      │  a live heartbeat and an order given since
                                                               FAILSAFE
+        INIT, FAILSAFE ── failsafe_min_s over, or GRACE_S of heartbeats without an order ──▶ AUTONOMOUS     by agreement only
+        AUTONOMOUS ── a live heartbeat and an order given since ──▶ CONTROLLED
 
 In CONTROLLED the order holds: by its ramp, until its validity ends, then its reversion. In INIT and FAILSAFE holds
-min(fail-safe limit, what the order would allow). Neither is ever left by waiting, and an order counts only where its
+min(fail-safe limit, what the order would allow). Neither is ever left by waiting, unless the site's agreement with its
+utility says so (:attr:`FailsafePolicy.autonomous`, off by default): then the utility sets no limit any more, but for an
+order that names its own end or was given since. An order counts only where its
 heartbeat lived when it came or returned within one timeout after it. After a restart a link that was
 controlled goes on where its last recorded heartbeat is younger than the timeout and its order has not expired meanwhile;
-else it begins in INIT. 0 W means zero; None means that the utility sets no limit (the contract holds all the same).
+else it begins in INIT, one that was autonomous as well: nobody knows what the utility said meanwhile.
+0 W means zero; None means that the utility sets no limit (the contract holds all the same).
 
 States are :class:`depot.values.UtilityLink`. Inside a process their times lie on the steady axis of :class:`SteadyTime`,
 so that a clock that is set while it runs neither hides a lost heartbeat nor ends a limit early; :func:`shifted`
@@ -33,6 +38,9 @@ LOOK_AHEAD_S: Final = 200.0
 
 RECORD_EVERY_S: Final = 15.0
 """The least time between two records of a heartbeat."""
+
+GRACE_S: Final = 120.0
+"""So long a heartbeat that is back may be without an order before an autonomous site goes its own way (EEBus LPC: 120 s)."""
 
 SAME_TIME_S: Final = 2.0
 """Times that differ by less are one time: the wall clock is corrected all the while. More: it was set, and is recorded."""
@@ -58,12 +66,14 @@ class SteadyTime:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailsafePolicy:
     """What the depot decides itself. ``contract_w`` caps the fail-safe limit; the others hold until the utility sets
-    its own. Ranges: ``failsafe_min_s`` 7200 to 86400 (EEBus LPC), ``heartbeat_timeout_s`` 10 to 600."""
+    its own. Ranges: ``failsafe_min_s`` 7200 to 86400 (EEBus LPC), ``heartbeat_timeout_s`` 10 to 600. ``autonomous``: the
+    agreement with the utility releases the site once the fail-safe time is over."""
 
     contract_w: int
     failsafe_w: int
     failsafe_min_s: int = 7_200
     heartbeat_timeout_s: int = 120
+    autonomous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ def resume(recorded: UtilityLink, policy: FailsafePolicy, at: datetime) -> Utili
         return link
     mode = UtilityMode.FAILSAFE if link.mode is UtilityMode.FAILSAFE else UtilityMode.INIT
     # a heartbeat of before the outage is no sign of life any more, and what was ordered then is not fresh
-    return replace(link, mode=mode, since=min(link.since, at) if mode is link.mode else at, fresh_from=at, beat_at=None)
+    return replace(link, mode=mode, since=min(link.since, at) if mode is link.mode else at, fresh_from=at, beat_at=None, back_at=None)
 
 
 def step(link: UtilityLink, event: LinkEvent, at: datetime, policy: FailsafePolicy) -> tuple[UtilityLink, Verdict]:
@@ -142,6 +152,7 @@ def step(link: UtilityLink, event: LinkEvent, at: datetime, policy: FailsafePoli
                 # it returns: what was ordered before it was lost, or more than a timeout ago, is not fresh
                 return_from = at - timedelta(seconds=link.heartbeat_timeout_s)
                 link = replace(link, fresh_from=max(link.fresh_from, return_from, _dies_at(link) or return_from))
+                link = replace(link, back_at=at)
             link = replace(link, beats=values, beat_at=at)
         case Ordered(order):
             newest = link.next_order or link.order
@@ -167,10 +178,15 @@ def verdict(link: UtilityLink, at: datetime, policy: FailsafePolicy) -> Verdict:
     alive = _alive(link, at)
     waited = at - link.since >= timedelta(seconds=link.heartbeat_timeout_s)
     alarms = Alarm.HB_LOST if not alive and (link.mode is not UtilityMode.INIT or waited) else Alarm(0)
-    if link.mode is not UtilityMode.CONTROLLED:
-        state = LimitState.INIT if link.mode is UtilityMode.INIT else LimitState.FAILSAFE
-    else:
-        state = LimitState.UNLIMITED_CTL if limit_w is None else LimitState.LIMITED
+    match link.mode:
+        case UtilityMode.INIT:
+            state = LimitState.INIT
+        case UtilityMode.FAILSAFE:
+            state = LimitState.FAILSAFE
+        case UtilityMode.CONTROLLED:
+            state = LimitState.UNLIMITED_CTL if limit_w is None else LimitState.LIMITED
+        case UtilityMode.AUTONOMOUS:
+            state = LimitState.UNLIMITED_AUTO if limit_w is None else LimitState.LIMITED
     until = link.order.until if link.order is not None else None
     remaining_s = None if until is None else max(0, round((until - at).total_seconds()))
     return Verdict(state, limit_w, origin, alarms, remaining_s, _expired(link, at))
@@ -198,6 +214,18 @@ def limits(link: UtilityLink, at: datetime, policy: FailsafePolicy, *, ahead: ti
         since = start if number else min(start, _held_since(link, origin))
         out.append(_limit(name, value_w, origin, since + ahead, None if stop is None else stop + ahead, link))
     return tuple(out)
+
+
+def releases_at(link: UtilityLink, policy: FailsafePolicy) -> datetime | None:
+    """When INIT or FAILSAFE ends by time alone if nothing is heard, or heartbeats go on without an order; None: never."""
+    if not policy.autonomous or link.mode not in _HELD:
+        return None
+    at = link.since + timedelta(seconds=link.failsafe_min_s)
+    if link.back_at is not None:
+        grace_over = max(link.back_at, link.since) + timedelta(seconds=GRACE_S)
+        if _alive(link, grace_over):
+            at = min(at, grace_over)
+    return at
 
 
 def next_change(link: UtilityLink, at: datetime) -> datetime | None:
@@ -256,16 +284,21 @@ def shifted(link: UtilityLink, by: timedelta) -> UtilityLink:
         since=link.since + by,
         fresh_from=link.fresh_from + by,
         beat_at=None if link.beat_at is None else link.beat_at + by,
+        back_at=None if link.back_at is None else link.back_at + by,
         order=moved(link.order),
         next_order=moved(link.next_order),
     )
+
+
+_HELD: Final = (UtilityMode.INIT, UtilityMode.FAILSAFE)
+"""The fail-safe limit holds."""
 
 
 def _timeless(link: UtilityLink) -> UtilityLink:
     """The link without its times and heartbeats."""
     never = datetime.min.replace(tzinfo=UTC)
     order, waiting = (order and replace(order, received_at=never) for order in (link.order, link.next_order))
-    return replace(link, since=never, fresh_from=never, order=order, next_order=waiting, beats=(0, 0), beat_at=None)
+    return replace(link, since=never, fresh_from=never, order=order, next_order=waiting, beats=(0, 0), beat_at=None, back_at=None)
 
 
 def _times(link: UtilityLink) -> list[datetime]:
@@ -306,7 +339,10 @@ def _advanced(link: UtilityLink, at: datetime, policy: FailsafePolicy) -> Utilit
         link = _activated(link, at, before)
     fresh = link.order is not None and link.order.received_at >= link.fresh_from
     if link.mode is not UtilityMode.CONTROLLED and fresh and _alive(link, at):
-        link = replace(link, mode=UtilityMode.CONTROLLED, since=at)
+        return replace(link, mode=UtilityMode.CONTROLLED, since=at)
+    released_at = releases_at(link, policy)
+    if released_at is not None and released_at <= at:
+        link = replace(link, mode=UtilityMode.AUTONOMOUS, since=released_at)
     return link
 
 
@@ -328,9 +364,14 @@ def _ordered(link: UtilityLink, at: datetime, policy: FailsafePolicy, *, reverti
 
 
 def _allowed(link: UtilityLink, at: datetime, policy: FailsafePolicy, *, reverting: bool = True) -> tuple[int | None, LimitOrigin]:
-    """The same, and below the fail-safe limit where the link is not controlled."""
+    """The same, and below the fail-safe limit in INIT and FAILSAFE; an autonomous site obeys what names its own end or
+    was ordered since."""
+    order = link.order
+    old = link.mode is UtilityMode.AUTONOMOUS and order is not None and order.received_at < link.since
+    if old and (order is None or order.until is None or _expired(link, at)):
+        return None, LimitOrigin.NONE
     limit_w, origin = _ordered(link, at, policy, reverting=reverting)
-    if link.mode is not UtilityMode.CONTROLLED and (limit_w is None or link.failsafe_w <= limit_w):
+    if link.mode in _HELD and (limit_w is None or link.failsafe_w <= limit_w):
         return link.failsafe_w, LimitOrigin.FAILSAFE
     return limit_w, origin
 

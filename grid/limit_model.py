@@ -20,8 +20,8 @@ COMMON, METER, DER_CONTROL, LOAD_LIMIT, END = 1, 203, 715, 64_900, 0xFFFF
 
 
 class LimitState(IntEnum):
-    """LimSt, with the state names of EEBus LPC. ``UNLIMITED_AUTO`` is never shown: a depot with a utility link does not
-    release itself."""
+    """LimSt, with the state names of EEBus LPC. ``UNLIMITED_AUTO`` is shown only where the site's agreement releases it
+    after the fail-safe time."""
 
     INIT = 0
     UNLIMITED_CTL = 1

@@ -59,6 +59,8 @@ SETTINGS = f"""
 [limiter]
 max_writes_per_hour = 3600
 min_change_s = 1
+comeback_max_s = 0
+comeback_ramp_s = 0
 profile_life_s = {LIFE_S}
 refresh_s = 10
 [utility]

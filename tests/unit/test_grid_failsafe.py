@@ -22,6 +22,7 @@ from grid.failsafe import (
     begin,
     limits,
     next_change,
+    releases_at,
     resume,
     shifted,
     step,
@@ -343,3 +344,80 @@ def test_setting_the_clock_moves_neither_timeouts_nor_validities() -> None:
     assert moved.order is not None
     assert moved.order.received_at == at(2 - 7_200)
     assert shifted(moved, -steady.ahead()) == link
+
+
+# -- autonomous by agreement ------------------------------------------------------------------------------------
+
+FREE = replace(POLICY, autonomous=True)
+
+
+def play_free(*events: tuple[float, LinkEvent], link: UtilityLink | None = None) -> tuple[UtilityLink, Verdict]:
+    link = link or begin(FREE, T0)
+    found = verdict(link, T0, FREE)
+    for seconds, event in events:
+        link, found = step(link, event, at(seconds), FREE)
+    return link, found
+
+
+def test_without_the_agreement_no_time_ends_the_failsafe() -> None:
+    link, found = play(*CONTROLLED, (100_000, Tick()), *beats(100_000, 101_000))
+    assert (found.state, found.limit_w) == (LimitState.FAILSAFE, 200_000)
+    assert releases_at(link, POLICY) is None
+
+
+@pytest.mark.parametrize("min_s", [7_200, 86_400])
+def test_with_the_agreement_the_failsafe_lasts_its_duration_and_not_a_second_less(min_s: int) -> None:
+    lost = [*CONTROLLED, (3.0, FailsafeChange(min_s=min_s)), (200.0, Tick())]
+    link, found = play_free(*lost, (121 + min_s - 0.1, Tick()))
+    assert (found.state, found.limit_w) == (LimitState.FAILSAFE, 200_000)
+    assert releases_at(link, FREE) == at(121 + min_s)
+    link, found = play_free(*lost, (121 + min_s, Tick()))
+    assert (found.state, found.limit_w, found.origin) == (LimitState.UNLIMITED_AUTO, None, LimitOrigin.NONE)
+    assert found.alarms == Alarm.HB_LOST
+    assert link.since == at(121 + min_s)
+
+
+def test_a_first_start_waits_its_duration_as_well() -> None:
+    assert play_free((7_199, Tick()))[1].state is LimitState.INIT
+    assert play_free((7_200, Tick()))[1].state is LimitState.UNLIMITED_AUTO
+
+
+def test_a_heartbeat_that_is_back_has_120_s_for_its_order() -> None:
+    lost = [*CONTROLLED, (500.0, Tick())]
+    assert play_free(*lost, *beats(501, 620), (620.9, Tick()))[1].state is LimitState.FAILSAFE
+    assert play_free(*lost, *beats(501, 620), (621, Tick()))[1].state is LimitState.UNLIMITED_AUTO
+    _, found = play_free(*lost, *beats(501, 610), (615, Ordered(order(615, 300_000))), (621, Tick()))
+    assert (found.state, found.limit_w) == (LimitState.LIMITED, 300_000)
+
+
+def test_a_heartbeat_that_dies_again_gives_no_grace() -> None:
+    link, found = play_free(*CONTROLLED, (4, FailsafeChange(heartbeat_timeout_s=10)), (500, Tick()), (501, Beat((2, 0))), (700, Tick()))
+    assert found.state is LimitState.FAILSAFE
+    assert releases_at(link, FREE) == at(11 + 7_200)
+
+
+def test_an_autonomous_site_is_taken_back_by_a_heartbeat_and_an_order_only() -> None:
+    free, _ = play_free(*CONTROLLED, (8_000, Tick()))
+    assert play_free(*beats(8_001, 9_000), link=free)[1].state is LimitState.UNLIMITED_AUTO
+    _, found = play_free((8_001, Beat((2, 0))), (8_002, Ordered(order(8_002, 0))), link=free)
+    assert (found.state, found.limit_w) == (LimitState.LIMITED, 0)
+
+
+def test_an_autonomous_site_obeys_an_order_without_a_heartbeat() -> None:
+    free, _ = play_free(*CONTROLLED, (8_000, Tick()))
+    link, found = play_free((8_001, Ordered(order(8_001, 100_000, validity_s=60, reversion_limited=False))), link=free)
+    assert (link.mode, found.state, found.limit_w) == (UtilityMode.AUTONOMOUS, LimitState.LIMITED, 100_000)
+    assert play_free((8_062, Tick()), link=link)[1].limit_w is None
+
+
+def test_an_order_that_names_its_end_holds_in_autonomy_until_then() -> None:
+    long = [(1.0, Beat((1, 0))), (2.0, Ordered(order(2, 50_000, validity_s=10_000)))]
+    assert play_free(*long, (9_999, Tick()))[1].limit_w == 50_000
+    _, found = play_free(*long, (10_003, Tick()))
+    assert (found.state, found.limit_w) == (LimitState.UNLIMITED_AUTO, None)
+
+
+def test_a_restart_ends_autonomy() -> None:
+    free, _ = play_free(*CONTROLLED, (8_000, Tick()))
+    link = resume(free, FREE, at(8_001))
+    assert (link.mode, verdict(link, at(8_001), FREE).limit_w) == (UtilityMode.INIT, 200_000)
