@@ -310,6 +310,7 @@ def _ending(code: int) -> str:
 def check_result(problem: Problem, result: PlanResult) -> None:
     """Raise :class:`PlannerGarbage` unless ``result`` can be an answer to ``problem``."""
     shapes = {
+        "storage_kw": (len(problem.storages), problem.n_slots),
         "power_kw": (len(problem.vehicles), problem.n_slots),
         "site_kw": (problem.n_slots,),
         "unmet_kwh": (len(problem.vehicles),),
@@ -325,11 +326,19 @@ def check_result(problem: Problem, result: PlanResult) -> None:
             raise PlannerGarbage(f"{name} is not finite")
     if not np.isfinite([result.energy_cost, result.demand_cost, result.peak_kw]).all():
         raise PlannerGarbage("cost or peak is not finite")
+    _check_storages(problem, result)
     if not problem.vehicles:
         return
     if (result.power_kw < -problem.discharge_upper_kw - TOLERANCE_KW).any() or (result.power_kw > problem.upper_kw + TOLERANCE_KW).any():
         raise PlannerGarbage("a power is outside of its vehicle's window or rating")
-    if (np.abs(result.power_kw.sum(axis=0) + problem.background_kw - result.site_kw) > TOLERANCE_KW).any():
+    stored = result.storage_kw.sum(axis=0) if problem.storages else 0.0
+    if (np.abs(result.power_kw.sum(axis=0) + stored + problem.background_kw - result.site_kw) > TOLERANCE_KW).any():
         raise PlannerGarbage("the site's power is not the sum of its parts")
     if (result.unmet_kwh < 0).any():
         raise PlannerGarbage("unmet energy is negative")
+
+
+def _check_storages(problem: Problem, result: PlanResult) -> None:
+    for storage, row in zip(problem.storages, result.storage_kw if problem.storages else (), strict=True):
+        if row.min() < -storage.discharge_kw - TOLERANCE_KW or row.max() > storage.charge_kw + TOLERANCE_KW:
+            raise PlannerGarbage(f"battery {storage.id}: a power is outside of its rating")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
 from optimizer.problem import Feeder, FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
+from optimizer.storage import Storage
 
 if TYPE_CHECKING:
     from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
@@ -30,6 +31,7 @@ __all__ = [
     "Policy",
     "Problem",
     "SolverFailed",
+    "Storage",
     "Vehicle",
     "feasible_energy_kwh",
     "min_peak_kw",

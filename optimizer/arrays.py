@@ -15,6 +15,8 @@ from scipy.sparse import coo_array
 
 from optimizer.model import Compiled, Costs, IntArray, Shape, shape_of
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
+from optimizer.storage import feeder_sums
+from optimizer.storage_arrays import StorageArrays
 
 _Index = npt.NDArray[np.integer]
 
@@ -54,14 +56,14 @@ class _Matrix:
 
 def build(problem: Problem, costs: Costs) -> Compiled:
     """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports; what is given, its sums,
-    levels and exports."""
+    levels and exports; stationary batteries."""
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
-    on_feeder = np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles])
+    on_feeder = np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles], dtype=np.int32)
     shape = shape_of(problem, costs)
     needy, usable, vehicle, slot = shape.needy, shape.usable, shape.vehicle, shape.slot
-    slots = np.unique(slot)
+    slots = shape.slots
     sunny = slots[costs.imported[slots] != 0]
     n, m, s = len(vehicle), len(needy), len(slots)
     cells = np.arange(n, dtype=np.int32)
@@ -70,6 +72,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     peaks = np.arange(n + m + s, n + m + s + bool(costs.peak), dtype=np.int32)
     imports = np.arange(len(peaks) + n + m + s, len(peaks) + n + m + s + len(sunny), dtype=np.int32)
     lent = _Lent(problem, costs, shape, sunny, first_column=n + m + s + len(peaks) + len(sunny))
+    storage = StorageArrays(problem, costs.storage, first_column=lent.width)
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
@@ -81,13 +84,16 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     first = matrix.block(lower=np.zeros(s), upper=np.zeros(s))
     matrix.put(first + of_slot, cells, 1.0)
     matrix.put(first + np.arange(s), totals, -1.0)
+    storage.put_totals(matrix, first)
 
-    binding = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0)) > problem.feeder_room_kw
+    most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
+    binding = most + (feeder_sums(problem) if costs.storage is not None else 0.0) > problem.feeder_room_kw
     number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1  # [feeder × slot] which of the rows that are written
     first = matrix.block(lower=np.full(int(binding.sum()), -np.inf), upper=problem.feeder_room_kw[binding])
     if binding.any():
         bound = (on_feeder[vehicle] >= 0) & binding[on_feeder[vehicle], slot]
         matrix.put(first + number[on_feeder[vehicle[bound]], slot[bound]], cells[bound], 1.0)
+        storage.put_feeders(matrix, first, number=number, binding=binding)
 
     if len(peaks):
         background = problem.block_means(problem.background_kw)
@@ -107,16 +113,20 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     matrix.put(first + np.searchsorted(sunny, lent.slots[crossing]), lent.given[crossing], -1.0)
     matrix.put(first + np.searchsorted(sunny, lent.sold), lent.exports, 1.0)
     lent.write(matrix)
+    storage.write(matrix, totals=totals, given=lent.given, given_slots=lent.slots)
 
-    width = lent.width
+    width = storage.width
     lower, upper, cost = np.zeros(width), np.full(width, np.inf), np.zeros(width)
     lower[cells], upper[cells], cost[cells] = problem.lower_kw[usable], problem.upper_kw[usable], costs.cell[usable]
     cost[unmet] = costs.unmet[needy]
     if costs.site_limited:
         upper[totals] = problem.room_kw[slots]
+    if costs.storage is not None:
+        lower[totals] = -problem.discharge_room_kw
     lower[peaks], cost[peaks] = costs.peak_from_kw, costs.peak
     cost[imports] = costs.imported[sunny]
     lent.bound(lower, upper, cost)
+    storage.bound(lower, upper, cost)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
     return Compiled(
@@ -137,6 +147,8 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         total_slots=slots,
         giving=lent.giving,
         gives=shape.gives,
+        storage_drawn=storage.drawn,
+        storage_given=storage.given,
         build_s=written - started,
         compile_s=perf_counter() - written,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from optimizer.errors import InvalidProblem
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
+from optimizer.storage import upper_kw
 
 VIOLATION_KWH = 0.05
 """Below this a violation is rounding."""
@@ -63,8 +64,9 @@ class Verdict:
         return self.violation_kwh <= VIOLATION_KWH
 
 
-def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
-    """``power_kw`` [vehicle × slot], grid side. Raises :class:`InvalidProblem` for a wrong shape or a number that is not finite."""
+def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | None = None) -> Verdict:
+    """``power_kw`` [vehicle × slot], grid side; ``storage_kw`` [storage × slot], None: the stationary batteries rest. Raises
+    :class:`InvalidProblem` for a wrong shape or a number that is not finite."""
     expected = (len(problem.vehicles), problem.n_slots)
     if power_kw.shape != expected:
         raise InvalidProblem(f"the power matrix is {power_kw.shape}, the problem has {expected} (vehicles, slots)")
@@ -81,7 +83,10 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
 
     gained = np.where(power_kw > 0, power_kw * eff, power_kw / eff) * hours
     unmet = np.maximum(need - gained.sum(axis=1), 0.0)
-    site = power_kw.sum(axis=0) + problem.background_kw
+    stored = np.zeros((len(problem.storages), problem.n_slots)) if storage_kw is None else storage_kw
+    if stored.shape != (len(problem.storages), problem.n_slots) or not np.isfinite(stored).all():
+        raise InvalidProblem(f"storage powers are {stored.shape}, or not finite; the problem has {len(problem.storages)} batteries")
+    site = power_kw.sum(axis=0) + stored.sum(axis=0) + problem.background_kw
     imported = np.maximum(site, 0.0) - np.maximum(problem.background_kw, 0.0)
     exported = np.maximum(-site, 0.0) - np.maximum(-problem.background_kw, 0.0)
     own_export = np.maximum(-problem.background_kw, 0.0)
@@ -97,13 +102,37 @@ def evaluate(problem: Problem, power_kw: FloatArray) -> Verdict:
         short=tuple(problem.vehicles[i].id for i in np.flatnonzero(unmet > 0.02 * need + 0.1)),
         below_minimum=int(((power_kw > 1e-6) & (power_kw < least - 1e-6)).sum()),
         over_site_limit_kwh=float(np.maximum(site - problem.site_limit_kw, 0.0) @ hours),
-        over_feeder_limit_kwh=float((np.maximum(problem.feeder_sums(power_kw) - problem.feeder_limit_kw, 0.0) @ hours).sum()),
-        over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()),
+        over_feeder_limit_kwh=float((np.maximum(_on_feeders(problem, power_kw, stored) - problem.feeder_limit_kw, 0.0) @ hours).sum()),
+        over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()) + _over_storage_kwh(problem, stored),
         outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
         discharge_kwh=float((np.maximum(-power_kw - _may_give(problem), 0.0) @ hours).sum()),
         over_export_limit_kwh=float(np.maximum(-site - np.maximum(problem.export_limit_kw, own_export), 0.0) @ hours),
-        state_of_charge_kwh=_beyond_battery_kwh(problem, gained),
+        state_of_charge_kwh=max(_beyond_battery_kwh(problem, gained), _beyond_storage_kwh(problem, stored)),
     )
+
+
+def _on_feeders(problem: Problem, power_kw: FloatArray, stored: FloatArray) -> FloatArray:
+    """[feeder × slot] vehicles, and what batteries draw there; what those give is not counted."""
+    sums = problem.feeder_sums(power_kw)
+    for storage, row in zip(problem.storages, stored, strict=True):
+        if storage.feeder is not None:
+            sums[storage.feeder] += np.maximum(row, 0.0)
+    return sums
+
+
+def _over_storage_kwh(problem: Problem, stored: FloatArray) -> float:
+    draws, gives = upper_kw(problem)
+    return float((np.maximum(stored - draws, 0.0) + np.maximum(-stored - gives, 0.0)).sum(axis=0) @ problem.hours)
+
+
+def _beyond_storage_kwh(problem: Problem, stored: FloatArray) -> float:
+    """The most that a stationary battery is beyond its range at the end of any slot."""
+    worst = 0.0
+    for storage, row in zip(problem.storages, stored, strict=True):
+        level = np.cumsum(np.where(row > 0, row * storage.eff, row / storage.eff) * problem.hours)
+        low, high = storage.held_bounds_kwh
+        worst = max(worst, low - float(level.min()), float(level.max()) - high)
+    return worst
 
 
 def _may_give(problem: Problem) -> FloatArray:

@@ -4,7 +4,8 @@ Sets     cells (vehicle i, slot k) inside of the plug-in windows; those of them 
 Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW;
          where vehicles may give: g[i,k] kW, given[k] kW, level[i,k] kWh (against the start), exported[k] kW
 Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + unmet[i] = need_i
-         total     total[k] = Σ_i p[i,k], bounded by what the site has left beside its background
+         total     total[k] = Σ_i p[i,k], bounded by what the site has left beside its background; stationary batteries
+                   (:mod:`optimizer.storage`) draw and give in the same sum
          feeder    Σ_{i on f} p[i,k] ≤ limit_f,k, and the same for g          (written only where it can bind)
          peak      Σ_{k in block} h_k/H · (total[k] − given[k]) + mean background ≤ peak
          imported  total[k] − given[k] + exported[k] + background_k ≤ imported[k]    (only where the site might export)
@@ -33,6 +34,8 @@ from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
+from optimizer.storage import StorageCosts, feeder_sums
+from optimizer.storage_model import StorageColumns
 
 IntArray = npt.NDArray[np.int32]
 
@@ -47,7 +50,8 @@ _SENSES = {-1: (True, False), 0: (True, True), 1: (False, True)}
 class Costs:
     """The objective, in currency: per kW of a cell [vehicle × slot], per kWh unmet [vehicle], per kW imported [slot],
     per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``given``: per kW that a vehicle
-    gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]."""
+    gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]; ``storage``: of stationary batteries,
+    None: they stay out of it."""
 
     cell: FloatArray
     unmet: FloatArray
@@ -57,6 +61,7 @@ class Costs:
     site_limited: bool = True
     given: FloatArray | None = None
     exported: FloatArray | None = None
+    storage: StorageCosts | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,7 +70,8 @@ class Compiled:
 
     ``cells``: the columns of the cells, which are those of ``vehicle`` and ``slot``; ``unmet``: the columns of the energy
     that is not served, for the vehicles ``needy``; ``totals``: the columns of the sums of
-    ``total_slots``; ``giving``: those of what is given, in the cells ``gives``.
+    ``total_slots``; ``giving``: those of what is given, in the cells ``gives``; ``storage_drawn``, ``storage_given``: those of
+    stationary batteries, by battery and slot.
     """
 
     cost: FloatArray
@@ -85,6 +91,8 @@ class Compiled:
     total_slots: IntArray
     giving: IntArray
     gives: IntArray
+    storage_drawn: IntArray
+    storage_given: IntArray
     build_s: float
     compile_s: float
 
@@ -101,7 +109,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         vehicle=shape.vehicle,
         slot=shape.slot,
         needy=shape.needy,
-        total_slots=np.unique(shape.slot),
+        total_slots=shape.slots,
         gives=shape.gives,
         build_s=written - started,
         compile_s=perf_counter() - written,
@@ -111,7 +119,8 @@ def build(problem: Problem, costs: Costs) -> Compiled:
 @dataclass(frozen=True, eq=False, slots=True)
 class Shape:
     """Which cells and vehicles a model has: ``usable`` [vehicle × slot] and, of each cell, ``vehicle`` and ``slot``;
-    ``needy``: the vehicles; ``gives``: the cells in which a vehicle may give; ``lends``: the vehicles that may."""
+    ``needy``: the vehicles; ``gives``: the cells in which a vehicle may give; ``lends``: the vehicles that may; ``slots``: those
+    in which anything may flow."""
 
     usable: npt.NDArray[np.bool_]
     vehicle: IntArray
@@ -119,6 +128,7 @@ class Shape:
     needy: IntArray
     gives: IntArray
     lends: IntArray
+    slots: IntArray
 
 
 def shape_of(problem: Problem, costs: Costs) -> Shape:
@@ -134,6 +144,7 @@ def shape_of(problem: Problem, costs: Costs) -> Shape:
         needy=np.flatnonzero(part).astype(np.int32),
         gives=np.flatnonzero(giving).astype(np.int32),
         lends=np.unique(vehicle[giving]),
+        slots=np.unique(slot) if costs.storage is None else np.arange(problem.n_slots, dtype=np.int32),
     )
 
 
@@ -151,8 +162,9 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         if low:
             cell.lb = low
     model.unmet = Var(needy.tolist(), within=NonNegativeReals)
-    slots = np.unique(slot).tolist()
-    model.total = Var(slots, within=NonNegativeReals)
+    slots = shape.slots.tolist()
+    storage = StorageColumns(problem, model) if costs.storage is not None else None
+    model.total = Var(slots, bounds=(0, None))
     model.peak = Var(bounds=(costs.peak_from_kw, None))
 
     upper = problem.discharge_upper_kw[vehicle, slot]
@@ -185,17 +197,24 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         on_feeder[problem.vehicles[i].feeder, k].append(cell)
     model.totals = Constraint(slots)
     for k in slots:
-        model.totals[k] = _linear([-1.0], [model.total[k]], plus=members[k]) == 0
+        theirs = storage.totals(k) if storage is not None else []
+        model.totals[k] = _linear([-1.0, *(f for f, _ in theirs)], [model.total[k], *(c for _, c in theirs)], plus=members[k]) == 0
+        if storage is not None:
+            model.total[k].lb = -float(problem.discharge_room_kw[k])
         if costs.site_limited:
             model.total[k].ub = float(problem.room_kw[k])
 
     model.feeder = Constraint(range(len(problem.feeders)), slots)
-    binding = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0)) > problem.feeder_room_kw
+    most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
+    binding = most + (feeder_sums(problem) if storage is not None else 0.0) > problem.feeder_room_kw
     for f, k in np.argwhere(binding).tolist():
-        its = on_feeder[f, k]
+        its = on_feeder[f, k] + (storage.feeder(f, k) if storage is not None else [])
         model.feeder[f, k] = _linear([], [], plus=its) <= float(problem.feeder_room_kw[f, k])
 
     _write_lenders(problem, model, shape, given)
+    if storage is not None and costs.storage is not None:
+        used = storage.write(costs.storage, given)
+        terms.append(([factor for factor, _ in used], [column for _, column in used]))
 
     if costs.peak:
         background = problem.block_means(problem.background_kw)
@@ -290,4 +309,6 @@ def _compile(model: ConcreteModel) -> dict[str, Any]:
         "unmet": np.array([place[id(column)] for column in model.unmet.values()], dtype=np.int32),
         "totals": np.array([place[id(column)] for column in model.total.values()], dtype=np.int32),
         "giving": np.array([place[id(column)] for column in model.g.values()], dtype=np.int32),
+        "storage_drawn": np.array([place[id(column)] for column in model.c.values()] if hasattr(model, "c") else [], dtype=np.int32),
+        "storage_given": np.array([place[id(column)] for column in model.d.values()] if hasattr(model, "d") else [], dtype=np.int32),
     }

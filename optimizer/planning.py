@@ -20,6 +20,8 @@ from optimizer.model import Compiled, Costs, build, shape_of
 from optimizer.problem import EPS, FloatArray, PlanResult, PlanStatus, Policy, Problem
 from optimizer.rounding import round_minimum_powers
 from optimizer.solver import Solver
+from optimizer.storage import TYPICAL_WEAR
+from optimizer.storage import costs_of as storage_costs_of
 
 TIE_HOLDING = 7e-4
 """Holding one kWh for an hour, as a share of the mean price, where only the bill counts. It breaks the ties between
@@ -42,11 +44,6 @@ UNMET_STEP = 0.2
 
 URGENCY_STEP = 0.9 * UNMET_STEP
 """What urgency adds inside of a class at most: still less than the next class."""
-
-TYPICAL_WEAR = 0.22
-"""What a kWh that leaves a battery costs it, as a share of the mean price, for packs that nothing is known of: 0.004 % of the
-capacity a full cycle, 20 % loss writes off 180 per kWh of pack (a proxy, no validated cell model): 0.036 per kWh beside a
-mean price of 0.16."""
 
 STEADY_H = 0.5
 """How far ahead a session that runs is held to go on."""
@@ -73,7 +70,7 @@ def plan(
     status = PlanStatus.OPTIMAL
     write = arrays.build if direct else build
     wanted, costs = problem, costs_of(problem, policy)
-    if not shape_of(problem, costs).usable.any():
+    if not shape_of(problem, costs).usable.any() and costs.storage is None:
         return _result(problem, np.zeros_like(problem.upper_kw), policy=policy, status=status)
     if costs.given is not None and shape_of(problem.with_lenders(), costs).usable.any():
         problem = problem.with_lenders()
@@ -82,7 +79,7 @@ def plan(
     solver = Solver(compiled, deadline=deadline)
     columns = solver.solve()
     if problem is not wanted:
-        bill = evaluate(problem, power_of(problem, compiled, columns)).cost
+        bill = evaluate(problem, power_of(problem, compiled, columns), storage_of(problem, compiled, columns)).cost
         given = _given(wanted, costs.imported != 0)
         if who := lenders(wanted, given, base=compiled, solver=solver, bill=bill):
             problem = wanted.with_lenders(who)
@@ -94,19 +91,20 @@ def plan(
             columns = round_minimum_powers(problem, compiled, solver=solver, columns=columns)
         except SolverFailed:
             status = PlanStatus.UNPOLISHED
-    return _result(problem, power_of(problem, compiled, columns), policy=policy, status=status, compiled=compiled, solver=solver)
+    power, stored = power_of(problem, compiled, columns), storage_of(problem, compiled, columns)
+    return _result(problem, power, policy=policy, status=status, compiled=compiled, solver=solver, storage_kw=stored)
 
 
 def costs_of(problem: Problem, policy: Policy) -> Costs:
     """The policy's objective.
 
-    Where the sun gives more than the base load takes, or vehicles may, only import beyond it costs, so that the price moves
+    Where the sun gives more than the base load takes, or batteries may, only import beyond it costs, so that the price moves
     from the cells to the import column. (A negative price stays on the cells: nobody is paid for not importing.)
     Whoever wants readiness lends nothing.
     """
     price, hours = problem.price_per_kwh, problem.hours
     lends = policy is not Policy.READINESS and bool(problem.discharge_upper_kw.any())
-    sunny = (problem.background_kw < 0) & (price > 0)
+    sunny = (price > 0) & ((problem.background_kw < 0) | bool(problem.storages))
     if lends:
         sunny |= problem.discharge_upper_kw.any(axis=0) & (problem.discharge_room_kw > problem.background_kw)
     scale = _price_scale(problem)
@@ -135,6 +133,7 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         exported=-weight * np.where(sunny, np.minimum(problem.export_price_per_kwh, price), 0.0) * hours
         if problem.export_price_per_kwh.any()
         else None,
+        storage=storage_costs_of(problem, weight=weight, on_import=sunny, scale=scale),
     )
 
 
@@ -175,6 +174,13 @@ def power_of(problem: Problem, compiled: Compiled, columns: FloatArray) -> Float
     return np.clip(power, -problem.discharge_upper_kw, problem.upper_kw)
 
 
+def storage_of(problem: Problem, compiled: Compiled, columns: FloatArray) -> FloatArray:
+    """[storage × slot] what the batteries draw in a solution, negative where they give."""
+    power = (columns[compiled.storage_drawn] - columns[compiled.storage_given]).reshape(-1, problem.n_slots)
+    power[np.abs(power) < 1e-7] = 0.0
+    return power
+
+
 def _result(
     problem: Problem,
     power_kw: FloatArray,
@@ -183,8 +189,9 @@ def _result(
     status: PlanStatus,
     compiled: Compiled | None = None,
     solver: Solver | None = None,
+    storage_kw: FloatArray | None = None,
 ) -> PlanResult:
-    verdict = evaluate(problem, power_kw)
+    verdict = evaluate(problem, power_kw, storage_kw)
     return PlanResult(
         power_kw=power_kw,
         site_kw=verdict.site_kw,
@@ -199,6 +206,7 @@ def _result(
         compile_s=compiled.compile_s if compiled else 0.0,
         pass_s=solver.pass_s if solver else 0.0,
         solve_s=solver.solve_s if solver else 0.0,
+        storage_kw=np.zeros((len(problem.storages), problem.n_slots)) if storage_kw is None else storage_kw,
     )
 
 

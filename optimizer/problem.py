@@ -19,7 +19,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from optimizer import storage as st
 from optimizer.errors import InvalidProblem
+from optimizer.storage import Storage
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,7 +103,7 @@ class Problem:
     more (this month's recorded peak, or its target). ``demand_interval_slots``: slots per demand block; the peak is
     that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
     ``demand_charge_per_kw``: this horizon's share, on the peak above what is free. ``export_limit_kw``: what may flow to the
-    grid, for ``export_price_per_kwh`` (counted at most as high as the price of import).
+    grid, for ``export_price_per_kwh`` (counted at most as high as the price of import). ``storages``: stationary batteries.
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -122,6 +124,7 @@ class Problem:
     export_price_per_kwh: FloatArray = field(default_factory=lambda: np.zeros(()))
     currency: str = "USD"
     id: str = ""
+    storages: tuple[Storage, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
@@ -147,6 +150,8 @@ class Problem:
                 raise InvalidProblem(f"feeder {feeder.id}: limit_kw is negative; 0 is the least")
             feeders.append(Feeder(feeder.id, limit))
         object.__setattr__(self, "feeders", tuple(feeders))
+        object.__setattr__(self, "storages", tuple(self.storages))
+        st.check(self.storages, len(feeders))
         object.__setattr__(self, "vehicles", tuple(self.vehicles))
         seen: set[str] = set()
         for vehicle in self.vehicles:
@@ -304,17 +309,20 @@ class Problem:
 
     @cached_property
     def free_peak_kw(self) -> float:
-        """Peaks up to here cost nothing more: recorded, or made by the background alone."""
-        return max(float(self.block_means(self.background_kw).max()), self.mtd_peak_kw, 0.0)
+        """Peaks up to here cost nothing more: recorded, or made by the background alone, where no battery could shave that."""
+        shaves = any(storage.discharge_kw for storage in self.storages)
+        alone_kw = 0.0 if shaves else float(self.block_means(self.background_kw).max())
+        return max(alone_kw, self.mtd_peak_kw, 0.0)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PlanResult:
-    """Advice: what every vehicle should draw, and what that costs.
+    """Advice: what every vehicle and battery should draw, and what that costs.
 
-    ``power_kw`` [vehicle × slot] (negative: it gives) and ``site_kw`` [slot, with background] are grid-side slot means. ``energy_cost``
-    and ``demand_cost`` are what the vehicles add to the bill. ``unmet_kwh`` [vehicle] is battery energy that does not
-    fit. ``over_limit_kw`` [slot]: background and floors alone exceed the site limit by this.
+    ``power_kw`` [vehicle × slot] and ``storage_kw`` [storage × slot] (negative: it gives), ``site_kw`` [slot, with background] are
+    grid-side slot means. ``energy_cost`` and ``demand_cost`` are what vehicles and batteries add to the bill. ``unmet_kwh``
+    [vehicle] is battery energy that does not fit. ``over_limit_kw`` [slot]: background and floors alone exceed the site
+    limit by this.
     """
 
     power_kw: FloatArray
@@ -330,6 +338,7 @@ class PlanResult:
     compile_s: float = 0.0
     pass_s: float = 0.0
     solve_s: float = 0.0
+    storage_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def cost(self) -> float:

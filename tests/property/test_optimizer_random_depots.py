@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import Feeder, Policy, Problem, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
+from optimizer import Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
 from optimizer.baselines import BASELINES
 from optimizer.evaluate import evaluate
 from optimizer.model import Compiled
@@ -48,7 +49,23 @@ def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
+def batteries(draw: st.DrawFn, name: str, feeders: int) -> Storage:
+    capacity = draw(st.integers(5, 60))
+    return Storage(
+        id=name,
+        charge_kw=draw(st.integers(0, 40)),
+        discharge_kw=draw(st.integers(0, 40)),
+        stored_kwh=draw(st.integers(0, 70)),
+        capacity_kwh=capacity,
+        reserve_kwh=draw(st.integers(0, capacity)),
+        eff=draw(st.sampled_from([0.85, 0.95, 1.0])),
+        wear_per_kwh=draw(st.none() | st.sampled_from([0.0, 0.05, 2.0])),
+        feeder=draw(st.none() | st.integers(0, feeders - 1)) if feeders else None,
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn, most_batteries: int = 0) -> Problem:
     feeders = draw(st.integers(0, 2))
     per_slot = st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)
     return Problem(
@@ -66,6 +83,7 @@ def problems(draw: st.DrawFn) -> Problem:
         export_price_per_kwh=draw(st.sampled_from([0.0, 0.3, 5.0])),
         feeders=tuple(Feeder(f"F{n}", draw(per_slot)) for n in range(feeders)),
         vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(draw(st.integers(0, 5)))),
+        storages=tuple(draw(batteries(f"b{n}", feeders)) for n in range(draw(st.integers(0, most_batteries)))),
     )
 
 
@@ -153,9 +171,24 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(problem=problems(), policy=st.sampled_from(Policy))
+@given(problem=problems(most_batteries=2), policy=st.sampled_from(Policy))
+def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: Policy) -> None:
+    found = plan(problem, policy=policy, direct=True)
+    verdict = evaluate(problem, found.power_kw, found.storage_kw)
+    over = problem.over_limit_kw @ problem.hours
+    assert verdict.over_site_limit_kwh <= over + 1e-4
+    if not problem.lower_kw.any():
+        assert verdict.over_feeder_limit_kwh <= 1e-4
+    assert max(verdict.over_rating_kwh, verdict.state_of_charge_kwh, verdict.over_export_limit_kwh) <= 1e-4
+    if policy is not Policy.READINESS:
+        alone = plan(replace(problem, storages=()), policy=policy, direct=True)
+        assert found.unmet_kwh.sum() <= alone.unmet_kwh.sum() + 1e-4 or len({v.priority for v in problem.vehicles}) > 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems() | problems(most_batteries=2), policy=st.sampled_from(Policy))
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
-    if not model.shape_of(problem, costs_of(problem, policy)).usable.any():
+    if not model.shape_of(problem, costs_of(problem, policy)).usable.any() and not problem.storages:
         return
     fast, reference = (build(problem, costs_of(problem, policy)) for build in (arrays.build, model.build))
     assert (fast.vehicle == reference.vehicle).all()
@@ -163,6 +196,8 @@ def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Poli
     assert (fast.needy == reference.needy).all()
     assert (fast.gives == reference.gives).all()
     assert (fast.total_slots == reference.total_slots).all()
+    assert len(fast.storage_drawn) == len(reference.storage_drawn)
+    assert len(fast.storage_given) == len(reference.storage_given)
     assert rows_of(fast) == rows_of(reference)
     assert columns_of(fast) == columns_of(reference)
 
@@ -192,7 +227,7 @@ def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
     matrix = np.zeros((len(compiled.row_lower), len(compiled.cost)))
     columns = np.repeat(np.arange(len(compiled.cost)), np.diff(compiled.starts))
     np.add.at(matrix, (compiled.rows, columns), compiled.values)
-    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving]
+    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving, *compiled.storage_drawn, *compiled.storage_given]
     others = np.setdiff1d(np.arange(len(compiled.cost)), own)
     return sorted(
         (round(low, 9), round(high, 9), *np.round(row[own], 9), *sorted(np.round(row[others][row[others] != 0], 9)))
@@ -206,6 +241,6 @@ def columns_of(compiled: Compiled) -> tuple[object, ...]:
     def of(j: int) -> tuple[float, ...]:
         return tuple(round(float(a[j]), 9) for a in (compiled.lower, compiled.upper, compiled.cost))
 
-    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving]
+    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving, *compiled.storage_drawn, *compiled.storage_given]
     others = np.setdiff1d(np.arange(len(compiled.cost)), own)
     return [of(j) for j in own], sorted(of(j) for j in others)

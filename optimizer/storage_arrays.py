@@ -1,0 +1,78 @@
+"""The batteries' columns and rows, written straight into arrays: the twin of :mod:`optimizer.storage_model`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem import FloatArray, Problem
+from optimizer.storage import StorageCosts, upper_kw
+
+_Index = npt.NDArray[np.integer]
+
+
+class Matrix(Protocol):
+    """Where rows are put."""
+
+    def block(self, *, lower: FloatArray, upper: FloatArray) -> int: ...
+    def put(self, rows: _Index, columns: _Index, values: FloatArray | float) -> None: ...
+
+
+class StorageArrays:
+    """Columns from ``first_column`` on. ``drawn``, ``given``, ``held``: by storage, then by slot; ``width``: all columns so far."""
+
+    def __init__(self, problem: Problem, costs: StorageCosts | None, *, first_column: int) -> None:
+        self._problem, self._costs = problem, costs
+        count = len(problem.storages) * problem.n_slots if costs is not None else 0
+        edges = np.cumsum([first_column, count, count, count])
+        self.drawn, self.given, self.held = (np.arange(a, b, dtype=np.int32) for a, b in pairwise(edges))
+        self.width = int(edges[-1])
+        self.slot = np.arange(count, dtype=np.int32) % problem.n_slots
+        self.storage = np.arange(count, dtype=np.int32) // problem.n_slots
+
+    def put_totals(self, matrix: Matrix, first: int) -> None:
+        """What they add to the rows of the totals, which are those of all slots."""
+        matrix.put(first + self.slot, self.drawn, 1.0)
+        matrix.put(first + self.slot, self.given, -1.0)
+
+    def put_feeders(self, matrix: Matrix, first: int, *, number: _Index, binding: npt.NDArray[np.bool_]) -> None:
+        """What they draw on the feeders whose rows are written."""
+        for s, storage in enumerate(self._problem.storages if len(self.drawn) else ()):
+            if storage.feeder is not None:
+                its = np.flatnonzero((self.storage == s) & binding[storage.feeder, self.slot])
+                matrix.put(first + number[storage.feeder, self.slot[its]], self.drawn[its], 1.0)
+
+    def write(self, matrix: Matrix, *, totals: _Index, given: _Index, given_slots: _Index) -> None:
+        """Their own rows. ``totals``: columns of all slots; ``given``: of what vehicles give, in ``given_slots``."""
+        if not len(self.drawn):
+            return
+        problem, count = self._problem, len(self.drawn)
+        hours = problem.hours[self.slot]
+        eff = np.array([s.eff for s in problem.storages])[self.storage]
+        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count))
+        rows = first + np.arange(count)
+        matrix.put(rows, self.drawn, eff * hours)
+        matrix.put(rows, self.given, -hours / eff)
+        matrix.put(rows, self.held, -1.0)
+        follows = np.flatnonzero(self.slot > 0)
+        matrix.put(first + follows, self.held[follows - 1], 1.0)
+        m = len(given_slots)
+        first = matrix.block(lower=-problem.discharge_room_kw[given_slots], upper=np.full(m, np.inf))
+        matrix.put(first + np.arange(m), totals[given_slots], 1.0)
+        matrix.put(first + np.arange(m), given, -1.0)
+
+    def bound(self, lower: FloatArray, upper: FloatArray, cost: FloatArray) -> None:
+        """Bounds and costs of its columns."""
+        if self._costs is None or not len(self.drawn):
+            return
+        problem = self._problem
+        draws, gives = upper_kw(problem)
+        upper[self.drawn], upper[self.given] = draws.ravel(), gives.ravel()
+        bounds = np.array([s.held_bounds_kwh for s in problem.storages])
+        lower[self.held], upper[self.held] = bounds[self.storage, 0], bounds[self.storage, 1]
+        cost[self.drawn] = np.tile(self._costs.drawn, len(problem.storages))
+        cost[self.given] = self._costs.given.ravel()
+        cost[self.held[self.slot == problem.n_slots - 1]] = self._costs.end
