@@ -10,6 +10,7 @@ import ipaddress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -373,6 +374,14 @@ class ClockSection(Section):
         if epoch is not None and not 2000 <= epoch.year <= 2100:
             raise ValueError("write a date between 2000 and 2100")
         return epoch
+
+
+def http_address(url: str, example: str) -> str:
+    """``url`` without its last slash; raises ValueError, with the example, for what is no base address. Empty stays empty."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username):
+        raise ValueError(f"write an address such as {example}")
+    return url.rstrip("/")
 
 
 def watts(kw: float) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from controller.sections import Section, setting
+from controller.sections import Section, http_address, setting
 
 
 class ContractsSection(Section):
@@ -33,10 +32,7 @@ class ContractsSection(Section):
     @field_validator("provider_url")
     @classmethod
     def _an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username):
-            raise ValueError("write an address such as https://pool.example/api")
-        return url.rstrip("/")
+        return http_address(url, "https://pool.example/api")
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

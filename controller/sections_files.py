@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from controller.sections import Port, Section, setting
+from controller.sections import Port, Section, http_address, setting
 
 
 class FilesSection(Section):
@@ -30,10 +29,7 @@ class FilesSection(Section):
     @field_validator("public_url")
     @classmethod
     def _an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username):
-            raise ValueError("write an address such as http://10.0.0.5:8070 or https://depot.example/files")
-        return url.rstrip("/")
+        return http_address(url, "http://10.0.0.5:8070 or https://depot.example/files")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
