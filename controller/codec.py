@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 import depot.alarms
+import depot.assets
 import depot.battery_swaps
 import depot.contracts
 import depot.customer_information
@@ -177,7 +178,8 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der, depot.device_model,
+        depot.values, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
+        depot.device_model,
         depot.display_messages, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.outputs,
         depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
         depot.state,

@@ -26,6 +26,7 @@ from depot import security as se
 from depot import smart_charging as sc
 from depot import station_tariffs as stt
 from depot import wanted as wt
+from depot.assets import AssetMode
 from depot.contracts import TrustedRoot
 from depot.fleet import Driver, Pack, Vehicle, same_tag
 from depot.registry import FeederSpec, StationSpec
@@ -246,6 +247,8 @@ class DepotState:
     notes: tuple[no.KeptNote, ...] = ()
     outputs: ou.OutputBook = field(default_factory=ou.OutputBook)
     """What stations told that nobody acts on, oldest first."""
+    asset_modes: Mapping[str, AssetMode] = field(default_factory=dict)
+    """What people want of stationary batteries; one that is not in it is the depot's to use."""
     wanted: wt.Wanted = field(default_factory=dict)
     """Values that variables of stations shall have."""
     displays: dm.DisplayState = field(default_factory=dm.DisplayState)
@@ -854,6 +857,10 @@ def _output_tested(state: DepotState, e: ev.OutputTested, envelope: ev.Envelope)
     return replace(state, outputs=state.outputs.with_test(e.output_id, ou.OutputTest(envelope.occurred_at, e.passed, e.result, e.by)))
 
 
+def _asset_mode(state: DepotState, e: ev.AssetModeSet, _: ev.Envelope) -> DepotState:
+    return replace(state, asset_modes={**state.asset_modes, e.asset_id: e.mode})
+
+
 _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState]] = {
     ev.BackupRestored: _restored,
     ev.StationBooted: _booted,
@@ -934,6 +941,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationTariffSet: _tariff_set,
     ev.StationTariffsCleared: _tariffs_cleared,
     ev.StationNoted: _noted,
+    ev.AssetModeSet: _asset_mode,
     ev.AreaIsolated: _area_isolated,
     ev.AreaReset: _area_reset,
     ev.OutputTested: _output_tested,

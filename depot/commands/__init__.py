@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from depot.commands.alarms import AcknowledgeAlarms, ApprovalCommand, ApproveCommand, CheckAudit, RefuseCommand, ShelveAlarm, UnshelveAlarm
+from depot.commands.assets import SetAssetMode
 from depot.commands.battery_swaps import RequestBatterySwap
 from depot.commands.charging import (
     AnnounceVisit,
@@ -64,7 +65,8 @@ __all__ = [
     "RefundBill", "RefuseCommand", "RegisterMandate",
     "RemoveFirmware", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector",
     "ResetArea", "ResetPack", "RetireStation",
-    "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAvailability", "SetDerControl",
+    "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAssetMode", "SetAvailability",
+    "SetDerControl",
     "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
     "SetSecurityProfile", "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand",
     "StopCharging", "TestOutput", "TrustContractRoot", "UnpublishFirmware", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",

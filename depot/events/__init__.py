@@ -16,6 +16,7 @@ from depot.events.access import (
     StationItemLimitsSet,
 )
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
+from depot.events.assets import AssetModeSet
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
 from depot.events.battery_swaps import BatteriesSwapped, BatterySwapAnswered, BatterySwapAsked
 from depot.events.contracts import ContractRootDistrusted, ContractRootTrusted
@@ -112,7 +113,7 @@ __all__ = [
     "EVENT_TYPES", "ITEM_LIMITS", "NO_DETAIL", "OUT_BY_CALL", "AlarmAcknowledged",
     "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested",
-    "AreaIsolated", "AreaReset", "AuditSealed", "BackupRestored",
+    "AreaIsolated", "AreaReset", "AssetModeSet", "AuditSealed", "BackupRestored",
     "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
     "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",
     "ConnectorStatusChanged", "ConnectorTrustChanged", "ContractRootDistrusted", "ContractRootTrusted", "ControllerStarted",
