@@ -72,6 +72,15 @@ def _ordered(e: ev.UtilityLinkChanged, envelope: ev.Envelope) -> Entry | None:
     return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "UtilityOrder", "site", e.cause, "recorded")
 
 
+def _modbus(e: ev.UtilityCommandAnswered, envelope: ev.Envelope) -> Entry:
+    """What became of what a master wanted, over Modbus."""
+    words = [f"CmdSeq {e.seq}:" if e.seq is not None else "write refused:", e.asked]
+    words += [f"({e.count} times)"] if e.count > 1 else []
+    words += [f"as {e.role}"] if e.role else []
+    words += [f"limit before {e.before_w} W, after {e.after_w} W"] if e.before_w is not None else []
+    return Entry(envelope.seq, envelope.occurred_at, envelope.actor, "UtilityCommand", "site", " ".join(words), e.outcome)
+
+
 def _answered(outcome: str) -> Callable[[ev.ApprovalGranted | ev.ApprovalRefused, ev.Envelope], Entry]:
     """A second person's word on the command of this id."""
 
@@ -105,6 +114,7 @@ _ENTRIES: Mapping[type[ev.Event], Callable[[Any, ev.Envelope], Entry | None]] = 
     ev.PackReset: _reset,
     ev.BackupRestored: _restored,
     ev.UtilityLinkChanged: _ordered,
+    ev.UtilityCommandAnswered: _modbus,
     ev.MasterPassShown: _passed,
     ev.TransactionStopped: _stopped,
     ev.ApprovalGranted: _answered("approved"),

@@ -38,6 +38,7 @@ from depot.ports import Chargers, Clock, SiteMeter
 from depot.registry import DepotSpec
 from depot.values import ConnectorId, UnknownThing
 from grid.failsafe import FailsafePolicy
+from grid.limit_model import Alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Core:
         self.desk = Desk(self.yard, self.loop, parts.desk, replan=self.planning.request)
         if self.utility is not None:
             self.desk.defaults_spec = self.utility.defaults_spec
+            self.utility.alarms.append(self._without_plan)
         self.frames: Callable[[str], Sequence[Frame]] = lambda _station_id: ()
         self.views = Views(
             self.yard,
@@ -183,6 +185,12 @@ class Core:
             limit_w=binds.value if binds is not None else 0,
             plan_w=plan.site_w[slot] if plan is not None and slot is not None else None,
         )
+
+    def _without_plan(self) -> Alarm:
+        """OPT_FALLBACK: planning fails, and the last plan is over; the limiter goes on with earliest departure first."""
+        plan = self.yard.plan
+        over = plan is None or self.yard.clock.now() >= plan.expires_at
+        return Alarm.OPT_FALLBACK if self.planning.failed_since is not None and over else Alarm(0)
 
     # -- LinkHandler --------------------------------------------------------------------------------------------
 

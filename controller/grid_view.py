@@ -281,7 +281,7 @@ def utility_view(link: UtilityLink, found: Verdict, server: LimitServer | None, 
         connections=server.connections if server is not None else 0,
         requests=server.requests if server is not None else 0,
         refusals=dict(server.refusals) if server is not None else {},
-        address=f"{server.settings.host}:{server.port}" if server is not None else "",
+        address=", ".join(server.addresses) if server is not None else "",
     )
 
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from controller.supply import GeneratorSettings
     from controller.traffic import LoopSettings
     from grid.failsafe import FailsafePolicy
-    from grid.limit_server import LimitServerSettings
+    from grid.limit_access import LimitServerSettings
     from ocpp_server.settings import OcppSettings
 
 PREFIX = "CHARGEYARD_"
@@ -317,7 +317,7 @@ class Settings(BaseSettings):
 
     def to_limit_server(self) -> LimitServerSettings | None:
         """For the server that the utility writes to; None without such a link."""
-        from grid.limit_server import LimitServerSettings
+        from grid.limit_access import LimitServerSettings
 
         utility = self.utility
         if utility is None:

@@ -19,6 +19,7 @@ from datetime import datetime
 from controller import limits
 from controller.defaults import assign
 from controller.loop import ControlLoop
+from controller.utility_trail import UtilityTrail
 from controller.yard import Yard
 from depot import events as ev
 from depot.ports import JournalFrozen
@@ -27,8 +28,9 @@ from depot.values import ConnectorId, Limit, LimitSource, UtilityLink
 from grid import failsafe
 from grid.demand import DemandStatus
 from grid.failsafe import Beat, FailsafePolicy, LinkEvent, Ordered, SteadyTime, Tick, Verdict
+from grid.feedback import Feedback
+from grid.limit_desk import Answered, CommitResult
 from grid.limit_model import Alarm, Compliance, LimitOrigin
-from grid.limit_server import CommitResult, Feedback
 from grid.limit_session import LimitCommand
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,8 @@ _ORIGINS = {
 
 
 class Utility:
-    """One per depot with a link to its utility; the core's side of :class:`grid.limit_server.LimitCommands`."""
+    """One per depot with a link to its utility; the core's side of :class:`grid.limit_desk.LimitCommands`. ``alarms``: who
+    else tells the utility of something that is wrong; each is asked at every feedback, and must be cheap."""
 
     def __init__(self, yard: Yard, loop: ControlLoop, policy: FailsafePolicy, *, replan: Callable[[str], None]) -> None:
         self.policy = policy
@@ -75,6 +78,8 @@ class Utility:
         self._changed = asyncio.Event()
         self._limit_since: datetime = now
         self._limit_w: int | None = None
+        self._trail = UtilityTrail(self._note)
+        self.alarms: list[Callable[[], Alarm]] = [self._nobody_there]
         self.demand: Callable[[datetime], DemandStatus | None] = lambda _now: None
         """The running demand block, where somebody follows it."""
         loop.limit_sources["utility"] = self.limits
@@ -130,6 +135,28 @@ class Utility:
         log.info("the utility's command %d from %s is %s", command.seq, command.peer, state.name.lower())
         return CommitResult(state)
 
+    def answered(self, word: Answered) -> None:
+        """What became of a command, or of a write that was refused: for the audit trail."""
+        self._trail.take(word, self.steady.now())
+
+    def _note(self, fact: ev.UtilityCommandAnswered, actor: str) -> None:
+        event = ev.NewEvent(fact, self._yard.clock.now(), actor=actor)
+        self._loop.follow_up(self._append(event), "utility's audit")
+
+    async def _append(self, event: ev.NewEvent) -> None:
+        while True:
+            try:
+                await self._yard.journal.append([event])
+                return
+            except JournalFrozen:
+                await self._yard.clock.sleep(FREEZE_S)
+
+    def _nobody_there(self) -> Alarm:
+        """CSMS_DOWN: there are chargers, and none of them can be told anything."""
+        yard = self._yard
+        lost = bool(yard.grants) and not any(yard.connected(key.station_id) for key in yard.grants)
+        return Alarm.CSMS_DOWN if lost else Alarm(0)
+
     async def _record_until_durable(self, events: Sequence[LinkEvent], command: LimitCommand) -> None:
         while True:
             after = self.link
@@ -179,6 +206,7 @@ class Utility:
 
     def look(self) -> None:
         """What time alone has done: a heartbeat that was lost, an order that ended, a ramp."""
+        self._trail.look(self.steady.now())
         self._step(Tick(), cause="time")
 
     def _step(self, event: LinkEvent, *, cause: str) -> None:
@@ -227,6 +255,8 @@ class Utility:
             alarms |= Alarm.LIMIT_VIOLATED
         if origin is LimitOrigin.LOCAL and (binds is None or binds.source is not LimitSource.COMEBACK):
             alarms |= Alarm.LOCAL_OVERRIDE
+        for told in self.alarms:
+            alarms |= told()
         return Feedback(
             link=self.link,
             verdict=found,
@@ -234,11 +264,12 @@ class Utility:
             origin=origin,
             contract_w=self.policy.contract_w,
             utc=now,
-            import_w=import_w,
+            reading=reading,
             base_w=base_w,
             evse_w=sum(grant.measured_w or 0 for _, grant in sessions),
             floor_w=floor_w,
             demand_w=None if demand is None or demand.mean_w is None else max(0, demand.mean_w),
+            predicted_va=None if demand is None else demand.predicted_va,
             demand_left_s=None if demand is None else max(0, int((demand.ends_at - now).total_seconds())),
             compliance=comply,
             meter_age_s=age_s,

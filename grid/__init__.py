@@ -3,7 +3,7 @@
     limit_model      the registers that the utility sees, as data
     limit_session    staged writes, commit, acknowledgement (no I/O)
     failsafe         the link to the utility as a state machine (pure)
-    limit_server     the Modbus TCP server around them
+    limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
 
 GridError
 ├── TariffError
@@ -16,6 +16,7 @@ GridError
 │   └── Refused            the device answered with an exception
 ├── MeterError             a reading that cannot be used; counted and kept from the controller
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
+├── NotModbus              bytes of a Modbus master that are no Modbus TCP
 └── LimitServerError       a setting of the limit server that cannot be right
     └── PortInUse          the limit server cannot listen where it should
 """

@@ -2,21 +2,24 @@
 
     40000 "SunS" | 40002 model 1 Common | 40070 203 meter | 40177 715 DERCtl | 40186 64900 DepotLoadLimit | 40252 end
 
-Addresses are those on the wire (counted from 0), words and bytes big-endian. Models 203 and 715 are the standard's; of
-them only the power and the heartbeats are served, the rest reads "not implemented". Model 64900 is ours: SunSpec 704
-limits generation in per cent and has no import limit in watts. ``model_64900.json`` is its SunSpec definition, written
-by :func:`definition`. Everything here is a table or a pure function.
+Addresses are those on the wire (counted from 0), words and bytes big-endian. Models 203 (:mod:`grid.meter_model`) and 715
+are the standard's; of 715 only the heartbeats are served. Model 64900 is ours: SunSpec 704 limits generation in per cent
+and has no import limit in watts. ``model_64900.json`` is its SunSpec definition, written by :func:`definition`.
+Everything here is a table or a pure function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag, StrEnum
+from enum import IntEnum, IntFlag
 from typing import Any, Final
 
+from grid.meter_model import METER, meter_points
+from grid.registers import Model, Point, PointType, Values, encode
+
 BASE: Final = 40_000
-COMMON, METER, DER_CONTROL, LOAD_LIMIT, END = 1, 203, 715, 64_900, 0xFFFF
+COMMON, DER_CONTROL, LOAD_LIMIT, END = 1, 715, 64_900, 0xFFFF
 
 
 class LimitState(IntEnum):
@@ -44,7 +47,8 @@ class LimitOrigin(IntEnum):
 
 class AckState(IntEnum):
     """AckSt: what became of the command AckSeq. ``CLAMPED``: in force, and something else holds the site lower still, or
-    a fail-safe value was cut to the contract. ``REJECTED_STATE``: it could not be made durable. ``COMPLETED``: reserved."""
+    a fail-safe value was cut to the contract. ``EXPIRED``: its validity is over, and its reversion holds; ``COMPLETED``: its
+    validity is over, and it wanted no limit after it. ``REJECTED_STATE``: it could not be made durable."""
 
     NONE = 0
     ACCEPTED = 1
@@ -97,76 +101,6 @@ class Alarm(IntFlag):
     LOCAL_OVERRIDE = 64
 
 
-class PointType(StrEnum):
-    """SunSpec's point types, as far as they are used here."""
-
-    UINT16 = "uint16"
-    INT16 = "int16"
-    ENUM16 = "enum16"
-    SUNSSF = "sunssf"
-    PAD = "pad"
-    UINT32 = "uint32"
-    INT32 = "int32"
-    ACC32 = "acc32"
-    BITFIELD32 = "bitfield32"
-    STRING = "string"
-
-
-_NOT_IMPLEMENTED: Final = {
-    PointType.UINT16: 0xFFFF, PointType.ENUM16: 0xFFFF, PointType.INT16: 0x8000, PointType.SUNSSF: 0x8000, PointType.PAD: 0x8000,
-    PointType.UINT32: 0xFFFF_FFFF, PointType.BITFIELD32: 0xFFFF_FFFF, PointType.INT32: 0x8000_0000, PointType.ACC32: 0,
-}  # fmt: skip
-_SIGNED: Final = frozenset({PointType.INT16, PointType.INT32, PointType.SUNSSF})
-_WIDE: Final = frozenset({PointType.UINT32, PointType.INT32, PointType.ACC32, PointType.BITFIELD32})
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of a model, ``offset`` registers from the model's beginning. ``least`` and ``most`` bound what may be
-    written; ``symbols`` names the values of enums and bits. ``size``: registers (strings only; others follow the kind)."""
-
-    name: str
-    offset: int
-    kind: PointType
-    text: str = ""
-    writable: bool = False
-    units: str = ""
-    symbols: type[IntEnum] | type[IntFlag] | None = None
-    least: int = 0
-    most: int = 0xFFFF_FFFE
-    scaled: bool = False
-    length: int = 0
-
-    @property
-    def size(self) -> int:
-        """Registers that it takes."""
-        return self.length or (2 if self.kind in _WIDE else 1)
-
-    def allows(self, value: int) -> bool:
-        """Whether a master may write this value."""
-        if self.symbols is not None:
-            return value in self.symbols.__members__.values()
-        return self.least <= value <= self.most
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model of the chain. ``length`` is what its L register says: registers after ID and L."""
-
-    model_id: int
-    address: int
-    length: int
-    points: tuple[Point, ...]
-
-    def point(self, name: str) -> Point:
-        """The point of that name."""
-        return next(point for point in self.points if point.name == name)
-
-    def address_of(self, name: str) -> int:
-        """Where the point begins, on the wire."""
-        return self.address + self.point(name).offset
-
-
 def _unserved(first: int, *runs: tuple[PointType, int]) -> tuple[Point, ...]:
     """Points of a standard model that we do not serve, from offset ``first`` on: so many of each type."""
     points: list[Point] = []
@@ -189,17 +123,7 @@ _COMMON = Model(
     ),
 )  # fmt: skip
 
-_METER = Model(
-    METER, BASE + 70, 105,
-    (
-        *_ID_AND_LENGTH,
-        *_unserved(2, (T.INT16, 4), (T.SUNSSF, 1), (T.INT16, 8), (T.SUNSSF, 1), (T.INT16, 1), (T.SUNSSF, 1)),
-        Point("W", 18, T.INT16, "Import at the connection point"), *_unserved(19, (T.INT16, 3)), Point("W_SF", 22, T.SUNSSF, "Scale of W"),
-        *_unserved(23, (T.INT16, 4), (T.SUNSSF, 1), (T.INT16, 4), (T.SUNSSF, 1), (T.INT16, 4), (T.SUNSSF, 1)),
-        *_unserved(38, (T.ACC32, 8), (T.SUNSSF, 1), (T.ACC32, 8), (T.SUNSSF, 1), (T.ACC32, 16), (T.SUNSSF, 1)),
-        Point("Evt", 105, T.BITFIELD32, "Events"),
-    ),
-)  # fmt: skip
+_METER = Model(METER, BASE + 70, 105, meter_points())
 
 _DER_CONTROL = Model(
     DER_CONTROL, BASE + 177, 7,
@@ -278,45 +202,30 @@ SLOTS: Final[Mapping[int, Slot]] = {
     model.address + point.offset + word: Slot(model, point, word) for model in CHAIN for point in model.points for word in range(point.size)
 }
 
-Values = Mapping[str, int | str | None]
-"""Point name → value, for one model; None or absent: not implemented."""
+_MARKS: Final = {BASE: 0x5375, BASE + 1: 0x6E53, STOP - 2: END, STOP - 1: 0}
+"""The marker "SunS" before the chain, and the end after it."""
 
 
-def encode(point: Point, value: int | str | None) -> list[int]:
-    """Registers of a value. What does not fit is cut to the nearest that does, never wrapped; text is cut in bytes."""
-    if point.kind is PointType.STRING:
-        data = str(value or "").encode("ascii", "replace")[: point.size * 2].ljust(point.size * 2, b"\0")
-        return [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
-    bits = 16 * point.size
-    if not isinstance(value, int):
-        raw = _NOT_IMPLEMENTED[point.kind]
-    elif point.kind in _SIGNED:
-        most = (1 << bits - 1) - 1
-        raw = max(-most, min(value, most)) & (1 << bits) - 1
-    else:
-        # the highest value means "not implemented", except where a heartbeat may take any
-        raw = max(0, min(value, (1 << bits) - (1 if point.most == 0xFFFF_FFFF else 2)))
-    return [raw >> 16, raw & 0xFFFF] if point.size == 2 else [raw]
-
-
-def decode(point: Point, words: list[int]) -> int | None:
-    """The number in the registers of a numeric point; None: not implemented, which in a write means "not given"."""
-    raw = (words[0] << 16 | words[1]) if point.size == 2 else words[0]
-    if raw == _NOT_IMPLEMENTED[point.kind] and point.most != 0xFFFF_FFFF and point.kind is not PointType.ACC32:
-        return None
-    if point.kind in _SIGNED and raw >> 16 * point.size - 1:
-        return raw - (1 << 16 * point.size)
-    return raw
-
-
-def image(values: Mapping[int, Values]) -> list[int]:
-    """All registers of the chain, from :data:`BASE` on, of values by model id."""
-    registers = [0x5375, 0x6E53]
-    for model in CHAIN:
-        given: Values = {**values.get(model.model_id, {}), "ID": model.model_id, "L": model.length}
-        for point in model.points:
-            registers += encode(point, given.get(point.name))
-    return [*registers, END, 0]
+def image(values: Mapping[int, Values], address: int = BASE, count: int = STOP - BASE) -> list[int]:
+    """``count`` registers of the chain from ``address`` on, of values by model id; all of them by default. Only the points
+    that lie there are encoded."""
+    registers: list[int] = []
+    stop = address + count
+    while address < stop:
+        slot = SLOTS.get(address)
+        if slot is None:
+            registers.append(_MARKS[address])
+            address += 1
+            continue
+        point, model = slot.point, slot.model
+        if point.name in ("ID", "L"):
+            words = [model.model_id if point.name == "ID" else model.length]
+        else:
+            words = encode(point, values.get(model.model_id, {}).get(point.name))
+        taken = words[slot.word : slot.word + stop - address]
+        registers += taken
+        address += len(taken)
+    return registers
 
 
 def definition() -> dict[str, Any]:

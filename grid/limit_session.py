@@ -9,7 +9,8 @@ Heartbeats stand outside: a changed value counts when it is written. AckSeq move
 that the newest command is in force or refused, not before.
 
 Exceptions, none of which changes a register: 01 for a master that may only read, 02 for a register that does not exist
-or is read-only, 03 for half of a 32-bit point or a value outside its range.
+or is read-only, 03 for half of a 32-bit point or a value outside its range. A command that sets no limit, or one that no
+depot like this can have, is taken as a number only and acknowledged as rejected_range: the limit before it stays.
 """
 
 from __future__ import annotations
@@ -29,17 +30,15 @@ from grid.limit_model import (
     SLOTS,
     STOP,
     AckState,
-    Point,
-    PointType,
-    Values,
-    decode,
     image,
 )
+from grid.registers import Point, PointType, Values, decode
 
 STAGE_S: Final = 30.0
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 
 _ORDER_POINTS: Final = frozenset({"WLimEna", "WLimEnaRvrt", "WLim", "WLimRvrt", "WLimRvrtTms", "StrTms", "WRmpTms", "Rsn", "EvtId"})
+_LIMITS: Final = ("WLim", "WLimRvrt", "FsWLim")
 _FAILSAFE_POINTS: Final = frozenset({"FsWLim", "FsDurMin", "HbTms"})
 _HEARTBEATS: Final = ("CtlHb", "ControllerHb")
 
@@ -54,13 +53,15 @@ class RegisterRefused(GridError):
 
 @dataclass(frozen=True, slots=True)
 class LimitCommand:
-    """What a master committed: an order, fail-safe settings or both. ``peer``: its address and port."""
+    """What a master committed: an order, fail-safe settings or both. ``peer``: its address and port; ``role``: what its
+    certificate gives it, "" on the plain port."""
 
     seq: int
     peer: str
     received_at: datetime
     order: UtilityOrder | None = None
     failsafe: FailsafeChange | None = None
+    role: str = ""
 
     def same_content(self, other: LimitCommand) -> bool:
         """Whether both say the same, whoever sent them when."""
@@ -73,10 +74,12 @@ class LimitCommand:
 
 @dataclass(slots=True)
 class Master:
-    """One connection. ``may_write``: by the allow-list."""
+    """One connection. ``may_write``: by the allow-list, or by its ``role``; so is ``may_read``."""
 
     peer: str
     may_write: bool = True
+    may_read: bool = True
+    role: str = ""
     staged: dict[str, int] = field(default_factory=dict)
     staged_at: datetime | None = None
     refused: bool = False
@@ -91,11 +94,13 @@ class Master:
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write led to. ``beats``: the heartbeat registers' values, where one changed. ``ticket`` goes back into
-    :meth:`LimitBlock.settle` with the command's outcome."""
+    :meth:`LimitBlock.settle` with the command's outcome. ``rejected``: why the command ``seq`` is none."""
 
     beats: tuple[int, int] | None = None
     command: LimitCommand | None = None
     ticket: int = 0
+    seq: int = 0
+    rejected: str = ""
 
 
 class LimitBlock:
@@ -117,9 +122,24 @@ class LimitBlock:
         """What AckSeq shows; None before the first command."""
         return self._ack_seq
 
-    def write(self, master: Master, address: int, words: list[int], *, at: datetime, link: UtilityLink, found: Verdict) -> Written:
-        """Take registers from a master; all or nothing. ``link`` and ``found``: what holds now. Raises
-        :class:`RegisterRefused`."""
+    @property
+    def ticket(self) -> int:
+        """Of the newest command."""
+        return self._ticket
+
+    def write(
+        self,
+        master: Master,
+        address: int,
+        words: list[int],
+        *,
+        at: datetime,
+        link: UtilityLink,
+        found: Verdict,
+        most_w: int | None = None,
+    ) -> Written:
+        """Take registers from a master; all or nothing. ``link`` and ``found``: what holds now. ``most_w``: no limit above
+        it is meant. Raises :class:`RegisterRefused`."""
         if not master.may_write:
             master.refused = True
             raise RegisterRefused(ILLEGAL_FUNCTION, f"{master.peer} may only read")
@@ -141,7 +161,7 @@ class LimitBlock:
             return Written(changed)
         values = dict(stage)
         stage.clear()
-        return self._commit(Written(changed), master, seq, values, at=at, link=link, found=found)
+        return self._commit(Written(changed), master, seq, values, at=at, link=link, found=found, most_w=most_w)
 
     def settle(self, ticket: int, state: AckState) -> bool:
         """The command of ``ticket`` is in force, or refused. False, and nothing changes, where a newer one came since."""
@@ -170,26 +190,40 @@ class LimitBlock:
             "CtlHb": self.beats[0],
             "CmdSeq": 0 if self._newest is None else self._newest.seq,
             "AckSeq": self._ack_seq or 0,
-            "AckSt": self._ack_state(master, found),
+            "AckSt": self._ack_state(master, link, found),
             "AckEvtId": self._acked.order.event_id if self._acked is not None and self._acked.order is not None else 0,
             "W_SF": 0,
         }
         control = {**values.get(DER_CONTROL, {}), "ControllerHb": self.beats[1]}
-        registers = image({**values, LOAD_LIMIT: block, DER_CONTROL: control})
-        return registers[address - BASE : address - BASE + count]
+        return image({**values, LOAD_LIMIT: block, DER_CONTROL: control}, address, count)
 
-    def _ack_state(self, master: Master, found: Verdict) -> AckState:
+    def _ack_state(self, master: Master, link: UtilityLink, found: Verdict) -> AckState:
         if master.refused:
             return AckState.REJECTED_AUTH
         good = self._ack in (AckState.ACCEPTED, AckState.CLAMPED)
-        return AckState.EXPIRED if good and found.expired and not self._pending else self._ack
+        if not (good and found.expired) or self._pending:
+            return self._ack
+        return AckState.COMPLETED if link.order is not None and not link.order.reversion_limited else AckState.EXPIRED
 
     def _commit(
-        self, written: Written, master: Master, seq: int, values: dict[str, int], *, at: datetime, link: UtilityLink, found: Verdict
+        self,
+        written: Written,
+        master: Master,
+        seq: int,
+        values: dict[str, int],
+        *,
+        at: datetime,
+        link: UtilityLink,
+        found: Verdict,
+        most_w: int | None,
     ) -> Written:
         if not values and self._newest is not None and seq == self._newest.seq:
             return written  # the commit's answer was lost, and it is repeated after its points were used up
-        command = _command(seq, master.peer, values, at)
+        command = _command(seq, master, values, at)
+        rejected = "" if command is not None else "neither a limit nor WLimEna = 0"
+        for name in _LIMITS:
+            if most_w is not None and values.get(name, 0) > most_w:
+                command, rejected = None, f"{name} of {values[name]} W is above what this depot can have"
         if command is not None and self._newest is not None and command.same_content(self._newest) and self._stands(link, found):
             return written
         self._ticket += 1
@@ -197,7 +231,7 @@ class LimitBlock:
         self._newest = command or LimitCommand(seq, master.peer, at)
         if command is None:
             self.settle(self._ticket, AckState.REJECTED_RANGE)
-            return written
+            return replace(written, seq=seq, rejected=rejected)
         return replace(written, command=command, ticket=self._ticket)
 
     def _stands(self, link: UtilityLink, found: Verdict) -> bool:
@@ -235,7 +269,7 @@ def _checked(point: Point, words: list[int]) -> int | None:
     return value
 
 
-def _command(seq: int, peer: str, values: dict[str, int], at: datetime) -> LimitCommand | None:
+def _command(seq: int, master: Master, values: dict[str, int], at: datetime) -> LimitCommand | None:
     """The command of the staged points; None where they don't make one."""
     order = None
     if values.keys() & _ORDER_POINTS:
@@ -254,14 +288,14 @@ def _command(seq: int, peer: str, values: dict[str, int], at: datetime) -> Limit
             values.get("WLimRvrt"),
             values.get("EvtId", 0),
             values.get("Rsn", 0),
-            peer,
+            master.peer,
         )
     change = None
     if values.keys() & _FAILSAFE_POINTS:
         change = FailsafeChange(values.get("FsWLim"), values.get("FsDurMin"), values.get("HbTms"))
     if order is None and change is None:
         return None
-    return LimitCommand(seq, peer, at, order, change)
+    return LimitCommand(seq, master.peer, at, order, change, master.role)
 
 
 def _order_values(link: UtilityLink) -> dict[str, int | None]:

@@ -16,7 +16,8 @@ from typing import Self
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
-from grid.limit_model import BLOCK, AckState, LimitState, decode
+from grid.limit_model import BLOCK, AckState, LimitState
+from grid.registers import decode
 
 BEAT_S = 1.0
 PATIENCE_S = 60.0

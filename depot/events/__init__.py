@@ -83,7 +83,7 @@ from depot.events.security import (
     StationKeySet,
 )
 from depot.events.sessions import SignedReading, SignedReadingsKept, StopOrphaned, TransactionStarted, TransactionStopped
-from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityLinkChanged
+from depot.events.site import LimitCleared, LimitSet, SupplyChanged, UtilityCommandAnswered, UtilityLinkChanged
 from depot.events.smart_charging import ChargingNeedsTold, ExternalLimitReleased, ExternalLimitTold, VehicleScheduleTold
 from depot.events.station_tariffs import StationTariffsCleared, StationTariffSet
 from depot.events.stations import (
@@ -131,7 +131,8 @@ __all__ = [
     "StationKeySet", "StationNoted", "StationProbed", "StationQuarantined", "StationRetired", "StationStatusChanged", "StationTariffSet",
     "StationTariffsCleared", "StatusDetail", "StopOrphaned", "SupplyChanged", "TelemetryBusChanged", "TransactionStarted",
     "TransactionStopped", "TransferAnswered", "TransferFileReceived", "TransferOrdered", "TransferReported", "TrustLevel",
-    "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced", "VisitArrived", "VisitCancelled",
+    "UtilityCommandAnswered", "UtilityLinkChanged", "VehicleRegistered", "VehicleRemoved", "VehicleScheduleTold", "VisitAnnounced",
+    "VisitArrived", "VisitCancelled",
     "VisitEnded", "VisitHeld", "WantedVariablesChanged",
 ]  # fmt: skip
 

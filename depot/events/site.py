@@ -40,3 +40,19 @@ class UtilityLinkChanged(Event):
     TYPE: ClassVar[str] = "utility.link_changed"
     link: UtilityLink
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityCommandAnswered(Event):
+    """A master of the utility's side (the envelope's actor) wanted something: what came of it. ``seq``: its number; None for
+    writes that were refused, ``count`` of which this tells. ``asked``: what it wanted, or why it was refused, in words.
+    ``role``: what its certificate says, "" without one. ``before_w``, ``after_w``: the site's limit in force, W."""
+
+    TYPE: ClassVar[str] = "utility.command_answered"
+    seq: int | None
+    outcome: str
+    asked: str = ""
+    role: str = ""
+    count: int = 1
+    before_w: int | None = None
+    after_w: int | None = None

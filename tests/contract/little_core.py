@@ -8,10 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from depot.readings import SiteReading
 from depot.values import UtilityLink
 from grid.failsafe import Beat, FailsafePolicy, LinkEvent, Ordered, Tick, acknowledged, begin, step, verdict
+from grid.feedback import Feedback
+from grid.limit_access import LimitServerSettings
+from grid.limit_desk import Answered, CommitResult
 from grid.limit_model import Compliance, LimitOrigin
-from grid.limit_server import CommitResult, Feedback, LimitServer, LimitServerSettings
+from grid.limit_server import LimitServer
 from grid.limit_session import LimitCommand
 
 T0 = datetime(2026, 1, 12, 6, tzinfo=UTC)
@@ -26,6 +30,7 @@ class LittleCore:
         self.at = T0
         self.link: UtilityLink = begin(policy, T0)
         self.commands: list[LimitCommand] = []
+        self.words: list[Answered] = []
         self.cancelled = 0
         self.obeyed = asyncio.Event()
         self.obeyed.set()
@@ -56,13 +61,16 @@ class LittleCore:
             raise
         return CommitResult(acknowledged(self.link, self.at, self.policy, order=command.order, change=command.failsafe))
 
+    def answered(self, word: Answered) -> None:
+        self.words.append(word)
+
     def feedback(self) -> Feedback:
         found = verdict(self.link, self.at, self.policy)
         effective_w = self.policy.contract_w if found.limit_w is None else min(found.limit_w, self.policy.contract_w)
         origin = LimitOrigin.CONTRACT if effective_w == self.policy.contract_w else found.origin
         return Feedback(
             link=self.link, verdict=found, effective_w=effective_w, origin=origin, contract_w=self.policy.contract_w, utc=self.at,
-            import_w=345_678, base_w=-5_000, evse_w=350_678, floor_w=82_800, demand_w=340_000, demand_left_s=77,
+            reading=SiteReading(self.at, 345_678), base_w=-5_000, evse_w=350_678, floor_w=82_800, demand_w=340_000, demand_left_s=77,
             compliance=Compliance.COMPLIANT, meter_age_s=1, evses_online=200,
         )  # fmt: skip
 

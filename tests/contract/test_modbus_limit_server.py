@@ -18,10 +18,14 @@ import sunspec2.modbus.client as sunspec
 from little_core import T0, LittleCore, serving
 from pymodbus.client import AsyncModbusTcpClient
 
+import grid.limit_desk
 import grid.limit_model
 import grid.limit_server
-from grid.limit_model import BLOCK, LOAD_LIMIT, METER, STOP, AckState, Compliance, LimitOrigin, LimitState
-from grid.limit_server import LimitServer, LimitServerError, LimitServerSettings, PortInUse
+from grid.limit_access import LimitServerError, LimitServerSettings
+from grid.limit_model import BLOCK, LOAD_LIMIT, STOP, AckState, Compliance, LimitOrigin, LimitState
+from grid.limit_server import LimitServer, PortInUse
+from grid.meter_model import METER
+from grid.registers import decode
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +63,7 @@ async def read(client: AsyncModbusTcpClient, name: str, unit: int = 1) -> int:
     point = BLOCK.point(name)
     answer = await client.read_holding_registers(BLOCK.address_of(name), count=point.size, device_id=unit)
     assert not answer.isError(), answer
-    value = grid.limit_model.decode(point, list(answer.registers))
+    value = decode(point, list(answer.registers))
     assert value is not None
     return value
 
@@ -127,7 +131,7 @@ async def test_the_acknowledgement_waits_for_the_chargers_and_reads_go_on() -> N
 async def test_a_newer_command_does_not_wait_for_an_older_one_and_the_oldest_of_many_is_let_go() -> None:
     core = LittleCore()
     core.obeyed.clear()
-    many = grid.limit_server.COMMITS_AT_ONCE + 2
+    many = grid.limit_desk.COMMITS_AT_ONCE + 2
     async with serving(core) as server, master(server) as client:
         for seq in range(1, many + 1):
             await client.write_registers(FIRST, whole_block(seq=seq, limit_w=seq, beat=seq), device_id=1)
@@ -362,7 +366,7 @@ async def test_the_allow_list_knows_networks_and_mapped_addresses(host: str, rig
 
 async def test_each_command_and_each_kind_of_stranger_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     core = LittleCore()
-    with caplog.at_level(logging.INFO, "grid.limit_server"):
+    with caplog.at_level(logging.INFO, "grid"):
         async with serving(core) as server, master(server) as client:
             for _ in range(3):
                 await client.write_registers(FIRST, whole_block(seq=7), device_id=1)

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from depot.values import UtilityLink
 from grid.failsafe import Beat, FailsafePolicy, Ordered, Tick, begin, limits, resume, shifted, step, verdict, worth_recording
-from grid.limit_model import BLOCK, AckState, encode
+from grid.limit_model import BLOCK, AckState
 from grid.limit_session import STAGE_S, LimitBlock, Master, Written
+from grid.registers import encode
 
 T0 = datetime(2026, 1, 12, 6, tzinfo=UTC)
 POLICY = FailsafePolicy(contract_w=1_000_000, failsafe_w=200_000, heartbeat_timeout_s=60)

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import grid.limit_model as model
-from grid.limit_model import BASE, BLOCK, CHAIN, END, SLOTS, STOP, AckState, LimitState, PointType
+import grid.registers as registers
+from grid.limit_model import BASE, BLOCK, CHAIN, END, SLOTS, STOP, AckState, LimitState
+from grid.registers import Model, Point, PointType
 
 DEFINITION = Path(model.__file__).with_name("model_64900.json")
 
@@ -62,7 +64,7 @@ def test_wide_points_are_even_aligned_and_the_commit_stands_after_all_that_it_co
 
 
 @pytest.mark.parametrize("part", [part for part in CHAIN if part is not BLOCK], ids=lambda part: str(part.model_id))
-def test_standard_models_are_laid_out_as_the_standard_says(part: model.Model) -> None:
+def test_standard_models_are_laid_out_as_the_standard_says(part: Model) -> None:
     offset = 0
     for ours, theirs in zip(part.points, sunspec2.device.get_model_def(part.model_id)["group"]["points"], strict=True):
         assert (ours.offset, str(ours.kind), ours.size) == (offset, theirs["type"], theirs["size"])
@@ -74,31 +76,31 @@ def test_the_definition_file_is_what_the_code_says() -> None:
     assert json.loads(DEFINITION.read_text(encoding="utf-8")) == model.definition(), "write it again with grid.limit_model.definition()"
 
 
-def numeric() -> list[model.Point]:
+def numeric() -> list[Point]:
     return [slot.point for slot in SLOTS.values() if slot.word == 0 and slot.point.kind not in (PointType.STRING, PointType.ACC32)]
 
 
 @given(st.sampled_from(numeric()), st.integers(-(2**40), 2**40))
-def test_any_number_is_cut_to_the_nearest_that_fits_and_never_wraps(point: model.Point, value: int) -> None:
+def test_any_number_is_cut_to_the_nearest_that_fits_and_never_wraps(point: Point, value: int) -> None:
     bits = 16 * point.size
     signed = point.kind in (PointType.INT16, PointType.INT32, PointType.SUNSSF)
     least, most = (1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - (1 if point.most == 0xFFFF_FFFF else 2))
-    words = model.encode(point, value)
+    words = registers.encode(point, value)
     assert len(words) == point.size
     if not (point.kind is PointType.PAD and max(0, value) == 0x8000):
-        assert model.decode(point, words) == max(least, min(value, most))
+        assert registers.decode(point, words) == max(least, min(value, most))
 
 
 @given(st.sampled_from([point for point in numeric() if point.most != 0xFFFF_FFFF]))
-def test_what_is_not_known_reads_not_implemented(point: model.Point) -> None:
-    assert model.decode(point, model.encode(point, None)) is None
+def test_what_is_not_known_reads_not_implemented(point: Point) -> None:
+    assert registers.decode(point, registers.encode(point, None)) is None
 
 
 def test_text_is_cut_and_padded() -> None:
     point = CHAIN[0].point("Vr")
-    assert model.encode(point, "ab") == [0x6162, 0, 0, 0, 0, 0, 0, 0]
-    assert len(model.encode(point, "x" * 99)) == point.size
-    assert model.encode(point, "₹")[0] == ord("?") << 8
+    assert registers.encode(point, "ab") == [0x6162, 0, 0, 0, 0, 0, 0, 0]
+    assert len(registers.encode(point, "x" * 99)) == point.size
+    assert registers.encode(point, "₹")[0] == ord("?") << 8
 
 
 def test_the_chain_begins_and_ends_as_sunspec_says() -> None:
@@ -130,7 +132,7 @@ def test_the_command_line_in_the_manual_is_the_block_that_it_says() -> None:
     found = {}
     for point in BLOCK.points[2:]:
         if words:
-            found[point.name] = model.decode(point, [words.pop(0) for _ in range(point.size)])
+            found[point.name] = registers.decode(point, [words.pop(0) for _ in range(point.size)])
     assert found == {
         "WLimEna": 1, "WLimEnaRvrt": 1, "WLim": 400_000, "WLimRvrt": 100_000, "WLimRvrtTms": 900, "StrTms": 0, "WRmpTms": 0, "Rsn": 1,
         "CtlHb": 1, "EvtId": 42, "CmdSeq": 1,

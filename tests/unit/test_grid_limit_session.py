@@ -9,8 +9,9 @@ import pytest
 
 from depot.values import UtilityLink
 from grid.failsafe import Beat, FailsafeChange, FailsafePolicy, Ordered, Tick, begin, step, verdict
-from grid.limit_model import BASE, BLOCK, CHAIN, STOP, AckState, decode, encode
+from grid.limit_model import BASE, BLOCK, CHAIN, STOP, AckState
 from grid.limit_session import STAGE_S, LimitBlock, LimitCommand, Master, RegisterRefused, Written
+from grid.registers import decode, encode
 
 T0 = datetime(2026, 1, 12, 6, tzinfo=UTC)
 POLICY = FailsafePolicy(contract_w=1_000_000, failsafe_w=200_000)
