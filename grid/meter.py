@@ -1,10 +1,13 @@
-"""The meter at the connection point, polled over Modbus TCP.
+"""The meter at the connection point (or of a feeder, a PV plant), polled over Modbus TCP with a map of its values.
 
-Reads one register value, the total active power, about once a second. A value that cannot be (not a number, beyond
-``max_w``, a wrong length) is counted and dropped: the reading before it stays, and its age shows. When the meter does
-not answer, the link is closed and tried again with growing, jittered pauses; each loss and each return is logged once.
+    MeterMap --> requests --ModbusLink--> registers --decode, impossible()--> samples --> SiteReading, once a second
+                                                                                 +-----> doubts, for people
 
-The defaults fit an Eastron SDM630 (float32, input register 0x34, W); for others give address, type, word order, scale.
+The total power comes first and is told at once; the other values follow in the same second as far as the meter is quick
+enough, else one request every few seconds, and are left out of the reading once they are :data:`KEEP_S` old. An impossible
+value is counted and dropped by itself: where it is the power, the reading before it stays, and its age shows. A request
+that the meter refuses is cut into smaller ones, and what it refuses alone is "not given by this meter". A request other
+than the power's that is never answered rests longer and longer: it costs the connection.
 """
 
 from __future__ import annotations
@@ -13,133 +16,122 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
-
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
 
 from depot.ports import Clock
 from depot.readings import SiteReading
-from grid import GridError
+from grid.meter_checks import CURRENTS, VOLTAGES, Bounds, Doubt, EnergyWatch, doubts, impossible
+from grid.meter_codec import Block, BlockState, blocks, decode_block, due, pieces
+from grid.meter_map import MeterError, MeterMap, Quantity
+from grid.modbus_link import LinkError, ModbusLink, NoAnswer, Peer, Refused
 
-__all__ = ["Function", "MeterError", "MeterSettings", "ModbusSiteMeter", "RegisterType", "WordOrder"]
+__all__ = ["MeterSettings", "ModbusSiteMeter", "Sample", "reading_of"]
 
 log = logging.getLogger(__name__)
 
-SHORTEST_PERIOD_S = 0.02
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
+SHORTEST_PERIOD_S: Final = 0.02
+KEEP_S: Final = 60.0
+BUDGET: Final = 0.6
+"""Share of the period that requests may take."""
 
+REST_S: Final = 60.0
+LONGEST_REST_S: Final = 3_600.0
+STEADY_POLLS: Final = 5
+"""What does not fit in so many polls in a row is told: the values of one poll are not of quite the same moment."""
 
-class MeterError(GridError):
-    """A setting or a reading that cannot be used (drawn in :mod:`grid`)."""
-
-
-class Function(StrEnum):
-    """Which of the meter's tables: ``input`` (function code 04) or ``holding`` (03)."""
-
-    INPUT = "input"
-    HOLDING = "holding"
-
-
-class RegisterType(StrEnum):
-    """How the value lies in its one or two registers."""
-
-    FLOAT32 = "float32"
-    INT32 = "int32"
-    UINT32 = "uint32"
-    INT16 = "int16"
-    UINT16 = "uint16"
-
-
-class WordOrder(StrEnum):
-    """Which of two registers is the high one: the first (``big``) or the second (``little``)."""
-
-    BIG = "big"
-    LITTLE = "little"
-
-
-_DATATYPE: Final = {
-    RegisterType.FLOAT32: AsyncModbusTcpClient.DATATYPE.FLOAT32,
-    RegisterType.INT32: AsyncModbusTcpClient.DATATYPE.INT32,
-    RegisterType.UINT32: AsyncModbusTcpClient.DATATYPE.UINT32,
-    RegisterType.INT16: AsyncModbusTcpClient.DATATYPE.INT16,
-    RegisterType.UINT16: AsyncModbusTcpClient.DATATYPE.UINT16,
-}
+_ILLEGAL: Final = (2, 3)
+"""Exceptions that speak of the registers that were asked for (Modbus Application Protocol V1.1b3, 7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSettings:
-    """Where the total active power is. ``address`` counts from 0 (as on the wire; manuals often count from 1 or 30001).
-    ``scale``: W per unit of the register (1000 for kW; negative where the meter counts import as negative). ``max_w``:
-    beyond it, either way, a reading is impossible. Times are seconds."""
+    """A meter as it is built in. ``map`` with all that the site adds to it (:meth:`MeterMap.installed`). ``max_w``: beyond it,
+    either way, a power is impossible. ``nominal_v``: between phase and neutral, 0 where it is not known. Times are seconds."""
 
-    host: str
-    port: int = 502
-    unit_id: int = 1
-    function: Function = Function.INPUT
-    address: int = 0x34
-    type: RegisterType = RegisterType.FLOAT32
-    word_order: WordOrder = WordOrder.BIG
-    scale: float = 1.0
+    peer: Peer
+    map: MeterMap
     max_w: int = 50_000_000
+    nominal_v: float = 0.0
     period_s: float = 1.0
-    timeout_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
-            ("port", self.port, 1, 65_535),
-            ("unit_id", self.unit_id, 0, 255),
-            ("address", self.address, 0, 65_534),
             ("period_s", self.period_s, SHORTEST_PERIOD_S, 60),
-            ("timeout_s", self.timeout_s, 0.01, 60),
             ("max_w", self.max_w, 1, 10**10),
+            ("nominal_v", self.nominal_v, 0, 500_000),
         ):
             if not least <= value <= most:
                 raise MeterError(f"meter {name} is {value}; it must lie between {least} and {most}")
-        if not math.isfinite(self.scale) or self.scale == 0:
-            raise MeterError(f"meter scale is {self.scale}; give the watts per unit of the register, for example 1000 for kW")
+        for quantity, row in self.map.values.items():
+            if not math.isfinite(row.scale) or row.scale == 0:
+                raise MeterError(f"meter scale of {quantity} is {row.scale}; give what one count is worth, for example 1000 for kW")
 
-    @property
-    def registers(self) -> int:
-        """How many registers the value takes."""
-        return 1 if self.type in (RegisterType.INT16, RegisterType.UINT16) else 2
 
-    def decode(self, registers: Sequence[int]) -> int:
-        """Watts from the registers as read; raises :class:`MeterError` for what cannot be."""
-        if len(registers) != self.registers:
-            raise MeterError(f"{len(registers)} registers came, {self.registers} were asked for")
-        raw = AsyncModbusTcpClient.convert_from_registers(list(registers), _DATATYPE[self.type], word_order=self.word_order.value)
-        if not isinstance(raw, int | float) or not math.isfinite(raw):
-            raise MeterError(f"{raw} is not a power")
-        power_w = raw * self.scale
-        if abs(power_w) > self.max_w:
-            raise MeterError(f"{power_w:.0f} W is beyond ±{self.max_w} W")
-        return round(power_w)
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value as the meter told it, in the unit of its quantity."""
+
+    at: datetime
+    value: float
+
+
+def reading_of(at: datetime, samples: Mapping[Quantity, Sample], *, keep: timedelta) -> SiteReading:
+    """The reading of ``at``, whose power must be among ``samples``; the others as far as they are not older than ``keep``."""
+    fresh = {quantity: sample.value for quantity, sample in samples.items() if at - sample.at <= keep}
+
+    def whole(quantity: Quantity) -> int | None:
+        return round(fresh[quantity]) if quantity in fresh else None
+
+    def three(wanted: tuple[Quantity, ...]) -> tuple[float, float, float] | None:
+        one, two, three = (fresh.get(quantity) for quantity in wanted)
+        return None if one is None or two is None or three is None else (one, two, three)
+
+    return SiteReading(
+        at=at,
+        power_w=round(fresh[Quantity.POWER]),
+        apparent_va=whole(Quantity.APPARENT),
+        reactive_var=whole(Quantity.REACTIVE),
+        power_factor=fresh.get(Quantity.POWER_FACTOR),
+        frequency_hz=fresh.get(Quantity.FREQUENCY),
+        voltages_v=three(VOLTAGES),
+        currents_a=three(CURRENTS),
+        import_wh=whole(Quantity.IMPORT_ENERGY),
+        export_wh=whole(Quantity.EXPORT_ENERGY),
+        demand_w=whole(Quantity.DEMAND),
+        demand_va=whole(Quantity.APPARENT_DEMAND),
+    )
 
 
 class ModbusSiteMeter:
     """A :class:`depot.ports.SiteMeter`. Its owner runs :meth:`run` as a task; cancelling ends it and closes the link.
 
-    ``speed``: of a scaled clock: polls come ``speed`` times as often, so that their age in depot time stays the same
-    (but at most 50 a second). ``rejected`` counts impossible values, ``failures`` polls or connections that failed.
+    ``speed``: of a scaled clock: the power is read ``speed`` times as often, so that its age in depot time stays the same
+    (but at most 50 times a second). ``rejected`` counts impossible values, ``refused`` holds what the meter does not give,
+    ``samples`` the newest good value of each quantity.
     """
 
-    def __init__(self, settings: MeterSettings, *, clock: Clock, speed: float = 1.0, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, settings: MeterSettings, *, clock: Clock, speed: float = 1.0, label: str = "meter", rng: random.Random | None = None
+    ) -> None:
         self.settings = settings
         self.rejected = 0
-        self.failures = 0
-        self.connected = False
+        self.samples: dict[Quantity, Sample] = {}
+        self.refused: set[Quantity] = set()
         self._clock = clock
+        self._label = f"{label} {settings.peer}"
+        self._link = ModbusLink(settings.peer, label=self._label, rng=rng)
         self._period_s = max(SHORTEST_PERIOD_S, settings.period_s / speed)
-        self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
+        self._keep = timedelta(seconds=KEEP_S * max(1.0, speed))
+        self._bounds = Bounds(settings.max_w, settings.nominal_v)
+        self._states = {block: BlockState(block) for block in blocks(settings.map)}
+        self._rests: dict[Block, float] = {}
         self._reading: SiteReading | None = None
-        self._announced: bool | None = None
-        self._rejecting = False
+        self._rejecting: set[Quantity] = set()
+        self._doubted: dict[str, tuple[int, str]] = {}
+        self._energy = EnergyWatch()
 
     @property
     def reading(self) -> SiteReading | None:
@@ -147,62 +139,107 @@ class ModbusSiteMeter:
         return self._reading
 
     @property
-    def name(self) -> str:
-        """The meter as people find it in the log."""
-        return f"{self.settings.host}:{self.settings.port} unit {self.settings.unit_id}"
+    def connected(self) -> bool:
+        """Its newest poll was answered."""
+        return self._link.connected
+
+    @property
+    def failures(self) -> int:
+        """Polls and connections that failed."""
+        return self._link.failures
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What does not fit together in what it tells, as sentences."""
+        found = tuple(words for polls, words in self._doubted.values() if polls >= STEADY_POLLS)
+        return (*found, self._energy.doubt) if self._energy.doubt else found
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        # pymodbus reports every failed attempt; this module reports each loss and each return, once
-        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-        attempt = 0
-        while True:
-            client = AsyncModbusTcpClient(
-                self.settings.host, port=self.settings.port, timeout=self.settings.timeout_s, retries=0, reconnect_delay=0
-            )
-            polls = 0
-            try:
-                if not await client.connect():
-                    raise MeterError("no connection")
-                while True:
-                    began = asyncio.get_running_loop().time()
-                    await self._poll(client)
-                    polls += 1
-                    self._tell(connected=True)
-                    await asyncio.sleep(max(0.0, began + self._period_s - asyncio.get_running_loop().time()))
-            except (MeterError, ModbusException, OSError, TimeoutError) as error:
-                self.failures += 1
-                self._tell(connected=False, reason=str(error))
-            finally:
-                self.connected = False
-                client.close()
-            attempt = 1 if polls else attempt + 1
-            longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
-            await asyncio.sleep(longest * self._rng.uniform(0.5, 1.0))
+        await self._link.keep(self._poll, period_s=self._period_s)
 
-    async def _poll(self, client: AsyncModbusTcpClient) -> None:
-        settings = self.settings
-        read = client.read_input_registers if settings.function is Function.INPUT else client.read_holding_registers
-        answer: ModbusPDU = await read(settings.address, count=settings.registers, device_id=settings.unit_id)
-        if answer.isError():
-            raise MeterError(f"{answer}: check unit_id, function and address {settings.address}")
+    async def _poll(self) -> None:
+        began_s = asyncio.get_running_loop().time()
+        at = self._clock.now()
+        while not await self._read(next(block for block in self._states if Quantity.POWER in block), at):
+            pass  # it was cut into smaller ones
+        self._publish(at)
+        budget_s = BUDGET * self._period_s - (asyncio.get_running_loop().time() - began_s)
+        others = [state for block, state in self._states.items() if Quantity.POWER not in block]
+        for block in due(others, began_s, every_s=0.9 * self.settings.period_s, budget_s=budget_s):
+            await self._read(block, at)
+        self._publish(at)
+        self._judge(at)
+
+    async def _read(self, block: Block, at: datetime) -> bool:
+        """Read a block and take its values. False: it was refused and cut, or it rests; a block with the power raises."""
+        loop = asyncio.get_running_loop()
+        began_s, vital = loop.time(), Quantity.POWER in block
         try:
-            power_w = settings.decode(answer.registers)
-        except MeterError as error:
-            self.rejected += 1
-            if not self._rejecting:
-                log.warning("meter %s: reading dropped: %s", self.name, error)
-            self._rejecting = True
-            return
-        self._rejecting = False
-        self._reading = SiteReading(self._clock.now(), power_w)
+            registers = await self._link.read(block.table, block.address, block.count)
+        except Refused as refusal:
+            smaller = pieces(block) if refusal.code in _ILLEGAL else ()
+            if smaller:
+                states = {piece: BlockState(piece) for piece in smaller}
+                self._states = {known: state for known, state in self._states.items() if known != block} | states
+                return False
+            if vital:
+                raise LinkError(f"{refusal}: check unit_id, function and address {block.address}") from None
+            self._rest(block, began_s)
+            self._not_given(block, refusal)
+            return False
+        except NoAnswer:
+            if not vital:
+                self._rest(block, began_s)
+            raise
+        self._rests.pop(block, None)
+        self._states[block] = BlockState(block, read_s=began_s, cost_s=loop.time() - began_s)
+        self.refused -= {value.quantity for value in block.values}
+        found, wrong = decode_block(block, registers)
+        for quantity, value in found.items():
+            reason = impossible(quantity, value, self._bounds)
+            if reason:
+                wrong[quantity] = reason
+            else:
+                self.samples[quantity] = Sample(at, value)
+        self._reject(wrong, taken=found.keys() - wrong.keys())
+        return True
 
-    def _tell(self, *, connected: bool, reason: str = "") -> None:
-        self.connected = connected
-        if connected == self._announced:
-            return
-        self._announced = connected
-        if connected:
-            log.info("meter %s: answers", self.name)
-        else:
-            log.warning("meter %s: no answer (%s); trying again", self.name, reason)
+    def _rest(self, block: Block, now_s: float) -> None:
+        rest_s = self._rests.get(block, REST_S)
+        self._rests[block] = min(LONGEST_REST_S, 2 * rest_s)
+        self._states[block] = replace(self._states[block], rests_until_s=now_s + rest_s)
+
+    def _not_given(self, block: Block, refusal: Refused) -> None:
+        new = {value.quantity for value in block.values} - self.refused
+        if new:
+            log.warning("%s: does not give %s (%s)", self._label, ", ".join(sorted(new)), refusal)
+        self.refused |= new
+
+    def _reject(self, wrong: Mapping[Quantity, str], *, taken: set[Quantity]) -> None:
+        self.rejected += len(wrong)
+        for quantity, reason in wrong.items():
+            if quantity not in self._rejecting:
+                what = "reading dropped" if quantity is Quantity.POWER else "value dropped"
+                log.warning("%s: %s: %s", self._label, what, reason)
+        self._rejecting = (self._rejecting | wrong.keys()) - taken
+
+    def _publish(self, at: datetime) -> None:
+        power = self.samples.get(Quantity.POWER)
+        if power is not None and power.at == at:
+            self._reading = reading_of(at, self.samples, keep=self._keep)
+
+    def _judge(self, at: datetime) -> None:
+        """Hold what is fresh against each other, and the registers of energy against the power."""
+        fresh = {quantity: sample.value for quantity, sample in self.samples.items() if at - sample.at <= self._keep}
+        found: dict[str, Doubt] = {doubt.kind: doubt for doubt in doubts(fresh, self._bounds)}
+        counts = {}
+        for kind, doubt in found.items():
+            polls = self._doubted.get(kind, (0, ""))[0] + 1
+            counts[kind] = (polls, doubt.words)
+            if polls == STEADY_POLLS:
+                log.warning("%s: %s", self._label, doubt.words)
+        self._doubted = counts
+        self._energy, noticed = self._energy.seen(at, fresh, self.settings.map.values)
+        for words in noticed:
+            log.warning("%s: %s", self._label, words)

@@ -13,24 +13,35 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from grid.meter_map import MapValue, Quantity
 
-__all__ = ["Bounds", "EnergyWatch", "doubts", "impossible"]
+__all__ = ["Bounds", "Doubt", "EnergyWatch", "doubts", "impossible"]
 
 MOST_WH: Final = 1e14
-LEAST_HZ, MOST_HZ: Final = 40.0, 70.0
+LEAST_HZ: Final = 40.0
+MOST_HZ: Final = 70.0
 PHASES: Final = (1, 2, 3)
 VOLTAGES: Final = (Quantity.VOLTAGE_L1, Quantity.VOLTAGE_L2, Quantity.VOLTAGE_L3)
 CURRENTS: Final = (Quantity.CURRENT_L1, Quantity.CURRENT_L2, Quantity.CURRENT_L3)
 POWERS: Final = (Quantity.POWER_L1, Quantity.POWER_L2, Quantity.POWER_L3)
 _NEGLIGIBLE: Final = 0.02
-"""Share of the voltage or of the largest power below which a difference says nothing."""
+"""Share of the largest phase's power below which a phase's direction says nothing."""
+
+_LITTLE_VA: Final = 5_000.0
+"""Below this load a low power says nothing: filters and idle transformers draw reactive current."""
 
 _ENOUGH_WH: Final = 2_000.0
 _ENOUGH_STEPS: Final = 20
 _LONGEST_STEP_S: Final = 60.0
+
+
+class Doubt(NamedTuple):
+    """``kind`` stays while the numbers in ``words`` change."""
+
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,8 @@ def impossible(quantity: Quantity, value: float, bounds: Bounds) -> str:
     return ""
 
 
-def doubts(found: Mapping[Quantity, float], bounds: Bounds) -> tuple[str, ...]:
-    """What does not fit together, as sentences that say what to look at. The values should be of one moment: what is told
+def doubts(found: Mapping[Quantity, float], bounds: Bounds) -> tuple[Doubt, ...]:
+    """What does not fit together, in sentences that say what to look at. The values should be of one moment: what is told
     for a single poll may be a load that has just changed."""
     told = list(_of_voltages(found, bounds))
     power, apparent, reactive = (found.get(q) for q in (Quantity.POWER, Quantity.APPARENT, Quantity.REACTIVE))
@@ -82,53 +93,55 @@ def doubts(found: Mapping[Quantity, float], bounds: Bounds) -> tuple[str, ...]:
     volt_amperes = _volt_amperes(found)
     if power is not None and volt_amperes is not None and volt_amperes > 0:
         if abs(power) > 1.15 * volt_amperes + 50:
-            told.append(
+            words = (
                 f"{power / 1000:.1f} kW is more than voltages and currents carry ({volt_amperes / 1000:.1f} kVA): check the power's scale, "
                 "its type and the transformer ratios"
             )
-        elif abs(power) < 0.4 * volt_amperes and volt_amperes > _NEGLIGIBLE * bounds.max_w and _power_factor(found) > 0.6:
-            told.append(
+            told.append(Doubt("power_high", words))
+        elif abs(power) < 0.4 * volt_amperes and volt_amperes > _LITTLE_VA and _power_factor(found) > 0.6:
+            words = (
                 f"{power / 1000:.1f} kW is little for voltages and currents of {volt_amperes / 1000:.1f} kVA: a current transformer may "
                 "be turned or sit on another phase than its voltage"
             )
+            told.append(Doubt("power_low", words))
     if power is not None and apparent is not None and abs(power) > 1.05 * abs(apparent) + 50:
-        told.append(f"active power {power / 1000:.1f} kW is above apparent power {apparent / 1000:.1f} kVA: check their scales")
-    elif None not in (power, apparent, reactive):
-        assert power is not None
-        assert apparent is not None
-        assert reactive is not None
+        words = f"active power {power / 1000:.1f} kW is above apparent power {apparent / 1000:.1f} kVA: check their scales"
+        told.append(Doubt("apparent", words))
+    elif power is not None and apparent is not None and reactive is not None:
         whole = math.hypot(power, reactive)
         if whole > 1.2 * abs(apparent) + 50:
-            told.append(
-                f"active and reactive power make {whole / 1000:.1f} kVA, the meter says {abs(apparent) / 1000:.1f}: check their scales"
-            )
+            words = f"active and reactive power make {whole / 1000:.1f} kVA, the meter says {abs(apparent) / 1000:.1f}: check their scales"
+            told.append(Doubt("apparent", words))
     return tuple(told)
 
 
-def _of_voltages(found: Mapping[Quantity, float], bounds: Bounds) -> list[str]:
+def _of_voltages(found: Mapping[Quantity, float], bounds: Bounds) -> list[Doubt]:
     told = []
     if bounds.nominal_v:
         for number, quantity in zip(PHASES, VOLTAGES, strict=True):
             value = found.get(quantity)
             if value is not None and value < 0.1 * bounds.nominal_v:
-                told.append(f"L{number} has {value:.0f} V: a phase or its fuse is missing")
+                told.append(Doubt(quantity, f"L{number} has {value:.0f} V: a phase or its fuse is missing"))
             elif value is not None and not 0.8 <= value / bounds.nominal_v <= 1.2:
-                told.append(f"L{number} has {value:.0f} V, more than 20 % off {bounds.nominal_v:g} V: check nominal_v and the ratios")
+                words = f"L{number} has {value:.0f} V, more than 20 % off {bounds.nominal_v:g} V: check nominal_v and the ratios"
+                told.append(Doubt(quantity, words))
     return told
 
 
-def _of_phases(power: float, phases: list[float]) -> list[str]:
+def _of_phases(power: float, phases: list[float]) -> list[Doubt]:
     largest = max(abs(p) for p in phases)
     least = max(50.0, _NEGLIGIBLE * largest)
     total = sum(phases)
     if abs(total - power) > 0.1 * max(abs(power), largest) + 50:
-        return [f"the phases make {total / 1000:.1f} kW, the total says {power / 1000:.1f} kW: check addresses and scales"]
+        words = f"the phases make {total / 1000:.1f} kW, the total says {power / 1000:.1f} kW: check addresses and scales"
+        return [Doubt("phases_sum", words)]
     below = [n for n, p in zip(PHASES, phases, strict=True) if p < -least]
     above = [n for n, p in zip(PHASES, phases, strict=True) if p > least]
     if below and above:
         few = below if len(below) <= len(above) else above
         names = " and ".join(f"L{n}" for n in few)
-        return [f"{names} runs the other way than the other phases: its current transformer may be turned or swapped"]
+        words = f"{names} runs the other way than the other phases: its current transformer may be turned or swapped"
+        return [Doubt("phase_turned", words)]
     return []
 
 
@@ -180,8 +193,7 @@ class EnergyWatch:
 
     def _moved_to(self, at: datetime, power_w: float) -> EnergyWatch:
         if self.at is None or at < self.at or at - self.at > timedelta(seconds=_LONGEST_STEP_S):
-            fresh = replace(self, at=at, last_w=power_w)  # what nobody measured is not held against the registers
-            return fresh if self.at is None else fresh._anchored()
+            return replace(self, at=at, last_w=power_w)._anchored()  # what nobody measured is not held against the registers
         hours = (at - self.at).total_seconds() / 3600
         middle_w = (self.last_w + power_w) / 2
         return replace(
@@ -216,7 +228,7 @@ def _back(quantity: Quantity, before: float, now: float, value: MapValue | None)
     wraps_at = value.wraps_at if value is not None else None
     if wraps_at is not None and before > 0.9 * wraps_at and now < 0.1 * wraps_at:
         return f"{quantity} rolled over, from {before / 1000:.1f} to {now / 1000:.1f} kWh"
-    return f"{quantity} went back from {before / 1000:.1f} to {now / 1000:.1f} kWh: the meter was changed or reset, or its register is another"
+    return f"{quantity} went back from {before / 1000:.1f} to {now / 1000:.1f} kWh: was the meter changed or reset?"
 
 
 def _step_wh(reading_wh: float, value: MapValue | None) -> float:

@@ -65,17 +65,18 @@ def pieces(block: Block) -> tuple[Block, ...]:
     return cut if len(cut) > 1 else tuple(Block(v.table, v.address, v.type.registers, (v,)) for v in block.values)
 
 
-def due(states: Sequence[BlockState], now_s: float, *, budget_s: float) -> list[int]:
-    """Which of ``states`` to read in this poll, the longest unread first: as many as ``budget_s`` holds by their cost; where
-    it holds none, the first, once :data:`SLOW_EVERY_S` went by without any."""
-    waiting = sorted((n for n, state in enumerate(states) if now_s >= state.rests_until_s), key=lambda n: states[n].read_s)
-    chosen: list[int] = []
-    for number in waiting:
-        if states[number].cost_s <= budget_s:
-            chosen.append(number)
-            budget_s -= states[number].cost_s
+def due(states: Sequence[BlockState], now_s: float, *, every_s: float, budget_s: float) -> list[Block]:
+    """Which of ``states`` to read in this poll, the longest unread first, none before it is ``every_s`` old: as many as
+    ``budget_s`` holds by their cost; where it holds none, the first, once :data:`SLOW_EVERY_S` went by without any."""
+    waiting = [state for state in states if now_s >= state.rests_until_s and now_s - state.read_s >= every_s]
+    waiting.sort(key=lambda state: state.read_s)
+    chosen = []
+    for state in waiting:
+        if state.cost_s <= budget_s:
+            chosen.append(state.block)
+            budget_s -= state.cost_s
     if not chosen and waiting and now_s - max(state.read_s for state in states) >= SLOW_EVERY_S:
-        return waiting[:1]
+        return [waiting[0].block]
     return chosen
 
 

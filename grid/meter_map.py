@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -136,6 +137,10 @@ _UNITS: Final[Mapping[Quantity, str]] = {
 _PREFIXES: Final = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6}
 
 
+_TURNED: Final = {Quantity.IMPORT_ENERGY: Quantity.EXPORT_ENERGY, Quantity.EXPORT_ENERGY: Quantity.IMPORT_ENERGY}
+_DEMANDS: Final = frozenset({Quantity.DEMAND, Quantity.PEAK_DEMAND})
+
+
 def factor_of(unit: str, quantity: Quantity) -> float | None:
     """How much of the kept unit one ``unit`` is: 1000 for kW of a power. None: it is another kind of unit."""
     for prefix, factor in _PREFIXES.items():
@@ -226,16 +231,31 @@ class MeterMap:
             raise InvalidMap(tuple(reader.problems))
         return cls(**fields)
 
-    def shifted(self, offset: int, word_order: WordOrder | None = None) -> Self:
-        """The map with all addresses moved by ``offset`` and, where it is given, another word order."""
-        if not offset and word_order is None:
-            return self
+    def installed(
+        self,
+        *,
+        offset: int = 0,
+        word_order: WordOrder | None = None,
+        ct_ratio: float = 1.0,
+        vt_ratio: float = 1.0,
+        turned: bool = False,
+    ) -> Self:
+        """The map of a meter as it is built in: all addresses moved by ``offset``, another word order, transformer ratios by
+        which the meter itself does not multiply, ``turned``: it counts import as export. Raises :class:`MeterError`."""
+        factors = {"V": vt_ratio, "A": ct_ratio, **dict.fromkeys(("W", "VA", "var", "Wh", "VAh"), ct_ratio * vt_ratio)}
         moved = {}
         for quantity, value in self.values.items():
-            if not 0 <= value.address + offset <= LAST_ADDRESS:
+            if not 0 <= value.address + offset <= LAST_ADDRESS + 1 - value.type.registers:
                 raise MeterError(f"meter map {self.name}: address {value.address} of {quantity} can't be moved by {offset}")
-            order = value.word_order if word_order is None else word_order
-            moved[quantity] = replace(value, address=value.address + offset, word_order=order)
+            becomes = _TURNED.get(quantity, quantity) if turned else quantity
+            sign = -1 if turned and quantity.unit in ("W", "var") and quantity not in _DEMANDS else 1
+            moved[becomes] = replace(
+                value,
+                quantity=becomes,
+                address=value.address + offset,
+                word_order=value.word_order if word_order is None else word_order,
+                scale=value.scale * factors.get(quantity.unit, 1.0) * sign,
+            )
         return replace(self, values=moved)
 
     @property
@@ -262,7 +282,8 @@ _MAP_KEYS: Final = {
 }  # fmt: skip
 _MAP_NEEDS: Final = ("schema", "name", "title", "maker", "models", "source", "table", "word_order", "values")
 _VALUE_KEYS: Final = {
-    "address": int, "type": str, "unit": str, "scale": float, "sign": int, "word_order": str, "byte_order": str, "table": str, "verified": bool,
+    "address": int, "type": str, "unit": str, "scale": float, "sign": int, "word_order": str, "byte_order": str, "table": str,
+    "verified": bool,
 }  # fmt: skip
 _KINDS: Final = {str: "text in quotes", list: "a list", bool: "true or false", int: "a whole number", dict: "a table", float: "a number"}
 _ORDERS: Final = tuple(WordOrder)
@@ -350,7 +371,7 @@ class _Reader:
     def _overlaps(self, found: Mapping[Quantity, MapValue]) -> None:
         """Two values in the same registers: one of their addresses is wrong."""
         ordered = sorted(found.values(), key=lambda value: (value.table, value.address))
-        for first, second in zip(ordered, ordered[1:], strict=False):
+        for first, second in pairwise(ordered):
             if first.table is second.table and second.address < first.end:
                 self._wrong(second.quantity, f"{second.quantity} at {second.address} overlaps {first.quantity} at {first.address}")
 
