@@ -251,27 +251,6 @@ class UtilitySection(Section):
     )
 
 
-class MeterSection(Section):
-    """Connection-point meter, read over Modbus TCP. Without this section the site has none."""
-
-    host: str = setting(..., "Address of the meter or its gateway.", min_length=1)
-    port: Port = setting(502, "Its Modbus TCP port.")
-    unit: int = setting(1, "Modbus unit id.", ge=0, le=255)
-    address: int = setting(..., "Register of total active power, counted from 0 as on the wire.", ge=0, le=65_535)
-    table: Literal["holding", "input"] = setting("holding", "Which registers: holding (function 3) or input (function 4).")
-    type: Literal["int16", "uint16", "int32", "uint32", "float32"] = setting("int32", "How the number is stored.")
-    word_order: Literal["big", "little"] = setting("big", "Order of the two registers of a 32-bit number.")
-    scale_w: float = setting(1.0, "Watts per count; negative where the meter counts import as negative.", unit="W")
-    poll_s: float = setting(1.0, "How often it is read.", unit="s", ge=0.2, le=3)
-
-    @field_validator("scale_w")
-    @classmethod
-    def _some_scale(cls, scale_w: float) -> float:
-        if scale_w == 0:
-            raise ValueError("0 would make every reading 0 W; write the watts of one count")
-        return scale_w
-
-
 class PlannerSection(Section):
     slot_minutes: int = setting(15, "Length of a planning slot; a whole part of an hour.", unit="min", ge=5, le=60)
     horizon_h: int = setting(24, "How far ahead is planned.", unit="h", ge=1, le=72)

@@ -28,7 +28,6 @@ from controller.sections import (
     FeederSection,
     LimiterSection,
     LoggingSection,
-    MeterSection,
     OcppSection,
     PlannerSection,
     StationSection,
@@ -41,6 +40,7 @@ from controller.sections import (
 )
 from controller.sections_contracts import ContractsSection
 from controller.sections_files import FilesSection
+from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
 from controller.sections_supply import GeneratorSection

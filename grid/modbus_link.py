@@ -170,7 +170,7 @@ class ModbusLink:
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
         ask = client.read_input_registers if table is Table.INPUT else client.read_holding_registers
-        answer = await self._answer(ask(address, count=count, device_id=unit), f"{table} {address} to {address + count - 1}")
+        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), f"{table} {address} to {address + count - 1}")
         if len(answer.registers) != count:
             raise NoAnswer(f"{len(answer.registers)} registers came, {count} were asked for")
         return list(answer.registers)
@@ -180,7 +180,7 @@ class ModbusLink:
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
         ask = client.read_coils if table is Table.COIL else client.read_discrete_inputs
-        answer = await self._answer(ask(address, count=count, device_id=unit), f"{table} {address}")
+        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), f"{table} {address}")
         if len(answer.bits) < count:
             raise NoAnswer(f"{len(answer.bits)} bits came, {count} were asked for")
         return [bool(bit) for bit in answer.bits[:count]]
@@ -189,22 +189,22 @@ class ModbusLink:
         """Write holding registers from ``address`` on in one request (function 16). Raises as :meth:`read`."""
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
-        await self._answer(client.write_registers(address, list(values), device_id=unit), f"write holding {address}")
+        await self._answer(lambda: client.write_registers(address, list(values), device_id=unit), f"write holding {address}")
 
     async def write_coil(self, address: int, *, on: bool, unit_id: int | None = None) -> None:
         """Write one coil (function 05). Raises as :meth:`read`."""
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
-        await self._answer(client.write_coil(address, on, device_id=unit), f"write coil {address}")
+        await self._answer(lambda: client.write_coil(address, on, device_id=unit), f"write coil {address}")
 
     def _open_client(self) -> AsyncModbusTcpClient:
         if self._client is None:
             raise NoAnswer(f"no connection to {self.peer.host}:{self.peer.port}")
         return self._client
 
-    async def _answer(self, asked: Awaitable[ModbusPDU], what: str) -> ModbusPDU:
+    async def _answer(self, ask: Callable[[], Awaitable[ModbusPDU]], what: str) -> ModbusPDU:
         try:
-            answer = await asked
+            answer = await ask()  # it may raise before there is anything to await
         except (ModbusException, OSError, TimeoutError) as error:
             raise NoAnswer(f"{what}: {error}") from None
         if answer.isError():

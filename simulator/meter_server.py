@@ -58,7 +58,7 @@ class MeterServer:
         power_w: Callable[[], float],
         *,
         face: MeterFace = SDM630,
-        figures: SiteFigures | None = None,
+        figures: Callable[[], dict[str, float]] | None = None,
         clock: Clock | None = None,
         faults: MeterFaults | None = None,
         unit_id: int = _ANY_UNIT,

@@ -66,7 +66,7 @@ from controller.yard import Yard
 from depot.ports import Clock
 from depot.values import Supply
 from grid.limit_server import LimitServer
-from grid.meter import Function, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
+from grid.meter import ModbusSiteMeter
 from grid.signal import ContactSettings, ModbusContact
 from grid.tariff import Tariff
 from ocpp_server import Central
@@ -99,21 +99,9 @@ def loop_settings(settings: Settings) -> LoopSettings:
 
 def meter_of(settings: Settings, clock: Clock) -> ModbusSiteMeter | None:
     """The connection-point meter as configured."""
-    meter = settings.meter
-    if meter is None:
+    if settings.meter is None:
         return None
-    where = MeterSettings(
-        host=meter.host,
-        port=meter.port,
-        unit_id=meter.unit,
-        function=Function(meter.table),
-        address=meter.address,
-        type=RegisterType(meter.type),
-        word_order=WordOrder(meter.word_order),
-        scale=meter.scale_w,
-        period_s=meter.poll_s,
-    )
-    return ModbusSiteMeter(where, clock=clock, speed=max(1.0, settings.clock.speed))
+    return ModbusSiteMeter(settings.meter.to_meter(), clock=clock, speed=max(1.0, settings.clock.speed))
 
 
 def contact_of(settings: Settings, clock: Clock) -> ModbusContact | None:

@@ -10,14 +10,22 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import grid.meter
+import grid.modbus_link
 from depot.ports import SiteMeter
-from grid.meter import Function, MeterError, MeterSettings, ModbusSiteMeter, RegisterType, WordOrder
-from simulator.meter_server import MeterServer
+from grid.meter import MeterSettings, ModbusSiteMeter
+from grid.meter_map import MeterError, MeterMap, Quantity, RegisterType, WordOrder, plain_map
+from grid.modbus_link import Framing, LinkError, Peer, Table
+from simulator.meter_face import MeterFace
+from simulator.meter_server import MeterFaults, MeterServer
+from simulator.site_figures import SiteFigures
+
+MAPS = Path(grid.__file__).parent / "meters"
 
 
 class CountingClock:
@@ -37,8 +45,26 @@ class CountingClock:
         await asyncio.sleep(seconds)
 
 
-def settings(port: int, **changes: Any) -> MeterSettings:
-    return MeterSettings(**{"host": "127.0.0.1", "port": port, "period_s": 0.02, "timeout_s": 0.2, **changes})
+def peer(port: int, **changes: Any) -> Peer:
+    return Peer(**{"host": "127.0.0.1", "port": port, "timeout_s": 0.2, **changes})
+
+
+def settings(port: int, *, address: int = 0x34, period_s: float = 0.02) -> MeterSettings:
+    """A meter of which only the power is known."""
+    map_ = plain_map(table=Table.INPUT, address=address, type_=RegisterType.FLOAT32, word_order=WordOrder.BIG, scale_w=1.0)
+    return MeterSettings(peer=peer(port), map=map_, period_s=period_s)
+
+
+def mapped(port: int, name: str, *, period_s: float = 0.02, framing: Framing = Framing.TCP, **built_in: Any) -> MeterSettings:
+    """A meter with a whole map."""
+    return MeterSettings(
+        peer=peer(port, framing=framing), map=MeterMap.named(name).installed(**built_in), nominal_v=230.0, period_s=period_s
+    )
+
+
+def worn(name: str, power_w: Callable[[], float], **more: Any) -> MeterServer:
+    """A simulated meter of that kind."""
+    return MeterServer(power_w, face=MeterFace.read(MAPS / f"{name}.toml"), **more)
 
 
 @asynccontextmanager
@@ -65,8 +91,8 @@ def free_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid.meter, "FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(grid.meter, "LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(grid.modbus_link, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(grid.modbus_link, "LONGEST_PAUSE_S", 0.05)
 
 
 @pytest.mark.anyio
@@ -103,7 +129,7 @@ async def test_an_impossible_value_is_counted_and_the_reading_ages(impossible: f
 
 @pytest.mark.anyio
 async def test_a_meter_that_goes_and_comes_back_is_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="grid.meter")
+    caplog.set_level(logging.INFO, logger="grid.modbus_link")
     port = free_port()
     async with polling(ModbusSiteMeter(settings(port), clock=CountingClock(), rng=random.Random(1))) as meter:
         await until(lambda: meter.failures >= 3)
@@ -113,7 +139,7 @@ async def test_a_meter_that_goes_and_comes_back_is_told_once_each(caplog: pytest
             failures = meter.failures
             await until(lambda failures=failures: meter.failures >= failures + 2)
             assert not meter.connected
-    told = ["answers" if record.message.endswith("answers") else "lost" for record in caplog.records if record.name == "grid.meter"]
+    told = ["answers" if record.message.endswith("answers") else "lost" for record in caplog.records if record.name == "grid.modbus_link"]
     assert told == ["lost", "answers", "lost", "answers", "lost"]
     assert not [record for record in caplog.records if record.name.startswith("pymodbus")]
 
@@ -173,29 +199,168 @@ async def test_a_port_in_use_is_an_error_that_names_it() -> None:
                 pass
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", MeterMap.names())
+async def test_each_map_reads_all_that_its_meter_tells(name: str) -> None:
+    async with worn(name, lambda: 87_000.0) as server, polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter:
+        await until(lambda: meter.samples.keys() == meter.settings.map.values.keys())
+        await until(lambda: meter.reading is not None and meter.reading.voltages_v is not None)
+        told, reading = server.figures(), meter.reading
+        assert reading is not None
+        assert reading.power_w == 87_000
+        assert reading.voltages_v == pytest.approx([told[f"voltage_l{n}"] for n in (1, 2, 3)], abs=0.06)
+        assert reading.currents_a == pytest.approx([told[f"current_l{n}"] for n in (1, 2, 3)], abs=0.01)
+        assert reading.frequency_hz == pytest.approx(50.0)
+        assert reading.import_wh == pytest.approx(4_000_000, abs=100)
+        assert (reading.demand_w is None) == (Quantity.DEMAND not in meter.settings.map.values), "what it does not tell stays unknown"
+        assert meter.doubts == ()
+        assert meter.rejected == 0
+
+
+@pytest.mark.anyio
+async def test_rtu_frames_over_tcp_are_read_too() -> None:
+    name = "carlo-gavazzi-em24"
+    async with worn(name, lambda: 9_000.0, rtu=True, unit_id=7) as server:
+        way = MeterSettings(peer=peer(server.port, framing=Framing.RTU, unit_id=7), map=MeterMap.named(name), period_s=0.02)
+        async with polling(ModbusSiteMeter(way, clock=CountingClock())) as meter:
+            await until(lambda: meter.reading is not None and meter.reading.import_wh is not None)
+            assert meter.reading is not None
+            assert meter.reading.power_w == 9_000
+            assert meter.failures == 0
+
+
+@pytest.mark.anyio
+async def test_a_map_that_is_one_off_with_other_words_is_set_right_by_settings() -> None:
+    name = "schneider-pm5xxx"
+    faults = MeterFaults(offset=1, swapped=True)
+    async with worn(name, lambda: 55_000.0, faults=faults) as server:
+        right = mapped(server.port, name, offset=1, word_order=WordOrder.LITTLE)
+        async with polling(ModbusSiteMeter(right, clock=CountingClock())) as meter:
+            await until(lambda: meter.reading is not None and meter.reading.frequency_hz is not None)
+            assert meter.reading is not None
+            assert meter.reading.power_w == 55_000
+
+
+@pytest.mark.anyio
+async def test_transformer_ratios_and_a_meter_built_in_the_other_way_round() -> None:
+    name = "eastron-sdm630"
+    figures = SiteFigures(lambda: 1_000.0)
+    async with worn(name, lambda: 1_000.0, figures=figures, faults=MeterFaults(turned=True)) as server:
+        way = mapped(server.port, name, ct_ratio=40.0, turned=True)
+        async with polling(ModbusSiteMeter(way, clock=CountingClock())) as meter:
+            await until(lambda: meter.reading is not None and meter.reading.voltages_v is not None)
+            reading = meter.reading
+            assert reading is not None
+            assert reading.power_w == 40_000
+            assert reading.currents_a == pytest.approx([40 * figures()[f"current_l{n}"] for n in (1, 2, 3)], rel=1e-4)
+            assert reading.import_wh == pytest.approx(40 * 4_000_000)
+            assert reading.export_wh == pytest.approx(40 * 1_000)
+
+
+@pytest.mark.anyio
+async def test_values_that_are_none_are_dropped_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    name = "eastron-sdm630"
+    async with worn(name, lambda: 60_000.0) as server, polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter:
+        await until(lambda: Quantity.FREQUENCY in meter.samples)
+        server.faults = MeterFaults(nan=frozenset({"frequency", "voltage_l2"}))
+        await until(lambda: meter.rejected >= 4)
+        at = meter.samples[Quantity.POWER].at
+        await until(lambda: meter.samples[Quantity.POWER].at > at)
+        assert meter.samples[Quantity.FREQUENCY].at < at
+        assert meter.samples[Quantity.VOLTAGE_L1].at > meter.samples[Quantity.VOLTAGE_L2].at
+        # the counting clock runs far ahead: after a minute what is not renewed is left out
+        await until(lambda: meter.reading is not None and meter.reading.frequency_hz is None and meter.reading.voltages_v is None)
+        assert meter.reading is not None
+        assert meter.reading.currents_a is not None
+    assert sum("frequency is nan" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.anyio
+async def test_a_meter_that_refuses_a_block_keeps_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    name = "schneider-pm5xxx"
+    faults = MeterFaults(refused=frozenset({"import_energy", "demand_interval"}), strict=True)
+    async with (
+        worn(name, lambda: 30_000.0, faults=faults) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+    ):
+        await until(lambda: meter.refused == {Quantity.IMPORT_ENERGY, Quantity.DEMAND_INTERVAL})
+        await until(lambda: len(meter.samples) == len(meter.settings.map.values) - 2)
+        assert meter.reading is not None
+        assert meter.reading.import_wh is None
+        assert meter.failures == 0
+    assert sum("does not give import_energy" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.anyio
+async def test_a_block_that_is_never_answered_rests_and_the_power_goes_on() -> None:
+    name = "eastron-sdm630"
+    faults = MeterFaults(mute=frozenset({"voltage_l1"}))
+    async with (
+        worn(name, lambda: 30_000.0, faults=faults) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+    ):
+        await until(lambda: meter.failures == 1)
+        seen = server.requests
+        await until(lambda: server.requests > seen + 20)
+        assert meter.failures == 1, "it is not asked again at once"
+        assert meter.connected
+        assert meter.reading is not None
+        assert meter.reading.voltages_v is None
+        assert meter.reading.import_wh is not None
+
+
+@pytest.mark.anyio
+async def test_what_does_not_fit_is_told_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    name = "eastron-sdm630"
+    figures = SiteFigures(lambda: 60_000.0)
+    honest = figures.__call__
+    turned = True
+
+    def told() -> dict[str, float]:
+        found = honest()
+        return found | {"power_l2": -found["power_l2"], "power": found["power"] - 2 * found["power_l2"]} if turned else found
+
+    async with (
+        worn(name, lambda: 60_000.0, figures=told) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+    ):
+        await until(lambda: any(words.startswith("L2 runs the other way") for words in meter.doubts))
+        turned = False
+        await until(lambda: not meter.doubts)
+    assert sum("L2 runs the other way" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.anyio
+async def test_registers_of_energy_that_go_back_are_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    name = "carlo-gavazzi-em24"
+    figures = SiteFigures(lambda: 0.0)
+    async with (
+        worn(name, lambda: 0.0, figures=figures) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+    ):
+        await until(lambda: meter.reading is not None and meter.reading.import_wh is not None)
+        figures.import_wh = 1_000.0
+        await until(lambda: meter.reading is not None and meter.reading.import_wh == 1_000)
+        await until(lambda: any("import_energy went back" in record.message for record in caplog.records))
+
+
 @pytest.mark.parametrize(
-    ("kind", "order", "registers", "scale", "power_w"),
-    [
-        (RegisterType.FLOAT32, WordOrder.BIG, [0x447A, 0x0000], 1.0, 1000),
-        (RegisterType.FLOAT32, WordOrder.LITTLE, [0x0000, 0x447A], 1000.0, 1_000_000),
-        (RegisterType.INT32, WordOrder.LITTLE, [0xFFF6, 0xFFFF], 0.1, -1),
-        (RegisterType.INT32, WordOrder.BIG, [0xFFFF, 0xFFF6], -1.0, 10),
-        (RegisterType.UINT32, WordOrder.BIG, [0x0001, 0x0000], 1.0, 65_536),
-        (RegisterType.INT16, WordOrder.BIG, [0xFFFF], 100.0, -100),
-        (RegisterType.UINT16, WordOrder.BIG, [0xFFFF], 1.0, 65_535),
-    ],
+    "change",
+    [{"port": 0}, {"unit_id": 256}, {"timeout_s": 0}],
 )
-def test_types_word_orders_and_scales(kind: RegisterType, order: WordOrder, registers: list[int], scale: float, power_w: int) -> None:
-    meter = MeterSettings(host="m", type=kind, word_order=order, scale=scale, function=Function.HOLDING)
-    assert meter.decode(registers) == power_w
+def test_a_place_that_cannot_be_says_what_is_allowed(change: dict[str, Any]) -> None:
+    with pytest.raises(LinkError, match="must lie between"):
+        Peer(**{"host": "m", **change})
 
 
-def test_a_wrong_length_is_refused() -> None:
-    with pytest.raises(MeterError, match="1 registers came, 2"):
-        MeterSettings(host="m").decode([1])
-
-
-@pytest.mark.parametrize("change", [{"port": 0}, {"unit_id": 256}, {"address": -1}, {"period_s": 0}, {"scale": 0}, {"scale": math.nan}])
+@pytest.mark.parametrize("change", [{"period_s": 0}, {"max_w": 0}, {"nominal_v": -1}])
 def test_settings_that_cannot_be_right_say_what_is_allowed(change: dict[str, Any]) -> None:
-    with pytest.raises(MeterError, match=r"must lie between|give the watts"):
-        MeterSettings(**{"host": "m", **change})
+    with pytest.raises(MeterError, match="must lie between"):
+        MeterSettings(peer=Peer(host="m"), map=MeterMap.named("eastron-sdm630"), **change)
+
+
+@pytest.mark.parametrize("scale", [0.0, math.nan])
+def test_a_scale_that_says_nothing_is_refused(scale: float) -> None:
+    map_ = plain_map(table=Table.INPUT, address=0, type_=RegisterType.INT32, word_order=WordOrder.BIG, scale_w=scale)
+    with pytest.raises(MeterError, match="give what one count is worth"):
+        MeterSettings(peer=Peer(host="m"), map=map_)
