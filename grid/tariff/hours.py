@@ -29,6 +29,11 @@ class Hours:
         return (self.to_min - self.from_min) % DAY_MIN or DAY_MIN
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """Where they begin and end, minutes of the day."""
+        return self.from_min, self.to_min
+
+    @property
     def whole_day(self) -> bool:
         """Whether they leave nothing out."""
         return self.from_min == self.to_min

@@ -188,14 +188,19 @@ class Tariff:
         """:meth:`exact_vector` for those who reckon in floats."""
         return [float(price) for price in self.exact_vector(start, slots, slot_s)]
 
-    def remarks(self, start: datetime, stop: datetime) -> tuple[str, ...]:
-        """What to tell beside a figure made with this tariff: a period that it does not cover, what it leaves out."""
+    def not_covered(self, start: datetime, stop: datetime) -> list[str]:
+        """Whether a period lies outside of the tariff's validity, in sentences."""
         first, last = start.astimezone(self.zone).date(), (stop - timedelta(seconds=1)).astimezone(self.zone).date()
         told = []
         if self.valid.since is not None and first < self.valid.since:
             told.append(f"{self.name} holds from {self.valid.since} on; its prices are used for {first} all the same")
         if self.valid.until is not None and last >= self.valid.until:
             told.append(f"{self.name} held until {self.valid.until - timedelta(days=1)}; its prices are used for {last} all the same")
+        return told
+
+    def remarks(self, start: datetime, stop: datetime) -> tuple[str, ...]:
+        """What to tell beside a figure made with this tariff: a period that it does not cover, what it leaves out."""
+        told = self.not_covered(start, stop)
         unknown = [adder.code for adder in self.adders if adder.value is None]
         if unknown:
             told.append(f"{self.name}: prices hold no {', '.join(unknown)}, which is published month by month")

@@ -7,6 +7,7 @@ Whatever the input is, the only error is :class:`InvalidTariff`, which says wher
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -42,12 +43,13 @@ from grid.tariff.layers import (
     TodRule,
 )
 from grid.tariff.numbers import Rounding, RoundingMode, exact_number
-from grid.tariff.rule import Constant, Contract, Highest, Largest, PastDemand, Recorded, Rule
+from grid.tariff.rule import Constant, Contract, Highest, Largest, PastDemand, Recorded, Rule, terms
 
 __all__ = ["SCHEMA", "named_parameters", "read_json", "read_toml", "tariff_fields"]
 
 SCHEMA = "tariff/2"
 LONGEST_FILE = 1_000_000
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _DEEPEST_RULE = 8
 _LONGEST_LOOKBACK = 24
 
@@ -156,8 +158,11 @@ def _parameters(top: Fields, given: Mapping[str, Fraction], where: str) -> dict[
 
 
 def _layer(row: Fields, *, order: str, code: str, text: str) -> dict[str, Any]:
+    code = row.text("code", code)
+    if not _CODE.fullmatch(code) or code == "rounding":
+        raise row.wrong(f"code is {code!r:.60}; write a short word in small letters, not rounding")
     return {
-        "code": row.text("code", code),
+        "code": code,
         "text": row.text("text", text),
         "order_ref": row.text("order_ref", order),
         "valid": row.valid(),
@@ -218,6 +223,9 @@ def _demand(row: Fields, order: str) -> DemandLayer:
         mid_month=row.choice("mid_month", MidMonth, MidMonth.DAYS),
     )
     row.end()
+    for term in terms(layer.billing_rule):
+        if isinstance(term, Recorded) and term.hours is not None and any(m % layer.block_min for m in term.hours.bounds):
+            raise row.wrong(f"{term.hours} cuts blocks of {layer.block_min} min")
     return layer
 
 
