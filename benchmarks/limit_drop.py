@@ -83,7 +83,8 @@ class Watch:
             if profile["chargingProfilePurpose"] != "TxProfile":
                 return
             schedule = profile["chargingSchedule"]
-            level = float(schedule["chargingSchedulePeriod"][0]["limit"]) * (1.0 if schedule["chargingRateUnit"] == "W" else 230.0 * 3)
+            period = schedule["chargingSchedulePeriod"][0]
+            level = float(period["limit"]) * (1.0 if schedule["chargingRateUnit"] == "W" else 230.0 * period.get("numberPhases", 3))
             if level < self.level.get(station_id, math.inf) - 50:
                 self.lower.append((now, station_id, level))
             self.level[station_id] = level

@@ -93,6 +93,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             30, on_s=10.0, off_s=30.0,
         ),
         Kind(
+            "clock_suspect", 2, "The controller's clock cannot be believed.",
+            "The fail-safe limit holds: times of limits, demand blocks and prices could be wrong.",
+            "Look at the machine's clock and its time service (NTP); the alarm says what ends it.",
+            30, on_s=0.0, off_s=0.0,
+        ),
+        Kind(
             "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",
             "Batteries of which no charger tells a temperature are charged at half their level; a hot one is seen late or not at all.",
             "Look at the broker and the vehicles' network.",

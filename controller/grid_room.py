@@ -19,6 +19,8 @@ from typing import Any
 from msgspec import Struct
 
 from controller import limits
+from controller.clock_watch import ClockWatch
+from controller.failsafe_view import FailsafeView, of_clock, of_meter, of_rise, of_utility
 from controller.grid_view import (
     DemandView,
     GridFeeder,
@@ -53,8 +55,9 @@ LOOK_S = 1.0
 
 
 class GridRoom:
-    """One per depot. ``server``: the utility's limit server once it listens. ``contact``: the newest reading of the
-    transfer switch's contact, where there is one; ``closed_means``: what it says when closed."""
+    """One per depot. ``server``: the utility's limit server once it listens. ``clock``: who watches the machine's
+    clock. ``contact``: the newest reading of the transfer switch's contact, where there is one; ``closed_means``: what it
+    says when closed."""
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class GridRoom:
         replan: Callable[[str], None] = lambda _cause: None,
     ) -> None:
         self.server: LimitServer | None = None
+        self.clock: ClockWatch | None = None
         self._generator = generator
         self._contact = contact
         self._closed_means = closed_means
@@ -266,7 +270,15 @@ class GridRoom:
             meter=meter,
             supply=self._supply(now),
             pickup=self._pickup(now),
+            comeback=of_rise(self._loop.comeback.rise),
+            failsafe=self._failsafe(),
         )
+
+    def _failsafe(self) -> list[FailsafeView]:
+        limit_w, utility = self._yard.spec.failsafe_w, self._utility
+        link = None if utility is None else of_utility(utility.link, utility.policy, ahead=utility.steady.ahead())
+        causes = (link, of_meter(self._loop.blind_since, limit_w), of_clock(None if self.clock is None else self.clock.verdict, limit_w))
+        return [found for found in causes if found is not None]
 
     def _compliance(self, now: datetime, limit_w: int) -> str:
         if self._utility is not None:

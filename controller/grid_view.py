@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from controller import limits
+from controller.failsafe_view import ComebackView, FailsafeView
 from controller.history import Minute
 from controller.readmodel import Point
 from depot.values import Limit, LimitSource, UtilityLink
@@ -157,31 +158,6 @@ class PickupView(Struct, frozen=True, kw_only=True):
     returned_at: datetime
     until: datetime
     waiting: int
-
-
-class ComebackView(Struct, frozen=True, kw_only=True):
-    """The site's limit was lower, and rises again slowly: from ``from_w`` (``now_w`` now) to ``target_w`` at ``until``.
-    ``after``: the source of what held before. ``starts_at``: until then nothing rises."""
-
-    since: datetime
-    starts_at: datetime
-    until: datetime
-    from_w: int
-    now_w: int
-    target_w: int
-    after: str
-
-
-class FailsafeView(Struct, frozen=True, kw_only=True):
-    """One thing for which the fail-safe limit holds. ``cause``: utility, meter or clock; ``reason`` and ``ends``: a sentence
-    each. ``until``: when time alone ends it; None: it waits for what ``ends`` says."""
-
-    cause: str
-    since: datetime
-    limit_w: int
-    reason: str
-    ends: str
-    until: datetime | None = None
 
 
 class GridView(Struct, frozen=True, kw_only=True):

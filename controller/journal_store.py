@@ -128,6 +128,14 @@ def newest_events(store: Store, depot_id: str, codec: EventCodec, *, types: Sequ
         return [_envelope(store, row, codec) for row in reversed(connection.execute(query).all())]
 
 
+def newest_at(store: Store, depot_id: str) -> datetime | None:
+    """When the newest fact occurred; None in an empty journal."""
+    query = select(_events.c.occurred_at).where(_events.c.depot_id == depot_id).order_by(_events.c.seq.desc()).limit(1)
+    with store.reading() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else datetime.fromisoformat(found)
+
+
 def load(store: Store, depot_id: str, codec: EventCodec, *, use_snapshot: bool = True) -> Tip:
     """Fold the journal: from the newest sound snapshot, or from the beginning. A snapshot that is damaged, or that
     other code has folded, is ignored with a line in the log. Raises :class:`JournalCorrupt`."""

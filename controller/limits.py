@@ -25,11 +25,9 @@ def built_in(spec: DepotSpec) -> tuple[Limit, ...]:
     return (site, *feeders)
 
 
-def failsafe(spec: DepotSpec, since: datetime) -> Limit:
-    """What holds while the connection-point meter is blind (invariant 9)."""
-    return Limit(
-        "failsafe", ScopeKind.SITE, spec.failsafe_w, LimitSource.FAILSAFE, since, set_by="controller", reason="no meter value for 30 s"
-    )
+def failsafe(spec: DepotSpec, since: datetime, *, cause: str = "meter", reason: str = "no meter value for 30 s") -> Limit:
+    """What holds while the connection-point meter is blind (invariant 9), or the clock is suspect."""
+    return Limit(f"failsafe:{cause}", ScopeKind.SITE, spec.failsafe_w, LimitSource.FAILSAFE, since, set_by="controller", reason=reason)
 
 
 def of_scope(limits: Iterable[Limit], scope_id: str) -> list[Limit]:

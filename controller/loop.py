@@ -21,6 +21,7 @@ from typing import Any
 from controller import appetite, giving, limits, trust
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
+from controller.clock_doubt import widened
 from controller.comeback import Comeback
 from controller.discharge import Discharge
 from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
@@ -129,6 +130,8 @@ class ControlLoop:
         self.claims = Claims(yard, budgets=lambda: self._budgets, changed=self._recount)
         self.pickup = yard.pickup = Pickup(settings.pickup, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/pickup"))  # noqa: S311  # no secret
         self.comeback = Comeback(settings.comeback, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/comeback"))  # noqa: S311  # no secret
+        self.clock_off_s = 0.0
+        """How far the machine's clock is ahead of depot time, where that is more than drift."""
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
         self.urgent_limits: dict[str, Limit] = {}
@@ -470,6 +473,11 @@ class ControlLoop:
             settled_w=self._sums.settled_w,
         )
 
+    @property
+    def blind_since(self) -> datetime | None:
+        """Since when the fail-safe limit holds because the meter is silent."""
+        return self._blind_since
+
     def limits_in_force(self) -> list[Limit]:
         """Every limit that may bind: built-in, journaled, the fail-safe one while the meter is blind; and over all of them what
         holds the site back while it rises again."""
@@ -479,6 +487,8 @@ class ControlLoop:
             found += limits_of(now)
         if self._used.blind:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
+        if self.clock_off_s:
+            found = widened(found, self.clock_off_s)
         rising = self.comeback.over(found, now)
         return found if rising is None else [*found, rising]
 

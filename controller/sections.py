@@ -334,8 +334,11 @@ class LoggingSection(Section):
 
 
 class ClockSection(Section):
-    """For demonstrations only."""
+    """The machine's clock; all but the first are for demonstrations only."""
 
+    must_sync: bool = setting(
+        False, "Hold the fail-safe limit while the system says that its clock is not synchronised. Off: that alone is believed."
+    )
     speed: float = setting(1.0, "How many times faster than the world depot time runs; 1 for every real depot.", gt=0, le=1000)
     epoch: AwareDatetime | None = setting(None, "Depot time at the start of the process. Unset: now.")
     epoch_wall: float | None = setting(

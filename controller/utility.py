@@ -82,6 +82,8 @@ class Utility:
         self.alarms: list[Callable[[], Alarm]] = [self._nobody_there]
         self.demand: Callable[[datetime], DemandStatus | None] = lambda _now: None
         """The running demand block, where somebody follows it."""
+        self.clock_suspect: Callable[[], bool] = lambda: False
+        """Whether the machine's clock is suspect, where somebody watches it."""
         loop.limit_sources["utility"] = self.limits
 
     # -- what holds ---------------------------------------------------------------------------------------------
@@ -251,6 +253,8 @@ class Utility:
         alarms = Alarm.METER_STALE if last is not None and last.background.stale else Alarm(0)
         comply = complies(yard, import_w, effective_w, changed_s=(self.steady.now() - self._limit_since).total_seconds())
         demand = self.demand(now)
+        if self.clock_suspect():
+            alarms |= Alarm.CLOCK_SUSPECT
         if comply is Compliance.NOT_COMPLIANT:
             alarms |= Alarm.LIMIT_VIOLATED
         if origin is LimitOrigin.LOCAL and (binds is None or binds.source is not LimitSource.COMEBACK):

@@ -40,7 +40,7 @@ SOURCE_TEXT = {
     LimitSource.RATING: "feeder rating",
     LimitSource.MANUAL: "manual limit",
     LimitSource.SCADA: "SCADA",
-    LimitSource.FAILSAFE: "fail-safe, no meter",
+    LimitSource.FAILSAFE: "fail-safe",
     LimitSource.SAFETY: "safety",
     LimitSource.GENERATOR: "generator",
     LimitSource.EXTERNAL: "external, at the station",

@@ -298,6 +298,10 @@ class Central:
         station = self._stations.get(station_id)
         return None if station is None else station.book.of_number(number)
 
+    def skews(self) -> list[timedelta]:
+        """How far the clocks of connected stations are ahead of ours, of those of which that was seen."""
+        return [station.clock.skew for station in self._stations.values() if station.clock.observed and self.connected(station.station_id)]
+
     def skew(self, station_id: str) -> timedelta:
         """How far the station's clock is ahead of ours."""
         return self._stations[station_id].clock.skew

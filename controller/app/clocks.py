@@ -7,8 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from controller.clock import ScaledClock, SteadyClock, SystemClock
+from controller.clock_doubt import ClockReading
+from controller.clock_watch import ClockWatch
+from controller.core import Core
 from controller.settings import Settings
+from controller.timesync import synchronised
 from depot.ports import Clock
+from ocpp_server import Central
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,25 @@ def steady_clock_of(settings: Settings) -> Clock:
     """The same for what grants power: nobody sets it while grants run."""
     clock = clock_of(settings)
     return SteadyClock(clock) if isinstance(clock, SystemClock) else clock
+
+
+def add_clock_watch(core: Core, clock: SteadyClock, *, stations: Central, newest_record: datetime | None, must_sync: bool) -> ClockWatch:
+    """Who asks whether the machine's clock can be believed."""
+    wall = SystemClock()
+
+    def read() -> ClockReading:
+        return ClockReading(
+            wall=wall.now(),
+            depot=clock.now(),
+            synchronised=synchronised(),
+            newest_record=newest_record,
+            stations_s=[skew.total_seconds() for skew in stations.skews()],
+        )
+
+    watch = ClockWatch(core.yard, core.loop, read, must_sync=must_sync)
+    if core.utility is not None:
+        core.utility.clock_suspect = lambda: watch.verdict.suspect
+    return watch
 
 
 async def watch_clock(clock: SteadyClock, *, idle: Callable[[], bool]) -> None:

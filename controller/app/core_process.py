@@ -20,7 +20,7 @@ from dataclasses import replace
 import controller
 from controller import device_model
 from controller.app.billing import add_billing
-from controller.app.clocks import steady_clock_of, watch_clock
+from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
@@ -43,6 +43,7 @@ from controller.files.tickets import Tickets, key_of
 from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
+from controller.journal_store import newest_at
 from controller.last_words import KeptWords
 from controller.link import LinkServer
 from controller.local_lists import LocalLists
@@ -128,6 +129,7 @@ async def serve_core(settings: Settings) -> None:
         secret = depot_secret(settings)
         store = stack.enter_context(contextlib.closing(Store.open(settings.database)))
         store.migrate([controller])
+        newest_record = newest_at(store, base.depot_id)
         beside = companions(settings, store)
         journal = await stack.enter_async_context(SqlJournal(store, base.depot_id, clock=clock, companions=beside))
         site = overlay(base, journal.state.declared_stations, journal.state.declared_feeders)
@@ -234,6 +236,10 @@ async def serve_core(settings: Settings) -> None:
         core.add(Configurations(core.yard, raw, central.configuration))
         add_told(core, settings, told, raw, central, security.book)
         rooms_21.attach(core, central, raw)
+        if isinstance(clock, SteadyClock):
+            must_sync = settings.clock.must_sync
+            grid.clock = add_clock_watch(core, clock, stations=central, newest_record=newest_record, must_sync=must_sync)
+            alarms.sources.append(grid.clock)
         link = await stack.enter_async_context(LinkServer(settings.link_path, core))
         core.publish = link.publish
         async with asyncio.TaskGroup() as tasks:
@@ -248,6 +254,8 @@ async def serve_core(settings: Settings) -> None:
                 grid.server = await stack.enter_async_context(server)
                 log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
             if isinstance(clock, SteadyClock):
+                if grid.clock is not None:
+                    tasks.create_task(grid.clock.run(), name="clock watch")
                 tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
             tasks.create_task(collect_rarely(), name="garbage")
             settle()
