@@ -228,6 +228,16 @@ class WebSection(Section):
     )
 
 
+class UtilityTlsSection(Section):
+    """Modbus/TLS: masters show a certificate, and its role says what they may do."""
+
+    port: Port = setting(5802, "Port on which masters are awaited over TLS, at the address utility.host (802 by the standard).")
+    certificate: Path = setting(..., "Certificate chain to show, PEM. This and the next two are read again when they change.")
+    key: Path = setting(..., "Its private key, PEM.")
+    authorities: Path = setting(..., "Authorities whose client certificates are taken, PEM.")
+    networks: tuple[str, ...] = setting(("0.0.0.0/0", "::/0"), "Networks from which masters may come to this port at all.")
+
+
 class UtilitySection(Section):
     """Link to the utility's SCADA: it writes the site's limit over Modbus TCP. Without this section there is none."""
 
@@ -238,6 +248,13 @@ class UtilitySection(Section):
         ("127.0.0.0/8", "::1/128"), "Networks whose masters may set the limit, like 10.20.0.7 or 10.20.0.0/24."
     )
     readers: tuple[str, ...] = setting((), "Networks whose masters may only read. All others are not let in.")
+    plain: bool = setting(True, "Whether the port without TLS is open. Off: there is utility.tls only.")
+    tls: UtilityTlsSection | None = setting(None, "The port with TLS (mutual, with roles). Without it there is none.")
+    max_connections: int = setting(10, "Connections in all.", ge=1, le=1000)
+    max_per_peer: int = setting(4, "Connections of one address.", ge=1, le=1000)
+    request_rate: float = setting(
+        200.0, "Reads of one address a second, and a quarter as many writes; what is more waits. 0: no limit.", unit="1/s", ge=0, le=100_000
+    )
     heartbeat_timeout_s: int = setting(
         120, "Without a heartbeat for so long the fail-safe limit holds. The utility may set its own.", unit="s", ge=10, le=600
     )
@@ -249,6 +266,12 @@ class UtilitySection(Section):
         "The agreement with the utility releases the site to its contract when the fail-safe duration is over, or when heartbeats "
         "are back for 120 s without an order. Off: fail-safe lasts until a heartbeat and an order are there.",
     )
+
+    @model_validator(mode="after")
+    def _some_door(self) -> Self:
+        if not self.plain and self.tls is None:
+            raise ValueError("with plain = false there must be a [utility.tls] section, else nobody could come in")
+        return self
 
 
 class PlannerSection(Section):

@@ -317,17 +317,31 @@ class Settings(BaseSettings):
 
     def to_limit_server(self) -> LimitServerSettings | None:
         """For the server that the utility writes to; None without such a link."""
-        from grid.limit_access import LimitServerSettings
+        from grid.limit_access import LimitServerSettings, LimitTlsSettings
 
         utility = self.utility
         if utility is None:
             return None
+        tls = utility.tls
         return LimitServerSettings(
             host=utility.host,
             port=utility.port and utility.port + self.port_offset,
             unit_ids=frozenset(utility.unit_ids),
             writers=utility.writers,
             readers=utility.readers,
+            max_connections=utility.max_connections,
+            max_per_peer=utility.max_per_peer,
+            requests_per_s=utility.request_rate,
+            plain=utility.plain,
+            tls=None
+            if tls is None
+            else LimitTlsSettings(
+                certificate=tls.certificate,
+                key=tls.key,
+                authorities=tls.authorities,
+                port=tls.port and tls.port + self.port_offset,
+                networks=tls.networks,
+            ),
             serial=self.depot.id,
         )
 

@@ -156,6 +156,15 @@ class Authority:
         issued = self._issue(subject, key.public_key(), [ExtendedKeyUsageOID.SERVER_AUTH], names, days, now, encipher=encipher)
         return issued, _key_pem(key)
 
+    def client(
+        self, name: str, *, organization: str, days: int, now: datetime, extensions: Sequence[x509.ExtensionType] = ()
+    ) -> tuple[Issued, str]:
+        """A client certificate for a machine that is no station, and its new key in PEM. ``extensions``: what else it says."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        issued = self._issue(_name(name, organization), key.public_key(), purposes, (), days, now, extensions=extensions)
+        return issued, _key_pem(key)
+
     def _issue(
         self,
         subject: x509.Name,
@@ -166,6 +175,7 @@ class Authority:
         now: datetime,
         *,
         encipher: bool = False,
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
         life = min(timedelta(days=days), self._root.not_valid_after_utc - now)
         builder = (
@@ -178,6 +188,8 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Issued(_pem(certificate), described(certificate))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,6 +82,7 @@ class Ca:
         days: tuple[float, float] = (-1, 30),
         organization: str = "",
         key: PrivateKey | None = None,
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> Pair:
         """``days``: from when to when it is valid, counted from now."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -100,6 +102,8 @@ class Ca:
         if server:
             names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         path = self._folder / f"{self._common}-{common}-{certificate.serial_number:x}.pem".replace(" ", "-")
         path.write_text(pem(certificate) + key_pem(key))

@@ -77,6 +77,21 @@ def telematics_key(
     raise typer.Exit(make_telematics_key(vehicle, config, console))
 
 
+@app.command("utility-certificates")
+def utility_certificates(
+    folder: Annotated[Path, typer.Argument(help="Where the certificates are kept; made where it is absent.")],
+    *,
+    name: Annotated[list[str], typer.Option("--name", help="Name or address by which masters reach this machine; repeat for several.")],
+    client: Annotated[str, typer.Option("--client", help="Also make a certificate for a master of this name.")] = "",
+    role: Annotated[str, typer.Option("--role", help="Its role, as Secure SunSpec Modbus names them.")] = "GridServiceSunSpec",
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long certificates last.")] = 730,
+) -> None:
+    """Make an authority and certificates for Modbus/TLS, where the utility brings none of its own."""
+    from controller.app.utility_certificates import make_certificates
+
+    raise typer.Exit(make_certificates(folder, names=name, client=client, role=role, days=days, console=console))
+
+
 @app.command("import")
 def import_file(
     config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],

@@ -30,6 +30,7 @@ from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
 from controller.app.told import Told, add_told
 from controller.app.v21 import Rooms21
+from controller.app.version import software_version
 from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
@@ -250,9 +251,10 @@ async def serve_core(settings: Settings) -> None:
                 tasks.create_task(contact.run(), name="supply contact")
             if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
                 utility = core.utility
+                limit_server = replace(limit_server, version=software_version())
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
                 grid.server = await stack.enter_async_context(server)
-                log.info("the utility's limit is awaited at Modbus TCP %s:%d", limit_server.host, server.port)
+                log.info("the utility's limit is awaited at Modbus TCP %s", ", ".join(server.addresses))
             if isinstance(clock, SteadyClock):
                 if grid.clock is not None:
                     tasks.create_task(grid.clock.run(), name="clock watch")
