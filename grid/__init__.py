@@ -4,6 +4,7 @@
     limit_session    staged writes, commit, acknowledgement (no I/O)
     failsafe         the link to the utility as a state machine (pure)
     limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
+    sunspec          models of SunSpec devices, as data; sunspec_assets: solar plants and batteries that speak it
 
 GridError
 ├── TariffError
@@ -14,6 +15,7 @@ GridError
 ├── LinkError              the way to a Modbus device
 │   ├── NoAnswer           no connection, or no answer in time
 │   └── Refused            the device answered with an exception
+├── SunSpecError           a device whose SunSpec chain or points cannot be used
 ├── MeterError             a reading that cannot be used; counted and kept from the controller
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
 ├── NotModbus              bytes of a Modbus master that are no Modbus TCP
