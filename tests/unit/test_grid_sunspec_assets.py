@@ -46,7 +46,7 @@ async def running(unit: BatteryUnit | PvInverter) -> AsyncIterator[None]:
 
 async def until(true: Callable[[], bool], *, within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not true():
+        while not true():  # noqa: ASYNC110  # a device is watched, nobody here tells
             await asyncio.sleep(0.01)
 
 
