@@ -11,7 +11,7 @@ from controller.sections import Port, Section, setting
 if TYPE_CHECKING:
     from grid.meter import MeterSettings
 
-_OF_ONE_REGISTER = ("table", "type", "scale_w")
+_OF_ONE_REGISTER = ("type", "scale_w")
 
 
 class MeterSection(Section):
@@ -28,7 +28,9 @@ class MeterSection(Section):
     address: int | None = setting(
         None, "Instead of a map: the register of total active power, counted from 0 as on the wire.", ge=0, le=65_535
     )
-    table: Literal["holding", "input"] = setting("holding", "With address: which registers, holding (function 3) or input (function 4).")
+    table: Literal["holding", "input"] | None = setting(
+        None, "Which registers: holding (function 3) or input (function 4). Unset: as the map says; with address: holding."
+    )
     type: Literal["int16", "uint16", "int32", "uint32", "float32"] = setting("int32", "With address: how the number is stored.")
     word_order: Literal["big", "little"] | None = setting(
         None, "Order of the registers of one number. Unset: as the map says; with address: big."
@@ -68,14 +70,15 @@ class MeterSection(Section):
         from grid.modbus_link import Framing, Peer, Table
 
         order = None if self.word_order is None else WordOrder(self.word_order)
+        table = None if self.table is None else Table(self.table)
         if self.map:
             built_in = MeterMap.named(self.map).installed(
-                offset=self.offset, word_order=order, ct_ratio=self.ct_ratio, vt_ratio=self.vt_ratio, turned=self.turned
+                offset=self.offset, word_order=order, table=table, ct_ratio=self.ct_ratio, vt_ratio=self.vt_ratio, turned=self.turned
             )
         else:
             assert self.address is not None
             built_in = plain_map(
-                table=Table(self.table),
+                table=table or Table.HOLDING,
                 address=self.address,
                 type_=RegisterType(self.type),
                 word_order=order or WordOrder.BIG,

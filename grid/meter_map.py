@@ -236,12 +236,13 @@ class MeterMap:
         *,
         offset: int = 0,
         word_order: WordOrder | None = None,
+        table: Table | None = None,
         ct_ratio: float = 1.0,
         vt_ratio: float = 1.0,
         turned: bool = False,
     ) -> Self:
-        """The map of a meter as it is built in: all addresses moved by ``offset``, another word order, transformer ratios by
-        which the meter itself does not multiply, ``turned``: it counts import as export. Raises :class:`MeterError`."""
+        """The map of a meter as it is built in: all addresses moved by ``offset``, another word order or table, transformer
+        ratios by which the meter itself does not multiply, ``turned``: it counts import as export. Raises :class:`MeterError`."""
         factors = {"V": vt_ratio, "A": ct_ratio, **dict.fromkeys(("W", "VA", "var", "Wh", "VAh"), ct_ratio * vt_ratio)}
         moved = {}
         for quantity, value in self.values.items():
@@ -254,6 +255,7 @@ class MeterMap:
                 quantity=becomes,
                 address=value.address + offset,
                 word_order=value.word_order if word_order is None else word_order,
+                table=value.table if table is None else table,
                 scale=value.scale * factors.get(quantity.unit, 1.0) * sign,
             )
         return replace(self, values=moved)

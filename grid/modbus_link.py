@@ -170,7 +170,7 @@ class ModbusLink:
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
         ask = client.read_input_registers if table is Table.INPUT else client.read_holding_registers
-        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), f"{table} {address} to {address + count - 1}")
+        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), _span(table, address, count))
         if len(answer.registers) != count:
             raise NoAnswer(f"{len(answer.registers)} registers came, {count} were asked for")
         return list(answer.registers)
@@ -180,7 +180,7 @@ class ModbusLink:
         unit = self.peer.unit_id if unit_id is None else unit_id
         client = self._open_client()
         ask = client.read_coils if table is Table.COIL else client.read_discrete_inputs
-        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), f"{table} {address}")
+        answer = await self._answer(lambda: ask(address, count=count, device_id=unit), _span(table, address, count))
         if len(answer.bits) < count:
             raise NoAnswer(f"{len(answer.bits)} bits came, {count} were asked for")
         return [bool(bit) for bit in answer.bits[:count]]
@@ -224,3 +224,7 @@ class ModbusLink:
             log.info("%s: answers", self._label)
         else:
             log.warning("%s: no answer (%s); trying again", self._label, why)
+
+
+def _span(table: Table, address: int, count: int) -> str:
+    return f"{table} {address}" if count == 1 else f"{table} {address} to {address + count - 1}"

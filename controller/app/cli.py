@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from controller.app.exits import exit_code_of, sentence
+from controller.app.meter import meter
 from controller.app.user import user
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 console = Console()
 complaints = Console(stderr=True)
 app.add_typer(user, name="user")
+app.add_typer(meter, name="meter")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]
