@@ -1,6 +1,6 @@
 """The Grid room: follows the demand block, and shows the connection as a whole.
 
-    meter, once a second --> DemandBlocks --> feedback of the utility's block, GridView
+    meter, once a second --> DemandWatch --> feedback of the utility's block, GridView, limits on the block's average
     facts, limits, link  -------------------> GridView
 
     person, transfer switch --> SupplyChanged --> the generator's limit for the loop (tight at once, loose when durable)
@@ -20,8 +20,10 @@ from msgspec import Struct
 
 from controller import limits
 from controller.clock_watch import ClockWatch
+from controller.demand_watch import DemandSettings, DemandWatch
 from controller.failsafe_view import FailsafeView, of_clock, of_meter, of_rise, of_utility
 from controller.grid_view import (
+    ClockView,
     DemandView,
     GridFeeder,
     GridView,
@@ -45,7 +47,7 @@ from depot.commands import Command, CommandStatus, SetSupply
 from depot.events import Envelope
 from depot.state import SupplyFact
 from depot.values import Limit, Supply
-from grid.demand import DemandBlocks, DemandStatus
+from grid.demand import DemandStatus
 from grid.limit_server import LimitServer
 from grid.signal import ContactReading
 
@@ -66,6 +68,7 @@ class GridRoom:
         history: History,
         utility: Utility | None,
         *,
+        demand: DemandWatch | None = None,
         generator: GeneratorSettings | None = None,
         contact: Callable[[], ContactReading | None] | None = None,
         closed_means: Supply = Supply.GENERATOR,
@@ -86,12 +89,11 @@ class GridRoom:
         self._loop = loop
         self._history = history
         self._utility = utility
-        self._blocks = DemandBlocks(interval_min=history.block_min, timezone=yard.spec.timezone)
-        self._known_since: datetime | None = None
-        self._taken: datetime | None = None
-        for minute in history.minutes:  # what was measured before this start counts for the running block and the month
-            if minute.site_w is not None:
-                self._measured(minute.at, minute.site_w)
+        if demand is None:
+            demand = DemandWatch(yard, DemandSettings(), interval_min=history.block_min, minutes=history.minutes)
+        self._watch = demand
+        loop.limit_sources["demand"] = demand.limits
+        loop.soft_sources["demand"] = demand.soft_limits
         if utility is not None:
             utility.demand = self.demand
 
@@ -114,10 +116,7 @@ class GridRoom:
 
     def look(self) -> None:
         """Take the newest reading of the meter, once."""
-        reading = self._yard.site_reading
-        if reading is not None and reading.at != self._taken:
-            self._taken = reading.at
-            self._measured(reading.at, reading.power_w)
+        self._watch.look()
 
     # -- supply -------------------------------------------------------------------------------------------------
 
@@ -226,17 +225,7 @@ class GridRoom:
 
     def demand(self, now: datetime) -> DemandStatus | None:
         """The running demand block; None where nothing measures it."""
-        return self._blocks.status(now) if self._yard.spec.metered else None
-
-    def _measured(self, at: datetime, power_w: int) -> None:
-        month = self._local_month(at)
-        if self._known_since is None or self._local_month(self._known_since) != month:
-            self._known_since = at
-        self._blocks = self._blocks.advanced(at, power_w)
-
-    def _local_month(self, at: datetime) -> tuple[int, int]:
-        local = at.astimezone(self._history.zone)
-        return local.year, local.month
+        return self._watch.status(now) if self._yard.spec.metered else None
 
     # -- the view -----------------------------------------------------------------------------------------------
 
@@ -246,7 +235,7 @@ class GridRoom:
     def view(self) -> GridView:
         """Everything, fresh."""
         yard, now = self._yard, self._yard.clock.now()
-        found = self._loop.limits_in_force()
+        found = [*self._loop.limits_in_force(), *self._watch.soft_limits(now)]
         charging_w = sum(grant.measured_w or 0 for grant in yard.grants.values() if grant.in_session)
         last = yard.last
         background_w = last.background.now_w if last is not None else yard.spec.worst_background_w
@@ -307,17 +296,21 @@ class GridRoom:
         )
 
     def _demand(self, now: datetime, limit_w: int | None) -> DemandView:
-        status = self._blocks.status(now)
+        watch = self._watch
+        status = watch.status(now)
         allowed_w = None
         if limit_w is not None and status.mean_w is not None:
-            allowed_w = min(limit_w, self._blocks.allowed_w(limit_w, now))  # the limit holds at every instant as well
+            block_w = watch.allowed_w(now)
+            allowed_w = min(limit_w, watch.evenly_w(limit_w, now) if block_w is None else block_w)  # it holds at every instant as well
         return demand_view(
             status,
             self._history.minutes,
             now=now,
             block_min=self._history.block_min,
             allowed_w=allowed_w,
-            since=self._known_since,
+            since=watch.known_since,
+            target_w=watch.settings.target_w,
+            clock=ClockView(offset_s=watch.clock_offset_s, known=watch.clock_known, error_s=watch.settings.clock_error_s),
         )
 
     def _feeder(self, number: int, now: datetime) -> GridFeeder:

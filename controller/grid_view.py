@@ -110,9 +110,18 @@ class MeterView(Struct, frozen=True, kw_only=True):
     worst_w: int
 
 
+class ClockView(Struct, frozen=True, kw_only=True):
+    """The billing meter's clock: ahead of ours by ``offset_s``, ± ``error_s``. ``known``: entered, measured, assumed."""
+
+    offset_s: float
+    known: str
+    error_s: float
+
+
 class DemandView(Struct, frozen=True, kw_only=True):
-    """The running demand block. ``expected_w``: its mean at the end if power stays. ``highest_w`` is of this month, but
-    only of what was measured since ``highest_since``. ``blocks``: means of the last blocks, each at its beginning."""
+    """The running demand block. ``expected_w``: its mean at the end if power stays, off by ``error_w`` as a rule. ``highest_w`` is
+    of this month, but only of what was measured since ``highest_since``. ``blocks``: means of the last blocks, each at its
+    beginning. ``target_w``: the month's peak target. Apparent power (``…_va``) None: the meter does not tell it."""
 
     begins_at: datetime
     ends_at: datetime
@@ -123,6 +132,12 @@ class DemandView(Struct, frozen=True, kw_only=True):
     highest_w: int
     highest_since: datetime | None
     blocks: list[Point]
+    error_w: int | None = None
+    mean_va: int | None = None
+    predicted_va: int | None = None
+    highest_va: int | None = None
+    target_w: int | None = None
+    clock: ClockView | None = None
 
 
 class GridFeeder(Struct, frozen=True, kw_only=True):
@@ -262,7 +277,15 @@ def utility_view(link: UtilityLink, found: Verdict, server: LimitServer | None, 
 
 
 def demand_view(
-    status: DemandStatus, minutes: Iterable[Minute], *, now: datetime, block_min: int, allowed_w: int | None, since: datetime | None
+    status: DemandStatus,
+    minutes: Iterable[Minute],
+    *,
+    now: datetime,
+    block_min: int,
+    allowed_w: int | None,
+    since: datetime | None,
+    target_w: int | None = None,
+    clock: ClockView | None = None,
 ) -> DemandView:
     """``status``: of the running block. ``minutes``: of the last day; past blocks are their means."""
     block = timedelta(minutes=block_min)
@@ -283,6 +306,12 @@ def demand_view(
         highest_w=status.month_peak_w,
         highest_since=since,
         blocks=past,
+        error_w=status.error_w,
+        mean_va=status.mean_va,
+        predicted_va=status.predicted_va,
+        highest_va=status.month_peak_va or None,
+        target_w=target_w,
+        clock=clock,
     )
 
 

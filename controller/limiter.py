@@ -18,7 +18,7 @@ from controller.allocation import DEADBAND_SHARE, DEADBAND_W, Action, Allocation
 from controller.discharge import Discharge
 from depot.values import Because
 
-__all__ = ["Action", "Allocation", "Budget", "Move", "Row", "allocate"]
+__all__ = ["Action", "Allocation", "Budget", "Move", "Row", "allocate", "least_w"]
 
 
 @dataclass(slots=True)
@@ -62,6 +62,14 @@ def allocate(
         gives=gives,
     )
     return Allocation(targets, because, actions, site_bound, site_short, feeder_short, waiting, gives.short_w)
+
+
+def least_w(rows: Sequence[Row]) -> int:
+    """What the connectors take from a budget even if everything that may be paused is: bounds of those that can't be told
+    anything now, floors of sessions that can't pause, what an idle one counts. W."""
+    return sum(
+        row.bound_w if not row.reachable or not (row.session or row.startable) or row.stuck else _cost(row, _floor(row)) for row in rows
+    )
 
 
 def _cost(row: Row, level_w: int) -> int:

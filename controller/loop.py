@@ -134,6 +134,8 @@ class ControlLoop:
         """How far the machine's clock is ahead of depot time, where that is more than drift."""
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
+        self.soft_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
+        """Limits that bind the limiter only: the plan, which knows what they would cost, is not held to them."""
         self.urgent_limits: dict[str, Limit] = {}
         """Limits that act already but are not journaled yet (invariant 4: tight at once)."""
 
@@ -496,6 +498,8 @@ class ControlLoop:
         """Whether something is under way that must be looked at again soon."""
         self._blind_since = (self._blind_since or now) if background.blind else None
         in_force = self.limits_in_force()
+        for soft_limits_of in self.soft_sources.values():
+            in_force += soft_limits_of(now)
         life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
         site = limits.budget(in_force, "", now=now, life=life)
         margin = math.ceil(site.now_w * self.settings.margin_share)

@@ -39,6 +39,7 @@ from controller.sections import (
     watts,
 )
 from controller.sections_contracts import ContractsSection
+from controller.sections_demand import DemandSection
 from controller.sections_files import FilesSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
@@ -49,6 +50,7 @@ from depot.registry import DepotSpec
 from depot.values import InvalidValue
 
 if TYPE_CHECKING:
+    from controller.demand_watch import DemandSettings
     from controller.desk import DeskSettings
     from controller.outbox import Rules
     from controller.planning import PlanningSettings
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     meter: MeterSection | None = setting(None, "Connection-point meter over Modbus TCP. Without it the worst background is counted.")
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
     generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
+    demand: DemandSection = setting(DemandSection(), "Demand blocks of the billing meter.")
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
@@ -366,6 +369,20 @@ class Settings(BaseSettings):
 
         generator = self.generator
         return None if generator is None else GeneratorSettings(watts(generator.rating_kw), generator.return_delay_s)
+
+    def to_demand(self) -> DemandSettings:
+        """For the demand blocks and the limits on their averages."""
+        from controller.demand_watch import DemandSettings
+
+        demand = self.demand
+        return DemandSettings(
+            contract_w=None if demand.contract_kw is None else watts(demand.contract_kw),
+            contract_va=None if demand.contract_kva is None else watts(demand.contract_kva),
+            target_w=None if demand.peak_target_kw is None else watts(demand.peak_target_kw),
+            power_factor=demand.power_factor,
+            clock_offset_s=demand.clock_offset_s,
+            clock_error_s=demand.clock_error_s,
+        )
 
     def to_ocpp(self) -> OcppSettings:
         """For the charger side."""

@@ -117,3 +117,19 @@ class LastWordRow(SQLModel, table=True):
     station_id: str = Field(primary_key=True)
     transaction_id: str = Field(primary_key=True)
     body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class DemandBlockRow(SQLModel, table=True):
+    """One demand block that begins at ``minute`` (Unix minutes). ``source``: ``own`` (our meter) or ``utility`` (read out of
+    the billing meter and imported); both are kept side by side. ``import_vah`` null: apparent energy was not measured."""
+
+    __tablename__ = "demand_blocks"
+
+    depot_id: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    minute: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    minutes: int
+    import_wh: int = Field(sa_column=Column(BigInteger, nullable=False))
+    import_vah: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    export_wh: int = Field(sa_column=Column(BigInteger, nullable=False))
+    covered: float

@@ -97,6 +97,7 @@ class LimitSource(StrEnum):
     DEMAND_RESPONSE = "demand_response"
     SCHEDULE = "schedule"
     COMEBACK = "comeback"
+    PEAK_TARGET = "peak_target"
 
 
 class Supply(StrEnum):

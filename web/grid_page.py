@@ -25,7 +25,7 @@ from web.screens import carry_out, empty_limit
 
 SOURCES = {
     "contract": "supply contract", "rating": "rating", "manual": "by hand", "scada": "SCADA", "failsafe": "fail-safe", "safety": "safety",
-    "generator": "generator", "comeback": "slow return",
+    "generator": "generator", "comeback": "slow return", "peak_target": "peak target",
 }  # fmt: skip
 _LINK = {
     "init": ("warn", "clock", "waits for heartbeat and order"),

@@ -31,9 +31,11 @@ from controller.app.telemetry import add_safety
 from controller.app.told import Told, add_told
 from controller.app.v21 import Rooms21
 from controller.app.version import software_version
+from controller.block_store import BlockStore
 from controller.clock import SteadyClock, SystemClock
 from controller.configuration import Configurations
 from controller.core import Core, CoreParts
+from controller.demand_watch import DemandWatch
 from controller.departures import Departures
 from controller.device_model.room import DeviceModels
 from controller.device_model.store import models_file
@@ -168,11 +170,22 @@ async def serve_core(settings: Settings) -> None:
 
         core.history.on_minute = keep
         contact = contact_of(settings, clock)
+        demand = DemandWatch(
+            core.yard,
+            settings.to_demand(),
+            interval_min=core.history.block_min,
+            minutes=core.history.minutes,
+            store=BlockStore(store, spec.depot_id, journal, keep_days=settings.demand.keep_days),
+            margin_share=settings.limiter.margin_share,
+            on_lower=core.loop.wake,
+        )
+        core.planning.peak_w = demand.free_peak_w
         grid = GridRoom(
             core.yard,
             core.loop,
             core.history,
             core.utility,
+            demand=demand,
             generator=settings.to_generator(),
             contact=None if contact is None else lambda: contact.reading,
             closed_means=Supply(settings.generator.closed_means) if settings.generator is not None else Supply.GENERATOR,
