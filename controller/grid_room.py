@@ -48,6 +48,7 @@ from depot.events import Envelope
 from depot.state import SupplyFact
 from depot.values import Limit, Supply
 from grid.demand import DemandStatus
+from grid.limit_client import LimitClient
 from grid.limit_server import LimitServer
 from grid.signal import ContactReading
 
@@ -57,7 +58,7 @@ LOOK_S = 1.0
 
 
 class GridRoom:
-    """One per depot. ``server``: the utility's limit server once it listens. ``clock``: who watches the machine's
+    """One per depot. ``server``: the utility's limit server once it listens, or who reads its RTU. ``clock``: who watches the machine's
     clock. ``contact``: the newest reading of the transfer switch's contact, where there is one; ``closed_means``: what it
     says when closed."""
 
@@ -74,7 +75,7 @@ class GridRoom:
         closed_means: Supply = Supply.GENERATOR,
         replan: Callable[[str], None] = lambda _cause: None,
     ) -> None:
-        self.server: LimitServer | None = None
+        self.server: LimitServer | LimitClient | None = None
         self.clock: ClockWatch | None = None
         self._generator = generator
         self._contact = contact

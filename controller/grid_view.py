@@ -18,6 +18,7 @@ from controller.readmodel import Point
 from depot.values import Limit, LimitSource, UtilityLink
 from grid.demand import DemandStatus
 from grid.failsafe import Verdict
+from grid.limit_client import LimitClient
 from grid.limit_model import AckState, Compliance, OrderReason
 from grid.limit_server import LimitServer
 
@@ -230,7 +231,9 @@ def limit_rows(found: Sequence[Limit], used_w: dict[str, int | None], now: datet
     return sorted(rows, key=lambda row: (row.scope_id != "", row.scope_id, row.coming, row.value_w, order.index(LimitSource(row.source))))
 
 
-def utility_view(link: UtilityLink, found: Verdict, server: LimitServer | None, *, at: datetime, ahead: timedelta) -> UtilityView:
+def utility_view(
+    link: UtilityLink, found: Verdict, server: LimitServer | LimitClient | None, *, at: datetime, ahead: timedelta
+) -> UtilityView:
     """``link`` and ``at`` on the link's steady axis; ``ahead``: of the wall clock, for what is shown."""
 
     def order_view(number: int) -> OrderView | None:

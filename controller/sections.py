@@ -238,6 +238,16 @@ class UtilityTlsSection(Section):
     networks: tuple[str, ...] = setting(("0.0.0.0/0", "::/0"), "Networks from which masters may come to this port at all.")
 
 
+class UtilityRtuSection(Section):
+    """An RTU that cannot write: it holds the same registers (docs/modbus.md), and the depot reads them."""
+
+    host: str = setting(..., "Address of the RTU or of its gateway.", min_length=1)
+    port: int = setting(502, "Its Modbus TCP port.", ge=1, le=65_535)
+    unit: int = setting(1, "Its Modbus unit id.", ge=1, le=255)
+    poll_s: float = setting(1.0, "How often it is read.", unit="s", ge=0.2, le=5)
+    write_feedback: bool = setting(False, "Write the feedback points (AckSeq and what follows) into its registers after each poll.")
+
+
 class UtilitySection(Section):
     """Link to the utility's SCADA: it writes the site's limit over Modbus TCP. Without this section there is none."""
 
@@ -249,6 +259,10 @@ class UtilitySection(Section):
     )
     readers: tuple[str, ...] = setting((), "Networks whose masters may only read. All others are not let in.")
     plain: bool = setting(True, "Whether the port without TLS is open. Off: there is utility.tls only.")
+    mode: Literal["server", "client"] = setting(
+        "server", "server: the utility's RTU writes its limit here. client: it cannot write, and is read (utility.rtu)."
+    )
+    rtu: UtilityRtuSection | None = setting(None, "The RTU that is read, with mode = client.")
     tls: UtilityTlsSection | None = setting(None, "The port with TLS (mutual, with roles). Without it there is none.")
     max_connections: int = setting(10, "Connections in all.", ge=1, le=1000)
     max_per_peer: int = setting(4, "Connections of one address.", ge=1, le=1000)
@@ -266,6 +280,12 @@ class UtilitySection(Section):
         "The agreement with the utility releases the site to its contract when the fail-safe duration is over, or when heartbeats "
         "are back for 120 s without an order. Off: fail-safe lasts until a heartbeat and an order are there.",
     )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.mode == "client") != (self.rtu is not None):
+            raise ValueError("mode = client and a [utility.rtu] section belong together")
+        return self
 
     @model_validator(mode="after")
     def _some_door(self) -> Self:

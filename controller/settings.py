@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from controller.traffic import LoopSettings
     from grid.failsafe import FailsafePolicy
     from grid.limit_access import LimitServerSettings
+    from grid.limit_client import LimitClientSettings
     from ocpp_server.settings import OcppSettings
 
 PREFIX = "CHARGEYARD_"
@@ -323,7 +324,7 @@ class Settings(BaseSettings):
         from grid.limit_access import LimitServerSettings, LimitTlsSettings
 
         utility = self.utility
-        if utility is None:
+        if utility is None or utility.mode == "client":
             return None
         tls = utility.tls
         return LimitServerSettings(
@@ -347,6 +348,17 @@ class Settings(BaseSettings):
             ),
             serial=self.depot.id,
         )
+
+    def to_limit_client(self) -> LimitClientSettings | None:
+        """For the RTU that is read; None where the utility writes, or there is no such link."""
+        from grid.limit_client import LimitClientSettings
+        from grid.modbus_link import Peer
+
+        rtu = self.utility.rtu if self.utility is not None else None
+        if rtu is None:
+            return None
+        peer = Peer(host=rtu.host, port=rtu.port, unit_id=rtu.unit)
+        return LimitClientSettings(peer=peer, period_s=rtu.poll_s, write_feedback=rtu.write_feedback)
 
     def to_failsafe(self) -> FailsafePolicy | None:
         """What the depot decides itself about the utility's link."""

@@ -3,6 +3,7 @@
     limit_model      the registers that the utility sees, as data
     limit_session    staged writes, commit, acknowledgement (no I/O)
     failsafe         the link to the utility as a state machine (pure)
+    limit_client     an RTU that cannot write is read, and obeyed by the same rules
     limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
     sunspec          models of SunSpec devices, as data; sunspec_assets: solar plants and batteries that speak it
 
@@ -14,7 +15,8 @@ GridError
 ├── BillingError           a bill cannot be made of what was given
 ├── LinkError              the way to a Modbus device
 │   ├── NoAnswer           no connection, or no answer in time
-│   └── Refused            the device answered with an exception
+│   ├── Refused            the device answered with an exception
+│   └── NotThere           an RTU without the model that it should hold
 ├── SunSpecError           a device whose SunSpec chain or points cannot be used
 ├── MeterError             a reading that cannot be used; counted and kept from the controller
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception

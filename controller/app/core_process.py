@@ -69,6 +69,7 @@ from controller.traffic import LoopSettings
 from controller.yard import Yard
 from depot.ports import Clock
 from depot.values import Supply
+from grid.limit_client import LimitClient
 from grid.limit_server import LimitServer
 from grid.meter import ModbusSiteMeter
 from grid.signal import ContactSettings, ModbusContact
@@ -268,6 +269,11 @@ async def serve_core(settings: Settings) -> None:
                 server = LimitServer(limit_server, commands=utility, feedback=utility.feedback, now=utility.steady.now)
                 grid.server = await stack.enter_async_context(server)
                 log.info("the utility's limit is awaited at Modbus TCP %s", ", ".join(server.addresses))
+            if core.utility is not None and (limit_client := settings.to_limit_client()) is not None:
+                utility = core.utility
+                client = LimitClient(limit_client, commands=utility, feedback=utility.feedback, now=utility.steady.now)
+                grid.server = await stack.enter_async_context(client)
+                log.info("the utility's limit is read from its RTU at %s", limit_client.peer)
             if isinstance(clock, SteadyClock):
                 if grid.clock is not None:
                     tasks.create_task(grid.clock.run(), name="clock watch")

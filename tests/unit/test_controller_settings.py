@@ -80,6 +80,24 @@ def test_settings_reach_the_parts() -> None:
     assert settings.to_loop().life_s == settings.limiter.profile_life_s
 
 
+def test_a_utility_that_writes_and_one_that_is_read_exclude_each_other(raw: dict[str, Any]) -> None:
+    raw["utility"] = {"mode": "client", "rtu": {"host": "10.20.0.7", "unit": 3, "write_feedback": True}}
+    settings = Settings.of(raw)
+    asked = settings.to_limit_client()
+    assert asked is not None
+    assert (settings.to_limit_server(), str(asked.peer), asked.write_feedback) == (None, "10.20.0.7:502 unit 3", True)
+    assert settings.to_failsafe() is not None
+    raw["utility"] = {"autonomous": True}
+    settings = Settings.of(raw)
+    policy = settings.to_failsafe()
+    assert policy is not None
+    assert (policy.autonomous, settings.to_limit_client()) == (True, None)
+    assert settings.to_limit_server() is not None
+    for wrong in ({"mode": "client"}, {"rtu": {"host": "10.20.0.7"}}):
+        raw["utility"] = wrong
+        assert "belong together" in refusal(raw)
+
+
 # -- environment --------------------------------------------------------------------------------------------------------
 
 
