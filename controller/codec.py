@@ -34,6 +34,8 @@ import depot.display_messages
 import depot.events
 import depot.files
 import depot.fleet
+import depot.limit_book
+import depot.limit_facts
 import depot.local_lists
 import depot.network_profiles
 import depot.notes
@@ -180,7 +182,8 @@ def state_shape() -> str:
     for module in (
         depot.values, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
         depot.device_model,
-        depot.display_messages, depot.files, depot.fleet, depot.local_lists, depot.network_profiles, depot.notes, depot.outputs,
+        depot.display_messages, depot.files, depot.fleet, depot.limit_book, depot.limit_facts, depot.local_lists,
+        depot.network_profiles, depot.notes, depot.outputs,
         depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
         depot.state,
     ):  # fmt: skip

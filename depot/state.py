@@ -17,6 +17,8 @@ from depot import der as dr
 from depot import display_messages as dm
 from depot import events as ev
 from depot import files as fl
+from depot import limit_book as lb
+from depot import limit_facts as lf
 from depot import local_lists as ll
 from depot import network_profiles as np
 from depot import notes as no
@@ -230,6 +232,7 @@ class DepotState:
     """Listed tokens by their key."""
     files: fl.Files = field(default_factory=fl.Files)
     """Firmware images, and transfers to and from stations."""
+    limit_book: lb.LimitBook = field(default_factory=lb.LimitBook)
     next_reservation_id: int = 1
     reservations: rs.Reservations = field(default_factory=dict)
     """Those that hold, and the newest that are over."""
@@ -713,6 +716,10 @@ def _security(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotSta
     return replace(state, security=se.after(state.security, e, envelope))
 
 
+def _limit_book(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
+    return replace(state, limit_book=lf.after(state.limit_book, e, envelope))
+
+
 def _reserved(state: DepotState, e: ev.ReservationAsked, envelope: ev.Envelope) -> DepotState:
     new = rs.Reservation(
         e.reservation_id,
@@ -961,4 +968,5 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.TransferReported: _transfer_reported,
     ev.TransferFileReceived: _file_received,
     **dict.fromkeys(se.FACTS, _security),
+    **dict.fromkeys(lf.FACTS, _limit_book),
 }

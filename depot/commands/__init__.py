@@ -39,6 +39,15 @@ from depot.commands.device_model import (
 from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
 from depot.commands.event_streams import AdjustEventStream
 from depot.commands.files import AddFirmware, FetchLog, PublishFirmware, RemoveFirmware, UnpublishFirmware, UpdateFirmware
+from depot.commands.limits import (
+    AnnounceDemandEvent,
+    CancelDemandEvent,
+    EndOverride,
+    OptOutOfDemandEvent,
+    OverrideLimits,
+    RemoveLimitSchedule,
+    SetLimitSchedule,
+)
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.outputs import IsolateArea, ResetArea, TestOutput
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
@@ -56,19 +65,24 @@ from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStation
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 
 __all__ = [
-    "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdjustEventStream", "AdmitStation", "AnnounceVisit", "ApprovalCommand",
-    "ApproveCommand", "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelReservation",
+    "COMMANDS", "AcknowledgeAlarms", "AddFirmware", "AddStation", "AdjustEventStream", "AdmitStation", "AnnounceDemandEvent",
+    "AnnounceVisit", "ApprovalCommand",
+    "ApproveCommand", "AskCustomerInformation", "AskMonitoringReport", "AskReport", "BillCommand", "CallStation", "CancelDemandEvent",
+    "CancelReservation",
     "CancelVisit", "ChangeConfiguration", "ChangeRegistry", "ChangeSite", "ChangeTokens", "ChangeTransactionTariff",
     "ChangeWantedVariables", "CheckAudit", "ClearDerControls", "ClearManualLimit", "ClearMessage", "ClearMonitors", "ClearStationTariffs",
-    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "DistrustContractRoot", "FetchLog",
-    "InstallCertificate", "IsolateArea", "PublishFirmware", "ReadDerControls", "RefreshMessages",
+    "Command", "CommandResult", "CommandStatus", "ConnectorCommand", "DeleteCertificate", "DistrustContractRoot", "EndOverride",
+    "FetchLog",
+    "InstallCertificate", "IsolateArea", "OptOutOfDemandEvent", "OverrideLimits", "PublishFirmware", "ReadDerControls", "RefreshMessages",
     "RefundBill", "RefuseCommand", "RegisterMandate",
-    "RemoveFirmware", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector",
+    "RemoveFirmware", "RemoveLimitSchedule", "RenewCertificate", "RepairDrift", "RequestBatterySwap", "ReserveConnector",
     "ResetArea", "ResetPack", "RetireStation",
     "RetryDebit", "RevokeCertificate", "RevokeMandate", "RotateStationKey", "SendLocalList", "SetAssetMode", "SetAvailability",
     "SetDerControl",
-    "SetItemLimits", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors", "SetNetworkPriority", "SetNetworkProfile",
-    "SetSecurityProfile", "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging", "StationCommand",
+    "SetItemLimits", "SetLimitSchedule", "SetManualLimit", "SetMonitoringBase", "SetMonitoringLevel", "SetMonitors",
+    "SetNetworkPriority", "SetNetworkProfile",
+    "SetSecurityProfile", "SetStationTariff", "SetSupply", "SetVariables", "ShelveAlarm", "ShowMessage", "StartCharging",
+    "StationCommand",
     "StopCharging", "TestOutput", "TrustContractRoot", "UnpublishFirmware", "UnshelveAlarm", "UpdateFirmware", "WriteOffBill",
 ]  # fmt: skip
 

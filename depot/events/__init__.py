@@ -40,6 +40,17 @@ from depot.events.files import (
     TransferOrdered,
     TransferReported,
 )
+from depot.events.limits import (
+    BindingLimitChanged,
+    BindingLimitEnded,
+    DemandEventAnnounced,
+    DemandEventMeasured,
+    DemandEventWithdrawn,
+    LimitOverrideBegun,
+    LimitOverrideEnded,
+    LimitScheduleRemoved,
+    LimitScheduleSet,
+)
 from depot.events.local_lists import LocalListUpdated
 from depot.events.networks import NetworkPrioritySet, NetworkProfileSet
 from depot.events.notes import StationNoted
@@ -114,14 +125,17 @@ __all__ = [
     "AlarmCleared", "AlarmRaised", "AlarmShelved", "AlarmUnshelved",
     "ApprovalCarriedOut", "ApprovalExpired", "ApprovalGranted", "ApprovalRefused", "ApprovalRequested",
     "AreaIsolated", "AreaReset", "AssetModeSet", "AuditSealed", "BackupRestored",
-    "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "CertificateAnswered", "CertificateIssued", "CertificateRevoked",
+    "BatteriesSwapped", "BatterySwapAnswered", "BatterySwapAsked", "BindingLimitChanged", "BindingLimitEnded", "CertificateAnswered",
+    "CertificateIssued", "CertificateRevoked",
     "ChargingNeedsTold", "CommandFinished", "CommandRequested", "ConnectorAvailabilitySet", "ConnectorIsolated", "ConnectorStatus",
     "ConnectorStatusChanged", "ConnectorTrustChanged", "ContractRootDistrusted", "ContractRootTrusted", "ControllerStarted",
-    "CustomerInformationAsked", "CustomerInformationChanged", "DeclarationWithdrawn", "DefaultInstalled", "DerAlarmNoticed",
+    "CustomerInformationAsked", "CustomerInformationChanged", "DeclarationWithdrawn", "DefaultInstalled", "DemandEventAnnounced",
+    "DemandEventMeasured", "DemandEventWithdrawn", "DerAlarmNoticed",
     "DerControlSet", "DerControlSwitched", "DerControlsCleared", "DerControlsReported", "DisplayMessageAnswered", "DisplayMessageAsked",
     "DisplayMessagesReported", "DisplayMessagesRequested", "DriverRegistered", "DriverRemoved", "Envelope", "Event",
     "ExternalLimitReleased", "ExternalLimitTold", "FeederDeclared", "FirmwareAdded", "FirmwareRemoved", "HandProfilesCleared",
-    "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitSet", "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet",
+    "IdTokenListed", "IdTokenRemoved", "LimitCleared", "LimitOverrideBegun", "LimitOverrideEnded", "LimitScheduleRemoved",
+    "LimitScheduleSet", "LimitSet", "LocalListUpdated", "MasterPassShown", "NetworkPrioritySet",
     "NetworkProfileSet", "NewEvent", "OutputMoved", "OutputTested", "PackDerated", "PackRegistered",
     "PackRemoved", "PackReset", "PackTripped", "PlanAccepted",
     "ProfileSetByHand", "PublicationLocated", "PublicationOrdered", "Registration", "ReservationAsked", "ReservationChanged",
