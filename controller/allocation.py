@@ -27,7 +27,7 @@ class Row:
     ``calm``: no call is outstanding and the quota of writes allows a change that is not urgent.
     ``renew``: its live profile is due for renewal at the same level. ``unsafe``: safety keeps its ceiling where it is, so
     that what it has above that leaves at once. ``waits``: power is just back, and its turn has not come. ``external``: somebody
-    else's limit at its station keeps its ceiling where it is. ``give_w``: what
+    else's limit at its station keeps its ceiling where it is. ``limited``: a limit of the connector does. ``give_w``: what
     it shall give to the grid by the plan, as far as its need and its reserve let it; ``gives_bound_w``: the most that it may
     give now, by all that was sent. Told levels and targets below 0 are discharge.
     """
@@ -55,6 +55,7 @@ class Row:
     unsafe: bool = False
     waits: bool = False
     external: bool = False
+    limited: bool = False
     give_w: int = 0
     gives_bound_w: int = 0
 

@@ -102,6 +102,8 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
         return "Power is back", _pickup_detail(yard, key)
     if why is Because.EXTERNAL:
         return "External limit", _external_detail(yard, key)
+    if why is Because.CONNECTOR:
+        return "Limit of this connector", "by hand or by a schedule; the page Grid says who set it"
     if why is Because.MINIMUM:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:

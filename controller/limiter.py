@@ -182,6 +182,8 @@ def _at_ceiling(row: Row) -> Because:
         return Because.PICKUP
     if row.unsafe:
         return Because.SAFETY
+    if row.limited:
+        return Because.CONNECTOR
     return Because.EXTERNAL if row.external else Because.VEHICLE
 
 
@@ -192,7 +194,7 @@ def _serve(row: Row, i: int, targets: list[int], because: list[Because], room: _
         because[i] = _at_ceiling(row)
         return
     wish, reason = row.ceiling_w, Because.VEHICLE if row.ceiling_w < row.rated_w else Because.CHARGER
-    if row.unsafe or row.waits or row.external:
+    if row.unsafe or row.waits or row.limited or row.external:
         reason = _at_ceiling(row)
     if 0 <= row.plan_w < wish:
         wish, reason = row.plan_w, Because.PLAN
@@ -271,7 +273,7 @@ def _release(
                 raises.append((row.rank, i))
             continue
         told = _held(row)
-        urgent = site_short > 0 or feeder_short[row.feeder] > 0 or (row.unsafe and told > row.ceiling_w)
+        urgent = site_short > 0 or feeder_short[row.feeder] > 0 or ((row.unsafe or row.limited) and told > row.ceiling_w)
         if row.on_off and (target == 0 or (row.stuck and urgent)):  # once told to stop, told again for as long as a limit needs it
             lowers.append(Action(i, Move.STOP, 0, urgent))
             pending = True

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from controller.limiter import Budget
 from depot.registry import DepotSpec
-from depot.values import Limit, LimitKind, LimitSource, Quantity, ScopeKind
+from depot.values import ConnectorId, Limit, LimitKind, LimitSource, Quantity, ScopeKind
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -31,12 +31,14 @@ def failsafe(spec: DepotSpec, since: datetime, *, cause: str = "meter", reason: 
 
 
 def of_scope(limits: Iterable[Limit], scope_id: str) -> list[Limit]:
-    """Instant power limits of the site ("") or of one feeder."""
-    scope = ScopeKind.FEEDER if scope_id else ScopeKind.SITE
+    """Instant power limits of the site (""), of one feeder, or of a connector such as CP1/1."""
     return [
         limit
         for limit in limits
-        if limit.scope is scope and limit.scope_id == scope_id and limit.kind is LimitKind.INSTANT and limit.quantity is Quantity.W
+        if limit.scope_id == scope_id
+        and limit.scope is not ScopeKind.PHASE
+        and limit.kind is LimitKind.INSTANT
+        and limit.quantity is Quantity.W
     ]
 
 
@@ -66,4 +68,14 @@ def steps(limits: Iterable[Limit], scope_id: str, *, start: datetime, stop: date
         binds = binding(mine, scope_id, at)
         if binds is not None and (not out or out[-1][1].limit_id != binds.limit_id):
             out.append((at, binds))
+    return out
+
+
+def of_connectors(limits: Iterable[Limit], *, now: datetime, life: timedelta) -> dict[ConnectorId, int]:
+    """Watts that each limited connector may draw at every moment of [now, now + life)."""
+    out: dict[ConnectorId, int] = {}
+    for limit in limits:
+        if limit.scope is ScopeKind.CONNECTOR and limit.touches(now, now + life):
+            key = ConnectorId.parse(limit.scope_id)
+            out[key] = min(limit.value, out.get(key, limit.value))
     return out

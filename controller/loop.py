@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 from controller import appetite, giving, limits, trust
+from controller.apparent import Apparent
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
 from controller.clock_doubt import widened
@@ -133,7 +134,10 @@ class ControlLoop:
         self.clock_off_s = 0.0
         """How far the machine's clock is ahead of depot time, where that is more than drift."""
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
-        """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator."""
+        """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator, the limit book."""
+        self.override: Callable[[list[Limit], datetime], list[Limit]] = lambda found, _now: found
+        """Raises those of all limits that a person's override lifts for a while."""
+        self._apparent = Apparent(yard.spec)
         self.soft_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that bind the limiter only: the plan, which knows what they would cost, is not held to them."""
         self.urgent_limits: dict[str, Limit] = {}
@@ -487,8 +491,10 @@ class ControlLoop:
         found = [*self._built_in, *self.yard.state.limits.values(), *self.urgent_limits.values()]
         for limits_of in self.limit_sources.values():
             found += limits_of(now)
+        found += self._apparent.limits(self.yard.site_reading, now)
         if self._used.blind:
             found.append(limits.failsafe(self.yard.spec, self._blind_since or now))
+        found = self.override(found, now)
         if self.clock_off_s:
             found = widened(found, self.clock_off_s)
         rising = self.comeback.over(found, now)

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from uuid6 import uuid7
 
 from controller import limits
+from controller.arrangements import check_scope, scope_kind
 from controller.kept_free import reserved_for_another, tags_of
 from controller.loop import ControlLoop
 from controller.room import Answered, Carrier
@@ -26,7 +27,7 @@ from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.ports import Chargers, JournalFrozen
-from depot.values import ConnectorId, DepotError, Limit, LimitSource, Outcome, ScopeKind
+from depot.values import ConnectorId, DepotError, Limit, LimitSource, Outcome
 
 GUEST_HOURS = 8
 GUEST_WH = 30_000
@@ -36,6 +37,11 @@ FOLLOW_S = 120.0
 """A start that has not happened after this time (depot seconds) is reported as still waiting, with the reason."""
 
 ANSWERS_KEPT = 20
+
+MANUAL_MOST = 100
+"""Manual limits at once: more is a mistake of a machine."""
+
+NAME_MOST = 40
 
 
 @dataclass(slots=True)
@@ -89,7 +95,7 @@ class Orders:
         except JournalFrozen as error:
             why = str(error) or "the journal cannot write"
             if isinstance(command, cmd.SetManualLimit) and self._acts(command):
-                recorded = self.yard.state.limits.get(f"manual:{command.scope_id}")
+                recorded = self.yard.state.limits.get(command.limit_id)
                 if self.gate is None or self.gate(command, recorded) is None:
                     return self._record_later(command, why)
                 message = f"the limit acts already; what comes after it needs a second person: ask again when the journal writes ({why})"
@@ -157,7 +163,7 @@ class Orders:
             order.result = replace(order.result, status=status, message=message)
             if isinstance(order.command, cmd.SetManualLimit):
                 # lower for a shorter time: it acted while it waited for its word on the time after
-                self.loop.urgent_limits.pop(f"manual:{order.command.scope_id}", None)
+                self.loop.urgent_limits.pop(order.command.limit_id, None)
                 self.loop.wake()
         finished = ev.CommandFinished(command_id, status.value, message)
         await self.yard.journal.append([ev.NewEvent(finished, self.yard.clock.now(), actor="controller")])
@@ -166,8 +172,7 @@ class Orders:
         """The manual limit that the command would replace."""
         if not isinstance(command, cmd.SetManualLimit):
             return None
-        limit_id = f"manual:{command.scope_id}"
-        return self.loop.urgent_limits.get(limit_id) or self.yard.state.limits.get(limit_id)
+        return self.loop.urgent_limits.get(command.limit_id) or self.yard.state.limits.get(command.limit_id)
 
     async def _finish(self, order: Order) -> None:
         finished = ev.CommandFinished(order.command.command_id, order.result.status.value, order.result.message)
@@ -263,13 +268,15 @@ class Orders:
     # -- limits -------------------------------------------------------------------------------------------------
 
     def _limit(self, command: cmd.SetManualLimit, now: datetime) -> Limit:
-        if command.scope_id and command.scope_id not in {feeder.feeder_id for feeder in self.yard.spec.feeders}:
-            raise DepotError(
-                f"feeder {command.scope_id!r} is not known; the feeders are {', '.join(f.feeder_id for f in self.yard.spec.feeders)}"
-            )
+        check_scope(self.yard.spec, command.scope_id)
+        if len(command.name) > NAME_MOST:
+            raise DepotError(f"a limit's name has at most {NAME_MOST} characters")
+        held = {k for k, limit in self.yard.state.limits.items() if limit.until is None or now < limit.until}
+        if len(held) >= MANUAL_MOST and command.limit_id not in held:
+            raise DepotError(f"{MANUAL_MOST} limits are set by hand already; lift one first")
         return Limit(
-            f"manual:{command.scope_id}",
-            ScopeKind.FEEDER if command.scope_id else ScopeKind.SITE,
+            command.limit_id,
+            scope_kind(command.scope_id),
             command.value_w,
             LimitSource.MANUAL,
             now,
@@ -288,7 +295,7 @@ class Orders:
 
     def _acts(self, command: cmd.SetManualLimit) -> bool:
         """Whether it is this very limit that acts ahead of the journal."""
-        limit = self.loop.urgent_limits.get(f"manual:{command.scope_id}")
+        limit = self.loop.urgent_limits.get(command.limit_id)
         return limit is not None and (limit.value, limit.until, limit.set_by) == (command.value_w, command.until, command.actor)
 
     def _record_later(self, command: cmd.SetManualLimit, why: str) -> cmd.CommandResult:
@@ -332,7 +339,7 @@ class Orders:
         return f"{limit.scope_id or 'site'} limited to {limit.value / 1000:.1f} kW{until}"
 
     async def _clear_limit(self, command: cmd.ClearManualLimit, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
-        limit_id = f"manual:{command.scope_id}"
+        limit_id = command.limit_id
         if limit_id not in self.yard.state.limits and limit_id not in self.loop.urgent_limits:
             return cmd.CommandStatus.DONE, f"no manual limit is set on {command.scope_id or 'the site'}"
         await self._append(cause, ev.LimitCleared(limit_id, command.reason))

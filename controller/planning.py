@@ -131,7 +131,8 @@ def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequ
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
     for visit in wanting:
-        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price)
+        own = limits.of_scope(in_force, str(visit.connector))
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price, own=own)
         if made is not None:
             rows.append(made[0])
             overlaps.append(made[1])
@@ -189,8 +190,18 @@ def _limit_kw(in_force: Sequence[Limit], scope: str, settings: PlanningSettings,
 
 
 def _vehicle(
-    yard: Yard, settings: PlanningSettings, visit: Visit, *, now: datetime, start: datetime, slots: int, feeders: list[str], price: float
+    yard: Yard,
+    settings: PlanningSettings,
+    visit: Visit,
+    *,
+    now: datetime,
+    start: datetime,
+    slots: int,
+    feeders: list[str],
+    price: float,
+    own: Sequence[Limit],
 ) -> tuple[Vehicle, np.ndarray] | None:
+    """``own``: limits of its connector."""
     key = visit.connector
     if key is None:
         return None
@@ -219,6 +230,7 @@ def _vehicle(
     if allowed_w is not None:
         max_w = min(max_w, max(round(allowed_w * share), 1))
     external = _external_share(yard, key, start=start, slots=slots, slot_s=slot_s, max_w=max_w, now=now)
+    external *= _own_share(own, start=start, slots=slots, slot_s=slot_s, max_w=max_w)
     if yard.on_off(key) and grant.in_session:  # it cannot be held back: what it draws is planned as drawn, and nothing else
         max_w = max(spec.min_w, min(max_w, grant.measured_w or max_w))
         floor_w = max_w
@@ -260,6 +272,16 @@ def _external_share(yard: Yard, key: ConnectorId, *, start: datetime, slots: int
             level_w = yard.external_w(key, max(start + timedelta(seconds=k * slot_s), now))
             if level_w is not None:
                 share[k] = min(1.0, level_w / max_w)
+    return share
+
+
+def _own_share(own: Sequence[Limit], *, start: datetime, slots: int, slot_s: int, max_w: int) -> np.ndarray:
+    """Part of the full power that limits of the connector itself leave in each slot."""
+    share = np.ones(slots)
+    for k in range(slots) if own else ():
+        at, life = start + timedelta(seconds=k * slot_s), timedelta(seconds=slot_s)
+        allowed_w = min((limit.value for limit in own if limit.touches(at, at + life)), default=max_w)
+        share[k] = min(1.0, allowed_w / max_w)
     return share
 
 

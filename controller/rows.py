@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from controller import lending
-from controller.grants import Grant
+from controller import lending, limits
+from controller.grants import EXPIRY_SKEW_S, Grant
 from controller.kept_free import reserved_for_another, tags_of
 from controller.limiter import Row
 from controller.traffic import LoopSettings, Traffic
@@ -66,6 +66,7 @@ class Rows:
         in the traffic."""
         yard = self._yard
         now_s = now.timestamp()
+        held_w = limits.of_connectors(in_force, now=now, life=timedelta(seconds=self._settings.life_s + EXPIRY_SKEW_S))
         present = yard.present_visits()
         planned = self._planned(now)
         rows = []
@@ -74,7 +75,7 @@ class Rows:
             bound_w = bounds_w.get(key, 0)
             if visit is None and not bound_w and not grant.in_session:
                 continue
-            rows.append(self._row(key, grant, visit, bound_w, planned, now, now_s))
+            rows.append(self._row(key, grant, visit, bound_w, planned, now, now_s, held_w.get(key)))
         for row in rows if gives_w else ():
             row.gives_bound_w = (gives_w or {}).get(row.key, 0)
         lending.wishes(yard, self._settings, self._traffic, rows, planned, now=now, in_force=in_force)
@@ -89,6 +90,7 @@ class Rows:
         planned: Mapping[str, int] | None,
         now: datetime,
         now_s: float,
+        held_w: int | None,
     ) -> Row:
         yard = self._yard
         spec = yard.spec.connectors[key]
@@ -114,6 +116,8 @@ class Rows:
         external_w = yard.external_w(key, now)
         if external_w is not None and external_w < row.ceiling_w and not row.on_off:
             row.ceiling_w, row.external = external_w, True
+        if held_w is not None:
+            self._hold(row, held_w)
         allowed_w = yard.allowed_w(key, visit)
         if allowed_w is not None and allowed_w <= row.ceiling_w:
             row.ceiling_w = allowed_w
@@ -144,6 +148,14 @@ class Rows:
             if row.session and not row.on_off:
                 row.ceiling_w = min(row.ceiling_w, 0 if row.pausable else row.min_w)
         return row
+
+    def _hold(self, row: Row, held_w: int) -> None:
+        """A limit of the connector itself is hard: below its least power there is only 0."""
+        level_w = math.floor(held_w / row.factor)
+        if level_w < (row.rated_w if row.on_off else row.min_w):
+            level_w = 0
+        if level_w < row.ceiling_w:
+            row.ceiling_w, row.limited = level_w, True
 
     def _startable(self, grant: Grant, traffic: Traffic, facts: ConnectorFacts, visit: Visit, remaining_wh: int, now_s: float) -> bool:
         return (

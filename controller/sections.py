@@ -53,6 +53,13 @@ class DepotSection(Section):
     worst_background_kw: float = setting(
         ..., "The most that everything else on the site draws; counted whenever the meter at the connection is silent.", unit="kW", ge=0
     )
+    contract_kva: float = setting(
+        0.0, "Limit of the grid connection in apparent power, where the contract has one beside contract_kw. 0: none.", unit="kVA", ge=0
+    )
+    transformer_kva: float = setting(0.0, "What the site's transformer carries, all the time. 0: nothing is said.", unit="kVA", ge=0)
+    worst_power_factor: float = setting(
+        0.9, "The worst power factor of the load: how limits in kVA count while the meter tells no reactive power.", ge=0.5, le=1
+    )
     export_limit_kw: float = setting(
         0.0, "What vehicles that discharge may feed into the grid, beyond what the site itself draws. 0: nothing.", unit="kW", ge=0
     )

@@ -12,6 +12,7 @@ import os
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Union, get_args, get_origin
@@ -41,17 +42,19 @@ from controller.sections import (
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_files import FilesSection
+from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_payments import PaymentsSection
 from controller.sections_supply import GeneratorSection
 from controller.sections_telemetry import TelemetrySection
 from depot.registry import DepotSpec
-from depot.values import InvalidValue
+from depot.values import InvalidValue, LimitSource
 
 if TYPE_CHECKING:
     from controller.demand_watch import DemandSettings
     from controller.desk import DeskSettings
+    from controller.limit_room import OverrideRules
     from controller.outbox import Rules
     from controller.planning import PlanningSettings
     from controller.supply import GeneratorSettings
@@ -98,6 +101,8 @@ class Settings(BaseSettings):
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     v2g: V2gSection = setting(V2gSection(), "Vehicles that discharge.")
+    limits: LimitsSection = setting(LimitsSection(), "Limits that people set.")
+    override: OverrideSection = setting(OverrideSection(), "Whether a person may let the load rise above a limit for a while.")
     approval: ApprovalSection = setting(ApprovalSection(), "What needs a second person.")
     notify: NotifySection | None = setting(None, "Who is told of alarms, beside the screens. Without it nobody.")
     storage: StorageSection = setting(StorageSection(), "Where data rest.")
@@ -211,6 +216,9 @@ class Settings(BaseSettings):
             metered=self.meter is not None,
             background_profile_w=tuple(watts(kw) for kw in depot.background_profile_kw),
             export_limit_w=watts(depot.export_limit_kw),
+            contract_va=watts(depot.contract_kva),
+            transformer_va=watts(depot.transformer_kva),
+            worst_power_factor=depot.worst_power_factor,
         )
 
     def to_rules(self) -> Rules | None:
@@ -394,6 +402,19 @@ class Settings(BaseSettings):
             power_factor=demand.power_factor,
             clock_offset_s=demand.clock_offset_s,
             clock_error_s=demand.clock_error_s,
+        )
+
+    def to_override(self) -> OverrideRules:
+        """What a person may override."""
+        from controller.limit_room import OverrideRules
+
+        o = self.override
+        return OverrideRules(
+            allowed=o.allowed,
+            sources=tuple(LimitSource(source) for source in o.sources),
+            most_w=watts(o.most_kw) if o.most_kw else None,
+            longest=timedelta(minutes=o.longest_min),
+            second_person=o.second_person,
         )
 
     def to_ocpp(self) -> OcppSettings:

@@ -111,7 +111,8 @@ class EventResult:
 @dataclass(frozen=True, slots=True)
 class DemandEvent:
     """A demand-response event. It allows ``limit_w``, or ``reduction_w`` less than ``baseline_w``. ``issued_at``: when the programme
-    gave it out. ``withdrawn``: cancelled or opted out, with by whom, when and why. ``result``: once it is over and measured."""
+    gave it out; ``announced_at``: when this depot was told its newest form. ``withdrawn``: cancelled or opted out, with by whom, when
+    and why. ``result``: once it is over and measured."""
 
     event_id: str
     programme: str
@@ -120,6 +121,7 @@ class DemandEvent:
     ends_at: datetime
     channel: EventChannel
     announced_by: str
+    announced_at: datetime
     reason: str = ""
     limit_w: int | None = None
     reduction_w: int | None = None
@@ -216,8 +218,10 @@ class LimitBook:
         """The one that holds."""
         return next((found for found in reversed(self.overrides) if found.holds(now)), None)
 
-    def with_schedule(self, new: LimitSchedule) -> LimitBook:
-        return replace(self, schedules={**self.schedules, new.schedule_id: new})
+    def with_schedule(self, new: LimitSchedule, now: datetime) -> LimitBook:
+        """Those that are over for good are forgotten on the way."""
+        left = {k: s for k, s in self.schedules.items() if s.once is None or now < s.once.ends_at}
+        return replace(self, schedules={**left, new.schedule_id: new})
 
     def without_schedule(self, schedule_id: str) -> LimitBook:
         return replace(self, schedules={k: s for k, s in self.schedules.items() if k != schedule_id})

@@ -17,7 +17,7 @@ def after(book: LimitBook, e: ev.Event, envelope: ev.Envelope) -> LimitBook:
     at, by = envelope.occurred_at, envelope.actor
     match e:
         case ev.LimitScheduleSet(schedule):
-            return book.with_schedule(schedule)
+            return book.with_schedule(schedule, at)
         case ev.LimitScheduleRemoved(schedule_id, _):
             return book.without_schedule(schedule_id)
         case ev.DemandEventAnnounced(event):

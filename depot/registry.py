@@ -70,6 +70,7 @@ class DepotSpec:
     draws; used whenever the connection-point meter is silent. ``metered``: a connection-point meter is configured.
     ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
     ``export_limit_w``: what discharging vehicles may make flow to the grid, beyond what the site itself draws.
+    ``contract_va``, ``transformer_va``: limits in VA, 0: there is none. ``worst_power_factor``: what the load's may fall to.
     """
 
     depot_id: str
@@ -84,6 +85,9 @@ class DepotSpec:
     metered: bool = False
     background_profile_w: tuple[int, ...] = ()
     export_limit_w: int = 0
+    contract_va: int = 0
+    transformer_va: int = 0
+    worst_power_factor: float = 0.9
     connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
     feeder_of: Mapping[ConnectorId, str] = field(init=False)
 
@@ -108,6 +112,14 @@ class DepotSpec:
             raise InvalidValue(f"background_profile_w has {len(self.background_profile_w)} values; give 24 (one per local hour) or none")
         if min(self.contract_w, self.failsafe_w, self.worst_background_w, self.export_limit_w) < 0:
             raise InvalidValue("contract_w, failsafe_w, worst_background_w and export_limit_w must be 0 W or more")
+        if min(self.contract_va, self.transformer_va) < 0 or not 0.5 <= self.worst_power_factor <= 1:
+            raise InvalidValue("contract_va and transformer_va must be 0 VA or more, worst_power_factor within 0.5 and 1")
+        for what, limit_va in (("contract", self.contract_va), ("transformer", self.transformer_va)):
+            if limit_va and self.failsafe_w > limit_va * self.worst_power_factor:
+                raise InvalidValue(
+                    f"the fail-safe limit of {self.failsafe_w} W is above what the {what}'s {limit_va} VA carry at the worst power factor, "
+                    f"{self.worst_power_factor:g}"
+                )
         object.__setattr__(self, "connectors", connectors)
         object.__setattr__(self, "feeder_of", feeder_of)
 

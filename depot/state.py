@@ -456,8 +456,10 @@ def _lowered(state: DepotState, e: ev.SetpointLowered, _: ev.Envelope) -> DepotS
     return _connector(state, e.connector, grant=Grant(e.level_w, e.until))
 
 
-def _limit_set(state: DepotState, e: ev.LimitSet, _: ev.Envelope) -> DepotState:
-    return replace(state, limits={**state.limits, e.limit.limit_id: e.limit})
+def _limit_set(state: DepotState, e: ev.LimitSet, envelope: ev.Envelope) -> DepotState:
+    """Those that are over are forgotten on the way."""
+    left = {k: x for k, x in state.limits.items() if x.until is None or envelope.occurred_at < x.until}
+    return replace(state, limits={**left, e.limit.limit_id: e.limit})
 
 
 def _limit_cleared(state: DepotState, e: ev.LimitCleared, _: ev.Envelope) -> DepotState:

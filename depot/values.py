@@ -222,6 +222,7 @@ class Because(StrEnum):
     SAFETY = "safety"
     PICKUP = "pickup"
     EXTERNAL = "external"
+    CONNECTOR = "connector"
     NO_SESSION = "no_session"
 
 

@@ -28,34 +28,57 @@ class StopCharging(ConnectorCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetManualLimit(Command):
-    """Limit site or feeder to ``value_w`` until ``until`` (None: until cleared). ``scope_id`` "" = site."""
+    """Limit site, feeder or connector (such as CP1/1) to ``value_w`` until ``until`` (None: until cleared). ``scope_id`` "" = site.
+    ``name``: of one that holds beside others of the same scope; the same name again replaces it."""
 
     TITLE: ClassVar[str] = "Set manual limit"
 
     value_w: int
     scope_id: str = ""
     until: datetime | None = None
+    name: str = ""
 
     @property
     def target(self) -> str:
         return self.scope_id or "site"
 
     @property
+    def limit_id(self) -> str:
+        """Of the limit that it sets."""
+        return manual_id(self.scope_id, self.name)
+
+    @property
     def detail(self) -> Mapping[str, str]:
-        return {"value_w": str(self.value_w), "until": self.until.isoformat() if self.until else ""}
+        named = {"name": self.name} if self.name else {}
+        return {"value_w": str(self.value_w), "until": self.until.isoformat() if self.until else "", **named}
+
+
+def manual_id(scope_id: str, name: str = "") -> str:
+    """Id of a manual limit."""
+    return f"manual:{scope_id}#{name}" if name else f"manual:{scope_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearManualLimit(Command):
-    """Lift the manual limit of site ("") or feeder."""
+    """Lift the manual limit of site (""), feeder or connector: the one of that ``name``."""
 
     TITLE: ClassVar[str] = "Lift manual limit"
 
     scope_id: str = ""
+    name: str = ""
 
     @property
     def target(self) -> str:
         return self.scope_id or "site"
+
+    @property
+    def limit_id(self) -> str:
+        """Of the limit that it lifts."""
+        return manual_id(self.scope_id, self.name)
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"name": self.name} if self.name else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
