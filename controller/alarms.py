@@ -99,6 +99,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             30, on_s=0.0, off_s=0.0,
         ),
         Kind(
+            "limits_overridden", 2, "A person lets the load rise above limits that would hold it lower.",
+            "The site draws more than was ordered or arranged; contract, transformer and feeders are kept.",
+            "See on the page Grid which and why; end the override as soon as the vehicles can leave.",
+            30, off_s=0.0, shelvable=False,
+        ),
+        Kind(
             "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",
             "Batteries of which no charger tells a temperature are charged at half their level; a hot one is seen late or not at all.",
             "Look at the broker and the vehicles' network.",
@@ -157,6 +163,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It may hurt somebody, or burn; it may not charge.",
             "Look at it from a distance first; switch it off, and have it serviced.",
             15, off_s=0.0,
+        ),
+        Kind(
+            "limit_forgotten", 3, "A manual limit that has no end holds for a long time.",
+            "Less is charged than could be, perhaps for nothing.",
+            "See on the page Grid who set it and why; lift it, or set it again with an end.",
+            1440, off_s=0.0,
         ),
         Kind(
             "charger_overdraws", 3, "A charger draws more than it is told.",

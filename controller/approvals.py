@@ -24,6 +24,7 @@ from controller.room import Carrier, Viewer
 from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
+from depot.limit_book import LimitBook
 from depot.state import Approval
 from depot.values import Limit
 
@@ -35,7 +36,8 @@ MAY_WAIT: Final[Mapping[str, type[cmd.Command]]] = {
     kind.__name__: kind
     for kind in (
         cmd.StartCharging, cmd.SetManualLimit, cmd.ClearManualLimit, cmd.SetAvailability, cmd.CancelVisit, cmd.ResetPack,
-        cmd.RevokeMandate, cmd.RetryDebit, cmd.WriteOffBill, cmd.RefundBill,
+        cmd.SetLimitSchedule, cmd.RemoveLimitSchedule, cmd.AnnounceDemandEvent, cmd.CancelDemandEvent, cmd.OptOutOfDemandEvent,
+        cmd.OverrideLimits, cmd.RevokeMandate, cmd.RetryDebit, cmd.WriteOffBill, cmd.RefundBill,
     )
 }  # fmt: skip
 """Kinds of commands that can be made to wait for a second person."""
@@ -51,9 +53,13 @@ class Resume(Protocol):
         """Journal how a command ended that is not carried out."""
 
 
-def loosens(command: cmd.Command, manual: Limit | None) -> bool:
-    """Whether the command lets more happen than now. ``manual``: the manual limit that it would replace. What only makes
-    the depot safer is never held up."""
+def loosens(command: cmd.Command, manual: Limit | None, book: LimitBook | None = None) -> bool:
+    """Whether the command lets more happen than now. ``manual``: the manual limit that it would replace; ``book``: where it would
+    replace a schedule or an event. What only makes the depot safer is never held up."""
+    if isinstance(command, cmd.SetLimitSchedule):
+        return book is not None and command.schedule_id in book.schedules
+    if isinstance(command, cmd.AnnounceDemandEvent):
+        return book is not None and command.event_id in book.events
     if isinstance(command, cmd.SetAvailability):
         return command.operative
     if isinstance(command, cmd.SetManualLimit):
@@ -74,7 +80,7 @@ class Gate:
     def __call__(self, command: cmd.Command, manual: Limit | None) -> ev.ApprovalRequested | None:
         """What is journaled with its request; None: it is carried out at once."""
         kind, data = encode_command(command)
-        if kind not in self.kinds or not loosens(command, manual):
+        if kind not in self.kinds or not loosens(command, manual, self.yard.state.limit_book):
             return None
         until = self.yard.clock.now() + self.expires
         return ev.ApprovalRequested(command.command_id, kind, command.target, command.reason, until, msgspec.json.encode(data).decode())

@@ -45,6 +45,8 @@ SOURCE_TEXT = {
     LimitSource.GENERATOR: "generator",
     LimitSource.EXTERNAL: "external, at the station",
     LimitSource.COMEBACK: "slow return",
+    LimitSource.DEMAND_RESPONSE: "demand response",
+    LimitSource.SCHEDULE: "schedule",
 }
 
 

@@ -16,6 +16,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 
 import controller
 from controller import device_model
@@ -48,6 +49,8 @@ from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
 from controller.journal_store import newest_at
 from controller.last_words import KeptWords
+from controller.limit_records import LimitRecords
+from controller.limit_room import LimitRoom
 from controller.link import LinkServer
 from controller.local_lists import LocalLists
 from controller.logs import set_up
@@ -193,6 +196,19 @@ async def serve_core(settings: Settings) -> None:
             replan=core.planning.request,
         )
         core.add(grid)
+        arbiter = LimitRoom(
+            core.yard,
+            core.loop,
+            rules=settings.to_override(),
+            remind=timedelta(hours=settings.limits.remind_h),
+            minutes=samples.since,
+            records=LimitRecords(store, spec.depot_id),
+            replan=core.planning.request,
+        )
+        alarms.sources.append(arbiter)
+        core.add(arbiter)
+        if core.utility is not None:
+            core.utility.alarms.append(arbiter.told_utility)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         last_words = KeptWords(store, spec.depot_id, journal, is_open=lambda number: number in journal.state.transactions)
         core.desk.last_register = last_words.register_wh

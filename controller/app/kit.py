@@ -35,9 +35,10 @@ def add_kit(core: Core, settings: Settings, store: Store, journal: SqlJournal) -
         messages = OutboxDesk(core.yard, ledger_file(settings.database, settings.depot.id), journal, now_s=time.time)
         alarms.sources.append(messages)
         core.add(messages)
-    if settings.approval.commands:
+    kinds = {*settings.approval.commands, *(["OverrideLimits"] if settings.override.second_person else [])}
+    if kinds:
         expires = timedelta(minutes=settings.approval.expires_min)
-        core.orders.gate = Gate(core.yard, frozenset(settings.approval.commands), expires)
+        core.orders.gate = Gate(core.yard, frozenset(kinds), expires)
     core.add(Approvals(core.yard, core.orders))  # also without a gate: what waited before the settings changed
     core.add(audit)
     core.add(alarms)
