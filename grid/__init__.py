@@ -6,6 +6,7 @@
     limit_client     an RTU that cannot write is read, and obeyed by the same rules
     limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
     sunspec          models of SunSpec devices, as data; sunspec_assets: solar plants and batteries that speak it
+    tariff           dated layers of an order, prices; billing: a month's bill; demand_pieces: what a peak costs
 
 GridError
 ├── TariffError

@@ -7,7 +7,7 @@ that changes makes two lines; which demand and which days they count, the layer 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,9 +17,9 @@ from grid.billing.values import BilledDemand, BillingError, BillingHistory, Cont
 from grid.tariff.hours import Hours, Valid
 from grid.tariff.layers import DemandLayer, FixedLayer, FixedPer, MidMonth
 from grid.tariff.numbers import plain
-from grid.tariff.rule import Contract, Highest, PastDemand, find, terms
+from grid.tariff.rule import Contract, Found, Highest, NoContract, PastDemand, find, terms
 
-__all__ = ["Agreed", "agreed_parts", "demand_drafts", "fixed_drafts"]
+__all__ = ["Agreed", "DemandAccount", "DemandLines", "agreed_parts", "demand_drafts", "fixed_drafts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,40 @@ def agreed_parts(parts: Parts, contract: Fraction | None, changes: Sequence[Cont
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a rule asks, for one layer, one contract and the days whose demand counts."""
+class DemandAccount:
+    """What a rule asks, for one layer, one contract and the days whose demand counts. ``most``: no more of the recorded
+    demand counts; what is above the contract is billed by a line of its own."""
 
     layer: DemandLayer
     measured: MonthOfBlocks
     counted: Valid
     contract: Fraction | None
     history: BillingHistory
+    most: Fraction | None = None
 
     @property
     def unit(self) -> str:
         return self.layer.basis.value
 
+    @property
+    def bound(self) -> Fraction | None:
+        """Where the dearer demand begins; None: it is never dearer. Raises :class:`~grid.tariff.rule.NoContract`."""
+        if self.layer.excess is None:
+            return None
+        if self.contract is None:
+            raise NoContract(f"{self.layer.text}: demand above the contract costs more: give the contract demand")
+        return self.layer.excess.above * self.contract
+
+    def base(self) -> Found:
+        """What is billed at the rate itself: the billing demand, without what pays the dearer rate in its place."""
+        in_place = self.layer.excess is not None and not self.layer.excess.also_base
+        found = find(self.layer.billing_rule, replace(self, most=self.bound) if in_place else self)
+        return replace(found, value=self.layer.round.apply(found.value)) if self.layer.round else found
+
     def recorded(self, hours: Hours | None) -> Fraction:
         value = self.measured.peak(self.layer.basis, self.layer.block_min, hours=hours, days=self.counted.hold).value
-        return self.layer.round.apply(value) if self.layer.round else value
+        value = self.layer.round.apply(value) if self.layer.round else value
+        return value if self.most is None else min(value, self.most)
 
     def highest(self, what: PastDemand, lookback: int) -> tuple[Fraction, int]:
         past = [self.history.months.get(self.measured.month.after(-k)) for k in range(1, lookback + 1)]
@@ -90,7 +108,7 @@ def demand_drafts(
                 valid = span.within(contract.valid)
                 if valid is not None:
                     counted = valid if layer.mid_month is MidMonth.PART else contract.valid
-                    yield _account(_Facts(layer, measured, counted, contract.demand, history), valid, parts)
+                    yield _account(DemandAccount(layer, measured, counted, contract.demand, history), valid, parts)
 
 
 def _by_contract(layer: DemandLayer) -> bool:
@@ -108,29 +126,22 @@ def _spans(layers: Sequence[DemandLayer], parts: Parts) -> list[tuple[DemandLaye
     return spans
 
 
-def _account(facts: _Facts, valid: Valid, parts: Parts) -> DemandLines:
+def _account(facts: DemandAccount, valid: Valid, parts: Parts) -> DemandLines:
     layer, unit = facts.layer, facts.unit
     found = find(layer.billing_rule, facts)
     billing = layer.round.apply(found.value) if layer.round else found.value
     peak = facts.measured.peak(layer.basis, layer.block_min, hours=None, days=facts.counted.hold)
-    recorded = facts.recorded(None)
-    excess, base = Fraction(0), billing
-    if layer.excess is not None:
-        if facts.contract is None:
-            raise BillingError(f"{layer.text}: demand above the contract costs more, so the bill needs the contract demand")
-        bound = layer.excess.above * facts.contract
-        excess = max(Fraction(0), recorded - bound)
-        if excess and not layer.excess.also_base:
-            base = min(billing, bound)
+    recorded, bound, base = facts.recorded(None), facts.bound, facts.base().value
+    excess = Fraction(0) if bound is None else max(Fraction(0), recorded - bound)
     share = parts.share(valid)
     when = "" if peak.at is None else f" (block of {peak.at.astimezone(facts.measured.blocks[0].local.tzinfo):%d %b %H:%M})"
     words = [found.words + when, "" if billing == found.value else f"rounded to {plain(billing, 3)} {unit}"]
-    words += [f"{plain(base, 3)} {unit} of it up to the contract" if base != billing else "", parts.words(valid)]
+    words += [f"{plain(base, 3)} {unit} of it at this rate" if base != billing else "", parts.words(valid)]
     drafts = [_demand_line(layer, base, layer.rate, valid, parts, share, layer.code, layer.text, "; ".join(filter(None, words)))]
-    if excess and layer.excess is not None and facts.contract is not None:
+    if excess and layer.excess is not None and bound is not None:
         rate = layer.rate * layer.excess.multiplier
         beside = "beside" if layer.excess.also_base else "in place of"
-        told = f"{plain(recorded, 3)} recorded − {plain(layer.excess.above * facts.contract, 3)} {unit} of contract"
+        told = f"{plain(recorded, 3)} recorded − {plain(bound, 3)} {unit} of contract"
         told = f"{told}; at {plain(layer.excess.multiplier)} × the rate, {beside} the rate itself"
         told = "; ".join(filter(None, [told, parts.words(valid)]))
         drafts.append(_demand_line(layer, excess, rate, valid, parts, share, f"{layer.code}-excess", f"{layer.text}, above contract", told))
@@ -158,7 +169,7 @@ def _demand_line(
 
 
 def fixed_drafts(layers: Sequence[FixedLayer], parts: Parts, agreed: Sequence[Agreed]) -> Iterator[Draft]:
-    """The lines of all fixed charges. Raises :class:`BillingError` where one depends on an unknown contract."""
+    """The lines of all fixed charges. Raises :class:`~grid.tariff.rule.NoContract`."""
     for layer in layers:
         for contract in agreed if layer.per is FixedPer.CONTRACT else [Agreed(parts.whole, None)]:
             within = parts.within(layer.valid)
@@ -174,7 +185,7 @@ def fixed_drafts(layers: Sequence[FixedLayer], parts: Parts, agreed: Sequence[Ag
                     amount = layer.amount * quantity
                 case FixedPer.CONTRACT:
                     if contract.demand is None:
-                        raise BillingError(f"{layer.text} is by the contract demand: give it")
+                        raise NoContract(f"{layer.text} is by the contract demand: give it")
                     quantity, unit, amount = contract.demand, "contract", layer.amount * contract.demand * share
             yield Draft(
                 layer=layer.code,

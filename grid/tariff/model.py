@@ -33,10 +33,10 @@ from grid.tariff.layers import (
     Roundings,
     affine,
 )
-from grid.tariff.reading import named_parameters, read_json, read_toml, tariff_fields
+from grid.tariff.reading import named_parameters, needed_parameters, read_json, read_toml, tariff_fields
 from grid.tariff.rule import Recorded, terms
 
-__all__ = ["Tariff"]
+__all__ = ["Tariff", "nearest"]
 
 _STEP = timedelta(minutes=15)
 L = TypeVar("L", bound=Layer)
@@ -84,6 +84,13 @@ class Tariff:
         return cls.parse(text, parameters=named_parameters(arguments, f"tariff {stem}"), timezone=timezone)
 
     @classmethod
+    def needed(cls, name: str) -> dict[str, str]:
+        """Parameters of a packaged tariff that have no value and must be given, with their meaning."""
+        if name not in cls.names():
+            raise UnknownTariff(f"no tariff is called {name!r}; there are: {', '.join(cls.names())}")
+        return needed_parameters(read_toml((files("grid") / "tariffs" / f"{name}.toml").read_text(encoding="utf-8")))
+
+    @classmethod
     def parse(cls, text: str, *, parameters: Mapping[str, Fraction] | None = None, timezone: str | None = None) -> Self:
         """A tariff from the text of its TOML file; raises :class:`InvalidTariff`."""
         return cls.of_tree(read_toml(text), parameters=parameters, timezone=timezone)
@@ -118,7 +125,7 @@ class Tariff:
     def demand_charge_per_kw_month(self) -> Fraction:
         """For one kW of the month's highest block mean, by the newest rates, where no floor makes it free."""
         per_kw = Fraction(0)
-        for layer in _nearest(self.demand, date.max):
+        for layer in nearest(self.demand, date.max):
             shares = [term.factor for term in terms(layer.billing_rule) if isinstance(term, Recorded)]
             unit = self.power_factor if layer.basis is DemandBasis.KVA else Fraction(1)
             per_kw += layer.rate * max(shares, default=Fraction(0)) / unit
@@ -137,11 +144,11 @@ class Tariff:
         local = at.astimezone(self.zone)
         day = local.date()
         per_code: dict[str, Fraction] = {}
-        for layer in _nearest(self.energy, day):
+        for layer in nearest(self.energy, day):
             a, b = affine(layer.zone(local))
             price = a * layer.marginal(used) + b
             per_code[layer.code] = price / self.power_factor if layer.basis is EnergyBasis.KVAH else price
-        for adder in _nearest(self.adders, day):
+        for adder in nearest(self.adders, day):
             value = adder.value if adder.value is not None else (monthly or {}).get(adder.code, Fraction(0))
             match adder.basis:
                 case AdderBasis.KWH:
@@ -184,9 +191,20 @@ class Tariff:
             means.append(prices[step] if cursor == begin else (total + prices[step] * _seconds(end - cursor)) / slot_s)
         return means
 
-    def vector(self, start: datetime, slots: int, slot_s: int) -> list[float]:
+    def vector(
+        self, start: datetime, slots: int, slot_s: int, *, used: Fraction = Fraction(0), monthly: Mapping[str, Fraction] | None = None
+    ) -> list[float]:
         """:meth:`exact_vector` for those who reckon in floats."""
-        return [float(price) for price in self.exact_vector(start, slots, slot_s)]
+        return [float(price) for price in self.exact_vector(start, slots, slot_s, used=used, monthly=monthly)]
+
+    def with_percentages(self, code: str, day: date) -> Fraction:
+        """What one rupee of the layer ``code`` costs with the percentages that hold on ``day``, and those on them; without
+        those that are published by the month."""
+        shares = {code: Fraction(1)}
+        for adder in nearest(self.adders, day):
+            if adder.basis is AdderBasis.PCT_OF and adder.value is not None:
+                shares[adder.code] = sum((shares.get(one, Fraction(0)) for one in adder.of), Fraction(0)) * adder.value / 100
+        return sum(shares.values(), Fraction(0))
 
     def not_covered(self, start: datetime, stop: datetime) -> list[str]:
         """Whether a period lies outside of the tariff's validity, in sentences."""
@@ -213,7 +231,7 @@ class Tariff:
         return self.price_per_kwh(at) * energy_wh / 1000
 
 
-def _nearest(layers: Sequence[L], day: date) -> list[L]:
+def nearest(layers: Sequence[L], day: date) -> list[L]:
     """Of each code the layer that holds on ``day``, or the nearest in time; in the order of their first appearance."""
     found: dict[str, L] = {}
     for layer in layers:

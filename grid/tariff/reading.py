@@ -45,7 +45,7 @@ from grid.tariff.layers import (
 from grid.tariff.numbers import Rounding, RoundingMode, exact_number
 from grid.tariff.rule import Constant, Contract, Highest, Largest, PastDemand, Recorded, Rule, terms
 
-__all__ = ["SCHEMA", "named_parameters", "read_json", "read_toml", "tariff_fields"]
+__all__ = ["SCHEMA", "named_parameters", "needed_parameters", "read_json", "read_toml", "tariff_fields"]
 
 SCHEMA = "tariff/2"
 LONGEST_FILE = 1_000_000
@@ -81,6 +81,14 @@ def named_parameters(text: str, where: str) -> dict[str, Fraction]:
             raise InvalidTariff(f"{where}: {part!r} is not parameter=value")
         found[key.strip()] = exact_number(value, f"{where}, {key.strip()}")
     return found
+
+
+def needed_parameters(tree: object) -> dict[str, str]:
+    """The parameters without a value, with their meaning; raises :class:`InvalidTariff`."""
+    top = Fields(tree, "tariff")
+    rows = top.sub("parameters").table if top.has("parameters") else {}
+    fields = {key: Fields(row, f"tariff, {key}") for key, row in rows.items()}
+    return {key: row.text("meaning") for key, row in fields.items() if not row.has("value")}
 
 
 def tariff_fields(tree: object, given: Mapping[str, Fraction], timezone: str | None) -> dict[str, Any]:

@@ -240,9 +240,9 @@ def test_a_contract_that_changes_within_the_month_makes_two_accounts() -> None:
 def test_a_floor_without_a_contract_has_no_bill() -> None:
     with pytest.raises(NoContract):
         bill(tariff(demand=[demand(billing_rule=MAX_85)]), JUNE, blocks({}))
-    with pytest.raises(BillingError, match="contract"):
+    with pytest.raises(NoContract, match="contract"):
         bill(tariff(demand=[demand(excess={"multiplier": 2})]), JUNE, blocks({}))
-    with pytest.raises(BillingError, match="contract"):
+    with pytest.raises(NoContract, match="contract"):
         bill(tariff(fixed=[{"amount": "50", "per": "contract"}]), JUNE, blocks({}))
     with pytest.raises(BillingError, match="above 0"):
         bill(tariff(demand=[demand(billing_rule=MAX_85)]), JUNE, blocks({}), contract=0)

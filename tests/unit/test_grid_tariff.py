@@ -36,15 +36,30 @@ def at(hour: int, minute: int = 0, *, day: date = date(2025, 6, 2)) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=IST)
 
 
+def filled_in(name: str) -> str:
+    """The name with 1 for every parameter that a template leaves to the user."""
+    return f"{name}:" + ",".join(f"{key}=1" for key in Tariff.needed(name))
+
+
 def test_every_packaged_tariff_says_where_it_comes_from_and_what_it_leaves_out() -> None:
-    assert Tariff.names() == ("delhi-ev-ht", "karnataka-bescom-ht-ev", "kerala-kseb-ev", "stylised-tou", "telangana-ht-ix-ev")
+    assert len(Tariff.names()) == 11
     for name in Tariff.names():
-        tariff = Tariff.named(name)
+        tariff = Tariff.named(filled_in(name))
         assert tariff.name == name
-        assert tariff.order
         assert tariff.source
         assert tariff.leaves_out
+        assert all(layer.order_ref for layer in tariff.layers)
         assert all(parameter.meaning for parameter in tariff.parameters.values())
+        assert name == "stylised-tou" or tariff.uncertain, "what was not read in the order itself is said"
+
+
+def test_a_template_names_what_it_needs() -> None:
+    assert set(Tariff.needed("kerala-ht")) == {"energy_rate", "demand_rate"}
+    assert Tariff.needed("delhi-ev-ht") == {}
+    with pytest.raises(InvalidTariff, match=r"energy_rate must be given \(energy charge in normal hours"):
+        Tariff.named("kerala-ht")
+    with pytest.raises(UnknownTariff):
+        Tariff.needed("kerala")
 
 
 @pytest.mark.data
@@ -194,7 +209,8 @@ def test_minor_units_round_halves_away_from_zero() -> None:
 def test_the_documented_example_is_a_tariff() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "tariffs.md").read_text(encoding="utf-8")
     tariff = Tariff.parse(text.split("```toml\n")[1].split("```")[0], parameters={"power_factor": Fraction(4, 5)})
-    assert tariff.price_per_kwh(at(17)) == Decimal("7.5")
-    assert tariff.price_per_kwh(at(18, day=date(2025, 6, 1))) == Decimal("8.75")
+    assert tariff.price_per_kwh(at(17)) == Fraction("7.5") * Fraction("1.09")
+    assert tariff.price_per_kwh(at(18, day=date(2025, 6, 1))) == Fraction("8.75") * Fraction("1.09")
+    assert tariff.price_per_kwh(at(18, day=date(2025, 7, 1)), monthly={"fppca": Fraction("0.1")}) == Fraction("7.6") * Fraction("1.09")
     assert tariff.demand_charge_per_kw_month == 225
-    assert all(f"`{name}`" in text for name in Tariff.names())
+    assert [name for name in Tariff.names() if f"`{name}`" not in text] == []
