@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
+from optimizer.pieces import DemandPiece
 from optimizer.problem import Feeder, FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
 from optimizer.storage import Storage
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
 
 __all__ = [
+    "DemandPiece",
     "Feeder",
     "FloatArray",
     "InvalidProblem",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from optimizer.model import Compiled, Costs, IntArray, Shape, shape_of
+from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 from optimizer.storage import feeder_sums
 from optimizer.storage_arrays import StorageArrays
@@ -56,7 +57,7 @@ class _Matrix:
 
 def build(problem: Problem, costs: Costs) -> Compiled:
     """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports; what is given, its sums,
-    levels and exports; stationary batteries."""
+    levels and exports; stationary batteries; demand pieces."""
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
@@ -73,6 +74,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     imports = np.arange(len(peaks) + n + m + s, len(peaks) + n + m + s + len(sunny), dtype=np.int32)
     lent = _Lent(problem, costs, shape, sunny, first_column=n + m + s + len(peaks) + len(sunny))
     storage = StorageArrays(problem, costs.storage, first_column=lent.width)
+    pieces = _Pieces(problem, costs, slots, first_column=storage.width)
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
@@ -95,16 +97,10 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         matrix.put(first + number[on_feeder[vehicle[bound]], slot[bound]], cells[bound], 1.0)
         storage.put_feeders(matrix, first, number=number, binding=binding)
 
+    means = _Means(problem, slots=slots, totals=totals, lent=lent)
     if len(peaks):
-        background = problem.block_means(problem.background_kw)
-        block = problem.blocks[slots]
-        blocks = np.unique(block)
-        hours = np.bincount(problem.blocks, problem.hours)
-        first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=-background[blocks])
-        matrix.put(first + np.searchsorted(blocks, block), totals, problem.hours[slots] / hours[block])
-        matrix.put(first + np.arange(len(blocks)), np.repeat(peaks, len(blocks)), -1.0)
-        of_block = problem.blocks[lent.slots]
-        matrix.put(first + np.searchsorted(blocks, of_block), lent.given, -problem.hours[lent.slots] / hours[of_block])
+        means.write(matrix, np.unique(problem.blocks[slots]), column=int(peaks[0]), free_kw=0.0)
+    pieces.write(matrix, means)
 
     first = matrix.block(lower=np.full(len(sunny), -np.inf), upper=-problem.background_kw[sunny])
     matrix.put(first + np.arange(len(sunny)), totals[np.searchsorted(slots, sunny)], 1.0)
@@ -115,7 +111,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent.write(matrix)
     storage.write(matrix, totals=totals, given=lent.given, given_slots=lent.slots)
 
-    width = storage.width
+    width = pieces.width
     lower, upper, cost = np.zeros(width), np.full(width, np.inf), np.zeros(width)
     lower[cells], upper[cells], cost[cells] = problem.lower_kw[usable], problem.upper_kw[usable], costs.cell[usable]
     cost[unmet] = costs.unmet[needy]
@@ -127,6 +123,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     cost[imports] = costs.imported[sunny]
     lent.bound(lower, upper, cost)
     storage.bound(lower, upper, cost)
+    pieces.bound(lower, cost)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
     return Compiled(
@@ -152,6 +149,61 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         build_s=written - started,
         compile_s=perf_counter() - written,
     )
+
+
+class _Means:
+    """Rows that hold the mean of demand blocks."""
+
+    def __init__(self, problem: Problem, *, slots: _Index, totals: IntArray, lent: _Lent) -> None:
+        self._problem, self._slots, self._totals, self._lent = problem, slots, totals, lent
+        self._background = problem.block_means(problem.background_kw)
+        self._hours = np.bincount(problem.blocks, problem.hours)
+
+    def write(self, matrix: _Matrix, blocks: _Index, *, column: int, free_kw: float) -> None:
+        """Mean of each of ``blocks`` ≤ ``free_kw`` + what ``column`` says."""
+        problem, lent = self._problem, self._lent
+        first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=free_kw - self._background[blocks])
+        for columns, slots, sign in ((self._totals, self._slots, 1.0), (lent.given, lent.slots, -1.0)):
+            of_block = problem.blocks[slots]
+            mine = np.isin(of_block, blocks)
+            share = sign * problem.hours[slots[mine]] / self._hours[of_block[mine]]
+            matrix.put(first + np.searchsorted(blocks, of_block[mine]), columns[mine], share)
+        matrix.put(first + np.arange(len(blocks)), np.full(len(blocks), column), -1.0)
+
+
+class _Pieces:
+    """Demand pieces: a column each, and one more for each group of several, from ``first_column`` on."""
+
+    def __init__(self, problem: Problem, costs: Costs, slots: _Index, *, first_column: int) -> None:
+        self._problem, self._weight = problem, costs.pieces
+        reached = np.unique(problem.blocks[slots])
+        wanted = enumerate(problem.demand_pieces) if costs.pieces else ()
+        found = {p: np.intersect1d(counted_blocks(problem, piece), reached) for p, piece in wanted}
+        self._blocks = {p: blocks for p, blocks in found.items() if len(blocks)}
+        self._over = {p: first_column + k for k, p in enumerate(self._blocks)}
+        its = ([p for p in members if p in self._over] for members in groups(problem).values())
+        several = [members for members in its if len(members) > 1]
+        self._dear = {first_column + len(self._over) + k: members for k, members in enumerate(several)}
+        self.width = first_column + len(self._over) + len(self._dear)
+
+    def write(self, matrix: _Matrix, means: _Means) -> None:
+        """What is above free in each block that counts, and the dearest of a group."""
+        for p, blocks in self._blocks.items():
+            means.write(matrix, blocks, column=self._over[p], free_kw=self._problem.demand_pieces[p].free_kw)
+        for dear, members in self._dear.items():
+            first = matrix.block(lower=np.full(len(members), -np.inf), upper=np.zeros(len(members)))
+            rows, per_kw = first + np.arange(len(members)), np.array([self._problem.demand_pieces[p].per_kw for p in members])
+            matrix.put(rows, np.array([self._over[p] for p in members]), per_kw)
+            matrix.put(rows, np.full(len(members), dear), -1.0)
+
+    def bound(self, lower: FloatArray, cost: FloatArray) -> None:
+        """Bounds and costs of its columns."""
+        grouped = {p for members in self._dear.values() for p in members}
+        for p, column in self._over.items():
+            lower[column] = over_background_kw(self._problem, self._problem.demand_pieces[p])
+            cost[column] = 0.0 if p in grouped else self._weight * self._problem.demand_pieces[p].per_kw
+        for column in self._dear:
+            cost[column] = self._weight
 
 
 class _Lent:

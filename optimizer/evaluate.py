@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.errors import InvalidProblem
+from optimizer.pieces import pieces_cost
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 from optimizer.storage import upper_kw
 
@@ -95,7 +96,7 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
     return Verdict(
         site_kw=site,
         energy_cost=float(problem.price_per_kwh @ (imported * hours) - paid @ (exported * hours)),
-        demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw),
+        demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw) + pieces_cost(problem, site),
         peak_kw=peak,
         unmet_kwh=unmet,
         required_kwh=float(need.sum()),

@@ -1,13 +1,14 @@
 """The planning model: the Pyomo model that says what a plan is, compiled to the arrays that HiGHS takes.
 
 Sets     cells (vehicle i, slot k) inside of the plug-in windows; those of them in which i may give; slots; demand blocks; feeders
-Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW;
+Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW, over[p] kW, dear;
          where vehicles may give: g[i,k] kW, given[k] kW, level[i,k] kWh (against the start), exported[k] kW
 Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + unmet[i] = need_i
          total     total[k] = Σ_i p[i,k], bounded by what the site has left beside its background; stationary batteries
                    (:mod:`optimizer.storage`) draw and give in the same sum
          feeder    Σ_{i on f} p[i,k] ≤ limit_f,k, and the same for g          (written only where it can bind)
          peak      Σ_{k in block} h_k/H · (total[k] − given[k]) + mean background ≤ peak
+         piece     the same mean ≤ free_p + over[p] for the blocks that count; in a group of several  per_kw_p · over[p] ≤ dear
          imported  total[k] − given[k] + exported[k] + background_k ≤ imported[k]    (only where the site might export)
          given     given[k] = Σ_i g[i,k], bounded by what the background takes and what may be exported
          level     level[i,k] = level[i,k−1] + eff_i · h_k · p[i,k] − h_k/eff_i · g[i,k], within reserve and capacity
@@ -33,6 +34,7 @@ from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
+from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 from optimizer.storage import StorageCosts, feeder_sums
 from optimizer.storage_model import StorageColumns
@@ -49,7 +51,8 @@ _SENSES = {-1: (True, False), 0: (True, True), 1: (False, True)}
 @dataclass(frozen=True, eq=False, slots=True)
 class Costs:
     """The objective, in currency: per kW of a cell [vehicle × slot], per kWh unmet [vehicle], per kW imported [slot],
-    per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``given``: per kW that a vehicle
+    per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``pieces``: weight of the
+    demand pieces, 0 leaves them out. ``given``: per kW that a vehicle
     gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]; ``storage``: of stationary batteries,
     None: they stay out of it."""
 
@@ -59,6 +62,7 @@ class Costs:
     peak: float
     peak_from_kw: float
     site_limited: bool = True
+    pieces: float = 0.0
     given: FloatArray | None = None
     exported: FloatArray | None = None
     storage: StorageCosts | None = None
@@ -221,15 +225,10 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         blocks = np.unique(problem.blocks[slots]).tolist()
         model.peaks = Constraint(blocks)
         for block in blocks:
-            its_hours = float(hours[problem.blocks == block].sum())
-            its_slots = [k for k in slots if problem.blocks[k] == block]
-            share = {k: float(hours[k]) / its_hours for k in its_slots}
-            lent = [k for k in its_slots if k in given]
-            mean = _linear(
-                [*share.values(), *(-share[k] for k in lent), -1.0],
-                [*(model.total[k] for k in its_slots), *(model.given[k] for k in lent), model.peak],
-            )
-            model.peaks[block] = mean <= -float(background[block])
+            model.peaks[block] = _mean_above(problem, model, block, slots, given, model.peak) <= -float(background[block])
+    if costs.pieces and problem.demand_pieces:
+        dear = _write_pieces(problem, model, slots, given)
+        terms.append(([costs.pieces * factor for factor, _ in dear], [column for _, column in dear]))
 
     sunny = [k for k in slots if costs.imported[k]]
     if sunny:
@@ -249,6 +248,45 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
     factors = [factor for some, _ in terms for factor in some]
     model.cost = Objective(expr=_linear(factors, [column for _, some in terms for column in some]), sense=minimize)
     return model, shape
+
+
+def _mean_above(problem: Problem, model: ConcreteModel, block: int, slots: list[int], given: dict[int, list[Any]], column: Any) -> Any:
+    """Mean of what the vehicles draw in a block, less ``column``."""
+    hours = problem.hours
+    its_hours = float(hours[problem.blocks == block].sum())
+    its_slots = [k for k in slots if problem.blocks[k] == block]
+    share = {k: float(hours[k]) / its_hours for k in its_slots}
+    lent = [k for k in its_slots if k in given]
+    return _linear(
+        [*share.values(), *(-share[k] for k in lent), -1.0],
+        [*(model.total[k] for k in its_slots), *(model.given[k] for k in lent), column],
+    )
+
+
+def _write_pieces(problem: Problem, model: ConcreteModel, slots: list[int], given: dict[int, list[Any]]) -> list[tuple[float, Any]]:
+    """Rows of the demand pieces; (cost, column) of what they add. ``over``: kW above what is free; ``dear``: the highest cost of a
+    group of several."""
+    pieces, background = problem.demand_pieces, problem.block_means(problem.background_kw)
+    reached = set(np.unique(problem.blocks[slots]).tolist())
+    rows = [(p, b) for p, piece in enumerate(pieces) for b in counted_blocks(problem, piece).tolist() if b in reached]
+    model.over = Var(sorted({p for p, _ in rows}), bounds=lambda _, p: (over_background_kw(problem, pieces[p]), None))
+    model.piece = Constraint(rows)
+    for p, block in rows:
+        mean = _mean_above(problem, model, block, slots, given, model.over[p])
+        model.piece[p, block] = mean <= pieces[p].free_kw - float(background[block])
+    costs: list[tuple[float, Any]] = []
+    its = {name: [p for p in members if p in model.over] for name, members in groups(problem).items()}
+    several = [name for name, members in its.items() if len(members) > 1]
+    model.dear = Var(several, bounds=(0, None))
+    model.dearest = Constraint([(name, p) for name in several for p in its[name]])
+    for name, members in its.items():
+        if name in several:
+            for p in members:
+                model.dearest[name, p] = _linear([pieces[p].per_kw, -1.0], [model.over[p], model.dear[name]]) <= 0.0
+            costs.append((1.0, model.dear[name]))
+        else:
+            costs += [(pieces[p].per_kw, model.over[p]) for p in members]
+    return costs
 
 
 def _write_lenders(problem: Problem, model: ConcreteModel, shape: Shape, given: dict[int, list[Any]]) -> None:

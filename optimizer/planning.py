@@ -120,7 +120,8 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
             delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
         steady = np.array([v.steady_per_kwh for v in problem.vehicles])
         delay = delay + steady[:, None] * (problem.starts_h >= STEADY_H)  # dearer later is cheaper now, and nothing is ever paid for
-    most = weight * (float(np.abs(price).max()) + problem.demand_charge_per_kw / problem.slot_h) + float(delay.max(initial=0.0))
+    per_kw = problem.demand_charge_per_kw + sum(piece.per_kw for piece in problem.demand_pieces)
+    most = weight * (float(np.abs(price).max()) + per_kw / problem.slot_h) + float(delay.max(initial=0.0))
     eff = np.array([v.eff for v in problem.vehicles])
     class_of = 1 + UNMET_STEP * _ranks(problem) + URGENCY_STEP * np.array([v.urgency for v in problem.vehicles])
     return Costs(
@@ -129,6 +130,7 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         imported=weight * np.where(sunny, price, 0.0) * hours,
         peak=weight * problem.demand_charge_per_kw,
         peak_from_kw=problem.free_peak_kw,
+        pieces=weight,
         given=weight * _given(problem, sunny) if lends else None,
         exported=-weight * np.where(sunny, np.minimum(problem.export_price_per_kwh, price), 0.0) * hours
         if problem.export_price_per_kwh.any()

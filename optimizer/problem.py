@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from optimizer import storage as st
 from optimizer.errors import InvalidProblem
+from optimizer.pieces import DemandPiece, checked
 from optimizer.storage import Storage
 
 FloatArray = npt.NDArray[np.float64]
@@ -104,6 +105,7 @@ class Problem:
     that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
     ``demand_charge_per_kw``: this horizon's share, on the peak above what is free. ``export_limit_kw``: what may flow to the
     grid, for ``export_price_per_kwh`` (counted at most as high as the price of import). ``storages``: stationary batteries.
+    ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it.
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -125,6 +127,7 @@ class Problem:
     currency: str = "USD"
     id: str = ""
     storages: tuple[Storage, ...] = ()
+    demand_pieces: tuple[DemandPiece, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
@@ -143,6 +146,7 @@ class Problem:
                 f"demand block of {self.demand_interval_slots} slots, {self.demand_offset_slots} of them past: "
                 "at least one slot, and fewer past than there are"
             )
+        object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
         feeders = []
         for feeder in self.feeders:
             limit = _per_slot(f"feeder {feeder.id}: limit_kw", feeder.limit_kw, self.n_slots)

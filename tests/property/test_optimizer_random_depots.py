@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
+from optimizer import DemandPiece, Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
 from optimizer.baselines import BASELINES
 from optimizer.evaluate import evaluate
 from optimizer.model import Compiled
@@ -65,7 +65,13 @@ def batteries(draw: st.DrawFn, name: str, feeders: int) -> Storage:
 
 
 @st.composite
-def problems(draw: st.DrawFn, most_batteries: int = 0) -> Problem:
+def pieces(draw: st.DrawFn) -> DemandPiece:
+    counts = draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=SLOTS, max_size=SLOTS).map(np.array))
+    return DemandPiece(draw(st.sampled_from(["a", "b"])), draw(st.sampled_from([0.0, 0.7, 15.0])), draw(levels), counts)
+
+
+@st.composite
+def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0) -> Problem:
     feeders = draw(st.integers(0, 2))
     per_slot = st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)
     return Problem(
@@ -84,6 +90,7 @@ def problems(draw: st.DrawFn, most_batteries: int = 0) -> Problem:
         feeders=tuple(Feeder(f"F{n}", draw(per_slot)) for n in range(feeders)),
         vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(draw(st.integers(0, 5)))),
         storages=tuple(draw(batteries(f"b{n}", feeders)) for n in range(draw(st.integers(0, most_batteries)))),
+        demand_pieces=tuple(draw(pieces()) for _ in range(draw(st.integers(0, most_pieces)))),
     )
 
 
@@ -186,7 +193,7 @@ def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: P
 
 
 @settings(max_examples=60, deadline=None)
-@given(problem=problems() | problems(most_batteries=2), policy=st.sampled_from(Policy))
+@given(problem=problems() | problems(most_batteries=2) | problems(most_pieces=3), policy=st.sampled_from(Policy))
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
     if not model.shape_of(problem, costs_of(problem, policy)).usable.any() and not problem.storages:
         return
