@@ -18,7 +18,9 @@ import numpy.typing as npt
 from optimizer.errors import InvalidProblem
 
 if TYPE_CHECKING:
-    from optimizer.problem import FloatArray, Problem
+    from optimizer.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
 
 __all__ = ["DemandPiece", "checked", "counted_blocks", "groups", "over_background_kw", "pieces_cost"]
 
