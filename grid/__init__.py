@@ -7,6 +7,7 @@
     limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
     sunspec          models of SunSpec devices, as data; sunspec_assets: solar plants and batteries that speak it
     tariff           dated layers of an order, prices; billing: a month's bill; demand_pieces: what a peak costs
+    output_module    an I/O module with contactors, siren, ventilation
 
 GridError
 ├── TariffError
@@ -20,6 +21,7 @@ GridError
 │   └── NotThere           an RTU without the model that it should hold
 ├── SunSpecError           a device whose SunSpec chain or points cannot be used
 ├── MeterError             a reading that cannot be used; counted and kept from the controller
+├── OutputModuleError      settings of an I/O module that cannot be right
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
 ├── NotModbus              bytes of a Modbus master that are no Modbus TCP
 └── LimitServerError       a setting of the limit server that cannot be right
