@@ -51,6 +51,24 @@ KINDS: Final[Mapping[str, Kind]] = {
             15, shelvable=False,
         ),
         Kind(
+            "isolation_failed", 1, "A part of the depot shall be isolated, and it is not confirmed that it is.",
+            "Power may still flow where it must not. The next wider area was isolated, where one can be.",
+            "Use the hard-wired emergency stop or switch it off by hand; keep people away.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "area_isolated", 1, "A bay, a feeder or the site is isolated: by a person, or because a narrower isolation was not confirmed.",
+            "Nothing charges there until a person resets it.",
+            "Find and remove the cause, then reset it on the page Safety.",
+            5, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "isolations_unsafe", 1, "The file of isolated areas is damaged, differs from the journal, or cannot be written.",
+            "An isolation may not be remembered over the next restart; what it names counts as isolated.",
+            "Look at the contactors that are named, free disk space, find out who touched the file.",
+            15, shelvable=False,
+        ),
+        Kind(
             "journal_frozen", 1, "The journal cannot write.",
             "Nothing new starts and nothing rises; chargers wait for their acknowledgements.",
             "Free disk space, or close the tool that holds the database; it goes on by itself.",
@@ -103,6 +121,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "The site draws more than was ordered or arranged; contract, transformer and feeders are kept.",
             "See on the page Grid which and why; end the override as soon as the vehicles can leave.",
             30, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "output_failed", 2, "A contactor, ventilation, siren or beacon does not do what it is told, or its module does not answer.",
+            "It may not work when it is needed; a contactor may have dropped out by itself.",
+            "Look at the module's power and network, then at the device and its auxiliary contact; test it on the page Safety.",
+            30, on_s=5.0, off_s=10.0,
         ),
         Kind(
             "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",

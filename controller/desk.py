@@ -105,7 +105,7 @@ class Desk:
     def pressing(self, station_id: str, *, booted: bool) -> bool:
         keys = self.yard.connectors_of(station_id)
         runs = not booted and any(self.yard.state.connector(key).transaction_id is not None for key in keys)
-        return runs or any(key in self.yard.isolated for key in keys)
+        return runs or any(map(self.yard.shut, keys))
 
     def occupied(self, connector: ConnectorId) -> bool:
         facts = self.yard.state.connector(connector)
@@ -166,8 +166,8 @@ class Desk:
         held = {} if booted else {key: level for key in keys if (level := self.yard.state.connector(key).default_w) is not None}
         missing = [key for key in keys if key not in held]
         levels = {**held, **self._ledger().anew(missing, rotation=self.yard.clock.now().toordinal())} if missing else held
-        isolated = self.yard.isolated
-        self.loop.station_ready(station_id, booted=booted, defaults={key: 0 if key in isolated else levels[key] for key in keys})
+        shut = self.yard.shut
+        self.loop.station_ready(station_id, booted=booted, defaults={key: 0 if shut(key) else levels[key] for key in keys})
 
     def _ledger(self) -> Ledger:
         """What all hold, summed up anew only when the facts have changed."""

@@ -72,6 +72,8 @@ class Isolation:
     def __init__(self, yard: Yard, loop: ControlLoop) -> None:
         self.shut: dict[ConnectorId, Shut] = {}
         self.spawn: Callable[[Coroutine[Any, Any, None], str], None] | None = None
+        self.on_change: list[Callable[[], None]] = []
+        """Who must know at once that a connector was shut or let go."""
         self._yard = yard
         self._loop = loop
 
@@ -84,11 +86,15 @@ class Isolation:
         self.shut[key] = Shut(pack, since, recorded, number, Ask(), Ask(), Ask())
         self._yard.isolated[key] = pack
         self.enforce(key)
+        for told in self.on_change:
+            told()
 
     def let_go(self, key: ConnectorId) -> None:
         """Its fact is journaled: the limiter may use it again."""
         self.shut.pop(key, None)
         self._yard.isolated.pop(key, None)
+        for told in self.on_change:
+            told()
         self._loop.wake()
 
     def ready(self, station_id: str) -> None:

@@ -357,7 +357,7 @@ class ControlLoop:
         """Lower what connectors fall to without a controller, where they are reachable and hold more."""
         for key, level_w in levels_w.items():
             grant = self.yard.grants[key]
-            level_w = 0 if key in self.yard.isolated else level_w
+            level_w = 0 if self.yard.shut(key) else level_w
             holds_more = grant.default_w is not None and grant.default_w > level_w
             if grant.commissioned and holds_more and self.chargers.connected(key.station_id):
                 self._moves.install_default(key, level_w)

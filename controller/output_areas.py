@@ -1,14 +1,14 @@
 """How the depot is cut into areas: which stations lie in a bay, which bays on a feeder, and which outputs act where. Pure.
 
-    DepotSpec + outputs --Areas.of()--> what lies in what, what can cut an area, which wider one can be cut
+    DepotSpec + outputs --Areas--> what lies in what, what can cut an area, which wider one can be cut
 
 A bay is named by its stations' setting ``bay``; a station without one is a bay by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from depot.outputs import SITE, Area, Level, OutputSpec
 from depot.registry import DepotSpec, StationSpec
@@ -26,9 +26,19 @@ class Areas:
 
     spec: DepotSpec
     outputs: tuple[OutputSpec, ...]
+    _stations: Mapping[Area, list[StationSpec]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found: dict[Area, list[StationSpec]] = {SITE: list(self.spec.stations)}
+        for feeder in self.spec.feeders:
+            found[Area(Level.FEEDER, feeder.feeder_id)] = []
+        for station in self.spec.stations:
+            found[Area(Level.FEEDER, station.feeder_id)].append(station)
+            found.setdefault(bay_of(station), []).append(station)
+        object.__setattr__(self, "_stations", found)
 
     @classmethod
-    def of(cls, spec: DepotSpec, outputs: Sequence[OutputSpec]) -> Areas:
+    def checked(cls, spec: DepotSpec, outputs: Sequence[OutputSpec]) -> Areas:
         """Raises :class:`~depot.values.InvalidValue` for outputs that act on nothing, or on a bay that lies on several feeders."""
         areas = cls(spec, tuple(outputs))
         seen: set[str] = set()
@@ -43,18 +53,15 @@ class Areas:
         return areas
 
     def everything(self) -> Iterator[Area]:
-        """All areas, the widest first."""
-        yield SITE
-        for feeder in self.spec.feeders:
-            yield Area(Level.FEEDER, feeder.feeder_id)
-        yield from dict.fromkeys(map(bay_of, self.spec.stations))
+        """All areas: the site, the feeders, the bays."""
+        yield from self._stations
 
     def exists(self, area: Area) -> bool:
-        return area in set(self.everything())
+        return area in self._stations
 
-    def stations(self, area: Area) -> list[StationSpec]:
+    def stations(self, area: Area) -> Sequence[StationSpec]:
         """The stations that lie in it."""
-        return [s for s in self.spec.stations if area in (SITE, Area(Level.FEEDER, s.feeder_id), bay_of(s))]
+        return self._stations.get(area, ())
 
     def connectors(self, area: Area) -> list[ConnectorId]:
         return [ConnectorId(s.station_id, c.connector) for s in self.stations(area) for c in s.connectors]

@@ -31,6 +31,10 @@ BY_CHARGER_S: Final = 30.0
 """A bay that no contactor cuts is isolated by its chargers; they must have stopped within this time."""
 
 
+TESTED: Final = "test"
+"""The reason of an output that nobody wants, but a test."""
+
+
 class Proof(StrEnum):
     """How far it is known that an output does what it was told. ``WRITTEN``: told, and it has no read-back."""
 
@@ -73,7 +77,8 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Track:
     """How far an output got. ``active``: it is asked for its emergency state, since ``asked_s``. ``commanded``: its coil is told so,
-    since ``told_s``. ``why``: what speaks against it where it is not confirmed."""
+    since ``told_s``. ``why``: what speaks against it where it is not confirmed. ``normal``: it was seen in its normal state since
+    it was told so; None: it was told nothing yet."""
 
     active: bool = False
     commanded: bool = False
@@ -81,6 +86,7 @@ class Track:
     told_s: float = -math.inf
     proof: Proof = Proof.AWAITED
     why: str = ""
+    normal: bool | None = None
 
 
 Demands = Mapping[Area, Isolated]
@@ -99,7 +105,7 @@ def want(areas: Areas, output: OutputSpec, demands: Demands, now: datetime, *, t
     if asked:
         first = min(asked, key=lambda demand: demand.since)
         return Want(True, f"{first.area}: {first.reason}" if first.reason else str(first.area))
-    return Want(True, "test") if tested else Want()
+    return Want(True, TESTED) if tested else Want()
 
 
 def follow(output: OutputSpec, track: Track, wanted: Want, seen: Seen) -> Track:
@@ -107,10 +113,13 @@ def follow(output: OutputSpec, track: Track, wanted: Want, seen: Seen) -> Track:
     if wanted.active is not track.active:
         track = replace(track, active=wanted.active, asked_s=seen.now_s)
     commanded = wanted.active and (track.commanded or _may_open(output, track, seen))
+    if commanded is not track.commanded:
+        track = replace(track, normal=False)
     if commanded is not track.commanded or track.told_s == -math.inf:
         track = replace(track, commanded=commanded, told_s=seen.now_s, proof=Proof.AWAITED, why="")
     proof, why = _proof(output, track, seen)
-    return replace(track, proof=proof, why=why)
+    normal = True if proof is Proof.CONFIRMED and not track.commanded else track.normal
+    return replace(track, proof=proof, why=why, normal=normal)
 
 
 def _may_open(output: OutputSpec, track: Track, seen: Seen) -> bool:
@@ -188,7 +197,8 @@ def dropped(areas: Areas, demands: Demands, tracks: Mapping[str, Track], seen: M
     for output in areas.outputs:
         track, sight = tracks.get(output.output_id, Track()), seen.get(output.output_id)
         asked = track.active or any(areas.holds(area, output.area) for area in demands)
-        if output.kind.isolates and not output.recloses and not asked and sight is not None and sight.reads:
+        found_open = sight is not None and sight.reads is True and track.normal is not False
+        if output.kind.isolates and not output.recloses and not asked and found_open:
             entry = Isolated(output.area, now, Origin.DROPPED, f"{output.title} was found open", "controller")
             found.setdefault(output.area, entry)
     return list(found.values())

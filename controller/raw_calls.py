@@ -171,6 +171,8 @@ class RawCalls:
             facts = self._yard.state.connector(key)
             if effect.changes & {Change.START, Change.ENABLE} and (key in self._yard.isolated or facts.isolated_by is not None):
                 raise DepotError(f"{key} is shut because a battery is tripped; a safety officer resets it on the page Safety")
+            if effect.changes & {Change.START, Change.ENABLE} and key in self._yard.cut:
+                raise DepotError(f"{key}: {self._yard.cut[key]}; a safety officer resets it on the page Safety")
             if Change.START in effect.changes and effect.number and not facts.operative:
                 raise DepotError(f"{key} is out of service ({facts.inoperative_reason}); put it back in service first")
             if Change.ENABLE in effect.changes and not facts.operative and facts.inoperative_reason != ev.OUT_BY_CALL:

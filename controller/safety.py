@@ -97,6 +97,8 @@ class Safety:
         self.link = Link()
         self.bus_lost: str | None = None
         self.unwritten = ""
+        self.looks = 0
+        """Counts up while the safety path lives."""
         self.expected: frozenset[PackKey] = frozenset()
         self.texts: dict[PackKey, str] = {}
         self.curves: dict[PackKey, Curve] = {}
@@ -162,6 +164,7 @@ class Safety:
             self._expect()
         self.guard.tick()
         self.isolation.look()
+        self.looks += 1
 
     def _telemetry(self, broker: MqttSettings) -> TelemetryLink:
         return TelemetryLink(
@@ -344,7 +347,8 @@ class Safety:
     async def _back_in_service(self, key: ConnectorId) -> bool:
         """Whether its charger accepted it."""
         self.isolation.let_go(key)
-        self.parts.restore(key)
+        if key not in self.yard.cut:
+            self.parts.restore(key)
         outcome = await self._loop.chargers.set_operative(key, True)
         self._loop.wake()
         return outcome.value == "accepted"

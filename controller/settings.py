@@ -45,6 +45,7 @@ from controller.sections_files import FilesSection
 from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
+from controller.sections_outputs import OutputSection, check_outputs
 from controller.sections_payments import PaymentsSection
 from controller.sections_supply import GeneratorSection
 from controller.sections_telemetry import TelemetrySection
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     utility: UtilitySection | None = setting(None, "Limit of the utility over Modbus TCP. Without it contract and manual limits hold.")
     generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
     demand: DemandSection = setting(DemandSection(), "Demand blocks of the billing meter.")
+    output: tuple[OutputSection, ...] = setting((), "Contactors, ventilation, siren, beacon, emergency isolation on I/O modules.")
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
@@ -195,7 +197,7 @@ class Settings(BaseSettings):
         if tls_port and (tls_port == self.ocpp.port or (tls_port == self.web.port and self.ocpp.host == self.web.host)):
             raise ValueError(f"ocpp.tls.port {tls_port} is taken by ocpp.port or web.port; they must differ")
         try:
-            self.to_spec()
+            check_outputs(self.output, self.to_spec())
         except InvalidValue as error:
             raise ValueError(str(error)) from None
         return self
@@ -291,6 +293,11 @@ class Settings(BaseSettings):
     def latches(self) -> Path:
         """The file of tripped packs."""
         return self.storage.path / f"{self.depot.id}.latches"
+
+    @property
+    def isolations(self) -> Path:
+        """The file of isolated areas."""
+        return self.storage.path / f"{self.depot.id}.isolations"
 
     @property
     def mqtt_accounts(self) -> Path:

@@ -79,6 +79,8 @@ def _state(yard: Yard, key: ConnectorId, now: datetime, visit: Visit | None, rea
         return rm.TileState.FAULTED, f"Faulted, {facts.error_code}" if facts.error_code not in ("", "NoError") else "Faulted"
     if key in yard.isolated:
         return rm.TileState.OUT_OF_SERVICE, "Battery tripped"
+    if key in yard.cut:
+        return rm.TileState.OUT_OF_SERVICE, "Isolated"
     if not facts.operative:
         return rm.TileState.OUT_OF_SERVICE, "Out of service"
     if not yard.connected(key.station_id):

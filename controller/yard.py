@@ -69,8 +69,8 @@ class Yard:
     ``soc``: state of charge of the vehicle in the running session, and when it was said. ``phase_share``: part of a three-phase
     level that a vehicle on one or two phases was seen to draw. ``pack_share``: by vehicle, the share of its level that its
     batteries may have now, where that is not 1; 0: nothing (tripped, frozen). ``isolated``: connectors on which nothing may
-    flow because of a tripped pack; it acts before the journal knows. ``outlook``: what the vehicle on a connector is told of
-    the time after a level that ends then."""
+    flow because of a tripped pack; it acts before the journal knows. ``cut``: connectors of areas that are isolated, and why.
+    ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
 
     spec: DepotSpec
     journal: FoldingJournal
@@ -85,6 +85,7 @@ class Yard:
     phase_share: dict[ConnectorId, float] = field(default_factory=dict)
     pack_share: dict[str, float] = field(default_factory=dict)
     isolated: dict[ConnectorId, PackKey] = field(default_factory=dict)
+    cut: dict[ConnectorId, str] = field(default_factory=dict)
     plan: Plan | None = None
     last: LastAllocation | None = None
     pickup: Pickup | None = None
@@ -290,7 +291,7 @@ class Yard:
     def allowed_w(self, key: ConnectorId, visit: Visit | None) -> int | None:
         """The highest level that safety allows the vehicle on ``key``, W; None: safety says nothing. Where the share of its
         level lies below the connector's minimum, the minimum is kept down to KEEPS_MINIMUM_SHARE; below that there is only 0."""
-        if key in self.isolated:
+        if self.shut(key):
             return 0
         share = self.pack_share.get(visit.announced.vehicle_id) if visit is not None else None
         if visit is None or share is None:
@@ -330,10 +331,16 @@ class Yard:
         """How many sessions share what the station of ``key`` may draw, the one on ``key`` counted in any case."""
         return sum(other == key or self.grants[other].in_session for other in self.connectors_of(key.station_id))
 
+    def shut(self, key: ConnectorId) -> bool:
+        """Whether nothing may flow on ``key``: a tripped pack, or an isolated area."""
+        return key in self.isolated or key in self.cut
+
     def unsafe(self, key: ConnectorId, visit: Visit | None) -> str | None:
         """Why no session may run on ``key`` with the vehicle of ``visit``; None: safety has nothing against it."""
         if key in self.isolated:
             return f"{self.isolated[key]} is tripped"
+        if key in self.cut:
+            return self.cut[key]
         if visit is not None and self.pack_share.get(visit.announced.vehicle_id, 1.0) <= 0:
             return f"the battery of {visit.announced.vehicle_id} may take nothing now"
         return None

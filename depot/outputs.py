@@ -35,6 +35,11 @@ class Area(NamedTuple):
     def __str__(self) -> str:
         return f"{self.level} {self.area_id}".strip()
 
+    @property
+    def title(self) -> str:
+        """As a sentence begins."""
+        return str(self)[0].upper() + str(self)[1:]
+
     @classmethod
     def of(cls, level: str, area_id: str) -> Self:
         """Read what a person wrote; raises :class:`~depot.values.InvalidValue`."""

@@ -26,6 +26,7 @@ from controller.app.contracts import add_contracts
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
+from controller.app.outputs import add_outputs
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
@@ -246,7 +247,9 @@ async def serve_core(settings: Settings) -> None:
                 ),
             )
         )
-        add_safety(core, settings, journal=journal, store=store, secret=secret, stack=stack.enter_context(contextlib.ExitStack()))
+        safety_stack = stack.enter_context(contextlib.ExitStack())
+        safety = add_safety(core, settings, journal=journal, store=store, secret=secret, stack=safety_stack)
+        modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():
@@ -279,6 +282,8 @@ async def serve_core(settings: Settings) -> None:
                 tasks.create_task(meter.run(), name="meter")
             if contact is not None:
                 tasks.create_task(contact.run(), name="supply contact")
+            for module in modules:
+                tasks.create_task(module.run(), name="outputs")
             if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
                 utility = core.utility
                 limit_server = replace(limit_server, version=software_version())

@@ -22,12 +22,15 @@ PEOPLE = "people.db"
 PAYMENTS = "payments.db"
 NOTIFY = "notify.db"
 LATCHES = "latches"
+ISOLATIONS = "isolations"
+GROWING = frozenset({LATCHES, ISOLATIONS})
+"""Only ever grow: the one that is here knows more than any backup."""
 SECRET = "depot.secret"  # noqa: S105  # a file's name
 AUTHORITY = "authority.pem"
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
-NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
+NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, ISOLATIONS, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -58,6 +61,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
+        Kept(ISOLATIONS, settings.isolations, "isolated areas"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),
         Kept(AUTHORITY, authority_path(folder, depot), "the depot's certificate authority"),
         Kept(JOURNAL, settings.database, "the journal"),

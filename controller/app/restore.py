@@ -34,7 +34,7 @@ import controller
 import payments
 import web
 from controller.app.backup import Report, check_copies, shown, silent
-from controller.app.kept import CONFIG, JOURNAL, LATCHES, NAMES, PAYMENTS, PEOPLE, SECRET, kept_of
+from controller.app.kept import CONFIG, GROWING, JOURNAL, NAMES, PAYMENTS, PEOPLE, SECRET, kept_of
 from controller.app.swap import STAGE, swap, undo_unfinished
 from controller.archive import Archive, BackupDamaged, BackupError
 from controller.clock import SystemClock
@@ -106,14 +106,13 @@ def restore(config: Path, source: Path, *, replace: bool, report: Report = silen
             found = check_copies(files, settings.depot.id, report)
             made_at = made_at or found.at or now
             limit_w, next_id = _made_safe(files, settings, found, made_at, now)
-            latches = next(one for one in kept if one.name == LATCHES)
-            keep_latches = latches.path.exists()
-            if keep_latches:
-                files.pop(LATCHES, None)  # it only ever grows: the one that is here knows more than any backup
-            aside = swap(settings, files, now, keep={LATCHES} if keep_latches else set())
+            grown = {one.name for one in kept if one.name in GROWING and one.path.exists()}
+            for name in grown:
+                files.pop(name, None)
+            aside = swap(settings, files, now, keep=grown)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    return Restored(settings.depot.id, made_at, found.last, next_id, limit_w, tuple(files), keep_latches, aside)
+    return Restored(settings.depot.id, made_at, found.last, next_id, limit_w, tuple(files), bool(grown), aside)
 
 
 def _as_its_owner(settings: Settings) -> None:
@@ -259,6 +258,6 @@ def told(done: Restored, config: Path) -> Iterator[str]:
     if PAYMENTS in done.names:
         yield "  - open bills are looked up at the gateway before anything is debited; compare invoice numbers with those sent since"
     if done.kept_latches:
-        yield "  - latched trips of packs stay as they were before this restore"
+        yield "  - latched trips of packs and isolated areas stay as they were before this restore"
     if done.aside is not None:
         yield f"What was there is in {done.aside}. To go back: ./chargeyard restore {config} {done.aside} --replace"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from controller.app.kept import LATCHES, kept_of
+from controller.app.kept import GROWING, kept_of
 from controller.archive import BackupError
 from controller.settings import Settings
 from storage.copying import flush
@@ -86,7 +86,7 @@ def undo_unfinished(settings: Settings) -> None:
             old = folder / told.aside / path.name
             if path.name in told.had and old.exists():
                 old.rename(path)
-            elif path.name not in told.had and one.name != LATCHES:
+            elif path.name not in told.had and one.name not in GROWING:
                 path.unlink(missing_ok=True)  # it was not there before
     flush(folder)
     marker.unlink()
