@@ -37,10 +37,11 @@ def connector_of(station: str, connector: int) -> ConnectorId:
         raise Problem("unknown_charger", "An address of a charger is STATION/NUMBER, for example CP-01/1.") from None
 
 
-async def send(web: Web, command: cmd.Command, *, within_s: float | None = None) -> cmd.CommandResult:
-    """Send to the core, unless what we know is old. ``within_s``: how long its answer may take. Raises :class:`Problem`,
-    :class:`~controller.link.CoreUnreachable`."""
-    web.fresh_view()
+async def send(web: Web, command: cmd.Command, *, within_s: float | None = None, urgent: bool = False) -> cmd.CommandResult:
+    """Send to the core, unless what we know is old; ``urgent``: then too, for what makes the depot safer whatever we know.
+    ``within_s``: how long its answer may take. Raises :class:`Problem`, :class:`~controller.link.CoreUnreachable`."""
+    if not urgent:
+        web.fresh_view()
     try:
         return await web.link.command(command, within_s=within_s)
     except LinkProtocol as error:

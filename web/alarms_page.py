@@ -287,6 +287,10 @@ def _link(row: AlarmRow) -> tuple[str, str] | None:
             return None
     return {
         "pack_tripped": ("/safety", "Safety"),
+        "area_isolated": ("/safety", "Safety"),
+        "isolation_failed": ("/safety", "Safety"),
+        "isolations_unsafe": ("/safety", "Safety"),
+        "output_failed": ("/safety", "Safety"),
         "vehicle_late": ("/departures?show=late", "Departures"),
         "vehicle_at_risk": ("/departures?show=at_risk", "Departures"),
         "audit_broken": ("/audit", "Audit"),

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from controller.alarm_view import AlarmsView
 from controller.audit_desk import AuditView
 from controller.link import CoreUnreachable
+from controller.output_view import OutputsView
 from controller.payments_view import PaymentsView
 from depot.ports import Clock
 from storage import StorageError, Store
@@ -44,6 +45,8 @@ from web.live import DepotLink, LiveHub
 from web.messages_page import messages_screens
 from web.networks_api import SCHEMAS as network_schemas
 from web.networks_api import networks_api
+from web.outputs_api import outputs_api
+from web.outputs_page import outputs_screens
 from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
@@ -117,6 +120,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(grid_screens(web))
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
+    app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
     app.include_router(alarms_screens(web))
     app.include_router(audit_screens(web))
@@ -136,10 +140,11 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(told_api(web))
     app.include_router(contracts_api(web))
     app.include_router(v21_api(web))
+    app.include_router(outputs_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView))
+    finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

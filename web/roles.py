@@ -1,8 +1,8 @@
 """Who may do what. Every route stands in :data:`ROUTES`; one that does not is refused to everybody.
 
     viewer  READ, METRICS
-    operator  + OPERATE (start, stop, out of service), VISITS
-    safety officer  operator + RESTORE (back in service), RESET (a tripped battery)
+    operator  + OPERATE (start, stop, out of service, isolate), VISITS
+    safety officer  operator + RESTORE (back in service, test of an output), RESET (a tripped battery, an isolation)
     manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders), STATIONS (add and
            admit stations, any call to them, id tokens, messages), MONEY (mandates, debits, refunds)
     admin  all
@@ -60,6 +60,7 @@ APPROVES: Mapping[str, Permission] = {
     "SetAvailability": Permission.RESTORE,
     "CancelVisit": Permission.VISITS,
     "ResetPack": Permission.RESET,
+    "ResetArea": Permission.RESET,
     "RevokeMandate": Permission.MONEY,
     "RetryDebit": Permission.MONEY,
     "WriteOffBill": Permission.MONEY,
@@ -139,7 +140,14 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/chargers/{station}/{connector}/in-service"): Permission.RESTORE,
     ("GET", "/safety"): Permission.READ,
     ("POST", "/safety/packs/{vehicle}/{pack}/reset"): Permission.RESET,
+    ("POST", "/safety/isolate"): Permission.OPERATE,
+    ("POST", "/safety/isolation/reset"): Permission.RESET,
+    ("POST", "/safety/outputs/{output}/test"): Permission.RESTORE,
     ("GET", "/api/v1/safety"): Permission.READ,
+    ("GET", "/api/v1/outputs"): Permission.READ,
+    ("POST", "/api/v1/outputs/isolate"): Permission.OPERATE,
+    ("POST", "/api/v1/outputs/reset"): Permission.RESET,
+    ("POST", "/api/v1/outputs/{output}/test"): Permission.RESTORE,
     ("POST", "/limits/manual"): Permission.LIMIT,
     ("POST", "/limits/manual/clear"): Permission.LIMIT,
     ("GET", "/payments"): Permission.READ,

@@ -1,4 +1,5 @@
-"""The page *Safety*: tripped batteries, what was done and confirmed, who is held back, the way to the vehicles."""
+"""The page *Safety*: tripped batteries, what was done and confirmed, who is held back, the way to the vehicles; the outputs
+are :mod:`web.outputs_page`'s."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from depot import commands as cmd
 from depot.values import PackKey
 from web import actions, charts, text
 from web.context import Web, caller_of
+from web.outputs_page import outputs_context, outputs_shown
 from web.problems import Problem
 from web.screens import carry_out
 
@@ -48,7 +50,9 @@ def safety_screens(web: Web) -> APIRouter:
         found = await web.link.show(SafetyView)
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
-        return web.pages.render(request, "safety.html", view=view, screen="safety", **safety_context(found, view))
+        outputs = await outputs_shown(web)
+        context = safety_context(found, view) | outputs_context(outputs, view)
+        return web.pages.render(request, "safety.html", view=view, screen="safety", **context)
 
     @router.post("/safety/packs/{vehicle}/{pack}/reset")
     async def reset(request: Request, vehicle: str, pack: str) -> Response:

@@ -189,9 +189,11 @@ def screens(web: Web) -> APIRouter:
     return router
 
 
-async def carry_out(web: Web, request: Request, command: cmd.Command, title: str, *, back: str) -> Response:
-    """Send a person's command and lead back to the page, which says how it went."""
-    result = await actions.send(web, command)
+async def carry_out(
+    web: Web, request: Request, command: cmd.Command, title: str, *, back: str, within_s: float | None = None, urgent: bool = False
+) -> Response:
+    """Send a person's command and lead back to the page, which says how it went; see :func:`web.actions.send`."""
+    result = await actions.send(web, command, within_s=within_s, urgent=urgent)
     response = RedirectResponse(back, status_code=303)
     web.pages.set_flash(response, Flash(title, result.status.value, result.message[:300], result.audit_seq, caller_of(request).name))
     return response
