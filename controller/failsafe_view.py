@@ -44,7 +44,7 @@ def of_utility(link: UtilityLink, policy: FailsafePolicy, *, ahead: timedelta) -
     """Because of the utility's link; ``ahead``: of the wall clock before the link's steady axis."""
     if link.mode not in (UtilityMode.INIT, UtilityMode.FAILSAFE):
         return None
-    reason = "the utility's heartbeat was lost" if link.mode is UtilityMode.FAILSAFE else "the utility was not heard since the start"
+    reason = "the heartbeat of the utility was lost" if link.mode is UtilityMode.FAILSAFE else "the utility was not heard since the start"
     ends = "a heartbeat and a fresh order are there"
     released_at = releases_at(link, policy)
     if released_at is not None:

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from controller.failsafe_view import FailsafeView
 from controller.grid_view import DemandView, GridFeeder, GridView, LimitRow, OrderView, UtilityView
 from controller.readmodel import NowView
 from depot import commands as cmd
@@ -32,6 +33,7 @@ _LINK = {
     "limited": ("done", "check", "up"),
     "unlimited_ctl": ("done", "check", "up, no limit"),
     "failsafe": ("alarm", "faulted", "fail-safe"),
+    "unlimited_auto": ("warn", "clock", "silent, released by agreement"),
 }
 """State of the link -> (class, symbol, words)."""
 
@@ -118,6 +120,8 @@ def grid_context(g: GridView, view: NowView) -> dict[str, Any]:
         "pickup": None
         if g.pickup is None
         else {"waiting": str(g.pickup.waiting), "at": clock.seconds(g.pickup.returned_at), "until": clock.seconds(g.pickup.until)},
+        "comeback": _comeback(g, clock),
+        "causes": [_cause(cause, clock) for cause in g.failsafe],
         "site_limit": text.kw(site.value_w if site is not None else g.contract_w),
         "site_bar": _share(g.site_w, site.value_w if site is not None else g.contract_w),
         "site_bar_css": "f-alarm" if over else "f-live",
@@ -276,25 +280,49 @@ def _link(u: UtilityView, clock: text.DepotTime) -> dict[str, Any]:
     }
 
 
+def _comeback(g: GridView, clock: text.DepotTime) -> dict[str, str] | None:
+    back = g.comeback
+    if back is None:
+        return None
+    held, target = text.kw(back.from_w), text.kw(back.target_w)
+    if g.at < back.starts_at:
+        words = f"The site is held at {held} kW until {clock.seconds(back.starts_at)}, then rises along a ramp to {target} kW."
+    else:
+        words = f"The site rises along a ramp from {held} to {target} kW, and may draw {text.kw(back.now_w)} kW now."
+    return {"until": clock.seconds(back.until), "after": SOURCES.get(back.after, back.after.replace("_", " ")), "words": words}
+
+
+def _cause(cause: FailsafeView, clock: text.DepotTime) -> dict[str, str]:
+    until = "" if cause.until is None else f", at {clock.seconds(cause.until)} at the latest"
+    return {
+        "reason": cause.reason[:1].upper() + cause.reason[1:],
+        "since": clock.seconds(cause.since),
+        "limit": text.kw(cause.limit_w),
+        "ends": f"{cause.ends}{until}",
+    }
+
+
 def _failsafe(g: GridView) -> dict[str, str]:
     u = g.utility
+    if g.failsafe:
+        only_init = all(cause.cause == "utility" for cause in g.failsafe) and u is not None and u.state == "init"
+        css, symbol = ("warn", "clock") if only_init else ("alarm", "faulted")
+        lowest = text.kw(min(cause.limit_w for cause in g.failsafe))
+        return {"st": f"st {css}", "symbol": symbol, "words": "in force", "text": f"The site is held at {lowest} kW or less."}
     if u is None:
         return {
             "st": "st",
             "symbol": "check",
             "words": "armed",
-            "text": f"Without the meter for 30 s the site falls to {text.kw(g.failsafe_w)} kW.",
+            "text": f"Without the meter for 30 s, or with a clock that is suspect, the site falls to {text.kw(g.failsafe_w)} kW.",
         }
     limit = text.kw(u.failsafe_w)
-    if u.state == "failsafe":
-        words = f"The heartbeat was lost: the site is held at {limit} kW or less until a heartbeat and a fresh order are there."
-        return {"st": "st alarm", "symbol": "faulted", "words": "in force", "text": words}
-    if u.state == "init":
-        words = f"After a start the site is held at {limit} kW or less until a heartbeat and a fresh order are there."
-        return {"st": "st warn", "symbol": "clock", "words": "in force", "text": words}
+    if u.state == "unlimited_auto":
+        words = "The fail-safe time is over, and the agreement with the utility releases the site. A heartbeat and an order end that."
+        return {"st": "st warn", "symbol": "clock", "words": "over", "text": words}
     words = (
-        f"Without a heartbeat for {u.timeout_s} s the site falls to {limit} kW. That ends with a heartbeat and a fresh order, "
-        f"never by waiting; the utility is told {u.failsafe_min_s // 3600} h as its least duration."
+        f"Without a heartbeat for {u.timeout_s} s the site falls to {limit} kW; so it does without the meter for 30 s, and with a "
+        f"clock that is suspect. The utility is told {u.failsafe_min_s // 3600} h as its least duration."
     )
     return {"st": "st", "symbol": "check", "words": "armed", "text": words}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,14 @@ import pytest
 from fake_depot import connection, empty, later, sample
 from web_harness import form_value, site
 
+from controller.clock_doubt import Doubt, Verdict
+from controller.comeback import Rise
+from controller.failsafe_view import of_clock, of_meter, of_rise, of_utility
 from controller.grid_view import GridView, PickupView, SupplyView
 from controller.readmodel import Notice
 from depot import commands as cmd
-from depot.values import ConnectorId, Role
+from depot.values import ConnectorId, LimitSource, Role, UtilityLink, UtilityMode
+from grid.failsafe import FailsafePolicy
 
 pytestmark = pytest.mark.anyio
 PAGES = [
@@ -398,8 +402,9 @@ async def test_the_grid_page_shows_who_limits_the_link_and_the_demand_block(tmp_
 @pytest.mark.parametrize(
     ("state", "beat_age_s", "expected"),
     [
-        ("failsafe", 130.0, ("fail-safe", "The heartbeat was lost", "2 min ago")),
-        ("init", None, ("waits for heartbeat and order", "After a start", "never heard")),
+        ("failsafe", 130.0, ("fail-safe", "The heartbeat of the utility was lost", "a heartbeat and a fresh order are there", "2 min ago")),
+        ("init", None, ("waits for heartbeat and order", "The utility was not heard since the start", "never heard")),
+        ("unlimited_auto", None, ("silent, released by agreement", "The fail-safe time is over", "never heard")),
         ("limited", 130.0, ("heartbeat is late", "Without a heartbeat")),
     ],
 )
@@ -408,11 +413,34 @@ async def test_a_link_that_is_not_well_says_so(tmp_path: Path, state: str, beat_
         view = connection(sample())
         assert view.utility is not None
         link = msgspec.structs.replace(view.utility, state=state, beat_age_s=beat_age_s, alive=False, order=None, command=None, refusals={})
-        depot.link.shown[GridView] = msgspec.structs.replace(view, utility=link, compliance="not_compliant")
+        at, policy = view.at, FailsafePolicy(contract_w=1, failsafe_w=150_000)
+        mode = {"failsafe": UtilityMode.FAILSAFE, "init": UtilityMode.INIT}.get(state, UtilityMode.CONTROLLED)
+        cause = of_utility(UtilityLink(at, at, 150_000, 7_200, 120, mode=mode), policy, ahead=timedelta(0))
+        causes = [] if cause is None else [cause]
+        depot.link.shown[GridView] = msgspec.structs.replace(view, utility=link, compliance="not_compliant", failsafe=causes)
         html = (await (await depot.signed_in()).get("/grid")).text
         check(html)
         words = words_of(html)
         for part in (*expected, "none yet", "import is OVER the limit", "Nothing"):
+            assert part in words, part
+
+
+async def test_every_cause_of_the_failsafe_says_how_it_ends_and_the_site_when_it_is_back(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        view = connection(sample())
+        at = view.at
+        clock = of_clock(Verdict(at, (Doubt.FAR,)), 150_000)
+        causes = [found for found in (of_meter(at, 150_000), clock) if found is not None]
+        rise = Rise(at, at + timedelta(seconds=40), at + timedelta(seconds=70), 150_000, 150_000, 450_000, LimitSource.FAILSAFE)
+        depot.link.shown[GridView] = msgspec.structs.replace(view, failsafe=causes, comeback=of_rise(rise))
+        html = (await (await depot.signed_in()).get("/grid")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "The connection-point meter is silent for more than 30 s", "the meter is read again", "suspect: depot time is far from it",
+            "nothing charges any more, and depot time follows it", "after fail-safe", "The site is held at 150 kW until",
+            "to 450 kW", "Coming back until",
+        ):  # fmt: skip
             assert part in words, part
 
 
