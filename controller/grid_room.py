@@ -38,6 +38,7 @@ from controller.grid_view import (
 )
 from controller.history import History
 from controller.loop import ControlLoop
+from controller.meter_view import ToldBy, meter_told
 from controller.room import Carrier, Viewer
 from controller.supply import CONTACT, HAND, SILENT_S, GeneratorSettings, contact_says, limit_of, supply_of
 from controller.utility import Utility, complies
@@ -58,9 +59,9 @@ LOOK_S = 1.0
 
 
 class GridRoom:
-    """One per depot. ``server``: the utility's limit server once it listens, or who reads its RTU. ``clock``: who watches the machine's
-    clock. ``contact``: the newest reading of the transfer switch's contact, where there is one; ``closed_means``: what it
-    says when closed."""
+    """One per depot. ``server``: the utility's limit server once it listens, or who reads its RTU. ``clock``: who watches the
+    machine's clock. ``meter``: the meter on its wire, for all that it tells beside the power. ``contact``: the newest reading
+    of the transfer switch's contact, where there is one; ``closed_means``: what it says when closed."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class GridRoom:
     ) -> None:
         self.server: LimitServer | LimitClient | None = None
         self.clock: ClockWatch | None = None
+        self.meter: ToldBy | None = None
         self._generator = generator
         self._contact = contact
         self._closed_means = closed_means
@@ -294,6 +296,7 @@ class GridRoom:
             blind=last is not None and last.background.blind,
             background_w=yard.spec.worst_background_w if last is None else last.background.now_w,
             worst_w=yard.spec.worst_background_w,
+            told=None if self.meter is None else meter_told(self.meter, now),
         )
 
     def _demand(self, now: datetime, limit_w: int | None) -> DemandView:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from controller import limits
 from controller.failsafe_view import ComebackView, FailsafeView
 from controller.history import Minute
+from controller.meter_view import MeterTold
 from controller.readmodel import Point
 from depot.values import Limit, LimitSource, UtilityLink
 from grid.demand import DemandStatus
@@ -101,7 +102,8 @@ class UtilityView(Struct, frozen=True, kw_only=True):
 
 
 class MeterView(Struct, frozen=True, kw_only=True):
-    """The connection-point meter. ``power_w`` None: never read. ``worst_w``: the background that counts without it."""
+    """The connection-point meter. ``power_w`` None: never read. ``worst_w``: the background that counts without it. ``told``:
+    all that it tells beside the power; None where it is no meter on a wire."""
 
     power_w: int | None
     age_s: float | None
@@ -109,6 +111,7 @@ class MeterView(Struct, frozen=True, kw_only=True):
     blind: bool
     background_w: int
     worst_w: int
+    told: MeterTold | None = None
 
 
 class ClockView(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from fake_smart_charging import external_limit, vehicle_needs
 
 from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
+from controller.meter_view import MeterTold, MeterValueView
 from controller.readmodel import (
     Answer,
     ChargerView,
@@ -365,6 +366,31 @@ def charger(key: str, view: NowView) -> ChargerView | None:
     )
 
 
+def meter_told_of(view: NowView) -> MeterTold:
+    """What the depot's meter tells: no exported energy, and one phase that does not fit."""
+    power_w = float(view.site.power_w or 0)
+    shown = {
+        **{f"voltage_l{n}": (229.0 + n, "V", 0.4) for n in (1, 2, 3)},
+        **{f"current_l{n}": (power_w / 3 / 230, "A", 0.4) for n in (1, 2, 3)},
+        "power": (power_w, "W", 0.4),
+        "apparent": (power_w / 0.97, "VA", 0.4),
+        "power_factor": (0.97, "1", 0.4),
+        "frequency": (49.98, "Hz", 0.4),
+        "import_energy": (4_812_400_000.0, "Wh", 21.0),
+    }
+    return MeterTold(
+        map="schneider-pm5xxx",
+        title="Schneider Electric PM5000 series",
+        address="10.20.0.9:502 unit 1",
+        connected=True,
+        values=[MeterValueView(quantity=name, value=value, unit=unit, age_s=age_s) for name, (value, unit, age_s) in shown.items()],
+        not_given=["export_energy", "power_l1", "power_l2", "power_l3"],
+        doubts=["L2 runs the other way than the other phases: its current transformer may be turned or swapped"],
+        rejected=3,
+        failures=1,
+    )
+
+
 def connection(view: NowView) -> GridView:
     """The connection of ``view``: its limits, a utility's link that is up, a quarter's demand."""
     peer = "10.20.0.7:50122"
@@ -412,7 +438,8 @@ def connection(view: NowView) -> GridView:
             address="10.20.0.2:5020",
         ),
         meter=MeterView(
-            power_w=view.site.power_w, age_s=0.4, stale=False, blind=False, background_w=view.site.background_w, worst_w=60_000
+            power_w=view.site.power_w, age_s=0.4, stale=False, blind=False, background_w=view.site.background_w, worst_w=60_000,
+            told=meter_told_of(view),
         ),
     )  # fmt: skip
 

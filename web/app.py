@@ -43,6 +43,8 @@ from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
 from web.live import DepotLink, LiveHub
 from web.messages_page import messages_screens
+from web.meter_api import SCHEMAS as meter_schemas
+from web.meter_api import meter_api
 from web.networks_api import SCHEMAS as network_schemas
 from web.networks_api import networks_api
 from web.outputs_api import outputs_api
@@ -133,6 +135,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(security_api(web))
     app.include_router(tokens_api(web))
     app.include_router(profiles_api(web))
+    app.include_router(meter_api(web))
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
     app.include_router(device_model_api(web))
@@ -144,7 +147,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    finish_openapi(app, (*schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
+    finish_openapi(app, (*schemas, *meter_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

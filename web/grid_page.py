@@ -21,6 +21,7 @@ from depot import commands as cmd
 from depot.values import Supply
 from web import actions, charts, text
 from web.context import Web, caller_of
+from web.meter_part import meter_part
 from web.problems import Problem
 from web.screens import carry_out, empty_limit
 
@@ -126,6 +127,7 @@ def grid_context(g: GridView, view: NowView) -> dict[str, Any]:
         "site_bar": _share(g.site_w, site.value_w if site is not None else g.contract_w),
         "site_bar_css": "f-alarm" if over else "f-live",
         "meter": _meter(g),
+        "told": meter_part(g.meter),
         "feeders": [_feeder(f) for f in g.feeders],
         "rows": [_row(row, names, clock) for row in g.limits],
         "link": None if g.utility is None else _link(g.utility, clock),

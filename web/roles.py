@@ -176,6 +176,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/chargers"): Permission.READ,
     ("GET", "/api/v1/chargers/{station}/{connector}"): Permission.READ,
     ("GET", "/api/v1/limits"): Permission.READ,
+    ("GET", "/api/v1/meter"): Permission.READ,
     ("GET", "/api/v1/health"): Permission.READ,
     ("POST", "/api/v1/chargers/{station}/{connector}/start"): Permission.OPERATE,
     ("POST", "/api/v1/chargers/{station}/{connector}/stop"): Permission.OPERATE,

@@ -196,6 +196,7 @@ async def serve_core(settings: Settings) -> None:
             closed_means=Supply(settings.generator.closed_means) if settings.generator is not None else Supply.GENERATOR,
             replan=core.planning.request,
         )
+        grid.meter = meter
         core.add(grid)
         arbiter = LimitRoom(
             core.yard,

@@ -461,6 +461,36 @@ async def test_a_depot_without_link_meter_or_feeders_says_how_to_add_them(tmp_pa
         assert "What the link refused" not in words
 
 
+async def test_the_grid_page_shows_all_that_the_meter_tells(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        view = connection(sample())
+        assert view.meter is not None
+        assert view.meter.told is not None
+        client = await depot.signed_in(Role.VIEWER)
+        words = words_of((await client.get("/grid")).text)
+        for part in (
+            "Schneider Electric PM5000 series · 10.20.0.9:502 unit 1", "L1 230.0", "Power factor 0.970", "Frequency 49.98 Hz",
+            "Import register 4,812,400.0 kWh 21 s ago", "L2 runs the other way",
+            "Not given by this meter: export register, power of each phase", "3 impossible values dropped",
+        ):  # fmt: skip
+            assert part in words, part
+        silent = msgspec.structs.replace(view.meter.told, values=[], doubts=[], connected=False, not_given=[])
+        depot.link.shown[GridView] = msgspec.structs.replace(view, meter=msgspec.structs.replace(view.meter, told=silent))
+        html = (await client.get("/grid")).text
+        check(html)
+        for part in ("Nothing read yet", "does not answer"):
+            assert part in words_of(html), part
+        depot.link.shown[GridView] = msgspec.structs.replace(view, meter=None)
+        html = (await client.get("/grid")).text
+        check(html)
+        assert "./chargeyard meter probe" in words_of(html)
+        found = await client.get("/api/v1/meter")
+        assert (found.status_code, found.json()["code"]) == (404, "not_found")
+        depot.link.shown[GridView] = view
+        told = (await client.get("/api/v1/meter")).json()["told"]
+        assert {"quantity": "frequency", "value": 49.98, "unit": "Hz", "age_s": 0.4} in told["values"]
+
+
 async def test_a_site_with_a_generator_says_what_feeds_it_and_takes_a_persons_word(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         view = connection(sample())
