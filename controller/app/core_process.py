@@ -129,7 +129,7 @@ async def serve_core(settings: Settings) -> None:
     clock = steady_clock_of(settings)
     speed = settings.clock.speed
     base = settings.to_spec()
-    tariff = Tariff.named(settings.depot.tariff, timezone=base.timezone)
+    tariff = Tariff.load(settings.depot.tariff, timezone=base.timezone)
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         stack.enter_context(Lease.take(settings.database))

@@ -103,7 +103,7 @@ def prepare(wish: Wish) -> Prepared:
     else:
         departures = wish.departures or "known"
         day = scenario_day.load(chosen[0])
-    tariff = Tariff.named(wish.tariff, timezone=day.spec.timezone)
+    tariff = Tariff.load(wish.tariff, timezone=day.spec.timezone)
     if wish.scenario is None:
         day = with_tariff(day, tariff)
         problem = true_problem(day)

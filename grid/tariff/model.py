@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from importlib.resources import files
+from pathlib import Path
 from typing import Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from grid.tariff.errors import InvalidTariff, UnknownTariff
+from grid.tariff.files import FILE_KINDS, tree_of_file
 from grid.tariff.hours import ALWAYS, Valid
 from grid.tariff.layers import (
     PAISE_ROUNDINGS,
@@ -82,6 +84,15 @@ class Tariff:
             raise UnknownTariff(f"no tariff is called {stem!r}; there are: {', '.join(cls.names())}")
         text = (files("grid") / "tariffs" / f"{stem}.toml").read_text(encoding="utf-8")
         return cls.parse(text, parameters=named_parameters(arguments, f"tariff {stem}"), timezone=timezone)
+
+    @classmethod
+    def load(cls, name: str, *, timezone: str | None = None) -> Self:
+        """As :meth:`named`, or of a file of one's own: the path of a ``.toml``, ``.json`` or ``.csv`` file in place of the name.
+        For names out of settings and command lines, not for those that come over the network."""
+        stem, _, arguments = name.partition(":")
+        if Path(stem).suffix not in FILE_KINDS:
+            return cls.named(name, timezone=timezone)
+        return cls.of_tree(tree_of_file(Path(stem)), parameters=named_parameters(arguments, f"tariff {stem}"), timezone=timezone)
 
     @classmethod
     def needed(cls, name: str) -> dict[str, str]:
