@@ -66,7 +66,7 @@ class DepotSection(Section):
     background_profile_kw: tuple[float, ...] = setting(
         (), "What the rest of the site typically draws, one value per local hour from 0 to 23; advice for the planner.", unit="kW"
     )
-    tariff: str = setting("stylised-tou", "Tariff that prices energy and demand: a name (docs/tariffs.md), or the path of a file of your own.", min_length=1)
+    tariff: str = setting("stylised-tou", "Tariff of energy and demand: its name, or the path of a file (docs/tariffs.md).", min_length=1)
 
     @field_validator("timezone")
     @classmethod
