@@ -5,8 +5,8 @@
 
 Each request is answered in one step of the event loop: reads and writes of several registers are atomic. A write is answered
 at once; what became of a command shows in AckSeq and AckSt. Every command and every refused write is told to the core, for
-the audit trail. The feedback is asked for at most every :data:`FRESH_S`, and anew after each write: a flood of reads costs the
-core next to nothing.
+the audit trail. The feedback is asked for at most every :data:`FRESH_S`, and anew after each write; all registers are encoded then,
+and a read is a piece of them: a flood of reads costs the core next to nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadHoldingRegistersResponse,
     ReadWriteMultipleRegistersRequest,
     ReadWriteMultipleRegistersResponse,
     WriteMultipleRegistersRequest,
@@ -37,7 +35,7 @@ from pymodbus.pdu.register_message import (
 
 from grid.feedback import Feedback
 from grid.limit_access import LimitServerSettings
-from grid.limit_model import AckState
+from grid.limit_model import BASE, STOP, AckState
 from grid.limit_session import (
     ILLEGAL_ADDRESS,
     ILLEGAL_FUNCTION,
@@ -54,6 +52,9 @@ log = logging.getLogger(__name__)
 
 FRESH_S: Final = 0.1
 COMMITS_AT_ONCE: Final = 8
+READ_MOST: Final = 125
+"""Registers that one read may ask for."""
+
 WRONG_SCALE: Final = 2
 """A limit above so many times the contract is no limit of this depot: a wrong scale, swapped words, a negative number."""
 
@@ -144,6 +145,7 @@ class LimitDesk:
         self._now = now
         self._began = now()
         self._known: Feedback | None = None
+        self._image = b""
         self._known_at = self._began
         self._known_s = 0.0
         self._commits: list[asyncio.Task[None]] = []
@@ -157,9 +159,9 @@ class LimitDesk:
         """The answer to a request."""
         self.requests += 1
         found = self._answer(master, frame)
-        return frame.answered(bytes((found.function_code,)) + found.encode())
+        return frame.answered(found if isinstance(found, bytes) else bytes((found.function_code,)) + found.encode())
 
-    def _answer(self, master: Master, frame: Frame) -> ModbusPDU:
+    def _answer(self, master: Master, frame: Frame) -> ModbusPDU | bytes:
         function = frame.function
         if frame.unit not in self._settings.unit_ids:
             self.refusals["unit id that is not answered"] += 1
@@ -188,11 +190,13 @@ class LimitDesk:
 
     # -- function codes ---------------------------------------------------------------------------------------------
 
-    def _read(self, master: Master, data: bytes) -> ModbusPDU:
-        request = ReadHoldingRegistersRequest()
-        request.decode(data)
-        _expect(len(data) == 4)
-        return ReadHoldingRegistersResponse(registers=self._get(master, request.address, request.count))
+    def _read(self, master: Master, data: bytes) -> bytes:
+        address, count = struct.unpack(">HH", data)
+        _expect(1 <= count <= READ_MOST)
+        if address < BASE or address + count > STOP:
+            raise RegisterRefused(ILLEGAL_ADDRESS, f"registers {address} to {address + count - 1} are not all there")
+        image = self._registers(master)
+        return bytes((3, 2 * count)) + image[2 * (address - BASE) : 2 * (address - BASE + count)]
 
     def _write_one(self, master: Master, data: bytes) -> ModbusPDU:
         request = WriteSingleRegisterRequest()
@@ -223,10 +227,23 @@ class LimitDesk:
         values = feedback.values(self._settings, int((at - self._began).total_seconds()))
         return self.block.read(master, address, count, values, at=at, link=feedback.link, found=feedback.verdict)
 
+    def _registers(self, master: Master) -> bytes:
+        """All registers, as this master sees them."""
+        feedback, at = self._feedback(), self._now()
+        own = master.refused or master.stage(at)  # it sees what it has staged
+        if not own and self._image:
+            return self._image
+        values = feedback.values(self._settings, int((at - self._began).total_seconds()))
+        words = self.block.read(master, BASE, STOP - BASE, values, at=at, link=feedback.link, found=feedback.verdict)
+        found = struct.pack(f">{len(words)}H", *words)
+        if not own:
+            self._image = found
+        return found
+
     def _feedback(self) -> Feedback:
         at, at_s = self._now(), time.monotonic()
         if self._known is None or at_s - self._known_s >= FRESH_S or not timedelta(0) <= at - self._known_at < timedelta(seconds=FRESH_S):
-            self._known, self._known_at, self._known_s = self._ask(), at, at_s
+            self._known, self._known_at, self._known_s, self._image = self._ask(), at, at_s, b""
         return self._known
 
     def _put(self, master: Master, address: int, words: list[int]) -> None:
@@ -300,7 +317,7 @@ class LimitDesk:
         )
 
 
-_HANDLERS: Final[dict[int, Callable[[LimitDesk, Master, bytes], ModbusPDU]]] = {
+_HANDLERS: Final[dict[int, Callable[[LimitDesk, Master, bytes], ModbusPDU | bytes]]] = {
     3: LimitDesk._read,
     6: LimitDesk._write_one,
     16: LimitDesk._write_many,

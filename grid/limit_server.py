@@ -259,23 +259,34 @@ class LimitServer:
                 data = await reader.read(CHUNK)
             if not data:
                 return
-            began, fresh = frames.begun, False
+            began, fresh, out = frames.begun, False, bytearray()
             frames.feed(data)
-            for frame in frames.complete():
-                fresh, answered = True, answered + 1
-                guest.heard_s = loop.time()
-                wait_s = self._gate.wait_s(guest.host, write=frame.function in WRITES, at_s=guest.heard_s)
-                if wait_s > 0:
-                    await asyncio.sleep(wait_s)
-                elif answered % AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                writer.write(self._desk.answer(master, frame))
-                async with asyncio.timeout(FRAME_S):
-                    await writer.drain()
+            try:
+                for frame in frames.complete():
+                    fresh, answered = True, answered + 1
+                    guest.heard_s = loop.time()
+                    wait_s = self._gate.wait_s(guest.host, write=frame.function in WRITES, at_s=guest.heard_s)
+                    if wait_s > 0 or answered % AT_ONCE == 0:
+                        await _sent(writer, out)
+                        await asyncio.sleep(wait_s)
+                    out += self._desk.answer(master, frame)
+            except NotModbus:
+                await _sent(writer, out)  # what came before it is answered
+                raise
+            await _sent(writer, out)
             if not frames.begun:
                 until_s = loop.time() + self.settings.idle_s
             elif fresh or not began:  # a frame has begun; one that only goes on has no more time than it had
                 until_s = loop.time() + FRAME_S
+
+
+async def _sent(writer: asyncio.StreamWriter, answers: bytearray) -> None:
+    """Give answers to the socket, several at once; waits while the master does not take them. Raises TimeoutError."""
+    if answers:
+        writer.write(bytes(answers))
+        answers.clear()
+        async with asyncio.timeout(FRAME_S):
+            await writer.drain()
 
 
 async def _listen(host: str, port: int) -> list[socket.socket]:
