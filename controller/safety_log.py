@@ -26,6 +26,7 @@ TYPES: Final = tuple(
     for kind in (
         ev.PackTripped, ev.PackDerated, ev.PackReset, ev.TelemetryBusChanged, ev.ConnectorIsolated, ev.ConnectorAvailabilitySet,
         ev.TransactionStopped, ev.DefaultInstalled, ev.ConnectorStatusChanged, ev.CommandRequested, ev.CommandFinished,
+        ev.AreaIsolated, ev.AreaReset, ev.OutputMoved, ev.OutputTested,
     )
 )  # fmt: skip
 
@@ -91,7 +92,7 @@ class SafetyLog:
                 target = self._resets.pop(command_id)
                 return Row(at=at, title=f"Reset of {target} {outcome}", detail=message, tone="done" if outcome == "done" else "warn")
             case other:
-                return self._of_connector(other, at)
+                return _of_output(other, at) or self._of_connector(other, at)
 
     def _of_connector(self, data: ev.Event, at: datetime) -> Row | None:
         """What happened on connectors that are shut."""
@@ -108,3 +109,20 @@ class SafetyLog:
                 return Row(at=at, title=f"{connector} {'in' if operative else 'out of'} service", detail=reason, tone="done")
             case _:
                 return None
+
+
+def _of_output(data: ev.Event, at: datetime) -> Row | None:
+    """What happened to areas and outputs."""
+    match data:
+        case ev.AreaIsolated(area, origin, reason, by):
+            return Row(at=at, title=f"{area.title} isolated ({origin})", detail=reason, tone="alarm", by="" if by == "controller" else by)
+        case ev.AreaReset(area, person, role, reason):
+            return Row(at=at, title=f"{area.title} reset", detail=reason, tone="done", by=f"{person}, {role}")
+        case ev.OutputMoved(output_id, state, proof, reason):
+            tone = "alarm" if proof == "not confirmed" else "done"
+            return Row(at=at, title=f"{output_id} {state}, {proof}", detail=reason, tone=tone)
+        case ev.OutputTested(output_id, passed, result, by):
+            tone = "done" if passed else "warn"
+            return Row(at=at, title=f"Test of {output_id} {'passed' if passed else 'failed'}", detail=result, tone=tone, by=by)
+        case _:
+            return None

@@ -76,7 +76,7 @@ class OutputSection(Section):
         normal, emergency = WORDS[kind]
         for name, word in (("de_energised", self.de_energised), ("read_on_means", self.read_on_means)):
             if word and word not in (normal, emergency):
-                raise ValueError(f"{name} of a {kind} is {normal} or {emergency}, not {word}")
+                raise ValueError(f"{name} of {_a(kind)} is {normal} or {emergency}, not {word}")
         if (self.scope == "site") == bool(self.area):
             raise ValueError("the site has no area to name" if self.area else f"area: which {self.scope}?")
         if kind.isolates:
@@ -88,7 +88,7 @@ class OutputSection(Section):
         if kind in (OutputKind.CONTACTOR, OutputKind.ISOLATION, OutputKind.VENTILATION) and self.de_energised != emergency:
             if len(self.unsafe_when_dead.split()) < 3:
                 raise ValueError(
-                    f"a {kind} that is {self.de_energised} when its coil drops out fails to the unsafe side: wire it the other way, "
+                    f"{_a(kind)} that is {self.de_energised} when its coil drops out fails to the unsafe side: wire it the other way, "
                     "or say in unsafe_when_dead why that is accepted"
                 )
         elif self.unsafe_when_dead:
@@ -99,9 +99,9 @@ class OutputSection(Section):
         """What must hold for everything that cuts power."""
         other = [what for what in self.feeds if what != "charging"]
         if other:
-            raise ValueError(f"a {kind} never switches {' or '.join(other)} supply: feed it ahead of the {kind}")
+            raise ValueError(f"{_a(kind)} never switches {' or '.join(other)} supply: feed it ahead of the {kind}")
         if not self.proven:
-            raise ValueError(f"a {kind} needs a read-back (read_table): one that is welded is not seen otherwise")
+            raise ValueError(f"{_a(kind)} needs a read-back (read_table): one that is welded is not seen otherwise")
         if (self.read_table, self.read_address) == (self.table, self.address):
             raise ValueError("the read-back is the coil itself, which proves nothing: read an auxiliary contact")
 
@@ -131,6 +131,10 @@ class OutputSection(Section):
             sounds_s=self.sounds_s,
             recloses=self.closes == "alone",
         )
+
+
+def _a(kind: OutputKind) -> str:
+    return f"an {kind}" if kind is OutputKind.ISOLATION else f"a {kind}"
 
 
 def check_outputs(outputs: Sequence[OutputSection], spec: DepotSpec) -> None:
