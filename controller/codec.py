@@ -28,6 +28,7 @@ import depot.assets
 import depot.battery_swaps
 import depot.contracts
 import depot.customer_information
+import depot.demand_book
 import depot.der
 import depot.device_model
 import depot.display_messages
@@ -182,7 +183,7 @@ def state_shape() -> str:
     for module in (
         depot.values, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
         depot.device_model,
-        depot.display_messages, depot.files, depot.fleet, depot.limit_book, depot.limit_facts, depot.local_lists,
+        depot.display_messages, depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,
         depot.network_profiles, depot.notes, depot.outputs,
         depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
         depot.state,

@@ -13,6 +13,7 @@ from typing import Any
 from depot import alarms as al
 from depot import battery_swaps as bs
 from depot import customer_information as ci
+from depot import demand_book as db
 from depot import der as dr
 from depot import display_messages as dm
 from depot import events as ev
@@ -233,6 +234,7 @@ class DepotState:
     files: fl.Files = field(default_factory=fl.Files)
     """Firmware images, and transfers to and from stations."""
     limit_book: lb.LimitBook = field(default_factory=lb.LimitBook)
+    demand_book: db.DemandBook = field(default_factory=db.DemandBook)
     next_reservation_id: int = 1
     reservations: rs.Reservations = field(default_factory=dict)
     """Those that hold, and the newest that are over."""
@@ -718,6 +720,14 @@ def _security(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotSta
     return replace(state, security=se.after(state.security, e, envelope))
 
 
+def _month_demand(state: DepotState, e: ev.MonthDemandRecorded, envelope: ev.Envelope) -> DepotState:
+    return replace(state, demand_book=state.demand_book.with_month(e.demand, by=envelope.actor, at=envelope.occurred_at))
+
+
+def _utility_bill(state: DepotState, e: ev.UtilityBillRecorded, envelope: ev.Envelope) -> DepotState:
+    return replace(state, demand_book=state.demand_book.with_bill(e.bill, by=envelope.actor, at=envelope.occurred_at))
+
+
 def _limit_book(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
     return replace(state, limit_book=lf.after(state.limit_book, e, envelope))
 
@@ -970,5 +980,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.TransferReported: _transfer_reported,
     ev.TransferFileReceived: _file_received,
     **dict.fromkeys(se.FACTS, _security),
+    ev.MonthDemandRecorded: _month_demand,
+    ev.UtilityBillRecorded: _utility_bill,
     **dict.fromkeys(lf.FACTS, _limit_book),
 }
