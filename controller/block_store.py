@@ -92,7 +92,7 @@ class BlockStore:
         )
         with self._store.reading() as connection:
             found = {row.minute: _block(row) for row in connection.execute(query)}
-        for its_source, block, over in self._waiting:
+        for its_source, block, over in tuple(self._waiting):
             if its_source is source and start <= block.begins_at < stop and (over or _minute(block.begins_at) not in found):
                 found[_minute(block.begins_at)] = block
         return [block for _, block in sorted(found.items())]

@@ -25,7 +25,8 @@ from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import ConnectorId, Limit, Plan
-from optimizer import Feeder, PlanResult, Policy, Problem, Vehicle
+from grid.demand_pieces import DemandPiece as SiteDemandPiece
+from optimizer import DemandPiece, Feeder, PlanResult, Policy, Problem, Vehicle
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,18 @@ def background_forecast(yard: Yard, start: datetime, slots: int, slot_s: int, *,
     return out
 
 
-def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequence[Limit], *, now: datetime, peak_w: int) -> Asked | None:
-    """The problem of this moment; None when no vehicle needs energy. ``peak_w``: the highest demand block so far."""
+def build(
+    yard: Yard,
+    settings: PlanningSettings,
+    prices: Prices,
+    in_force: Sequence[Limit],
+    *,
+    now: datetime,
+    peak_w: int,
+    pieces: Sequence[SiteDemandPiece] | None = None,
+) -> Asked | None:
+    """The problem of this moment; None when no vehicle needs energy. ``peak_w``: the highest demand block so far.
+    ``pieces``: what a peak costs where the tariff says more than a plain rate on what exceeds ``peak_w``; None: that."""
     zone = ZoneInfo(yard.spec.timezone)
     slot_s = settings.slot_minutes * 60
     start = slot_start(now, settings.slot_minutes, zone)
@@ -148,7 +159,7 @@ def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequ
         slot_minutes=settings.slot_minutes,
         first_slot_fraction=max(0.02, 1.0 - (now - start).total_seconds() / slot_s),
         price_per_kwh=prices_kwh,
-        demand_charge_per_kw=float(prices.demand_charge_per_kw_month) * settings.demand_share,
+        demand_charge_per_kw=float(prices.demand_charge_per_kw_month) * settings.demand_share if pieces is None else 0.0,
         mtd_peak_kw=peak_w / 1000.0,
         demand_interval_slots=block,
         demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s)
@@ -161,8 +172,25 @@ def build(yard: Yard, settings: PlanningSettings, prices: Prices, in_force: Sequ
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
         currency=prices.currency,
+        demand_pieces=_demand_pieces(pieces or (), start, slots, slot_s, zone, settings.demand_share),
     )
     return Asked(problem, tuple(ids), tuple(overlaps), start)
+
+
+def _demand_pieces(
+    pieces: Sequence[SiteDemandPiece], start: datetime, slots: int, slot_s: int, zone: ZoneInfo, share: float
+) -> tuple[DemandPiece, ...]:
+    """The tariff's pieces over the horizon: which slots count, and the share of the month's rate."""
+    minutes = [local.hour * 60 + local.minute for local in ((start + timedelta(seconds=k * slot_s)).astimezone(zone) for k in range(slots))]
+    return tuple(
+        DemandPiece(
+            group=piece.group,
+            per_kw=float(piece.rate_per_kw) * share,
+            free_kw=float(piece.free_kw),
+            counts=np.array([1.0 if piece.hours is None or piece.hours.hold(minute) else 0.0 for minute in minutes]),
+        )
+        for piece in pieces
+    )
 
 
 def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
@@ -394,6 +422,8 @@ class Planning:
         self.limits_in_force = limits_in_force
         self.peak_w = peak_w
         self.on_plan = on_plan
+        self.pieces: Callable[[], Sequence[SiteDemandPiece] | None] = lambda: None
+        """What a peak costs, where somebody knows the tariff's pieces."""
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
@@ -423,7 +453,7 @@ class Planning:
 
     async def _plan_once(self, cause: str) -> None:
         now = self.yard.clock.now()
-        asked = build(self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=self.peak_w())
+        asked = build(self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=self.peak_w(), pieces=self.pieces())
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
             return

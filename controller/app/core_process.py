@@ -70,6 +70,7 @@ from controller.smart_charging_room import SmartCharging
 from controller.stations_desk import StationsDesk
 from controller.supervisor import notify_ready, wait_for_go
 from controller.traffic import LoopSettings
+from controller.utility_bills import UtilityBills
 from controller.yard import Yard
 from depot.ports import Clock
 from depot.values import Supply
@@ -185,6 +186,9 @@ async def serve_core(settings: Settings) -> None:
             on_lower=core.loop.wake,
         )
         core.planning.peak_w = demand.free_peak_w
+        bills = UtilityBills(core.yard, demand, tariff)
+        core.planning.pieces = bills.demand_pieces
+        core.add(bills)
         grid = GridRoom(
             core.yard,
             core.loop,
