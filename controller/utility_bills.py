@@ -80,6 +80,7 @@ class UtilityBills:
         self._watch = watch
         self._tariff = tariff
         self._pieces: list[DemandPiece] | None = None
+        self._pieces_of: tuple[object, ...] = ()
         self._past: dict[Month, tuple[int | None, int | None, int]] = {}
         self.commands: Mapping[type[Command], Carrier] = {
             cmd.RecordMonthDemand: self._record_demand,
@@ -94,15 +95,18 @@ class UtilityBills:
 
     async def run(self) -> None:
         """Find what a peak costs, anew where a block has ended or somebody typed something in, until cancelled."""
-        known: tuple[object, ...] = ()
         while True:
-            now = self._yard.clock.now()
-            status = self._watch.status(now)
-            asked = (status.begins_at, status.month_peak_w, self._book())
-            if asked != known:
-                known = asked
-                self._pieces = await asyncio.to_thread(self._find_pieces, now)
+            await self.look()
             await self._yard.clock.sleep(PIECES_S)
+
+    async def look(self) -> None:
+        """Once."""
+        now = self._yard.clock.now()
+        status = self._watch.status(now)
+        asked = (status.begins_at, status.month_peak_w, self._book())
+        if asked != self._pieces_of:
+            self._pieces_of = asked
+            self._pieces = await asyncio.to_thread(self._find_pieces, now)
 
     # -- what people say ----------------------------------------------------------------------------------------
 
