@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from controller.app.exits import exit_code_of, sentence
 from controller.app.meter import meter
+from controller.app.tariff import tariff as tariffs
 from controller.app.user import user
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ console = Console()
 complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 app.add_typer(meter, name="meter")
+app.add_typer(tariffs, name="tariff")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from grid.tariff.errors import InvalidTariff
 
-__all__ = ["Rounding", "RoundingMode", "exact_number", "minor_units", "plain"]
+__all__ = ["Rounding", "RoundingMode", "exact_number", "exact_text", "minor_units", "plain"]
 
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?(/\d{1,15})?", re.ASCII)
 
@@ -67,3 +67,9 @@ def plain(value: Fraction, places: int = 6) -> str:
     shown = shown.rstrip("0").rstrip(".") if "." in shown else shown
     shown = "0" if shown in ("-0", "") else shown
     return shown if scaled.denominator == 1 else f"≈ {shown}"
+
+
+def exact_text(value: Fraction) -> str:
+    """The number as text, exactly: decimal where it comes out even within twelve places, else as a quotient."""
+    shown = plain(value, 12)
+    return f"{value.numerator}/{value.denominator}" if shown.startswith("≈") else shown
