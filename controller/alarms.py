@@ -129,6 +129,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             30, on_s=5.0, off_s=10.0,
         ),
         Kind(
+            "asset_lost", 2, "A stationary battery or a solar plant is silent, faulty, or takes no orders.",
+            "A battery's giving counts for nothing, and it is not planned with; chargers make room for that.",
+            "See on the page Grid which and why; check its power, its network, and whether it is in local control.",
+            60, on_s=15.0, off_s=30.0,
+        ),
+        Kind(
             "telemetry_lost", 2, "Nothing is heard of any vehicle's battery.",
             "Batteries of which no charger tells a temperature are charged at half their level; a hot one is seen late or not at all.",
             "Look at the broker and the vehicles' network.",

@@ -30,6 +30,7 @@ from controller.limiter import Action, Budget, Move, Row, allocate
 from controller.moves import Moves, NoChargers
 from controller.pickup import Pickup
 from controller.rows import Rows
+from controller.storage_account import StorageBook
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import LastAllocation, Yard
 from depot import events as ev
@@ -133,6 +134,8 @@ class ControlLoop:
         self.comeback = Comeback(settings.comeback, yard.spec.contract_w, Random(f"{yard.spec.depot_id}/comeback"))  # noqa: S311  # no secret
         self.clock_off_s = 0.0
         """How far the machine's clock is ahead of depot time, where that is more than drift."""
+        self.storages = StorageBook()
+        """Stationary batteries: what they draw and give counts here, their orders are :mod:`controller.assets_room`'s."""
         self.limit_sources: dict[str, Callable[[datetime], Sequence[Limit]]] = {}
         """Limits that are kept elsewhere, by who keeps them: the utility's link, the generator, the limit book."""
         self.override: Callable[[list[Limit], datetime], list[Limit]] = lambda found, _now: found
@@ -206,6 +209,10 @@ class ControlLoop:
     def _woken(self) -> None:
         self._waking = None
         self._wake.set()
+
+    def storages_heard(self) -> None:
+        """Stationary batteries said something, or fell silent."""
+        self._resum = True
 
     def _recount(self) -> None:
         self._resum = True
@@ -435,7 +442,19 @@ class ControlLoop:
             sums.settled_w += drawn
             if now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
                 sums.sure_w += drawn
+        if self.storages.accounts:
+            self._sum_storages(sums, now_s)
         return sums
+
+    def _sum_storages(self, sums: _Sums, now_s: float) -> None:
+        theirs = self.storages.sums(now_s)
+        sums.measured_w += theirs.measured_w
+        sums.bound_w += theirs.bound_w
+        sums.sure_w += theirs.sure_w
+        sums.settled_w += theirs.settled_w
+        sums.vehicles_w += theirs.draws_w
+        sums.quiet = sums.quiet and theirs.quiet
+        sums.oldest_s = min(sums.oldest_s, theirs.oldest_s)
 
     def _sum_giver(self, sums: _Sums, key: ConnectorId, grant: Grant, now_s: float, gives_w: int) -> None:
         """Who gives counts as its meter shows it while that is fresh; a silent one is taken to give the most that it may where
@@ -509,21 +528,25 @@ class ControlLoop:
         life = timedelta(seconds=self.settings.life_s + EXPIRY_SKEW_S)
         site = limits.budget(in_force, "", now=now, life=life)
         margin = math.ceil(site.now_w * self.settings.margin_share)
-        held = background.now_w + max(background.unexplained_w, background.suspected_w) + margin
+        held = background.now_w + max(background.unexplained_w, background.suspected_w) + margin + self.storages.held_w(now_s)
         site_budget = Budget(site.now_w - held, site.window_w - held)
         feeder_budgets = []
         for feeder in self.yard.spec.feeders:
             allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
+            kept += self.storages.held_w(now_s, feeder.feeder_id)
             feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
         self._budgets = Budgets(site_budget, dict(zip((f.feeder_id for f in self.yard.spec.feeders), feeder_budgets, strict=True)))
         rows = self._rows.build(now, self._sums.bounds_w, gives_w=self._sums.gives_w, in_force=in_force)
         gives = None if self._takes_w is None else Discharge(self._takes_w, [b.window_w for b in feeder_budgets])
-        result = allocate(rows, site=site_budget, feeders=feeder_budgets, frozen=self.yard.journal.frozen, gives=gives)
+        left_w = self.storages.yields_w(sum(self._sums.bounds_w.values()) - site_budget.window_w, now_s)
+        for_now = Budget(site_budget.now_w + left_w, site_budget.window_w + left_w) if left_w else site_budget
+        result = allocate(rows, site=for_now, feeders=feeder_budgets, frozen=self.yard.journal.frozen, gives=gives)
         self.yard.last = LastAllocation(
             now, rows, result, background, site.now_w, {row.key: i for i, row in enumerate(rows)}, [b.now_w for b in feeder_budgets]
         )
-        pending = result.site_short_w > 0 or any(result.feeder_short_w) or bool(self._sums.gives_w)
+        self.storages.looked(rows, result, window_w=site_budget.window_w, feeders=self._budgets.feeders, now_s=now_s)
+        pending = result.site_short_w > 0 or left_w > 0 or any(result.feeder_short_w) or bool(self._sums.gives_w)
         stopping = {action.row for action in result.actions if action.move is Move.STOP}
         for i, row in enumerate(rows):
             if row.on_off and i not in stopping:

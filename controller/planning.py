@@ -20,6 +20,7 @@ import numpy as np
 from uuid6 import uuid7
 
 from controller import lending, limits
+from controller.asset_outlook import Outlook, plan_rows
 from controller.planner import Planner, PlannerError
 from controller.yard import Yard
 from depot import events as ev
@@ -122,19 +123,23 @@ def build(
     now: datetime,
     peak_w: int,
     pieces: Sequence[SiteDemandPiece] | None = None,
+    outlook: Outlook | None = None,
 ) -> Asked | None:
-    """The problem of this moment; None when no vehicle needs energy. ``peak_w``: the highest demand block so far.
-    ``pieces``: what a peak costs where the tariff says more than a plain rate on what exceeds ``peak_w``; None: that."""
+    """The problem of this moment; None when no vehicle needs energy and no battery can be used. ``peak_w``: the highest demand
+    block so far. ``pieces``: what a peak costs where the tariff says more than a plain rate on what exceeds ``peak_w``; None:
+    that. ``outlook``: solar plants and batteries, None: the site has none."""
     zone = ZoneInfo(yard.spec.timezone)
     slot_s = settings.slot_minutes * 60
     start = slot_start(now, settings.slot_minutes, zone)
     wanting = [visit for visit in yard.state.visits.values() if _wants(yard, visit, now)]
-    if not wanting:
-        return None
-    last = max(visit.announced.depart_at for visit in wanting)
-    wish = int(max(0.0, (last - start).total_seconds()) // slot_s) + 1
-    slots = max(4, min(wish, settings.horizon_h * 3600 // slot_s))
     feeders = [feeder.feeder_id for feeder in yard.spec.feeders]
+    storages = outlook.storages(feeders) if outlook is not None else ()
+    if not wanting and not storages:
+        return None
+    last = max((visit.announced.depart_at for visit in wanting), default=start)
+    wish = int(max(0.0, (last - start).total_seconds()) // slot_s) + 1
+    most = settings.horizon_h * 3600 // slot_s
+    slots = most if storages else max(4, min(wish, most))
 
     prices_kwh = np.asarray(prices.vector(start, slots, slot_s))
     price = float(np.abs(prices_kwh).mean()) or 1.0
@@ -148,10 +153,14 @@ def build(
             rows.append(made[0])
             overlaps.append(made[1])
             ids.append(visit.visit_id)
-    if not rows:
+    if not rows and not storages:
         return None
     measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
-    background = background_forecast(yard, start, slots, slot_s, now_w=measured)
+    if outlook is None:
+        background = background_forecast(yard, start, slots, slot_s, now_w=measured)
+    else:  # the load alone, and what the sun will give
+        load = background_forecast(yard, start, slots, slot_s, now_w=measured + outlook.pv_now_w)
+        background = load - outlook.pv_kw(start.timestamp(), slots, slot_s)
     block = max(1, prices.demand_interval_min // settings.slot_minutes)
     problem = Problem(
         t0=start,
@@ -173,6 +182,7 @@ def build(
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
         currency=prices.currency,
         demand_pieces=_demand_pieces(pieces or (), start, slots, slot_s, zone, settings.demand_share),
+        storages=storages,
     )
     return Asked(problem, tuple(ids), tuple(overlaps), start)
 
@@ -398,6 +408,7 @@ def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: Pl
         cost=float(result.energy_cost + result.demand_cost),
         solver=str(result.status),
         solve_s=float(result.solve_s),
+        storage_w=plan_rows(asked.problem.storages, result.storage_kw),
     )
 
 
@@ -424,6 +435,8 @@ class Planning:
         self.on_plan = on_plan
         self.pieces: Callable[[], Sequence[SiteDemandPiece] | None] = lambda: None
         """What a peak costs, where somebody knows the tariff's pieces."""
+        self.outlook: Outlook | None = None
+        """Solar plants and stationary batteries, where the site has any."""
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
@@ -453,7 +466,10 @@ class Planning:
 
     async def _plan_once(self, cause: str) -> None:
         now = self.yard.clock.now()
-        asked = build(self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=self.peak_w(), pieces=self.pieces())
+        peak_w, pieces = self.peak_w(), self.pieces()
+        asked = build(
+            self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=peak_w, pieces=pieces, outlook=self.outlook
+        )
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
             return

@@ -39,6 +39,7 @@ from controller.sections import (
     setting,
     watts,
 )
+from controller.sections_assets import BatterySection, PvSection, complaint
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_files import FilesSection
@@ -96,6 +97,8 @@ class Settings(BaseSettings):
     generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
     demand: DemandSection = setting(DemandSection(), "Demand blocks of the billing meter.")
     output: tuple[OutputSection, ...] = setting((), "Contactors, ventilation, siren, beacon, emergency isolation on I/O modules.")
+    pv: tuple[PvSection, ...] = setting((), "Solar plants on the site, over SunSpec Modbus.")
+    battery: tuple[BatterySection, ...] = setting((), "Stationary batteries on the site, over SunSpec Modbus.")
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
@@ -178,6 +181,8 @@ class Settings(BaseSettings):
         opened = [s.id for s in self.station if s.open]
         if opened and not self.ocpp.allow_open:
             raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
+        if wrong := complaint(self.pv, self.battery, {f.id for f in self.feeder}):
+            raise ValueError(wrong)
         if self.depot_secret is not None and not _is_key(self.depot_secret.get_secret_value()):
             raise ValueError(f"{PREFIX}DEPOT_SECRET must be 64 hex digits or more")
         for station in self.station:

@@ -308,7 +308,8 @@ class Plan:
     """Advice for the limiter: planned mean power per visit and slot; with an expiry, because advice ages.
 
     ``power_w[visit_id][k]`` holds for the half-open slot [start + k·slot, start + (k+1)·slot).
-    ``site_w[k]`` is the planned total with background. A plan is never trusted: the limiter projects it.
+    ``storage_w[asset_id][k]``: of stationary batteries, negative where they give. ``site_w[k]`` is the planned total with
+    background. A plan is never trusted: the limiter projects it.
     """
 
     plan_id: str
@@ -322,6 +323,7 @@ class Plan:
     cost: float = 0.0
     solver: str = ""
     solve_s: float = 0.0
+    storage_w: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def slot_at(self, at: datetime) -> int | None:
         """Index of the slot that holds ``at``; None outside of the horizon."""

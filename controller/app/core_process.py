@@ -20,6 +20,7 @@ from datetime import timedelta
 
 import controller
 from controller import device_model
+from controller.app.assets import add_assets
 from controller.app.billing import add_billing
 from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
@@ -215,6 +216,8 @@ async def serve_core(settings: Settings) -> None:
         core.add(arbiter)
         if core.utility is not None:
             core.utility.alarms.append(arbiter.told_utility)
+        assets, asset_links = add_assets(core, settings, clock)
+        alarms.sources.append(assets)
         known = {s.station_id: s.probe for s in journal.state.stations.values() if s.probe is not None}
         last_words = KeptWords(store, spec.depot_id, journal, is_open=lambda number: number in journal.state.transactions)
         core.desk.last_register = last_words.register_wh
@@ -285,6 +288,8 @@ async def serve_core(settings: Settings) -> None:
             tasks.create_task(core.run(), name="core")
             if meter is not None:
                 tasks.create_task(meter.run(), name="meter")
+            for asset in asset_links:
+                tasks.create_task(asset.run(), name=asset.spec.asset_id)
             if contact is not None:
                 tasks.create_task(contact.run(), name="supply contact")
             for module in modules:
