@@ -11,7 +11,8 @@ from limiter_plant import COMPLY_S, START, STEP_S, Happening, Plant, Scenario, V
 
 from controller.assets_room import AssetsRoom
 from controller.clock import VirtualClock, run_virtual
-from depot.assets import AssetState, PvReading, PvSpec, StorageReading, StorageSpec
+from depot.assets import AssetMode, AssetState, PvReading, PvSpec, StorageReading, StorageSpec
+from depot.events import AssetModeSet, NewEvent
 from depot.values import Outcome, Plan
 from simulator.battery_unit import BatteryUnit
 
@@ -136,6 +137,9 @@ class StoragePlant(Plant):
             self.unit.fault = True
             await asyncio.sleep(h.lasts)
             self.unit.fault = False
+        elif h.what in ("standby", "auto"):
+            fact = AssetModeSet(self.rim.spec.asset_id, AssetMode(h.what), "test")
+            await self.journal.append([NewEvent(fact, self.clock.now())])
         elif h.what == "battery lies":
             self.unit.says_soc = h.value / 100
         elif h.what == "battery plan":

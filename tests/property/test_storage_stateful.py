@@ -63,6 +63,26 @@ def test_a_charging_battery_yields_to_vehicles_and_to_a_limit_that_drops() -> No
     assert found.energy_wh > 15_000
 
 
+def test_what_it_gives_ends_only_after_the_chargers_do_without() -> None:
+    spec = depot(120_000)
+    found, plant = play(scenario(6, spec, *arrivals(4), Happening(240.0, "standby")), spec=BATTERY, soc=0.9)
+    assert found.breaches == []
+    assert min(plant.rim.orders) < -50_000
+    assert plant.rim.orders[-1] == 0, "a person wants it at rest"
+    assert max(plant.peaks) <= 120_050
+
+
+def test_an_empty_one_leaves_the_chargers_to_the_limit_in_time() -> None:
+    small = StorageSpec(asset_id="b", capacity_wh=8_000, charge_w=80_000, discharge_w=80_000, controlled=True, soc_min=0.2)
+    spec = depot(120_000)
+    found, plant = play(scenario(7, spec, *arrivals(4)), spec=small, soc=0.9)
+    assert found.breaches == []
+    assert plant.given_wh_by_battery > 4_000
+    assert max(plant.peaks) <= 120_050
+    assert plant.unit is not None
+    assert plant.unit.soc > 0.15
+
+
 def test_a_lost_link_costs_the_credit_at_once_and_ends_the_order_by_itself() -> None:
     spec = depot(120_000)
     happenings = [*arrivals(4), Happening(240.0, "battery away", lasts=420.0)]
@@ -88,6 +108,7 @@ def happenings_of(rng: random.Random, spec: DepotSpec) -> list[Happening]:
         for s in spec.stations
     ]
     found += [Happening(rng.uniform(10, 900), "battery plan", rng.choice([-80_000, -30_000, 0, 40_000, 80_000])) for _ in range(4)]
+    found += [Happening(rng.uniform(200, 800), rng.choice(["standby", "auto"])) for _ in range(rng.choice([0, 2]))]
     found += [Happening(rng.uniform(50, 900), "sun", rng.uniform(0, 80_000)) for _ in range(rng.choice([0, 3]))]
     found += [Happening(rng.uniform(50, 900), "base", rng.uniform(0, 40_000)) for _ in range(rng.choice([0, 2]))]
     found += [Happening(rng.uniform(50, 900), "limit", rng.uniform(60_000, 150_000), "") for _ in range(rng.choice([0, 1]))]
