@@ -134,8 +134,8 @@ def _account(facts: DemandAccount, valid: Valid, parts: Parts) -> DemandLines:
     recorded, bound, base = facts.recorded(None), facts.bound, facts.base().value
     excess = Fraction(0) if bound is None else max(Fraction(0), recorded - bound)
     share = parts.share(valid)
-    when = "" if peak.at is None else f" (block of {peak.at.astimezone(facts.measured.blocks[0].local.tzinfo):%d %b %H:%M})"
-    words = [found.words + when, "" if billing == found.value else f"rounded to {plain(billing, 3)} {unit}"]
+    when = "" if peak.at is None else f"peak in the block of {peak.at.astimezone(facts.measured.blocks[0].local.tzinfo):%d %b %H:%M}"
+    words = [found.words, when, "" if billing == found.value else f"rounded to {plain(billing, 3)} {unit}"]
     words += [f"{plain(base, 3)} {unit} of it at this rate" if base != billing else "", parts.words(valid)]
     drafts = [_demand_line(layer, base, layer.rate, valid, parts, share, layer.code, layer.text, "; ".join(filter(None, words)))]
     if excess and layer.excess is not None and bound is not None:

@@ -150,12 +150,15 @@ def _parameters(top: Fields, given: Mapping[str, Fraction], where: str) -> dict[
     if unknown:
         has = ", ".join(sorted(table)) or "none"
         raise InvalidTariff(f"{where}: no parameter {', '.join(sorted(unknown))}; it has: {has}")
+    rows = {key: Fields(row, f"{where}, {key}") for key, row in table.items()}
+    missing = {key: row.text("meaning") for key, row in rows.items() if key not in given and not row.has("value")}
+    if missing:
+        told = "; ".join(f"{key} ({meaning})" for key, meaning in missing.items())
+        written = ",".join(f"{key}=…" for key in missing)
+        raise InvalidTariff(f"{where}: must be given: {told:.900}. Write the name as {top.table.get('name')!s:.60}:{written:.300}")
     found = {}
-    for key, row in table.items():
-        fields = Fields(row, f"{where}, {key}")
+    for key, fields in rows.items():
         meaning = fields.text("meaning")
-        if key not in given and not fields.has("value"):
-            raise InvalidTariff(f"{where}: {key} must be given ({meaning}): write the name as {top.table.get('name')}:{key}=…")
         value = fields.number("value", given.get(key))
         value = given.get(key, value)
         fields.end()

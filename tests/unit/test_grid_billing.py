@@ -448,3 +448,28 @@ def test_lines_add_up_and_splitting_blocks_changes_no_bill(found: Sequence[tuple
 def test_the_order_of_blocks_does_not_matter(order: Sequence[int]) -> None:
     made = blocks({(1, 15 * k): k for k in range(40)}, factor="0.9")
     assert bill(ALL_AT_ONCE, JUNE, [made[k] for k in order], contract=90) == bill(ALL_AT_ONCE, JUNE, made, contract=90)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(
+        ["kerala-kseb-ev", "telangana-ht-ix-ev:power_factor=0.9", "delhi-ev-ht:power_factor=0.96", "karnataka-bescom-lt-6c", "slabs"]
+    ),
+    st.integers(0, 30 * 96 - 1),
+    st.integers(0, 1_400),
+)
+def test_a_further_kwh_costs_what_the_price_says(name: str, quarter: int, used: int) -> None:
+    """The two that follow from one tariff: prices for the planner, and the bill."""
+    slabs = [{"up_to": 700, "rate": "5.55"}, {"up_to": 1400, "rate": "6.1"}, {"rate": "7"}]
+    duty = [{"code": "duty", "basis": "pct_of", "value": "9", "of": ["energy"]}, {"code": "fac", "basis": "kWh", "value": "0.21"}]
+    layered = tariff(energy=[{"basis": "kWh", "slabs": slabs}], adders=duty) if name == "slabs" else Tariff.named(name)
+    at = JUNE.bounds(IST)[0] + timedelta(minutes=15 * quarter)
+    extras = BillExtras(power_factor=layered.power_factor)
+
+    def total(wh: int) -> int:
+        return bill(layered, JUNE, [MeterBlock(at, 15, used * 1000 + wh)], contract=100, extras=extras).total_paise
+
+    most = 1 if name == "slabs" else 1000
+    price = layered.price_per_kwh(at, used=Fraction(used))
+    rounding = 100 if name.startswith("karnataka") else 2
+    assert abs(total(most * 1000) - total(0) - price * most * 100) <= rounding
