@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
 from fake_kit import fill_kit
 from fake_registry import fill
@@ -106,6 +107,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             link.publish(view or sample())
             fill(link, view)
             fill_kit(link)
+            fill_bills(link)
             fill_stations(link)
         app = create_app(told, link, store, clock=clock)
         found = Site(app, link, Users(store, clock, "kothrud"), store, clock, told)

@@ -28,6 +28,9 @@ from web.alarms_page import alarms_api, alarms_screens
 from web.api import api, finish_openapi
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
+from web.bills_api import SCHEMAS as bills_schemas
+from web.bills_api import bills_api
+from web.bills_page import bills_screens
 from web.console_page import console_screens
 from web.context import Web
 from web.contracts_api import SCHEMAS as contract_schemas
@@ -120,6 +123,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(display_screens(web))
     app.include_router(departures_screens(web))
     app.include_router(grid_screens(web))
+    app.include_router(bills_screens(web))
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(outputs_screens(web))
@@ -144,10 +148,11 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(contracts_api(web))
     app.include_router(v21_api(web))
     app.include_router(outputs_api(web))
+    app.include_router(bills_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    finish_openapi(app, (*schemas, *meter_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
+    finish_openapi(app, (*schemas, *meter_schemas, *bills_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

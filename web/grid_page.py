@@ -343,4 +343,9 @@ def _demand(d: DemandView, site: LimitRow | None, clock: text.DepotTime) -> dict
         "highest": text.kw(d.highest_w) if d.highest_w else text.UNKNOWN,
         "since": "" if d.highest_since is None else f"measured since {clock.clock(d.highest_since)}",
         "allowed": "" if d.allowed_w is None else text.kw(max(0, d.allowed_w)),
+        "error": "" if d.error_w is None else f"± {text.kw(d.error_w)}",
+        "target": "" if d.target_w is None else text.kw(d.target_w),
+        "apparent": "" if d.predicted_va is None else text.kw(d.predicted_va),
+        "highest_va": "" if d.highest_va is None else text.kw(d.highest_va),
+        "clock": "" if d.clock is None or d.clock.known == "assumed" else f"meter's clock {d.clock.offset_s:+.0f} s, {d.clock.known}",
     }

@@ -41,6 +41,7 @@ PATH = {
     "serial": "1a2b3c",
     "report_id": "4",
     "stream_id": "3",
+    "month": "2026-10",
     "output": "siren",
 }
 
