@@ -10,7 +10,8 @@ A tariff is data (``grid/tariffs/*.toml``): dated layers, each with the order th
     errors, numbers, hours   exact numbers and rounding, hours and validity
     layers, rule             what an order says, as values; how a billing demand is found
     fields, reading, flat    from a file to a tariff
-    model                    the tariff and its prices
+    files, sheet, urdb       files of one's own: TOML, JSON, tables, rates of the Utility Rate Database
+    model                    the tariff and its prices; words, check: what it says, what is doubtful
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tariff files of one's own: TOML, JSON or a table (CSV), told apart by how the name ends."""
+"""Tariff files of one's own: TOML, JSON (a rate of the Utility Rate Database too) or a table (CSV), told apart by how the name ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from grid.tariff.errors import InvalidTariff, UnknownTariff
 from grid.tariff.reading import LONGEST_FILE, read_json, read_toml
 from grid.tariff.sheet import tree_of_csv
+from grid.tariff.urdb import is_urdb, tree_of_urdb
 
 __all__ = ["FILE_KINDS", "tree_of_file", "tree_of_text"]
 
@@ -29,7 +30,8 @@ def tree_of_file(path: Path) -> object:
 def tree_of_text(text: str, kind: str) -> object:
     """The tree of a text of that kind (:data:`FILE_KINDS`). Raises :class:`InvalidTariff`."""
     if kind == ".json":
-        return read_json(text)
+        tree = read_json(text)
+        return tree_of_urdb(text) if is_urdb(tree) else tree
     if kind == ".csv":
         return tree_of_csv(text)
     return read_toml(text)
