@@ -50,6 +50,7 @@ class LimitRow(Struct, frozen=True, kw_only=True):
     binds: bool
     coming: bool
     free_w: int | None
+    limit_id: str = ""
 
 
 class OrderView(Struct, frozen=True, kw_only=True):
@@ -228,6 +229,7 @@ def limit_rows(found: Sequence[Limit], used_w: dict[str, int | None], now: datet
                 binds=binds is not None and binds.limit_id == limit.limit_id,
                 coming=limit.from_ > now,
                 free_w=None if used is None else limit.value - used,
+                limit_id=limit.limit_id,
             )
         )
     order = list(LimitSource)

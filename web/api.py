@@ -93,13 +93,6 @@ class AvailabilityBody(ReasonedBody):
     operative: bool
 
 
-class ManualLimitBody(ReasonedBody):
-    """Limit the site to ``value_w`` until ``until`` (null: until lifted)."""
-
-    value_w: int = Field(ge=0, le=1_000_000_000)
-    until: AwareDatetime | None = None
-
-
 class VisitBody(ReasonedBody):
     """A vehicle's stay. ``energy_wh``: what the battery must receive; ``connector`` null: matched when it plugs in."""
 
@@ -225,33 +218,6 @@ def api(web: Web) -> APIRouter:
             )
         )
 
-    @router.put("/limits/manual", **COMMAND, summary="Limit the site by hand")
-    async def set_limit(request: Request, body: ManualLimitBody, key: Key = "") -> Response:
-        view = web.fresh_view()
-        actions.check_limit(view, body.value_w)
-        if body.until is not None and body.until <= view.at:
-            raise Problem(
-                "invalid_request", "The limit would end before it begins.", errors={"until": f"Depot time is {view.at.isoformat()}"}
-            )
-        return await send(
-            cmd.SetManualLimit(
-                command_id=key or actions.new_id(),
-                actor=caller_of(request).name,
-                reason=_why(body),
-                value_w=body.value_w,
-                until=_utc(body.until, view.at),
-            )
-        )
-
-    @router.delete("/limits/manual", **COMMAND, summary="Lift the manual limit")
-    async def clear_limit(
-        request: Request,
-        reason: Annotated[str, Query(min_length=1, max_length=200, description="Kept in the audit trail")],
-        key: Key = "",
-    ) -> Response:
-        why = actions.need_reason(reason)
-        return await send(cmd.ClearManualLimit(command_id=key or actions.new_id(), actor=caller_of(request).name, reason=why))
-
     @router.post("/visits", **COMMAND, summary="State or change a vehicle's stay")
     async def announce(request: Request, body: VisitBody, key: Key = "") -> Response:
         view = web.fresh_view()
@@ -292,10 +258,6 @@ def _at(at: datetime, like: datetime) -> datetime:
         return at.astimezone(like.tzinfo)
     except OverflowError:
         raise Problem("invalid_request", "A time is out of range.") from None
-
-
-def _utc(at: datetime | None, like: datetime) -> datetime | None:
-    return None if at is None else _at(at, like)
 
 
 def finish_openapi(app: FastAPI, more: Sequence[type] = ()) -> None:

@@ -44,6 +44,9 @@ from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
+from web.limits_api import SCHEMAS as limit_schemas
+from web.limits_api import limits_api
+from web.limits_page import limits_screens
 from web.live import DepotLink, LiveHub
 from web.messages_page import messages_screens
 from web.meter_api import SCHEMAS as meter_schemas
@@ -124,6 +127,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(departures_screens(web))
     app.include_router(grid_screens(web))
     app.include_router(bills_screens(web))
+    app.include_router(limits_screens(web))
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(outputs_screens(web))
@@ -131,6 +135,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(alarms_screens(web))
     app.include_router(audit_screens(web))
     app.include_router(api(web))
+    app.include_router(limits_api(web))
     app.include_router(alarms_api(web))
     app.include_router(audit_api(web))
     app.include_router(payments_api(web))
@@ -152,7 +157,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    finish_openapi(app, (*schemas, *meter_schemas, *bills_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
+    finish_openapi(app, (*schemas, *meter_schemas, *bills_schemas, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

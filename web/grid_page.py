@@ -16,8 +16,10 @@ from starlette.responses import RedirectResponse, Response
 
 from controller.failsafe_view import FailsafeView
 from controller.grid_view import DemandView, GridFeeder, GridView, LimitRow, OrderView, UtilityView
+from controller.limit_book_view import LimitBookView, OverrideRow
 from controller.readmodel import NowView
 from depot import commands as cmd
+from depot.commands.charging import manual_id
 from depot.values import Supply
 from web import actions, charts, text
 from web.context import Web, caller_of
@@ -28,7 +30,11 @@ from web.screens import carry_out, empty_limit
 SOURCES = {
     "contract": "supply contract", "rating": "rating", "manual": "by hand", "scada": "SCADA", "failsafe": "fail-safe", "safety": "safety",
     "generator": "generator", "comeback": "slow return", "peak_target": "peak target",
+    "external": "told by the station", "demand_response": "demand response", "schedule": "schedule",
 }  # fmt: skip
+MANUAL = manual_id("")
+"""The manual limit of the site that this page sets and lifts; others have names, and are on the page Limits."""
+
 _LINK = {
     "init": ("warn", "clock", "waits for heartbeat and order"),
     "limited": ("done", "check", "up"),
@@ -101,7 +107,9 @@ async def grid_page(web: Web, request: Request, form: dict[str, Any], *, status:
     found = await web.link.show(GridView)
     if found is None:
         raise Problem("core_unreachable", "The controller's core shows no grid yet.", headers={"retry-after": "3"})
-    context = grid_context(found, view) | {"form": form, "failed": any(form["errors"].values()), "dialog": True}
+    book = await web.link.show(LimitBookView)
+    override = None if book is None else override_words(book.override, text.DepotTime(view.timezone, view.at))
+    context = grid_context(found, view) | {"override": override} | {"form": form, "failed": any(form["errors"].values()), "dialog": True}
     chart = web.pages.now_context(view)["chart"]
     return web.pages.render(request, "grid.html", view=view, status=status, screen="grid", chart=chart, **context)
 
@@ -111,7 +119,7 @@ def grid_context(g: GridView, view: NowView) -> dict[str, Any]:
     clock = text.DepotTime(view.timezone, view.at)
     names = {f.feeder_id: f.name for f in g.feeders}
     site = next((row for row in g.limits if row.binds and not row.scope_id), None)
-    manual = next((row for row in g.limits if row.source == "manual" and not row.scope_id), None)
+    manual = next((row for row in g.limits if row.limit_id == MANUAL), None)
     over = g.compliance in ("not_compliant", "infeasible")
     return {
         "g": g,
@@ -143,6 +151,17 @@ def grid_context(g: GridView, view: NowView) -> dict[str, Any]:
         "manual": ""
         if manual is None
         else f"Now {text.kw(manual.value_w)} kW by {manual.set_by or 'hand'}: {manual.reason or 'no reason given'}.",
+    }
+
+
+def override_words(o: OverrideRow | None, clock: text.DepotTime) -> dict[str, str] | None:
+    """For the banner."""
+    if o is None:
+        return None
+    lifted = ", ".join(SOURCES.get(name, name) for name in o.sources)
+    return {
+        "head": f"Limits are overridden until {clock.clock(o.until)}",
+        "words": f"{o.by} lets the load rise to {text.kw(o.value_w)} kW against limits {lifted}: {o.reason}",
     }
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import schemathesis
 from fake_depot import FakeLink, sample
+from fake_limits import fill_limits
 from fake_registry import fill
 from fake_stations import fill as fill_stations
 from fake_stations import station
@@ -272,6 +273,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         link = SteadyLink()
         link.view = sample()
         fill(link)
+        fill_limits(link)
         fill_stations(link)
         yield (
             create_app(WebSettings(depot_id="kothrud", hosts=("testserver",)), link, store, clock=clock),

@@ -43,6 +43,9 @@ PATH = {
     "stream_id": "3",
     "month": "2026-10",
     "output": "siren",
+    "schedule_id": "evening",
+    "event_id": "DR-1",
+    "kind": "weekly",
 }
 
 
