@@ -405,7 +405,7 @@ def connection(view: NowView) -> GridView:
         LimitRow(
             scope_id=limit.scope_id, value_w=limit.value_w, source=limit.source, since=limit.since, until=limit.until, then_w=limit.then_w,
             set_by=limit.set_by, reason=limit.reason, binds=limit in (SCADA, MANUAL), coming=False,
-            free_w=limit.value_w - used.get(limit.scope_id, 0), limit_id=f"manual:{limit.scope_id}" if limit is MANUAL else "",
+            free_w=limit.value_w - used.get(limit.scope_id, 0), limit_id=f"manual:{limit.scope_id}" if limit.source == "manual" else "",
         )
         for limit in view.limits
     ]  # fmt: skip
