@@ -10,7 +10,6 @@ the defaults under the profiles are installed anew (invariant 3). Times of the l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -75,7 +74,6 @@ class Utility:
         self.link = failsafe.begin(policy, now) if recorded is None else failsafe.resume(recorded, policy, now)
         self._recorded = recorded
         self._pending: list[LinkEvent] = []
-        self._changed = asyncio.Event()
         self._limit_since: datetime = now
         self._limit_w: int | None = None
         self._trail = UtilityTrail(self._note)
@@ -125,9 +123,9 @@ class Utility:
             for event in events:
                 self._pending.remove(event)
         for event in events:
-            self.link, _ = failsafe.step(self.link, event, self.steady.now(), self.policy)
-        self._changed.set()
-        self._loop.wake()
+            self.link, found = failsafe.step(self.link, event, self.steady.now(), self.policy)
+            self._limit_moved(found.limit_w)
+        self._loop.wake_soon()  # what is tighter holds since before: while all chargers are being told nothing looks twice
         self._replan("the utility's limit changed")
         if command.failsafe is not None and command.failsafe.limit_w is not None:
             await self._defaults_follow()
@@ -217,13 +215,18 @@ class Utility:
         if (found.state, found.limit_w) != (before.state, before.limit_w):
             log.warning("the utility's link: %s, %s", found.state.name.lower(), _watts(found.limit_w))
             self._replan("the utility's link changed")
-        if found.limit_w != self._limit_w:
-            self._limit_w, self._limit_since = found.limit_w, self.steady.now()
+        if self._limit_moved(found.limit_w):
             self._loop.wake()
         wall = failsafe.shifted(self.link, self.steady.ahead())
         if failsafe.worth_recording(self._recorded, wall) and not self._yard.journal.frozen:
             self._recorded = wall
             self._loop.note(ev.UtilityLinkChanged(wall, cause))
+
+    def _limit_moved(self, limit_w: int | None) -> bool:
+        moved = limit_w != self._limit_w
+        if moved:
+            self._limit_w, self._limit_since = limit_w, self.steady.now()
+        return moved
 
     async def _record(self, link: UtilityLink, *, cause: str, actor: str) -> None:
         wall = failsafe.shifted(link, self.steady.ahead())
