@@ -5,8 +5,8 @@ What nobody measured is not filled up: it is missing in the energy, and the bill
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -47,6 +47,10 @@ class LocalBlock:
         return self.vah
 
 
+Merged = tuple[datetime, datetime, int | Fraction]
+"""A demand block: its begin in UTC and on the local clock, Wh or VAh."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeakBlock:
     """A demand block's mean, kW or kVA. ``at`` None: there was no block."""
@@ -57,7 +61,8 @@ class PeakBlock:
 
 @dataclass(frozen=True, slots=True)
 class MonthOfBlocks:
-    """All blocks of a month in order. ``assumed``: how many have their apparent energy from a power factor."""
+    """All blocks of a month in order. ``assumed``: how many have their apparent energy from a power factor; ``merged``: demand
+    blocks by basis and length, once they were asked for."""
 
     month: Month
     begins_at: datetime
@@ -66,6 +71,7 @@ class MonthOfBlocks:
     covered: Fraction
     exported_kwh: Fraction
     assumed: int
+    merged: dict[tuple[DemandBasis, int], list[Merged]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, blocks: Sequence[MeterBlock], month: Month, zone: ZoneInfo, power_factor: Fraction | None) -> MonthOfBlocks:
@@ -74,7 +80,7 @@ class MonthOfBlocks:
         begins_at, ends_at = month.bounds(zone)
         inside = sorted((b for b in blocks if begins_at <= b.begins_at < ends_at), key=lambda b: b.begins_at)
         found: list[LocalBlock] = []
-        covered_min, exported_wh, assumed = Fraction(0), 0, 0
+        covered_min, whole_min, exported_wh, assumed = Fraction(0), 0, 0, 0
         last_end = begins_at
         for block in inside:
             local = block.begins_at.astimezone(zone)
@@ -90,11 +96,13 @@ class MonthOfBlocks:
                 vah = block.import_wh / power_factor
                 assumed += 1
             found.append(LocalBlock(block.begins_at, local, block.minutes, local.date(), block.import_wh, vah))
-            whole = block.covered == 1
-            covered_min += block.minutes * (1 if whole else Fraction(block.covered).limit_denominator(1_000_000))
+            if block.covered == 1:
+                whole_min += block.minutes
+            else:
+                covered_min += block.minutes * Fraction(block.covered).limit_denominator(1_000_000)
             exported_wh += block.export_wh
         minutes = (ends_at - begins_at) // timedelta(minutes=1)
-        return cls(month, begins_at, ends_at, tuple(found), covered_min / minutes, Fraction(exported_wh, 1000), assumed)
+        return cls(month, begins_at, ends_at, tuple(found), (covered_min + whole_min) / minutes, Fraction(exported_wh, 1000), assumed)
 
     @property
     def kwh(self) -> Fraction:
@@ -117,7 +125,9 @@ class MonthOfBlocks:
                 best, at = energy, begins_at
         return PeakBlock(Fraction(best) * 60 / block_min / 1000, at)
 
-    def _merged(self, basis: DemandBasis, block_min: int) -> Iterable[tuple[datetime, datetime, int | Fraction]]:
+    def _merged(self, basis: DemandBasis, block_min: int) -> list[Merged]:
+        if (basis, block_min) in self.merged:
+            return self.merged[basis, block_min]
         merged: dict[datetime, tuple[datetime, int | Fraction]] = {}
         for block in self.blocks:
             if block_min % block.minutes:
@@ -128,4 +138,5 @@ class MonthOfBlocks:
             begins_at = block.begins_at - into
             local, energy = merged.get(begins_at, (block.local - into, 0))
             merged[begins_at] = local, energy + block.energy(basis)
-        return ((at, local, energy) for at, (local, energy) in merged.items())
+        self.merged[basis, block_min] = [(at, local, energy) for at, (local, energy) in merged.items()]
+        return self.merged[basis, block_min]
