@@ -126,6 +126,7 @@ def _output(row: OutputRow, clock: text.DepotTime) -> dict[str, Any]:
         "area": row.area,
         "commanded": row.commanded,
         "because": row.because,
+        "emergency": row.emergency,
         "reads": row.reads or ("never read" if row.read_back else "no read-back"),
         "age": "never" if row.read_age_s is None else f"{text.age(row.read_age_s)} ago",
         "st": st,
