@@ -35,7 +35,7 @@ class OutputNotices:
 
         dead = room.dead(now)
         for area, entry in room.demands.items():
-            state, words = rules.standing(room.areas, entry, room.tracks, dead, now)
+            state, words = rules.standing(room.areas, area, room.tracks, dead)
             if entry.origin is not Origin.TRIP:
                 why = f"{entry.reason or 'no reason was given'} ({entry.by or entry.origin})"
                 action = f"{why}. Reset it on the page Safety once the cause has gone."

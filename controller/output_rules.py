@@ -27,6 +27,9 @@ SILENT_S: Final = 5.0
 METER_S: Final = 5.0
 """So long after a contactor opened a charger's meter may still tell what flowed before."""
 
+START_S: Final = 20.0
+"""A module that was never heard yet may still be starting, as long as nothing is asked of it."""
+
 BY_CHARGER_S: Final = 30.0
 """A bay that no contactor cuts is isolated by its chargers; they must have stopped within this time."""
 
@@ -131,7 +134,8 @@ def _may_open(output: OutputSpec, track: Track, seen: Seen) -> bool:
 
 def _proof(output: OutputSpec, track: Track, seen: Seen) -> tuple[Proof, str]:
     since_s = seen.now_s - track.told_s
-    settled = since_s >= output.settle_s
+    unheard = seen.read_s == -math.inf and seen.written_s == -math.inf
+    settled = since_s >= (START_S if unheard and not track.commanded else output.settle_s)
     if not output.proven:
         if seen.written_s >= track.told_s and seen.now_s - seen.written_s < SILENT_S:
             return Proof.WRITTEN, ""
@@ -148,13 +152,12 @@ def _proof(output: OutputSpec, track: Track, seen: Seen) -> tuple[Proof, str]:
     return Proof.FAILED, "its module does not answer"
 
 
-def standing(areas: Areas, demand: Isolated, tracks: Mapping[str, Track], dead: Mapping[Area, bool], now: datetime) -> tuple[Standing, str]:
-    """Whether an area that shall be isolated is, and what speaks against it. ``dead``: bays in which no current is known to flow,
-    for those that only their chargers can stop."""
-    return _standing(areas, demand.area, tracks, dead, (now - demand.since).total_seconds())
+Dead = Mapping[Area, bool | None]
+"""For bays that only their chargers can stop: whether they have. None: their time is not over yet."""
 
 
-def _standing(areas: Areas, area: Area, tracks: Mapping[str, Track], dead: Mapping[Area, bool], age_s: float) -> tuple[Standing, str]:
+def standing(areas: Areas, area: Area, tracks: Mapping[str, Track], dead: Dead) -> tuple[Standing, str]:
+    """Whether an area that shall be isolated is, and what speaks against it."""
     cutting = areas.cutting(area)
     if cutting:
         for output in cutting:
@@ -168,23 +171,21 @@ def _standing(areas: Areas, area: Area, tracks: Mapping[str, Track], dead: Mappi
         return (Standing.ISOLATED if done else Standing.UNDER_WAY), ""
     parts = areas.parts(area)
     if not parts:
-        if dead.get(area, True):
-            return Standing.ISOLATED, ""
-        if age_s >= BY_CHARGER_S:
+        if dead.get(area, True) is False:
             return Standing.FAILED, f"{area} may still draw power, and no contactor cuts it"
-        return Standing.UNDER_WAY, ""
-    found = [_standing(areas, part, tracks, dead, age_s) for part in parts]
+        return (Standing.ISOLATED if dead.get(area, True) else Standing.UNDER_WAY), ""
+    found = [standing(areas, part, tracks, dead) for part in parts]
     failed = next((words for state, words in found if state is Standing.FAILED), None)
     if failed is not None:
         return Standing.FAILED, failed
     return (Standing.ISOLATED if all(state is Standing.ISOLATED for state, _ in found) else Standing.UNDER_WAY), ""
 
 
-def widen(areas: Areas, demands: Demands, tracks: Mapping[str, Track], dead: Mapping[Area, bool], now: datetime) -> list[Isolated]:
+def widen(areas: Areas, demands: Demands, tracks: Mapping[str, Track], dead: Dead, now: datetime) -> list[Isolated]:
     """What must be isolated beside what is: for each area that is not, the next wider one that something can cut."""
     found: dict[Area, Isolated] = {}
-    for area, demand in demands.items():
-        state, words = standing(areas, demand, tracks, dead, now)
+    for area in demands:
+        state, words = standing(areas, area, tracks, dead)
         wider = areas.wider(area) if state is Standing.FAILED else None
         if wider is not None and wider not in demands:
             found.setdefault(wider, Isolated(wider, now, Origin.WIDENED, f"{area} is not isolated: {words}", "controller"))
@@ -204,13 +205,13 @@ def dropped(areas: Areas, demands: Demands, tracks: Mapping[str, Track], seen: M
     return list(found.values())
 
 
-def against_reset(areas: Areas, area: Area, demands: Demands, tracks: Mapping[str, Track], dead: Mapping[Area, bool], now: datetime) -> str:
+def against_reset(areas: Areas, area: Area, demands: Demands, tracks: Mapping[str, Track], dead: Dead) -> str:
     """What speaks against ending the isolation of ``area`` now; empty: nothing does."""
     if area not in demands:
         return f"{area} is not isolated"
-    for other, demand in demands.items():
+    for other in demands:
         if other != area and areas.holds(area, other):
-            state, words = standing(areas, demand, tracks, dead, now)
+            state, words = standing(areas, other, tracks, dead)
             if state is not Standing.ISOLATED:
                 return f"{other} in it must stay isolated, and is not yet: {words or 'under way'}"
     return ""

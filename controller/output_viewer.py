@@ -64,10 +64,10 @@ class OutputViewer:
         )
 
     def _area(self, entry: Isolated, latched: bool, recorded: bool) -> IsolatedArea:
-        room, now = self._room, self._room.yard.clock.now()
-        dead = room.dead(now)
-        state, words = rules.standing(room.areas, entry, room.tracks, dead, now)
-        against = rules.against_reset(room.areas, entry.area, room.demands, room.tracks, dead, now)
+        room = self._room
+        dead = room.dead(room.yard.clock.now())
+        state, words = rules.standing(room.areas, entry.area, room.tracks, dead)
+        against = rules.against_reset(room.areas, entry.area, room.demands, room.tracks, dead)
         return IsolatedArea(
             level=entry.area.level.value,
             area_id=entry.area.area_id,

@@ -29,7 +29,7 @@ from controller.output_areas import Areas
 from controller.output_cut import Cut
 from controller.output_latches import IsolationFile
 from controller.output_rules import TESTED, Proof, Seen, Track, Want
-from controller.output_sight import behind, dead
+from controller.output_sight import FRESH_S, bays_in, behind, is_dead
 from controller.output_trial import Trial
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
@@ -74,7 +74,7 @@ class Module(Protocol):
 @dataclass(frozen=True, slots=True)
 class OutputParts:
     """What the room is made of. ``safety_looks``: a count that goes up while the guard of the batteries lives. ``steady``: real
-    monotonic seconds, by which relays move, whatever depot time does."""
+    monotonic seconds, by which relays move, whatever depot time does; ``speed``: depot seconds in one of them."""
 
     outputs: Sequence[OutputSpec]
     latches: IsolationFile
@@ -83,6 +83,7 @@ class OutputParts:
     safety_looks: Callable[[], int] = lambda: 0
     safety_period_s: float = math.inf
     steady: Callable[[], float] = time.monotonic
+    speed: float = 1.0
     look_s: float = LOOK_S
 
 
@@ -111,6 +112,7 @@ class Outputs:
         self._cut = Cut(yard, loop, parts.restore)
         self._areas: tuple[DepotSpec | None, Areas] = (None, Areas(yard.spec, ()))
         self._trips: dict[Area, Isolated] = {}
+        self._asked_s: dict[Area, float] = {}
         self._testing: set[str] = set()
         self._moved: set[str] = set()
         self._resetting: set[Area] = set()
@@ -266,12 +268,15 @@ class Outputs:
         seen = Seen(now_s) if sight is None else Seen(now_s, sight.reads, sight.read_s, sight.written_s)
         if not spec.kind.isolates:
             return seen
-        amperes, flows = behind(self.yard, self.areas, spec, now)
+        amperes, flows = behind(self.yard, self.areas, spec, now, FRESH_S * self.parts.speed)
         return replace(seen, current_a=amperes, flows=flows)
 
-    def dead(self, now: datetime) -> Mapping[Area, bool]:
+    def dead(self, now: datetime) -> rules.Dead:
         """For each bay that shall be isolated: whether it is known that no current flows."""
-        return dead(self.yard, self.areas, self.demands, now)
+        now_s, fresh_s, bays = self.parts.steady(), FRESH_S * self.parts.speed, bays_in(self.areas, self.demands)
+        self._asked_s = {bay: self._asked_s.get(bay, now_s) for bay in bays}
+        late = {bay for bay, asked_s in self._asked_s.items() if now_s - asked_s >= rules.BY_CHARGER_S}
+        return {bay: is_dead(self.yard, self.areas, bay, now, fresh_s) or (False if bay in late else None) for bay in bays}
 
     def refusal(self, output_id: str) -> str:
         """What an output's module has against its requests; empty: nothing."""
@@ -358,7 +363,7 @@ class Outputs:
         if self.yard.journal.frozen:
             raise JournalFrozen("a reset must be recorded, and the journal cannot write")
         now = self.yard.clock.now()
-        against = rules.against_reset(self.areas, area, self.demands, self.tracks, self.dead(now), now)
+        against = rules.against_reset(self.areas, area, self.demands, self.tracks, self.dead(now))
         if against:
             return cmd.CommandStatus.REFUSED, against
         self._resetting.add(area)

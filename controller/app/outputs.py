@@ -37,6 +37,7 @@ def add_outputs(core: Core, settings: Settings, *, safety: Safety, stack: ExitSt
         core.desk.restore_default,
         core.planning.request,
         safety_looks=lambda: safety.looks,
+        speed=max(1.0, settings.clock.speed),
         safety_period_s=safety.parts.look_s / max(1.0, settings.clock.speed),
     )
     room = Outputs(core.yard, core.loop, parts)
@@ -66,7 +67,7 @@ def _module(place: tuple[str, int, int], outputs: Sequence[OutputSection], room:
     host, port, unit = place
     watchdog = outputs[0].watchdog_address
     return OutputModule(
-        Peer(host=host, port=port, unit_id=unit, timeout_s=max(0.25, min(1.0, outputs[0].poll_s))),
+        Peer(host=host, port=port, unit_id=unit, timeout_s=1.0),
         [_point(section) for section in outputs],
         order=room.order,
         now=room.parts.steady,

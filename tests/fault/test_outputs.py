@@ -11,6 +11,7 @@ import pytest
 from outputs_kit import BAY, FEEDER, SITE, OutputDepot, contactor
 from small_yard import ONE, THREE, TWO
 
+from controller.isolation import Isolation
 from controller.output_latches import IsolationFile
 from controller.output_notices import OutputNotices
 from controller.output_rules import Proof
@@ -152,16 +153,16 @@ def test_a_tripped_battery_opens_its_bay_until_it_is_reset(tmp_path: Path) -> No
         depot = OutputDepot(tmp_path)
         async with IoModule(watchdog_s=1.0) as module, depot.running(module):
             await closed(depot, module)
-            depot.yard.isolated[ONE] = PackKey("BUS1", "P1")
-            depot.room.look()
+            isolation = Isolation(depot.yard, depot.loop)
+            isolation.on_change.append(depot.room.look)
+            isolation.add(ONE, PackKey("BUS1", "P1"), recorded=True)
             await module.until(SIREN, True)
             await module.until(K_BAY, False)
             assert depot.room.latched == {}
             refused = await depot.reset(BAY)
             assert refused.status is Status.REFUSED
             assert "reset the battery" in refused.message
-            depot.yard.isolated.clear()
-            depot.room.look()
+            isolation.let_go(ONE)
             await module.until(K_BAY, True)
 
     run(main())

@@ -75,9 +75,9 @@ class Outputs(RuleBasedStateMachine):
         step_s=st.floats(0.1, 40),
         read=st.lists(reads, min_size=8, max_size=8),
         amperes=st.lists(st.one_of(st.none(), st.floats(0, 200)), min_size=8, max_size=8),
-        dead=st.lists(st.booleans(), min_size=3, max_size=3),
+        dead=st.lists(reads, min_size=3, max_size=3),
     )
-    def look(self, step_s: float, read: list[bool | None], amperes: list[float | None], dead: list[bool]) -> None:
+    def look(self, step_s: float, read: list[bool | None], amperes: list[float | None], dead: list[bool | None]) -> None:
         self.now += timedelta(seconds=step_s)
         now_s = (self.now - T0).total_seconds()
         seen = {}
@@ -97,14 +97,14 @@ class Outputs(RuleBasedStateMachine):
         for entry in rules.dropped(self.areas, self.latched, self.tracks, seen, self.now):
             self.latched.setdefault(entry.area, entry)
         for area, demand in self.latched.items():
-            state, _ = rules.standing(self.areas, demand, self.tracks, known, self.now)
+            state, _ = rules.standing(self.areas, area, self.tracks, known)
             wider = self.areas.wider(area)
             if state is Standing.FAILED and wider is not None and demand.since < self.now:
                 assert wider in self.latched
 
     @rule(area=st.sampled_from(ALL))
     def reset(self, area: Area) -> None:
-        if not rules.against_reset(self.areas, area, self.latched, self.tracks, {}, self.now):
+        if not rules.against_reset(self.areas, area, self.latched, self.tracks, {}):
             del self.latched[area]
             self.was.discard(area)
             self.opened = {name for name in self.opened if self._asked(name)}
