@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
+from fake_assets import in_the_yard
 from fake_outputs import in_order
 from fake_safety import calm
 from fake_smart_charging import external_limit, vehicle_needs
 
+from controller.assets_view import AssetsView
 from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
 from controller.meter_view import MeterTold, MeterValueView
@@ -492,6 +494,8 @@ class FakeLink:
             found = self.shown.get(GridView) or connection(self.view)
         elif kind is SafetyView:
             found = self.shown.get(SafetyView) or calm(self.view.at)
+        elif kind is AssetsView:
+            found = self.shown.get(AssetsView) or in_the_yard(self.view.at)
         elif kind is OutputsView:
             found = self.shown.get(OutputsView) or in_order(self.view.at)
         elif kind in self.made:

@@ -26,6 +26,9 @@ from depot.ports import Clock
 from storage import StorageError, Store
 from web.alarms_page import alarms_api, alarms_screens
 from web.api import api, finish_openapi
+from web.assets_api import SCHEMAS as asset_schemas
+from web.assets_api import assets_api
+from web.assets_page import assets_screens
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.bills_api import SCHEMAS as bills_schemas
@@ -145,6 +148,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(tokens_api(web))
     app.include_router(profiles_api(web))
     app.include_router(meter_api(web))
+    app.include_router(assets_api(web))
+    app.include_router(assets_screens(web))
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
     app.include_router(device_model_api(web))
@@ -157,7 +162,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    finish_openapi(app, (*schemas, *meter_schemas, *bills_schemas, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
+    readings = (*meter_schemas, *asset_schemas, *bills_schemas)
+    finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

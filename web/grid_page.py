@@ -22,6 +22,7 @@ from depot import commands as cmd
 from depot.commands.charging import manual_id
 from depot.values import Supply
 from web import actions, charts, text
+from web.assets_page import assets_context
 from web.context import Web, caller_of
 from web.meter_part import meter_part
 from web.problems import Problem
@@ -110,6 +111,7 @@ async def grid_page(web: Web, request: Request, form: dict[str, Any], *, status:
     book = await web.link.show(LimitBookView)
     override = None if book is None else override_words(book.override, text.DepotTime(view.timezone, view.at))
     context = grid_context(found, view) | {"override": override} | {"form": form, "failed": any(form["errors"].values()), "dialog": True}
+    context |= await assets_context(web)
     chart = web.pages.now_context(view)["chart"]
     return web.pages.render(request, "grid.html", view=view, status=status, screen="grid", chart=chart, **context)
 

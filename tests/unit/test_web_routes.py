@@ -46,6 +46,7 @@ PATH = {
     "schedule_id": "evening",
     "event_id": "DR-1",
     "kind": "weekly",
+    "asset": "b1",
 }
 
 
