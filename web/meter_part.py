@@ -41,7 +41,7 @@ def meter_part(meter: MeterView | None) -> dict[str, Any] | None:
         "not_given": ", ".join(_missing(told.not_given)),
         "waiting": told.map and not values,
         "doubts": told.doubts,
-        "counted": f"{text.number(told.rejected)} impossible values dropped, {text.number(told.failures)} polls failed since the start",
+        "counted": f"Impossible values dropped since the start: {text.number(told.rejected)}; failed polls: {text.number(told.failures)}",
         "st": ("st done", "check", "answers") if told.connected else ("st warn", "faulted", "does not answer"),
     }
 

@@ -40,6 +40,10 @@ START_S = 6.0
 """Real seconds until the night begins: by then core, web and stations are up."""
 
 METER_PORT = 5021
+METER_MAP = "eastron-sdm630"
+PLAIN_METER = 'address = 52\ntable = "input"\ntype = "float32"'
+"""Of a meter that is asked for its power alone."""
+
 OCPP_PORT = 9000
 WEB_PORT = 8080
 USER = "demo"
@@ -57,7 +61,13 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         start = evening(datetime.now(UTC) - timedelta(hours=12))
         config, keys = write_depot(
-            folder, spec=demo_spec(both_ways=BOTH_WAYS), start=start, speed=speed, port_offset=port_offset, more=sections()
+            folder,
+            spec=demo_spec(both_ways=BOTH_WAYS),
+            start=start,
+            speed=speed,
+            port_offset=port_offset,
+            meter=f'map = "{METER_MAP}"',
+            more=sections(),
         )
         os.environ |= gateway_environment()  # for the children; nothing of them stands in a file
         settings = Settings.load(config)
@@ -94,10 +104,10 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
 
 
 def write_depot(
-    folder: Path, *, spec: DepotSpec, start: datetime, speed: float, port_offset: int, more: Sequence[str] = ()
+    folder: Path, *, spec: DepotSpec, start: datetime, speed: float, port_offset: int, meter: str = PLAIN_METER, more: Sequence[str] = ()
 ) -> tuple[Path, Path]:
-    """A depot's configuration and its stations' passwords, as files in ``folder`` that only we can read. ``more``: lines of
-    further sections."""
+    """A depot's configuration and its stations' passwords, as files in ``folder`` that only we can read. ``meter``: how it is
+    read. ``more``: lines of further sections."""
     secret = load_depot_secret(folder)
     passwords: dict[str, str] = {}
     lines = [
@@ -127,7 +137,7 @@ def write_depot(
     lines += [
         f"[ocpp]\nport = {OCPP_PORT}\nheartbeat_s = 300",
         f"[web]\nport = {WEB_PORT}",
-        f'[meter]\nhost = "127.0.0.1"\nport = {METER_PORT + port_offset}\naddress = 52\ntable = "input"\ntype = "float32"',
+        f'[meter]\nhost = "127.0.0.1"\nport = {METER_PORT + port_offset}\n{meter}',
         "[planner]\ncadence_s = 900\ndeadline_s = 8",
         f'[storage]\npath = "{folder}"',
         '[logging]\nlevel = "error"',

@@ -32,7 +32,10 @@ from controller.logs import set_up
 from controller.settings import Settings
 from controller.supervisor import notify_ready, wait_for_go
 from depot import commands as cmd
+from depot.ports import Clock
+from grid.meter_map import MeterMap
 from simulator.demo_day import demo_day
+from simulator.meter_face import MeterFace
 from simulator.meter_server import MeterServer
 from simulator.payer import Payer
 from simulator.personas import assign
@@ -63,6 +66,16 @@ class Keys:
     units: dict[str, str]
 
 
+def _meter(settings: Settings, world: World, clock: Clock) -> MeterServer:
+    """The meter at the depot's connection, with the face of the map by which the core reads it."""
+    meter = settings.meter
+    if meter is None or not meter.map:
+        return MeterServer(world.plant.site_power_w, port=meter.port if meter is not None else 0)
+    file = MeterMap.named(meter.map).file
+    assert file is not None
+    return MeterServer(world.plant.site_power_w, face=MeterFace.read(file), clock=clock, port=meter.port)
+
+
 async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> None:
     """Play the night of ``seed`` against the core that ``settings`` describe, until cancelled."""
     clock, speed = clock_of(settings), settings.clock.speed
@@ -79,8 +92,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
     async with AsyncExitStack() as stack:
         trace = stack.enter_context(trace_file(settings.storage.path / "trace.jsonl"))
         world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
-        meter = settings.meter
-        await stack.enter_async_context(MeterServer(world.plant.site_power_w, port=meter.port if meter is not None else 0))
+        await stack.enter_async_context(_meter(settings, world, clock))
         link = await stack.enter_async_context(CoreLink(settings.link_path))
         await _tell(link, registration(day.spec, day.stays))
         for stay in day.stays:
