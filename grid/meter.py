@@ -5,9 +5,10 @@
 
 The total power comes first and is told at once; the other values follow in the same second as far as the meter is quick
 enough, else one request every few seconds, and are left out of the reading once they are :data:`KEEP_S` old. An impossible
-value is counted and dropped by itself: where it is the power, the reading before it stays, and its age shows. A request
-that the meter refuses is cut into smaller ones, and what it refuses alone is "not given by this meter". A request other
-than the power's that is never answered rests longer and longer: it costs the connection.
+value is counted and dropped by itself: where it is the power, the reading before it stays, and its age shows. So it does
+where a meter only repeats what it once told (:class:`grid.meter_checks.StandStill`). A request that the meter refuses is cut
+into smaller ones, and what it refuses alone is "not given by this meter". A request other than the power's that is never
+answered rests longer and longer: it costs the connection.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Final
 
 from depot.ports import Clock
 from depot.readings import SiteReading
-from grid.meter_checks import CURRENTS, VOLTAGES, Bounds, Doubt, EnergyWatch, doubts, impossible
+from grid.meter_checks import CURRENTS, VOLTAGES, Bounds, Doubt, EnergyWatch, StandStill, doubts, impossible
 from grid.meter_codec import Block, BlockState, blocks, decode_block, due, pieces
 from grid.meter_map import MeterError, MeterMap, Quantity
 from grid.modbus_link import LinkError, ModbusLink, NoAnswer, Peer, Refused
@@ -41,6 +42,8 @@ REST_S: Final = 60.0
 LONGEST_REST_S: Final = 3_600.0
 STEADY_POLLS: Final = 5
 """What does not fit in so many polls in a row is told: the values of one poll are not of quite the same moment."""
+
+STANDS_STILL: Final = "nothing that it tells changes although power flows: it, or the gateway before it, repeats old values"
 
 _ILLEGAL: Final = (2, 3)
 """Exceptions that speak of the registers that were asked for (Modbus Application Protocol V1.1b3, 7)."""
@@ -132,6 +135,7 @@ class ModbusSiteMeter:
         self._rejecting: set[Quantity] = set()
         self._doubted: dict[str, tuple[int, str]] = {}
         self._energy = EnergyWatch()
+        self._still = StandStill()
 
     @property
     def reading(self) -> SiteReading | None:
@@ -151,8 +155,12 @@ class ModbusSiteMeter:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What does not fit together in what it tells, as sentences."""
-        found = tuple(words for polls, words in self._doubted.values() if polls >= STEADY_POLLS)
-        return (*found, self._energy.doubt) if self._energy.doubt else found
+        found = [words for polls, words in self._doubted.values() if polls >= STEADY_POLLS]
+        if self._still.found:
+            found.append(STANDS_STILL)
+        if self._energy.doubt:
+            found.append(self._energy.doubt)
+        return tuple(found)
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -226,20 +234,28 @@ class ModbusSiteMeter:
 
     def _publish(self, at: datetime) -> None:
         power = self.samples.get(Quantity.POWER)
-        if power is not None and power.at == at:
+        if power is not None and power.at == at and not self._still.found:
             self._reading = reading_of(at, self.samples, keep=self._keep)
 
     def _judge(self, at: datetime) -> None:
         """Hold what is fresh against each other, and the registers of energy against the power."""
         fresh = {quantity: sample.value for quantity, sample in self.samples.items() if at - sample.at <= self._keep}
-        found: dict[str, Doubt] = {doubt.kind: doubt for doubt in doubts(fresh, self._bounds)}
-        counts = {}
-        for kind, doubt in found.items():
-            polls = self._doubted.get(kind, (0, ""))[0] + 1
-            counts[kind] = (polls, doubt.words)
-            if polls == STEADY_POLLS:
-                log.warning("%s: %s", self._label, doubt.words)
-        self._doubted = counts
-        self._energy, noticed = self._energy.seen(at, fresh, self.settings.map.values)
+        read = {quantity: sample.value for quantity, sample in self.samples.items() if sample.at == at}
+        if all(quantity in read for quantity in (*VOLTAGES, *CURRENTS) if quantity in fresh):  # old ones may be of another load
+            self._doubt(doubts(read, self._bounds))
+        map_, stood = self.settings.map.values, self._still.found
+        self._still = self._still.seen(at, fresh, read, map_)
+        if self._still.found is not stood:
+            log.warning("%s: %s", self._label, "its values change again" if stood else STANDS_STILL)
+        self._energy, noticed = self._energy.seen(at, read, map_)
         for words in noticed:
             log.warning("%s: %s", self._label, words)
+
+    def _doubt(self, found: tuple[Doubt, ...]) -> None:
+        counts = {}
+        for kind, words in found:
+            polls = self._doubted.get(kind, (0, ""))[0] + 1
+            counts[kind] = (polls, words)
+            if polls == STEADY_POLLS:
+                log.warning("%s: %s", self._label, words)
+        self._doubted = counts

@@ -3,6 +3,7 @@
     impossible()   one value by itself: it is dropped, the others stay
     doubts()       several values together: a turned transformer, a missing phase; nothing is dropped, people are told
     EnergyWatch    the registers over time: set back, rolled over, counting the other way, not fitting the power
+    StandStill     nothing changes any more although power flows: a gateway repeats what it once knew
 
 Pure. Units as in :class:`grid.meter_map.Quantity`.
 """
@@ -10,14 +11,14 @@ Pure. Units as in :class:`grid.meter_map.Quantity`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from grid.meter_map import MapValue, Quantity
 
-__all__ = ["Bounds", "Doubt", "EnergyWatch", "doubts", "impossible"]
+__all__ = ["Bounds", "Doubt", "EnergyWatch", "StandStill", "doubts", "impossible"]
 
 MOST_WH: Final = 1e14
 LEAST_HZ: Final = 40.0
@@ -172,7 +173,8 @@ class EnergyWatch:
     doubt: str = ""
 
     def seen(self, at: datetime, found: Mapping[Quantity, float], map_: Mapping[Quantity, MapValue]) -> tuple[EnergyWatch, tuple[str, ...]]:
-        """The watch after a poll at ``at``, and what it noticed, once each. ``doubt`` stays until a stretch without it."""
+        """The watch after a poll at ``at`` that read ``found``, and what it noticed, once each. ``doubt`` stays until a stretch
+        without it."""
         told = []
         watch = self._moved_to(at, found.get(Quantity.POWER, self.last_w))
         importing, exporting = found.get(Quantity.IMPORT_ENERGY), found.get(Quantity.EXPORT_ENERGY)
@@ -182,7 +184,13 @@ class EnergyWatch:
         ):
             if before is not None and now is not None and now < before:
                 told.append(_back(quantity, before, now, map_.get(quantity)))
-        watch = replace(watch, import_wh=importing, export_wh=exporting)
+        watch = replace(
+            watch,
+            import_wh=watch.import_wh if importing is None else importing,
+            export_wh=watch.export_wh if exporting is None else exporting,
+        )
+        if importing is None and not told:
+            return watch, ()  # it was not read in this poll: what flowed meanwhile counts on
         if told or importing is None or watch.anchor_import_wh is None:
             return watch._anchored(), tuple(told)
         step = _step_wh(importing, map_.get(Quantity.IMPORT_ENERGY))
@@ -222,6 +230,40 @@ class EnergyWatch:
                 "and the transformer ratios"
             )
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class StandStill:
+    """Whether all that a meter tells stays the same although power flows, an immutable value moved on by :meth:`seen`. Only a
+    meter that tells energy can be found out: ``flowed_wh`` is what the power made since ``values``, and a register that
+    counts would have moved many times. ``found``: what it tells is old, however fresh the answers are."""
+
+    values: tuple[tuple[Quantity, float], ...] = ()
+    at: datetime | None = None
+    flowed_wh: float = 0.0
+    found: bool = False
+
+    def seen(
+        self, at: datetime, newest: Mapping[Quantity, float], read: Container[Quantity], map_: Mapping[Quantity, MapValue]
+    ) -> StandStill:
+        """The watch after a poll at ``at``, in which ``read`` was read; ``newest``: the newest value of everything. It judges
+        only where the register that counts was read again."""
+        power, energy = newest.get(Quantity.POWER, 0.0), _counting(newest)
+        seconds = 0.0 if self.at is None else min(_LONGEST_STEP_S, max(0.0, (at - self.at).total_seconds()))
+        flowed_wh = self.flowed_wh + abs(power) * seconds / 3600
+        if energy is None or energy not in read:
+            return replace(self, at=at, flowed_wh=flowed_wh)
+        values = tuple(sorted(newest.items()))
+        if values != self.values:
+            return StandStill(values, at)
+        enough_wh = max(_ENOUGH_WH, _ENOUGH_STEPS * _step_wh(newest[energy], map_.get(energy)))
+        return replace(self, at=at, flowed_wh=flowed_wh, found=flowed_wh >= enough_wh)
+
+
+def _counting(found: Mapping[Quantity, float]) -> Quantity | None:
+    """The register that counts at this power."""
+    wanted = Quantity.IMPORT_ENERGY if found.get(Quantity.POWER, 0.0) >= 0 else Quantity.EXPORT_ENERGY
+    return wanted if wanted in found else None
 
 
 def _back(quantity: Quantity, before: float, now: float, value: MapValue | None) -> str:

@@ -207,6 +207,9 @@ class ModbusLink:
             answer = await ask()  # it may raise before there is anything to await
         except (ModbusException, OSError, TimeoutError) as error:
             raise NoAnswer(f"{what}: {error}") from None
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # asyncio.wait_for of Python 3.11 forgets it where the answer comes at that moment
         if answer.isError():
             raise Refused(getattr(answer, "exception_code", 0), what)
         return answer

@@ -113,3 +113,23 @@ async def test_a_poll_may_refuse_an_answer_and_the_connection_is_made_anew() -> 
         await asyncio.gather(task, return_exceptions=True)
         await server.shutdown()
     assert link.answered == 0
+
+
+async def test_an_end_that_meets_an_answer_is_an_end() -> None:
+    server, port = await device()
+    try:
+        for wait_s in (0.0, 0.001, 0.002, 0.003, 0.005):
+            link = ModbusLink(Peer(host="127.0.0.1", port=port), label="thing")
+
+            async def poll(link: ModbusLink = link) -> None:
+                await link.read(Table.HOLDING, 100, 1)
+
+            task = asyncio.create_task(link.keep(poll, period_s=0.0))
+            await until(lambda link=link: link.answered > 3)
+            await asyncio.sleep(wait_s)
+            task.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.wait([task])
+            assert task.cancelled()
+    finally:
+        await server.shutdown()

@@ -202,7 +202,11 @@ async def test_a_port_in_use_is_an_error_that_names_it() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", MeterMap.names())
 async def test_each_map_reads_all_that_its_meter_tells(name: str) -> None:
-    async with worn(name, lambda: 87_000.0) as server, polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter:
+    clock = CountingClock()
+    async with (
+        worn(name, lambda: 87_000.0, clock=clock) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name), clock=clock)) as meter,
+    ):
         await until(lambda: meter.samples.keys() == meter.settings.map.values.keys())
         await until(lambda: meter.reading is not None and meter.reading.voltages_v is not None)
         told, reading = server.figures(), meter.reading
@@ -211,7 +215,8 @@ async def test_each_map_reads_all_that_its_meter_tells(name: str) -> None:
         assert reading.voltages_v == pytest.approx([told[f"voltage_l{n}"] for n in (1, 2, 3)], abs=0.06)
         assert reading.currents_a == pytest.approx([told[f"current_l{n}"] for n in (1, 2, 3)], abs=0.01)
         assert reading.frequency_hz == pytest.approx(50.0)
-        assert reading.import_wh == pytest.approx(4_000_000, abs=100)
+        assert reading.import_wh is not None
+        assert reading.import_wh >= 4_000_000
         assert (reading.demand_w is None) == (Quantity.DEMAND not in meter.settings.map.values), "what it does not tell stays unknown"
         assert meter.doubts == ()
         assert meter.rejected == 0
@@ -260,18 +265,19 @@ async def test_transformer_ratios_and_a_meter_built_in_the_other_way_round() -> 
 @pytest.mark.anyio
 async def test_values_that_are_none_are_dropped_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     name = "eastron-sdm630"
-    async with worn(name, lambda: 60_000.0) as server, polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter:
+    clock = CountingClock()
+    async with (
+        worn(name, lambda: 60_000.0) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name, period_s=0.1), clock=clock)) as meter,
+    ):
         await until(lambda: Quantity.FREQUENCY in meter.samples)
         server.faults = MeterFaults(nan=frozenset({"frequency", "voltage_l2"}))
         await until(lambda: meter.rejected >= 4)
-        at = meter.samples[Quantity.POWER].at
-        await until(lambda: meter.samples[Quantity.POWER].at > at)
-        assert meter.samples[Quantity.FREQUENCY].at < at
-        assert meter.samples[Quantity.VOLTAGE_L1].at > meter.samples[Quantity.VOLTAGE_L2].at
-        # the counting clock runs far ahead: after a minute what is not renewed is left out
+        await until(lambda: meter.samples[Quantity.POWER].at > meter.samples[Quantity.FREQUENCY].at)
+        await until(lambda: meter.samples[Quantity.VOLTAGE_L1].at > meter.samples[Quantity.VOLTAGE_L2].at)
+        clock.at += timedelta(minutes=2)  # what is not renewed is left out
         await until(lambda: meter.reading is not None and meter.reading.frequency_hz is None and meter.reading.voltages_v is None)
-        assert meter.reading is not None
-        assert meter.reading.currents_a is not None
+        await until(lambda: meter.reading is not None and meter.reading.currents_a is not None)
     assert sum("frequency is nan" in record.message for record in caplog.records) == 1
 
 
@@ -312,7 +318,7 @@ async def test_a_block_that_is_never_answered_rests_and_the_power_goes_on() -> N
 @pytest.mark.anyio
 async def test_what_does_not_fit_is_told_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     name = "eastron-sdm630"
-    figures = SiteFigures(lambda: 60_000.0)
+    figures = SiteFigures(lambda: 6_000.0)
     honest = figures.__call__
     turned = True
 
@@ -321,8 +327,8 @@ async def test_what_does_not_fit_is_told_once_and_shown_while_it_lasts(caplog: p
         return found | {"power_l2": -found["power_l2"], "power": found["power"] - 2 * found["power_l2"]} if turned else found
 
     async with (
-        worn(name, lambda: 60_000.0, figures=told) as server,
-        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+        worn(name, lambda: 6_000.0, figures=told) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name, period_s=0.1), clock=CountingClock())) as meter,
     ):
         await until(lambda: any(words.startswith("L2 runs the other way") for words in meter.doubts))
         turned = False
@@ -336,12 +342,35 @@ async def test_registers_of_energy_that_go_back_are_noticed(caplog: pytest.LogCa
     figures = SiteFigures(lambda: 0.0)
     async with (
         worn(name, lambda: 0.0, figures=figures) as server,
-        polling(ModbusSiteMeter(mapped(server.port, name), clock=CountingClock())) as meter,
+        polling(ModbusSiteMeter(mapped(server.port, name, period_s=0.1), clock=CountingClock())) as meter,
     ):
         await until(lambda: meter.reading is not None and meter.reading.import_wh is not None)
         figures.import_wh = 1_000.0
         await until(lambda: meter.reading is not None and meter.reading.import_wh == 1_000)
         await until(lambda: any("import_energy went back" in record.message for record in caplog.records))
+
+
+@pytest.mark.anyio
+async def test_a_meter_that_repeats_itself_is_no_fresh_reading_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    name = "carlo-gavazzi-em24"
+    clock = CountingClock()
+    figures = SiteFigures(lambda: 900_000.0, clock)
+    async with (
+        worn(name, lambda: 900_000.0, figures=figures) as server,
+        polling(ModbusSiteMeter(mapped(server.port, name, period_s=0.1), clock=clock)) as meter,
+    ):
+        await until(lambda: meter.reading is not None and meter.reading.import_wh is not None)
+        server.faults = MeterFaults(frozen=True)
+        await until(lambda: any("nothing that it tells changes" in words for words in meter.doubts))
+        old = meter.reading
+        polls = server.requests
+        await until(lambda: server.requests > polls + 10)
+        assert meter.reading is old, "its age shows, and the worst background counts"
+        server.faults = MeterFaults()
+        await until(lambda: meter.reading is not old)
+        await until(lambda: not any("nothing that it tells" in words for words in meter.doubts))
+    told = [record.message.partition(": ")[2] for record in caplog.records if "chang" in record.message]
+    assert [words.partition(" that")[0] for words in told] == ["nothing", "its values change again"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grid
-from grid.meter_checks import Bounds, EnergyWatch, doubts, impossible
+from grid.meter_checks import Bounds, EnergyWatch, StandStill, doubts, impossible
 from grid.meter_codec import Block, BlockState, blocks, decode, decode_block, due, pieces
 from grid.meter_map import MapValue, MeterError, MeterMap, Quantity, RegisterType, WordOrder
 from grid.modbus_link import Table
@@ -248,5 +248,49 @@ def test_values_that_are_missing_stop_nothing() -> None:
     watch, _ = watched(EnergyWatch(), (1.0, 5, 5))
     watch, noticed = watch.seen(NOW + timedelta(seconds=20), {Quantity.POWER: 1.0}, {})
     assert noticed == ()
-    assert watch.import_wh is None
+    assert watch.import_wh == 5_000
     assert math.isfinite(watch.drawn_wh)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "polls", "changes", "found"),
+    [
+        (90_000.0, 20, {}, True),
+        (90_000.0, 4, {}, False),
+        (0.0, 1_000, {}, False),
+        (90_000.0, 20, {"frequency": 1e-3}, False),
+        (-90_000.0, 20, {}, True),
+    ],
+)
+def test_a_meter_that_repeats_itself_is_found_out_by_what_flows(power_w: float, polls: int, changes: dict[str, float], found: bool) -> None:
+    map_ = MeterMap.named("carlo-gavazzi-em24").values
+    still = StandStill()
+    for n in range(polls):
+        values = told(power_w) | {Quantity(name): 50 + step * n for name, step in changes.items()}
+        still = still.seen(NOW + timedelta(seconds=10 * n), values, values, map_)
+    assert still.found is found
+
+
+def test_a_meter_that_tells_no_energy_or_is_read_too_rarely_is_never_said_to_repeat_itself() -> None:
+    map_ = MeterMap.named("carlo-gavazzi-em24").values
+    silent, slow = StandStill(), StandStill()
+    for n in range(100):
+        at = NOW + timedelta(seconds=10 * n)
+        silent = silent.seen(at, {Quantity.POWER: 90_000.0}, {Quantity.POWER}, map_)
+        values = told(90_000.0)
+        slow = slow.seen(at, values, {Quantity.POWER} if n else set(values), map_)
+    assert not silent.found
+    assert not slow.found, "its register was not read again"
+
+
+def test_a_register_that_is_read_rarely_is_held_against_all_that_flowed_meanwhile() -> None:
+    map_ = MeterMap.named("carlo-gavazzi-em24").values
+    watch, noticed = EnergyWatch(), []
+    for n in range(200):
+        found = {Quantity.POWER: 90_000.0}
+        if n % 20 == 0:
+            found |= {Quantity.IMPORT_ENERGY: 500_000.0 + 250.0 * n, Quantity.EXPORT_ENERGY: 0.0}
+        watch, now = watch.seen(NOW + timedelta(seconds=10 * n), found, map_)
+        noticed += now
+    assert noticed == []
+    assert watch.doubt == ""
