@@ -83,6 +83,10 @@ class Comeback:
         self._allowed_w = natural.value if self.rise is None else self.rise.now_w
         return None if self.rise is None else _limit(self.rise)
 
+    def lifted(self) -> None:
+        """A person overrides what held, now: nothing keeps the site back."""
+        self.rise = self._binds = None
+
     def active(self, now: datetime) -> bool:
         """Whether time alone will allow more soon."""
         return self.rise is not None and now >= self.rise.starts_at - timedelta(seconds=1)

@@ -318,6 +318,7 @@ class LimitRoom:
                 f"no limit of {', '.join(command.sources)} would hold {command.scope_id or 'the site'} below {_kw(command.value_w)}"
             )
         await self._append(cause, ev.LimitOverrideBegun(override))
+        self._loop.comeback.lifted()
         log.warning(
             "%s overrides limits of %s up to %s: %s", command.actor, ", ".join(command.sources), _kw(command.value_w), command.reason
         )

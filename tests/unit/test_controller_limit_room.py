@@ -11,6 +11,7 @@ from small_yard import NOW, ONE, SPEC, THREE, SmallYard, run
 from controller import limits
 from controller.approvals import loosens
 from controller.codec import decode_state, encode_state
+from controller.comeback import ComebackSettings
 from controller.history import Minute
 from controller.limit_book_view import LimitBookView
 from controller.limit_room import LimitRoom, OverrideRules
@@ -331,6 +332,23 @@ def test_an_override_holds_for_its_time_is_loud_and_ends_by_itself() -> None:
     assert [(s.at, s.value_w) for s in view.ahead if not s.scope_id] == [(NOW, 120_000), (NOW + timedelta(minutes=30), 50_000)]
     house.at(timedelta(minutes=30))
     assert (house.value(), house.view().override, list(house.room.conditions(house.world.clock.now()))) == (50_000, None, [])
+
+
+def test_an_override_is_not_kept_back_by_the_slow_return() -> None:
+    house = House()
+    comeback = house.world.loop.comeback
+    comeback.settings = ComebackSettings(delay_max_s=120.0, ramp_s=60.0)
+    announce(house, starts_at=NOW, limit_w=50_000)
+    assert house.value() == 50_000
+    house.at(timedelta(seconds=1))
+    assert lift(house, sources=(LimitSource.DEMAND_RESPONSE,)).status is cmd.CommandStatus.DONE
+    assert house.value() == 120_000
+    house.at(timedelta(minutes=31))
+    assert house.value() == 50_000
+    house.at(HOUR)
+    assert house.value() == 50_000
+    house.at(2 * HOUR)
+    assert house.value() == 50_000  # the event's end, though: slowly
 
 
 def test_a_person_ends_an_override_before_its_time() -> None:
