@@ -8,9 +8,11 @@ write that commits:
     out        the last lower SetChargingProfile has left (taken when its station's socket gave it)
     below      what flows through the connection point is below the limit, and stays there
     ack        AckSeq shows the order's number (asked for every 20 ms)
+    confirmed  the same without the time that the chargers need to come down (settle_s)
+    cpu        what the core computed until out: less depends on what else runs on the machine
 An acknowledgement is true when at its moment all levels that the chargers hold and the rest of the site together are no
-more than the limit, no more flows, and the order stands in the journal. Exit 1 where out has a p99 above 300 ms, or an
-acknowledgement was not true, or did not come within 8 s.
+more than the limit, no more flows, and the order stands in the journal. Exit 1 where out has a p99 above 250 ms, confirmed
+one above 1 s, or an acknowledgement was not true, or did not come within 8 s.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
 import random
 import sys
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from benchmarks.crowd import Crowd
 from benchmarks.evidence import percentile, write_evidence
@@ -38,7 +42,8 @@ from simulator.day import Day, Stay
 from simulator.rtu import ACCEPTED, CLAMPED, LimitOrder, Rtu
 from storage import Store
 
-GOAL_OUT_S = 0.3
+GOAL_OUT_S = 0.25
+GOAL_CONFIRMED_S = 1.0
 BASE_W = 100_000
 MOST_W = 17_000
 """What a vehicle takes: then 200 together draw 3.4 MW."""
@@ -101,6 +106,12 @@ class Write:
     ack_at: datetime
     told_w: float
     flows_w: float
+    cpu_s: float
+
+    @property
+    def confirmed_s(self) -> float:
+        """Beside the chargers' own settling."""
+        return max(0.0, self.ack_s - AC22.settle_s)
 
     @property
     def late(self) -> bool:
@@ -125,14 +136,25 @@ class Watch:
         self.flows.clear()
 
 
-async def one_write(rtu: Rtu, crowd: Crowd, watch: Watch, *, limit_w: int, staged: bool) -> Write:
+def computed_s(pid: int | None) -> float:
+    """What a process has computed so far, in seconds; 0 where it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def one_write(rtu: Rtu, crowd: Crowd, watch: Watch, *, limit_w: int, staged: bool, core: int | None) -> Write:
     """Order the limit, watch, say what happened."""
     watch.forget()
+    computed = [(0.0, computed_s(core))]
     order = LimitOrder(limit_w, event_id=rtu.seq + 1)
     began = time.monotonic()
     seq = await rtu.write(order, at_once=not staged)
     ack_s, told_w, flows_w, state, ack_at = math.inf, math.inf, math.inf, 0, datetime.now(UTC)
     while time.monotonic() - began < OBSERVE_S:
+        computed.append((time.monotonic() - began, computed_s(core)))
         if ack_s == math.inf:
             report = await rtu.read()
             if report.ack_seq == seq:
@@ -146,7 +168,9 @@ async def one_write(rtu: Rtu, crowd: Crowd, watch: Watch, *, limit_w: int, stage
             break
         below_s = at - began
     wave = [at - began for at, _ in watch.lowered if at - began <= min(below_s, OBSERVE_S)]
-    return Write(seq, limit_w, len(wave), max(wave, default=math.inf), below_s, ack_s, state, ack_at, told_w, flows_w)
+    out_s = max(wave, default=math.inf)
+    cpu_s = next((s for at, s in computed if at >= out_s), computed[-1][1]) - computed[0][1]
+    return Write(seq, limit_w, len(wave), out_s, below_s, ack_s, state, ack_at, told_w, flows_w, cpu_s)
 
 
 async def run(*, writes: int, chargers: int, seed: int, loud: bool) -> tuple[list[Write], list[int]]:
@@ -181,13 +205,13 @@ async def run(*, writes: int, chargers: int, seed: int, loud: bool) -> tuple[lis
             for number in range(writes):
                 limit_w = least_w + rng.randrange(0, 60 * chargers)
                 from_w = crowd.charging_w + BASE_W
-                w = await one_write(rtu, crowd, watch, limit_w=limit_w, staged=number % 2 == 0)
+                w = await one_write(rtu, crowd, watch, limit_w=limit_w, staged=number % 2 == 0, core=depot.core_pid)
                 done.append(w)
                 verdict = "  LATE" if w.late else "" if w.true else "  NOT TRUE"
                 print(
                     f"write {number + 1:2d}: {from_w / 1000:4.0f} -> {limit_w / 1000:4.0f} kW, {w.lowered} lowered: out "
-                    f"{w.out_s * 1000:4.0f} ms, below {w.below_s:.2f} s, ack {w.ack_s:.2f} s (state {w.ack_state}, told "
-                    f"{w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){verdict}", flush=True,
+                    f"{w.out_s * 1000:4.0f} ms ({w.cpu_s * 1000:.0f} ms computed), below {w.below_s:.2f} s, ack {w.ack_s:.2f} s "
+                    f"(state {w.ack_state}, told {w.told_w / 1000:.0f} kW, flows {w.flows_w / 1000:.0f} kW){verdict}", flush=True,
                 )  # fmt: skip
                 await rtu.order(LimitOrder(None))
                 await asyncio.sleep(RECOVER_S)
@@ -234,12 +258,14 @@ def main() -> int:
     late = sum(w.late for w in done)
     row: dict[str, object] = {"fault": "scada_write", "n": len(done), "chargers": options.chargers}
     row["lowered_least"] = min(w.lowered for w in done)
-    for name in ("out_s", "below_s", "ack_s"):
+    for name in ("out_s", "cpu_s", "below_s", "ack_s", "confirmed_s"):
         values = [getattr(w, name) for w in done]
         row[f"{name[:-2]}_p50_s"] = round(percentile(values, 0.5), 3)
         row[f"{name[:-2]}_p99_s"] = round(percentile(values, 0.99), 3)
+    row["load"] = round(os.getloadavg()[0], 1)
     print(write_evidence("scada_write", row | {"acks_untrue": len(untrue), "acks_late": late, "seed": options.seed}))
-    return 0 if percentile([w.out_s for w in done], 0.99) <= GOAL_OUT_S and not untrue and not late else 1
+    fast = percentile([w.out_s for w in done], 0.99) <= GOAL_OUT_S and percentile([w.confirmed_s for w in done], 0.99) <= GOAL_CONFIRMED_S
+    return 0 if fast and not untrue and not late else 1
 
 
 if __name__ == "__main__":

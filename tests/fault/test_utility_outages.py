@@ -82,6 +82,13 @@ async def test_a_core_that_is_killed_resumes_soon_and_starts_safe_later() -> Non
             await rtu.order(LimitOrder(ORDERED_W))
             await until(lambda: depot.world.plant.site_power_w() > FAILSAFE_W + 10_000, 90, "they charge as much as they may")
 
+            # an acknowledgement is true: at its moment no more flows than was ordered
+            report = await rtu.order(LimitOrder(FAILSAFE_W), patience_s=60)
+            assert (report.state, report.limit_w) == (LIMITED, FAILSAFE_W)
+            assert depot.world.plant.site_power_w() <= FAILSAFE_W + METER_W
+            await rtu.order(LimitOrder(ORDERED_W))
+            await until(lambda: depot.world.plant.site_power_w() > FAILSAFE_W + 10_000, 60, "they charge more again")
+
             # sooner than the time-out: what was ordered goes on, with nobody saying anything new
             watching = asyncio.create_task(worst_w(depot, 6.0))
             rtu.report = None
