@@ -282,7 +282,8 @@ class GridRoom:
         utility = self._utility
         if utility is None:
             return None
-        return utility_view(utility.link, utility.verdict, self.server, at=utility.steady.now(), ahead=utility.steady.ahead())
+        at, ahead = utility.steady.now(), utility.steady.ahead()
+        return utility_view(utility.link, utility.verdict, self.server, at=at, ahead=ahead, words=utility.trail.newest)
 
     def _meter(self, now: datetime) -> MeterView | None:
         yard = self._yard

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,11 +17,12 @@ from controller.failsafe_view import ComebackView, FailsafeView
 from controller.history import Minute
 from controller.meter_view import MeterTold
 from controller.readmodel import Point
+from depot.events import UtilityCommandAnswered
 from depot.values import Limit, LimitSource, UtilityLink
 from grid.demand import DemandStatus
 from grid.failsafe import Verdict
 from grid.limit_client import LimitClient
-from grid.limit_model import AckState, Compliance, OrderReason
+from grid.limit_model import AckState, Compliance, OrderReason, definition
 from grid.limit_server import LimitServer
 
 BLOCKS_MOST = 52
@@ -80,10 +82,26 @@ class CommandSeenView(Struct, frozen=True, kw_only=True):
     took_s: float | None
 
 
+class MasterWord(Struct, frozen=True, kw_only=True):
+    """What a master wanted over Modbus, and what came of it. ``seq`` None: writes that were refused, ``times`` of which this
+    tells. ``asked``: in words, or why it was refused. ``role``: by its certificate, "" on the plain port."""
+
+    at: datetime
+    peer: str
+    role: str
+    seq: int | None
+    outcome: str
+    asked: str
+    times: int
+    before_w: int | None
+    after_w: int | None
+
+
 class UtilityView(Struct, frozen=True, kw_only=True):
     """The utility's link. ``state``: init, unlimited_ctl, limited, failsafe; ``since``: when it came into it.
     ``beat_age_s`` None: never heard. ``alive``: the heartbeat is younger than ``timeout_s``. ``refusals``: how often what
-    was refused, since this controller started. ``address``: where the server listens, "" where it does not."""
+    was refused, since this controller started; ``delayed``: requests that came too fast, and waited. ``address``: where the
+    server listens, "" where it does not. ``words``: what masters wanted last, newest first."""
 
     state: str
     since: datetime
@@ -100,6 +118,8 @@ class UtilityView(Struct, frozen=True, kw_only=True):
     requests: int
     refusals: dict[str, int]
     address: str
+    delayed: int = 0
+    words: list[MasterWord] = []
 
 
 class MeterView(Struct, frozen=True, kw_only=True):
@@ -237,9 +257,16 @@ def limit_rows(found: Sequence[Limit], used_w: dict[str, int | None], now: datet
 
 
 def utility_view(
-    link: UtilityLink, found: Verdict, server: LimitServer | LimitClient | None, *, at: datetime, ahead: timedelta
+    link: UtilityLink,
+    found: Verdict,
+    server: LimitServer | LimitClient | None,
+    *,
+    at: datetime,
+    ahead: timedelta,
+    words: Iterable[tuple[datetime, UtilityCommandAnswered, str]] = (),
 ) -> UtilityView:
-    """``link`` and ``at`` on the link's steady axis; ``ahead``: of the wall clock, for what is shown."""
+    """``link`` and ``at`` on the link's steady axis; ``ahead``: of the wall clock, for what is shown. ``words``: when, what,
+    who; the newest last."""
 
     def order_view(number: int) -> OrderView | None:
         order = (link.order, link.next_order)[number]
@@ -281,7 +308,28 @@ def utility_view(
         requests=server.requests if server is not None else 0,
         refusals=dict(server.refusals) if server is not None else {},
         address=", ".join(server.addresses) if server is not None else "",
+        delayed=server.delayed if isinstance(server, LimitServer) else 0,
+        words=[_word(when + ahead, fact, actor) for when, fact, actor in reversed(list(words))],
     )
+
+
+def _word(at: datetime, fact: UtilityCommandAnswered, actor: str) -> MasterWord:
+    return MasterWord(
+        at=at,
+        peer=actor.removeprefix("modbus:"),
+        role=fact.role,
+        seq=fact.seq,
+        outcome=fact.outcome.replace("_", " "),
+        asked=fact.asked,
+        times=fact.count,
+        before_w=fact.before_w,
+        after_w=fact.after_w,
+    )
+
+
+def register_model() -> dict[str, Any]:
+    """Model 64900 as a SunSpec JSON definition, for whoever writes a master."""
+    return definition()
 
 
 def demand_view(

@@ -76,7 +76,7 @@ class Utility:
         self._pending: list[LinkEvent] = []
         self._limit_since: datetime = now
         self._limit_w: int | None = None
-        self._trail = UtilityTrail(self._note)
+        self.trail = UtilityTrail(self._note)
         self.alarms: list[Callable[[], Alarm]] = [self._nobody_there]
         self.demand: Callable[[datetime], DemandStatus | None] = lambda _now: None
         """The running demand block, where somebody follows it."""
@@ -137,7 +137,7 @@ class Utility:
 
     def answered(self, word: Answered) -> None:
         """What became of a command, or of a write that was refused: for the audit trail."""
-        self._trail.take(word, self.steady.now())
+        self.trail.take(word, self.steady.now())
 
     def _note(self, fact: ev.UtilityCommandAnswered, actor: str) -> None:
         event = ev.NewEvent(fact, self._yard.clock.now(), actor=actor)
@@ -206,7 +206,7 @@ class Utility:
 
     def look(self) -> None:
         """What time alone has done: a heartbeat that was lost, an order that ended, a ramp."""
-        self._trail.look(self.steady.now())
+        self.trail.look(self.steady.now())
         self._step(Tick(), cause="time")
 
     def _step(self, event: LinkEvent, *, cause: str) -> None:

@@ -142,7 +142,7 @@ class LimitBlock:
         it is meant. Raises :class:`RegisterRefused`."""
         if not master.may_write:
             master.refused = True
-            raise RegisterRefused(ILLEGAL_FUNCTION, f"{master.peer} may only read")
+            raise RegisterRefused(ILLEGAL_FUNCTION, "this master may only read")
         given = dict(_points(address, words))
         new = [given.pop(name, None) for name in _HEARTBEATS]
         beats = (self.beats[0] if new[0] is None else new[0], self.beats[1] if new[1] is None else new[1])

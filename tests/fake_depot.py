@@ -16,7 +16,7 @@ from fake_safety import calm
 from fake_smart_charging import external_limit, vehicle_needs
 
 from controller.assets_view import AssetsView
-from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MeterView, OrderView, UtilityView
+from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MasterWord, MeterView, OrderView, UtilityView
 from controller.link import CoreUnreachable
 from controller.meter_view import MeterTold, MeterValueView
 from controller.output_view import OutputsView
@@ -439,7 +439,17 @@ def connection(view: NowView) -> GridView:
             failsafe_min_s=7200, order=order, next_order=None,
             command=CommandSeenView(seq=4471, peer=peer, at=at(23, 40), state="accepted", took_s=3.4), connections=1, requests=18_412,
             refusals={"write by a master that may only read": 2, "value outside of its range, or half a value": 1},
-            address="10.20.0.2:5020",
+            address="10.20.0.2:5020, 10.20.0.2:5802 (TLS)", delayed=37,
+            words=[
+                MasterWord(
+                    at=at(23, 40), peer=peer, role="GridServiceSunSpec rtu-1", seq=4471, outcome="accepted",
+                    asked="limit 450000 W for 14400 s event 77", times=1, before_w=500_000, after_w=450_000,
+                ),
+                MasterWord(
+                    at=at(23, 12), peer="10.20.0.9", role="", seq=None, outcome="exception 01", asked="this master may only read",
+                    times=2, before_w=None, after_w=None,
+                ),
+            ],
         ),
         meter=MeterView(
             power_w=view.site.power_w, age_s=0.4, stale=False, blind=False, background_w=view.site.background_w, worst_w=60_000,

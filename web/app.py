@@ -83,6 +83,8 @@ from web.tokens_api import SCHEMAS as token_schemas
 from web.tokens_api import tokens_api
 from web.told_api import SCHEMAS as told_schemas
 from web.told_api import told_api
+from web.utility_api import SCHEMAS as utility_schemas
+from web.utility_api import utility_api
 from web.v21_api import SCHEMAS as v21_schemas
 from web.v21_api import v21_api
 
@@ -150,6 +152,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(meter_api(web))
     app.include_router(assets_api(web))
     app.include_router(assets_screens(web))
+    app.include_router(utility_api(web))
     app.include_router(files_api(web))
     app.include_router(standing_api(web))
     app.include_router(device_model_api(web))
@@ -162,7 +165,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    readings = (*meter_schemas, *asset_schemas, *bills_schemas)
+    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

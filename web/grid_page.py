@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from controller.failsafe_view import FailsafeView
-from controller.grid_view import DemandView, GridFeeder, GridView, LimitRow, OrderView, UtilityView
+from controller.grid_view import DemandView, GridFeeder, GridView, LimitRow, MasterWord, OrderView, UtilityView
 from controller.limit_book_view import LimitBookView, OverrideRow
 from controller.readmodel import NowView
 from depot import commands as cmd
@@ -299,7 +299,25 @@ def _link(u: UtilityView, clock: text.DepotTime) -> dict[str, Any]:
         "peer": command.peer if command is not None else (u.order.peer if u.order is not None else text.ABSENT),
         "connections": f"{u.connections} connected, {text.number(u.requests)} requests",
         "address": u.address or "not listening",
+        "said": [_said(word, clock) for word in u.words],
+        "delayed": f", {text.number(u.delayed)} of them waited because they came too fast" if u.delayed else "",
         "refusals": [{"what": what, "times": text.number(times)} for what, times in sorted(u.refusals.items())],
+    }
+
+
+def _said(word: MasterWord, clock: text.DepotTime) -> dict[str, str]:
+    limits = ""
+    if word.before_w is not None and word.after_w is not None:
+        limits = f"{text.kw(word.before_w)} → {text.kw(word.after_w)}"
+    return {
+        "at": clock.seconds(word.at),
+        "who": word.peer,
+        "role": word.role,
+        "seq": text.ABSENT if word.seq is None else str(word.seq),
+        "asked": word.asked,
+        "times": f" ({text.number(word.times)} times)" if word.times > 1 else "",
+        "outcome": word.outcome,
+        "limits": limits or text.ABSENT,
     }
 
 

@@ -197,6 +197,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/meter"): Permission.READ,
     ("GET", "/api/v1/assets"): Permission.READ,
     ("PUT", "/api/v1/assets/{asset}/mode"): Permission.OPERATE,
+    ("GET", "/api/v1/utility"): Permission.READ,
+    ("GET", "/api/v1/utility/model-64900"): Permission.READ,
     ("GET", "/api/v1/health"): Permission.READ,
     ("POST", "/api/v1/chargers/{station}/{connector}/start"): Permission.OPERATE,
     ("POST", "/api/v1/chargers/{station}/{connector}/stop"): Permission.OPERATE,
