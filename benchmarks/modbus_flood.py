@@ -1,9 +1,9 @@
 """Does a flood of reads over Modbus reach the safety path? And how much is read where it is allowed?
 
-    python -m benchmarks.modbus_flood [--orders 8] [--beats 150] [--seed 1]
+    python -m benchmarks.modbus_flood [--rounds 3] [--orders 3] [--beats 80] [--seed 1]
 
-24 chargers on real sockets, a real core, a real RTU. First with the rate as it is by default: quiet, then while a master at
-another address reads on four connections as fast as it is answered, with 64 requests under way on each. In each phase
+24 chargers on real sockets, a real core, a real RTU. First with the rate as it is by default: by turns quiet, and while a
+master at another address reads on four connections as fast as it is answered, with 64 requests under way on each. Then
     beat     an OCPP Heartbeat of a station to its answer: a turn of the core's loop
     out      from the write of a lower limit until the last lower SetChargingProfile, of those that it took, has left
     ack      from the write until AckSeq shows it (it waits until the chargers have settled)
@@ -143,22 +143,29 @@ def row_of(phase: str, beat: list[float], out: list[float], acks: list[float]) -
     return row
 
 
+async def measure(depot: RealDepot, told: Told, rtu: Rtu, options: argparse.Namespace, into: tuple[list[float], ...]) -> None:
+    """One turn: beats, then orders; added to beat, out, ack."""
+    for values, found in zip(into, (await beats(depot, options.beats), *await orders(depot, told, rtu, options.orders)), strict=True):
+        values += found
+
+
 async def run(options: argparse.Namespace) -> bool:
     """Both parts; whether the goals are met."""
     rate = REQUESTS_PER_S
     async with depot_with(rate, options.seed) as (depot, told, rtu):
-        quiet = await beats(depot, options.beats), *await orders(depot, told, rtu, options.orders)
-        began = time.monotonic()
-        async with flooded(depot, seconds=options.seconds, source="127.0.0.2", depth=64) as account:
-            loud = await beats(depot, options.beats), *await orders(depot, told, rtu, options.orders)
-            if account.done():
-                print("the flood was over before the measurement: give it more --seconds")
-            under_s = time.monotonic() - began
-        flood = account.result()
-    got = flood["answers"] / flood["seconds"]
-    row = row_of("quiet", *quiet) | row_of("flood", *loud) | {"flooder_reads_per_s": round(got), "measured_s": round(under_s)}
-    print(write_evidence("modbus_flood", {"n": options.orders, "rate": rate, "seed": options.seed, **row}), flush=True)
-    good = got <= 1.5 * rate
+        quiet: tuple[list[float], ...] = ([], [], [])
+        loud: tuple[list[float], ...] = ([], [], [])
+        got, cut_short = 0.0, 0
+        for _ in range(options.rounds):
+            await measure(depot, told, rtu, options, quiet)
+            async with flooded(depot, seconds=options.seconds, source="127.0.0.2", depth=64) as account:
+                await measure(depot, told, rtu, options, loud)
+                cut_short += account.done()
+            flood = account.result()
+            got = max(got, flood["answers"] / flood["seconds"])
+    row = row_of("quiet", *quiet) | row_of("flood", *loud) | {"flooder_reads_per_s": round(got), "rounds_cut_short": cut_short}
+    print(write_evidence("modbus_flood", {"n": len(loud[1]), "rate": rate, "seed": options.seed, **row}), flush=True)
+    good = got <= 1.5 * rate and not cut_short
     for before, after, floor_s in ((quiet[0], loud[0], GOAL_BEAT_S), (quiet[1], loud[1], GOAL_OUT_S)):
         good &= percentile(after, 0.99) <= max(floor_s, 2 * percentile(before, 0.99))
     async with depot_with(0, options.seed) as (depot, _, _), flooded(depot, seconds=5, source="127.0.0.1", depth=16) as account:
@@ -172,9 +179,10 @@ async def run(options: argparse.Namespace) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=8)
-    parser.add_argument("--beats", type=int, default=150)
-    parser.add_argument("--seconds", type=float, default=150.0, help="how long the flood lasts")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--orders", type=int, default=3)
+    parser.add_argument("--beats", type=int, default=80)
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long the flood of a round lasts")
     parser.add_argument("--seed", type=int, default=1)
     return 0 if asyncio.run(run(parser.parse_args())) else 1
 

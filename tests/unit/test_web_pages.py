@@ -491,6 +491,34 @@ async def test_the_grid_page_shows_all_that_the_meter_tells(tmp_path: Path) -> N
         assert {"quantity": "frequency", "value": 49.98, "unit": "Hz", "age_s": 0.4} in told["values"]
 
 
+async def test_what_the_utilitys_masters_wanted_is_shown_and_told(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        view = connection(sample())
+        assert view.utility is not None
+        html = (await client.get("/grid")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "limit 450000 W for 14400 s event 77",
+            "GridServiceSunSpec rtu-1",
+            "exception 01",
+            "(2 times)",
+            "500 → 450",
+            "37 of them waited",
+        ):
+            assert part in words, part
+        told = (await client.get("/api/v1/utility")).json()
+        assert [word["outcome"] for word in told["words"]] == ["accepted", "exception 01"]
+        model = await client.get("/api/v1/utility/model-64900")
+        assert model.headers["content-disposition"] == 'attachment; filename="model_64900.json"'
+        assert (model.json()["id"], model.json()["group"]["name"]) == (64900, "DepotLoadLimit")
+        depot.link.shown[GridView] = msgspec.structs.replace(view, utility=msgspec.structs.replace(view.utility, words=[], delayed=0))
+        assert "No command yet" in words_of((await client.get("/grid")).text)
+        depot.link.shown[GridView] = msgspec.structs.replace(view, utility=None)
+        assert (await client.get("/api/v1/utility")).status_code == 404
+
+
 async def test_a_site_with_a_generator_says_what_feeds_it_and_takes_a_persons_word(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         view = connection(sample())
