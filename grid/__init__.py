@@ -7,6 +7,8 @@
     limit_desk       requests to registers and commands, behind limit_server (sockets, TLS, who is let in)
     sunspec          models of SunSpec devices, as data; sunspec_assets: solar plants and batteries that speak it
     tariff           dated layers of an order, prices; billing: a month's bill; demand_pieces: what a peak costs
+    meter            the meter at the connection: meter_map (registers as data), meter_codec, meter_checks, meter_probe
+    modbus_link      the way to a Modbus device, kept alive
     output_module    an I/O module with contactors, siren, ventilation
 
 GridError
@@ -20,7 +22,10 @@ GridError
 │   ├── Refused            the device answered with an exception
 │   └── NotThere           an RTU without the model that it should hold
 ├── SunSpecError           a device whose SunSpec chain or points cannot be used
-├── MeterError             a reading that cannot be used; counted and kept from the controller
+├── MeterError             a setting or a reading that cannot be used; a reading is counted and kept from the controller
+│   ├── UnknownMap         no meter map of that name; the message lists the names
+│   └── InvalidMap         a meter map that cannot be right; each thing with its line
+├── ContactError           settings of a contact that cannot be right
 ├── OutputModuleError      settings of an I/O module that cannot be right
 ├── RegisterRefused        a read or write of a Modbus master that is answered with an exception
 ├── NotModbus              bytes of a Modbus master that are no Modbus TCP
