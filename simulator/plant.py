@@ -7,7 +7,7 @@ the energies and writes the trace. Powers are grid side, integer W; times are se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -65,7 +65,6 @@ class _Outlet:
     listener: Callable[[ConnectorId, OutletState], None] | None = None
     vehicle: Vehicle | None = None
     energised: bool = False
-    fed: bool = True
     obeyed_w: float = math.inf
     granted_w: float = math.inf
     power_w: int = 0
@@ -212,14 +211,6 @@ class Plant:
         outlet.energised = on
         self._retarget(outlet, at_once=not on)
 
-    def feed(self, station_ids: Collection[str], on: bool) -> None:
-        """A contactor upstream closes or opens: without it nothing flows, whatever the outlets' own contactors do. The stations'
-        electronics are fed ahead of it, so they go on talking."""
-        for outlet in self._outlets.values():
-            if outlet.key.station_id in station_ids and outlet.fed is not on:
-                outlet.fed = on
-                self._retarget(outlet, at_once=not on)
-
     # -- vehicles --------------------------------------------------------------------------------------------------
 
     def plug(self, stay: Stay) -> None:
@@ -267,13 +258,12 @@ class Plant:
         vehicle = outlet.vehicle
         if vehicle is None:
             return 0, OutletState.EMPTY
-        live = outlet.energised and outlet.fed
-        if live and outlet.obeyed_w < 0:
+        if outlet.energised and outlet.obeyed_w < 0:
             given_w = 0 if vehicle.pack.empty else min(-outlet.obeyed_w, outlet.spec.discharge_w, vehicle.stay.discharge_w)
             return -int(given_w), OutletState.DRAWING if given_w else OutletState.HELD
         if vehicle.pack.satisfied:
             return 0, OutletState.SATISFIED
-        if not live:
+        if not outlet.energised:
             return 0, OutletState.IDLE
         if outlet.obeyed_w < vehicle.stay.min_w or outlet.obeyed_w < 1:
             return 0, OutletState.HELD
