@@ -126,8 +126,8 @@ def follow(output: OutputSpec, track: Track, wanted: Want, seen: Seen) -> Track:
 
 
 def _may_open(output: OutputSpec, track: Track, seen: Seen) -> bool:
-    """Whether it may go to its emergency state now: a contactor under load would draw an arc."""
-    if not output.kind.isolates or (seen.current_a is not None and seen.current_a < output.opens_below_a):
+    """Whether it may go to its emergency state now: a contactor under load would draw an arc; one that is open breaks nothing."""
+    if not output.kind.isolates or seen.reads is True or (seen.current_a is not None and seen.current_a < output.opens_below_a):
         return True
     return seen.now_s - track.asked_s >= output.opens_after_s
 

@@ -175,9 +175,12 @@ class Outputs:
         return now_s - self._looked_s < DEAD_S and safety
 
     def order(self, output_id: str) -> bool | None:
-        """Whether an output shall be in its emergency state; None: leave it, until its read-back was seen once."""
+        """Whether an output shall be in its emergency state; None: leave it as it is. So are one that waits for its current (after a
+        restart it may be open already) and one that must not close by itself, until its read-back was seen once."""
         track = self.tracks.get(output_id)
         spec = self._specs[output_id]
+        if track is not None and track.active and not track.commanded:
+            return None
         first_seen = spec.recloses or not spec.kind.isolates or (output_id in self.seen and self.seen[output_id].reads is not None)
         if track is None or not (first_seen or track.commanded):
             return None

@@ -137,7 +137,7 @@ def test_a_contactor_opens_below_its_current_or_after_its_time_never_before(
     wait_s: float, flow: float | None, after_s: float, below_a: float
 ) -> None:
     spec = output(FEEDERS[0], opens_after_s=after_s, opens_below_a=below_a)
-    asked = rules.follow(spec, Track(), rules.Want(True, "smoke"), Seen(100.0, current_a=1e9))
+    asked = rules.follow(spec, Track(), rules.Want(True, "smoke"), Seen(100.0, reads=False, read_s=100.0, current_a=1e9))
     now_s = 100.0 + wait_s
     opened = rules.follow(spec, asked, rules.Want(True, "smoke"), Seen(now_s, current_a=flow)).commanded
     assert opened is (asked.commanded or (flow is not None and flow < below_a) or now_s - 100.0 >= after_s)
