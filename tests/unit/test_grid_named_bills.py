@@ -207,6 +207,74 @@ def test_stylised_time_of_use_where_the_clock_changes(month: int) -> None:
     assert (got.covered, got.total_paise) == (1, expected)
 
 
+CHANGES_ON_THE_17TH = """
+schema = "tariff/2"
+name = "changes"
+title = "No order: rates that change within a month"
+currency = "INR"
+timezone = "Asia/Kolkata"
+order = "none"
+source = "made up"
+[[energy]]
+basis = "kVAh"
+base = "6.35"
+valid_until = 2025-06-17
+tod = [{ from = "18:00", to = "22:00", op = "mul", value = "1.2" }]
+[[energy]]
+basis = "kWh"
+slabs = [{ up_to = "60000", rate = "6.55" }, { rate = "7.05" }]
+valid_from = 2025-06-17
+tod = [{ from = "18:00", to = "22:00", op = "add", value = "0.85" }]
+[[demand]]
+basis = "kVA"
+rate = "351"
+valid_until = 2025-06-17
+[[demand]]
+basis = "kVA"
+rate = "403"
+valid_from = 2025-06-17
+[[pf]]
+of = ["energy", "demand"]
+steps = [{ below = "0.95", pct = "1.5", points_from = "0.95" }]
+[[adders]]
+code = "duty"
+basis = "pct_of"
+of = ["energy", "demand", "pf"]
+value = "7.5"
+[rounding]
+bill = { to = "1" }
+"""
+
+
+@pytest.mark.parametrize("month", [5, 6, 7])
+def test_rates_that_change_within_the_month(month: int) -> None:
+    """Before, in, and after the month of the change: time of day, slabs cut to fourteen of thirty days, demand by days, a power factor
+    surcharge, duty on all of it, the rupee."""
+    blocks, rows = measured(2025, month)
+    days = {5: 31, 6: 30, 7: 31}[month]
+    change = {5: days, 6: 16, 7: 0}[month]
+    first = minutes(2025, month)
+    old = [row for row in rows if row[0] < first + change * DAY]
+    new = [row for row in rows if row[0] >= first + change * DAY]
+    lines = []
+    if old:
+        evening = kvah(old, 18, 22)
+        lines += [paise((kvah(old) - evening) * F("6.35")), paise(evening * F("6.35") * F("1.2"))]
+    if new:
+        bound = F(60_000) * F(days - change, days)
+        taken = kwh(new)
+        assert taken > bound, "both slabs are reached"
+        lines += [paise(bound * F("6.55")), paise((taken - bound) * F("7.05")), paise(kwh(new, 18, 22) * F("0.85"))]
+    lines += [paise(peak_kva(rows) * rate * F(n, days)) for rate, n in ((351, change), (403, days - change)) if n]
+    short = F(95, 100) - kwh(rows) / kvah(rows)
+    points = -(-(short * 100).numerator // (short * 100).denominator)
+    assert points in (1, 2), "the surcharge is due"
+    lines.append(paise(F(sum(lines), 100) * F("1.5") * points / 100))
+    lines.append(paise(F(sum(lines), 100) * F("7.5") / 100))
+    expected = to_the_rupee(sum(lines))
+    assert bill(Tariff.parse(CHANGES_ON_THE_17TH), Month(2025, month), blocks).total_paise == expected
+
+
 def test_every_named_tariff_is_worked_out_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [name for name in Tariff.names() if f'"{name}' not in text] == []
