@@ -118,7 +118,8 @@ class BlockView(Struct, frozen=True, kw_only=True):
 
 
 class DemandHistoryView(Struct, frozen=True, kw_only=True):
-    """A month's blocks, of both meters, and the months before it. ``contract_w``, ``contract_va``: contract demand."""
+    """A month's blocks, of both meters, and the months before it. ``contract_w``, ``contract_va``: contract demand.
+    ``unit``: of the tariff's demand charge, kW or kVA."""
 
     at: datetime
     month: str
@@ -128,6 +129,7 @@ class DemandHistoryView(Struct, frozen=True, kw_only=True):
     target_w: int | None
     blocks: list[BlockView]
     months: list[MonthRow]
+    unit: str = "kW"
 
 
 def lines_of(bill: Bill) -> list[BillLineView]:

@@ -47,7 +47,7 @@ from depot.ports import JournalFrozen
 from depot.values import InvalidValue
 from grid import GridError
 from grid.billing import Bill, BillExtras, BillingHistory, PastMonth, bill
-from grid.demand import COUNTED_COVER
+from grid.demand import COUNTED_COVER, block_of
 from grid.demand_pieces import DemandPiece, demand_pieces
 from grid.months import Month
 from grid.tariff import Tariff
@@ -131,8 +131,13 @@ class UtilityBills:
         wrong = [b for b in blocks if b.minutes != self._watch.interval_min]
         if wrong:
             raise InvalidValue(f"blocks of {wrong[0].minutes} min, but the tariff bills blocks of {self._watch.interval_min} min")
-        if any(b.begins_at.timestamp() % 60 or b.begins_at > self._yard.clock.now() for b in blocks):
-            raise InvalidValue("a block begins at a whole minute, and not in the future")
+        for block in blocks:
+            if block_of(block.begins_at, interval_min=block.minutes, zone=self._watch.zone)[0] != block.begins_at:
+                raise InvalidValue(f"{block.begins_at.isoformat()} is not where a block of {block.minutes} min begins")
+            if block.begins_at > self._yard.clock.now():
+                raise InvalidValue(f"{block.begins_at.isoformat()} lies in the future")
+        if len({block.begins_at for block in blocks}) != len(blocks):
+            raise InvalidValue("the same block stands twice in it")
         if self._yard.journal.frozen:
             raise JournalFrozen("the journal cannot write")
         self._watch.store.put(BlockSource.UTILITY, blocks)
@@ -334,4 +339,5 @@ class UtilityBills:
             target_w=settings.target_w,
             blocks=[block_view(b, source) for b, source in sorted(both, key=lambda pair: (pair[0].begins_at, pair[1].value))],
             months=[self._month_row(month.after(-back)) for back in range(PAST_MONTHS + 1)],
+            unit="kVA" if self._in_va() else "kW",
         )

@@ -94,7 +94,7 @@ def demand(**more: object) -> DemandHistoryView:
     ]  # fmt: skip
     values: dict[str, object] = {
         "at": NOW, "month": "2026-11", "interval_min": 15, "contract_w": None, "contract_va": 500_000, "target_w": 420_000,
-        "blocks": blocks, "months": months(),
+        "blocks": blocks, "months": months(), "unit": "kVA",
     }  # fmt: skip
     return DemandHistoryView(**(values | more))  # type: ignore[arg-type]  # as the test says
 

@@ -2,7 +2,7 @@
 
 GET  /bills?month=2026-10        the page            GET  /bills/export?month=    its lines as CSV
 POST /bills/utility              the utility's bill  POST /bills/history          an old bill's maximum demand
-POST /bills/import               blocks of the billing meter, CSV
+POST /bills/import               CSV: blocks of the billing meter, or what old bills said
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,10 +21,11 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from controller.bills_import import read_import
 from controller.bills_view import BillsView, BillView, DemandHistoryView, MonthRow
-from controller.blocks_csv import read_blocks
 from depot import commands as cmd
 from depot.demand_book import MonthDemand, UtilityBill
+from depot.metering import MeterBlock
 from depot.values import InvalidValue
 from web import actions, text
 from web.bills_api import BLOCKS_MOST, shown
@@ -88,7 +90,7 @@ def bills_screens(web: Web) -> APIRouter:
         return await carry_out(web, request, command, f"Maximum demand of {month}", back="/bills")
 
     @router.post("/bills/import")
-    async def blocks(request: Request) -> Response:
+    async def imported(request: Request) -> Response:
         async with request.form() as sent:
             file, why = sent.get("file"), str(sent.get("reason", ""))
             data = await file.read() if isinstance(file, UploadFile) else b""
@@ -98,22 +100,30 @@ def bills_screens(web: Web) -> APIRouter:
         try:
             if len(data) > FILE_BYTES:
                 raise InvalidValue(f"the page takes {FILE_BYTES // 1024} kB: import one month at a time")
-            found = read_blocks(data, zone=ZoneInfo(view.timezone), minutes=history.interval_min)
+            found = read_import(data, zone=ZoneInfo(view.timezone), unit=history.unit)
         except InvalidValue as error:
             return await _page(web, request, "", error=str(error), status=422)
-        caller, digest = caller_of(request), hashlib.sha256(data).hexdigest()[:16]
-        commands = [
+        caller = caller_of(request)
+        blocks = [block for block in found if isinstance(block, MeterBlock)]
+        commands: list[cmd.Command] = [
             cmd.KeepMeterBlocks(
-                command_id=actions.new_id(), actor=caller.name, reason=reason, blocks=tuple(found[k : k + BLOCKS_MOST]), digest=digest
+                command_id=actions.new_id(), actor=caller.name, reason=reason, blocks=tuple(blocks[k : k + BLOCKS_MOST]),
+                digest=hashlib.sha256(data).hexdigest()[:16],
             )
-            for k in range(0, len(found), BLOCKS_MOST)
+            for k in range(0, len(blocks), BLOCKS_MOST)
+        ]  # fmt: skip
+        commands += [
+            cmd.RecordMonthDemand(command_id=actions.new_id(), actor=caller.name, reason=reason, demand=replace(demand, reason=reason))
+            for demand in found
+            if isinstance(demand, MonthDemand)
         ]
         went = await send_all(web, commands, together=False)
-        message = f"{len(found)} blocks are kept." if not went.refused else f"{went.done} of {went.total} parts kept. {went.refused[0]}"
-        month = f"{found[-1].begins_at.astimezone(ZoneInfo(view.timezone)):%Y-%m}" if found else ""
+        what = f"{len(blocks)} blocks" if blocks else f"{len(found)} months"
+        message = f"{what} are kept." if not went.refused else f"{went.done} of {went.total} parts kept. {went.refused[0]}"
+        month = f"{blocks[-1].begins_at.astimezone(ZoneInfo(view.timezone)):%Y-%m}" if blocks else ""
         response = RedirectResponse(f"/bills?month={month}", status_code=303)
         seq = went.last.audit_seq if went.last is not None else 0
-        web.pages.set_flash(response, Flash("The meter's blocks", went.status, message[:300], seq, caller.name))
+        web.pages.set_flash(response, Flash("Import", went.status, message[:300], seq, caller.name))
         return response
 
     return router

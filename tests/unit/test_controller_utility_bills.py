@@ -111,6 +111,10 @@ def test_the_meters_own_blocks_are_billed_instead_of_ours() -> None:
         after = await depot.bill("2026-10")
         assert after.meter_blocks == 192
         assert Fraction(after.energy_kwh) - Fraction(before.energy_kwh) == Fraction(19_200, 1000)
+        between = (replace(theirs[0], begins_at=theirs[0].begins_at + timedelta(minutes=7)),)
+        for number, wrong in enumerate((between, (theirs[0], theirs[0]), ())):
+            command = cmd.KeepMeterBlocks(command_id=f"wrong {number}", actor="mani", reason="test", blocks=wrong)
+            assert (await depot.say(command))[0] is CommandStatus.REFUSED
         half_hours = (replace(theirs[0], minutes=30),)
         assert (await depot.say(cmd.KeepMeterBlocks(**said(blocks=half_hours, digest="x"))))[0] is CommandStatus.REFUSED  # type: ignore[arg-type]
 

@@ -9,8 +9,8 @@ import pytest
 from fake_bills import bill
 from web_harness import form_value, site
 
+from controller.bills_import import read_import
 from controller.bills_view import BillView
-from controller.blocks_csv import read_blocks
 from depot import commands as cmd
 from depot.values import InvalidValue, Role
 from web.bills_page import bill_csv
@@ -74,7 +74,7 @@ async def test_an_old_bill_and_blocks_of_the_meter(tmp_path: Path) -> None:
         assert isinstance(said, cmd.RecordMonthDemand)
         assert (said.demand.recorded_va, said.demand.billing) == (398_500, 425_000)
         rows = "\n".join(f"2026-10-01 {k // 4:02d}:{k % 4 * 15:02d},10.5" for k in range(96))
-        data = f"time,kwh\n{rows}\n".encode()
+        data = f"begins_at,import_kwh\n{rows}\n".encode()
         form = {"csrf": csrf, "reason": "read out"}
         answer = await client.post("/bills/import", data=form, files={"file": ("b.csv", data, "text/csv")})
         assert answer.status_code == 303, answer.text[:500]
@@ -82,10 +82,17 @@ async def test_an_old_bill_and_blocks_of_the_meter(tmp_path: Path) -> None:
         assert isinstance(kept, cmd.KeepMeterBlocks)
         assert (len(kept.blocks), kept.blocks[0].import_wh) == (96, 10_500)
         before = len(depot.link.commands)
-        broken = await client.post("/bills/import", data=form, files={"file": ("b.csv", data + b"2026-10-02 00:07,1\n", "text/csv")})
+        broken = await client.post("/bills/import", data=form, files={"file": ("b.csv", data + b"soon,1\n", "text/csv")})
         assert broken.status_code == 422
-        assert "Line 98" in broken.text
+        assert "Row 98" in broken.text
         assert len(depot.link.commands) == before
+        months = b"month,recorded,billing\n2026-03,390.5,425\n2026-04,398,425\n"
+        assert (await client.post("/bills/import", data=form, files={"file": ("m.csv", months, "text/csv")})).status_code == 303
+        typed = [c for c in depot.link.commands[before:] if isinstance(c, cmd.RecordMonthDemand)]
+        assert [(c.demand.month, c.demand.recorded_va, c.demand.billing) for c in typed] == [
+            ("2026-03", 390_500, 425_000),
+            ("2026-04", 398_000, 425_000),
+        ]
 
 
 async def test_the_api_answers_and_takes_what_a_machine_knows(tmp_path: Path) -> None:
@@ -116,24 +123,14 @@ async def test_the_export_is_a_table_without_formulas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "empty"),
+        (b"", "columns"),
         (b"\xff\xfe", "UTF-8"),
-        (b"when,kwh\n", "first line"),
-        (b"time,kwh\n2026-10-01 00:00,12,3\nsoon,1\n", "line 3: 'soon'"),
-        (b"time,kwh\n2026-10-01 00:00,1e3\n", "line 2: kwh"),
-        (b"time,kwh\n2026-10-01 00:00,1\n2026-10-01 00:00,1\n", "twice"),
-        (b"time,kwh\n2026-10-01 00:05,1\n", "15 min begins"),
-        (b"time,kwh\n" + b"x,1\n" * 4000, "one month"),
+        (b"begins_at,import_kwh\n", "no block"),
+        (b"begins_at,import_kwh\n2026-10-01 00:00,12.3\nsoon,1\n", "row 3"),
+        (b"month,recorded,billing\n2026-13,1,1\n", "row 2"),
+        (b"begins_at,import_wh\n" + b"2026-10-01 00:00,1\n" * 4000, "one month"),
     ],
 )
-async def test_a_file_of_blocks_is_taken_whole_or_not_at_all(data: bytes, words: str) -> None:
+async def test_a_file_is_taken_whole_or_not_at_all(data: bytes, words: str) -> None:
     with pytest.raises(InvalidValue, match=words):
-        read_blocks(data, zone=ZONE, minutes=15)
-
-
-async def test_blocks_are_read_with_their_zone_and_sorted() -> None:
-    data = "\ufefftime;kwh;kvah;export_kwh\n2026-09-30T18:45:00Z;2.25;;0.5\n2026-10-01 00:00;1.5;1.6;\n".encode()
-    first, second = read_blocks(data, zone=ZONE, minutes=15)
-    assert (first.import_wh, first.import_vah, first.export_wh) == (1500, 1600, 0)
-    assert (second.begins_at - first.begins_at).total_seconds() == 900
-    assert (second.import_vah, second.export_wh) == (None, 500)
+        read_import(data, zone=ZONE, unit="kVA")
