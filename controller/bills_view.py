@@ -56,7 +56,7 @@ class UtilityBillView(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class BillView(Struct, frozen=True, kw_only=True):
+class MonthBillView(Struct, frozen=True, kw_only=True):
     """A month's bill. ``running``: the month is not over, it is so far; ``expected_paise``: at its end if the days to come are like
     those so far, null where too little is known. ``problem``: why there is no bill. ``adders``: codes whose value is published
     month by month. ``meter_blocks``: blocks of the billing meter among ``blocks``. ``covered``: measured share of the time."""

@@ -1,6 +1,6 @@
 """The bills' room: a month's kept blocks by the tariff, the month that runs, and the utility's bill beside ours.
 
-    BlockStore (ours, the billing meter's) + demand book --> grid.billing.bill() --> BillView, "so far" and expected
+    BlockStore (ours, the billing meter's) + demand book --> grid.billing.bill() --> MonthBillView, "so far" and expected
     person: an old bill's demand, the utility's bill, the meter's blocks --> facts, BlockStore --> reconciled line by line
     the same history --> grid.demand_pieces --> the planner: which peaks are free, which are dear
 
@@ -22,8 +22,8 @@ from msgspec import Struct
 from controller.bill_forecast import expected_blocks
 from controller.bills_view import (
     BillsView,
-    BillView,
     DemandHistoryView,
+    MonthBillView,
     MonthRow,
     block_view,
     compared_views,
@@ -89,7 +89,7 @@ class UtilityBills:
         }
         self.views: Mapping[type[Struct], Viewer] = {
             BillsView: self._bills_view,
-            BillView: self._bill_view,
+            MonthBillView: self._bill_view,
             DemandHistoryView: self._demand_view,
         }
 
@@ -237,7 +237,7 @@ class UtilityBills:
 
     # -- views --------------------------------------------------------------------------------------------------
 
-    async def _bill_view(self, args: Mapping[str, str]) -> BillView | None:
+    async def _bill_view(self, args: Mapping[str, str]) -> MonthBillView | None:
         """``month``: as 2026-10; empty: the running one."""
         try:
             month = Month.parse(args["month"]) if args.get("month") else self._month_now()
@@ -247,13 +247,13 @@ class UtilityBills:
             return None
         return await asyncio.to_thread(self._show, month)
 
-    def _show(self, month: Month) -> BillView:
+    def _show(self, month: Month) -> MonthBillView:
         made, now = self._made(month), self._yard.clock.now()
         theirs = self._book().bills.get(str(month))
         ours = made.bill
         compared = [] if ours is None or theirs is None else compare(ours, theirs, made.blocks, lambda blocks: self._make(month, blocks))
         running = month == self._month_now()
-        return BillView(
+        return MonthBillView(
             month=str(month),
             at=now,
             running=running,

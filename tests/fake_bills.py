@@ -9,10 +9,10 @@ from fake_depot import FakeLink, at
 from controller.bills_view import (
     BillLineView,
     BillsView,
-    BillView,
     BlockView,
     ComparedView,
     DemandHistoryView,
+    MonthBillView,
     MonthRow,
     UtilityBillView,
 )
@@ -20,7 +20,7 @@ from controller.bills_view import (
 NOW = at(1, 12)
 
 
-def bill(**more: object) -> BillView:
+def bill(**more: object) -> MonthBillView:
     lines = [
         BillLineView(
             code="energy", text="Energy charge", quantity="48,210.25".replace(",", ""), unit="kWh", rate="5.9", amount_paise=28_444_048,
@@ -65,7 +65,7 @@ def bill(**more: object) -> BillView:
         ),
         "compared": compared,
     }  # fmt: skip
-    return BillView(**(values | more))  # type: ignore[arg-type]  # as the test says
+    return MonthBillView(**(values | more))  # type: ignore[arg-type]  # as the test says
 
 
 def month(name: str, **more: object) -> MonthRow:
@@ -102,7 +102,7 @@ def demand(**more: object) -> DemandHistoryView:
 def fill_bills(link: FakeLink) -> None:
     """Let the fake core answer for these pages."""
     link.shown |= {
-        BillView: bill(),
+        MonthBillView: bill(),
         BillsView: BillsView(at=NOW, tariff="madhya-pradesh-ev-ht", currency="INR", months=months()),
         DemandHistoryView: demand(),
     }

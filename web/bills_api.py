@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from controller.bills_view import BillsView, BillView, DemandHistoryView
+from controller.bills_view import BillsView, DemandHistoryView, MonthBillView
 from controller.link import LinkProtocol
 from depot import commands as cmd
 from depot.demand_book import LINES_MOST, MOST, MonthDemand, UtilityBill
@@ -75,7 +75,7 @@ class BlocksBody(ReasonedBody):
     blocks: list[BlockBody] = Field(min_length=1, max_length=BLOCKS_MOST)
 
 
-SCHEMAS: Sequence[type] = (BillsView, BillView, DemandHistoryView)
+SCHEMAS: Sequence[type] = (BillsView, MonthBillView, DemandHistoryView)
 """What these routes answer with, for the OpenAPI document."""
 
 
@@ -90,9 +90,9 @@ def bills_api(web: Web) -> APIRouter:
     async def bills() -> Response:
         return reply(await shown(web, BillsView))
 
-    @router.get("/bills/{month}", responses=answers("BillView", 404, 422), response_class=Response, summary="A month's bill, explained")
+    @router.get("/bills/{month}", responses=answers("MonthBillView", 404, 422), response_class=Response, summary="A month's bill")
     async def bill(month: MonthName) -> Response:
-        return reply(await shown(web, BillView, month=month))
+        return reply(await shown(web, MonthBillView, month=month))
 
     @router.put("/bills/{month}/utility", **COMMAND, summary="Type in the utility's bill")
     async def utility(request: Request, month: MonthName, body: UtilityBillBody, key: Key = "") -> Response:

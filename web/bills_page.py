@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from controller.bills_import import read_import
-from controller.bills_view import BillsView, BillView, DemandHistoryView, MonthRow
+from controller.bills_view import BillsView, DemandHistoryView, MonthBillView, MonthRow
 from depot import commands as cmd
 from depot.demand_book import MonthDemand, UtilityBill
 from depot.metering import MeterBlock
@@ -60,7 +60,7 @@ def bills_screens(web: Web) -> APIRouter:
 
     @router.get("/bills/export")
     async def export(month: str = "") -> Response:
-        found = await shown(web, BillView, month=_month(month))
+        found = await shown(web, MonthBillView, month=_month(month))
         headers = {"content-disposition": f'attachment; filename="bill-{found.month}.csv"'}
         return Response(bill_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -129,7 +129,7 @@ def bills_screens(web: Web) -> APIRouter:
     return router
 
 
-def bill_csv(bill: BillView) -> str:
+def bill_csv(bill: MonthBillView) -> str:
     """The bill as a table; a cell that a spreadsheet would take for a formula is quoted."""
     out = io.StringIO()
     writer = csv.writer(out)
@@ -144,7 +144,7 @@ def bill_csv(bill: BillView) -> str:
 
 async def _page(web: Web, request: Request, month: str, *, error: str = "", status: int = 200) -> Response:
     wanted = month if _MONTH.fullmatch(month) else ""
-    bill = await shown(web, BillView, month=wanted)
+    bill = await shown(web, MonthBillView, month=wanted)
     history = await shown(web, DemandHistoryView, month=wanted)
     months = await shown(web, BillsView)
     return web.pages.render(
@@ -152,7 +152,7 @@ async def _page(web: Web, request: Request, month: str, *, error: str = "", stat
     )
 
 
-def bills_context(bill: BillView, history: DemandHistoryView, months: BillsView) -> dict[str, Any]:
+def bills_context(bill: MonthBillView, history: DemandHistoryView, months: BillsView) -> dict[str, Any]:
     """Everything that the template needs."""
     theirs = bill.utility
     codes: dict[str, str] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import schemathesis
+from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
 from fake_limits import fill_limits
 from fake_registry import fill
@@ -274,6 +275,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         link.view = sample()
         fill(link)
         fill_limits(link)
+        fill_bills(link)
         fill_stations(link)
         yield (
             create_app(WebSettings(depot_id="kothrud", hosts=("testserver",)), link, store, clock=clock),

@@ -12,7 +12,7 @@ import pytest
 from small_yard import NOW, ONE, SPEC, SmallYard, run
 
 from controller.bill_forecast import expected_blocks
-from controller.bills_view import BillsView, BillView, DemandHistoryView
+from controller.bills_view import BillsView, DemandHistoryView, MonthBillView
 from controller.block_store import BlockSource
 from controller.demand_watch import DemandSettings, DemandWatch
 from controller.planning import PlanningSettings, build
@@ -60,9 +60,9 @@ class Bills:
         result = await self.world.orders.execute(command)
         return result.status, result.message
 
-    async def bill(self, month: str = "") -> BillView:
-        found = await self.room.views[BillView]({"month": month})
-        assert isinstance(found, BillView)
+    async def bill(self, month: str = "") -> MonthBillView:
+        found = await self.room.views[MonthBillView]({"month": month})
+        assert isinstance(found, MonthBillView)
         return found
 
 
@@ -93,9 +93,9 @@ def test_a_month_without_blocks_has_no_bill_but_a_sentence() -> None:
         found = await depot.bill("2026-10")
         assert (found.total_paise, found.running) == (None, False)
         assert "no block" in found.problem
-        assert await depot.room.views[BillView]({"month": "2027-01"}) is None
+        assert await depot.room.views[MonthBillView]({"month": "2027-01"}) is None
         with pytest.raises(InvalidValue, match="billing month"):
-            await depot.room.views[BillView]({"month": "soon"})
+            await depot.room.views[MonthBillView]({"month": "soon"})
 
     run(main())
 

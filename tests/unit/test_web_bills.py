@@ -10,7 +10,7 @@ from fake_bills import bill
 from web_harness import form_value, site
 
 from controller.bills_import import read_import
-from controller.bills_view import BillView
+from controller.bills_view import MonthBillView
 from depot import commands as cmd
 from depot.values import InvalidValue, Role
 from web.bills_page import bill_csv
@@ -40,7 +40,7 @@ async def test_the_page_shows_every_line_with_its_reason_and_the_comparison(tmp_
 async def test_no_bill_yet_says_why(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         empty = {"problem": "no block of this month was measured or imported", "lines": [], "total_paise": None, "expected_paise": None}
-        depot.link.shown[BillView] = bill(**empty, utility=None, compared=[])
+        depot.link.shown[MonthBillView] = bill(**empty, utility=None, compared=[])
         client = await depot.signed_in(Role.MANAGER)
         page = (await client.get("/bills")).text
         assert "No block of this month was measured or imported." in page
