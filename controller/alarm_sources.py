@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.alarms import Condition
+from controller.meter_view import ToldBy
 from controller.utility import Utility
 from grid.limit_model import LimitState
 
@@ -20,3 +21,16 @@ class UtilityConditions:
 
     def conditions(self, now: datetime) -> Sequence[Condition]:
         return [Condition("utility_silent")] if self.utility.verdict.state is LimitState.FAILSAFE else []
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConditions:
+    """The meter at the grid connection: whether what it tells fits together."""
+
+    meter: ToldBy
+    kinds: frozenset[str] = frozenset({"meter_doubtful"})
+
+    def conditions(self, now: datetime) -> Sequence[Condition]:
+        doubts = self.meter.doubts
+        more = f" {len(doubts) - 1} more on the page Grid." if len(doubts) > 1 else ""
+        return [Condition("meter_doubtful", title=f"The meter is in doubt: {doubts[0]}.{more}")] if doubts else []

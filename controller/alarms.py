@@ -201,6 +201,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             1440, off_s=0.0,
         ),
         Kind(
+            "meter_doubtful", 3, "What the meter at the grid connection tells does not fit together.",
+            "Limits and demand may be held against a wrong power.",
+            "See on the page Grid what does not fit; have transformers, wiring and the map's settings checked.",
+            1440, on_s=60.0, off_s=600.0,
+        ),
+        Kind(
             "charger_overdraws", 3, "A charger draws more than it is told.",
             "It is budgeted so, at the others' cost.",
             "Have its meter and limit checked.",

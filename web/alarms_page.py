@@ -296,6 +296,7 @@ def _link(row: AlarmRow) -> tuple[str, str] | None:
         "audit_broken": ("/audit", "Audit"),
         "utility_silent": ("/grid", "Grid"),
         "meter_silent": ("/grid", "Grid"),
+        "meter_doubtful": ("/grid", "Grid"),
     }.get(row.kind)
 
 

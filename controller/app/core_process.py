@@ -20,6 +20,7 @@ from datetime import timedelta
 
 import controller
 from controller import device_model
+from controller.alarm_sources import MeterConditions
 from controller.app.assets import add_assets
 from controller.app.billing import add_billing
 from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
@@ -202,6 +203,8 @@ async def serve_core(settings: Settings) -> None:
             replan=core.planning.request,
         )
         grid.meter = meter
+        if meter is not None:
+            alarms.sources.append(MeterConditions(meter))
         core.add(grid)
         arbiter = LimitRoom(
             core.yard,

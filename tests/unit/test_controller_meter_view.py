@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 from small_yard import NOW
 
+from controller.alarm_sources import MeterConditions
+from controller.alarms import KINDS
 from controller.meter_view import meter_told
 from controller.sections_meter import MeterSection
 from grid.meter import MeterSettings, Sample
@@ -79,3 +81,14 @@ def test_a_map_that_is_not_there_or_cannot_be_moved_is_told_at_the_start() -> No
         section(map="sdm").to_meter()
     with pytest.raises(MeterError, match="can't be moved by -1"):
         section(map="eastron-sdm630", offset=-1).to_meter()
+
+
+def test_what_does_not_fit_raises_one_alarm_and_nothing_none() -> None:
+    meter = Meter(MeterSettings(peer=Peer(host="m"), map=MeterMap.named("eastron-sdm630")))
+    watch = MeterConditions(meter)
+    assert watch.kinds <= KINDS.keys()
+    assert watch.conditions(NOW) == []
+    meter.doubts = ("L2 runs the other way", "L3 has 0 V")
+    (found,) = watch.conditions(NOW)
+    assert found.kind == "meter_doubtful"
+    assert found.title == "The meter is in doubt: L2 runs the other way. 1 more on the page Grid."
