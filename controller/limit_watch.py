@@ -78,10 +78,12 @@ class Pace:
 
 def changes(book: LimitBook, found: Sequence[Limit], feeders: Iterable[str], now: datetime, pace: Pace) -> list[ev.Event]:
     """What is to be recorded now; ``pace`` remembers it. ``found``: every limit, those of connectors too."""
-    scopes = dict.fromkeys(["", *feeders, *(limit.scope_id for limit in found), *book.bound])
+    scopes: dict[str, list[Limit]] = {scope_id: [] for scope_id in ("", *feeders, *book.bound)}
+    for limit in found:  # sorted once: hundreds of stations may tell of limits
+        scopes.setdefault(limit.scope_id, []).append(limit)
     out: list[ev.Event] = []
-    for scope_id in scopes:
-        known, new = book.bound.get(scope_id), bound_of(found, scope_id, now)
+    for scope_id, mine in scopes.items():
+        known, new = book.bound.get(scope_id), bound_of(mine, scope_id, now)
         if new is None:
             if known is not None:
                 out.append(ev.BindingLimitEnded(scope_id))
