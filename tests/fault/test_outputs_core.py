@@ -41,6 +41,7 @@ read_table = "discrete"
 read_address = {K_FEEDER}
 read_on_means = "closed"
 watchdog_address = {WATCHDOG}
+settle_s = 6
 
 [[output]]
 id = "K-site"
@@ -54,6 +55,7 @@ read_table = "discrete"
 read_address = {K_SITE}
 read_on_means = "closed"
 watchdog_address = {WATCHDOG}
+settle_s = 6
 
 [[output]]
 id = "siren"
@@ -64,6 +66,7 @@ port = PORT
 address = {SIREN}
 de_energised = "silent"
 watchdog_address = {WATCHDOG}
+settle_s = 6
 """
 
 
@@ -94,7 +97,7 @@ async def said(config: Path, command: cmd.Command) -> tuple[cmd.CommandResult, O
 
 def test_a_killed_core_drops_everything_out_and_what_was_isolated_stays_so(config: Path) -> None:
     async def main() -> None:
-        async with asyncio.timeout(200), IoModule(watchdog_s=2.0) as module:
+        async with asyncio.timeout(200), IoModule(watchdog_s=5.0) as module:
             with config.open("a", encoding="utf-8") as file:
                 file.write(SECTIONS.replace("PORT", str(module.port)))
             async with core(config) as first:
@@ -106,14 +109,15 @@ def test_a_killed_core_drops_everything_out_and_what_was_isolated_stays_so(confi
                 assert result.status is cmd.CommandStatus.DONE, result.message
                 await module.until(SIREN, True)
                 await module.until(K_FEEDER, False)
-                assert (datetime.now(UTC) - began).total_seconds() < 15
+                assert (datetime.now(UTC) - began).total_seconds() < 30
                 assert [(row.area, row.by) for row in shown.isolated] == [(str(FEEDER), "ola")]
                 assert module.pulled_in[K_SITE] is True
+                dropped_out = module.dropped_out
                 first.kill()
                 await first.wait()
                 await module.until(K_SITE, False)
                 await module.until(SIREN, False)
-                assert module.dropped_out == 1
+                assert module.dropped_out == dropped_out + 1
             module.moves.clear()
             async with core(config):
                 await module.until(K_SITE, True)
