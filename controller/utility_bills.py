@@ -216,15 +216,16 @@ class UtilityBills:
                 past[before] = PastMonth(Fraction(recorded, 1000), Fraction(billing, 1000))
         return BillingHistory(past)
 
-    def _extras(self, month: Month) -> BillExtras:
+    def _extras(self, month: Month, blocks: Sequence[MeterBlock]) -> BillExtras:
+        assumed = usual_power_factor(blocks) or Fraction(str(self._watch.settings.power_factor))
         typed_in = self._book().bills.get(str(month))
         if typed_in is None:
-            return BillExtras()
+            return BillExtras(assumed_power_factor=assumed)
         factor = None if typed_in.power_factor is None else Fraction(typed_in.power_factor)
-        return BillExtras(factor, {code: Fraction(number) for code, number in typed_in.published.items()})
+        return BillExtras(factor, {code: Fraction(number) for code, number in typed_in.published.items()}, assumed)
 
     def _make(self, month: Month, blocks: Sequence[MeterBlock]) -> Bill:
-        return bill(self._tariff, month, blocks, self._history(month), contract=self._contract(), extras=self._extras(month))
+        return bill(self._tariff, month, blocks, self._history(month), contract=self._contract(), extras=self._extras(month, blocks))
 
     def _made(self, month: Month) -> _Made:
         blocks, theirs = self._blocks(month)
@@ -341,3 +342,10 @@ class UtilityBills:
             months=[self._month_row(month.after(-back)) for back in range(PAST_MONTHS + 1)],
             unit="kVA" if self._in_va() else "kW",
         )
+
+
+def usual_power_factor(blocks: Sequence[MeterBlock]) -> Fraction | None:
+    """kW per kVA over the blocks that tell both; None: none does."""
+    both = [(block.import_wh, block.import_vah) for block in blocks if block.import_vah]
+    kwh, kvah = sum(wh for wh, _ in both), sum(vah for _, vah in both)
+    return min(Fraction(1), Fraction(kwh, kvah)) if kwh and kvah else None

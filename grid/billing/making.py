@@ -44,12 +44,13 @@ def bill(
     :class:`~grid.tariff.rule.NoContract` for a billing demand without contract.
     """
     _check(extras)
-    measured = MonthOfBlocks.of(blocks, month, tariff.zone, extras.power_factor)
+    stand_in = extras.power_factor or extras.assumed_power_factor
+    measured = MonthOfBlocks.of(blocks, month, tariff.zone, stand_in)
     layers = tariff.layers
     changes = [day for layer in layers for day in (layer.valid.since, layer.valid.until)]
     parts = Parts.cut(month, [*changes, *(change.since for change in history.contracts)])
     agreed = agreed_parts(parts, None if contract is None else Fraction(contract), history.contracts)
-    caveats = [*tariff.not_covered(measured.begins_at, measured.ends_at), *_told_of(measured)]
+    caveats = [*tariff.not_covered(measured.begins_at, measured.ends_at), *_told_of(measured, stand_in)]
     drafts = list(energy_drafts(tariff.energy, measured, parts))
     demands: list[BilledDemand] = []
     lacking = 0
@@ -177,15 +178,17 @@ class _Shares:
 
 
 def _check(extras: BillExtras) -> None:
-    if extras.power_factor is not None and not 0 < extras.power_factor <= 1:
-        raise BillingError(f"a power factor of {plain(extras.power_factor)}: it lies above 0 and is at most 1")
+    for factor in (extras.power_factor, extras.assumed_power_factor):
+        if factor is not None and not 0 < factor <= 1:
+            raise BillingError(f"a power factor of {plain(factor)}: it lies above 0 and is at most 1")
 
 
-def _told_of(measured: MonthOfBlocks) -> Iterator[str]:
+def _told_of(measured: MonthOfBlocks, stand_in: Fraction | None) -> Iterator[str]:
     if measured.covered < 1:
         yield f"{plain((1 - measured.covered) * 100, 2)} % of the month was not measured and is not on the bill"
-    if measured.assumed:
-        yield f"the apparent energy of {measured.assumed} blocks was not measured; it is reckoned with the power factor given"
+    if measured.assumed and stand_in is not None:
+        factor = plain(stand_in, 4)
+        yield f"the apparent energy of {measured.assumed} blocks was not measured; it is reckoned with a power factor of {factor}"
     if measured.exported_kwh:
         yield f"{plain(measured.exported_kwh, 3)} kWh were exported; this bill is for import only"
 

@@ -46,10 +46,12 @@ class BillingHistory:
 class BillExtras:
     """What the blocks don't tell. ``power_factor``: the month's average as the utility's meter shows it, above 0 and up to 1;
     it also stands in for apparent energy that was not measured. ``monthly``: what is published for this month, by the
-    adder's code (FPPCA: rupees per unit; shares in percent)."""
+    adder's code (FPPCA: rupees per unit; shares in percent). ``assumed_power_factor`` only stands in, where nobody knows the
+    month's."""
 
     power_factor: Fraction | None = None
     monthly: Mapping[str, Fraction] = field(default_factory=dict)
+    assumed_power_factor: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,18 @@ def test_a_month_without_blocks_has_no_bill_but_a_sentence() -> None:
     run(main())
 
 
+def test_apparent_energy_that_was_not_measured_is_reckoned_with_the_months_own_power_factor() -> None:
+    async def main() -> None:
+        depot = Bills(Tariff.named("telangana-ht-ix-ev"))
+        known = blocks_of(NOVEMBER, days=10)
+        depot.keep([replace(known[0], import_vah=None), *(replace(b, import_vah=b.import_wh * 5 // 4) for b in known[1:])])
+        found = await depot.bill()
+        assert found.problem == ""
+        assert any("of 1 blocks was not measured" in words and "0.8" in words for words in found.caveats)
+
+    run(main())
+
+
 def test_the_meters_own_blocks_are_billed_instead_of_ours() -> None:
     async def main() -> None:
         depot = Bills()
