@@ -15,9 +15,12 @@ from controller.background import Background
 from controller.limiter import Allocation
 from controller.utility import Utility
 from controller.yard import LastAllocation
+from depot import events as ev
 from depot.events import Envelope, NewEvent
+from depot.ports import JournalFrozen
 from depot.values import LimitSource, UtilityMode, UtilityOrder
 from grid.failsafe import FailsafeChange, FailsafePolicy
+from grid.limit_desk import Answered
 from grid.limit_model import AckState, LimitOrigin
 from grid.limit_session import LimitCommand
 
@@ -202,3 +205,29 @@ def test_feedback_says_what_binds_the_site(manual_w: int | None, origin: LimitOr
         world.loop.urgent_limits["manual:"] = replace(found, limit_id="manual:", value=manual_w, source=LimitSource.MANUAL)
     told = utility.feedback()
     assert (told.origin, told.effective_w) == (origin, manual_w or 50_000)
+
+
+def test_what_became_of_a_command_is_a_fact_also_after_the_journal_was_frozen() -> None:
+    world = SmallYard()
+    utility = utility_of(world)
+
+    async def play() -> None:
+        work: list[asyncio.Task[None]] = []
+        world.loop.follow_up = lambda coroutine, _name: work.append(asyncio.ensure_future(coroutine))  # type: ignore[method-assign]
+        append, frozen = world.journal.append, [True]
+
+        async def freezing(events: Sequence[NewEvent], *, wait: bool = True) -> Sequence[Envelope]:
+            if frozen and frozen.pop():
+                raise JournalFrozen("no room")
+            return await append(events, wait=wait)
+
+        world.journal.append = freezing  # type: ignore[method-assign]
+        utility.answered(Answered(peer="10.0.0.9:1", role="ReadOnlySunSpec hmi", code=1, message="may only read"))
+        async with asyncio.timeout(10):
+            await asyncio.gather(*work)
+
+    run(play())
+    (fact,) = [envelope for envelope in world.journal.facts if isinstance(envelope.data, ev.UtilityCommandAnswered)]
+    assert fact.actor == "modbus:10.0.0.9:1"
+    assert fact.data == ev.UtilityCommandAnswered(None, "exception 01", "may only read", "ReadOnlySunSpec hmi")
+    assert [word[1] for word in utility.trail.newest] == [fact.data]
