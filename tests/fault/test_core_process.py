@@ -93,10 +93,10 @@ def test_an_ocpp_port_in_use_is_named_with_exit_3(config: Path) -> None:
 
 
 def test_a_typo_in_the_settings_is_named_with_exit_2(config: Path) -> None:
-    config.write_text(config.read_text(encoding="utf-8").replace("contract_kw", "contract_kv"), encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8").replace("contract_kw", "contract_kx"), encoding="utf-8")
     code, words = said(config)
     assert code == 2
-    assert "contract_kv" in words
+    assert "contract_kx" in words
     assert "did you mean contract_kw?" in words
     assert "Traceback" not in words
 
