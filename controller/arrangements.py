@@ -143,8 +143,8 @@ def external(state: SmartChargingState, now: datetime) -> list[Limit]:
         if not told.holds(now):
             continue
         over = told.until if told.until is not None else told.told_at + STALE_AFTER
-        cuts = [*(step.at for step in told.steps[1:]), over]
-        for number, (step, stop) in enumerate(zip(told.steps, cuts, strict=True)):
+        ends = [*(step.at for step in told.steps), over][1:]  # a limit may be told without steps
+        for number, (step, stop) in enumerate(zip(told.steps, ends, strict=True)):
             if step.level_w is not None and now < stop and step.at < stop:
                 limit = Limit(
                     f"external:{told.key}:{number}", ScopeKind.CONNECTOR, max(0, step.level_w), LimitSource.EXTERNAL, step.at,

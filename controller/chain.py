@@ -23,6 +23,7 @@ BINDING = {
     Because.SAFETY: "limit",
     Because.PICKUP: "limit",
     Because.EXTERNAL: "limit",
+    Because.CONNECTOR: "limit",
     Because.NO_SESSION: "vehicle",
 }
 

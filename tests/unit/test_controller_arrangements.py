@@ -212,7 +212,8 @@ def test_limits_that_stations_told_are_shown_for_their_connector_and_the_whole_s
     one = ExternalLimit("CP1", 1, "EMS", NOW, (Step(NOW, 7_000), Step(NOW + HOUR, None), Step(NOW + 2 * HOUR, 9_000)), NOW + 3 * HOUR)
     whole = ExternalLimit("CP1", 0, "SO", NOW, (Step(NOW, 30_000),))
     stale = replace(whole, source="Other", stale=True)
-    found = external(SmartChargingState(limits={x.key: x for x in (one, whole, stale)}), NOW)
+    unsaid = replace(whole, source="CSO", steps=())  # only told that there is one
+    found = external(SmartChargingState(limits={x.key: x for x in (one, whole, stale, unsaid)}), NOW)
     assert [(x.scope_id, x.value, x.from_, x.until, x.set_by) for x in found] == [
         ("CP1/1", 7_000, NOW, NOW + HOUR, "EMS"),
         ("CP1/1", 9_000, NOW + 2 * HOUR, NOW + 3 * HOUR, "EMS"),

@@ -92,4 +92,5 @@ async def at_work(settings: Settings) -> AsyncIterator[Core]:
                     yield found
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await running  # a core that fell is said here, under the cases that found it gone
