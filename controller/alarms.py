@@ -75,6 +75,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             5, off_s=10.0,
         ),
         Kind(
+            "part_failed", 1, "A part of the controller failed and was begun again.",
+            "What this part watches or does may be missing; the limits hold and charging goes on.",
+            "Send the log to the maintainers; if it happens again and again, restart the controller when the depot is calm.",
+            60, off_s=0.0,
+        ),
+        Kind(
             "audit_broken", 1, "The audit trail is not as it was written.",
             "Nobody can prove any more who did what.",
             "Keep the database as it is, copy it, run the audit command with its check, compare with the newest backup.",

@@ -27,6 +27,7 @@ from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView, ProcessView
 from controller.room import Room, Viewer
+from controller.room_keeper import RoomKeeper
 from controller.traffic import LoopSettings
 from controller.utility import Utility
 from controller.views import TariffSteps, Views
@@ -112,6 +113,7 @@ class Core:
         )
         self.publish: Callable[[NowView], None] | None = None
         self._rooms: list[Room] = []
+        self.keeper = RoomKeeper(self.yard.clock)
         self._viewers: dict[str, Viewer] = {ChargerView.__name__: self._charger}
 
     def add(self, room: Room) -> None:
@@ -146,7 +148,8 @@ class Core:
             if self.utility is not None:
                 tasks.create_task(self.utility.run(), name="utility")
             for room in self._rooms:
-                tasks.create_task(room.run(), name=type(room).__name__)
+                name = type(room).__name__
+                tasks.create_task(self.keeper.keep(name, room.run), name=name)
             self.planning.request("start")
             await self.yard.journal.append([started])
 

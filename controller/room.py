@@ -2,7 +2,7 @@
 
     Room.commands   kind of command -> who carries it out           (called by Orders, already journaled)
     Room.views      kind of view    -> who builds it                (asked for over the link, by name)
-    Room.run        its follow-ups, until cancelled                 (an exception in it is a broken promise)
+    Room.run        its follow-ups, until cancelled                 (one that falls is told of and begun again: controller.room_keeper)
 
 A room reads the yard and appends facts; it never talks to another room.
 """

@@ -28,7 +28,7 @@ def companions(settings: Settings, store: Store) -> list[Companion]:
 def add_kit(core: Core, settings: Settings, store: Store, journal: SqlJournal) -> AlarmDesk:
     """Add the rooms. Whoever else watches something is appended to the answer's ``sources`` before the core runs."""
     audit = AuditDesk(core.yard, store)
-    alarms = AlarmDesk(core.yard, [core.views.board, audit])
+    alarms = AlarmDesk(core.yard, [core.views.board, audit, core.keeper])
     if core.utility is not None:
         alarms.sources.append(UtilityConditions(core.utility))
     if settings.notify is not None:
