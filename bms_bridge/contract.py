@@ -34,19 +34,30 @@ AlarmCode = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,47}\Z")]
 
 
 class Source(StrEnum):
-    """Where a sample comes from: the vehicle's own telematics, or what a charger was told by it."""
+    """Where a sample comes from: the vehicle's own unit by one way or another, what a charger was told by it (``ocpp``), what
+    was overheard on the charging line (``gbt``), or a drill's synthetic pack."""
 
     MQTT = "mqtt"
+    CAN = "can"
+    HTTP = "http"
+    GBT = "gbt"
     OCPP = "ocpp"
+    DRILL = "drill"
+
+
+OWN_UNIT: Final = frozenset({Source.MQTT, Source.CAN, Source.HTTP, Source.DRILL})
+"""The pack's own unit speaks, sensor by sensor: only of these the sensors are counted and their rise is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackSample:
     """What was said of one pack at one moment, in °C, fractions, V and A (charging positive); None: not said.
 
-    ``temperatures_c``: by sensor, always in the same order; None: the sensor says that it has no value. ``alarms``: flags
-    that are raised now. ``retained``: the broker had kept it; it may be old. ``uncertainty_c``: how much hotter the pack
-    may be than it says.
+    ``temperatures_c``: by sensor, always in the same order; None: the sensor says that it has no value. ``cells_v``: by cell,
+    the same way. ``insulation_ohm``: between the traction circuit and the chassis. ``limit_a``, ``limit_v``: the most that the
+    battery management system allows for charging now; ``stop``: it demands that charging ends. ``alarms``: flags that are
+    raised now. ``firmware``: of the unit that speaks. ``sequence``: its own count of samples. ``retained``: the broker had kept
+    it; it may be old. ``uncertainty_c``: how much hotter the pack may be than it says.
     """
 
     pack: PackKey
@@ -59,7 +70,15 @@ class PackSample:
     voltage_v: float | None = None
     cell_min_v: float | None = None
     cell_max_v: float | None = None
+    cells_v: tuple[float | None, ...] = ()
+    insulation_ohm: float | None = None
+    limit_a: float | None = None
+    limit_v: float | None = None
+    stop: bool = False
+    soh: float | None = None
     alarms: tuple[str, ...] = ()
+    firmware: str = ""
+    sequence: int | None = None
     retained: bool = False
     uncertainty_c: float = 0.0
 

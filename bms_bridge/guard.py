@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from typing import Final
 
 from bms_bridge import ResetRefused, thermal
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds
-from bms_bridge.contract import PackSample, Rejection, RejectionLog, RejectReason, Source
+from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectionLog, RejectReason, Source
 from bms_bridge.latches import LatchFile
 from bms_bridge.thermal import PackState
 from bms_bridge.validation import IssueKind, Memory, check
@@ -123,7 +122,7 @@ class Guard:
             return
         self.issues.update(issue.kind for issue in checked.issues)
         now_s = self._clock.monotonic()
-        if sample.source is Source.MQTT and not checked.late:
+        if sample.source in OWN_UNIT and not checked.late:
             self._last_heard_s = now_s
         state, verdict = thermal.hear(self._pack(sample.pack), checked, now_s, self._thresholds[chemistry])
         self._keep(state, verdict)
@@ -349,8 +348,8 @@ def _mute(state: PackState, now_s: float, silent_s: float) -> bool:
     """Whether a pack is expected and its own unit has said nothing for ``silent_s``; a charger may speak of it all the same."""
     if state.expected_since_s is None:
         return False
-    heard = state.heard.get(Source.MQTT)
-    return now_s - max(state.expected_since_s, heard[1] if heard is not None else -math.inf) > silent_s
+    heard = (at_s for source, (_, at_s) in state.heard.items() if source in OWN_UNIT)
+    return now_s - max([state.expected_since_s, *heard]) > silent_s
 
 
 def _rejected(sample: PackSample, reason: RejectReason, text: str) -> Rejection:

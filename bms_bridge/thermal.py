@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bms_bridge.chemistry import LEAST_SHARE, Effect, Thresholds, effect_of
-from bms_bridge.contract import Source
+from bms_bridge.contract import OWN_UNIT, Source
 from bms_bridge.validation import Checked
 from bms_bridge.verdicts import Cause, Clear, Derate, PackVerdict, Trip, Why
 from depot.values import PackKey
@@ -32,7 +32,7 @@ STEP: Final = 0.05
 CAUTIOUS_SHARE: Final = 0.5
 """Share while something is wrong that is not a temperature, and while nothing is known."""
 
-SILENT_AFTER_S: Final[Mapping[Source, float]] = {Source.MQTT: 60.0, Source.OCPP: 180.0}
+SILENT_AFTER_S: Final[Mapping[Source, float]] = {**dict.fromkeys(Source, 60.0), Source.OCPP: 180.0}
 """A source that has said nothing for so long is not counted on (fault no. 16: a cautious default after 60 s)."""
 
 FORGET_S: Final = 1800.0
@@ -182,7 +182,7 @@ def _remembered(state: PackState, sample: Checked, now_s: float, limits: Thresho
     if hottest is not None and coldest is not None:
         hot = {**hot, source: _play(hot.get(source), hottest + sample.uncertainty_c, down=True)}
         cold = {**cold, source: _play(cold.get(source), coldest - sample.uncertainty_c, down=False)}
-        if source is Source.MQTT:
+        if source in OWN_UNIT:
             kept = tuple(entry for entry in history if now_s - entry[0] <= _HISTORY_S)
             rising = _rise(kept, now_s, sample, RUNAWAY_OVER_S, steadily=True)
             history = kept if kept and now_s - kept[-1][0] < _HISTORY_STEP_S else (*kept, (now_s, dict(sample.temperatures_c)))
@@ -255,7 +255,7 @@ def _with_holds(state: PackState, sample: Checked, now_s: float, limits: Thresho
     """The reasons that ``sample`` gives beside the temperatures themselves."""
     if sample.spread_c > limits.spread_c:
         state = _held(state, Why.SPREAD, CAUTIOUS_SHARE, now_s, f"sensors differ by {sample.spread_c:.1f} K")
-    if sample.source is Source.MQTT:
+    if sample.source in OWN_UNIT:
         if sample.distinct < SENSORS_NEEDED:
             text = f"{sample.distinct} distinct temperatures, {SENSORS_NEEDED} are needed"
             state = _held(state, Why.SENSORS, CAUTIOUS_SHARE, now_s, text)

@@ -31,6 +31,22 @@ class Cause(StrEnum):
     BMS_ALARM = "bms_alarm"
     DAMAGED_LATCH = "damaged_latch"
     JOURNAL = "journal"
+    CELL_OVER_VOLTAGE = "cell_over_voltage"
+    CELL_UNDER_VOLTAGE = "cell_under_voltage"
+    VOLTAGE_SPREAD = "voltage_spread"
+    VOLTAGE_COLLAPSE = "voltage_collapse"
+    OVER_CURRENT = "over_current"
+    TEMPERATURE_RISE = "temperature_rise"
+    TEMPERATURE_SPREAD = "temperature_spread"
+    INSULATION = "insulation"
+    SMOKE = "smoke"
+    GAS = "gas"
+    PRESSURE = "pressure"
+    CAMERA = "camera"
+    SENSORS_LOST = "sensors_lost"
+    STOP_IGNORED = "stop_ignored"
+    OVER_TIME = "over_time"
+    STATE_OF_SAFETY = "state_of_safety"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,22 @@ CAUSES: Mapping[str, str] = {
     "bms_alarm": "alarm of the battery",
     "damaged_latch": "its latch record is damaged",
     "journal": "tripped before, known from the journal only",
+    "cell_over_voltage": "a cell's voltage is too high",
+    "cell_under_voltage": "a cell's voltage is too low",
+    "voltage_spread": "cell voltages lie too far apart",
+    "voltage_collapse": "a cell's voltage collapsed",
+    "over_current": "more current than it may take",
+    "temperature_rise": "it warms faster than charging explains",
+    "temperature_spread": "temperatures lie too far apart",
+    "insulation": "insulation fault",
+    "smoke": "smoke",
+    "gas": "gas",
+    "pressure": "pressure",
+    "camera": "seen hot by a thermal camera",
+    "sensors_lost": "too few sensors speak",
+    "stop_ignored": "charging went on after the battery's stop",
+    "over_time": "charging went on beyond its time",
+    "state_of_safety": "state of safety too low",
 }
 """Why a pack is tripped, for people."""
 
