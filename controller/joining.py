@@ -9,6 +9,7 @@ A part that nobody asked for is dropped. All times are the event loop's: a stati
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -34,10 +35,11 @@ class Joined(Generic[P]):
 class Joining(Generic[P]):
     """One request under way. ``result`` is set once."""
 
-    def __init__(self, silent_s: float) -> None:
+    def __init__(self, silent_s: float, ended: Callable[[Joining[P]], None]) -> None:
         loop = asyncio.get_running_loop()
         self.result: asyncio.Future[Joined[P]] = loop.create_future()
         self._silent_s = silent_s
+        self._ended = ended
         self._parts: dict[int, P] = {}
         self._weight = 0
         self._last: int | None = None
@@ -78,6 +80,7 @@ class Joining(Generic[P]):
     def _end(self, joined: Joined[P]) -> None:
         self._timer.cancel()
         self.result.set_result(joined)
+        self._ended(self)
 
 
 class Joinings(Generic[P]):
@@ -91,15 +94,18 @@ class Joinings(Generic[P]):
         """Parts under this number belong together from now on."""
         if len(self._open) >= UNDER_WAY:
             next(iter(self._open.values())).give_up("too many requests are under way")
-        joining: Joining[P] = Joining(self._silent_s)
-        self._open[station_id, number] = joining
-        joining.result.add_done_callback(lambda _: self._open.pop((station_id, number), None))
-        return joining
+        key = (station_id, number)
+
+        def ended(joining: Joining[P]) -> None:
+            if self._open.get(key) is joining:
+                del self._open[key]
+
+        self._open[key] = Joining(self._silent_s, ended)
+        return self._open[key]
 
     def of(self, station_id: str, number: int) -> Joining[P] | None:
         """The one that is under way under this number."""
-        found = self._open.get((station_id, number))
-        return None if found is None or found.result.done() else found
+        return self._open.get((station_id, number))
 
     def add(self, station_id: str, number: int, part: P, *, seq: int | None = None, weight: int = 1, more: bool) -> bool:
         """A part came. False: nobody asked this station under this number, or not any more."""

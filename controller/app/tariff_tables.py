@@ -56,7 +56,7 @@ def show_list(console: Console, *, as_json: bool) -> int:
         return _json(console, rows)
     table = Table(title="Tariffs", title_justify="left")
     for heading in ("name", "title", "holds", "needs"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")  # a name that is broken cannot be copied
     for row in rows:
         table.add_row(*(escape(str(row[key])) for key in ("name", "title", "holds")), escape(", ".join(row["needs"])) or "–")
     console.print(table)

@@ -9,8 +9,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from controller.app import tariff
 from controller.app.cli import app
 from grid import GridError
 from grid.billing import BillingError, Month, PastMonth
@@ -18,11 +20,16 @@ from grid.billing.block_file import read_blocks, read_history
 from grid.tariff import Tariff
 
 IST = ZoneInfo("Asia/Kolkata")
-WIDE = {"COLUMNS": "220", "TERM": "dumb"}
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that breaks no sentence; a console reads the width of its own when it is made."""
+    monkeypatch.setattr(tariff, "console", Console(width=220))
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(app, ["tariff", *words], env=WIDE)
+    return CliRunner().invoke(app, ["tariff", *words])
 
 
 def test_all_tariffs_are_listed_with_what_they_need() -> None:

@@ -47,24 +47,6 @@ def powers(trace: list[dict[str, Any]]) -> list[tuple[float, int]]:
     return [(row["t"], row["w"]) for row in trace if row["kind"] == "power"]
 
 
-def test_a_contactor_upstream_cuts_the_power_at_once_and_gives_it_back() -> None:
-    async def script(clock: VirtualClock, plant: Plant) -> None:
-        plant.plug(stay())
-        plant.order(CP1, obeyed_w=20_000, granted_w=20_000)
-        plant.energise(CP1, True)
-        await until(clock, 100)
-        plant.feed(["CP1"], False)
-        assert plant.charging_power_w() == 0
-        plant.order(CP1, obeyed_w=10_000, granted_w=10_000)
-        await until(clock, 200)
-        assert plant.charging_power_w() == 0
-        plant.feed(["CP1"], True)
-        await until(clock, 300)
-        assert plant.charging_power_w() == 10_000
-
-    play(small_day(), script)
-
-
 @pytest.mark.parametrize(("current", "up_s", "down_s"), [(Current.AC, 1.0, 1.0), (Current.DC, 2.0, 1.5)])
 def test_power_ramps_in_steps_and_settles_in_time(current: Current, up_s: float, down_s: float) -> None:
     async def script(clock: VirtualClock, plant: Plant) -> None:
