@@ -39,6 +39,8 @@ TIMEOUT_S = 10
 GOAL_S = TIMEOUT_S + 2.0
 VARIANTS = ("normal", "hung", "killed")
 HIGH_W, LOW_W = 330_000, 120_000
+PLANNER_WITHIN_S = 400.0
+"""A plan is made every five minutes."""
 WARM_UP_S = 40.0
 ALONE_S = 3.0
 METER_W = 500
@@ -92,11 +94,11 @@ class Levels:
             self.told_at.append((time.monotonic(), sum(self.frames.level.values())))
 
 
-def planners(core_pid: int) -> list[int]:
-    """The planner's processes below the core; there is at least one."""
-    found = [pid for pid, (parent, line) in processes().items() if parent == core_pid and "planner" in line]
-    if not found:
-        raise RuntimeError("the core has no planner that could be stopped")
+async def planners(core_pid: int) -> list[int]:
+    """The planner's processes below the core; one that a round before had made hang is begun anew first."""
+    async with asyncio.timeout(PLANNER_WITHIN_S):
+        while not (found := [pid for pid, (parent, line) in processes().items() if parent == core_pid and "planner" in line]):  # noqa: ASYNC110 (a process of others)
+            await asyncio.sleep(0.5)
     return found
 
 
@@ -123,11 +125,12 @@ async def lose(depot: RealDepot, rtu: Rtu, levels: Levels, *, variant: str, orde
     if pid is None:
         raise RuntimeError("the core is down")
     with contextlib.ExitStack() as stack:
+        there = await planners(pid) if variant == "hung" else []
         rtu.silence()
         await asyncio.sleep(0.2)  # a beat that was under way has been answered
         last_s = rtu.last_beat_s
         if variant == "hung":
-            stack.enter_context(stopped(planners(pid)))
+            stack.enter_context(stopped(there))
         elif variant == "killed":
             os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(0.2)
