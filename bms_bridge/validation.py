@@ -42,6 +42,10 @@ _RANGES = {
     "voltage_v": (0.0, 1500.0),
     "cell_min_v": (0.0, 5.0),
     "cell_max_v": (0.0, 5.0),
+    "insulation_ohm": (0.0, 1e9),
+    "limit_a": (0.0, 3000.0),
+    "limit_v": (0.0, 1500.0),
+    "soh": (0.0, 1.2),
 }
 COLDEST_C: Final = -40.0
 HOTTEST_C: Final = 200.0
@@ -70,7 +74,8 @@ class Issue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What of a sample can be believed. ``temperatures_c``: (sensor's number, °C) of all that can be. ``distinct``: how many
-    different sensors these are. ``age_s``: how long before it came it was true. ``late``: it says how things were."""
+    different sensors these are. ``age_s``: how long before it came it was true. ``late``: it says how things were. ``cells_v``: by
+    cell; None: it has no value that can be believed."""
 
     pack: PackKey
     source: Source
@@ -83,6 +88,13 @@ class Checked:
     voltage_v: float | None = None
     cell_min_v: float | None = None
     cell_max_v: float | None = None
+    cells_v: tuple[float | None, ...] = ()
+    insulation_ohm: float | None = None
+    limit_a: float | None = None
+    limit_v: float | None = None
+    stop: bool = False
+    soh: float | None = None
+    firmware: str = ""
     alarms: tuple[str, ...] = ()
     uncertainty_c: float = 0.0
     issues: tuple[Issue, ...] = ()
@@ -161,12 +173,26 @@ def check(memory: Memory, sample: PackSample) -> tuple[Memory, Checked]:
         distinct=len(valid) - len(doubtful),
         age_s=age_s,
         late=late,
+        cells_v=_cells(sample.cells_v, issues),
+        stop=sample.stop,
+        firmware=sample.firmware,
         alarms=sample.alarms,
         uncertainty_c=sample.uncertainty_c,
         issues=tuple(issues),
         **numbers,
     )
     return memory, checked
+
+
+def _cells(cells_v: tuple[float | None, ...], issues: list[Issue]) -> tuple[float | None, ...]:
+    """By cell, what can be believed."""
+    least, most = _RANGES["cell_max_v"]
+    if all(value is not None and least <= value <= most for value in cells_v):
+        return cells_v
+    wrong = [number for number, value in enumerate(cells_v) if value is not None and not least <= value <= most]
+    if wrong:
+        issues.append(Issue(IssueKind.RANGE, f"cell {wrong[0]} says {cells_v[wrong[0]]:g} V; it can say {least:g} to {most:g}"))
+    return tuple(value if value is not None and least <= value <= most else None for value in cells_v)
 
 
 def _in_range(name: str, value: float | None, issues: list[Issue]) -> float | None:
