@@ -47,7 +47,7 @@ class Day:
     ``base_w``: actual background (negative: PV). ``price``: per kWh in ``currency``. ``limits``: later changes of
     the site limit (seconds, W); the first limit is ``spec.contract_w``. ``demand_charge_per_kw``: this horizon's
     share, on the highest clock-aligned ``demand_interval_min`` mean above ``mtd_peak_w``. ``power_cuts``: of the whole
-    site, as (seconds, how long).
+    site, as (seconds, how long). ``ambient_c``: of the air that cools the batteries.
     """
 
     name: str
@@ -64,3 +64,4 @@ class Day:
     limits: tuple[tuple[float, int], ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
     power_cuts: tuple[tuple[float, float], ...] = ()
+    ambient_c: float = 25.0

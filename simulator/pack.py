@@ -60,8 +60,10 @@ class Pack:
 
     def acceptance_w(self) -> float:
         """Most grid power that the pack takes now, whatever the charger could give (0 once satisfied)."""
-        if self.satisfied:
-            return 0.0
+        return 0.0 if self.satisfied else self.allowed_w()
+
+    def allowed_w(self) -> float:
+        """Most grid power that charge and temperature allow, whether it needs any or not."""
         taper = max(_TRICKLE_PER_H, (1.0 - self.soc) / (_TAPER_H * self._resistance()))
         return self.capacity_wh * taper * self._hot_share() / self.efficiency
 

@@ -24,7 +24,6 @@ OBEY_WITHIN_S = 2.0
 """A lower order must show on the meter within this time; a station that still draws more is disobeying."""
 DISOBEY_W = 20
 """Above the granted power by more than this is disobedience and not rounding."""
-_AMBIENT_C = 25.0
 
 # Steps of a change of power, as (seconds from the order, share of the change that is then done).
 _AC_UP = ((0.3, 0.5), (0.8, 1.0))
@@ -218,7 +217,7 @@ class Plant:
         outlet = self._outlets[stay.connector]
         if outlet.vehicle is not None:
             raise RuntimeError(f"{stay.connector} already has {outlet.vehicle.stay.vehicle_id}; {stay.vehicle_id} cannot plug in")
-        outlet.vehicle = Vehicle(stay, new_pack(stay), self.t())
+        outlet.vehicle = Vehicle(stay, new_pack(stay, self.day.ambient_c), self.t())
         self._retarget(outlet)
 
     def unplug(self, key: ConnectorId) -> Vehicle:
@@ -239,7 +238,7 @@ class Plant:
         arrived_s = min(stay.arrive_s, left_s)
         got_wh = vehicle.pack.got_wh if vehicle is not None else 0.0
         best = min(stay.max_w, self._outlets[stay.connector].spec.rated_w)
-        need_wh = min(stay.need_wh, possible_wh(new_pack(stay), max_w=best, seconds=left_s - arrived_s))
+        need_wh = min(stay.need_wh, possible_wh(new_pack(stay, self.day.ambient_c), max_w=best, seconds=left_s - arrived_s))
         if self._trace is not None:
             self._trace.visit(left_s, vehicle=stay.vehicle_id, connector=stay.connector, arrive=arrived_s, need_wh=need_wh, got_wh=got_wh)
         if vehicle is None:
@@ -364,9 +363,9 @@ class ConnectionPointMeter:
         return self._reading
 
 
-def new_pack(stay: Stay) -> Pack:
+def new_pack(stay: Stay, ambient_c: float) -> Pack:
     """The vehicle's battery as it arrives."""
     return Pack(
         capacity_wh=float(stay.battery_wh), soc=stay.soc_arrival, need_wh=float(stay.need_wh), efficiency=stay.efficiency,
-        temp_c=stay.pack_temp_c, ambient_c=_AMBIENT_C,
+        temp_c=stay.pack_temp_c, ambient_c=ambient_c,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """The vehicles' telematics: each plugged vehicle tells of its pack over MQTT, as JSON, until it leaves.
 
-Written from the contract alone (docs/telemetry.md): nothing here is shared with what reads it. A unit has four sensors with
-a gradient, noise and 0.1 K of resolution, a clock of its own that may be wrong, and perhaps a pack that overheats.
+Written from the contract alone (docs/telemetry.md): nothing here is shared with what reads it. A unit tells what the battery's
+own management sees (:mod:`simulator.cells`), by a clock of its own that may be wrong; what can be wrong with battery or unit
+is injected (:mod:`simulator.battery_faults`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 
@@ -20,90 +20,78 @@ import aiomqtt
 
 from depot.ports import Clock
 from depot.values import ConnectorId, PackKey
+from simulator.battery_faults import Fault, HotPack, Silence, WrongClock
+from simulator.cells import LFP, Cells, Look, Make, series_of
 from simulator.link import wire_time
+from simulator.pack import Pack
 from simulator.personas import rng_for
 from simulator.plant import Plant, Vehicle
 
 log = logging.getLogger(__name__)
 
 PACK_ID = "P1"
-_SENSORS = 4
-_GRADIENT_K = 0.4
-_NOISE_K = 0.15
-_NEIGHBOURS = 0.6
-"""How much of a hot spot's excess the sensors around it see."""
-
-_COOLING_S = 900.0
 _LOOK_S = 1.0
 _RETRY_S = (1.0, 5.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HotPack:
-    """A pack that overheats: from ``after_s`` on the charger, its sensor 0 rises by ``rise_k_per_min`` above what charging
-    explains, for as long as power flows; else the excess decays. From ``alarm_c`` on the battery management system raises
-    ``alarm`` (None: it stays silent, and only the temperature tells)."""
-
-    after_s: float = 60.0
-    rise_k_per_min: float = 4.0
-    most_k: float = 60.0
-    alarm_c: float | None = None
-    alarm: str = "over_temperature"
-
-
 @dataclass(slots=True)
 class Unit:
-    """One vehicle's telematics unit. ``clock_off_s``: how far its own clock is ahead. ``silent``: it has stopped sending."""
+    """One vehicle's telematics unit. ``clock_off_s``: how far its own clock is ahead. ``silent``: it has stopped sending.
+    ``plugged_s``: since when its vehicle is on the charger."""
 
     depot_id: str
     pack: PackKey
-    rng: Random
-    hot: HotPack | None = None
+    cells: Cells
     clock_off_s: float = 0.0
     silent: bool = False
-    excess_k: float = 0.0
     plugged_s: float = 0.0
-    alarms: list[str] = field(default_factory=list)
 
     @property
     def topic(self) -> str:
         return f"chargeyard/v1/{self.depot_id}/vehicles/{self.pack.vehicle_id}/packs/{self.pack.pack_id}/telemetry"
 
-    def advance(self, seconds: float, *, charging: bool) -> None:
+    def advance(self, seconds: float, pack: Pack, *, power_w: float) -> None:
         """Let time go on at the charger."""
         self.plugged_s += seconds
-        if self.hot is not None and charging and self.plugged_s > self.hot.after_s:
-            self.excess_k = min(self.hot.most_k, self.excess_k + self.hot.rise_k_per_min * seconds / 60.0)
-        else:
-            self.excess_k *= math.exp(-seconds / _COOLING_S)
+        self.cells.advance(seconds, pack, power_w=power_w, on_charger_s=self.plugged_s)
 
-    def temperatures_c(self, pack_c: float) -> list[float]:
-        """What the sensors say of a pack whose cells are at ``pack_c`` where nothing is wrong."""
-        return [
-            round(
-                pack_c
-                + _GRADIENT_K * (number - (_SENSORS - 1) / 2)
-                + self.excess_k * (_NEIGHBOURS if number else 1.0)
-                + self.rng.gauss(0.0, _NOISE_K),
-                1,
-            )
-            for number in range(_SENSORS)
-        ]
+    @property
+    def speaks(self) -> bool:
+        """Whether it sends now."""
+        return not self.silent and not any(isinstance(f, Silence) and self.plugged_s > f.after_s for f in self.cells.faults)
 
-    def message(self, clock: Clock, *, pack_c: float, soc: float) -> bytes:
+    @property
+    def clock_error_s(self) -> float:
+        """How far its clock is ahead now."""
+        return self.clock_off_s + sum(f.by_s for f in self.cells.faults if isinstance(f, WrongClock) and self.plugged_s > f.after_s)
+
+    def message(self, clock: Clock, pack: Pack, *, power_w: float) -> bytes:
         """The payload of this moment."""
-        temperatures = self.temperatures_c(pack_c)
-        alarms = list(self.alarms)
-        if self.hot is not None and self.hot.alarm_c is not None and max(temperatures) >= self.hot.alarm_c:
-            alarms.append(self.hot.alarm)
-        said = {
-            "schema": "pack_telemetry/1",
-            "reported_at": wire_time(clock.now() + timedelta(seconds=self.clock_off_s)),
-            "temperatures_c": temperatures,
-            "soc": round(soc, 4),
-            "alarms": alarms,
-        }
-        return json.dumps(said).encode()
+        look = self.cells.look(pack, power_w=power_w, on_charger_s=self.plugged_s)
+        return json.dumps(said(look, wire_time(clock.now() + timedelta(seconds=self.clock_error_s)))).encode()
+
+
+def said(look: Look, reported_at: str) -> dict[str, object]:
+    """``pack_telemetry/1`` of what is seen."""
+    return {
+        "schema": "pack_telemetry/1",
+        "reported_at": reported_at,
+        "temperatures_c": look.temperatures_c,
+        "soc": round(look.soc, 4),
+        "current_a": look.current_a,
+        "voltage_v": look.voltage_v,
+        "cell_min_v": min(look.cells_v),
+        "cell_max_v": max(look.cells_v),
+        "alarms": look.alarms,
+    }
+
+
+def unit_of(depot_id: str, vehicle_id: str, capacity_wh: float, *, make: Make, seed: int, off_clock_s: float = 0.0) -> Unit:
+    """The unit and the battery's inside of a vehicle: the same for the same seed."""
+    rng = rng_for(seed, f"{vehicle_id} telematics")
+    off_s = rng.uniform(-off_clock_s, off_clock_s)
+    cells = Cells(make, series=series_of(capacity_wh), rng=Random(rng.random()))  # noqa: S311  # a simulation must be repeatable
+    return Unit(depot_id, PackKey(vehicle_id, PACK_ID), cells, clock_off_s=off_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +106,9 @@ class BrokerAddress:
 class Telematics:
     """The units of all vehicles that come to ``connectors`` of ``plant``; its owner runs :meth:`run` as a task.
 
-    ``every_s``: depot seconds between two samples. ``hot``: vehicles whose pack overheats. ``off_clocks``: largest error of
-    a vehicle's clock, seconds. Needs real sockets: not for a virtual clock. ``units``: by vehicle, for who wants to meddle.
-    :meth:`heat` lets a pack run hot at any time.
+    ``every_s``: depot seconds between two samples. ``faults``: what is wrong, by vehicle. ``makes``: of batteries by vehicle, LFP
+    where none is named. ``off_clocks``: largest error of a vehicle's clock, seconds. Needs real sockets: not for a virtual clock.
+    ``units``: by vehicle, for who wants to meddle. :meth:`inject` lets something go wrong at any time.
     """
 
     def __init__(
@@ -133,7 +121,8 @@ class Telematics:
         clock: Clock,
         seed: int,
         every_s: float = 5.0,
-        hot: Mapping[str, HotPack] | None = None,
+        faults: Mapping[str, Sequence[Fault]] | None = None,
+        makes: Mapping[str, Make] | None = None,
         off_clocks_s: float = 120.0,
     ) -> None:
         self.units: dict[str, Unit] = {}
@@ -145,23 +134,29 @@ class Telematics:
         self._clock = clock
         self._seed = seed
         self._every_s = every_s
-        self._hot = dict(hot or {})
+        self._faults: dict[str, list[Fault]] = {vehicle: list(found) for vehicle, found in (faults or {}).items()}
+        self._makes = dict(makes or {})
         self._off_clocks_s = off_clocks_s
 
-    def heat(self, vehicle_id: str, how: HotPack | None = None) -> None:
-        """From now on (or when it comes) this vehicle's pack overheats while power flows; by ``how`` or as most do. It stays
-        so until :meth:`cool`."""
-        self._hot[vehicle_id] = hot = how or HotPack(after_s=0.0)
+    def inject(self, vehicle_id: str, fault: Fault) -> None:
+        """This goes wrong with the vehicle's battery or unit, ``after_s`` from now or, where it was never seen, from when it comes;
+        until :meth:`mend`."""
         unit = self.units.get(vehicle_id)
-        if unit is not None:
-            unit.hot = hot
+        if unit is None:
+            self._faults.setdefault(vehicle_id, []).append(fault)
+        else:
+            unit.cells.faults.append(replace(fault, after_s=unit.plugged_s + fault.after_s))
 
-    def cool(self, vehicle_id: str) -> None:
-        """What was wrong with the pack is repaired: the excess heat decays by itself."""
-        self._hot.pop(vehicle_id, None)
+    def heat(self, vehicle_id: str, how: HotPack | None = None) -> None:
+        """From now on its pack overheats while power flows; by ``how`` or as most do."""
+        self.inject(vehicle_id, how or HotPack(after_s=0.0))
+
+    def mend(self, vehicle_id: str) -> None:
+        """Nothing is wrong with it any more; excess heat decays by itself."""
+        self._faults.pop(vehicle_id, None)
         unit = self.units.get(vehicle_id)
         if unit is not None:
-            unit.hot = None
+            unit.cells.faults.clear()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -177,7 +172,7 @@ class Telematics:
             if vehicle is None or vehicle.stay.vehicle_id not in self._broker.keys:
                 await self._clock.sleep(_LOOK_S)
                 continue
-            unit = self._unit(vehicle.stay.vehicle_id)
+            unit = self._unit(vehicle)
             if vehicle is not before:
                 before, unit.plugged_s = vehicle, 0.0
             with contextlib.suppress(aiomqtt.MqttError):
@@ -185,7 +180,7 @@ class Telematics:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # what the client said while it was closed has hidden the cancellation
                 raise asyncio.CancelledError
-            await asyncio.sleep(unit.rng.uniform(*_RETRY_S))
+            await asyncio.sleep(rng_for(self._seed, f"{key} retries {unit.plugged_s:.0f}").uniform(*_RETRY_S))
 
     async def _send_while_plugged(self, key: ConnectorId, vehicle: Vehicle, unit: Unit) -> None:
         name = unit.pack.vehicle_id
@@ -193,17 +188,19 @@ class Telematics:
             self._broker.host, self._broker.port, username=name, password=self._broker.keys[name], identifier=f"vehicle-{name}", logger=log
         ) as client:
             while self._plant.vehicle(key) is vehicle:
-                if not unit.silent:
-                    await client.publish(unit.topic, unit.message(self._clock, pack_c=vehicle.pack.temp_c, soc=vehicle.pack.soc), qos=1)
+                if unit.speaks:
+                    power_w = self._plant.power_w(key)
+                    await client.publish(unit.topic, unit.message(self._clock, vehicle.pack, power_w=power_w), qos=1)
                     self.sent += 1
                 await self._clock.sleep(self._every_s)
-                unit.advance(self._every_s, charging=self._plant.power_w(key) > 0)
+                unit.advance(self._every_s, vehicle.pack, power_w=self._plant.power_w(key))
 
-    def _unit(self, vehicle_id: str) -> Unit:
+    def _unit(self, vehicle: Vehicle) -> Unit:
+        vehicle_id = vehicle.stay.vehicle_id
         unit = self.units.get(vehicle_id)
         if unit is None:
-            rng = rng_for(self._seed, f"{vehicle_id} telematics")
-            off_s = rng.uniform(-self._off_clocks_s, self._off_clocks_s)
-            pack = PackKey(vehicle_id, PACK_ID)
-            unit = self.units[vehicle_id] = Unit(self._depot_id, pack, rng, hot=self._hot.get(vehicle_id), clock_off_s=off_s)
+            make = self._makes.get(vehicle_id, LFP)
+            unit = unit_of(self._depot_id, vehicle_id, vehicle.pack.capacity_wh, make=make, seed=self._seed, off_clock_s=self._off_clocks_s)
+            unit.cells.faults.extend(self._faults.get(vehicle_id, ()))
+            self.units[vehicle_id] = unit
         return unit

@@ -13,10 +13,11 @@ from controller.app.demo_rims import GUEST_BAY, GUEST_CONTACT, GUEST_ID, GUEST_T
 from depot import commands as cmd
 from depot.ports import Clock
 from depot.values import Supply
+from simulator.battery_faults import HotPack
 from simulator.day import Day, Stay
 from simulator.payer import Payer
 from simulator.rtu import LimitOrder, Rtu
-from simulator.telematics import HotPack, Telematics
+from simulator.telematics import Telematics
 from simulator.world import World
 
 CURTAILED_W = 240_000

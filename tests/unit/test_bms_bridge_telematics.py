@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 
 import pytest
 from simulator_central import START, small_day, stay
@@ -22,8 +21,11 @@ from controller.clock import ScaledClock
 from depot.registry import Current
 from depot.values import ConnectorId, PackKey
 from simulator.agenda import Agenda
+from simulator.battery_faults import HotPack, Silence, WrongClock
+from simulator.cells import LFP
+from simulator.pack import Pack
 from simulator.plant import Plant
-from simulator.telematics import BrokerAddress, HotPack, Telematics, Unit
+from simulator.telematics import BrokerAddress, Telematics, Unit, unit_of
 
 CP1 = ConnectorId("CP1", 1)
 PACK = PackKey("BUS7", "P1")
@@ -42,52 +44,83 @@ class StillClock:
         await asyncio.sleep(0)
 
 
-def said(unit: Unit, *, pack_c: float = 30.0) -> PackSample:
+def battery(temp_c: float = 30.0) -> Pack:
+    return Pack(320_000, 0.5, need_wh=100_000, temp_c=temp_c, ambient_c=temp_c)
+
+
+def unit(**changes: float) -> Unit:
+    found = unit_of("pune-1", PACK.vehicle_id, 320_000, make=LFP, seed=1)
+    found.clock_off_s = changes.get("clock_off_s", 0.0)
+    return found
+
+
+def said(unit: Unit, *, pack_c: float = 30.0, power_w: float = 0.0) -> PackSample:
     clock = StillClock()
-    found = parse("pune-1", unit.topic, unit.message(clock, pack_c=pack_c, soc=0.5), received_at=clock.now())
+    found = parse("pune-1", unit.topic, unit.message(clock, battery(pack_c), power_w=power_w), received_at=clock.now())
     assert isinstance(found, PackSample), found
     return found
 
 
 def test_a_unit_speaks_the_contract() -> None:
-    found = said(Unit("pune-1", PACK, Random(1), clock_off_s=40.0))
+    found = said(unit(clock_off_s=40.0), power_w=120_000)
     assert found.pack == PACK
     assert found.soc == 0.5
-    assert len(set(found.temperatures_c)) == 4
+    assert len(found.temperatures_c) == 4
     assert all(c is not None and abs(c - 30) < 2 for c in found.temperatures_c)
     assert found.reported_at is not None
     assert (found.reported_at - START).total_seconds() == 40
+    assert found.voltage_v is not None
+    assert found.current_a is not None
+    assert found.current_a * found.voltage_v == pytest.approx(120_000 * 0.9, rel=0.01)
+    assert found.cell_min_v is not None
+    assert found.cell_max_v is not None
+    assert found.cell_min_v < found.voltage_v / 192 < found.cell_max_v
 
 
 def test_a_hot_pack_warms_while_it_charges_and_cools_when_it_is_stopped() -> None:
-    unit = Unit("pune-1", PACK, Random(1), hot=HotPack(after_s=60, rise_k_per_min=4, alarm_c=58))
-    unit.advance(50, charging=True)
-    assert unit.excess_k == 0
+    told = unit()
+    told.cells.faults.append(HotPack(after_s=60, rise_k_per_min=4, alarm_c=58))
+    pack = battery()
+    told.advance(50, pack, power_w=10_000)
+    assert told.cells.excess_k == 0
     for _ in range(90):
-        unit.advance(5, charging=True)
-    assert unit.excess_k == pytest.approx(30, abs=1)
-    hot = said(unit)
+        told.advance(5, pack, power_w=10_000)
+    assert told.cells.excess_k == pytest.approx(30, abs=1)
+    hot = said(told)
     assert hot.temperatures_c[0] is not None
     assert hot.temperatures_c[0] > 58
     assert hot.alarms == ("over_temperature",)
-    unit.advance(3600, charging=False)
-    assert unit.excess_k < 1
-    assert said(unit).alarms == ()
+    told.advance(3600, pack, power_w=0)
+    assert told.cells.excess_k < 1
+    assert said(told).alarms == ()
 
 
-def test_heat_and_cool_reach_a_unit_that_is_there_and_one_that_comes() -> None:
+def test_a_unit_falls_silent_and_its_clock_is_set() -> None:
+    told, pack = unit(), battery()
+    told.cells.faults += [Silence(after_s=30), WrongClock(after_s=10, by_s=-3600)]
+    assert (told.speaks, told.clock_error_s) == (True, 0)
+    told.advance(20, pack, power_w=0)
+    assert (told.speaks, told.clock_error_s) == (True, -3600)
+    told.advance(20, pack, power_w=0)
+    assert not told.speaks
+
+
+def test_what_goes_wrong_reaches_a_unit_that_is_there_and_one_that_comes() -> None:
     clock = StillClock()
     plant = Plant(small_day(current=Current.DC), clock=clock, agenda=Agenda(clock))
+    plant.plug(stay())
+    vehicle = plant.vehicle(CP1)
+    assert vehicle is not None
+    name = vehicle.stay.vehicle_id
     telematics = Telematics(plant, [CP1], depot_id="d", broker=BrokerAddress(), clock=clock, seed=1)
-    telematics.heat("BUS7")
-    unit = telematics._unit("BUS7")
-    assert unit.hot == HotPack(after_s=0.0)
-    telematics.cool("BUS7")
-    assert unit.hot is None
-    there = telematics._unit("BUS8")
-    telematics.heat("BUS8", HotPack(rise_k_per_min=9))
-    assert there.hot is not None
-    assert there.hot.rise_k_per_min == 9
+    telematics.heat(name)
+    there = telematics._unit(vehicle)
+    assert there.cells.faults == [HotPack(after_s=0.0)]
+    telematics.mend(name)
+    assert there.cells.faults == []
+    there.plugged_s = 500.0
+    telematics.heat(name, HotPack(after_s=20, rise_k_per_min=9))
+    assert there.cells.faults == [HotPack(after_s=520, rise_k_per_min=9)]
 
 
 @pytest.mark.anyio
