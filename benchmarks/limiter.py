@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from controller.allocation import Action, Allocation, Budget, Move, Row
 from controller.grants import Grant
-from controller.limiter import Action, Allocation, Budget, Move, Row, allocate
+from controller.limiter import allocate
 from depot.events import TrustLevel
 from depot.values import ConnectorId
 

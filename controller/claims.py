@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controller.limiter import Budget
+from controller.allocation import Budget
 from controller.yard import Yard
 from depot.values import ConnectorId
 

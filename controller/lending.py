@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from controller import giving, limits
+from controller.allocation import Row
 from controller.giving import Giver, Spare
 from controller.grants import EXPIRY_SKEW_S
-from controller.limiter import Row
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
 from depot.events import TrustLevel

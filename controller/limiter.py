@@ -18,8 +18,6 @@ from controller.allocation import DEADBAND_SHARE, DEADBAND_W, Action, Allocation
 from controller.discharge import Discharge
 from depot.values import Because
 
-__all__ = ["Action", "Allocation", "Budget", "Move", "Row", "allocate", "least_w"]
-
 
 @dataclass(slots=True)
 class _Room:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from controller.limiter import Budget
+from controller.allocation import Budget
 from depot.registry import DepotSpec
 from depot.values import ConnectorId, Limit, LimitKind, LimitSource, Quantity, ScopeKind
 

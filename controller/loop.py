@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 from controller import appetite, giving, limits, trust
+from controller.allocation import Action, Budget, Move, Row
 from controller.apparent import Apparent
 from controller.background import FRESH_S, Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
@@ -26,7 +27,7 @@ from controller.clock_doubt import widened
 from controller.comeback import Comeback
 from controller.discharge import Discharge
 from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
-from controller.limiter import Action, Budget, Move, Row, allocate
+from controller.limiter import allocate
 from controller.moves import Moves, NoChargers
 from controller.pickup import Pickup
 from controller.rows import Rows

@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.allocation import Action, Move, Row
 from controller.giving import LOOK_EVERY_S
 from controller.grants import Grant
-from controller.limiter import Action, Move, Row
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
 from depot import events as ev

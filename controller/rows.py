@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from controller import lending, limits
+from controller.allocation import Row
 from controller.grants import EXPIRY_SKEW_S, Grant
 from controller.kept_free import reserved_for_another, tags_of
-from controller.limiter import Row
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
 from depot import events as ev

@@ -11,9 +11,10 @@ the defaults under the profiles are installed anew (invariant 3). Times of the l
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller import limits
 from controller.defaults import assign
@@ -41,6 +42,9 @@ LOOK_LEAST_S = 0.01
 
 TOLD_S = 0.1
 """How often a command that waits looks whether the chargers have come down."""
+
+NO_LESS = timedelta(seconds=10)
+"""Longer than any charger takes to come down: what is above the limit after it stays there."""
 
 FREEZE_S = 1.0
 """A journal that cannot write is tried again after this time; the limit holds meanwhile."""
@@ -170,11 +174,21 @@ class Utility:
                 await self._yard.clock.sleep(FREEZE_S)
 
     async def _chargers_follow(self, since: datetime) -> None:
-        """Until a decision that was made after ``since`` finds every bound under its limit."""
+        """Until a decision that was made after ``since`` finds every bound under its limit, or until no more can be done: what
+        is above it (the rest of the site, sessions that cannot pause, chargers that cannot be reached) has not become less for
+        :data:`NO_LESS`. What flows is told by the compliance, not by the acknowledgement."""
+        least_w, lowered_at = math.inf, since
         while True:
             last = self._yard.last
-            if last is not None and last.at >= since and not last.allocation.site_short_w:
-                return
+            if last is not None and last.at >= since:
+                short_w = last.allocation.site_short_w
+                if not short_w:
+                    return
+                if short_w < least_w or last.allocation.actions:
+                    least_w, lowered_at = min(least_w, short_w), last.at
+                elif last.at - lowered_at >= NO_LESS:
+                    log.warning("the utility's limit cannot be held: %s are above it, and no charger can give way", _watts(short_w))
+                    return
             await self._yard.clock.sleep(TOLD_S)
 
     async def _defaults_follow(self) -> None:
@@ -270,6 +284,7 @@ class Utility:
             effective_w=effective_w,
             origin=origin,
             contract_w=self.policy.contract_w,
+            contract_va=yard.spec.contract_va or None,
             utc=now,
             reading=reading,
             base_w=base_w,

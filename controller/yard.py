@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller import coverage, smart_charging
+from controller.allocation import Allocation, Row
 from controller.background import Background
 from controller.grants import Grant
-from controller.limiter import Allocation, Row
 from controller.pickup import Pickup
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter

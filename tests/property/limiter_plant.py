@@ -23,9 +23,10 @@ from typing import Any
 
 import controller.loop as loop_module
 from benchmarks.limiter import State, judge_targets
+from controller.allocation import Action, Allocation, Move, Row
 from controller.clock import VirtualClock, run_virtual
 from controller.desk import Desk, DeskSettings
-from controller.limiter import Action, Allocation, Move, Row, allocate
+from controller.limiter import allocate
 from controller.loop import ControlLoop
 from controller.traffic import LoopSettings
 from controller.yard import Yard

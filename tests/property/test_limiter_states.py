@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.limiter import broken, check, cost, random_state
-from controller.limiter import Move, allocate
+from controller.allocation import Move
+from controller.limiter import allocate
 
 STATES = 2_500
 

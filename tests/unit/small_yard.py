@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from controller.allocation import Allocation, Row
 from controller.background import Background
 from controller.clock import VirtualClock
 from controller.history import History
-from controller.limiter import Allocation, Row
 from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import InlinePlanner, PlannerState

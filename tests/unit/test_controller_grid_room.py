@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from small_yard import NOW, ONE, TWO, SmallYard, run
 
+from controller.allocation import Allocation
 from controller.background import Background
 from controller.grid_room import GridRoom
 from controller.grid_view import GridView
 from controller.history import Minute
-from controller.limiter import Allocation
 from controller.utility import Utility
 from controller.yard import LastAllocation
 from depot import events as ev

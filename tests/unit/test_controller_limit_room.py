@@ -146,7 +146,8 @@ def test_a_limit_of_a_connector_that_comes_within_a_profiles_life_holds_already(
 
 
 def test_the_limiter_brings_a_limited_connector_down_at_once() -> None:
-    from controller.limiter import Budget, Move, Row, allocate
+    from controller.allocation import Budget, Move, Row
+    from controller.limiter import allocate
 
     row = Row(ONE, 0, 60_000, 6_000, ceiling_w=20_000, told_w=50_000, bound_w=50_000, session=True, pausable=True, calm=False, limited=True)
     result = allocate([row], site=Budget(10**6, 10**6), feeders=[Budget(10**6, 10**6)])

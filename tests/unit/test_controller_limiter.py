@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.limiter import Action, Allocation, Budget, Move, Row, allocate
+from controller.allocation import Action, Allocation, Budget, Move, Row
+from controller.limiter import allocate
 from depot.values import Because, ConnectorId
 
 AMPLE = Budget(10**6, 10**6)

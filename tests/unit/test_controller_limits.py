@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller import limits
-from controller.limiter import Budget
+from controller.allocation import Budget
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import Limit, LimitKind, LimitSource, Quantity, ScopeKind
 

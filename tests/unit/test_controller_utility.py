@@ -11,8 +11,8 @@ import pytest
 from small_yard import NOW, SmallYard, run
 
 from controller import limits
+from controller.allocation import Allocation
 from controller.background import Background
-from controller.limiter import Allocation
 from controller.utility import Utility
 from controller.yard import LastAllocation
 from depot import events as ev
@@ -147,6 +147,26 @@ def test_it_is_not_acknowledged_while_the_chargers_are_above_it() -> None:
         assert not told.done()
         decided(world)
         assert (await told).state is AckState.ACCEPTED
+
+    run(play())
+
+
+def test_an_order_that_nobody_can_hold_is_acknowledged_once_no_more_can_be_done() -> None:
+    """The rest of the site alone may be above it: the master must not wait for ever; compliance tells it."""
+    world = SmallYard()
+    utility = utility_of(world)
+
+    async def play() -> None:
+        utility.heartbeat((1, 0))
+        committed = asyncio.create_task(utility.commit(order(1, 10_000)))
+        for wait_s, short_w in ((1, 60_000), (5, 30_000), (4, 30_000)):
+            decided(world, short_w=short_w)
+            await asyncio.sleep(0.25)
+            assert not committed.done()
+            world.clock.at += timedelta(seconds=wait_s)
+        world.clock.at += timedelta(seconds=1)
+        decided(world, short_w=30_000)
+        assert (await committed).state is AckState.ACCEPTED
 
     run(play())
 
