@@ -1,6 +1,7 @@
-"""What a vehicle says of a pack on the wire: topic and JSON payload, version by version (docs/telemetry.md).
+"""What a vehicle says of a pack on the wire: topic and payload, version by version (docs/telemetry.md).
 
-    chargeyard/v1/{depot_id}/vehicles/{vehicle_id}/packs/{pack_id}/telemetry     {"schema": "pack_telemetry/1", …}
+    chargeyard/v1/{depot_id}/vehicles/{vehicle_id}/packs/{pack_id}/telemetry     {"schema": "pack_telemetry/2", …}
+                                                                                 or the packed form (bms_bridge.edge.wire)
 
 Parsing is strict: a payload that is not exactly of its schema is refused whole, with a reason that its sender can act on.
 What is refused is counted and the newest of it kept. Whether numbers are believable is :mod:`bms_bridge.validation`'s.
@@ -18,11 +19,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from bms_bridge import InvalidTelemetry
+from bms_bridge.edge import WireError, wire
 from depot.values import PackKey
 
-SCHEMA: Final = "pack_telemetry/1"
-MOST_BYTES: Final = 16_384
+SCHEMA_1: Final = "pack_telemetry/1"
+SCHEMA: Final = "pack_telemetry/2"
+MOST_BYTES: Final = wire.MOST_BYTES
 MOST_SENSORS: Final = 64
+MOST_CELLS: Final = 1_024
 MOST_ALARMS: Final = 32
 KEPT_REJECTIONS: Final = 200
 _EXCERPT_BYTES = 256
@@ -31,6 +35,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOPIC = re.compile(rf"chargeyard/v1/(?P<depot>{_ID.pattern})/vehicles/(?P<vehicle>{_ID.pattern})/packs/(?P<pack>{_ID.pattern})/telemetry")
 
 AlarmCode = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,47}\Z")]
+FirmwareText = Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{0,48}\Z")]
+BootNumber = Annotated[int, msgspec.Meta(ge=0, le=wire.MOST_BOOT)]
+SequenceNumber = Annotated[int, msgspec.Meta(ge=0, le=wire.MOST_SEQUENCE)]
 
 
 class Source(StrEnum):
@@ -56,8 +63,9 @@ class PackSample:
     ``temperatures_c``: by sensor, always in the same order; None: the sensor says that it has no value. ``cells_v``: by cell,
     the same way. ``insulation_ohm``: between the traction circuit and the chassis. ``limit_a``, ``limit_v``: the most that the
     battery management system allows for charging now; ``stop``: it demands that charging ends. ``alarms``: flags that are
-    raised now. ``firmware``: of the unit that speaks. ``sequence``: its own count of samples. ``retained``: the broker had kept
-    it; it may be old. ``uncertainty_c``: how much hotter the pack may be than it says.
+    raised now. ``firmware``: of the unit that speaks. ``sequence``: its own count of samples over all its starts, growing (see
+    :func:`numbered`). ``retained``: the broker or the unit had kept it; it says how things were. ``uncertainty_c``: how much
+    hotter the pack may be than it says.
     """
 
     pack: PackKey
@@ -83,12 +91,23 @@ class PackSample:
     uncertainty_c: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came in one message: ``samples`` of one pack, in its unit's order, at least one. ``dropped``: so many more the unit
+    had to give up for want of room. ``packed``: it came in the compact form."""
+
+    samples: tuple[PackSample, ...]
+    dropped: int = 0
+    packed: bool = False
+
+
 class RejectReason(StrEnum):
     """Why a message was refused whole."""
 
     TOPIC = "topic"
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
+    NOT_PACKED = "not_packed"
     UNKNOWN_SCHEMA = "unknown_schema"
     SHAPE = "shape"
     UNKNOWN_PACK = "unknown_pack"
@@ -136,8 +155,43 @@ class TelemetryV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     alarms: Annotated[list[AlarmCode], msgspec.Meta(max_length=MOST_ALARMS)] = []
 
 
+class TelemetryV2(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``pack_telemetry/2`` as it stands on the wire."""
+
+    schema: Literal["pack_telemetry/2"]
+    reported_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    temperatures_c: Annotated[list[float | None], msgspec.Meta(max_length=MOST_SENSORS)]
+    cells_v: Annotated[list[float | None], msgspec.Meta(max_length=MOST_CELLS)] = []
+    soc: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    cell_min_v: float | None = None
+    cell_max_v: float | None = None
+    insulation_ohm: float | None = None
+    limit_a: float | None = None
+    limit_v: float | None = None
+    stop: bool = False
+    soh: float | None = None
+    alarms: Annotated[list[AlarmCode], msgspec.Meta(max_length=MOST_ALARMS)] = []
+    firmware: FirmwareText = ""
+    boot: BootNumber | None = None
+    sequence: SequenceNumber | None = None
+    history: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: a count without the start that it belongs to would begin anew with each of them."""
+        if (self.boot is None) != (self.sequence is None):
+            raise ValueError("boot and sequence belong together")
+
+
 _head = msgspec.json.Decoder(_Head)
 _v1 = msgspec.json.Decoder(TelemetryV1)
+_v2 = msgspec.json.Decoder(TelemetryV2)
+
+
+def numbered(boot: int, sequence: int) -> int:
+    """The count of a unit over all its starts: greater than any before, less than 2^63."""
+    return boot << 31 | sequence
 
 
 def topic_of(depot_id: str, pack: PackKey) -> str:
@@ -157,40 +211,127 @@ def topics_of_all(depot_id: str) -> str:
     return f"chargeyard/v1/{depot_id}/vehicles/+/packs/+/telemetry"
 
 
-def parse(depot_id: str, topic: str, payload: bytes, *, received_at: datetime, retained: bool = False) -> PackSample | Rejection:
-    """The sample in a message, or why it is refused. Raises nothing, whatever came."""
-
-    def refused(reason: RejectReason, text: str) -> Rejection:
-        excerpt = payload[:_EXCERPT_BYTES].decode("utf-8", "backslashreplace")
-        return Rejection(reason, text, topic[:_EXCERPT_BYTES], excerpt, received_at)
-
+def addressed(depot_id: str, topic: str) -> PackKey | None:
+    """Whose telemetry goes to ``topic``; None where it is no such topic of this depot."""
     match = _TOPIC.fullmatch(topic)
-    if match is None or match["depot"] != depot_id:
-        return refused(RejectReason.TOPIC, f"the topic must be {topics_of_all(depot_id)}, with the vehicle's and the pack's id")
+    return None if match is None or match["depot"] != depot_id else PackKey(match["vehicle"], match["pack"])
+
+
+def parse(depot_id: str, topic: str, payload: bytes, *, received_at: datetime, retained: bool = False) -> PackSample | Rejection:
+    """The newest sample in a message, or why it is refused. Raises nothing, whatever came."""
+    found = read(depot_id, topic, payload, received_at=received_at, retained=retained)
+    return found if isinstance(found, Rejection) else found.samples[-1]
+
+
+def read(depot_id: str, topic: str, payload: bytes, *, received_at: datetime, retained: bool = False) -> Message | Rejection:
+    """All samples in a message, or why it is refused. Raises nothing, whatever came."""
+    pack = addressed(depot_id, topic)
+    if pack is None:
+        text = f"the topic must be {topics_of_all(depot_id)}, with the vehicle's and the pack's id"
+        return Rejection(RejectReason.TOPIC, text, topic[:_EXCERPT_BYTES], _excerpt(payload), received_at)
+    found = message_of(pack, payload, source=Source.MQTT, received_at=received_at, retained=retained)
+    if isinstance(found, Message):
+        return found
+    reason, text = found
+    return Rejection(reason, text, topic[:_EXCERPT_BYTES], _excerpt(payload), received_at)
+
+
+def message_of(
+    pack: PackKey, payload: bytes, *, source: Source, received_at: datetime, retained: bool = False
+) -> Message | tuple[RejectReason, str]:
+    """All samples of ``pack`` in a payload of any known version, by whatever way it came; or why it is refused, in words that its
+    sender can act on. Raises nothing, whatever came."""
     if len(payload) > MOST_BYTES:
-        return refused(RejectReason.TOO_LARGE, f"{len(payload)} bytes; a sample has at most {MOST_BYTES}")
+        return RejectReason.TOO_LARGE, f"{len(payload)} bytes; a message has at most {MOST_BYTES}"
+    if wire.is_packed(payload):
+        try:
+            return _unpacked(pack, wire.decode(payload), source, received_at, retained)
+        except WireError as error:
+            return RejectReason.NOT_PACKED, f"not a packed message: {error}"
     try:
         schema = _head.decode(payload).schema
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return refused(RejectReason.NOT_JSON, f"no JSON object with a schema: {error}")
-    if schema != SCHEMA:
-        return refused(RejectReason.UNKNOWN_SCHEMA, f"schema {schema[:40]!r} is not known; send {SCHEMA}")
+        return RejectReason.NOT_JSON, f"no JSON object with a schema: {error}"
+    if schema not in (SCHEMA_1, SCHEMA):
+        return RejectReason.UNKNOWN_SCHEMA, f"schema {schema[:40]!r} is not known; send {SCHEMA}"
     try:
-        wire = _v1.decode(payload)
-        reported_at = wire.reported_at.astimezone(UTC)
+        if schema == SCHEMA_1:
+            return Message((_sample_1(pack, _v1.decode(payload), source, received_at, retained),))
+        return Message((_sample_2(pack, _v2.decode(payload), source, received_at, retained),))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
-        return refused(RejectReason.SHAPE, f"not a {SCHEMA}: {error}")
+        return RejectReason.SHAPE, f"not a {schema}: {error}"
+
+
+def _sample_1(pack: PackKey, said: TelemetryV1, source: Source, received_at: datetime, retained: bool) -> PackSample:
     return PackSample(
-        pack=PackKey(match["vehicle"], match["pack"]),
-        source=Source.MQTT,
+        pack=pack,
+        source=source,
         received_at=received_at,
-        reported_at=reported_at,
-        temperatures_c=tuple(wire.temperatures_c),
-        soc=wire.soc,
-        current_a=wire.current_a,
-        voltage_v=wire.voltage_v,
-        cell_min_v=wire.cell_min_v,
-        cell_max_v=wire.cell_max_v,
-        alarms=tuple(dict.fromkeys(wire.alarms)),
+        reported_at=said.reported_at.astimezone(UTC),
+        temperatures_c=tuple(said.temperatures_c),
+        soc=said.soc,
+        current_a=said.current_a,
+        voltage_v=said.voltage_v,
+        cell_min_v=said.cell_min_v,
+        cell_max_v=said.cell_max_v,
+        alarms=tuple(dict.fromkeys(said.alarms)),
         retained=retained,
     )
+
+
+def _sample_2(pack: PackKey, said: TelemetryV2, source: Source, received_at: datetime, retained: bool) -> PackSample:
+    return PackSample(
+        pack=pack,
+        source=source,
+        received_at=received_at,
+        reported_at=said.reported_at.astimezone(UTC),
+        temperatures_c=tuple(said.temperatures_c),
+        soc=said.soc,
+        current_a=said.current_a,
+        voltage_v=said.voltage_v,
+        cell_min_v=said.cell_min_v,
+        cell_max_v=said.cell_max_v,
+        cells_v=tuple(said.cells_v),
+        insulation_ohm=said.insulation_ohm,
+        limit_a=said.limit_a,
+        limit_v=said.limit_v,
+        stop=said.stop,
+        soh=said.soh,
+        alarms=tuple(dict.fromkeys(said.alarms)),
+        firmware=said.firmware,
+        sequence=None if said.boot is None or said.sequence is None else numbered(said.boot, said.sequence),
+        retained=retained or said.history,
+    )
+
+
+def _unpacked(pack: PackKey, block: wire.Block, source: Source, received_at: datetime, retained: bool) -> Message:
+    samples = tuple(
+        PackSample(
+            pack=pack,
+            source=source,
+            received_at=received_at,
+            reported_at=datetime.fromtimestamp(said.at_ms / 1000, UTC),
+            temperatures_c=said.temperatures_c,
+            soc=said.soc,
+            current_a=said.current_a,
+            voltage_v=said.voltage_v,
+            cell_min_v=said.cell_min_v,
+            cell_max_v=said.cell_max_v,
+            cells_v=said.cells_v,
+            insulation_ohm=said.insulation_ohm,
+            limit_a=said.limit_a,
+            limit_v=said.limit_v,
+            stop=said.stop,
+            soh=said.soh,
+            alarms=said.alarms,
+            firmware=block.firmware,
+            sequence=numbered(block.boot, sequence),
+            retained=retained or block.history,
+        )
+        for sequence, said in block.readings()
+    )
+    return Message(samples, block.dropped, packed=True)
+
+
+def _excerpt(payload: bytes) -> str:
+    return payload[:_EXCERPT_BYTES].decode("utf-8", "backslashreplace")

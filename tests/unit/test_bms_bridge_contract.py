@@ -8,7 +8,20 @@ from datetime import UTC, datetime
 import pytest
 
 from bms_bridge import InvalidTelemetry
-from bms_bridge.contract import KEPT_REJECTIONS, PackSample, Rejection, RejectionLog, RejectReason, parse, topic_of, topics_of_all
+from bms_bridge.contract import (
+    KEPT_REJECTIONS,
+    Message,
+    PackSample,
+    Rejection,
+    RejectionLog,
+    RejectReason,
+    numbered,
+    parse,
+    topic_of,
+    topics_of_all,
+)
+from bms_bridge.contract import read as read_all
+from bms_bridge.edge.wire import BY_NAME, Block, Part, as_history, encode
 from depot.values import PackKey
 
 NOW = datetime(2026, 11, 20, 19, 42, tzinfo=UTC)
@@ -41,6 +54,47 @@ def test_everything_that_a_sample_can_have() -> None:
     assert found.alarms == ("smoke_or_gas", "cooling_fault")
 
 
+def test_everything_that_a_sample_of_version_2_can_have() -> None:
+    numbers = {"soc": 0.4, "current_a": -3.5, "voltage_v": 620.0, "cell_min_v": 3.2, "cell_max_v": 3.3}
+    numbers |= {"insulation_ohm": 1.2e6, "limit_a": 180.0, "limit_v": 700.0, "soh": 0.91}
+    more = {"cells_v": [3.2, None, 3.3], "stop": True, "firmware": "4.2 b7", "boot": 3, "sequence": 9, "history": True}
+    found = read(wire(schema="pack_telemetry/2", **numbers, **more, alarms=["cooling_fault"]))
+    assert isinstance(found, PackSample)
+    assert {name: getattr(found, name) for name in numbers} == numbers
+    assert (found.cells_v, found.stop, found.firmware) == ((3.2, None, 3.3), True, "4.2 b7")
+    assert (found.sequence, found.retained) == (numbered(3, 9), True)
+
+
+def test_the_packed_form_brings_many_samples_at_once() -> None:
+    soc = Part(BY_NAME["soc"], 1, 10)
+    block = Block(
+        boot=3,
+        firmware="4.2",
+        first_ms=1_763_667_720_500,
+        dropped=2,
+        parts=(soc,),
+        ticks=(0, 1000),
+        sequences=(4, 5),
+        rows=((400,), (401,)),
+    )
+    found = read_all("pune-1", TOPIC, encode(block), received_at=NOW)
+    assert isinstance(found, Message)
+    assert [(s.soc, s.sequence, s.pack, s.firmware, s.retained) for s in found.samples] == [
+        (0.4, numbered(3, 4), PACK, "4.2", False),
+        (0.401, numbered(3, 5), PACK, "4.2", False),
+    ]
+    assert found.samples[1].reported_at == datetime(2025, 11, 20, 19, 42, 1, 500_000, tzinfo=UTC)
+    assert (found.dropped, found.packed) == (2, True)
+    late = read_all("pune-1", TOPIC, as_history(encode(block)), received_at=NOW)
+    assert isinstance(late, Message)
+    assert all(sample.retained for sample in late.samples)
+    assert read(encode(block)) == found.samples[1]
+
+
+def test_counts_grow_over_all_starts_and_fit_63_bits() -> None:
+    assert numbered(0, 0) < numbered(0, 2**31 - 1) < numbered(1, 0) < numbered(2**32 - 1, 2**31 - 1) < 2**63
+
+
 @pytest.mark.parametrize(
     ("payload", "reason", "words"),
     [
@@ -49,7 +103,7 @@ def test_everything_that_a_sample_can_have() -> None:
         (b'{"schema": 1}', RejectReason.NOT_JSON, "schema"),
         (b'{"schema": "\xff"}', RejectReason.NOT_JSON, "no JSON object"),
         (b"[" * 10_000, RejectReason.NOT_JSON, "no JSON object"),
-        (wire(schema="pack_telemetry/2"), RejectReason.UNKNOWN_SCHEMA, "send pack_telemetry/1"),
+        (wire(schema="pack_telemetry/3"), RejectReason.UNKNOWN_SCHEMA, "send pack_telemetry/2"),
         (wire(schema=...), RejectReason.UNKNOWN_SCHEMA, "''"),
         (wire(temperatures_c=...), RejectReason.SHAPE, "temperatures_c"),
         (wire(temperatures_c=["25"]), RejectReason.SHAPE, "temperatures_c"),
@@ -63,6 +117,12 @@ def test_everything_that_a_sample_can_have() -> None:
         (wire(alarms=["Over Temperature"]), RejectReason.SHAPE, "alarms"),
         (wire(alarms=["a\n"]), RejectReason.SHAPE, "alarms"),
         (wire(alarms="smoke_or_gas"), RejectReason.SHAPE, "alarms"),
+        (wire(schema="pack_telemetry/2", cells_v=[3.3] * 1025), RejectReason.SHAPE, "length <= 1024"),
+        (wire(schema="pack_telemetry/2", stop=1), RejectReason.SHAPE, "stop"),
+        (wire(schema="pack_telemetry/2", firmware="ü"), RejectReason.SHAPE, "firmware"),
+        (wire(schema="pack_telemetry/2", sequence=4), RejectReason.SHAPE, "belong together"),
+        (wire(schema="pack_telemetry/2", boot=2**32, sequence=4), RejectReason.SHAPE, "boot"),
+        (b"\xc1\x02 and then nothing of use", RejectReason.NOT_PACKED, "checksum"),
         (wire(padding="x" * 17_000), RejectReason.TOO_LARGE, "16384"),
     ],
 )

@@ -12,12 +12,14 @@ import pytest
 
 from bms_bridge import broker, contract, guard, mqtt, thermal, validation
 from bms_bridge.chemistry import ALARMS, LEAST_SHARE, TABLE, Chemistry
-from bms_bridge.contract import PackSample, Source, TelemetryV1, parse, topic_of
+from bms_bridge.contract import PackSample, Source, TelemetryV1, TelemetryV2, parse, topic_of
+from bms_bridge.edge import bands, recorder, store, uplink, wire
 from bms_bridge.ocpp_samples import UNCERTAINTY_K
 from depot.values import PackKey, Role
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 LFP = TABLE[Chemistry.LFP]
+HABITS = recorder.Habits(boot=0)
 
 
 def table(name: str) -> list[list[str]]:
@@ -40,13 +42,33 @@ def test_the_example_is_taken_as_it_stands() -> None:
         "d", topic_of("d", PackKey("V", "P")), match.group(1).encode(), received_at=datetime(2026, 11, 20, 19, 42, 13, tzinfo=UTC)
     )
     assert isinstance(found, PackSample)
-    assert set(json.loads(match.group(1))) == {field.name for field in msgspec.structs.fields(TelemetryV1)}
+    assert set(json.loads(match.group(1))) == {field.name for field in msgspec.structs.fields(TelemetryV2)}
     assert not [issue for issue in validation.check(validation.Memory(), found)[1].issues if issue.kind is not validation.IssueKind.MISSING]
 
 
 def test_the_fields_are_the_schema_s() -> None:
-    required = {field.name: field.required for field in msgspec.structs.fields(TelemetryV1)}
+    required = {field.name: field.required for field in msgspec.structs.fields(TelemetryV2)}
     assert {row[0].strip("`"): row[2] == "yes" for row in table("fields")} == required
+
+
+def test_version_1_lacks_what_is_said() -> None:
+    lacks = set(required_of(TelemetryV2)) - set(required_of(TelemetryV1))
+    line = next(line for line in PAGE.splitlines() if line.startswith("`pack_telemetry/1` is still taken"))
+    assert set(re.findall(r"`(\w+)`", line)) == lacks
+
+
+def required_of(kind: type[msgspec.Struct]) -> dict[str, bool]:
+    return {field.name: field.required for field in msgspec.structs.fields(kind)}
+
+
+def test_the_groups_are_the_form_s() -> None:
+    told = [(int(row[0]), row[1].strip("`"), int(row[2]), float(row[3])) for row in table("groups")]
+    assert told == [(group.id, group.name, group.most, group.unit) for group in wire.GROUPS]
+
+
+def test_the_bands_are_the_recorder_s() -> None:
+    told = {row[0].strip("`"): (float(row[1]), float(row[2])) for row in table("bands")}
+    assert told == {name: (pytest.approx(band.step * band.group.unit), band.band) for name, band in bands.USUAL.items()}
 
 
 def test_the_thresholds_are_the_table_s() -> None:
@@ -66,6 +88,16 @@ def test_the_alarms_are_the_table_s() -> None:
     [
         f"more than {contract.MOST_BYTES} bytes",
         f"at most {contract.MOST_SENSORS};",
+        f"the same way, at most {contract.MOST_CELLS}",
+        f"number, 1 to {wire.MOST_ROWS}",
+        f"milliseconds: 1 to {wire.MOST_TICK_MS}",
+        f"bytes and {wire.MOST_VALUES} values",
+        f"(1 to {wire.MOST_STEP})",
+        f"a sensor at {HABITS.hot_c:g} °C or more and a rise of {HABITS.rise_k_per_s:g} K/s over {HABITS.rise_over_s:g} s",
+        f"for {HABITS.after_s:g} s longer",
+        f"the {HABITS.before_s:g} s before it",
+        f"sent after {HABITS.batch_s:g} s, and something is told every {HABITS.heartbeat_s:g} s",
+        f"waited longer than {uplink.NEWS_S:g} s",
         f"newest {contract.KEPT_REJECTIONS}",
         f"−{-validation.COLDEST_C:g} to {validation.HOTTEST_C:g} °C",
         f"not moved for {validation.STUCK_S:g} s while the others moved by {validation.STUCK_OTHERS_K:g} K",
@@ -93,6 +125,11 @@ def test_the_numbers_in_the_text_are_the_program_s(words: str) -> None:
 def test_who_may_reset() -> None:
     assert {Role.SAFETY_OFFICER, Role.ADMIN} == guard.MAY_RESET
     assert "A safety officer or an admin resets it" in PAGE
+
+
+def test_three_times_is_three_times() -> None:
+    assert store.THINNINGS == 3
+    assert "three times at most" in PAGE
 
 
 def test_half_is_half() -> None:
