@@ -1,10 +1,12 @@
 """The telemetry link: a client of any MQTT broker that hands samples over on the spot.
 
-    broker ──QoS 1──▶ _Sink ──parse──▶ Inbox (newest of each pack, alarms of all) ──▶ on_sample()   a loop turn later
+    broker ──QoS 1──▶ _Sink ──read, Repeats──▶ on_kept()    all that is new, for who keeps it
+                                     └──▶ Inbox (newest of each pack, alarms of all) ──▶ on_sample()   a loop turn later
 
 Persistent session, so that what vehicles say while the link is down is kept by the broker and comes late but comes. What
-the broker had kept is told apart (``retained``) and never taken for news. The link checks itself by an echo through the
-broker, because a broker that is up may have forgotten our subscription. It comes back by itself, with jittered pauses.
+the broker or the unit had kept is told apart (``retained``) and never taken for news, nor is what came before. Of a batch the
+newest sample is news: the others say how things were. The link checks itself by an echo through the broker, because a broker
+that is up may have forgotten our subscription. It comes back by itself, with jittered pauses.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hmac
 import logging
 import random
 import ssl
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +26,8 @@ from typing import Final
 import aiomqtt
 
 from bms_bridge import LinkRefused
-from bms_bridge.contract import PackSample, Rejection, RejectReason, parse, topics_of_all
+from bms_bridge.contract import Message, PackSample, Rejection, RejectReason, addressed, read, topics_of_all
+from bms_bridge.repeats import Repeats
 from depot.ports import Clock
 from depot.values import PackKey
 
@@ -33,6 +37,9 @@ _wire_log = logging.getLogger(f"{__name__}.wire")
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 10.0
 ECHO_S: Final = 10.0
+MOST_KEPT: Final = 64
+"""Samples of a pack that say how things were and wait to be handed over; alarms of older ones are carried over."""
+
 _TIMEOUT_S = 5.0
 _KEEPALIVE_S = 15
 _REFUSED = 0x80
@@ -40,7 +47,9 @@ _REFUSED = 0x80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttSettings:
-    """How to reach the broker. ``ca_file`` None with ``tls``: the system's authorities. The password is never shown."""
+    """How to reach the broker. ``ca_file`` None with ``tls``: the system's authorities. ``pinned``: over TLS, the broker has the
+    first certificate in this file and no other will do, whatever name stands in it (our own broker's). The password is never
+    shown."""
 
     host: str = "127.0.0.1"
     port: int = 1883
@@ -48,6 +57,21 @@ class MqttSettings:
     password: str = field(default="", repr=False)
     tls: bool = False
     ca_file: Path | None = None
+    pinned: Path | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """How the broker's certificate is checked; None without TLS. Raises OSError and ssl.SSLError for a file that is none."""
+        if not self.tls:
+            return None
+        if self.pinned is None:
+            return ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=first_certificate(self.pinned))
+        return context
 
     def client_id(self, depot_id: str) -> str:
         """Ours at this broker: the same for ever (the session is persistent), and not to be guessed by who does not know the
@@ -57,39 +81,67 @@ class MqttSettings:
 
 
 class Inbox:
-    """What waits to be handed over: at most one sample of each pack (two, with what a broker had kept), so that a flood
-    costs no memory and the newest is what counts. Alarms of what is overtaken are carried over."""
+    """What waits to be handed over: at most one sample of each pack that is news, so that a flood costs no memory and the newest
+    is what counts, and the last :data:`MOST_KEPT` that say how things were. News goes first. Alarms of what is overtaken are
+    carried over."""
 
     def __init__(self) -> None:
         self.overtaken = 0
-        self._waiting: dict[tuple[PackKey, bool], PackSample] = {}
+        self._news: dict[PackKey, PackSample] = {}
+        self._kept: dict[PackKey, deque[PackSample]] = {}
+        self._count = 0
         self._some = asyncio.Event()
 
     def put(self, sample: PackSample) -> None:
-        key = (sample.pack, sample.retained)
-        before = self._waiting.get(key)
-        if before is not None:
-            self.overtaken += 1
-            sample = replace(sample, alarms=tuple(dict.fromkeys((*before.alarms, *sample.alarms))))
-        self._waiting[key] = sample
+        if sample.retained:
+            waiting = self._kept.setdefault(sample.pack, deque())
+            waiting.append(sample)
+            if len(waiting) > MOST_KEPT:
+                waiting[0] = self._over(waiting.popleft(), waiting[0])
+            else:
+                self._count += 1
+        else:
+            before = self._news.get(sample.pack)
+            if before is not None:
+                sample = self._over(before, sample)
+            else:
+                self._count += 1
+            self._news[sample.pack] = sample
         self._some.set()
 
     async def take(self) -> PackSample:
-        """The sample that has waited longest; waits for one."""
-        while not self._waiting:
+        """The sample that has waited longest, news first; waits for one."""
+        while not self._count:
             self._some.clear()
             await self._some.wait()
-        return self._waiting.pop(next(iter(self._waiting)))
+        self._count -= 1
+        if self._news:
+            return self._news.pop(next(iter(self._news)))
+        pack = next(iter(self._kept))
+        waiting = self._kept.pop(pack)
+        sample = waiting.popleft()
+        if waiting:
+            self._kept[pack] = waiting  # behind the others'
+        return sample
+
+    def _over(self, before: PackSample, sample: PackSample) -> PackSample:
+        """``sample``, which overtakes ``before``."""
+        self.overtaken += 1
+        if set(before.alarms) <= set(sample.alarms):
+            return sample
+        return replace(sample, alarms=tuple(dict.fromkeys((*before.alarms, *sample.alarms))))
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return self._count
 
 
 class TelemetryLink:
     """The link of one depot; its owner runs :meth:`run` as a task. All callbacks are synchronous, on the loop.
 
     ``known``: whether a pack's samples are wanted; others are refused before they cost anything. ``on_link(up, reason)`` is
-    called at every change, and once at the first failure. An exception of ``on_sample`` ends :meth:`run`.
+    called at every change, and once at the first failure. ``on_kept`` is given everything that was not heard before, message by
+    message, also what the inbox overtakes: for who keeps it; it must be as quick as a queue and raise nothing. An exception of
+    ``on_sample`` ends :meth:`run`. ``repeated``: samples that were heard before; ``dropped``: that units had to give up.
     """
 
     def __init__(
@@ -102,12 +154,16 @@ class TelemetryLink:
         on_sample: Callable[[PackSample], None],
         on_rejected: Callable[[Rejection], None],
         on_link: Callable[[bool, str], None],
+        on_kept: Callable[[tuple[PackSample, ...]], None] | None = None,
         rng: random.Random | None = None,
         echo_s: float = ECHO_S,
     ) -> None:
         self.settings = settings
         self.inbox = Inbox()
         self.received = 0
+        self.repeated = 0
+        self.dropped = 0
+        self._repeats = Repeats()
         self._depot_id = depot_id
         self._filter = topics_of_all(depot_id)
         self._clock = clock
@@ -115,6 +171,7 @@ class TelemetryLink:
         self._on_sample = on_sample
         self._on_rejected = on_rejected
         self._on_link = on_link
+        self._on_kept = on_kept
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not a secret
         self._echo_s = echo_s
         self._client_id = settings.client_id(depot_id)
@@ -162,7 +219,7 @@ class TelemetryLink:
             clean_session=False,
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S,
-            tls_context=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
+            tls_context=settings.context(),
             queue_type=_Sink,
             logger=_wire_log,
         )
@@ -203,14 +260,27 @@ class TelemetryLink:
         self.received += 1
         payload = message.payload if isinstance(message.payload, bytes) else b""
         received_at = self._clock.now()
-        found = parse(self._depot_id, topic, payload, received_at=received_at, retained=bool(message.retain))
+        pack = addressed(self._depot_id, topic)
+        if pack is not None and not self._known(pack):
+            self._on_rejected(Rejection(RejectReason.UNKNOWN_PACK, f"{pack} is not in the registry", topic, "", received_at))
+            return
+        found = read(self._depot_id, topic, payload, received_at=received_at, retained=bool(message.retain))
         if isinstance(found, Rejection):
             self._on_rejected(found)
-        elif self._known(found.pack):
-            self.inbox.put(found)
         else:
-            text = f"{found.pack} is not in the registry"
-            self._on_rejected(Rejection(RejectReason.UNKNOWN_PACK, text, topic, "", received_at))
+            self._heard(found)
+
+    def _heard(self, message: Message) -> None:
+        """Hand over what is in a message. A repeated sample may still trip its pack, but is no news: a unit that counts wrongly
+        must not be able to silence itself."""
+        self.dropped += message.dropped
+        new = tuple(s for s in message.samples if s.sequence is None or self._repeats.new(s.pack, s.sequence))
+        self.repeated += len(message.samples) - len(new)
+        newest = new[-1] if new and new[-1] is message.samples[-1] else None
+        for sample in message.samples:
+            self.inbox.put(sample if sample is newest or sample.retained else replace(sample, retained=True))
+        if new and self._on_kept is not None:
+            self._on_kept(new)
 
     async def _hand_over(self) -> None:
         while True:
@@ -234,3 +304,13 @@ async def _drained(client: aiomqtt.Client) -> None:
     """Nothing ever comes out, because the sink keeps it: this waits for the end of the connection, which raises."""
     async for _ in client.messages:
         pass
+
+
+def first_certificate(file: Path) -> str:
+    """The first certificate in a PEM file: the server's own, where it is a chain. Raises ssl.SSLError where there is none."""
+    text = file.read_text(encoding="ascii", errors="replace")
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    start, stop = text.find(begin), text.find(end)
+    if not 0 <= start < stop:
+        raise ssl.SSLError(f"{file} holds no certificate")
+    return text[start : stop + len(end)] + "\n"

@@ -97,7 +97,7 @@ def broker_of(settings: Settings, secret: bytes) -> MqttSettings | None:
         username=CORE,
         password=key,
         tls=telemetry.tls_cert is not None,
-        ca_file=telemetry.ca_file or telemetry.tls_cert,
+        pinned=telemetry.tls_cert,
     )
 
 

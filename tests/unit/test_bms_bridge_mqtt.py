@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bms_bridge import AccountsError
 from bms_bridge.accounts import Accounts, Kind, new_account
 from bms_bridge.contract import PackSample, Source, topic_of, topics_of_all
-from bms_bridge.mqtt import Inbox, MqttSettings
+from bms_bridge.mqtt import MOST_KEPT, Inbox, MqttSettings
 from bms_bridge.ocpp_samples import UNCERTAINTY_K, sample_of
+from bms_bridge.repeats import MOST_SPANS, Repeats
 from depot.readings import MeterReading
 from depot.values import ConnectorId, PackKey
 
@@ -46,6 +49,51 @@ async def test_what_the_broker_had_kept_replaces_no_news_and_lends_it_no_alarm()
     inbox.put(sample(A, 25))
     inbox.put(sample(A, 70, "smoke_or_gas", retained=True))
     assert [await inbox.take(), await inbox.take()] == [sample(A, 25), sample(A, 70, "smoke_or_gas", retained=True)]
+
+
+@pytest.mark.anyio
+async def test_news_goes_before_what_was_and_packs_take_turns() -> None:
+    inbox = Inbox()
+    for number in range(3):
+        inbox.put(sample(A, number, retained=True))
+        inbox.put(sample(B, 10 + number, retained=True))
+    inbox.put(sample(B, 40))
+    taken = [(await inbox.take()).temperatures_c[0] for _ in range(7)]
+    assert taken == [40, 0, 10, 1, 11, 2, 12]
+    assert len(inbox) == 0
+
+
+@pytest.mark.anyio
+async def test_of_what_was_the_last_ones_are_kept_and_no_alarm_is_lost() -> None:
+    inbox = Inbox()
+    for number in range(500):
+        inbox.put(sample(A, number, *(("smoke_or_gas",) if number == 3 else ()), retained=True))
+    assert (len(inbox), inbox.overtaken) == (MOST_KEPT, 500 - MOST_KEPT)
+    first = await inbox.take()
+    assert (first.temperatures_c, first.alarms) == ((500 - MOST_KEPT,), ("smoke_or_gas",))
+
+
+def test_what_was_heard_is_known_again() -> None:
+    repeats = Repeats()
+    assert [repeats.new(A, n) for n in (5, 6, 7, 6, 9, 8, 8, 2, 2, 10)] == [True, True, True, False, True, True, False, True, False, True]
+    assert repeats.new(B, 5)
+    assert repeats._spans[A] == [[2, 2], [5, 10]]
+
+
+@given(st.lists(st.integers(0, 40), max_size=200))
+def test_none_twice_and_none_missed(sequences: list[int]) -> None:
+    repeats, heard = Repeats(), set[int]()
+    for sequence in sequences:
+        assert repeats.new(A, sequence) == (sequence not in heard)
+        heard.add(sequence)
+
+
+def test_many_gaps_cost_little() -> None:
+    repeats = Repeats()
+    assert all(repeats.new(A, number) for number in range(0, 20_000, 2))
+    assert len(repeats._spans[A]) == MOST_SPANS
+    assert not repeats.new(A, 1)
+    assert repeats.new(A, 19_997)
 
 
 @pytest.mark.anyio
