@@ -1,4 +1,4 @@
-"""The embedded MQTT broker: amqtt, as a process of its own that knows nothing of chargers.
+"""The embedded MQTT broker: amqtt behind a door of ours (:mod:`bms_bridge.door`), as a process that knows nothing of chargers.
 
     python -m bms_bridge.broker --accounts FILE [--host 127.0.0.1] [--port 1883] [--ready-fd N] [--tls-cert FILE --tls-key FILE]
 
@@ -21,12 +21,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
+from amqtt.adapters import StreamWriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
 
 from bms_bridge import AccountsError
 from bms_bridge.accounts import Accounts
+from bms_bridge.door import MOST_WAITING, Door
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +42,6 @@ EXIT_OK, EXIT_USAGE, EXIT_UNREACHABLE = 0, 2, 3
 _LISTENER = "default"
 
 
-class _Writer(StreamWriterAdapter):  # type: ignore[misc]  # amqtt has no types
-    """Knows whether the broker has answered: its first word to a client is the answer to CONNECT."""
-
-    answered = False
-
-    def write(self, data: bytes) -> None:
-        self.answered = True
-        super().write(data)
-
-
 @contextlib.asynccontextmanager
 async def serving(
     accounts: Path, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, handshake_s: float = HANDSHAKE_S
@@ -63,6 +54,14 @@ async def serving(
         session_expiry_interval=SESSION_KEPT_S,
     )
     broker = Broker(config)
+    gate = broker.plugins_manager.get_plugin("Gate")
+
+    def pressed() -> bool:
+        """Whether more waits in amqtt's queues, which have no end of their own, than is good."""
+        return bool(broker._broadcast_queue.qsize() + len(broker._tasks_queue) >= MOST_WAITING)
+
+    door = Door(gate.book, pressed=pressed, handshake_s=handshake_s)
+    gate.passed_on = door.passed_on
     open_now: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,26 +71,23 @@ async def serving(
         task = asyncio.current_task()
         assert task is not None
         open_now.add(task)
-        adapter = _Writer(writer)
-
-        def impatient() -> None:
-            if not adapter.answered:
-                writer.transport.abort()
-
-        patience = asyncio.get_running_loop().call_later(handshake_s, impatient)
+        visitor = None
         try:
-            await broker.external_connected(StreamReaderAdapter(reader), adapter, _LISTENER)
+            visitor = await door.admit(reader, writer)
+            if visitor is not None:
+                await broker.external_connected(visitor, StreamWriterAdapter(writer), _LISTENER)
         except (OSError, EOFError) as error:
             log.debug("a connection ended: %s", error)
         finally:
-            patience.cancel()
+            if visitor is not None:
+                door.left(visitor)
             open_now.discard(task)
             writer.close()
 
     # our own socket and not amqtt's: port 0 is told, and too many connections are turned away instead of kept waiting
     await broker.start()
     try:
-        server = await asyncio.start_server(connected, host, port, ssl=tls)
+        server = await asyncio.start_server(connected, host, port, ssl=tls, ssl_handshake_timeout=handshake_s if tls is not None else None)
         try:
             yield int(server.sockets[0].getsockname()[1])
         finally:

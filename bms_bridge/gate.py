@@ -1,10 +1,15 @@
-"""amqtt's plugin that asks :class:`bms_bridge.accounts.Accounts` who may come in and what they may say."""
+"""amqtt's plugin that asks :class:`bms_bridge.accounts.Accounts` who may come in and what they may say. The door
+(:mod:`bms_bridge.door`) has asked before; what comes to amqtt is asked again."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from amqtt.broker import BrokerContext
 from amqtt.contexts import Action
@@ -16,10 +21,56 @@ from bms_bridge.accounts import Accounts
 
 log = logging.getLogger(__name__)
 
+MOST_KEPT: Final = 5_000
+MOST_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Messages for a client that is away: the newest."""
+
+
+class AccountBook:
+    """The accounts in a file, read again when it has changed, so that a new vehicle needs no restart; one that cannot be read
+    changes nothing. Raises :class:`~bms_bridge.AccountsError` for the first time only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._accounts = Accounts.load(path)
+        self._stamp = path.stat().st_mtime_ns
+        self._failed = 0
+
+    def now(self) -> Accounts:
+        try:
+            stamp = self._path.stat().st_mtime_ns
+            if stamp not in (self._stamp, self._failed):
+                self._failed = stamp
+                self._accounts = Accounts.load(self._path)
+                self._stamp = stamp
+        except (OSError, AccountsError) as error:
+            log.error("accounts were not read again: %s", error)
+        return self._accounts
+
+
+class Newest(asyncio.Queue[Any]):
+    """What is kept for a client that is away: beyond :data:`MOST_KEPT` messages or :data:`MOST_KEPT_BYTES` the oldest go."""
+
+    _queue: deque[Any]
+
+    def _init(self, maxsize: int) -> None:
+        self._queue = deque()
+        self._bytes = 0
+
+    def _put(self, item: Any) -> None:
+        self._queue.append(item)
+        self._bytes += len(item.data)
+        while len(self._queue) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
+            self._get()
+
+    def _get(self) -> Any:
+        item = self._queue.popleft()
+        self._bytes -= len(item.data)
+        return item
+
 
 class Gate(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]  # amqtt has no types
-    """Nobody without an account, nothing beyond it. The file is read again when it has changed, so that a new vehicle needs
-    no restart; one that cannot be read changes nothing."""
+    """Nobody without an account, nothing beyond it. ``passed_on``: told of each message that amqtt begins to pass on."""
 
     @dataclass
     class Config:
@@ -29,37 +80,22 @@ class Gate(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]  # amqtt has 
 
     def __init__(self, context: BrokerContext) -> None:
         super().__init__(context)
-        self._path = Path(self.config.accounts)
-        self._stamp = self._path.stat().st_mtime_ns
-        self._accounts = Accounts.load(self._path)
-        self.refused = 0
+        self.book = AccountBook(Path(self.config.accounts))
+        self.passed_on: Callable[[str, str], None] = lambda username, client_id: None
 
     async def authenticate(self, *, session: Session) -> bool:
-        self._refresh()
-        name = session.username or ""
-        admitted = self._accounts.admits(name, session.password or "")
-        if admitted and session.will_flag and not self._accounts.may_publish(name, session.will_topic or ""):
-            # amqtt publishes a last will without asking topic_filtering
-            log.warning("%s refused: its last will goes to a topic that it may not publish to", name)
+        accounts, name = self.book.now(), session.username or ""
+        if not accounts.admits(name, session.password or ""):
             return False
-        if not admitted:
-            self.refused += 1
-            log.warning("connection refused: unknown account or wrong key (%d so far)", self.refused)
-        return admitted
+        if not isinstance(session.retained_messages, Newest):
+            session.retained_messages = Newest()
+        # amqtt publishes a last will without asking topic_filtering
+        return not session.will_flag or accounts.may_publish(name, session.will_topic or "")
 
     async def topic_filtering(self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None) -> bool:
         name = (session.username if session is not None else None) or ""
-        if not topic:
-            return False
+        accounts = self.book.now()
         if action is Action.PUBLISH:
-            return self._accounts.may_publish(name, topic)
-        return self._accounts.may_read(name, topic)
-
-    def _refresh(self) -> None:
-        try:
-            stamp = self._path.stat().st_mtime_ns
-            if stamp != self._stamp:
-                self._accounts = Accounts.load(self._path)
-                self._stamp = stamp
-        except (OSError, AccountsError) as error:
-            log.error("accounts were not read again: %s", error)
+            self.passed_on(name, (session.client_id if session is not None else None) or "")
+            return bool(topic) and accounts.may_publish(name, topic or "")
+        return bool(topic) and accounts.may_read(name, topic or "")

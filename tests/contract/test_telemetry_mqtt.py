@@ -22,6 +22,7 @@ from bms_bridge.accounts import Account, Accounts, Kind, new_account
 from bms_bridge.broker import serving
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.contract import PackSample, Rejection, RejectReason, topic_of
+from bms_bridge.edge.wire import BY_NAME, Block, Part, encode
 from bms_bridge.guard import Guard
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import MqttSettings, TelemetryLink
@@ -230,12 +231,34 @@ async def test_in_a_flood_the_newest_counts_and_the_alarm_is_not_lost(broker: Br
     assert len(seen) + link.inbox.overtaken == link.received == 2002
 
 
-async def test_what_the_broker_had_kept_is_told_apart(broker: Broker) -> None:
-    async with broker.client("BUS7") as bus:
+async def test_nothing_is_retained(broker: Broker) -> None:
+    async with listening(broker) as (heard, _), broker.client("BUS7") as bus:
         await bus.publish(topic_of(DEPOT, BUS), payload(70, 70, 70, 70), qos=1, retain=True)
-    async with listening(broker) as (heard, _):
         await heard.until(lambda: bool(heard.samples))
-    assert heard.samples[0].retained
+    assert not heard.samples[0].retained
+    async with broker.client("BUS8") as other, listening(broker) as (heard, _):  # amqtt would send it to both
+        await other.publish(topic_of(DEPOT, OTHER), payload(25, 25, 25, 25), qos=1)
+        await heard.until(lambda: bool(heard.samples))
+        assert not len(other.messages)
+    assert [sample.pack for sample in heard.samples] == [OTHER]
+
+
+async def test_a_batch_comes_out_sample_by_sample_the_newest_as_news(broker: Broker) -> None:
+    kept: list[tuple[PackSample, ...]] = []
+    rows = tuple((2500 + k, 2510, 2520, 2530) for k in range(5))
+    now_ms = int(datetime.now(UTC).timestamp() * 1000) - 4000
+    parts = (Part(BY_NAME["temperatures_c"], 4, 1),)
+    block = Block(boot=1, first_ms=now_ms, parts=parts, ticks=tuple(range(0, 5000, 1000)), sequences=tuple(range(5)), rows=rows)
+    async with listening(broker, on_kept=kept.append) as (heard, link), broker.client("BUS7") as bus:
+        await bus.publish(topic_of(DEPOT, BUS), encode(block), qos=1)
+        await heard.until(lambda: len(heard.samples) == 5)
+        await bus.publish(topic_of(DEPOT, BUS), encode(block), qos=1)
+        await heard.until(lambda: len(heard.samples) == 10)
+        assert link.repeated == 5
+    news = [sample.temperatures_c for sample in heard.samples if not sample.retained]
+    assert news == [(25.04, 25.1, 25.2, 25.3)]
+    assert [[sample.temperatures_c[0] for sample in message] for message in kept] == [[25.0, 25.01, 25.02, 25.03, 25.04]]
+    assert not any(sample.retained for sample in kept[0])
 
 
 async def test_a_killed_broker_is_found_again(broker: Broker) -> None:
