@@ -3,6 +3,8 @@
     contract       topic and JSON payload, version by version; what is refused and why
     validation     ranges, sensors that lie, order and clocks: a sample becomes something to decide on (pure)
     chemistry      thresholds per chemistry, and what an alarm of a battery management system means
+    rules          what derates and what trips, each rule a small pure module, with what it promises
+    charging       what the depot knows of a pack and of the session that charges it
     thermal        normal → derated → tripped, one pack at a time (pure)
     latches        trips, in a file of their own that survives everything
     guard          all packs of a depot: samples in, verdicts out, resets by people

@@ -157,6 +157,27 @@ TABLE: Final[Mapping[Chemistry, Thresholds]] = MappingProxyType(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class CellFacts:
+    """What a cell of a chemistry is like, for estimates: ``nominal_v``, and its resistance times its capacity (``ohm_ah``, ten
+    seconds after a step of current, new and warm). Typical values, ours; a cell of a given make may differ by a factor of two."""
+
+    nominal_v: float
+    ohm_ah: float
+
+
+CELL: Final[Mapping[Chemistry, CellFacts]] = MappingProxyType(
+    {
+        Chemistry.LFP: CellFacts(3.2, 0.10),
+        Chemistry.NMC: CellFacts(3.65, 0.08),
+        Chemistry.NCA: CellFacts(3.6, 0.10),
+        Chemistry.LMO: CellFacts(3.75, 0.10),
+        Chemistry.LTO: CellFacts(2.3, 0.03),
+        Chemistry.UNKNOWN: CellFacts(3.5, 0.10),
+    }
+)
+
+
 def inside(limits: Thresholds, chemistry: Chemistry) -> bool:
     """Whether no value of ``limits`` is looser than the envelope of ``chemistry``."""
     row = TABLE[chemistry]

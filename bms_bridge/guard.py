@@ -1,7 +1,8 @@
 """All packs of a depot: samples in, verdicts out, trips latched, resets by people.
 
-    MQTT link, charger readings ──heard()──▶ check ──▶ thermal state ──▶ on_verdict()      at once, on the same call
-    the core, once a second ──────tick()───▶                               └─▶ latch file    after it, by run()
+    MQTT link, charger readings ──heard()──▶ check ──▶ rules, state ──▶ on_verdict()       at once, on the same call
+    the core, once a second ──────tick()───▶                              └─▶ latch file     after it, by run()
+    detectors of the depot ──trip(), press()▶
 
 Everything but :meth:`Guard.run` and :meth:`Guard.reset` returns at once, waits for no disk, database or network, and must be
 called on one event loop. Verdicts come out in the order in which they were found. A trip acts first and is written after
@@ -16,14 +17,18 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from bms_bridge import ResetRefused, thermal
-from bms_bridge.chemistry import TABLE, Chemistry, Thresholds
+from bms_bridge import InvalidThreshold, ResetRefused, thermal
+from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
+from bms_bridge.chemistry import TABLE, Chemistry, Thresholds, inside
 from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectionLog, RejectReason, Source
 from bms_bridge.latches import LatchFile
+from bms_bridge.rules import RULES, TIMED
+from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, why_not
 from bms_bridge.thermal import PackState
-from bms_bridge.validation import IssueKind, Memory, check
+from bms_bridge.validation import Checked, IssueKind, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
 from depot.ports import Clock
 from depot.state import DepotState
@@ -43,7 +48,9 @@ InThread = Callable[[Callable[[], None]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class PackView:
-    """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet."""
+    """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet. ``limit_w``: the most that it may take at the
+    battery, W (None: no watts are said). ``newest``: its newest sample, as far as it is believed. ``not_monitored``: rules that do
+    not hold what they promise for this pack, each with its reason."""
 
     pack: PackKey
     share: float
@@ -54,16 +61,29 @@ class PackView:
     soc: float | None
     age_s: float | None
     issues: tuple[str, ...]
+    limit_w: int | None = None
+    newest: Checked | None = None
+    not_monitored: tuple[tuple[str, str], ...] = ()
+
+
+def _nothing_known(_pack: PackKey) -> PackFacts:
+    return NOTHING_KNOWN
+
+
+def _no_session(_pack: PackKey) -> Charging | None:
+    return None
 
 
 class Guard:
     """Watches the packs of one depot.
 
     ``chemistry_of``: of a pack that the registry knows, else None (its samples are then refused). ``thresholds``: per
-    chemistry, :data:`~bms_bridge.chemistry.TABLE` unless a depot has tightened it. ``on_verdict`` is called synchronously
-    and must return at once. ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again).
-    ``pace``: silence and lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write
-    is waited for; a virtual loop has no threads and calls inline.
+    chemistry, :data:`~bms_bridge.chemistry.TABLE` unless a depot has tightened it; ``tighter_of``: what a pack has tightened beyond
+    that (None: nothing). ``facts_of``, ``charging_of``: what else is known of a pack, and of the session that charges it now. ``fleet``:
+    rules over all packs at once, which may be added later. ``on_verdict`` is called synchronously and must return at once.
+    ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again). ``pace``: silence and
+    lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write is awaited; a virtual loop has no
+    threads and calls inline.
     """
 
     def __init__(
@@ -75,6 +95,9 @@ class Guard:
         on_verdict: Callable[[Verdict], None],
         on_unwritten: Callable[[str], None] | None = None,
         thresholds: Mapping[Chemistry, Thresholds] = TABLE,
+        tighter_of: Callable[[PackKey], Thresholds | None] = lambda _pack: None,
+        facts_of: Callable[[PackKey], PackFacts] = _nothing_known,
+        charging_of: Callable[[PackKey], Charging | None] = _no_session,
         pace: float = 1.0,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
@@ -85,7 +108,14 @@ class Guard:
         self._chemistry_of = chemistry_of
         self._on_verdict = on_verdict
         self._on_unwritten = on_unwritten
+        for chemistry, row in thresholds.items():
+            if not inside(row, chemistry):
+                raise InvalidThreshold(f"thresholds of {chemistry} are looser than the envelope")
+        self.fleet: list[FleetRule] = []
         self._thresholds = thresholds
+        self._tighter_of = tighter_of
+        self._facts_of = facts_of
+        self._charging_of = charging_of
         self._pace = pace
         self._in_thread = in_thread
         self._memories: dict[tuple[PackKey, Source], Memory] = {}
@@ -124,8 +154,13 @@ class Guard:
         now_s = self._clock.monotonic()
         if sample.source in OWN_UNIT and not checked.late:
             self._last_heard_s = now_s
-        state, verdict = thermal.hear(self._pack(sample.pack), checked, now_s, self._thresholds[chemistry])
+        pack, limits, facts = sample.pack, self._limits(sample.pack), self._facts_of(sample.pack)
+        charging = partial(self._charging_of, pack)
+        state, verdict = thermal.hear(self._pack(pack), checked, now_s, limits, facts=facts, charging=charging)
         self._keep(state, verdict)
+        if not checked.late:
+            for rule in self.fleet:
+                rule.heard(checked, now_s, limits, facts)
         if self._bus_lost:
             self._judge_bus(now_s)
 
@@ -161,7 +196,26 @@ class Guard:
         now_s = self._clock.monotonic()
         self._judge_bus(now_s)
         for pack, state in list(self._packs.items()):
-            self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost))
+            charging = partial(self._charging_of, pack)
+            facts = self._facts_of(pack)
+            self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost, facts=facts, charging=charging))
+        for rule in self.fleet:
+            for pack, finding in rule.judge(now_s):
+                self._keep(*thermal.found(self._pack(pack), rule.declared, finding, now_s, self._limits(pack)))
+
+    def trip(self, pack: PackKey, cause: Cause, evidence: Mapping[str, str]) -> None:
+        """Somebody else than the pack itself has found it dangerous: it is tripped when this returns. One that is tripped already keeps
+        its first trip."""
+        if self.trip_of(pack) is None:
+            self._tripped(Trip(pack, cause, evidence), self._clock.now())
+
+    def press(self, pack: PackKey, detector: str, text: str) -> None:
+        """A detector of the depot sees something at ``pack``, in words (empty: no longer): until then it is not reset."""
+        self._packs[pack] = thermal.pressed(self._pack(pack), detector, text)
+
+    def derate(self, pack: PackKey, declared: Declared, finding: Finding | None) -> None:
+        """A rule that is judged elsewhere has found something that leaves ``pack`` a share of its level (None: no longer)."""
+        self._keep(*thermal.found(self._pack(pack), declared, finding, self._clock.monotonic(), self._limits(pack)))
 
     def believe_journal(self, state: DepotState) -> tuple[PackKey, ...]:
         """Once after the start. What was derated stays so until enough is heard of it. Returns packs that the journal says
@@ -279,7 +333,10 @@ class Guard:
         return self._packs.get(pack) or PackState(pack, pace=self._pace)
 
     def _limits(self, pack: PackKey) -> Thresholds:
-        return self._thresholds[self._chemistry_of(pack) or Chemistry.UNKNOWN]
+        """The pack's own thresholds where they lie inside those of its chemistry, else its chemistry's."""
+        chemistry = self._chemistry_of(pack) or Chemistry.UNKNOWN
+        own = self._tighter_of(pack)
+        return own if own is not None and inside(own, chemistry) else self._thresholds[chemistry]
 
     def _keep(self, state: PackState, verdict: Verdict | None) -> None:
         self._packs[state.pack] = state
@@ -341,7 +398,28 @@ class Guard:
             soc=None if newest is None else newest[0].soc,
             age_s=None if newest is None else now_s - newest[1],
             issues=() if newest is None else tuple(issue.text for issue in newest[0].issues),
+            limit_w=state.limit_w,
+            newest=None if newest is None else newest[0],
+            not_monitored=self._not_monitored(state, now_s),
         )
+
+    def _not_monitored(self, state: PackState, now_s: float) -> tuple[tuple[str, str], ...]:
+        """The rules that do not hold what they promise for a pack, and why."""
+        facts, charging = self._facts_of(state.pack), self._charging_of(state.pack)
+        rates = {source: self._paced(of) for source, of in state.rates.items()}
+        declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED)]
+        reasons = {one.name: why_not(one, rates, facts, charging, now_s=now_s / self._pace) for one in declared}
+        reasons |= {rule.declared.name: rule.lacks(state.pack, now_s) for rule in self.fleet}
+        return tuple((name, reason) for name, reason in reasons.items() if reason)
+
+    def _paced(self, rates: Rates) -> Rates:
+        """Rates as they would be on a clock that does not run fast."""
+        if self._pace == 1.0:
+            return rates
+        return {
+            signal: Rate(rate.last_s / self._pace, None if rate.gap_s is None else rate.gap_s / self._pace)
+            for signal, rate in rates.items()
+        }
 
 
 def _mute(state: PackState, now_s: float, silent_s: float) -> bool:

@@ -21,6 +21,15 @@ class Why(StrEnum):
     SILENT = "silent"
     BUS_LOST = "bus_lost"
     RESTART = "restart"
+    CELLS = "cells"
+    CURRENT = "current"
+    INSULATION = "insulation"
+    FULL = "full"
+    STOP = "stop"
+    OVER_TIME = "over_time"
+    POWER = "power"
+    CAMERA = "camera"
+    STATE_OF_SAFETY = "state_of_safety"
 
 
 class Cause(StrEnum):
@@ -51,12 +60,14 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Derate:
-    """The pack may take ``share`` of its level from now on, until the next verdict about it. ``text`` is for people."""
+    """The pack may take ``share`` of its level from now on, and no more than ``limit_w`` at the battery (None: no watts are said), until
+    the next verdict about it. ``text`` is for people."""
 
     pack: PackKey
     share: float
     why: tuple[Why, ...]
     text: str
+    limit_w: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
