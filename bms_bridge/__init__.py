@@ -11,13 +11,17 @@
     mqtt           the client: samples from any broker, handed over on the spot
     broker         the embedded broker, a process of its own; accounts: who may say what to it
     ocpp_samples   what a charger says of a battery, as a sample with less certainty
+    can            what a vehicle says on its own CAN bus: DBCs, pack maps, logs, live buses (a package)
+    gbt27930       charger and vehicle on the charging line, message by message; gbt_session: a session, and its samples
+    j1939_tp       messages that come in packets, put together
 
 BmsError
 ├── InvalidTelemetry    a topic, id or setting that cannot be; the message says what is allowed
 ├── InvalidThreshold    a threshold that would loosen what the table demands, or that is out of order
 ├── ResetRefused        a trip is not reset; the message says what is missing
 ├── AccountsError       the broker's accounts cannot be read or written
-└── LinkRefused         the broker is there but does not let us in or subscribe
+├── LinkRefused         the broker is there but does not let us in or subscribe
+└── CanError            a DBC, a pack map, a log or a bus that cannot be used (drawn in bms_bridge.can)
 """
 
 from __future__ import annotations
