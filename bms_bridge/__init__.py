@@ -14,10 +14,14 @@
     can            what a vehicle says on its own CAN bus: DBCs, pack maps, logs, live buses (a package)
     gbt27930       charger and vehicle on the charging line, message by message; gbt_session: a session, and its samples
     j1939_tp       messages that come in packets, put together
+    ect            what happens in a cell that is too hot: State of Safety, time to thermal runaway
+    layout         where vehicles stand, and what stands between them (pure)
+    pack_propagation, bay_propagation    which cells and modules, which bays follow a runaway, and when (pure)
 
 BmsError
 ├── InvalidTelemetry    a topic, id or setting that cannot be; the message says what is allowed
 ├── InvalidThreshold    a threshold that would loosen what the table demands, or that is out of order
+├── InvalidLayout       bays or walls that cannot stand as they are said to
 ├── ResetRefused        a trip is not reset; the message says what is missing
 ├── AccountsError       the broker's accounts cannot be read or written
 ├── LinkRefused         the broker is there but does not let us in or subscribe
@@ -37,6 +41,10 @@ class InvalidTelemetry(BmsError):
 
 class InvalidThreshold(BmsError):
     """A threshold that would loosen what the table demands, or that is out of order."""
+
+
+class InvalidLayout(BmsError):
+    """Bays or walls that cannot stand as they are said to, or a bay that has no place."""
 
 
 class ResetRefused(BmsError):

@@ -43,6 +43,7 @@ from controller.sections_assets import BatterySection, PvSection, complaint
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_files import FilesSection
+from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
@@ -54,6 +55,7 @@ from depot.registry import DepotSpec
 from depot.values import InvalidValue, LimitSource
 
 if TYPE_CHECKING:
+    from bms_bridge.layout import Layout
     from controller.demand_watch import DemandSettings
     from controller.desk import DeskSettings
     from controller.limit_room import OverrideRules
@@ -102,6 +104,9 @@ class Settings(BaseSettings):
     telemetry: TelemetrySection | None = setting(
         None, "What vehicles and chargers say of batteries. Without it nobody is listened to; what is tripped stays so."
     )
+    bay: tuple[BaySection, ...] = setting((), "Where vehicles stand. Without it nobody can say which bays would follow a fire.")
+    wall: tuple[WallSection, ...] = setting((), "Walls between bays.")
+    layout: LayoutSection = setting(LayoutSection(), "The layout as a whole.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
@@ -203,6 +208,7 @@ class Settings(BaseSettings):
             raise ValueError(f"ocpp.tls.port {tls_port} is taken by ocpp.port or web.port; they must differ")
         try:
             check_outputs(self.output, self.to_spec())
+            check_layout(self.bay, self.wall, self.layout, self.to_spec())
         except InvalidValue as error:
             raise ValueError(str(error)) from None
         return self
@@ -227,6 +233,10 @@ class Settings(BaseSettings):
             transformer_va=watts(depot.transformer_kva),
             worst_power_factor=depot.worst_power_factor,
         )
+
+    def to_layout(self) -> Layout | None:
+        """Where vehicles stand; None where nothing is said of it."""
+        return layout_of(self.bay, self.wall, self.layout)
 
     def to_rules(self) -> Rules | None:
         """For the outbox: what is told; None where nobody is."""
