@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -29,6 +30,8 @@ MOST_SENSORS: Final = 64
 MOST_CELLS: Final = 1_024
 MOST_ALARMS: Final = 32
 KEPT_REJECTIONS: Final = 200
+VALUE_EVERY: Final = timedelta(minutes=1)
+_MOST_VALUES = 10_000
 _EXCERPT_BYTES = 256
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -102,7 +105,7 @@ class Message:
 
 
 class RejectReason(StrEnum):
-    """Why a message was refused whole."""
+    """Why a message was refused whole; ``value``: one value of it was left out."""
 
     TOPIC = "topic"
     TOO_LARGE = "too_large"
@@ -112,29 +115,51 @@ class RejectReason(StrEnum):
     SHAPE = "shape"
     UNKNOWN_PACK = "unknown_pack"
     TOO_OLD = "too_old"
+    NOT_ALLOWED = "not_allowed"
+    VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A refused message. ``text`` says what to change; ``excerpt`` is the beginning of what came, made printable."""
+    """A refused message, or a value that was left out. ``text`` says what to change; ``excerpt`` is the beginning of what came, made
+    printable. ``pack``, ``source``: as far as they are known; ``field``: the value's name."""
 
     reason: RejectReason
     text: str
     topic: str
     excerpt: str
     received_at: datetime
+    pack: PackKey | None = None
+    source: Source | None = None
+    field: str = ""
 
 
 class RejectionLog:
-    """Counts all refused messages by reason and keeps the newest :data:`KEPT_REJECTIONS`."""
+    """Counts all refused messages by reason and keeps the newest :data:`KEPT_REJECTIONS`; of values that were left out one a
+    minute for each pack and field. ``keep``: told of each that is kept, to put it on a disk; must return at once."""
 
     def __init__(self) -> None:
         self.counts: Counter[RejectReason] = Counter()
         self.newest: deque[Rejection] = deque(maxlen=KEPT_REJECTIONS)
+        self.keep: Callable[[Rejection], None] = lambda _: None
+        self._values: dict[tuple[PackKey | None, str], datetime] = {}
 
     def add(self, rejection: Rejection) -> None:
         self.counts[rejection.reason] += 1
+        if rejection.reason is RejectReason.VALUE and not self._due(rejection):
+            return
         self.newest.append(rejection)
+        self.keep(rejection)
+
+    def _due(self, rejection: Rejection) -> bool:
+        key = (rejection.pack, rejection.field)
+        last = self._values.get(key)
+        if last is not None and abs(rejection.received_at - last) < VALUE_EVERY:
+            return False
+        if len(self._values) >= _MOST_VALUES:
+            self._values.clear()
+        self._values[key] = rejection.received_at
+        return True
 
 
 class _Head(msgspec.Struct):

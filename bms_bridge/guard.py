@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,11 +23,13 @@ from bms_bridge import InvalidThreshold, ResetRefused, thermal
 from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds, inside
 from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectionLog, RejectReason, Source
+from bms_bridge.issues import IssueBook
 from bms_bridge.latches import LatchFile
+from bms_bridge.pseudonym import Pseudonyms
 from bms_bridge.rules import RULES, TIMED
 from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, why_not
 from bms_bridge.thermal import PackState
-from bms_bridge.validation import Checked, IssueKind, Memory, check
+from bms_bridge.validation import ALONE, Around, Checked, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
 from depot.ports import Clock
 from depot.state import DepotState
@@ -84,6 +85,9 @@ class Guard:
     ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again). ``pace``: silence and
     lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write is awaited; a virtual loop has no
     threads and calls inline.
+
+    ``pseudonyms`` and ``around`` may be set by the owner: the key under which vehicles' numbers are hidden, and what is known
+    beside what a pack says.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class Guard:
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self.rejections = RejectionLog()
-        self.issues: Counter[IssueKind] = Counter()
+        self.issues = IssueBook()
+        self.pseudonyms = Pseudonyms.passing()
+        self.around: Callable[[PackSample], Around] = lambda _: ALONE
         self._latches = latches
         self._clock = clock
         self._chemistry_of = chemistry_of
@@ -139,18 +145,21 @@ class Guard:
         """Whether samples of ``pack`` are wanted."""
         return self._chemistry_of(pack) is not None
 
-    def heard(self, sample: PackSample) -> None:
-        """A sample came. What follows from it has happened when this returns."""
+    def heard(self, sample: PackSample) -> Checked | Rejection:
+        """A sample came. What follows from it has happened when this returns. Returns what of it was believed, or why it was
+        refused."""
+        sample = self.pseudonyms.sample(sample, self.known)
         chemistry = self._chemistry_of(sample.pack)
         if chemistry is None:
-            self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
-            return
+            return self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
         key = (sample.pack, sample.source)
-        self._memories[key], checked = check(self._memories.get(key, Memory(pace=self._pace)), sample)
+        self._memories[key], checked = check(self._memories.get(key) or Memory(pace=self._pace), sample, self.around(sample))
+        if checked.issues:
+            self._complain(sample, checked)
+        if checked.repeated:
+            return checked
         if checked.too_old:
-            self.reject(_rejected(sample, RejectReason.TOO_OLD, f"{checked.age_s:.0f} s old when it came"))
-            return
-        self.issues.update(issue.kind for issue in checked.issues)
+            return self.reject(_rejected(sample, RejectReason.TOO_OLD, f"{checked.age_s:.0f} s old when it came"))
         now_s = self._clock.monotonic()
         if sample.source in OWN_UNIT and not checked.late:
             self._last_heard_s = now_s
@@ -163,14 +172,24 @@ class Guard:
                 rule.heard(checked, now_s, limits, facts)
         if self._bus_lost:
             self._judge_bus(now_s)
+        return checked
 
-    def reject(self, rejection: Rejection) -> None:
-        """A message was refused before it was a sample."""
+    def reject(self, rejection: Rejection) -> Rejection:
+        """A message was refused before it was a sample. Returns it as it is kept."""
+        rejection = self.pseudonyms.rejection(rejection)
         if not self.rejections.counts[rejection.reason]:
             log.warning(
                 "telemetry refused (%s): %s: %s; more of this kind are counted only", rejection.reason, rejection.topic, rejection.text
             )
         self.rejections.add(rejection)
+        return rejection
+
+    def _complain(self, sample: PackSample, checked: Checked) -> None:
+        """Count what was wrong, and keep the values that were left out."""
+        self.issues.add(sample.pack, checked.issues, sample.received_at)
+        for issue in checked.issues:
+            if issue.field:
+                self.rejections.add(_rejected(sample, RejectReason.VALUE, issue.text, issue.field))
 
     def link(self, *, up: bool, reason: str = "") -> None:
         """The MQTT link came up or was lost. A loss counts when it lasts for :data:`BUS_SILENT_S`."""
@@ -430,5 +449,5 @@ def _mute(state: PackState, now_s: float, silent_s: float) -> bool:
     return now_s - max([state.expected_since_s, *heard]) > silent_s
 
 
-def _rejected(sample: PackSample, reason: RejectReason, text: str) -> Rejection:
-    return Rejection(reason, text, str(sample.pack), "", sample.received_at)
+def _rejected(sample: PackSample, reason: RejectReason, text: str, field: str = "") -> Rejection:
+    return Rejection(reason, text, str(sample.pack), "", sample.received_at, sample.pack, sample.source, field)
