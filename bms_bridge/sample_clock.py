@@ -35,7 +35,7 @@ STILL_S: Final = 30.0
 
 ABSURD_S: Final = 366 * 86400.0
 _REBASE_SAMPLES, _REBASE_S = 10, 30.0
-_PACE_S, _PACE_SHARE = 2.0, 0.1
+_PACE_S, _PACE_SHARE = 2.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def _followed(
     track: ClockTrack, received_s: float, reported_s: float, changed: bool, pace: float, issues: list[Issue]
 ) -> tuple[ClockTrack, float, bool]:
     delay_s = received_s - reported_s
-    if track.offset_s is None:
+    before_s = track.offset_s
+    if before_s is None:
         return _begun(received_s, reported_s), 0.0, False
     if reported_s == track.reported_s and changed:
         track = replace(track, still=track.still + 1)
@@ -105,20 +106,20 @@ def _followed(
             words = f"its clock has stood still for {received_s - track.reported_since_s:.0f} s; the time of arrival counts"
             issues.append(Issue(IssueKind.CLOCK, words))
             return track, 0.0, False
-    offset_s = min(delay_s, track.offset_s + DRIFT * max(0.0, received_s - track.at_s))
+    offset_s = min(delay_s, before_s + DRIFT * max(0.0, received_s - track.at_s))
     age_s = delay_s - offset_s
     backwards = reported_s < track.reported_s
     if not backwards and age_s <= LATE_S * pace:
-        if track.offset_s - delay_s > LATE_S * pace:
+        if before_s - delay_s > LATE_S * pace:
             issues.append(
-                Issue(IssueKind.CLOCK, f"its clock was set by about {track.offset_s - delay_s:.0f} s, or its way here is as much shorter")
+                Issue(IssueKind.CLOCK, f"its clock was set by about {before_s - delay_s:.0f} s, or its way here is as much shorter")
             )
             return _begun(received_s, reported_s), 0.0, False
         return _news(track, received_s, reported_s, offset_s, issues), age_s, False
     run = _run_on(track.run, received_s, reported_s)
     if run.count >= _REBASE_SAMPLES and received_s - run.received_s >= _REBASE_S:
         # not one delayed sample but a stream at the pace of time: its clock was set
-        issues.append(Issue(IssueKind.CLOCK, f"its clock was set by about {track.offset_s - delay_s:.0f} s"))
+        issues.append(Issue(IssueKind.CLOCK, f"its clock was set by about {before_s - delay_s:.0f} s"))
         return _begun(received_s, reported_s), 0.0, False
     issues.append(Issue(IssueKind.LATE, "out of order" if backwards else f"{age_s:.0f} s late"))
     return replace(track, run=run), age_s, True
