@@ -124,7 +124,8 @@ class Guard:
         self._charging_of = charging_of
         self._pace = pace
         self._in_thread = in_thread
-        self._memories: dict[tuple[PackKey, Source], Memory] = {}
+        self.memories: dict[tuple[PackKey, Source], Memory] = {}
+        """What validation remembers of each way by which a pack is heard; for screens."""
         self._packs: dict[PackKey, PackState] = {}
         self._since: dict[PackKey, datetime | None] = {}
         self._unwritten: dict[PackKey, tuple[Trip, datetime]] = {}
@@ -153,7 +154,7 @@ class Guard:
         if chemistry is None:
             return self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
         key = (sample.pack, sample.source)
-        self._memories[key], checked = check(self._memories.get(key) or Memory(pace=self._pace), sample, self.around(sample))
+        self.memories[key], checked = check(self.memories.get(key) or Memory(pace=self._pace), sample, self.around(sample))
         if checked.issues:
             self._complain(sample, checked)
         if checked.repeated:

@@ -21,6 +21,7 @@ from typing import Final
 from bms_bridge import cell_watch, number_watch, sample_clock, sample_order, sensor_watch
 from bms_bridge.cell_watch import CellTrack
 from bms_bridge.contract import PackSample, Source
+from bms_bridge.firmware import Profiles, read_by
 from bms_bridge.issues import Issue, IssueKind
 from bms_bridge.number_watch import NumberTrack
 from bms_bridge.sample_clock import LATE_S, ClockTrack
@@ -39,9 +40,11 @@ TOO_OLD_S: Final = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What is known beside what the pack says. ``charger_w``: delivered to this pack now; None: not known, or not to it alone."""
+    """What is known beside what the pack says. ``charger_w``: delivered to this pack now; None: not known, or not to it alone.
+    ``profiles``: of firmware; one that stands in none of them is told of where there are any."""
 
     charger_w: float | None = None
+    profiles: Profiles = field(default_factory=Profiles)
 
 
 ALONE: Final = Around()
@@ -97,7 +100,8 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of one pack and source between samples. ``said``: a mark of the newest sample's values.
+    """What is remembered of one pack and source between samples. ``said``: a mark of the newest sample's values. ``profile``: the
+    pattern of the firmware profile by which it is read, "" for none.
     ``pace``: lateness is borne so many times longer (see :class:`~bms_bridge.thermal.PackState`)."""
 
     order: OrderTrack = field(default_factory=OrderTrack)
@@ -107,14 +111,20 @@ class Memory:
     cells: CellTrack = field(default_factory=CellTrack)
     said: int = 0
     firmware: str | None = None
+    profile: str = ""
     pace: float = 1.0
 
 
 def check(memory: Memory, sample: PackSample, around: Around = ALONE) -> tuple[Memory, Checked]:
     """``sample`` as far as it can be believed, and the memory with it."""
     issues: list[Issue] = []
+    profile = around.profiles.of_firmware(sample.firmware)
     if sample.firmware != memory.firmware:
         memory = _other_firmware(memory, sample, issues)
+        if profile is None and around.profiles.profiles and sample.firmware:
+            issues.append(Issue(IssueKind.FIRMWARE, f"no profile knows its firmware {sample.firmware!r}; it is taken as the contract says"))
+    if profile is not None:
+        sample = read_by(profile, sample, issues)
     received_s = sample.received_at.timestamp()
     said = sample_order.values_of(sample)
     mark = sample_order.mark_of(sample, said)
@@ -143,7 +153,8 @@ def check(memory: Memory, sample: PackSample, around: Around = ALONE) -> tuple[M
         sensors, doubtful = sensor_watch.watched(memory.sensors, len(sample.temperatures_c), valid, now_s=received_s, issues=issues)
         numbers_track, numbers = number_watch.watched(memory.numbers, sample, now_s=received_s, charger_w=around.charger_w, issues=issues)
         cells_track, cells = _cells(memory.cells, sample, numbers, received_s, issues)
-    memory = Memory(order, clock, sensors, numbers_track, cells_track, said, memory.firmware, memory.pace)
+    profile_name = "" if profile is None else profile.firmware
+    memory = Memory(order, clock, sensors, numbers_track, cells_track, said, memory.firmware, profile_name, memory.pace)
     return memory, Checked(
         pack=sample.pack,
         source=sample.source,
