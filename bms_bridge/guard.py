@@ -23,13 +23,14 @@ from bms_bridge import InvalidThreshold, ResetRefused, thermal
 from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds, inside
 from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectionLog, RejectReason, Source
+from bms_bridge.firmware import Profiles
 from bms_bridge.issues import IssueBook
 from bms_bridge.latches import LatchFile
 from bms_bridge.pseudonym import Pseudonyms
 from bms_bridge.rules import RULES, TIMED
 from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, why_not
 from bms_bridge.thermal import PackState
-from bms_bridge.validation import ALONE, Around, Checked, Memory, check
+from bms_bridge.validation import Around, Checked, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
 from depot.ports import Clock
 from depot.state import DepotState
@@ -86,8 +87,8 @@ class Guard:
     lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write is awaited; a virtual loop has no
     threads and calls inline.
 
-    ``pseudonyms`` and ``around`` may be set by the owner: the key under which vehicles' numbers are hidden, and what is known
-    beside what a pack says.
+    ``pseudonyms`` and ``profiles`` may be set by the owner: under which key vehicles' numbers are hidden, and what is known of
+    units' firmware.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Guard:
         self.rejections = RejectionLog()
         self.issues = IssueBook()
         self.pseudonyms = Pseudonyms.passing()
-        self.around: Callable[[PackSample], Around] = lambda _: ALONE
+        self.profiles = Profiles()
         self._latches = latches
         self._clock = clock
         self._chemistry_of = chemistry_of
@@ -143,18 +144,21 @@ class Guard:
     # -- what comes in -----------------------------------------------------------------------------------------------
 
     def known(self, pack: PackKey) -> bool:
-        """Whether samples of ``pack`` are wanted."""
+        """Whether samples of ``pack`` are wanted, under its own name or its pseudonym."""
+        return self._registered(pack) or self._registered(self.pseudonyms.pack(pack))
+
+    def _registered(self, pack: PackKey) -> bool:
         return self._chemistry_of(pack) is not None
 
     def heard(self, sample: PackSample) -> Checked | Rejection:
         """A sample came. What follows from it has happened when this returns. Returns what of it was believed, or why it was
         refused."""
-        sample = self.pseudonyms.sample(sample, self.known)
-        chemistry = self._chemistry_of(sample.pack)
-        if chemistry is None:
+        sample = self.pseudonyms.sample(sample, self._registered)
+        if not self._registered(sample.pack):
             return self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
         key = (sample.pack, sample.source)
-        self.memories[key], checked = check(self.memories.get(key) or Memory(pace=self._pace), sample, self.around(sample))
+        around = Around(charging=partial(self._charging_of, sample.pack), profiles=self.profiles)
+        self.memories[key], checked = check(self.memories.get(key) or Memory(pace=self._pace), sample, around)
         if checked.issues:
             self._complain(sample, checked)
         if checked.repeated:

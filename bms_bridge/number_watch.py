@@ -8,10 +8,12 @@ wrong power of ten, by what the charger delivers. Temperatures and cells are nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bms_bridge.charging import Charging
 from bms_bridge.contract import PackSample
 from bms_bridge.issues import Issue, IssueKind
 from bms_bridge.units import looks_like
@@ -40,8 +42,10 @@ JUMP_PER_S: Final = 6 / 3600
 JUMP_WITHIN_S: Final = 600.0
 CHARGING_W: Final = 5000.0
 AGAINST_S: Final = 60.0
-AGAINST_SAMPLES: Final = 5
+AGAINST_LOOKS: Final = 5
 """The charger's power, where it is at least so much, must contradict the current for so long before that is left out."""
+
+ASK_S: Final = 5.0
 
 OHM_PER_V: Final = 100.0
 """Insulation below this is a fault (UN R100-03 has 100 Ω/V for DC), or a value in another unit."""
@@ -52,19 +56,20 @@ _STICKY = ("soc", "soh", "current_a", "voltage_v")
 @dataclass(frozen=True, slots=True)
 class NumberTrack:
     """What is remembered of a pack's numbers. ``foreign``: by field, how many values looked like another unit, and how many did
-    not since. ``against``: how the current contradicts the charger, since when and for how many samples."""
+    not since. ``against``: how the current contradicts the charger, since when and in how many looks; ``asked_s``: the last one."""
 
     soc: float | None = None
     soc_s: float = 0.0
     foreign: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     against: tuple[str, float, int] | None = None
+    asked_s: float = -math.inf
 
 
 def watched(
-    track: NumberTrack, sample: PackSample, *, now_s: float, charger_w: float | None, issues: list[Issue]
+    track: NumberTrack, sample: PackSample, *, now_s: float, charging: Callable[[], Charging | None], issues: list[Issue]
 ) -> tuple[NumberTrack, dict[str, float | None]]:
-    """The track with one more sample, and its numbers as far as they are believed. ``charger_w``: what the pack's charger
-    delivers now, None where that is not known or not for this pack alone."""
+    """The track with one more sample, and its numbers as far as they are believed. ``charging``: the session that
+    charges the pack now; asked for rarely."""
     foreign = track.foreign
     numbers: dict[str, float | None] = {}
     for name, (least, most) in RANGES.items():
@@ -80,15 +85,14 @@ def watched(
         if hint and name in _STICKY:
             foreign = {**foreign, name: (foreign.get(name, (0, 0))[0] + 1, 0)}
         numbers[name] = None
-    against = _against(track.against, numbers, charger_w, now_s)
-    if against is not None and against[2] >= AGAINST_SAMPLES and now_s - against[1] >= AGAINST_S:
-        issues.append(
-            Issue(
-                IssueKind.SIGN,
-                f"current_a is {numbers['current_a']:g} while the charger delivers {charger_w:g} W: {against[0]}",
-                "current_a",
-            )
-        )
+    against, asked_s = track.against, track.asked_s
+    if now_s - asked_s >= ASK_S and numbers["current_a"] is not None and numbers["voltage_v"]:
+        session, asked_s = charging(), now_s
+        metered_w = None if session is None else session.metered_w
+        against = _against(against, numbers["current_a"] * numbers["voltage_v"], metered_w, now_s)
+    if against is not None and against[2] >= AGAINST_LOOKS and now_s - against[1] >= AGAINST_S and numbers["current_a"] is not None:
+        words = f"current_a is {numbers['current_a']:g}, against what the charger delivers: {against[0]}"
+        issues.append(Issue(IssueKind.SIGN, words, "current_a"))
         numbers["current_a"] = None
     soc, soc_s = numbers["soc"], now_s
     if soc is None:
@@ -104,9 +108,9 @@ def watched(
         hint = looks_like("insulation_ohm", insulation_ohm)
         if hint:
             issues.append(Issue(IssueKind.UNIT, f"insulation_ohm is {insulation_ohm:g}: a fault, unless the unit is another one{hint}"))
-    if soc is track.soc and soc_s == track.soc_s and foreign is track.foreign and against is track.against:
+    if soc is track.soc and soc_s == track.soc_s and foreign is track.foreign and asked_s == track.asked_s:
         return track, numbers
-    return NumberTrack(soc, soc_s, foreign, against), numbers
+    return NumberTrack(soc, soc_s, foreign, against, asked_s), numbers
 
 
 def _doubted(
@@ -124,13 +128,12 @@ def _doubted(
 
 
 def _against(
-    before: tuple[str, float, int] | None, numbers: Mapping[str, float | None], charger_w: float | None, now_s: float
+    before: tuple[str, float, int] | None, battery_w: float, charger_w: float | None, now_s: float
 ) -> tuple[str, float, int] | None:
-    """How the battery's power contradicts the charger's, and since when; None: it does not, or nobody knows."""
-    current_a, voltage_v = numbers["current_a"], numbers["voltage_v"]
-    if current_a is None or not voltage_v or charger_w is None or abs(charger_w) < CHARGING_W:
+    """How the battery's power contradicts the charger's, since when and in how many looks; None: it does not, or nobody knows."""
+    if charger_w is None or abs(charger_w) < CHARGING_W:
         return None
-    share = current_a * voltage_v / charger_w
+    share = battery_w / charger_w
     words = ""
     if -1.5 <= share <= -0.3:
         words = "its sign is the other way round (charging is positive)"
@@ -140,6 +143,4 @@ def _against(
         words = "a thousand times too much, it looks like mA"
     if not words:
         return None
-    if before is None or before[0] != words:
-        return words, now_s, 1
-    return words, before[1], before[2] + 1
+    return (words, now_s, 1) if before is None or before[0] != words else (words, before[1], before[2] + 1)

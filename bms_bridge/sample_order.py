@@ -16,6 +16,9 @@ from bms_bridge.issues import Issue, IssueKind
 SEEN: Final = 64
 """So many of the last samples are remembered, by a mark of their content."""
 
+MOST_LOST: Final = 1_000_000
+"""A larger gap is a unit that has begun to count anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderTrack:
@@ -54,7 +57,8 @@ def ordered(track: OrderTrack, sample: PackSample, mark: int, *, clock_stands: b
     before = track.sequence
     if before is not None and sequence > before + 1 and reported_s >= track.at_s:
         lost = sequence - before - 1
-        issues.append(Issue(IssueKind.LOST, f"{lost} sample{'s' if lost > 1 else ''} before it did not come"))
+        if lost <= MOST_LOST:
+            issues.append(Issue(IssueKind.LOST, f"{lost} sample{'s' if lost > 1 else ''} before it did not come"))
     if before is not None and reported_s < track.at_s:
         return OrderTrack(marks, before, track.at_s), False
     return OrderTrack(marks, sequence, reported_s), False

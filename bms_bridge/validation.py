@@ -15,11 +15,13 @@ counts. What a part looks at, and why, stands in its module:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bms_bridge import cell_watch, number_watch, sample_clock, sample_order, sensor_watch
 from bms_bridge.cell_watch import CellTrack
+from bms_bridge.charging import Charging
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.firmware import Profiles, read_by
 from bms_bridge.issues import Issue, IssueKind
@@ -40,10 +42,10 @@ TOO_OLD_S: Final = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What is known beside what the pack says. ``charger_w``: delivered to this pack now; None: not known, or not to it alone.
+    """What is known beside what the pack says. ``charging``: the session that charges it now, None where there is none.
     ``profiles``: of firmware; one that stands in none of them is told of where there are any."""
 
-    charger_w: float | None = None
+    charging: Callable[[], Charging | None] = lambda: None
     profiles: Profiles = field(default_factory=Profiles)
 
 
@@ -146,12 +148,12 @@ def check(memory: Memory, sample: PackSample, around: Around = ALONE) -> tuple[M
         # it says how things were: its values are looked at, but nothing is learned of them
         sensors, doubtful, numbers_track, cells_track = memory.sensors, 0, memory.numbers, memory.cells
         _, numbers = number_watch.watched(
-            NumberTrack(foreign=memory.numbers.foreign), sample, now_s=received_s, charger_w=None, issues=issues
+            NumberTrack(foreign=memory.numbers.foreign), sample, now_s=received_s, charging=ALONE.charging, issues=issues
         )
         _, cells = _cells(CellTrack(number=memory.cells.number), sample, numbers, received_s, issues)
     else:
         sensors, doubtful = sensor_watch.watched(memory.sensors, len(sample.temperatures_c), valid, now_s=received_s, issues=issues)
-        numbers_track, numbers = number_watch.watched(memory.numbers, sample, now_s=received_s, charger_w=around.charger_w, issues=issues)
+        numbers_track, numbers = number_watch.watched(memory.numbers, sample, now_s=received_s, charging=around.charging, issues=issues)
         cells_track, cells = _cells(memory.cells, sample, numbers, received_s, issues)
     profile_name = "" if profile is None else profile.firmware
     memory = Memory(order, clock, sensors, numbers_track, cells_track, said, memory.firmware, profile_name, memory.pace)

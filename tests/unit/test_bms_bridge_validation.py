@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from bms_bridge.charging import Charging
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.validation import SAME_CHANGES, Around, Checked, IssueKind, Memory, check
 from depot.values import PackKey
 
 START = datetime(2026, 11, 20, 19, 42, tzinfo=UTC)
 PACK = PackKey("BUS7", "P1")
+CHARGING = Charging(told_w=80_000, metered_w=62_000, running_s=100.0, taken_wh=2000.0)
 
 
 def sample(
@@ -265,19 +267,19 @@ def test_a_current_that_the_charger_contradicts_is_left_out_after_a_minute(curre
     memory = Memory()
     found = []
     for t in range(90):
-        memory, checked = check(memory, sample(t, current_a=current_a, voltage_v=600.0), Around(charger_w=62_000.0))
+        memory, checked = check(memory, sample(t, current_a=current_a, voltage_v=600.0), Around(charging=lambda: CHARGING))
         found.append(checked)
     assert found[30].current_a == current_a
     assert found[-1].current_a is None
     assert words in texts(found[-1], IssueKind.SIGN)[0]
-    memory, checked = check(memory, sample(90, current_a=100.0, voltage_v=600.0), Around(charger_w=62_000.0))
+    memory, checked = check(memory, sample(95, current_a=100.0, voltage_v=600.0), Around(charging=lambda: CHARGING))
     assert checked.current_a == 100.0
 
 
 def test_a_current_that_the_charger_agrees_with_is_believed() -> None:
     memory = Memory()
     for t in range(120):
-        memory, checked = check(memory, sample(t, current_a=100.0, voltage_v=600.0), Around(charger_w=62_000.0 if t else None))
+        memory, checked = check(memory, sample(t, current_a=100.0, voltage_v=600.0), Around(charging=lambda: CHARGING))
         assert checked.current_a == 100.0
 
 
