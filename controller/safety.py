@@ -102,6 +102,8 @@ class Safety:
         self.expected: frozenset[PackKey] = frozenset()
         self.texts: dict[PackKey, str] = {}
         self.curves: dict[PackKey, Curve] = {}
+        self.newest: dict[PackKey, dict[Source, PackSample]] = {}
+        """The newest word of each source."""
         self.views: dict[type[Struct], Viewer] = {}
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.ResetPack: self._reset}
         self.isolation = Isolation(yard, loop)
@@ -181,6 +183,8 @@ class Safety:
 
     def _heard(self, sample: PackSample) -> None:
         self.guard.heard(sample)  # first: it may be a trip
+        if self.guard.known(sample.pack):
+            self.newest.setdefault(sample.pack, {})[sample.source] = sample
         if sample.source is Source.MQTT and sample.pack not in self._spoke:
             self._spoke.add(sample.pack)
             self._seen_seq = -1

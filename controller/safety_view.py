@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -50,12 +51,33 @@ class TrippedPack(Struct, frozen=True, kw_only=True):
     against_reset: str | None
 
 
+class PackState(StrEnum):
+    """How a pack stands, the worst first: tripped, held back, not heard of for a minute, in order."""
+
+    TRIPPED = "tripped"
+    DERATED = "derated"
+    SILENT = "silent"
+    ORDER = "in order"
+
+
+class PackCell(Struct, frozen=True, array_like=True):
+    """A pack in the strip that shows all: °C, shares from 0 to 1."""
+
+    vehicle_id: str
+    pack_id: str
+    state: PackState
+    hottest_c: float | None
+    share: float
+    soc: float | None
+
+
 class PackRow(Struct, frozen=True, kw_only=True):
     """A pack that was heard of or is expected. ``share`` of its level that it may have."""
 
     vehicle_id: str
     pack_id: str
     chemistry: str
+    state: PackState
     share: float
     tripped: bool
     text: str
@@ -100,7 +122,7 @@ class TelemetryView(Struct, frozen=True, kw_only=True):
 
 
 class SafetyView(Struct, frozen=True, kw_only=True):
-    """The whole page. Counts beside lists: the lists are cut."""
+    """The whole page. Counts beside lists: the lists are cut, ``packs`` to those that need somebody first; ``strip`` has all."""
 
     at: datetime
     tripped: list[TrippedPack]
@@ -108,5 +130,6 @@ class SafetyView(Struct, frozen=True, kw_only=True):
     shut: list[ShutConnector]
     packs: list[PackRow]
     pack_count: int
+    strip: list[PackCell]
     telemetry: TelemetryView
     timeline: list[Row]

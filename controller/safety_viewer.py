@@ -8,15 +8,18 @@ from datetime import datetime
 from bms_bridge.guard import PackView
 from controller import safety_rules as rules
 from controller.isolation import Ask
+from controller.pack_view import PackDetail, PacksView, TripsView
+from controller.pack_viewer import cell_of, chemistry_of, detail_of, rows_of
 from controller.safety import Safety
 from controller.safety_log import SafetyLog
 from controller.safety_notices import SafetyNotices, power_words
-from controller.safety_view import Act, Degrees, PackRow, Refused, SafetyView, ShutConnector, TelemetryView, TrippedPack
+from controller.safety_view import Act, Degrees, Refused, SafetyView, ShutConnector, TelemetryView, TrippedPack
 from controller.views_tiles import FLOWS_W, label
 from depot.values import ConnectorId, Outcome, PackKey
 
 MOST_TRIPPED = 20
-MOST_PACKS = 200
+MOST_PACKS = 50
+MOST_CELLS = 1000
 MOST_REFUSED = 5
 MOST_ROWS = 60
 
@@ -34,7 +37,7 @@ class SafetyViewer:
         safety = self._safety
         seen = {view.pack: view for view in safety.guard.views()}
         briefs = self._notices.trips()
-        rows = sorted((self._row(view) for view in seen.values()), key=_rank)
+        rows = await rows_of(safety, list(seen.values()))
         return SafetyView(
             at=safety.yard.clock.now(),
             tripped=[self._tripped(PackKey(b.vehicle_id, b.pack_id), seen, b.since) for b in briefs[:MOST_TRIPPED]],
@@ -42,9 +45,28 @@ class SafetyViewer:
             shut=[self._shut(key) for key in safety.isolation.shut],
             packs=rows[:MOST_PACKS],
             pack_count=len(rows),
+            strip=[cell_of(row) for row in rows[:MOST_CELLS]],
             telemetry=self._telemetry(),
             timeline=list(self._log.rows)[-MOST_ROWS:][::-1],
         )
+
+    async def packs(self, _: Mapping[str, str]) -> PacksView:
+        """All batteries."""
+        rows = await rows_of(self._safety, self._safety.guard.views())
+        return PacksView(at=self._safety.yard.clock.now(), packs=rows, count=len(rows))
+
+    async def pack(self, arguments: Mapping[str, str]) -> PackDetail | None:
+        """One battery; None for one that the depot does not know."""
+        pack = PackKey(arguments.get("vehicle", ""), arguments.get("pack", ""))
+        brief = next((b for b in self._notices.trips() if (b.vehicle_id, b.pack_id) == (pack.vehicle_id, pack.pack_id)), None)
+        seen = {view.pack: view for view in self._safety.guard.views() if view.pack == pack}
+        return detail_of(self._safety, pack, self._tripped(pack, seen, brief.since) if brief is not None else None)
+
+    async def trips(self, _: Mapping[str, str]) -> TripsView:
+        """All tripped batteries."""
+        seen = {view.pack: view for view in self._safety.guard.views()}
+        trips = [self._tripped(PackKey(b.vehicle_id, b.pack_id), seen, b.since) for b in self._notices.trips()]
+        return TripsView(at=self._safety.yard.clock.now(), trips=trips)
 
     def _tripped(self, pack: PackKey, seen: Mapping[PackKey, PackView], since: datetime) -> TrippedPack:
         safety = self._safety
@@ -54,7 +76,7 @@ class SafetyViewer:
         return TrippedPack(
             vehicle_id=pack.vehicle_id,
             pack_id=pack.pack_id,
-            chemistry=self._chemistry(pack),
+            chemistry=chemistry_of(safety, pack),
             cause=trip.cause.value if trip is not None else "",
             text=rules.cause_words(trip.cause.value, trip.evidence) if trip is not None else "",
             evidence=dict(trip.evidence) if trip is not None else {},
@@ -94,26 +116,6 @@ class SafetyViewer:
             default = Act(title="Default of 0 kW", detail="not confirmed: it may hold none, asked again every minute", state="open")
         return [stop, power, _act(shut.inoperative, "Out of service at the charger"), default]
 
-    def _row(self, view: PackView) -> PackRow:
-        key = next(iter(self._safety.where(view.pack)), None)
-        text = self._safety.texts.get(view.pack, "") or view.text
-        return PackRow(
-            vehicle_id=view.pack.vehicle_id,
-            pack_id=view.pack.pack_id,
-            chemistry=self._chemistry(view.pack),
-            share=view.share,
-            tripped=view.tripped is not None,
-            text=rules.cause_words(view.tripped.cause.value, view.tripped.evidence) if view.tripped is not None else text,
-            hottest_c=view.hottest_c,
-            soc=view.soc,
-            age_s=view.age_s,
-            connector=str(key) if key is not None else None,
-        )
-
-    def _chemistry(self, pack: PackKey) -> str:
-        chemistry = self._safety.parts.packs.chemistry_of(pack)
-        return chemistry.value if chemistry is not None else "unknown"
-
     def _shut(self, key: ConnectorId) -> ShutConnector:
         entry = self._safety.isolation.shut[key]
         words, confirmed = power_words(self._safety, key)
@@ -149,11 +151,6 @@ class SafetyViewer:
             latches=words,
             latches_ok=not (guard.problems or safety.missing or safety.unwritten),
         )
-
-
-def _rank(row: PackRow) -> tuple[bool, float, float, str]:
-    """Tripped ones first, then who may take least, then the hottest."""
-    return (not row.tripped, row.share, -(row.hottest_c or -100.0), row.vehicle_id)
 
 
 def _act(ask: Ask, title: str, *, confirmed: bool = False) -> Act:

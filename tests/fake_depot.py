@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from fake_assets import in_the_yard
 from fake_outputs import in_order
-from fake_safety import calm
+from fake_safety import calm, pack_shown, packs_shown, trips_shown
 from fake_smart_charging import external_limit, vehicle_needs
 
 from controller.assets_view import AssetsView
@@ -20,6 +20,7 @@ from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridVi
 from controller.link import CoreUnreachable
 from controller.meter_view import MeterTold, MeterValueView
 from controller.output_view import OutputsView
+from controller.pack_view import PackDetail, PacksView, TripsView
 from controller.readmodel import (
     Answer,
     ChargerView,
@@ -503,7 +504,13 @@ class FakeLink:
         elif kind is GridView:
             found = self.shown.get(GridView) or connection(self.view)
         elif kind is SafetyView:
-            found = self.shown.get(SafetyView) or calm(self.view.at)
+            found = self._safety()
+        elif kind is PacksView:
+            found = packs_shown(self._safety())
+        elif kind is TripsView:
+            found = trips_shown(self._safety())
+        elif kind is PackDetail:
+            found = self.shown.get(PackDetail) or pack_shown(self._safety(), args["vehicle"], args["pack"])
         elif kind is AssetsView:
             found = self.shown.get(AssetsView) or in_the_yard(self.view.at)
         elif kind is OutputsView:
@@ -513,6 +520,12 @@ class FakeLink:
         else:
             found = self.shown.get(kind)
         assert found is None or isinstance(found, kind)
+        return found
+
+    def _safety(self) -> SafetyView:
+        assert self.view is not None
+        found = self.shown.get(SafetyView) or calm(self.view.at)
+        assert isinstance(found, SafetyView)
         return found
 
     async def command(self, command: cmd.Command, *, within_s: float | None = None) -> cmd.CommandResult:

@@ -7,9 +7,21 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from controller.pack_view import Limits, PackDetail, PacksView, Told, TripsView
+from controller.pack_viewer import cell_of
 from controller.readmodel import NowView, TripBrief
 from controller.safety_log import Row
-from controller.safety_view import Act, Degrees, PackRow, Refused, SafetyView, ShutConnector, TelemetryView, TrippedPack
+from controller.safety_view import (
+    Act,
+    Degrees,
+    PackRow,
+    PackState,
+    Refused,
+    SafetyView,
+    ShutConnector,
+    TelemetryView,
+    TrippedPack,
+)
 
 TEXT = "61.2 °C at sensor 0, the limit is 60 °C"
 
@@ -34,6 +46,7 @@ def calm(now: datetime) -> SafetyView:
             vehicle_id=f"E-{101 + k}",
             pack_id="P1",
             chemistry="LFP",
+            state=PackState.DERATED if k == 0 else PackState.ORDER,
             share=0.6 if k == 0 else 1.0,
             tripped=False,
             text="51 °C, derated from 48 °C" if k == 0 else "",
@@ -48,7 +61,15 @@ def calm(now: datetime) -> SafetyView:
         Row(at=now - timedelta(minutes=12), title="E-101/P1 may take 60% of its level", detail="51 °C, derated from 48 °C", tone="warn")
     ]
     return SafetyView(
-        at=now, tripped=[], tripped_count=0, shut=[], packs=rows, pack_count=len(rows), telemetry=telemetry, timeline=timeline
+        at=now,
+        tripped=[],
+        tripped_count=0,
+        shut=[],
+        packs=rows,
+        pack_count=len(rows),
+        strip=[cell_of(row) for row in rows],
+        telemetry=telemetry,
+        timeline=timeline,
     )
 
 
@@ -91,6 +112,7 @@ def tripped(now: datetime, *, against: str | None = "E-103/P1 is at 59.4 °C; it
         vehicle_id="E-103",
         pack_id="P1",
         chemistry="LFP",
+        state=PackState.TRIPPED,
         share=0.0,
         tripped=True,
         text=TEXT,
@@ -119,7 +141,69 @@ def tripped(now: datetime, *, against: str | None = "E-103/P1 is at 59.4 °C; it
     ]
     packs = [row, *(p for p in view.packs if p.vehicle_id != "E-103")]
     return msgspec.structs.replace(
-        view, tripped=[pack], tripped_count=1, shut=[shut], packs=packs, telemetry=telemetry, timeline=timeline, pack_count=len(packs)
+        view,
+        tripped=[pack],
+        tripped_count=1,
+        shut=[shut],
+        packs=packs,
+        telemetry=telemetry,
+        timeline=timeline,
+        pack_count=len(packs),
+        strip=[cell_of(row) for row in packs],
+    )
+
+
+def packs_shown(view: SafetyView) -> PacksView:
+    """The same batteries, as the API lists them."""
+    return PacksView(at=view.at, packs=view.packs, count=view.pack_count)
+
+
+def trips_shown(view: SafetyView) -> TripsView:
+    """The same trips."""
+    return TripsView(at=view.at, trips=view.tripped)
+
+
+def pack_shown(view: SafetyView, vehicle: str, pack: str) -> PackDetail | None:
+    """One of the view's batteries with everything; None for any other."""
+    row = next((row for row in view.packs if (row.vehicle_id, row.pack_id) == (vehicle, pack)), None)
+    if row is None or row.hottest_c is None:
+        return None
+    hottest_c = row.hottest_c
+    told = Told(
+        source="mqtt",
+        age_s=row.age_s or 0.0,
+        temperatures_c=[hottest_c, hottest_c - 0.4, None, *(hottest_c - 0.2 * k for k in range(1, 14))],
+        cells_v=[3.31 + 0.004 * math.sin(k) - (0.02 if k == 88 else 0) for k in range(192)],
+        cell_min_v=3.286,
+        cell_max_v=3.314,
+        soc=row.soc,
+        soh=0.92,
+        voltage_v=635.4,
+        current_a=68.2,
+        insulation_ohm=1_900_000,
+        limit_a=210.0,
+        limit_v=700.8,
+        stop=row.tripped,
+        alarms=["sensor_fault"],
+        firmware="bms 2.4",
+    )
+    charger = Told(
+        source="ocpp", age_s=41.0, temperatures_c=[hottest_c - 1], cells_v=[], cell_min_v=None, cell_max_v=None, soc=row.soc, soh=None,
+        voltage_v=None, current_a=None, insulation_ohm=None, limit_a=None, limit_v=None, stop=False, alarms=[], firmware="",
+    )  # fmt: skip
+    trip = next((trip for trip in view.tripped if trip.vehicle_id == vehicle), None)
+    curve = [Degrees(view.at - timedelta(seconds=10 * k), hottest_c - k / 100, hottest_c - 4) for k in range(90, -1, -1)]
+    return PackDetail(
+        at=view.at,
+        row=row,
+        expected=True,
+        capacity_wh=320_000,
+        cells=192,
+        told=[told, charger],
+        issues=["sensor 2 has no value"],
+        limits=Limits(cold_stop_c=0, cold_full_c=10, derate_from_c=48, derate_full_c=56, trip_c=60, reset_below_c=43),
+        curve=trip.curve if trip is not None else curve,
+        trip=trip,
     )
 
 

@@ -58,6 +58,9 @@ from web.networks_api import SCHEMAS as network_schemas
 from web.networks_api import networks_api
 from web.outputs_api import outputs_api
 from web.outputs_page import outputs_screens
+from web.pack_page import pack_screens
+from web.packs_api import SCHEMAS as pack_schemas
+from web.packs_api import packs_api
 from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.probes import probes
@@ -135,6 +138,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(limits_screens(web))
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
+    app.include_router(pack_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
     app.include_router(alarms_screens(web))
@@ -161,11 +165,12 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(contracts_api(web))
     app.include_router(v21_api(web))
     app.include_router(outputs_api(web))
+    app.include_router(packs_api(web))
     app.include_router(bills_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas)
+    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -3,26 +3,26 @@ are :mod:`web.outputs_page`'s."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from controller.readmodel import NowView, Point
+from controller.readmodel import NowView
 from controller.safety_log import Row
-from controller.safety_view import PackRow, SafetyView, TrippedPack
+from controller.safety_view import PackCell, PackRow, PackState, SafetyView, TrippedPack
 from depot import commands as cmd
 from depot.values import PackKey
-from web import actions, charts, text
+from web import actions, text
 from web.context import Web, caller_of
 from web.outputs_page import outputs_context, outputs_shown
+from web.pack_page import SOURCES, STATES, pack_url
 from web.problems import Problem
 from web.screens import carry_out
+from web.temperature_plot import temperature_plot
 
-HEIGHT = 186.0
 _ACT = {"done": ("done", "finished"), "open": ("", "clock"), "failed": ("alarm", "faulted"), "none": ("", "check")}
 _TONE = {"alarm": ("alarm", "trip"), "warn": ("warn", "risk"), "done": ("done", "finished"), "": ("", "info")}
 _SHOWN = 5
@@ -31,13 +31,28 @@ _SHOWN = 5
 _SAID = frozenset({"hottest_c", "limit_c", "rise_c_per_s", "alarms", "sensor"})
 """Evidence that the sentence says already."""
 
+
+def _coldness(cell: PackCell) -> float:
+    return 100.0 if cell.hottest_c is None else -cell.hottest_c
+
+
+_WORST = {state: rank for rank, state in enumerate(PackState)}
+SORTS: dict[str, tuple[str, Callable[[PackCell], tuple[float, float, str]]]] = {
+    "worst": ("Worst first", lambda cell: (_WORST[cell.state], _coldness(cell), cell.vehicle_id)),
+    "heat": ("Hottest first", lambda cell: (0, _coldness(cell), cell.vehicle_id)),
+    "charge": ("Fullest first", lambda cell: (0, -(-1.0 if cell.soc is None else cell.soc), cell.vehicle_id)),
+    "vehicle": ("By vehicle", lambda cell: (0, 0, cell.vehicle_id)),
+}
+"""Orders of the strip: words, and the key of a battery."""
+
+_CELLS = {PackState.TRIPPED: "pk trip", PackState.DERATED: "pk warn", PackState.SILENT: "pk lost"}
+
 _EVIDENCE = {
     "sensors": ("Sensors then", ""),
     "soc": ("State of charge then", " %"),
     "source": ("Told by", ""),
     "age_s": ("Age when it came", " s"),
 }
-_SOURCES = {"mqtt": "its telematics", "ocpp": "the charger"}
 
 
 def safety_screens(web: Web) -> APIRouter:
@@ -45,13 +60,13 @@ def safety_screens(web: Web) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/safety")
-    async def safety(request: Request) -> Response:
+    async def safety(request: Request, sort: str = "") -> Response:
         view = web.view()
         found = await web.link.show(SafetyView)
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
         outputs = await outputs_shown(web)
-        context = safety_context(found, view) | outputs_context(outputs, view)
+        context = safety_context(found, view) | strip_context(found, sort) | outputs_context(outputs, view)
         return web.pages.render(request, "safety.html", view=view, screen="safety", **context)
 
     @router.post("/safety/packs/{vehicle}/{pack}/reset")
@@ -87,13 +102,40 @@ def safety_context(found: SafetyView, view: NowView) -> dict[str, Any]:
             }
             for s in found.shut
         ],
-        "packs": [_pack(row, found) for row in found.packs],
+        "packs": [_pack(row) for row in found.packs],
         "hidden_packs": found.pack_count - len(found.packs),
-        "held_back": sum(row.share < 1 and not row.tripped for row in found.packs),
+        "held_back": sum(cell.state is PackState.DERATED for cell in found.strip),
         "link": _link(found, clock),
         "refused": [{"at": clock.seconds(r.at), "topic": r.topic or "no topic", "text": r.text} for r in telemetry.newest_refused],
         "refused_count": text.number(sum(telemetry.refused.values())),
         "timeline": [_row(row, clock) for row in found.timeline],
+    }
+
+
+def strip_context(found: SafetyView, sort: str) -> dict[str, Any]:
+    """The strip of all batteries, in the order that was asked for."""
+    chosen = sort if sort in SORTS else "worst"
+    return {
+        "sorts": [(key, words, key == chosen) for key, (words, _) in SORTS.items()],
+        "strip": [_cell(cell) for cell in sorted(found.strip, key=SORTS[chosen][1])],
+        "strip_counts": [
+            (STATES[state][0], STATES[state][1], STATES[state][2], count)
+            for state in PackState
+            if (count := sum(cell.state is state for cell in found.strip))
+        ],
+        "strip_hidden": found.pack_count - len(found.strip),
+    }
+
+
+def _cell(cell: PackCell) -> dict[str, str]:
+    known = "?" if cell.hottest_c is None else f"{cell.hottest_c:.0f}°"
+    return {
+        "css": _CELLS.get(cell.state) or ("pk" if cell.hottest_c is None else f"pk h{min(3, max(0, int((cell.hottest_c - 15) // 10)))}"),
+        "url": pack_url(cell.vehicle_id, cell.pack_id),
+        "name": cell.vehicle_id if cell.pack_id == "P1" else f"{cell.vehicle_id} {cell.pack_id}",
+        "heat": known,
+        "word": "" if cell.state is PackState.ORDER else f", {STATES[cell.state][2]}",
+        "share": f"{text.percent(cell.share)}%" if cell.state is PackState.DERATED else "",
     }
 
 
@@ -125,30 +167,23 @@ def _tripped(pack: TrippedPack, found: SafetyView, clock: text.DepotTime, number
             {"css": _ACT[a.state][0], "icon": _ACT[a.state][1], "title": a.title, "detail": a.detail, "at": clock.seconds(a.at)}
             for a in pack.acts
         ],
-        "plot": temperature_chart(pack, found.at, clock),
+        "plot": temperature_plot(pack.curve, trip_c=pack.trip_c, since=pack.since, now=found.at, clock=clock),
         "against": pack.against_reset,
-        "action": f"/safety/packs/{quote(pack.vehicle_id, safe='')}/{quote(pack.pack_id, safe='')}/reset",
+        "url": pack_url(pack.vehicle_id, pack.pack_id),
+        "action": f"{pack_url(pack.vehicle_id, pack.pack_id)}/reset",
     }
 
 
 def _shown(name: str, value: str) -> str:
     if name == "source":
-        return _SOURCES.get(value, value)
+        return SOURCES.get(value, value)
     if name == "soc" and value.replace(".", "", 1).isdecimal():
         return text.percent(float(value))
     return value
 
 
-def _pack(row: PackRow, found: SafetyView) -> dict[str, str | None]:
-    silent = row.age_s is None or row.age_s > 60
-    if row.tripped:
-        st, icon, word = "st alarm", "trip", "tripped"
-    elif row.share < 1:
-        st, icon, word = "st warn", "hot", "held back"
-    elif silent:
-        st, icon, word = "st lost", "offline", "not heard"
-    else:
-        st, icon, word = "st", "check", "in order"
+def _pack(row: PackRow) -> dict[str, str | None]:
+    st, icon, word = STATES[row.state]
     return {
         "name": row.vehicle_id,
         "pack": row.pack_id,
@@ -163,6 +198,7 @@ def _pack(row: PackRow, found: SafetyView) -> dict[str, str | None]:
         "connector": row.connector,
         "text": row.text,
         "row": "alarm" if row.tripped else "warn" if row.share < 1 else "",
+        "url": pack_url(row.vehicle_id, row.pack_id),
     }
 
 
@@ -202,40 +238,3 @@ def _row(row: Row, clock: text.DepotTime) -> dict[str, str]:
     css, icon = _TONE.get(row.tone, _TONE[""])
     detail = " · ".join(part for part in (row.detail, row.by) if part)
     return {"at": clock.seconds(row.at), "css": css, "icon": icon, "title": row.title, "detail": detail}
-
-
-def temperature_chart(pack: TrippedPack, now: datetime, clock: text.DepotTime) -> charts.Plot | None:
-    """Hottest and coldest sensor of a tripped pack, with the limit and the moment of its trip. None without two points."""
-    if len(pack.curve) < 2:
-        return None
-    start = pack.curve[0].at
-    stop = max(now, pack.curve[-1].at, start + timedelta(minutes=5))
-    values = [pack.trip_c, *(p.hottest_c for p in pack.curve), *(p.coldest_c for p in pack.curve)]
-    low = min(values) // 10 * 10
-    top = -(-(max(values) + 2) // 10) * 10
-    steps = int((top - low) // 10)
-    step = 10 if steps <= 6 else 20
-    frame = charts.Frame(start, stop, top=top - low, height=HEIGHT)
-    hottest = frame.slope([Point(p.at, p.hottest_c - low) for p in pack.curve])
-    coldest = frame.slope([Point(p.at, p.coldest_c - low) for p in pack.curve])
-    limit_y = frame.y(pack.trip_c - low)
-    grid = [float(c) for c in range(int(low), int(top) + 1, step)]
-    labels = [charts.Label(0, frame.y(c - low) + 4, f"{c:g}", "end lbl-dim axis") for c in grid]
-    span = stop - start
-    for share, css in ((0.0, "lbl-dim"), (0.5, "mid lbl-dim"), (1.0, "end lbl-dim")):
-        labels.append(charts.Label(share * 100, HEIGHT + 17, clock.seconds(start + span * share), css))
-    labels.append(charts.Label(1.0, limit_y - 6, f"trip at {pack.trip_c:g} °C", "lbl-strong"))
-    last = pack.curve[-1]
-    hottest_y, coldest_y = frame.y(last.hottest_c - low), frame.y(last.coldest_c - low)
-    above_y = max(10.0, hottest_y - 8)
-    clear = abs(above_y - 4 - limit_y) > 12
-    labels.append(charts.Label(99.0, above_y if clear else hottest_y + 18, f"hottest {last.hottest_c:.1f} °C", "end lbl-alarm"))
-    labels.append(charts.Label(99.0, coldest_y + 18, f"coldest {last.coldest_c:.1f} °C", "end lbl-dim"))
-    rules = [("l-limit", 0.0, limit_y, charts.WIDTH, limit_y)]
-    if start < pack.since < stop:
-        x = frame.x(pack.since)
-        rules.append(("l-now", x, -8.0, x, HEIGHT))
-        labels.append(charts.Label(x / 10, -2, f"trip {clock.seconds(pack.since)}", "lbl-strong end" if x > 200 else "lbl-strong"))
-    description = f"Cell temperatures since {clock.seconds(start)}: hottest now {last.hottest_c:.1f} °C, the limit is {pack.trip_c:g} °C"
-    lines = (("l-solid", coldest), ("l-alarm", hottest))
-    return charts.Plot(HEIGHT, tuple(frame.y(c - low) for c in grid), (), lines, tuple(rules), tuple(labels), description)

@@ -20,6 +20,7 @@ from controller.codec import EventCodec
 from controller.core import Core
 from controller.journal import SqlJournal
 from controller.journal_store import newest_events
+from controller.pack_view import PackDetail, PacksView, TripsView
 from controller.packs import DeclaredPack, KnownPacks, Packs
 from controller.safety import Safety, SafetyParts
 from controller.safety_log import TYPES as SAFETY_TYPES
@@ -51,7 +52,8 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
     notices = SafetyNotices(safety)
     history = SafetyLog(newest_events(store, settings.depot.id, EventCodec(), types=SAFETY_TYPES, most=HISTORY_FACTS))
     stack.callback(journal.subscribe(history.landed))
-    safety.views[SafetyView] = SafetyViewer(safety, notices, history).view
+    viewer = SafetyViewer(safety, notices, history)
+    safety.views |= {SafetyView: viewer.view, PacksView: viewer.packs, PackDetail: viewer.pack, TripsView: viewer.trips}
     core.views.trips = notices.trips
     core.views.board.more.append(notices.conditions)
     core.views.board.kinds |= KINDS

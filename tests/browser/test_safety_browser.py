@@ -59,3 +59,19 @@ async def test_nothing_of_the_page_lies_outside_of_the_window(tmp_path: Path, si
         await seat.page.goto(f"{depot.url}/safety")
         assert await seat.page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert seat.complaints == []
+
+
+async def test_a_battery_is_found_in_the_strip_and_shown_with_everything(tmp_path: Path) -> None:
+    async with served(tmp_path) as depot, browser() as chromium:
+        context = await chromium.new_context(viewport={"width": 1440, "height": 900})
+        seat = await sit_down(context, depot)
+        page = seat.page
+        await page.goto(f"{depot.url}/safety")
+        await page.get_by_role("link", name="By vehicle").click()
+        await page.wait_for_url(f"{depot.url}/safety?sort=vehicle")
+        await page.locator(".pk", has_text="E-101").click()
+        await page.wait_for_url(f"{depot.url}/safety/packs/E-101/P1")
+        await expect(page.get_by_role("heading", name="E-101")).to_be_visible()
+        await expect(page.get_by_role("img", name="15 of 16 sensors have a value")).to_be_visible()
+        await expect(page.get_by_role("img", name="192 cells between")).to_be_visible()
+        assert seat.complaints == []

@@ -1,0 +1,74 @@
+"""What is shown of one battery, and of all that are tripped: shapes alone, filled by :mod:`controller.pack_viewer`. ``None``
+means unknown. Powers of these routes are shares of the level; °C, V, A, ohm, seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from controller.safety_view import Degrees, PackRow, TrippedPack
+
+
+class PacksView(Struct, frozen=True, kw_only=True):
+    """Batteries, those first that need somebody. ``count``: all that something is known of; the list may be a part of them."""
+
+    at: datetime
+    packs: list[PackRow]
+    count: int
+
+
+class TripsView(Struct, frozen=True, kw_only=True):
+    """All tripped batteries with the signals that caused it, the newest first."""
+
+    at: datetime
+    trips: list[TrippedPack]
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """The newest word of one source. ``temperatures_c`` by sensor and ``cells_v`` by cell, None where one has no value;
+    ``limit_a``, ``limit_v``: what the battery's management allows, ``stop``: it demands that charging ends."""
+
+    source: str
+    age_s: float
+    temperatures_c: list[float | None]
+    cells_v: list[float | None]
+    cell_min_v: float | None
+    cell_max_v: float | None
+    soc: float | None
+    soh: float | None
+    voltage_v: float | None
+    current_a: float | None
+    insulation_ohm: float | None
+    limit_a: float | None
+    limit_v: float | None
+    stop: bool
+    alarms: list[str]
+    firmware: str
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What the battery is judged by, °C."""
+
+    cold_stop_c: float
+    cold_full_c: float
+    derate_from_c: float
+    derate_full_c: float
+    trip_c: float
+    reset_below_c: float
+
+
+class PackDetail(Struct, frozen=True, kw_only=True):
+    """All that is known of one battery. ``told``: by source, the newest first. ``issues``: what of its newest sample was not
+    believed. ``expected``: it must be heard of now. ``capacity_wh``, ``cells``: as registered."""
+
+    at: datetime
+    row: PackRow
+    expected: bool
+    capacity_wh: int | None
+    cells: int | None
+    told: list[Told]
+    issues: list[str]
+    limits: Limits
+    curve: list[Degrees]
+    trip: TrippedPack | None
