@@ -1,0 +1,274 @@
+"""Hot nights of healthy batteries, and nights in which one goes wrong: does the guard stop the right ones, and how soon?
+
+    python -m benchmarks.safety_nights [--nights 1000] [--packs 1] [--every 10] [--faults 200]
+
+A night is a summer's: 42 °C in the evening, 33 °C at dawn; every bus comes back with its battery at 50 to 55 °C and charges with what the
+guard leaves it, first at 1 Hz for ten minutes, then every ``--every`` seconds, until it leaves ten hours later. Batteries are the
+simulator's, not the guard's model; their words go through the wire's own form and its parser. Half are LFP, half NMC.
+
+- **Healthy**: every trip, and every share of 0, is a false stop. The goal is 0.
+- **Faults**: one in each night, of each kind in turn, at a random time; from then on the battery speaks once a second. Told is how many
+  were caught as they should be, and how long after it began.
+
+Virtual time, one process; nothing of planner, chargers or network is in it: what a stop takes from the sample's arrival is
+``benchmarks.hot_sample``'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.evidence import percentile, write_evidence
+from bms_bridge.chemistry import Chemistry
+from bms_bridge.contract import PackSample, parse
+from bms_bridge.guard import Guard
+from bms_bridge.latches import LatchFile
+from bms_bridge.verdicts import Derate, Trip, Verdict
+from simulator.battery_faults import KINDS, Fault
+from simulator.cells import MAKES
+from simulator.pack import Pack
+from simulator.telematics import Unit, unit_of
+
+NIGHT_S = 10 * 3600.0
+BRISK_S = 600.0
+EVENING_C, DAWN_C = 42.0, 33.0
+BACK_C = (50.0, 55.0)
+START = datetime(2026, 5, 20, 14, 0, tzinfo=UTC)
+PATIENCE_S = 1800.0
+"""After so long a fault counts as not caught."""
+
+
+class StepClock:
+    """Time that the benchmark moves."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.s)
+
+    def monotonic(self) -> float:
+        return self.s
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing sleeps here")
+
+
+@dataclass(slots=True)
+class Bus:
+    """One battery on its charger: what it is, who speaks of it, what it may have."""
+
+    unit: Unit
+    pack: Pack
+    chemistry: Chemistry
+    charger_w: float
+    share: float = 1.0
+    verdicts: list[tuple[float, Verdict]] = field(default_factory=list)
+
+    @property
+    def power_w(self) -> float:
+        return min(self.charger_w * self.share, self.pack.acceptance_w())
+
+    def advance(self, seconds: float) -> None:
+        power_w = self.power_w
+        self.pack.advance(power_w, seconds)
+        self.unit.advance(seconds, self.pack, power_w=power_w)
+
+
+class Yard:
+    """The buses of one night under one guard, on a clock of their own."""
+
+    def __init__(self, buses: list[Bus], latches: LatchFile) -> None:
+        self.clock = StepClock()
+        self.buses = {bus.unit.pack: bus for bus in buses}
+        self.samples = 0
+        self.guard = Guard(
+            latches,
+            clock=self.clock,
+            chemistry_of=lambda pack: self.buses[pack].chemistry if pack in self.buses else None,
+            on_verdict=self.judged,
+        )
+        self.guard.link(up=True)
+        self.guard.expect(self.buses)
+        self._ticked_s = 0.0
+
+    def judged(self, verdict: Verdict) -> None:
+        pack = getattr(verdict, "pack", None)
+        if pack is None:
+            return
+        bus = self.buses[pack]
+        bus.verdicts.append((self.clock.s, verdict))
+        bus.share = 0.0 if isinstance(verdict, Trip) else verdict.share if isinstance(verdict, Derate) else 1.0
+
+    def step(self, seconds: float) -> None:
+        """Time goes on; who speaks is heard."""
+        self.clock.s += seconds
+        for bus in self.buses.values():
+            bus.advance(seconds)
+            if bus.unit.speaks:
+                found = parse(
+                    bus.unit.depot_id,
+                    bus.unit.topic,
+                    bus.unit.message(self.clock, bus.pack, power_w=bus.power_w),
+                    received_at=self.clock.now(),
+                )
+                assert isinstance(found, PackSample), found
+                self.guard.heard(found)
+                self.samples += 1
+        self.guard.tick()
+
+
+def bus_of(rng: random.Random, name: str, seed: int) -> Bus:
+    """A bus as it comes back on a hot evening."""
+    chemistry = rng.choice((Chemistry.LFP, Chemistry.NMC))
+    capacity_wh = rng.uniform(200_000, 400_000)
+    soc = rng.uniform(0.15, 0.5)
+    pack = Pack(
+        capacity_wh,
+        soc,
+        need_wh=capacity_wh * (rng.uniform(0.85, 1.0) - soc),
+        efficiency=0.94,
+        temp_c=rng.uniform(*BACK_C),
+        ambient_c=EVENING_C,
+    )
+    unit = unit_of("d", name, capacity_wh, make=MAKES[chemistry.value], seed=seed, off_clock_s=120.0)
+    return Bus(unit, pack, chemistry, charger_w=rng.choice((60_000.0, 120_000.0, 180_000.0)))
+
+
+def steps_of(every_s: float) -> Iterator[float]:
+    """Brisk at first, then every so often, to the end of the night."""
+    at = 0.0
+    while at < NIGHT_S:
+        step = 1.0 if at < BRISK_S else every_s
+        at += step
+        yield step
+
+
+def healthy(night: int, *, packs: int, every_s: float, folder: Path, seed: int) -> tuple[Yard, list[str]]:
+    """One night; the false stops in words."""
+    rng = random.Random(f"{seed}/{night}")
+    buses = [bus_of(rng, f"B{k}", seed=hash((seed, night, k)) & 0xFFFFFFFF) for k in range(packs)]
+    with LatchFile.open(folder / f"{night}.latches") as latches:
+        yard = Yard(buses, latches)
+        for step in steps_of(every_s):
+            part = yard.clock.s / NIGHT_S
+            for bus in buses:
+                bus.pack.ambient_c = EVENING_C + (DAWN_C - EVENING_C) * part
+            yard.step(step)
+    return yard, [
+        f"night {night}, {bus.unit.pack} ({bus.chemistry}) at {at:.0f} s: {verdict}"
+        for bus in buses
+        for at, verdict in bus.verdicts
+        if isinstance(verdict, Trip) or (isinstance(verdict, Derate) and verdict.share <= 0)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """What came of a fault. ``after_s`` None: nothing, within :data:`PATIENCE_S`."""
+
+    act: str
+    after_s: float | None
+    why: str
+
+
+WANTED = {
+    "hot": "trip",
+    "short_fast": "trip",
+    "runaway": "trip",
+    "sensor_stuck": "derate",
+    "sensor_lost": "derate",
+    "sensors_all_lost": "derate",
+    "sensor_twin": "derate",
+    "clock_wrong": "none",
+    "silent": "derate",
+}
+"""What must follow at least. A slow short (2 A in a cell of some hundred Ah) is nothing that a night shows: it is not among them.
+A clock that is set must stop nobody."""
+
+
+def faulty(number: int, kind: str, fault: Fault, *, folder: Path, seed: int) -> Caught:
+    """A night with one fault; what came first that is as bad as wanted."""
+    rng = random.Random(f"{seed}/fault/{number}")
+    bus = bus_of(rng, "B0", seed=seed * 1_000_003 + number)
+    bus.pack.temp_c = rng.uniform(33.0, 45.0)
+    begins_s = rng.uniform(300.0, 3600.0)
+    bus.unit.cells.faults.append(replace(fault, after_s=begins_s))
+    with LatchFile.open(folder / f"fault-{number}.latches") as latches:
+        yard = Yard([bus], latches)
+        while yard.clock.s < begins_s + PATIENCE_S:
+            yard.step(1.0 if yard.clock.s > begins_s - 60 else 5.0)
+            for at, verdict in bus.verdicts:
+                if at < begins_s:
+                    continue
+                if isinstance(verdict, Trip):
+                    return Caught("trip", at - begins_s, verdict.cause.value)
+                if isinstance(verdict, Derate) and WANTED[kind] == "derate" and verdict.share <= 0.5:
+                    return Caught("derate", at - begins_s, ", ".join(verdict.why))
+    return Caught("none", None, "")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=20, help="of healthy batteries")
+    parser.add_argument("--packs", type=int, default=1, help="in each of them")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two samples, after the first ten minutes")
+    parser.add_argument("--faults", type=int, default=50, help="nights with a fault")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="chargeyard-nights-") as name:
+        return _run(options, Path(name))
+
+
+def _run(options: argparse.Namespace, folder: Path) -> int:
+    began = time.perf_counter()
+    false: list[str] = []
+    samples = derated = 0
+    for night in range(options.nights):
+        yard, found = healthy(night, packs=options.packs, every_s=options.every, folder=folder, seed=options.seed)
+        false += found
+        samples += yard.samples
+        derated += sum(any(isinstance(v, Derate) for _, v in bus.verdicts) for bus in yard.buses.values())
+        for words in found:
+            print(f"FALSE STOP {words}")
+    took_s = time.perf_counter() - began
+    if options.nights:
+        row = {
+            "fault": "none, hot nights", "nights": options.nights, "packs": options.packs, "every_s": options.every, "samples": samples,
+            "false_stops": len(false), "derated": derated, "seconds": round(took_s, 1), "seed": options.seed,
+        }  # fmt: skip
+        print(write_evidence("safety_nights", row))
+    missed = 0
+    kinds = list(WANTED)
+    results: dict[str, list[Caught]] = {kind: [] for kind in kinds}
+    for number in range(options.faults):
+        kind = kinds[number % len(kinds)]
+        results[kind].append(faulty(number, kind, KINDS[kind], folder=folder, seed=options.seed))
+    for kind, caught in results.items():
+        if not caught:
+            continue
+        good = [c for c in caught if c.act == WANTED[kind] or (WANTED[kind] == "derate" and c.act == "trip")]
+        missed += len(caught) - len(good)
+        times = [c.after_s for c in good if c.after_s is not None]
+        row = {
+            "fault": kind, "nights": len(caught), "wanted": WANTED[kind], "as_wanted": len(good),
+            "least_s": round(min(times), 1) if times else None, "median_s": round(percentile(times, 0.5), 1) if times else None,
+            "most_s": round(max(times), 1) if times else None, "why": dict(Counter(c.why for c in good if c.why)), "seed": options.seed,
+        }  # fmt: skip
+        print(write_evidence("safety_nights", row))
+    return 1 if false or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
