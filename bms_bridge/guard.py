@@ -52,7 +52,7 @@ InThread = Callable[[Callable[[], None]], Awaitable[None]]
 class PackView:
     """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet. ``limit_w``: the most that it may take at the
     battery, W (None: no watts are said). ``newest``: its newest sample, as far as it is believed. ``not_monitored``: rules that do
-    not hold what they promise for this pack, each with its reason."""
+    not hold what they promise for this pack, each with its reason; said by :meth:`Guard.view` alone."""
 
     pack: PackKey
     share: float
@@ -299,9 +299,15 @@ class Guard:
         return tuple(self._latches.problems)
 
     def views(self) -> list[PackView]:
-        """All packs that something is known of, for screens."""
+        """All packs that something is known of, for screens; which rules watch each is left to :meth:`view`: asked for all of a
+        large depot at once, it would hold up what comes in."""
         now_s = self._clock.monotonic()
         return [self._view(state, now_s) for state in self._packs.values()]
+
+    def view(self, pack: PackKey) -> PackView:
+        """One pack with everything, also one of which nothing is known yet."""
+        now_s, state = self._clock.monotonic(), self._pack(pack)
+        return replace(self._view(state, now_s), not_monitored=self._not_monitored(state, now_s))
 
     async def reset(self, pack: PackKey, *, person: str, role: Role, reason: str) -> None:
         """A person declares ``pack`` safe. Returns once that is on the disk and the verdict has gone out.
@@ -424,7 +430,6 @@ class Guard:
             issues=() if newest is None else tuple(issue.text for issue in newest[0].issues),
             limit_w=state.limit_w,
             newest=None if newest is None else newest[0],
-            not_monitored=self._not_monitored(state, now_s),
         )
 
     def _not_monitored(self, state: PackState, now_s: float) -> tuple[tuple[str, str], ...]:

@@ -47,6 +47,17 @@ class Told(Struct, frozen=True, kw_only=True):
     firmware: str
 
 
+class RuleRow(Struct, frozen=True, kw_only=True):
+    """A rule that watches it. ``layer``: L1 (mirrored) to L4; ``within_s``: how soon its trip follows; ``why_not``: why it is *not
+    monitored* now; empty: it is."""
+
+    name: str
+    layer: str
+    threshold: str
+    within_s: float
+    why_not: str
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What the battery is judged by, °C."""
 
@@ -69,6 +80,8 @@ class PackDetail(Struct, frozen=True, kw_only=True):
     cells: int | None
     told: list[Told]
     issues: list[str]
+    limit_w: int | None
+    rules: list[RuleRow]
     limits: Limits
     curve: list[Degrees]
     trip: TrippedPack | None

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from bms_bridge.contract import PackSample
 from bms_bridge.guard import PackView
+from bms_bridge.rules import RULES, TIMED
 from controller import safety_rules as rules
-from controller.pack_view import Limits, PackDetail, Told
+from controller.pack_view import Limits, PackDetail, RuleRow, Told
 from controller.safety import Safety
 from controller.safety_view import Degrees, PackCell, PackRow, PackState, TrippedPack
 from depot.values import ConnectorId, PackKey
@@ -65,10 +66,9 @@ def cell_of(row: PackRow) -> PackCell:
 
 def detail_of(safety: Safety, pack: PackKey, trip: TrippedPack | None) -> PackDetail | None:
     """All that is known of ``pack``; None for one that the depot does not know."""
-    view = next((view for view in safety.guard.views() if view.pack == pack), None)
-    if view is None and not safety.guard.known(pack):
+    if not safety.guard.known(pack) and trip is None:
         return None
-    view = view or PackView(pack, 1.0, None, None, "", None, None, None, ())
+    view = safety.guard.view(pack)
     limits, registered, curve = safety.guard.limits_of(pack), safety.yard.state.packs.get(pack), safety.curves.get(pack)
     now = safety.yard.clock.now()
     told = sorted(safety.newest.get(pack, {}).values(), key=lambda sample: sample.received_at, reverse=True)
@@ -80,6 +80,8 @@ def detail_of(safety: Safety, pack: PackKey, trip: TrippedPack | None) -> PackDe
         cells=registered.cells if registered is not None else None,
         told=[_told(sample, (now - sample.received_at).total_seconds()) for sample in told],
         issues=list(view.issues),
+        limit_w=view.limit_w,
+        rules=_rules(view),
         limits=Limits(
             cold_stop_c=limits.cold_stop_c,
             cold_full_c=limits.cold_full_c,
@@ -105,6 +107,17 @@ def _state(view: PackView) -> PackState:
     if view.age_s is None or view.age_s > SILENT_S:
         return PackState.SILENT
     return PackState.DERATED if view.share < 1.0 else PackState.ORDER
+
+
+def _rules(view: PackView) -> list[RuleRow]:
+    """Those that are not monitored first."""
+    missing = dict(view.not_monitored)
+    declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED)]
+    found = [
+        RuleRow(name=d.name, layer=d.layer.value, threshold=d.threshold, within_s=d.within_s, why_not=missing.get(d.name, ""))
+        for d in declared
+    ]
+    return sorted(found, key=lambda rule: (not rule.why_not, rule.layer))
 
 
 def _told(sample: PackSample, age_s: float) -> Told:

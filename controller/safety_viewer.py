@@ -59,7 +59,7 @@ class SafetyViewer:
         """One battery; None for one that the depot does not know."""
         pack = PackKey(arguments.get("vehicle", ""), arguments.get("pack", ""))
         brief = next((b for b in self._notices.trips() if (b.vehicle_id, b.pack_id) == (pack.vehicle_id, pack.pack_id)), None)
-        seen = {view.pack: view for view in self._safety.guard.views() if view.pack == pack}
+        seen = {pack: self._safety.guard.view(pack)}
         return detail_of(self._safety, pack, self._tripped(pack, seen, brief.since) if brief is not None else None)
 
     async def trips(self, _: Mapping[str, str]) -> TripsView:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from controller.pack_view import Limits, PackDetail, PacksView, Told, TripsView
+from controller.pack_view import Limits, PackDetail, PacksView, RuleRow, Told, TripsView
 from controller.pack_viewer import cell_of
 from controller.readmodel import NowView, TripBrief
 from controller.safety_log import Row
@@ -201,6 +201,11 @@ def pack_shown(view: SafetyView, vehicle: str, pack: str) -> PackDetail | None:
         cells=192,
         told=[told, charger],
         issues=["sensor 2 has no value"],
+        limit_w=70_000,
+        rules=[
+            RuleRow(name="insulation", layer="L2", threshold="`insulation_ohm`, for 3 s", within_s=5, why_not="it never says insulation"),
+            RuleRow(name="over_temperature", layer="L1", threshold="`trip_c`, once", within_s=10, why_not=""),
+        ],
         limits=Limits(cold_stop_c=0, cold_full_c=10, derate_from_c=48, derate_full_c=56, trip_c=60, reset_below_c=43),
         curve=trip.curve if trip is not None else curve,
         trip=trip,

@@ -92,6 +92,18 @@ def pack_context(found: PackDetail, clock: text.DepotTime) -> dict[str, Any]:
         "cells": _cells(cells) if cells is not None else None,
         "extremes": _extremes(best) if best is not None and cells is None else "",
         "issues": found.issues,
+        "limit": "" if found.limit_w is None else f"{text.kw(found.limit_w)} kW",
+        "rules": [
+            {
+                "name": rule.name.replace("_", " "),
+                "layer": rule.layer,
+                "threshold": rule.threshold.replace("`", ""),
+                "within": f"{rule.within_s:g}",
+                "why_not": rule.why_not,
+            }
+            for rule in found.rules
+        ],
+        "unwatched": sum(bool(rule.why_not) for rule in found.rules),
         "limits": [
             ("No charging at or below", f"{limits.cold_stop_c:g}"),
             ("Full level from", f"{limits.cold_full_c:g}"),

@@ -80,6 +80,9 @@ async def test_one_battery_with_everything(tmp_path: Path) -> None:
             "Lowest, cell 89",
             "the charger",
             "Trip at 60",
+            "1 monitored · 1 not monitored",
+            "it never says insulation",
+            "at most 70 kW at the battery",
         ):
             assert part in words, part
         depot.link.shown[SafetyView] = tripped(sample().at)
