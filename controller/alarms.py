@@ -69,6 +69,24 @@ KINDS: Final[Mapping[str, Kind]] = {
             15, shelvable=False,
         ),
         Kind(
+            "evacuation", 1, "An evacuation is under way.",
+            "Somebody may be in danger who does not know it.",
+            "Everybody out; roll-call on the page Safety; call the fire brigade. A safety officer ends it when everybody was seen.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "person_missing", 1, "The time of an evacuation is over, and somebody was not seen.",
+            "Somebody may still be inside.",
+            "Tell the fire brigade who and where; do not go in. Mark on the page Safety who was found.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "response_failed", 1, "A step of the response to a tripped battery was not confirmed in its time.",
+            "A charger may go on, a bay may have power, people may not be warned.",
+            "Do by hand what the alarm names: switch off, warn by voice, call by telephone.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
             "journal_frozen", 1, "The journal cannot write.",
             "Nothing new starts and nothing rises; chargers wait for their acknowledgements.",
             "Free disk space, or close the tool that holds the database; it goes on by itself.",
@@ -109,6 +127,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It may not finish its tour.",
             "Let it leave later, or move it to a free charger that gives more.",
             15, on_s=60.0, off_s=120.0,
+        ),
+        Kind(
+            "incident_unwritten", 2, "The file of an incident cannot be written.",
+            "What happens now may not be on record; it is kept in memory, and lost with a restart.",
+            "Free disk space, or mend the folder; it is written by itself then. Do not restart before.",
+            15, on_s=5.0, off_s=10.0,
         ),
         Kind(
             "utility_silent", 2, "The utility's link is silent: the fail-safe limit holds.",
@@ -199,6 +223,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             "It may hurt somebody, or burn; it may not charge.",
             "Look at it from a distance first; switch it off, and have it serviced.",
             15, off_s=0.0,
+        ),
+        Kind(
+            "drill_failed", 3, "The last drill failed.",
+            "A link of the chain would not work in an emergency.",
+            "See on the page Safety which link and why; mend it, drill again.",
+            1440, off_s=0.0,
+        ),
+        Kind(
+            "drill_overdue", 3, "No drill has passed for a long time.",
+            "Nobody knows whether the chain works.",
+            "Drill on the page Safety; see why the weekly ones failed or were left out.",
+            1440, off_s=0.0,
         ),
         Kind(
             "limit_forgotten", 3, "A manual limit that has no end holds for a long time.",

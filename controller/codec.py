@@ -32,6 +32,8 @@ import depot.demand_book
 import depot.der
 import depot.device_model
 import depot.display_messages
+import depot.emergency
+import depot.emergency_facts
 import depot.events
 import depot.files
 import depot.fleet
@@ -183,7 +185,8 @@ def state_shape() -> str:
     for module in (
         depot.values, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
         depot.device_model,
-        depot.display_messages, depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,
+        depot.display_messages, depot.emergency, depot.emergency_facts,
+        depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,
         depot.network_profiles, depot.notes, depot.outputs,
         depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
         depot.state,

@@ -1,4 +1,4 @@
-"""Drivers' names, apart from the journal. Facts are never deleted; a person's name must be deletable.
+"""Names of drivers and of people on shift, apart from the journal. Facts are never deleted; a person's name must be deletable.
 
 The journal knows a driver by a pseudonym (the ``driver_id``, a staff number). The name for the screens stands in one file
 beside the database that only its owner can read; removing the driver removes the name. A lost file costs the names only.
@@ -20,16 +20,17 @@ class NamesError(DepotError):
     """The names can't be used; the message says what to do."""
 
 
-def names_path(folder: Path, depot_id: str) -> Path:
+def names_path(folder: Path, depot_id: str, who: str = "driver") -> Path:
     """The file."""
-    return folder / f"{depot_id}-drivers.json"
+    return folder / f"{depot_id}-{who}s.json"
 
 
 class NameBook:
-    """The names in ``folder`` of the drivers of ``depot_id``. Used by the core alone, which owns the folder."""
+    """The names in ``folder`` of the drivers of ``depot_id``, or of whom ``who`` says. Used by the core alone, which owns the folder."""
 
-    def __init__(self, folder: Path, depot_id: str) -> None:
-        self._path = names_path(folder, depot_id)
+    def __init__(self, folder: Path, depot_id: str, *, who: str = "driver") -> None:
+        self._who = who
+        self._path = names_path(folder, depot_id, who)
         self._names: dict[str, str] = self._read()
 
     def name_of(self, driver_id: str) -> str:
@@ -40,7 +41,7 @@ class NameBook:
         """Keep names; "" takes one away. They are on the disk before this returns."""
         for driver_id, name in names.items():
             if len(name) > NAME_LENGTH or not name.isprintable():
-                raise NamesError(f"the name of driver {driver_id} must have at most {NAME_LENGTH} printable characters")
+                raise NamesError(f"the name of {self._who} {driver_id} must have at most {NAME_LENGTH} printable characters")
         self._keep({driver_id: name for driver_id, name in {**self._names, **names}.items() if name})
 
     def forget(self, driver_ids: Iterable[str]) -> None:
@@ -54,11 +55,9 @@ class NameBook:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise NamesError(
-                f"{self._path} is damaged: restore it from a backup, or remove it and give the drivers' names again"
-            ) from error
+            raise NamesError(f"{self._path} is damaged: restore it from a backup, or remove it and give the names again") from error
         if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw.values()):
-            raise NamesError(f"{self._path} holds no names: restore it from a backup, or remove it and give the drivers' names again")
+            raise NamesError(f"{self._path} holds no names: restore it from a backup, or remove it and give the names again")
         return raw
 
     def _keep(self, names: dict[str, str]) -> None:

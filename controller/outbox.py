@@ -81,6 +81,14 @@ def message_of(envelope: ev.Envelope, rules: Rules, titles: Mapping[str, str]) -
         case ev.ApprovalRequested() as e if rules.approvals:
             text = f"{envelope.actor} asks: {e.reason}. It lapses at {iso(e.until)}."
             return message("approval_wanted", f"{e.kind} of {e.target or 'the depot'} waits for a second person", text, key=e.command_id)
+        case ev.EvacuationBegun() as e if not e.drill:
+            words = f"{e.reason}. Everybody out by {iso(e.deadline)}; {len(e.expected)} people on shift."
+            return message("evacuation_begun", f"EVACUATE {', '.join(map(str, e.areas))}", words, key=e.evacuation_id, priority=1)
+        case ev.EvacuationEnded() as e if e.role:
+            left = f"{len(e.not_seen)} people were not seen" if e.not_seen else "everybody was seen"
+            return message("evacuation_ended", f"Evacuation over: {left}", f"{e.person}, {e.role}: {e.reason}", key=e.evacuation_id)
+        case ev.DrillNotified() as e:
+            return message("drill", e.title, e.text, key=e.drill_id)
         case ev.AuditSealed() as e if rules.audit_head:
             return message("audit_head", f"Audit head {e.entries}:{e.head}", "Keep this: it proves that the trail was not written anew.")
     return None

@@ -1,15 +1,17 @@
 """Connectors of isolated areas: their sessions are stopped first, and nothing starts on them until the isolation is reset.
 
-    hold(areas' connectors, why) --> limiter 0 at once, RemoteStop, default 0; again until confirmed
+    hold(areas' connectors, why), hold_for(owner, …) --> limiter 0 at once, RemoteStop, default 0; again until confirmed
     not held any more            --> their default as of today
 
-It owns :attr:`~controller.yard.Yard.cut`. A connector that a tripped battery shuts as well stays :mod:`controller.isolation`'s.
+It owns :attr:`~controller.yard.Yard.cut`, for all who want something held. A connector that a tripped battery shuts as well stays
+:mod:`controller.isolation`'s.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +35,31 @@ class Cut:
         self.spawn: Callable[[Coroutine[Any, Any, None], str], None] | None = None
         self._yard, self._loop, self._restore = yard, loop, restore
         self._asked: dict[ConnectorId, _Asked] = {}
-        self._tested: set[ConnectorId] = set()
+        self._tested: Mapping[ConnectorId, str] = {}
+        self._held: dict[str, Mapping[ConnectorId, str]] = {}
         loop.on_ready.append(self._ready)
 
     def hold(self, held: Mapping[ConnectorId, str], tested: Mapping[ConnectorId, str]) -> None:
-        """From now on these are held, and no others. ``tested``: for the seconds of a test nothing starts on them; no more."""
+        """From now on the outputs want these held, and no others. ``tested``: for the seconds of a test nothing starts on them; no more."""
+        gone, self._tested = self._tested.keys() - tested.keys(), dict(tested)
+        self._hold_all("outputs", held, gone)
+
+    def hold_for(self, owner: str, held: Mapping[ConnectorId, str]) -> None:
+        """The same for somebody else; a connector is let go when nobody wants it held."""
+        self._hold_all(owner, held, set())
+
+    def _hold_all(self, owner: str, own: Mapping[ConnectorId, str], untested: AbstractSet[ConnectorId]) -> None:
+        self._held[owner] = own
+        held = {key: why for wanted in self._held.values() for key, why in wanted.items()}
+        tested = self._tested
         for key in [key for key in self._asked if key not in held]:
             del self._asked[key]
             self._yard.cut.pop(key, None)
             if key not in self._yard.isolated:
                 self._restore(key)
             self._loop.wake()
-        for key in self._tested - tested.keys() - held.keys():
+        for key in untested - held.keys():
             self._yard.cut.pop(key, None)
-        self._tested = set(tested)
         for key in held.keys() - self._asked.keys():
             self._asked[key] = _Asked()
             self._loop.wake()

@@ -93,16 +93,22 @@ class Track:
 
 
 Demands = Mapping[Area, Isolated]
-"""Areas that shall be isolated: those that are latched, and the bays of tripped batteries."""
+"""Areas that shall be isolated: those that are latched, and the bays of batteries whose trip asks for it."""
+
+Warned = Mapping[Area, tuple[Isolated, frozenset[OutputKind]]]
+"""Areas of which people are warned, or that are aired, and that keep their power: which kinds act."""
+
+NOBODY: Final[Warned] = {}
 
 
-def want(areas: Areas, output: OutputSpec, demands: Demands, now: datetime, *, tested: bool = False) -> Want:
+def want(areas: Areas, output: OutputSpec, demands: Demands, now: datetime, *, warned: Warned = NOBODY, tested: bool = False) -> Want:
     """What an output shall do. A contactor follows what asks for its area or a wider one; air and warnings follow whatever happens
-    in, around or above their area."""
+    in, around or above their area, also what cuts nothing (``warned``)."""
     if output.kind.isolates:
         asked = [demand for area, demand in demands.items() if areas.holds(area, output.area)]
     else:
         asked = [demand for area, demand in demands.items() if areas.touches(area, output.area)]
+        asked += [demand for area, (demand, kinds) in warned.items() if output.kind in kinds and areas.touches(area, output.area)]
         if output.kind is OutputKind.SIREN and output.sounds_s > 0:
             asked = [demand for demand in asked if (now - demand.since).total_seconds() < output.sounds_s]
     if asked:

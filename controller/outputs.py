@@ -31,6 +31,7 @@ from controller.output_latches import IsolationFile
 from controller.output_rules import TESTED, Proof, Seen, Track, Want
 from controller.output_sight import FRESH_S, bays_in, behind, is_dead
 from controller.output_trial import Trial
+from controller.response import UNKNOWN, Response
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
 from depot import commands as cmd
@@ -38,7 +39,7 @@ from depot import events as ev
 from depot.outputs import Area, Isolated, Origin, OutputKind, OutputSpec
 from depot.ports import JournalFrozen
 from depot.registry import DepotSpec
-from depot.values import ConnectorId, Role, UnknownThing
+from depot.values import ConnectorId, PackKey, Role, UnknownThing
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class Module(Protocol):
 @dataclass(frozen=True, slots=True)
 class OutputParts:
     """What the room is made of. ``safety_looks``: a count that goes up while the guard of the batteries lives. ``steady``: real
-    monotonic seconds, by which relays move, whatever depot time does; ``speed``: depot seconds in one of them."""
+    monotonic seconds, by which relays move, whatever depot time does; ``speed``: depot seconds in one of them. ``response``: what is
+    done about a tripped pack. ``cut``: who holds connectors, where others hold some, too; None: a room's own."""
 
     outputs: Sequence[OutputSpec]
     latches: IsolationFile
@@ -85,6 +87,8 @@ class OutputParts:
     steady: Callable[[], float] = time.monotonic
     speed: float = 1.0
     look_s: float = LOOK_S
+    response: Callable[[PackKey], Response] = lambda _pack: UNKNOWN
+    cut: Cut | None = None
 
 
 class Outputs:
@@ -109,9 +113,10 @@ class Outputs:
         self.problems: list[str] = list(parts.latches.problems)
         self._specs = {output.output_id: output for output in parts.outputs}
         self._modules: dict[str, Module] = {}
-        self._cut = Cut(yard, loop, parts.restore)
+        self._cut = parts.cut or Cut(yard, loop, parts.restore)
         self._areas: tuple[DepotSpec | None, Areas] = (None, Areas(yard.spec, ()))
         self._trips: dict[Area, Isolated] = {}
+        self._warned: dict[Area, tuple[Isolated, frozenset[OutputKind]]] = {}
         self._asked_s: dict[Area, float] = {}
         self._testing: set[str] = set()
         self._moved: set[str] = set()
@@ -148,7 +153,7 @@ class Outputs:
 
     @property
     def demands(self) -> Mapping[Area, Isolated]:
-        """All areas that shall be isolated now: latched ones, and bays of tripped batteries."""
+        """All areas that shall be isolated now: latched ones, and bays of batteries whose trip asks for it."""
         return {**self._trips, **self.latched}
 
     # -- lifetime -----------------------------------------------------------------------------------------------
@@ -160,7 +165,8 @@ class Outputs:
             def spawn(work: object, name: str) -> None:
                 tasks.create_task(work, name=name)  # type: ignore[arg-type]  # a coroutine without a result
 
-            self._cut.spawn = spawn
+            if self.parts.cut is None:
+                self._cut.spawn = spawn
             tasks.create_task(self._write_latches(), name="isolation latches")
             tasks.create_task(self._record(), name="output facts")
             while True:
@@ -210,18 +216,25 @@ class Outputs:
 
     def _follow_trips(self, now: datetime) -> None:
         trips: dict[Area, Isolated] = {}
+        warned: dict[Area, tuple[Isolated, frozenset[OutputKind]]] = {}
         for key, pack in self.yard.isolated.items():
             bay = self.areas.bay_of(key.station_id)
-            if bay is not None:
-                known = self._trips.get(bay)
-                trips.setdefault(bay, known or Isolated(bay, now, Origin.TRIP, f"{pack} is tripped", "controller"))
-        self._trips = trips
+            if bay is None:
+                continue
+            response = self.parts.response(pack)
+            entry = Isolated(bay, now, Origin.TRIP, f"{pack} is tripped", "controller")
+            if response.isolates:
+                trips.setdefault(bay, self._trips.get(bay) or entry)
+            else:
+                before = self._warned[bay][0] if bay in self._warned else entry
+                warned[bay] = (before, response.moves | (warned[bay][1] if bay in warned else frozenset()))
+        self._trips, self._warned = trips, warned
 
     def _follow(self, now: datetime) -> None:
         """One step of every output."""
         demands, moved = self.demands, False
         for output_id, spec in self._specs.items():
-            wanted = rules.want(self.areas, spec, demands, now, tested=output_id in self._testing)
+            wanted = rules.want(self.areas, spec, demands, now, warned=self._warned, tested=output_id in self._testing)
             before = self.tracks.get(output_id, Track())
             after = rules.follow(spec, before, wanted, self.seen[output_id])
             self.wants[output_id], self.tracks[output_id] = wanted, after
@@ -287,6 +300,12 @@ class Outputs:
         return module.sights[output_id].refused if module is not None else ""
 
     # -- latches and facts --------------------------------------------------------------------------------------
+
+    def cut_off(self, area: Area, why: str) -> None:
+        """Isolate an area because what was told to stop in it goes on: at once, latched, a person resets it."""
+        if area not in self.latched and self.areas.exists(area):
+            self._latch(Isolated(area, self.yard.clock.now(), Origin.NOT_STOPPED, why[:200], "controller"))
+            self.look()
 
     def _latch(self, entry: Isolated) -> None:
         """In memory, at once; file and journal follow."""
@@ -419,7 +438,7 @@ class Outputs:
         return ""
 
     def _demanded(self, spec: OutputSpec) -> bool:
-        return rules.want(self.areas, spec, self.demands, self.yard.clock.now()).active
+        return rules.want(self.areas, spec, self.demands, self.yard.clock.now(), warned=self._warned).active
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         """Wait for the look after which it is so, but no longer."""

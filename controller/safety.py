@@ -30,7 +30,9 @@ from bms_bridge.verdicts import BusBack, BusLost, Clear, Derate, Trip, Verdict
 from controller import safety_rules as rules
 from controller.isolation import Isolation
 from controller.loop import ControlLoop
+from controller.output_cut import Cut
 from controller.packs import Packs
+from controller.response import UNKNOWN, Response, graver, response_of, together, worse_by
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
 from depot import commands as cmd
@@ -107,6 +109,16 @@ class Safety:
         self.views: dict[type[Struct], Viewer] = {}
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.ResetPack: self._reset}
         self.isolation = Isolation(yard, loop)
+        self.cut = Cut(yard, loop, parts.restore)
+        """Connectors that are held for other reasons than their own battery; shared by who holds some."""
+        self.on_sample: list[Callable[[PackSample], None]] = []
+        self.on_trip: list[Callable[[Trip, Sequence[ConnectorId]], None]] = []
+        """Who follows up on a trip; called within its sample, after the stop. So is ``on_worse``, with a cause and its words."""
+        self.on_worse: list[Callable[[PackKey, str, str], None]] = []
+        self.on_reset: list[Callable[[PackKey], None]] = []
+        self.against: list[Callable[[], str | None]] = []
+        """Who may speak against a reset."""
+        self._responses: dict[PackKey, Response] = {}
         self._loop = loop
         self.shares: dict[PackKey, float] = {}
         self._spoke: set[PackKey] = set()
@@ -149,7 +161,7 @@ class Safety:
             def spawn(work: object, name: str) -> None:
                 tasks.create_task(work, name=name)  # type: ignore[arg-type]  # a coroutine without a result
 
-            self.isolation.spawn = spawn
+            self.isolation.spawn = self.cut.spawn = spawn
             tasks.create_task(self.guard.run(), name="latches")
             tasks.create_task(self._record(), name="safety facts")
             if self.parts.broker is not None:
@@ -188,6 +200,10 @@ class Safety:
         if sample.source is Source.MQTT and sample.pack not in self._spoke:
             self._spoke.add(sample.pack)
             self._seen_seq = -1
+        if sample.pack in self._responses:
+            self._look_closer(sample)
+        for told in self.on_sample:
+            told(sample)
         temperatures = [c for c in sample.temperatures_c if c is not None]
         if temperatures and (sample.source is Source.MQTT or sample.pack not in self._spoke):  # a curve has one teller
             points = self.curves.setdefault(sample.pack, Curve()).points
@@ -240,13 +256,40 @@ class Safety:
                 self._put(ev.TelemetryBusChanged(lost=False))
 
     def _tripped(self, trip: Trip) -> None:
+        again = trip.pack in self._responses
+        wanted = response_of(trip.cause.value, trip.evidence)
+        self._responses[trip.pack] = together([wanted, self.response_of(trip.pack)]) if again else wanted
         self._share(trip.pack, 0.0)
         keys = rules.hangs_on(self.yard.present_visits(), trip.pack.vehicle_id)
         isolated = [fact for key in keys for fact in self._shut(key, trip.pack)]
         self._loop.wake()
         known = trip.pack in self.yard.state.tripped
         self._put(*([] if known else [ev.PackTripped(trip.pack, trip.cause.value, dict(trip.evidence))]), *isolated)
+        for told in self.on_trip:
+            told(trip, keys)
         self.parts.replan("a battery tripped")
+
+    def response_of(self, pack: PackKey) -> Response:
+        """What is done about a tripped pack; of one that is not known as tripped, its bay is isolated."""
+        return self._responses.get(pack, UNKNOWN)
+
+    def _look_closer(self, sample: PackSample) -> None:
+        """A tripped pack speaks: perhaps it is worse by now than what it tripped for."""
+        for cause, text in worse_by(sample.temperatures_c, sample.alarms):
+            self.worsen(sample.pack, cause, text)
+
+    def worsen(self, pack: PackKey, cause: str, text: str = "", *, told: bool = True) -> None:
+        """More was found at a tripped pack: what that asks for is done at once. ``told`` False: it is known from before a start."""
+        wanted = response_of(cause, {})
+        if pack not in self._responses or not graver(wanted, self._responses[pack]):
+            return
+        self._responses[pack] = wanted
+        log.error("%s is worse: %s", pack, text or cause)
+        for changed in self.isolation.on_change:
+            changed()
+        if told:
+            for hook in self.on_worse:
+                hook(pack, cause, text)
 
     def _shut(self, key: ConnectorId, pack: PackKey) -> list[ev.Event]:
         """Shut it now; the facts of that are the caller's to record."""
@@ -318,7 +361,16 @@ class Safety:
     # -- commands -----------------------------------------------------------------------------------------------
 
     async def _reset(self, command: cmd.ResetPack, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
+        try:
+            return await self._reset_pack(command, cause)
+        finally:
+            if self.guard.trip_of(command.pack) is None:  # only now: until its connectors were let go, its response held
+                self._responses.pop(command.pack, None)
+
+    async def _reset_pack(self, command: cmd.ResetPack, cause: ev.Envelope) -> tuple[cmd.CommandStatus, str]:
         pack = command.pack
+        if against := next(filter(None, (speaks() for speaks in self.against)), None):
+            return cmd.CommandStatus.REFUSED, against
         if self.yard.journal.frozen:
             raise JournalFrozen("a reset must be recorded, and the journal cannot write")
         try:
@@ -327,6 +379,8 @@ class Safety:
             return cmd.CommandStatus.REFUSED, str(refused)
         except OSError as error:
             return cmd.CommandStatus.FAILED, f"{pack} stays tripped: the latch file cannot be written ({error.strerror})"
+        for told in self.on_reset:
+            told(pack)
         others = rules.first_of(self.guard.tripped, pack.vehicle_id)
         freed = [key for key, shut in self.isolation.shut.items() if shut.pack == pack]
         facts: list[ev.Event] = [ev.PackReset(pack, command.actor, command.role.value, command.reason)]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from msgspec import Struct
-
+from controller import emergency_words
 from controller import safety_rules as rules
+from controller.safety_row import Row as Row
 from depot import events as ev
 from depot.state import DepotState
 from depot.values import ConnectorId
@@ -26,19 +26,9 @@ TYPES: Final = tuple(
     for kind in (
         ev.PackTripped, ev.PackDerated, ev.PackReset, ev.TelemetryBusChanged, ev.ConnectorIsolated, ev.ConnectorAvailabilitySet,
         ev.TransactionStopped, ev.DefaultInstalled, ev.ConnectorStatusChanged, ev.CommandRequested, ev.CommandFinished,
-        ev.AreaIsolated, ev.AreaReset, ev.OutputMoved, ev.OutputTested,
+        ev.AreaIsolated, ev.AreaReset, ev.OutputMoved, ev.OutputTested, *emergency_words.KINDS,
     )
 )  # fmt: skip
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    """One line of the timeline. ``tone``: alarm, warn, done or "". ``by``: who, where it was a person."""
-
-    at: datetime
-    title: str
-    detail: str = ""
-    tone: str = ""
-    by: str = ""
 
 
 class SafetyLog:
@@ -64,11 +54,12 @@ class SafetyLog:
         for fact in facts:
             if isinstance(fact.data, ev.PackDerated) and len(derated) > DERATED_APART:
                 continue
-            row = self._row(fact)
+            row = self.row_of(fact)
             if row is not None:
                 self.rows.append(row)
 
-    def _row(self, fact: ev.Envelope) -> Row | None:
+    def row_of(self, fact: ev.Envelope) -> Row | None:
+        """The line of one fact; None for one that the timeline does not tell of."""
         at = fact.occurred_at
         match fact.data:
             case ev.PackTripped(pack, cause, evidence):
@@ -92,7 +83,7 @@ class SafetyLog:
                 target = self._resets.pop(command_id)
                 return Row(at=at, title=f"Reset of {target} {outcome}", detail=message, tone="done" if outcome == "done" else "warn")
             case other:
-                return _of_output(other, at) or self._of_connector(other, at)
+                return _of_output(other, at) or emergency_words.row_of(other, at) or self._of_connector(other, at)
 
     def _of_connector(self, data: ev.Event, at: datetime) -> Row | None:
         """What happened on connectors that are shut."""

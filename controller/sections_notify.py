@@ -14,6 +14,24 @@ MailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;:\"]{1,64}@[A
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
+PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{6,14}$")]
+
+
+def _check_url(url: str, *, allow_http: bool, example: str) -> None:
+    """An address that messages may be posted to. Raises ValueError with what to write."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"url {url!r} is no address") from None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
+        raise ValueError(f"url {url!r} is no address of a web server; write for example {example}")
+    if parts.username or parts.password:
+        raise ValueError("url holds a name or password: the file is no place for it; secrets are in the environment")
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        raise ValueError(f"url {url!r} is not encrypted: write https, or set allow_http for a network of your own")
+
+
 class WebhookSection(Section):
     """Messages are posted as JSON to this address, signed with the key in CHARGEYARD_NOTIFY_WEBHOOK_SECRET."""
 
@@ -23,17 +41,7 @@ class WebhookSection(Section):
 
     @model_validator(mode="after")
     def _reasonable(self) -> Self:
-        try:
-            parts = urlsplit(self.url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError(f"url {self.url!r} is no address") from None
-        if parts.scheme not in ("http", "https") or not host or re.search(r"\s", self.url):
-            raise ValueError(f"url {self.url!r} is no address of a web server; write for example https://alarms.example.org/depot")
-        if parts.username or parts.password:
-            raise ValueError("url holds a name or password: the file is no place for it; the receiver checks the signature instead")
-        if parts.scheme == "http" and not self.allow_http and not is_loopback(host):
-            raise ValueError(f"url {self.url!r} is not encrypted: write https, or set allow_http for a network of your own")
+        _check_url(self.url, allow_http=self.allow_http, example="https://alarms.example.org/depot")
         return self
 
 
@@ -64,6 +72,21 @@ class EmailSection(Section):
         return to
 
 
+class SmsSection(Section):
+    """The worst alarms, evacuations and drills go to telephones through a gateway. Its token is in CHARGEYARD_NOTIFY_SMS_TOKEN."""
+
+    url: str = setting(..., "Address of the gateway that takes {to, text, reference} as JSON; https, or http on this machine.")
+    allow_http: bool = setting(False, "Let messages travel to another machine in the clear. Only within a network of your own.")
+    to: tuple[PhoneNumber, ...] = setting(..., "Telephone numbers, as +919876543210.", min_length=1, max_length=20)
+    priority: int = setting(1, "Alarms of this priority or worse are sent.", ge=1, le=3)
+    timeout_s: float = setting(10.0, "How long the gateway may take.", unit="s", ge=1, le=60)
+
+    @model_validator(mode="after")
+    def _reasonable(self) -> Self:
+        _check_url(self.url, allow_http=self.allow_http, example="https://sms.example.org/send")
+        return self
+
+
 class ApprovalSection(Section):
     """Which commands need a second person. What makes the depot safer (a stop, a lower limit, out of service) never waits."""
 
@@ -92,9 +115,10 @@ class NotifySection(Section):
     give_up_h: float = setting(24.0, "A message that did not arrive in this time is a dead letter, and an alarm.", unit="h", gt=0, le=168)
     webhook: WebhookSection | None = setting(None, "Web address that gets each message.")
     email: EmailSection | None = setting(None, "Mailboxes that get each message.")
+    sms: SmsSection | None = setting(None, "Telephones that get the worst ones.")
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:
-        if self.webhook is None and self.email is None:
-            raise ValueError("notify names nobody: add notify.webhook or notify.email, or remove it")
+        if self.webhook is None and self.email is None and self.sms is None:
+            raise ValueError("notify names nobody: add notify.webhook, notify.email or notify.sms, or remove it")
         return self

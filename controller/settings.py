@@ -42,6 +42,7 @@ from controller.sections import (
 from controller.sections_assets import BatterySection, PvSection, complaint
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
+from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_limits import LimitsSection, OverrideSection
@@ -73,7 +74,7 @@ GATEWAY_PREFIX = f"{PREFIX}GATEWAY_"
 GATEWAY_SECRETS = tuple(GATEWAY_PREFIX + name for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"))
 """The payment gateway's keys: read by :func:`payments.keys.keys_from`, from the environment only."""
 _NESTED = "__"
-_SECRETS = ("depot_secret", "notify_webhook_secret", "notify_smtp_password")
+_SECRETS = ("depot_secret", "notify_webhook_secret", "notify_smtp_password", "notify_sms_token")
 _NOT_SHOWN = ("key_hash", "password", *_SECRETS)
 """Somebody may have written the password itself there."""
 
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     bay: tuple[BaySection, ...] = setting((), "Where vehicles stand. Without it nobody can say which bays would follow a fire.")
     wall: tuple[WallSection, ...] = setting((), "Walls between bays.")
     layout: LayoutSection = setting(LayoutSection(), "The layout as a whole.")
+    emergency: EmergencySection = setting(EmergencySection(), "What follows a dangerous battery beside the stop.")
+    drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
@@ -127,6 +130,7 @@ class Settings(BaseSettings):
         None, "Key that signs messages to the webhook, 32 characters or more; from the environment only."
     )
     notify_smtp_password: SecretStr | None = setting(None, "Password for the mail server; from the environment only.")
+    notify_sms_token: SecretStr | None = setting(None, "What the gateway for short messages knows us by; from the environment only.")
 
     @classmethod
     def settings_customise_sources(
@@ -313,6 +317,11 @@ class Settings(BaseSettings):
     def isolations(self) -> Path:
         """The file of isolated areas."""
         return self.storage.path / f"{self.depot.id}.isolations"
+
+    @property
+    def incidents(self) -> Path:
+        """Files of incidents and drills."""
+        return self.storage.path / f"{self.depot.id}-incidents"
 
     @property
     def mqtt_accounts(self) -> Path:

@@ -110,12 +110,13 @@ class OutputSpec:
 
 class Origin(StrEnum):
     """Why an area is isolated: a person said so, a narrower isolation was not confirmed, a contactor dropped out by itself, a
-    battery tripped, or a record of it could not be read."""
+    battery tripped, a charger in it goes on although it was told to stop, or a record of it could not be read."""
 
     PERSON = "person"
     WIDENED = "widened"
     DROPPED = "dropped out"
     TRIP = "trip"
+    NOT_STOPPED = "not stopped"
     DAMAGED = "damaged record"
 
 

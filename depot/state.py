@@ -16,6 +16,8 @@ from depot import customer_information as ci
 from depot import demand_book as db
 from depot import der as dr
 from depot import display_messages as dm
+from depot import emergency as em
+from depot import emergency_facts as ef
 from depot import events as ev
 from depot import files as fl
 from depot import limit_book as lb
@@ -252,6 +254,7 @@ class DepotState:
     notes: tuple[no.KeptNote, ...] = ()
     outputs: ou.OutputBook = field(default_factory=ou.OutputBook)
     """What stations told that nobody acts on, oldest first."""
+    emergency: em.EmergencyBook = field(default_factory=em.EmergencyBook)
     asset_modes: Mapping[str, AssetMode] = field(default_factory=dict)
     """What people want of stationary batteries; one that is not in it is the depot's to use."""
     wanted: wt.Wanted = field(default_factory=dict)
@@ -514,7 +517,7 @@ def _tripped(state: DepotState, e: ev.PackTripped, envelope: ev.Envelope) -> Dep
 
 
 def _reset(state: DepotState, e: ev.PackReset, _: ev.Envelope) -> DepotState:
-    return replace(state, tripped={k: v for k, v in state.tripped.items() if k != e.pack})
+    return replace(state, tripped={k: v for k, v in state.tripped.items() if k != e.pack}, emergency=state.emergency.better(e.pack))
 
 
 def _vehicle(state: DepotState, e: ev.VehicleRegistered, _: ev.Envelope) -> DepotState:
@@ -876,6 +879,10 @@ def _output_tested(state: DepotState, e: ev.OutputTested, envelope: ev.Envelope)
     return replace(state, outputs=state.outputs.with_test(e.output_id, ou.OutputTest(envelope.occurred_at, e.passed, e.result, e.by)))
 
 
+def _emergency(state: DepotState, e: ev.Event, envelope: ev.Envelope) -> DepotState:
+    return replace(state, emergency=ef.after(state.emergency, e, envelope.occurred_at, envelope.actor))
+
+
 def _asset_mode(state: DepotState, e: ev.AssetModeSet, _: ev.Envelope) -> DepotState:
     return replace(state, asset_modes={**state.asset_modes, e.asset_id: e.mode})
 
@@ -983,4 +990,5 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.MonthDemandRecorded: _month_demand,
     ev.UtilityBillRecorded: _utility_bill,
     **dict.fromkeys(lf.FACTS, _limit_book),
+    **dict.fromkeys(ef.FACTS, _emergency),
 }

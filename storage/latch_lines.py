@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,12 @@ class LatchLines:
 
     def append(self, body: bytes) -> None:
         """Returns once it is on the disk."""
-        line = b"%08x %s\n" % (zlib.crc32(body), body)
+        self.append_all([body])
+
+    def append_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Several at once, all or none. Returns the lines as they stand in the file, once they are on the disk."""
+        lines = [b"%08x %s\n" % (zlib.crc32(body), body) for body in bodies]
+        line = b"".join(lines)
         end = os.fstat(self._fd).st_size
         try:
             written = os.write(self._fd, line)
@@ -74,6 +80,7 @@ class LatchLines:
             # half a line must not stand before the next one
             os.ftruncate(self._fd, end)
             raise
+        return lines
 
     def _read(self, data: bytes) -> None:
         whole, newline, self.torn = data.rpartition(b"\n")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fake_depot import FakeLink, at
+from fake_emergency import calm, drills, incidents
 
 from controller.alarm_view import AlarmRow, AlarmsView, ApprovalRow
 from controller.alarms import KINDS
 from controller.audit_desk import AuditRow, AuditView, CheckView
+from controller.drill_view import DrillsView
+from controller.evacuation_view import EvacuationView
+from controller.incident_view import IncidentsView
 from controller.outbox_desk import DeadLetter, NotifyView
 from controller.readmodel import AlarmCounts
 
@@ -122,3 +126,9 @@ def notifications() -> NotifyView:
 def fill_kit(link: FakeLink) -> None:
     """Let the fake core answer for these pages."""
     link.shown |= {AlarmsView: alarms(), AuditView: audit(), NotifyView: notifications()}
+    fill_emergency(link)
+
+
+def fill_emergency(link: FakeLink) -> None:
+    """Nobody is sent out; an incident is open, drills were held."""
+    link.shown |= {EvacuationView: calm(NOW), IncidentsView: incidents(NOW), DrillsView: drills(NOW)}

@@ -43,6 +43,8 @@ from web.device_model_api import SCHEMAS as device_model_schemas
 from web.device_model_api import device_model_api
 from web.device_model_page import device_model_screens
 from web.displays_page import display_screens
+from web.emergency_api import SCHEMAS as emergency_schemas
+from web.emergency_api import emergency_api
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
@@ -166,11 +168,12 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(v21_api(web))
     app.include_router(outputs_api(web))
     app.include_router(packs_api(web))
+    app.include_router(emergency_api(web))
     app.include_router(bills_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas)
+    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -1,9 +1,10 @@
 """Who may do what. Every route stands in :data:`ROUTES`; one that does not is refused to everybody.
 
     viewer  READ, METRICS
-    operator  + OPERATE (start, stop, out of service, isolate), VISITS
-    safety officer  operator + RESTORE (back in service, test of an output), RESET (a tripped battery, an isolation)
-    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, stations, feeders), STATIONS (add and
+    operator  + OPERATE (start, stop, out of service, isolate, evacuate, roll-call), VISITS
+    safety officer  operator + RESTORE (back in service, test of an output, drill), RESET (a tripped battery, an isolation, an
+           evacuation, the file of an incident)
+    manager  operator + RESTORE, LIMIT, REGISTRY (vehicles, packs, drivers, shift, stations, feeders), STATIONS (add and
            admit stations, any call to them, id tokens, messages), MONEY (mandates, debits, refunds)
     admin  all
 
@@ -158,6 +159,18 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/api/v1/outputs/isolate"): Permission.OPERATE,
     ("POST", "/api/v1/outputs/reset"): Permission.RESET,
     ("POST", "/api/v1/outputs/{output}/test"): Permission.RESTORE,
+    ("GET", "/api/v1/evacuation"): Permission.READ,
+    ("POST", "/api/v1/evacuation"): Permission.OPERATE,
+    ("POST", "/api/v1/evacuation/check-in"): Permission.OPERATE,
+    ("POST", "/api/v1/evacuation/end"): Permission.RESET,
+    ("PUT", "/api/v1/evacuation/shift"): Permission.REGISTRY,
+    ("GET", "/api/v1/incidents"): Permission.READ,
+    ("GET", "/api/v1/incidents/{incident}/file"): Permission.AUDIT,
+    ("POST", "/api/v1/incidents/{incident}/notes"): Permission.OPERATE,
+    ("POST", "/api/v1/incidents/{incident}/close"): Permission.RESET,
+    ("GET", "/api/v1/drills"): Permission.READ,
+    ("POST", "/api/v1/drills"): Permission.RESTORE,
+    ("POST", "/api/v1/drills/stop"): Permission.RESTORE,
     ("POST", "/limits/manual"): Permission.LIMIT,
     ("POST", "/limits/manual/clear"): Permission.LIMIT,
     ("GET", "/payments"): Permission.READ,

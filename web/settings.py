@@ -12,7 +12,8 @@ class WebSettings:
 
     ``hosts``: names by which browsers may call us, without port; empty: loopback names when ``host`` is loopback,
     else any. ``absolute_s`` and ``idle_s``: life of a session. ``streams_most``: live pages at once.
-    ``files``: the shelf of firmware and logs, None where nothing is served; ``image_bytes``: of the largest image.
+    ``files``: the shelf of firmware and logs, None where nothing is served; ``incidents``: the folder of incident files;
+    ``image_bytes``: of the largest image.
     """
 
     depot_id: str
@@ -27,6 +28,7 @@ class WebSettings:
     streams_most: int = 200
     stale_s: float = 3.0
     files: Path | None = None
+    incidents: Path | None = None
     image_bytes: int = 512 * 1024 * 1024
 
     @property

@@ -25,6 +25,7 @@ from controller.app.assets import add_assets
 from controller.app.billing import add_billing
 from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
+from controller.app.emergency import add_emergency
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
@@ -260,7 +261,8 @@ async def serve_core(settings: Settings) -> None:
         )
         safety_stack = stack.enter_context(contextlib.ExitStack())
         safety = add_safety(core, settings, journal=journal, store=store, secret=secret, stack=safety_stack)
-        modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
+        outputs, modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
+        add_emergency(core, settings, safety=safety, outputs=outputs, alarms=alarms, journal=journal, stack=safety_stack)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():

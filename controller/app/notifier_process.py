@@ -19,6 +19,7 @@ from controller.logs import set_up
 from controller.notify.channels import Channel, Mail, Webhook
 from controller.notify.courier import Courier
 from controller.notify.ledger import Ledger, ledger_file
+from controller.notify.sms import Sms
 from controller.settings import PREFIX, Settings, SettingsError
 from controller.supervisor import notify_ready
 from storage import Lease, Store, StoreMissing
@@ -70,6 +71,12 @@ def channels_of(settings: Settings, *, now_s: Callable[[], float] = time.time) -
                 password,
             )
         )
+    if section is not None and section.sms is not None:
+        token = settings.notify_sms_token.get_secret_value() if settings.notify_sms_token is not None else ""
+        if not token:
+            raise SettingsError(f"notify.sms needs the gateway's token in {PREFIX}NOTIFY_SMS_TOKEN")
+        sms = section.sms
+        channels.append(Sms(sms.url, token, sms.to, settings.depot.name or settings.depot.id, sms.timeout_s, sms.priority))
     return channels
 
 

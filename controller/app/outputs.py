@@ -25,11 +25,11 @@ from grid.output_module import Input, OutputModule, Point, Watchdog
 log = logging.getLogger(__name__)
 
 
-def add_outputs(core: Core, settings: Settings, *, safety: Safety, stack: ExitStack) -> Sequence[OutputModule]:
-    """Let outputs take part. Returns the modules, whose ``run`` is the caller's to start; none where there are no outputs and
-    nothing was ever isolated."""
+def add_outputs(core: Core, settings: Settings, *, safety: Safety, stack: ExitStack) -> tuple[Outputs | None, Sequence[OutputModule]]:
+    """Let outputs take part. Returns the room, and the modules, whose ``run`` is the caller's to start; none where there are no outputs
+    and nothing was ever isolated."""
     if not settings.output and not settings.isolations.exists() and not core.yard.state.outputs.isolated:
-        return ()
+        return None, ()
     latches = stack.enter_context(closing(IsolationFile.open(settings.isolations)))
     parts = OutputParts(
         [section.to_spec() for section in settings.output],
@@ -39,6 +39,8 @@ def add_outputs(core: Core, settings: Settings, *, safety: Safety, stack: ExitSt
         safety_looks=lambda: safety.looks,
         speed=max(1.0, settings.clock.speed),
         safety_period_s=safety.parts.look_s / max(1.0, settings.clock.speed),
+        response=safety.response_of,
+        cut=safety.cut,
     )
     room = Outputs(core.yard, core.loop, parts)
     notices = OutputNotices(room)
@@ -52,7 +54,7 @@ def add_outputs(core: Core, settings: Settings, *, safety: Safety, stack: ExitSt
     core.add(room)
     if settings.output:
         log.info("outputs: %s on %d modules", kinds_of(parts.outputs), len(modules))
-    return modules
+    return room, modules
 
 
 def modules_of(sections: Sequence[OutputSection], room: Outputs) -> list[OutputModule]:

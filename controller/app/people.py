@@ -33,5 +33,6 @@ def web_settings(settings: Settings) -> WebSettings:
     """What the web is told."""
     return WebSettings(
         depot_id=settings.depot.id, host=settings.web.host, port=settings.web_port, tls=settings.web.tls, hosts=tuple(settings.web.hosts),
-        files=settings.files_folder if settings.files.serve else None, image_bytes=settings.files.max_image_mb * 1024 * 1024,
+        files=settings.files_folder if settings.files.serve else None, incidents=settings.incidents,
+        image_bytes=settings.files.max_image_mb * 1024 * 1024,
     )  # fmt: skip

@@ -45,6 +45,9 @@ class Channel(Protocol):
 
     @property
     def name(self) -> str: ...
+    def wants(self, message: Message) -> bool:
+        """Whether the message goes this way."""
+
     async def send(self, message: Message) -> None:
         """Returns when it arrived. Raises :class:`ChannelError`."""
 
@@ -64,6 +67,9 @@ class Webhook:
     timeout_s: float
     now_s: Callable[[], float]
     name: str = "webhook"
+
+    def wants(self, message: Message) -> bool:
+        return True
 
     async def send(self, message: Message) -> None:
         body = msgspec.json.encode(message)
@@ -108,6 +114,9 @@ class Mail:
     password: str = ""
     trust: ssl.SSLContext | None = None
     name: str = "email"
+
+    def wants(self, message: Message) -> bool:
+        return True
 
     async def send(self, message: Message) -> None:
         await asyncio.to_thread(self._send, self.letter(message))

@@ -15,6 +15,7 @@ from typing import Final
 from controller import outbox
 from controller.notify.channels import Channel, Never, NotNow
 from controller.notify.ledger import Delivery, Ledger
+from controller.outbox import Message
 from storage import StorageError, Store
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,18 @@ class Courier:
     async def step(self) -> int:
         """Take over what is new, send what is due; how many were tried."""
         now_s = self._now_s()
-        self._ledger.take(outbox.waiting(self._depot, self._depot_id, after=self._ledger.taken_to), list(self._channels), now_s)
+        self._ledger.take(
+            outbox.waiting(self._depot, self._depot_id, after=self._ledger.taken_to), list(self._channels), now_s, self._wanted
+        )
         due = self._ledger.due(list(self._channels), now_s, limit=AT_ONCE)
         await asyncio.gather(*(self._deliver(delivery) for delivery in due))
         if now_s - self._forgot_s > 3600:
             self._forgot_s = now_s
             self._ledger.forget(now_s - KEEP_S)
         return len(due)
+
+    def _wanted(self, channel: str, message: Message) -> bool:
+        return self._channels[channel].wants(message)
 
     async def _deliver(self, delivery: Delivery) -> None:
         name = delivery.channel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,20 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one message on one channel."""
+
+    message: Message
+    channel: str
+    state: str
+    error: str
+
+    @property
+    def sent(self) -> bool:
+        return self.state == SENT
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How deliveries stand. ``oldest_s``: when the oldest that waits was taken over; ``sent_s``: when the last one arrived."""
 
@@ -64,8 +78,14 @@ class Ledger:
             found = connection.execute(select(_cursor.c.seq).where(_cursor.c.depot_id == self._depot_id)).scalar()
         return found or 0
 
-    def take(self, messages: Sequence[tuple[int, Message]], channels: Sequence[str], now_s: float) -> None:
-        """Take messages over for all channels, and move the cursor, in one transaction."""
+    def take(
+        self,
+        messages: Sequence[tuple[int, Message]],
+        channels: Sequence[str],
+        now_s: float,
+        wants: Callable[[str, Message], bool] = lambda _channel, _message: True,
+    ) -> None:
+        """Take messages over for all channels that want them, and move the cursor, in one transaction."""
         if not messages:
             return
         rows = [
@@ -83,6 +103,7 @@ class Ledger:
             }
             for seq, message in messages
             for channel in channels
+            if wants(channel, message)
         ]
         with self._store.writing() as connection:
             if rows:
@@ -129,6 +150,13 @@ class Ledger:
         query = select(_delivery).where(self._mine, _delivery.c.state == DEAD).order_by(_delivery.c.ended_s.desc()).limit(limit)
         with self._store.reading() as connection:
             return [_delivery_of(row) for row in connection.execute(query)]
+
+    def fates(self, since_s: float, *, limit: int = 300) -> list[Fate]:
+        """What became of messages that were taken over since, the newest of them."""
+        query = select(_delivery).where(self._mine, _delivery.c.taken_s >= since_s).order_by(_delivery.c.seq.desc()).limit(limit)
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        return [Fate(msgspec.json.decode(row.body, type=Message), row.channel, row.state, row.error) for row in rows]
 
     def retry(self, now_s: float) -> int:
         """Send all dead letters again; how many."""

@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
+from fake_kit import fill_emergency
 from fake_limits import fill_limits
 from fake_registry import fill
 from fake_stations import fill as fill_stations
@@ -277,6 +278,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         fill_limits(link)
         fill_bills(link)
         fill_stations(link)
+        fill_emergency(link)
         yield (
             create_app(WebSettings(depot_id="kothrud", hosts=("testserver",)), link, store, clock=clock),
             Users(store, clock, "kothrud").add_token("all", SCOPES),
@@ -318,4 +320,5 @@ def test_generated_calls_get_documented_answers_and_never_an_error_of_ours(stead
     never = {label for label, statuses in seen.items() if not {200, 201, 202, 404} & statuses}
     # nobody guesses the name of a registered vehicle, nor of a feeder; what a person alone may do is not for a token
     persons = {"POST /api/v1/outputs/reset", "POST /api/v1/outputs/{output}/test"}
+    persons |= {f"POST /api/v1/{path}" for path in ("evacuation/end", "incidents/{incident}/close", "drills", "drills/stop")}
     assert never <= {"PUT /api/v1/departures", "POST /api/v1/stations", "PUT /api/v1/stations/{station_id}", *persons}, seen

@@ -320,6 +320,9 @@ class FakeChannel:
     error: Exception | None = None
     took: list[str] = field(default_factory=list)
 
+    def wants(self, message: Message) -> bool:
+        return True
+
     async def send(self, message: Message) -> None:
         self.took.append(message.id)
         if self.error is not None:

@@ -47,6 +47,7 @@ PATH = {
     "event_id": "DR-1",
     "kind": "weekly",
     "asset": "b1",
+    "incident": "2026-11-20-1",
 }
 
 
