@@ -175,6 +175,9 @@ class DrillRoom:
 
     async def _end(self, number: str, state: DrillState, words: str) -> None:
         self._evacuations.end_drill(words)
+        rows = [{"name": link.name, "title": rules.LINKS.get(link.name, link.name), "state": link.state.value, "words": link.words,
+                 "took_s": link.took_s} for link in self._links]  # fmt: skip
+        self._incidents.tell(number, {"kind": "links", "state": state.value, "links": rows})
         await self.desk.put_durably(ev.DrillEnded(number, state, tuple(self._links)), actor="controller")
         with suppress(OSError, KeyError):  # an alarm tells of a disk that cannot be written
             await self._incidents.close(number, person="", role="", reason=f"drill {state}")
