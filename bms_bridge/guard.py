@@ -23,12 +23,14 @@ from bms_bridge import InvalidThreshold, ResetRefused, thermal
 from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds, inside
 from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectionLog, RejectReason, Source
+from bms_bridge.ect.watch import INNER_OFFSET_K, Score
 from bms_bridge.firmware import Profiles
 from bms_bridge.issues import IssueBook
 from bms_bridge.latches import LatchFile
 from bms_bridge.pseudonym import Pseudonyms
 from bms_bridge.rules import RULES, TIMED
 from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, why_not
+from bms_bridge.rules.state_of_safety import StateOfSafety
 from bms_bridge.thermal import PackState
 from bms_bridge.validation import Around, Checked, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
@@ -52,7 +54,8 @@ InThread = Callable[[Callable[[], None]], Awaitable[None]]
 class PackView:
     """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet. ``limit_w``: the most that it may take at the
     battery, W (None: no watts are said). ``newest``: its newest sample, as far as it is believed. ``not_monitored``: rules that do
-    not hold what they promise for this pack, each with its reason; said by :meth:`Guard.view` alone."""
+    not hold what they promise for this pack, each with its reason; said by :meth:`Guard.view` alone. ``score``: its State of Safety;
+    None: it was never above 70 °C."""
 
     pack: PackKey
     share: float
@@ -66,6 +69,7 @@ class PackView:
     limit_w: int | None = None
     newest: Checked | None = None
     not_monitored: tuple[tuple[str, str], ...] = ()
+    score: Score | None = None
 
 
 def _nothing_known(_pack: PackKey) -> PackFacts:
@@ -83,9 +87,10 @@ class Guard:
     chemistry, :data:`~bms_bridge.chemistry.TABLE` unless a depot has tightened it; ``tighter_of``: what a pack has tightened beyond
     that (None: nothing). ``facts_of``, ``charging_of``: what else is known of a pack, and of the session that charges it now. ``fleet``:
     rules over all packs at once, which may be added later. ``on_verdict`` is called synchronously and must return at once.
-    ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again). ``pace``: silence and
-    lateness are borne so many times longer, for a clock that runs fast. ``in_thread``: how a disk write is awaited; a virtual loop has no
-    threads and calls inline.
+    ``on_danger`` is told what else would trip a pack that is tripped already: the cause and its words, once as it begins.
+    ``on_unwritten`` is told when trips can't be written down (and, with "", when they are again). ``inner_offset_k``: how much
+    hotter a cell may be inside than its sensor says. ``pace``: silence and lateness are borne so many times longer, for a clock that
+    runs fast. ``in_thread``: how a disk write is awaited; a virtual loop has no threads and calls inline.
 
     ``pseudonyms`` and ``profiles`` may be set by the owner: under which key vehicles' numbers are hidden, and what is known of
     units' firmware.
@@ -98,7 +103,9 @@ class Guard:
         clock: Clock,
         chemistry_of: Callable[[PackKey], Chemistry | None],
         on_verdict: Callable[[Verdict], None],
+        on_danger: Callable[[PackKey, Cause, str], None] | None = None,
         on_unwritten: Callable[[str], None] | None = None,
+        inner_offset_k: float = INNER_OFFSET_K,
         thresholds: Mapping[Chemistry, Thresholds] = TABLE,
         tighter_of: Callable[[PackKey], Thresholds | None] = lambda _pack: None,
         facts_of: Callable[[PackKey], PackFacts] = _nothing_known,
@@ -114,11 +121,13 @@ class Guard:
         self._clock = clock
         self._chemistry_of = chemistry_of
         self._on_verdict = on_verdict
+        self._on_danger = on_danger
         self._on_unwritten = on_unwritten
         for chemistry, row in thresholds.items():
             if not inside(row, chemistry):
                 raise InvalidThreshold(f"thresholds of {chemistry} are looser than the envelope")
-        self.fleet: list[FleetRule] = []
+        self._safety = StateOfSafety(inner_offset_k)
+        self.fleet: list[FleetRule] = [self._safety]
         self._thresholds = thresholds
         self._tighter_of = tighter_of
         self._facts_of = facts_of
@@ -325,6 +334,7 @@ class Guard:
             self._unwritten.pop(pack, None)
             self._wake.set()
             self._since.pop(pack, None)
+            self._safety.forget(pack)
             self._keep(*thermal.reset(state, self._clock.monotonic(), self._limits(pack)))
         log.warning("%s was reset by %s (%s): %s", pack, person, role, reason)
 
@@ -369,11 +379,16 @@ class Guard:
         return own if own is not None and inside(own, chemistry) else self._thresholds[chemistry]
 
     def _keep(self, state: PackState, verdict: Verdict | None) -> None:
+        before = self._packs.get(state.pack)
         self._packs[state.pack] = state
         if isinstance(verdict, Trip):
             self._tripped(verdict, self._clock.now())
         elif verdict is not None:
             self._on_verdict(verdict)
+        if state.tripped is not None and self._on_danger is not None:
+            known = before.danger if before is not None and before.tripped is not None else {}
+            if state.danger is not known:
+                self._tell_danger(state, state.tripped.cause, known, self._on_danger)
 
     def _tripped(self, trip: Trip, at: datetime) -> None:
         self._packs[trip.pack] = thermal.latched(self._pack(trip.pack), trip)
@@ -411,6 +426,20 @@ class Guard:
         if against is not None:
             raise ResetRefused(against)
 
+    def _tell_danger(
+        self,
+        state: PackState,
+        tripped_for: Cause,
+        known: Mapping[tuple[Source | None, str], str],
+        tell: Callable[[PackKey, Cause, str], None],
+    ) -> None:
+        """What else would trip a pack that is tripped, as far as it was not there before."""
+        declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED), *(rule.declared for rule in self.fleet)]
+        causes = {one.name: one.cause for one in declared if one.cause is not tripped_for}
+        for key, text in state.danger.items():
+            if key not in known and key[1] in causes:
+                tell(state.pack, causes[key[1]], text)
+
     def _tell_unwritten(self, problem: str) -> None:
         if self._on_unwritten is not None:
             self._on_unwritten(problem)
@@ -430,6 +459,7 @@ class Guard:
             issues=() if newest is None else tuple(issue.text for issue in newest[0].issues),
             limit_w=state.limit_w,
             newest=None if newest is None else newest[0],
+            score=self._safety.score_of(state.pack),
         )
 
     def _not_monitored(self, state: PackState, now_s: float) -> tuple[tuple[str, str], ...]:

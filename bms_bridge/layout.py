@@ -15,7 +15,7 @@ from typing import Final
 from bms_bridge import InvalidLayout
 
 MOST_BAYS: Final = 500
-FARTHEST_M: Final = 30.0
+FARTHEST_M: Final = 25.0
 """Farther apart than this no vehicle sets another on fire."""
 
 HIDES_M: Final = 12.0

@@ -80,9 +80,17 @@ class EctWatch:
         self._last_s: float | None = None
 
     def hear(
-        self, pack: PackKey, chemistry: Chemistry, temperatures: Sequence[tuple[int, float]], now_s: float, *, uncertainty_k: float = 0.0
+        self,
+        pack: PackKey,
+        chemistry: Chemistry,
+        temperatures: Sequence[tuple[int, float]],
+        now_s: float,
+        *,
+        uncertainty_k: float = 0.0,
+        joule_k_per_s: float = 0.0,
     ) -> None:
-        """A pack's temperatures as (sensor, °C). ``uncertainty_k``: how much hotter it may be than it says."""
+        """A pack's temperatures as (sensor, °C). ``uncertainty_k``: how much hotter it may be than it says. ``joule_k_per_s``: how fast
+        I²·R of its current warms it."""
         if not temperatures:
             return
         hottest_c = max([c for _, c in temperatures])
@@ -94,6 +102,7 @@ class EctWatch:
             bank = self._banks.setdefault(kinetics.name, _Bank(kinetics))
             known = self._packs[pack] = bank.packs[pack] = _Pack(bank)
         known.heard(temperatures, hottest_c, now_s, self._offset_k + uncertainty_k)
+        known.joule_k_per_s = joule_k_per_s
 
     def tick(self, now_s: float) -> list[Score]:
         """Time went on: one step for all nodes above the gate. Returns the scores of all packs that are kept."""
@@ -117,11 +126,6 @@ class EctWatch:
             known.bank.drop(pack)
 
 
-def joule_k_per_s(current_a: float, resistance_ohm: float, heat_capacity_j_k: float) -> float:
-    """How fast I²·R warms a body that loses nothing, K/s."""
-    return current_a * current_a * resistance_ohm / heat_capacity_j_k
-
-
 class _Pack:
     """One pack that is or was hot: the columns of its bank, by sensor."""
 
@@ -130,6 +134,7 @@ class _Pack:
         self.columns: dict[int, int] = {}
         self.index: npt.NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self.hottest_c = -math.inf
+        self.joule_k_per_s = 0.0
         self._sensors: list[int] = []
         self._past: deque[tuple[float, float]] = deque()
 
@@ -148,10 +153,12 @@ class _Pack:
             self._past.popleft()
 
     @property
-    def rise_k_per_s(self) -> float:
-        """How fast the hottest sensor warms, over half a minute; 0 where it does not, or where less is known."""
+    def heating_k_per_s(self) -> float:
+        """What warms it beside the reactions: as fast as the hottest sensor has warmed over half a minute (Q_joule and Q_abuse as they
+        come), at least what its current explains (Q_joule)."""
         (then_s, then_c), (now_s, now_c) = self._past[0], self._past[-1]
-        return max(0.0, (now_c - then_c) / (now_s - then_s)) if now_s - then_s >= _RISE_OVER_S / 2 else 0.0
+        rise = (now_c - then_c) / (now_s - then_s) if now_s - then_s >= _RISE_OVER_S / 2 else 0.0
+        return max(rise, self.joule_k_per_s)
 
 
 class _Bank:
@@ -223,7 +230,7 @@ class _Bank:
         cautious kinetics. At the latest: what the sensor says and less, by the kinetics of its chemistry alone."""
         packs = self.packs.values()
         hottest_c = np.array([pack.hottest_c for pack in packs]) - SENSOR_ERROR_K
-        warming = np.array([pack.rise_k_per_s for pack in packs])
+        warming = np.array([pack.heating_k_per_s for pack in packs])
         ways = [(name, short) for name in {self.kinetics.name, _CAUTIOUS_SET} for short in (False, True)]
         each = [times_to_runaway_s(name, node_c + SENSOR_ERROR_K, warming, short=short) for name, short in ways]
         early: Array = np.min(each, axis=0)
