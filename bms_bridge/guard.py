@@ -177,7 +177,7 @@ class Guard:
         now_s = self._clock.monotonic()
         if sample.source in OWN_UNIT and not checked.late:
             self._last_heard_s = now_s
-        pack, limits, facts = sample.pack, self._limits(sample.pack), self._facts_of(sample.pack)
+        pack, limits, facts = sample.pack, self._limits(sample.pack), self._facts(sample.pack)
         charging = partial(self._charging_of, pack)
         state, verdict = thermal.hear(self._pack(pack), checked, now_s, limits, facts=facts, charging=charging)
         self._keep(state, verdict)
@@ -230,7 +230,7 @@ class Guard:
         self._judge_bus(now_s)
         for pack, state in list(self._packs.items()):
             charging = partial(self._charging_of, pack)
-            facts = self._facts_of(pack)
+            facts = self._facts(pack)
             self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost, facts=facts, charging=charging))
         for rule in self.fleet:
             for pack, finding in rule.judge(now_s):
@@ -372,6 +372,10 @@ class Guard:
     def _pack(self, pack: PackKey) -> PackState:
         return self._packs.get(pack) or PackState(pack, pace=self._pace)
 
+    def _facts(self, pack: PackKey) -> PackFacts:
+        facts, chemistry = self._facts_of(pack), self._chemistry_of(pack) or Chemistry.UNKNOWN
+        return facts if facts.chemistry is chemistry else replace(facts, chemistry=chemistry)
+
     def _limits(self, pack: PackKey) -> Thresholds:
         """The pack's own thresholds where they lie inside those of its chemistry, else its chemistry's."""
         chemistry = self._chemistry_of(pack) or Chemistry.UNKNOWN
@@ -464,7 +468,7 @@ class Guard:
 
     def _not_monitored(self, state: PackState, now_s: float) -> tuple[tuple[str, str], ...]:
         """The rules that do not hold what they promise for a pack, and why."""
-        facts, charging = self._facts_of(state.pack), self._charging_of(state.pack)
+        facts, charging = self._facts(state.pack), self._charging_of(state.pack)
         rates = {source: self._paced(of) for source, of in state.rates.items()}
         declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED)]
         reasons = {one.name: why_not(one, rates, facts, charging, now_s=now_s / self._pace) for one in declared}

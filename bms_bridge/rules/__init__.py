@@ -11,8 +11,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from bms_bridge.rules import alarms, heat, rise, sensors, spread
+from bms_bridge.rules import alarms, cells, collapse, current, fullness, heat, imbalance, insulation, rise, sensors, spread, stops
 from bms_bridge.rules.frame import SampleRule, TimeRule
 
-RULES: Final[tuple[SampleRule, ...]] = (alarms.RULE, heat.RULE, rise.RUNAWAY, spread.RULE, sensors.RULE, rise.RISE)
-TIMED: Final[tuple[TimeRule, ...]] = ()
+RULES: Final[tuple[SampleRule, ...]] = (
+    alarms.RULE,
+    heat.RULE,
+    rise.RUNAWAY,
+    collapse.RULE,
+    insulation.RULE,
+    cells.HIGH,
+    cells.LOW,
+    imbalance.RULE,
+    current.BATTERY,
+    current.TABLE,
+    current.CHARGER,
+    spread.RULE,
+    rise.RISE,
+    sensors.RULE,
+    fullness.RULE,
+)
+TIMED: Final[tuple[TimeRule, ...]] = (stops.STOP, stops.TIME)

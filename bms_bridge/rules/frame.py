@@ -51,6 +51,7 @@ class Signal(StrEnum):
     CURRENT = "current"
     VOLTAGE = "pack voltage"
     INSULATION = "insulation"
+    LIMIT = "limit of the battery"
     SOC = "state of charge"
     METER = "the charger's meter"
 
@@ -228,6 +229,8 @@ def signals_in(sample: Checked, cells: Cells | None) -> list[Signal]:
         found.append(Signal.VOLTAGE)
     if sample.insulation_ohm is not None:
         found.append(Signal.INSULATION)
+    if sample.limit_a is not None:
+        found.append(Signal.LIMIT)
     if sample.soc is not None:
         found.append(Signal.SOC)
     return found

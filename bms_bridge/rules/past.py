@@ -45,9 +45,12 @@ def before(past: Past, now_s: float, over_s: float) -> int | None:
 
 def rise(past: Past, now_s: float, temperatures_c: tuple[tuple[int, float], ...], over_s: float, *, steadily: bool = False) -> float:
     """K/s of the sensor that rose fastest since the newest entry that is at least ``over_s`` old; 0 without one. Sensor by sensor, because
-    one that comes back is no rise. ``steadily``: those between must lie along the way, so that a single wrong value is none either."""
+    one that comes back is no rise. ``steadily``: those between, at least one, must lie along the way, so that a single wrong value is
+    none either."""
     start = before(past, now_s, over_s)
-    if start is None:
+    if steadily and start is not None:
+        start = min(start, len(past) - 2)
+    if start is None or start < 0:
         return 0.0
     then = past[start]
     fastest = 0.0

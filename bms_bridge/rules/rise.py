@@ -19,11 +19,12 @@ from bms_bridge.rules.shares import CAUTIOUS_SHARE
 from bms_bridge.verdicts import Cause, Why
 
 RISE_OVER_S: Final = 30.0
-RISE_TRIPS_AFTER_S: Final = 120.0
+RISE_TRIPS_AFTER_S: Final = 90.0
 RUNAWAY_OVER_S: Final = 3.0
 _DROP_SINCE_S = 10.0
 _KG_PER_KWH = 6.5
 _MOST_EXPLAINED = 0.5
+_BACK = 0.8
 
 
 def explained_c_per_s(facts: PackFacts, current_a: float | None, voltage_v: float | None) -> float:
@@ -59,15 +60,16 @@ def _dropped(look: Look) -> float:
 
 
 def judge_rise(memory: Beyond | None, look: Look) -> tuple[Beyond | None, Finding | None]:
-    """Faster than charging explains: half the level; for two minutes, and hot: a trip."""
+    """Faster than charging explains: half the level; for a minute and a half, and hot: a trip."""
     sample, limits = look.sample, look.limits
-    rising = rise(look.past, look.now_s, sample.temperatures_c, RISE_OVER_S)
-    if rising < limits.rise_c_per_s:
+    rising, least = rise(look.past, look.now_s, sample.temperatures_c, RISE_OVER_S), limits.rise_c_per_s
+    if rising < least * _BACK:
         return None, None
-    explained = explained_c_per_s(look.facts, sample.current_a, sample.voltage_v)
-    if rising < limits.rise_c_per_s + min(explained, _MOST_EXPLAINED * limits.rise_c_per_s):
-        return None, None
-    memory = beyond(memory, look.now_s, over=True, back=False, for_s=RISE_TRIPS_AFTER_S, samples=3)
+    least += min(explained_c_per_s(look.facts, sample.current_a, sample.voltage_v), _MOST_EXPLAINED * least)
+    going_on = memory is not None and rising >= least * _BACK
+    memory = beyond(memory, look.now_s, over=rising >= least or going_on, back=not going_on, for_s=RISE_TRIPS_AFTER_S, samples=3)
+    if rising < least and not (memory is not None and memory.sure):
+        return memory, None
     text = f"it warms by {rising * 60:.0f} K a minute"
     if memory is not None and memory.sure and (sample.hottest_c or 0.0) >= limits.derate_from_c:
         return memory, Finding(text=text, trip=True, evidence={"rise_c_per_s": f"{rising:.2f}"})
@@ -100,7 +102,7 @@ RISE: Final = SampleRule(
         signals=(Signal.TEMPERATURES,),
         every_s=10.0,
         within_s=180.0,
-        threshold="`rise_c_per_s` more than I²R explains, over 30 s, for 120 s, at `derate_from_c` or above",
+        threshold="`rise_c_per_s` more than I²R explains, over 30 s, for 90 s, at `derate_from_c` or above",
         derates="0.5 at once",
         hysteresis="60 s after it was last seen",
         own_unit=True,
