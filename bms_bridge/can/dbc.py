@@ -10,7 +10,7 @@ the same, because each signal is cut out by itself (:mod:`bms_bridge.can.cut`). 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 MOST_WARNINGS: Final = 20
 EXAMPLE: Final = "example-pack"
 _EXAMPLES: Final = Path(str(files("bms_bridge"))) / "can" / "maps"
+_EXTENDED: Final = 1 << 31
 _MOST_SELECTORS: Final = 4
 _BO_OR_SG = re.compile(r"^[ \t]*(?:BO_[ \t]+(?P<id>\d+)[ \t]|SG_[ \t]+(?P<signal>\w+))", re.MULTILINE)
 _VAL = re.compile(r"^[ \t]*VAL_[ \t]+(?P<id>\d+)[ \t]+(?P<signal>\w+)(?:[^\";]|\"[^\"]*\")*;", re.MULTILINE)
@@ -100,12 +101,16 @@ class Dbc:
     @classmethod
     def parse(cls, text: str, where: str = "DBC") -> Dbc:
         """The DBC that ``text`` is. Raises :class:`~bms_bridge.can.InvalidDbc`."""
-        text, warnings = _without_orphans(text, where)
+        written = _written(text)
+        text, warnings = _without_orphans(text, where, written)
         database = _parsed(text, where)
         warnings += _unsound(database, where)
         messages: dict[str, DbcMessage] = {}
         by_id: dict[tuple[int, bool], str] = {}
         for message in database.messages:
+            number = message.frame_id | _EXTENDED if message.is_extended_frame else message.frame_id
+            if len(message.signals) < len(written.get(str(number), ())):
+                warnings.append(f"{where}: not every signal of {message.name} could be read; is the file cut short?")
             if message.is_container:
                 warnings.append(f"{where}: {message.name} is a container of other messages; it is left out")
                 continue
@@ -131,20 +136,25 @@ class Dbc:
         return tuple(chain)
 
 
-def _without_orphans(text: str, where: str) -> tuple[str, list[str]]:
-    """The text without names of values (VAL_) of signals that it does not have: cantools refuses a whole file for one of them. A
-    number's meaning does not change by it."""
-    known: set[tuple[str, str]] = set()
-    message = ""
+def _written(text: str) -> dict[str, list[str]]:
+    """Names of the signals of each message (by the number that the text has), as they are written."""
+    found: dict[str, list[str]] = {}
+    signals: list[str] = []
     for match in _BO_OR_SG.finditer(text):
         if match["id"] is not None:
-            message = match["id"]
+            signals = found.setdefault(match["id"], [])
         else:
-            known.add((message, match["signal"]))
+            signals.append(match["signal"])
+    return found
+
+
+def _without_orphans(text: str, where: str, written: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
+    """The text without names of values (VAL_) of signals that it does not have: cantools refuses a whole file for one of them. A
+    number's meaning does not change by it."""
     warnings: list[str] = []
 
     def kept(match: re.Match[str]) -> str:
-        if (match["id"], match["signal"]) in known:
+        if match["signal"] in written.get(match["id"], ()):
             return match[0]
         line = text.count("\n", 0, match.start()) + 1
         warnings.append(

@@ -73,13 +73,16 @@ class LogFile:
             yield from repair.feed(frame)
         yield from repair.flush()
         if self.skipped:
-            self.problems.append(f"{self.skipped} lines are no frames and were passed over")
+            self.problems.append(f"lines passed over, as they are no frames: {self.skipped}")
         if not self.frames:
             why = "; ".join(self.problems) or "there is no frame in it"
             raise UnreadableLog(f"{self.path}: {why}")
 
     def _messages(self) -> Iterator[Message]:
         reader = self._reader()
+        said = getattr(reader, "file_size", 0) if self.path.suffix.lower() == ".blf" else 0
+        if isinstance(said, int) and said > self.size:  # its reader ends without a word where the bytes do
+            self.problems.append(f"it is cut short: {self.size} of the {said} bytes that it says it has")
         messages = iter(reader)
         try:
             while True:
@@ -94,32 +97,45 @@ class LogFile:
             reader.stop()
 
     def _reader(self) -> Any:
-        import can
-
         suffixes = [suffix.lower() for suffix in self.path.suffixes]
         kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
         if kind not in _KINDS:
             raise UnreadableLog(f"{self.path}: a log ends in {', '.join(_KINDS)} or such a one in .gz; rename it if it is one of these")
         if not self.path.is_file():
             raise UnreadableLog(f"{self.path}: there is no such file")
+        file = self._opened()
         try:
-            if kind == ".log":
-                return can.CanutilsLogReader(cast(TextIO, _Lines(self, self._opened())))
-            if kind == ".asc":
-                return can.ASCReader(io.TextIOWrapper(self._opened(), encoding="utf-8", errors="replace"), relative_timestamp=False)
-            return can.LogReader(self.path)
+            return self._reader_of(kind, file)
         except NotImplementedError:
+            file.close()
             raise UnreadableLog(
                 f"{self.path}: MF4 is read with the library asammdf, which is large and not part of this installation; convert the "
                 "log to BLF or ASC, or install asammdf beside Chargeyard"
             ) from None
-        except OSError as error:
-            raise UnreadableLog(f"{self.path}: {error.strerror or error}") from None
         except Exception as error:  # noqa: BLE001  # as above
+            file.close()
             raise UnreadableLog(f"{self.path}: it is no {kind} log ({_words(error)})") from None
 
+    def _reader_of(self, kind: str, file: BinaryIO) -> Any:
+        import can
+        from can.io.mf4 import MF4Reader
+
+        if kind == ".log":
+            return can.CanutilsLogReader(cast(TextIO, _Lines(self, file)))
+        if kind == ".blf":
+            return can.BLFReader(file)
+        if kind == ".mf4":
+            return MF4Reader(file)
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+        if kind == ".asc":
+            return can.ASCReader(text, relative_timestamp=False)
+        return can.CSVReader(text) if kind == ".csv" else can.TRCReader(text)
+
     def _opened(self) -> BinaryIO:
-        opened = gzip.open(self.path) if self.path.suffix.lower() == ".gz" else self.path.open("rb")  # noqa: SIM115  # the reader closes it
+        try:
+            opened = gzip.open(self.path) if self.path.suffix.lower() == ".gz" else self.path.open("rb")  # noqa: SIM115  # its reader closes it
+        except OSError as error:
+            raise UnreadableLog(f"{self.path}: {error.strerror or error}") from None
         return cast(BinaryIO, opened)
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from controller.app.can_cli import can
 from controller.app.exits import exit_code_of, sentence
 from controller.app.meter import meter
 from controller.app.tariff import tariff as tariffs
@@ -30,6 +31,7 @@ console = Console()
 complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 app.add_typer(meter, name="meter")
+app.add_typer(can, name="can")
 app.add_typer(tariffs, name="tariff")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]

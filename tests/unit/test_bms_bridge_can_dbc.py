@@ -138,6 +138,13 @@ def test_names_of_values_without_their_signal_are_left_out_with_the_line() -> No
     assert len(dbc.messages) == 4
 
 
+def test_a_file_that_is_cut_short_within_a_signal_is_told() -> None:
+    """cantools passes over a signal that is not whole at the very end of a file."""
+    text = HEAD + 'BO_ 256 Pack: 8 BMS\n SG_ A : 0|8@1+ (1,0) [0|0] "V" BMS\n SG_ B : 8|8@1+ (1,'
+    dbc = Dbc.parse(text, "maker.dbc")
+    assert dbc.warnings == ("maker.dbc: not every signal of Pack could be read; is the file cut short?",)
+
+
 def test_two_messages_of_one_identifier_are_told() -> None:
     again = 'BO_ 256 Other: 8 BMS\n SG_ X : 0|8@1+ (1,0) [0|0] "V" BMS\n'
     assert any("same identifier 0x100" in text for text in Dbc.parse(HEAD + OVERLAPPING + "\n" + again).warnings)
