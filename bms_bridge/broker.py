@@ -23,11 +23,12 @@ from typing import Final
 
 from amqtt.adapters import StreamWriterAdapter
 from amqtt.broker import Broker
-from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig, ListenerType
+from amqtt.session import Session
 
 from bms_bridge import AccountsError
 from bms_bridge.accounts import Accounts
-from bms_bridge.door import MOST_WAITING, Door
+from bms_bridge.door import Door
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,15 @@ async def serving(
     broker = Broker(config)
     gate = broker.plugins_manager.get_plugin("Gate")
 
-    def pressed() -> bool:
-        """Whether more waits in amqtt's queues, which have no end of their own, than is good."""
-        return bool(broker._broadcast_queue.qsize() + len(broker._tasks_queue) >= MOST_WAITING)
+    def waiting() -> int:
+        """Messages in amqtt's queues, which have no end of their own."""
+        return int(broker._broadcast_queue.qsize() + len(broker._tasks_queue))
 
-    door = Door(gate.book, pressed=pressed, handshake_s=handshake_s)
+    async def filtered(session: Session, topic: str, action: Action) -> bool:
+        return bool(await gate.topic_filtering(session=session, topic=topic, action=action))
+
+    broker._topic_filtering = filtered  # twice a message: asked directly, without tasks for a list of plugins that is one long
+    door = Door(gate.book, waiting=waiting, handshake_s=handshake_s)
     gate.passed_on = door.passed_on
     open_now: set[asyncio.Task[None]] = set()
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -32,11 +33,11 @@ log = logging.getLogger(__name__)
 MOST_PACKET: Final = 32_768
 """Bytes of a packet, twice what a sample may have."""
 
-MOST_AHEAD: Final = 32
+MOST_AHEAD: Final = 16
 """Messages of one connection that were read and not passed on yet."""
 
-MOST_WAITING: Final = 2_000
-"""Messages of all connections that were not passed on yet."""
+MOST_WAITING: Final = 256
+"""Messages of all connections that were read and not passed on yet: more would only grow old here. Their units keep them."""
 
 MOST_PER_ACCOUNT: Final = 4
 """Connections; one more pushes out the oldest, which is mostly one that the network has forgotten."""
@@ -53,6 +54,7 @@ UNREAD_S: Final = 20.0
 _OTHERS_A_SECOND, _OTHERS_BURST = 20.0, 100.0
 _LONGEST_ID = 128
 _TOLD_EVERY_S = 10.0
+_LOOK_S = 0.005
 
 _CONNECT, _PUBLISH, _SUBSCRIBE, _UNSUBSCRIBE, _DISCONNECT = 1, 3, 8, 10, 14
 _FLAGS: Final = {4: 0, 5: 0, 6: 2, 7: 0, 8: 2, 10: 2, 12: 0, 14: 0}
@@ -146,12 +148,14 @@ def checked(kind: int, flags: int, body: bytes) -> None:
 
 
 class Door:
-    """Of one broker. ``pressed``: whether amqtt has more to pass on than it should."""
+    """Of one broker. ``waiting``: how many messages amqtt has in its queues."""
 
-    def __init__(self, book: AccountBook, *, pressed: Callable[[], bool], handshake_s: float) -> None:
+    def __init__(self, book: AccountBook, *, waiting: Callable[[], int], handshake_s: float) -> None:
         self.refused = 0
         self._book = book
-        self._pressed = pressed
+        self._waiting = waiting
+        self._ahead = 0
+        self._relief: asyncio.Task[None] | None = None
         self._handshake_s = handshake_s
         self._strangers: dict[asyncio.StreamWriter, None] = {}
         self._inside: dict[str, dict[str, Visitor]] = {}
@@ -181,7 +185,7 @@ class Door:
         return None
 
     def _known(self, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Visitor:
-        accounts = self._book.now()
+        accounts = self._book.now(fresh=True)
         name = hello.username
         if not accounts.admits(name, hello.password.decode("utf-8", "replace")):
             raise Unwelcome("unknown account or wrong key", NOT_AUTHORIZED)
@@ -207,6 +211,9 @@ class Door:
 
     def left(self, visitor: Visitor) -> None:
         """The connection has ended."""
+        visitor.feed_eof()
+        self._ahead -= visitor.ahead
+        visitor.ahead = 0
         mine = self._inside.get(visitor.hello.username, {})
         if mine.get(visitor.hello.client_id) is visitor:
             del mine[visitor.hello.client_id]
@@ -216,12 +223,22 @@ class Door:
     def passed_on(self, username: str, client_id: str) -> None:
         """amqtt has taken a message of this client out of its queue."""
         visitor = self._inside.get(username, {}).get(client_id)
-        if visitor is not None:
+        if visitor is not None and visitor.ahead:
+            self._ahead -= 1
             visitor.ahead -= 1
             visitor.moved.set()
 
-    def pressed(self) -> bool:
-        return self._pressed()
+    def let_in(self, visitor: Visitor) -> None:
+        """A message of it goes to amqtt."""
+        self._ahead += 1
+        visitor.ahead += 1
+
+    async def room(self) -> None:
+        """Returns once amqtt can take another message. Its queues tell nobody that they have become shorter, so one task looks."""
+        while self._ahead + self._waiting() >= MOST_WAITING:
+            if self._relief is None or self._relief.done():
+                self._relief = asyncio.create_task(asyncio.sleep(_LOOK_S))
+            await asyncio.shield(self._relief)
 
     def _refuse(self, text: str) -> None:
         """Told now and then: who is refused may come often."""
@@ -248,6 +265,10 @@ class Visitor(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
         self._at = 0
         self._ended = False
         self._others, self._others_s = _OTHERS_BURST, time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._until_s = math.inf
+        self._watch: asyncio.TimerHandle | None = None
+        self._look()
 
     async def read(self, n: int = -1) -> bytes:
         """``n`` bytes of the packet that is being read, or of the next; nothing at the end, or where amqtt would read beyond it."""
@@ -255,50 +276,64 @@ class Visitor(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
             await self._next()
         start, end = self._at, self._at + n
         if n < 0 or end > len(self._buffer) or self._ended:
-            self._ended = True
+            self.feed_eof()
             return b""
         self._at = end
         return self._buffer[start:end]
 
     def feed_eof(self) -> None:
+        """Nothing more is read."""
         self._ended = True
+        if self._watch is not None:
+            self._watch.cancel()
 
     def end(self) -> None:
         """Cut the connection."""
-        self._ended = True
+        self.feed_eof()
         self._writer.transport.abort()
 
     async def _next(self) -> None:
         try:
-            async with asyncio.timeout(self._silence_s):
-                first = await self._reader.readexactly(1)
-            async with asyncio.timeout(PACKET_S):
-                body = await _body(self._reader)
+            self._wait(self._silence_s)
+            first = await self._reader.readexactly(1)
+            self._wait(PACKET_S)
+            body = await _body(self._reader)
+            self._wait(math.inf)  # from here on it is not the client that is waited for
             kind, flags = first[0] >> 4, first[0] & 0x0F
             checked(kind, flags, body)
             if kind == _PUBLISH:
                 flags &= ~1  # nothing is retained
                 if self._limited:
                     await self._room()
-                self.ahead += 1
+                self._door.let_in(self)
             elif self._limited:
                 await self._pace()
             self._buffer = bytes((kind << 4 | flags,)) + _length(len(body)) + body
             self._at = 0
         except Unwelcome as error:
             log.warning("%s is cut off: %s", self.hello.username, error)
-            self._ended = True
+            self.feed_eof()
         except (TimeoutError, OSError, EOFError) as error:
             log.debug("%s has gone: %r", self.hello.username, error)
-            self._ended = True
+            self.feed_eof()
+
+    def _wait(self, seconds: float) -> None:
+        """The client must say something within so many seconds. A timer looks now and then: one for each packet costs more."""
+        self._until_s = self._loop.time() + seconds
+
+    def _look(self) -> None:
+        if self._loop.time() > self._until_s:
+            log.info("%s is cut off: it is silent", self.hello.username)
+            self.end()
+            return
+        self._watch = self._loop.call_later(min(self._silence_s, PACKET_S) / 4, self._look)
 
     async def _room(self) -> None:
         """Waits until amqtt has passed on what it was given, and the client has read what it was told."""
         while self.ahead >= MOST_AHEAD:
             self.moved.clear()
             await self.moved.wait()
-        while self._door.pressed():  # noqa: ASYNC110  # amqtt's queues tell nobody
-            await asyncio.sleep(0.01)
+        await self._door.room()
         if self._writer.transport.get_write_buffer_size() > UNREAD_BYTES:
             async with asyncio.timeout(UNREAD_S):
                 await self._writer.drain()

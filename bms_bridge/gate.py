@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,31 +22,39 @@ from bms_bridge.accounts import Accounts
 
 log = logging.getLogger(__name__)
 
+LOOK_S: Final = 1.0
 MOST_KEPT: Final = 5_000
 MOST_KEPT_BYTES: Final = 32 * 1024 * 1024
 """Messages for a client that is away: the newest."""
 
 
 class AccountBook:
-    """The accounts in a file, read again when it has changed, so that a new vehicle needs no restart; one that cannot be read
-    changes nothing. Raises :class:`~bms_bridge.AccountsError` for the first time only."""
+    """The accounts in a file, looked at again now and then, so that a new vehicle needs no restart and one that lost its
+    account is heard no longer; one that cannot be read changes nothing. Raises :class:`~bms_bridge.AccountsError` for the first
+    time only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._accounts = Accounts.load(path)
         self._stamp = path.stat().st_mtime_ns
-        self._failed = 0
+        self._accounts = Accounts.load(path)
+        self._looked_s = time.monotonic()
 
-    def now(self) -> Accounts:
+    def now(self, *, fresh: bool = False) -> Accounts:
+        """``fresh``: looked at now, not a moment ago."""
+        now_s = time.monotonic()
+        if fresh or now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            self._look()
+        return self._accounts
+
+    def _look(self) -> None:
         try:
             stamp = self._path.stat().st_mtime_ns
-            if stamp not in (self._stamp, self._failed):
-                self._failed = stamp
-                self._accounts = Accounts.load(self._path)
+            if stamp != self._stamp:
                 self._stamp = stamp
+                self._accounts = Accounts.load(self._path)
         except (OSError, AccountsError) as error:
             log.error("accounts were not read again: %s", error)
-        return self._accounts
 
 
 class Newest(asyncio.Queue[Any]):
@@ -84,7 +93,7 @@ class Gate(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]  # amqtt has 
         self.passed_on: Callable[[str, str], None] = lambda username, client_id: None
 
     async def authenticate(self, *, session: Session) -> bool:
-        accounts, name = self.book.now(), session.username or ""
+        accounts, name = self.book.now(fresh=True), session.username or ""
         if not accounts.admits(name, session.password or ""):
             return False
         if not isinstance(session.retained_messages, Newest):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bms_bridge import broker, contract, guard, mqtt, thermal, validation
+from bms_bridge import broker, contract, door, gate, guard, mqtt, thermal, validation
 from bms_bridge.chemistry import ALARMS, LEAST_SHARE, TABLE, Chemistry
 from bms_bridge.contract import PackSample, Source, TelemetryV1, TelemetryV2, parse, topic_of
 from bms_bridge.edge import bands, recorder, store, uplink, wire
@@ -115,6 +115,10 @@ def test_the_alarms_are_the_table_s() -> None:
         f"rise of {LFP.runaway_c_per_s:g} K/s or more over {thermal.RUNAWAY_OVER_S:g} s",
         f"for {thermal.COOL_BEFORE_RESET_S:g} s without a gap",
         f"at most {broker.SESSION_KEPT_S} s in the embedded broker",
+        f"at most {door.MOST_PACKET} bytes",
+        f"({door.LONGEST_SILENCE_S:g} s at most)",
+        f"more than {door.MOST_PER_ACCOUNT} connections",
+        f"the newest {gate.MOST_KEPT} messages for a controller that is away, in memory, for {broker.SESSION_KEPT_S} s",
         f"echo every {mqtt.ECHO_S:g} s",
     ],
 )
