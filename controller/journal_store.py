@@ -128,6 +128,13 @@ def newest_events(store: Store, depot_id: str, codec: EventCodec, *, types: Sequ
         return [_envelope(store, row, codec) for row in reversed(connection.execute(query).all())]
 
 
+def events_since(store: Store, depot_id: str, codec: EventCodec, *, types: Sequence[str], after: int, most: int) -> list[Envelope]:
+    """The next ``most`` facts of these types after position ``after``, oldest first."""
+    mine = (_events.c.depot_id == depot_id, _events.c.type.in_(types), _events.c.seq > after)
+    with store.reading() as connection:
+        return [_envelope(store, row, codec) for row in connection.execute(select(_events).where(*mine).order_by(_events.c.seq).limit(most))]
+
+
 def newest_at(store: Store, depot_id: str) -> datetime | None:
     """When the newest fact occurred; None in an empty journal."""
     query = select(_events.c.occurred_at).where(_events.c.depot_id == depot_id).order_by(_events.c.seq.desc()).limit(1)

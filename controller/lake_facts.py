@@ -1,0 +1,93 @@
+"""What the journal tells the lake: trips and resets for the records of packs' lives, capacities of packs. Reads only.
+
+depot database (read only) --since the last look--> Lake.fact()        polled; the core sends nothing for it and waits for nothing
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from controller.codec import EventCodec
+from controller.journal_store import events_since
+from depot import events as ev
+from depot.fleet import Pack
+from depot.values import PackKey
+from storage import StorageError, Store
+
+if TYPE_CHECKING:
+    from bms_bridge.lake.engine import Lake
+
+log = logging.getLogger(__name__)
+
+TYPES: Final = (ev.PackTripped.TYPE, ev.PackReset.TYPE)
+REGISTRY: Final = (ev.PackRegistered.TYPE, ev.PackRemoved.TYPE)
+_AT_ONCE = 1_000
+
+
+class JournalFacts:
+    """Used by one thread. ``micros``: of a time."""
+
+    def __init__(self, database: Path, depot_id: str, *, micros: Callable[..., int]) -> None:
+        self._database = database
+        self._depot_id = depot_id
+        self._micros = micros
+        self._codec = EventCodec()
+        self._store: Store | None = None
+        self._packs: dict[PackKey, Pack] = {}
+        self._registry_seq = 0
+
+    def capacity_of(self, pack: PackKey) -> int | None:
+        """Wh of the pack when new, as registered."""
+        found = self._packs.get(pack)
+        return None if found is None else found.capacity_wh
+
+    def told_of(self, pack: PackKey) -> dict[str, object]:
+        """What the registry says of a pack, for its history."""
+        found = self._packs.get(pack)
+        return {} if found is None else {"chemistry": found.chemistry, "capacity_wh": found.capacity_wh, "cells": found.cells}
+
+    def read(self, lake: Lake) -> int | None:
+        """Tell the lake what is new. Up to where the journal was read; None: it could not be."""
+        try:
+            store = self._opened()
+            self._read_registry(store)
+            seq = lake.facts_seq
+            while found := events_since(store, self._depot_id, self._codec, types=TYPES, after=seq, most=_AT_ONCE):
+                for envelope in found:
+                    self._tell(lake, envelope)
+                seq = found[-1].seq
+        except StorageError as error:
+            log.debug("the journal cannot be read now: %s", error)
+            return None
+        return seq
+
+    def _tell(self, lake: Lake, envelope: ev.Envelope) -> None:
+        at_us = self._micros(envelope.occurred_at)
+        match envelope.data:
+            case ev.PackTripped(pack, cause):
+                lake.fact(pack, at_us=at_us, seq=envelope.seq, cause=cause)
+            case ev.PackReset(pack):
+                lake.fact(pack, at_us=at_us, seq=envelope.seq, cause=None)
+
+    def _read_registry(self, store: Store) -> None:
+        while found := events_since(store, self._depot_id, self._codec, types=REGISTRY, after=self._registry_seq, most=_AT_ONCE):
+            for envelope in found:
+                match envelope.data:
+                    case ev.PackRegistered(pack):
+                        self._packs[pack.key] = pack
+                    case ev.PackRemoved(key):
+                        self._packs.pop(key, None)
+            self._registry_seq = found[-1].seq
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store.open(self._database, read_only=True)
+        return self._store
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
