@@ -273,6 +273,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             480, on_s=60.0, off_s=120.0,
         ),
         Kind(
+            "lake_behind", 3, "Samples of batteries are left out of the lake.",
+            "Curves and records of packs' lives have gaps; trips and limits do not need them.",
+            "Free disk space, or look why the lake's process does not answer.",
+            480, on_s=30.0, off_s=60.0,
+        ),
+        Kind(
             "station_refused", 3, "A station of this depot is not let in.",
             "It stays offline: it falls back to its default.",
             "Compare its password, certificate and security profile with what is set here; rotate its key by hand if need be.",

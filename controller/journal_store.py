@@ -132,7 +132,9 @@ def events_since(store: Store, depot_id: str, codec: EventCodec, *, types: Seque
     """The next ``most`` facts of these types after position ``after``, oldest first."""
     mine = (_events.c.depot_id == depot_id, _events.c.type.in_(types), _events.c.seq > after)
     with store.reading() as connection:
-        return [_envelope(store, row, codec) for row in connection.execute(select(_events).where(*mine).order_by(_events.c.seq).limit(most))]
+        return [
+            _envelope(store, row, codec) for row in connection.execute(select(_events).where(*mine).order_by(_events.c.seq).limit(most))
+        ]
 
 
 def newest_at(store: Store, depot_id: str) -> datetime | None:

@@ -20,18 +20,15 @@ from bms_bridge.lake.asking import ask
 from bms_bridge.lake.feed import Feed
 from controller.alarms import Condition
 from controller.lake_view import LakeCatalogView, PackHistoryView, PackLifeView
+from controller.link import CoreUnreachable
 from controller.room import Carrier, Viewer
 from depot import commands as cmd
-from depot.values import DepotError, InvalidValue
+from depot.values import InvalidValue
 
 ASK_S = 60.0
 DOWN_S = 60.0
 LOST_S = 300.0
 """A loss is told for so long after the last sample that was left out."""
-
-
-class LakeAway(DepotError):
-    """The lake's process does not answer."""
 
 
 class LakeRoom:
@@ -84,9 +81,9 @@ class LakeRoom:
             async with asyncio.timeout(ASK_S):
                 answer = await ask(self._path, what, args)
         except (OSError, TimeoutError, LakeError) as error:
-            raise LakeAway(f"the lake does not answer ({error or 'too slow'}): look at its process") from None
+            raise CoreUnreachable(f"the lake does not answer ({error or 'too slow'}): ask again, or look at its process") from None
         if answer.error:
-            raise LakeAway(answer.error)
+            raise CoreUnreachable(f"the lake: {answer.error}")
         return answer.data
 
 

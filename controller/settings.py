@@ -45,6 +45,7 @@ from controller.sections_demand import DemandSection
 from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
+from controller.sections_lake import LakeSection
 from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     layout: LayoutSection = setting(LayoutSection(), "The layout as a whole.")
     emergency: EmergencySection = setting(EmergencySection(), "What follows a dangerous battery beside the stop.")
     drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
+    lake: LakeSection | None = setting(None, "Samples of batteries, kept for years. Without it none are kept.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
@@ -322,6 +324,21 @@ class Settings(BaseSettings):
     def incidents(self) -> Path:
         """Files of incidents and drills."""
         return self.storage.path / f"{self.depot.id}-incidents"
+
+    @property
+    def lake_path(self) -> Path:
+        """The local socket of the lake."""
+        return self.storage.path / f"{self.depot.id}-lake.sock"
+
+    @property
+    def lake_exports(self) -> Path:
+        """Where the lake puts packs' histories for a download."""
+        return self.storage.path / f"{self.depot.id}-lake" / "exports"
+
+    @property
+    def lake_key(self) -> Path:
+        """The key that signs packs' histories."""
+        return self.storage.path / f"{self.depot.id}-lake.pem"
 
     @property
     def mqtt_accounts(self) -> Path:

@@ -13,6 +13,7 @@ import httpx
 from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
 from fake_kit import fill_kit
+from fake_lake import fill_lake
 from fake_limits import fill_limits
 from fake_registry import fill
 from fake_stations import fill as fill_stations
@@ -109,6 +110,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill(link, view)
             fill_kit(link)
             fill_bills(link)
+            fill_lake(link)
             fill_limits(link)
             fill_stations(link)
         app = create_app(told, link, store, clock=clock)

@@ -49,6 +49,8 @@ from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
+from web.lake_api import SCHEMAS as lake_schemas
+from web.lake_api import lake_api
 from web.limits_api import SCHEMAS as limit_schemas
 from web.limits_api import limits_api
 from web.limits_page import limits_screens
@@ -170,10 +172,11 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(packs_api(web))
     app.include_router(emergency_api(web))
     app.include_router(bills_api(web))
+    app.include_router(lake_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
-    readings = (*meter_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
+    readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -14,6 +14,8 @@ class WebSettings:
     else any. ``absolute_s`` and ``idle_s``: life of a session. ``streams_most``: live pages at once.
     ``files``: the shelf of firmware and logs, None where nothing is served; ``incidents``: the folder of incident files;
     ``image_bytes``: of the largest image.
+    ``files``: the shelf of firmware and logs, None where nothing is served; ``image_bytes``: of the largest image.
+    ``exports``: where the lake puts packs' histories, None where there is no lake.
     """
 
     depot_id: str
@@ -29,6 +31,7 @@ class WebSettings:
     stale_s: float = 3.0
     files: Path | None = None
     incidents: Path | None = None
+    exports: Path | None = None
     image_bytes: int = 512 * 1024 * 1024
 
     @property

@@ -46,8 +46,8 @@ class ReplayView(msgspec.Struct, frozen=True):
 
 
 class LakeCatalogView(msgspec.Struct, frozen=True):
-    """The catalogue. ``state``: good, thin or full; ``trouble``: what is wrong, for people. ``dropped``: samples that did not reach the lake
-    since the core's start, None where the core was not asked."""
+    """The catalogue. ``state``: good, thin or full; ``trouble``: what is wrong, for people. ``dropped``: samples that did not
+    reach the lake since the core's start, None where the core was not asked."""
 
     schema: str
     columns: list[ColumnView]

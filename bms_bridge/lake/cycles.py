@@ -8,6 +8,7 @@ so there are at most some dozens. Half cycles of what is still open are counted 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -74,6 +75,6 @@ def open_halves(cycles: Cycles) -> list[float]:
     """The counts with the ranges that are still open as half cycles, as the standard ends a curve."""
     copy = Cycles(counts=list(cycles.counts), stack=list(cycles.stack))
     _close(copy)
-    for one, other in zip(copy.stack, copy.stack[1:], strict=False):
+    for one, other in pairwise(copy.stack):
         copy.counts[bin_of(abs(other - one), DEPTHS)] += 0.5
     return copy.counts

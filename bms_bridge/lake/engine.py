@@ -21,7 +21,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bms_bridge import lake as room
 from bms_bridge.lake import LakeDamaged, LakeError, lifetime, rules, warm
@@ -33,6 +33,9 @@ from bms_bridge.lake.schema import DAY_US, Row, arrow_table, day_of, read_back, 
 from bms_bridge.lake.wire import Ack, Batch, State
 from depot.values import PackKey
 from storage import Lease, Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -377,6 +380,27 @@ class Lake:
         for row_id, values in newest.items():
             if row_id not in told:
                 yield read_back(values)
+
+    def months(self, entry: PackEntry) -> Iterator[tuple[str, pa.Table]]:
+        """All rows of a pack by month of arrival, each in its newest revision. Raises LakeDamaged, OSError."""
+        with self.hot.look() as connection:
+            files = self.hot.files(connection, pack_no=entry.no)
+            waiting = [part for part in self.hot.unsealed(connection) if part.pack_no == entry.no]
+            through = {found.first_day: found.through_id for found in files if found.tier == TIER_WARM}
+            fresh = {
+                part.day: arrow_table(self.hot.stored_rows(connection, entry, day=part.day, after=through.get(part.day, 0)))
+                for part in waiting
+            }
+        for month in sorted({rules.month_of(found.first_day) for found in files} | {rules.month_of(day) for day in fresh}):
+            table = None
+            for found in files:
+                if rules.month_of(found.first_day) == month:
+                    table = warm.merged(table, warm.read(self.places.of(found)))
+            for day, rows in fresh.items():
+                if rules.month_of(day) == month:
+                    table = warm.merged(table, rows)
+            assert table is not None
+            yield month, table
 
     # -- what is due ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ of charge is as good as the estimate of the battery management system.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -296,7 +297,7 @@ def _at(us: int) -> str | None:
 
 
 def _bins(values: list[float], edges: tuple[float, ...]) -> dict[str, float]:
-    names = [f"below {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in zip(edges, edges[1:], strict=False)), f"from {edges[-1]:g}"]
+    names = [f"below {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(edges)), f"from {edges[-1]:g}"]
     return {name: round(value, 4) for name, value in zip(names, values, strict=True)}
 
 

@@ -20,7 +20,7 @@ from bms_bridge.lake.derive import Decoder
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.replay import replay
 from bms_bridge.lake.rules import Retention
-from bms_bridge.lake.schema import DAY_US
+from bms_bridge.lake.schema import DAY_US, date_text
 from bms_bridge.lake.server import Order, Tell
 from bms_bridge.lake.warm import PART
 from depot.values import PackKey
@@ -124,7 +124,8 @@ class Orders:
         entry = lake.entry_of(pack)
         if entry is None:
             return {}
-        target = Path(args["target"]) if args.get("target") else folder / f"pack-{entry.pack}-{lake.now_us() // DAY_US}.zip"
+        own = folder / f"pack-{entry.pack}-{date_text(lake.now_us() // DAY_US)}.zip"
+        target = Path(args["target"]) if args.get("target") else own
         done = passing.export(lake, pack, target, key=passing.signing_key(self.key_file), facts=self.told_of(pack))
         return {"name": done.path.name, "path": str(done.path), "rows": done.rows, "bytes": done.bytes, "fingerprint": done.fingerprint}
 

@@ -21,18 +21,18 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from bms_bridge.lake import ArchiveRefused, LakeRefused, lifetime, rules, warm
+from bms_bridge.lake import ArchiveRefused, LakeRefused, lifetime, warm
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.hot import PackEntry
 from bms_bridge.lake.lifetime import Life
 from bms_bridge.lake.schema import SCHEMA as ROWS_SCHEMA
-from bms_bridge.lake.schema import Row, arrow_table, day_of, moment, stored
+from bms_bridge.lake.schema import moment
 from depot.values import PackKey
 
 log = logging.getLogger(__name__)
@@ -108,10 +108,12 @@ def fingerprint_of(public: bytes) -> str:
 
 
 def export(lake: Lake, pack: PackKey, target: Path, *, key: Any, facts: dict[str, Any]) -> Exported:
-    """Write all that the lake knows of ``pack`` to ``target``, whole or not at all. ``facts``: of the registry (chemistry, capacity_wh, cells).
+    """Write all that the lake knows of ``pack`` to ``target``, whole or not at all. ``facts``: of the registry.
 
     Raises :class:`~bms_bridge.lake.LakeRefused` for a pack that the lake does not know, OSError, LakeDamaged.
     """
+    import pyarrow.compute as pc
+
     entry, life = lake.entry_of(pack), lake.life_of(pack)
     if entry is None or life is None:
         raise LakeRefused(f"the lake has never heard of {pack}")
@@ -121,9 +123,9 @@ def export(lake: Lake, pack: PackKey, target: Path, *, key: Any, facts: dict[str
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder, zipfile.ZipFile(aside, "x") as archive:
             listed = []
-            for month, found in _by_month(lake.rows(entry)):
+            for month, table in lake.months(entry):
                 part = Path(folder) / f"{month}.parquet"
-                written = warm.write(part, arrow_table(stored(row) for row in found), found[-1].row_id)
+                written = warm.write(part, table, pc.max(table.column("row_id")).as_py() or 0)
                 rows += written.rows
                 listed.append(_add(archive, f"samples/{month}.parquet", part))
                 part.unlink()
@@ -159,14 +161,6 @@ def export(lake: Lake, pack: PackKey, target: Path, *, key: Any, facts: dict[str
     return Exported(target, rows, target.stat().st_size, fingerprint_of(public))
 
 
-def _by_month(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
-    """Rows come by id, which is by time of arrival; a clock that jumped back puts some of a month into it late."""
-    months: dict[str, list[Row]] = {}
-    for row in rows:
-        months.setdefault(rules.month_of(day_of(row.received_us)), []).append(row)
-    return sorted(months.items())
-
-
 def _histories(lake: Lake, entry: PackEntry) -> list[Path]:
     with lake.hot.look() as connection:
         found = connection.execute("SELECT sha256 FROM lake_history WHERE pack_no = ? ORDER BY at_us", (entry.no,)).fetchall()
@@ -193,7 +187,7 @@ def verified(path: Path, *, fingerprint: str) -> tuple[dict[str, Any], Life]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _verified(archive, fingerprint)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise ArchiveRefused(f"{path.name} is not a whole zip archive ({error}): fetch it again") from None
 
 

@@ -132,7 +132,7 @@ def _snapshot(hot: Hot, places: Places, *, names: bool) -> Iterator[tuple[duckdb
             columns = ", ".join(f'"{name}"' for name in arrow_schema().names)
             source = f"SELECT {columns} FROM fresh"  # noqa: S608  # our own names
             if paths:
-                source += f" UNION ALL SELECT {columns} FROM read_parquet({_listed(paths)}, union_by_name = true)"
+                source += f" UNION ALL SELECT {columns} FROM read_parquet({_listed(paths)}, union_by_name = true)"  # noqa: S608
             connection.execute(f"CREATE VIEW samples AS {source}")
             connection.register("packs", _packs(list(entries.values()), names=names))
             connection.register("files", _files(files, entries))

@@ -170,7 +170,9 @@ def stored(row: Row) -> tuple[Any, ...]:
 
 def read_back(values: Sequence[Any]) -> Row:
     """The row that :func:`stored` made."""
-    found = {field: (_list_of(value) if is_list else value) for field, value, is_list in zip(FIELDS, values, _IS_LIST, strict=True)}
+    found: dict[str, Any] = {
+        field: (_list_of(value) if is_list else value) for field, value, is_list in zip(FIELDS, values, _IS_LIST, strict=True)
+    }
     found["stop"] = bool(found["stop"])
     return Row(**found)
 
@@ -240,9 +242,8 @@ def rows_of(table: pa.Table) -> list[Row]:
     """The rows of an Arrow table; columns that an older file lacks are None or empty."""
     import pyarrow as pa
 
-    schema = arrow_schema()
     columns: list[list[Any]] = []
-    for field, column in zip(schema, COLUMNS, strict=True):
+    for column in COLUMNS:
         if column.name not in table.column_names:
             columns.append([() if column.kind == "floats" else None] * table.num_rows)
             continue

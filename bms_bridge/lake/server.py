@@ -15,6 +15,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,6 @@ class Server:
                 task.cancel()
             await asyncio.gather(*self._open, return_exceptions=True)
             await server.wait_closed()
-            path.unlink(missing_ok=True)
             await asyncio.to_thread(self._thread.shutdown)
 
     async def look_after(self) -> None:
@@ -95,7 +95,7 @@ class Server:
                 if isinstance(frame, wire.Batch):
                     if len(frame.items) > wire.MOST_ITEMS:
                         raise LakeError(f"a batch of {len(frame.items)} items; at most {wire.MOST_ITEMS}")
-                    await send(writer, await self._run(lambda frame=frame, body=body: self._lake.take(frame, body)))
+                    await send(writer, await self._run(partial(self._lake.take, frame, body)))
                 elif isinstance(frame, wire.Ask):
                     await send(writer, await self._answer(frame, writer))
         except (LakeError, ConnectionError) as error:

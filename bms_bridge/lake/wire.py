@@ -137,6 +137,7 @@ async def read_body(reader: asyncio.StreamReader) -> bytes | None:
 def decode(body: bytes) -> Frame:
     """Raises :class:`~bms_bridge.lake.LakeError` for what is no frame."""
     try:
-        return _decoder.decode(body)
+        frame: Frame = _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise LakeError(f"not a frame: {error}") from None
+    return frame

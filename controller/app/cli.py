@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from controller.app.can_cli import can
 from controller.app.exits import exit_code_of, sentence
+from controller.app.lake import lake
 from controller.app.meter import meter
 from controller.app.tariff import tariff as tariffs
 from controller.app.user import user
@@ -32,6 +33,7 @@ complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 app.add_typer(meter, name="meter")
 app.add_typer(can, name="can")
+app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]

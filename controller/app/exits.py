@@ -4,6 +4,8 @@ from __future__ import annotations
 
 EXPECTED: dict[str, int] = {
     "bms_bridge.BmsError": 2,
+    "bms_bridge.lake.ArchiveRefused": 1,
+    "bms_bridge.lake.LakeDamaged": 1,
     "builtins.ConnectionError": 3,
     "builtins.OSError": 2,
     "controller.app.audit.AuditError": 2,

@@ -30,7 +30,9 @@ AUTHORITY = "authority.pem"
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
-NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LATCHES, ISOLATIONS, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
+LIVES = "lifetimes.json"
+LAKE_KEY = "lake.pem"
+NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LIVES, LAKE_KEY, LATCHES, ISOLATIONS, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -60,6 +62,8 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(NOTIFY, ledger_file(settings.database, depot), "how far notifications got"),
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
+        Kept(LIVES, folder / f"{depot}-lifetimes.json", "records of packs' lives"),
+        Kept(LAKE_KEY, settings.lake_key, "the key that signs packs' histories"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(ISOLATIONS, settings.isolations, "isolated areas"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),

@@ -40,7 +40,7 @@ def need_libraries() -> None:
     """Raises :class:`SettingsError` where the lake's own libraries are not installed."""
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SettingsError(f"the lake needs {' and '.join(missing)}: type ./chargeyard lake --help once, which installs them")
+        raise SettingsError(f"the lake needs {' and '.join(missing)}: type ./chargeyard lake catalog depot.toml, which installs them")
 
 
 def places_of(settings: Settings) -> Places:

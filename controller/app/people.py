@@ -35,4 +35,5 @@ def web_settings(settings: Settings) -> WebSettings:
         depot_id=settings.depot.id, host=settings.web.host, port=settings.web_port, tls=settings.web.tls, hosts=tuple(settings.web.hosts),
         files=settings.files_folder if settings.files.serve else None, incidents=settings.incidents,
         image_bytes=settings.files.max_image_mb * 1024 * 1024,
+        exports=settings.lake_exports if settings.lake is not None else None,
     )  # fmt: skip

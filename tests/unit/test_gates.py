@@ -130,7 +130,7 @@ def test_ci_runs_the_same_command_as_everybody() -> None:
     assert lines == ['exec "$(dirname "$0")/../chargeyard" test']
 
 
-@pytest.mark.parametrize("name", ["core", "dev"])
+@pytest.mark.parametrize("name", ["core", "lake", "dev"])
 def test_every_locked_package_carries_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8").replace("\\\n", " ")
     packages = [line for line in text.splitlines() if "==" in line]
