@@ -20,6 +20,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +79,18 @@ class MqttSettings:
         password, because an embedded broker lets a stranger with the same id push us out."""
         secret = hmac.new(self.password.encode(), f"{depot_id}\0{self.username}".encode(), hashlib.sha256).hexdigest()
         return f"chargeyard-{secret[:24]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message with something new in it, as it came. ``samples``: what was not heard before; ``places``: where in the message."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    retained: bool
+    samples: tuple[PackSample, ...]
+    places: tuple[int, ...]
 
 
 class Inbox:
@@ -154,7 +167,7 @@ class TelemetryLink:
         on_sample: Callable[[PackSample], object],
         on_rejected: Callable[[Rejection], object],
         on_link: Callable[[bool, str], None],
-        on_kept: Callable[[tuple[PackSample, ...]], None] | None = None,
+        on_kept: Callable[[Kept], None] | None = None,
         rng: random.Random | None = None,
         echo_s: float = ECHO_S,
     ) -> None:
@@ -268,19 +281,22 @@ class TelemetryLink:
         if isinstance(found, Rejection):
             self._on_rejected(found)
         else:
-            self._heard(found)
+            places = self._heard(found)
+            if places and self._on_kept is not None:
+                new = tuple(found.samples[place] for place in places)
+                self._on_kept(Kept(topic, payload, received_at, bool(message.retain), new, places))
 
-    def _heard(self, message: Message) -> None:
+    def _heard(self, message: Message) -> tuple[int, ...]:
         """Hand over what is in a message. A repeated sample may still trip its pack, but is no news: a unit that counts wrongly
-        must not be able to silence itself."""
+        must not be able to silence itself. Returns where in the message the new ones are."""
         self.dropped += message.dropped
-        new = tuple(s for s in message.samples if s.sequence is None or self._repeats.new(s.pack, s.sequence))
-        self.repeated += len(message.samples) - len(new)
-        newest = new[-1] if new and new[-1] is message.samples[-1] else None
-        for sample in message.samples:
+        samples = message.samples
+        new = tuple(n for n, s in enumerate(samples) if s.sequence is None or self._repeats.new(s.pack, s.sequence))
+        self.repeated += len(samples) - len(new)
+        newest = samples[-1] if new and new[-1] == len(samples) - 1 else None
+        for sample in samples:
             self.inbox.put(sample if sample is newest or sample.retained else replace(sample, retained=True))
-        if new and self._on_kept is not None:
-            self._on_kept(new)
+        return new
 
     async def _hand_over(self) -> None:
         while True:

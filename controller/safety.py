@@ -24,7 +24,7 @@ from bms_bridge import ResetRefused
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.guard import Guard, InThread
 from bms_bridge.latches import LatchFile
-from bms_bridge.mqtt import MqttSettings, TelemetryLink
+from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
 from bms_bridge.ocpp_samples import sample_of
 from bms_bridge.verdicts import BusBack, BusLost, Clear, Derate, Trip, Verdict
 from controller import safety_rules as rules
@@ -119,6 +119,8 @@ class Safety:
         self.against: list[Callable[[], str | None]] = []
         """Who may speak against a reset."""
         self._responses: dict[PackKey, Response] = {}
+        self.on_message: list[Callable[[Kept], None]] = []
+        """Who keeps what came over MQTT as it came; called where it is read from the socket, as quick as a queue."""
         self._loop = loop
         self.shares: dict[PackKey, float] = {}
         self._spoke: set[PackKey] = set()
@@ -189,9 +191,15 @@ class Safety:
             on_sample=self._heard,
             on_rejected=self.guard.reject,
             on_link=self._linked,
+            on_kept=self._kept,
         )
 
     # -- what comes in ------------------------------------------------------------------------------------------
+
+    def _kept(self, kept: Kept) -> None:
+        """A message came; its samples are handed over in their turn, or were overtaken."""
+        for told in self.on_message:
+            told(kept)
 
     def _heard(self, sample: PackSample) -> None:
         self.guard.heard(sample)  # first: it may be a trip

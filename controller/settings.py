@@ -44,8 +44,8 @@ from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
-from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_lake import LakeSection
+from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection

@@ -78,7 +78,7 @@ class Bench:
             "temperatures_c": (30.0 + math.sin(phase), 30.5 + math.sin(phase + 1), 31.0 + math.cos(phase), 30.2 + math.cos(phase + 2)),
             "soc": round(0.5 + 0.3 * math.sin(phase / 7), 3),
             "current_a": round(150 * math.cos(phase / 7), 1),
-            "voltage_v": 640.0 + 10 * math.sin(phase / 7),
+            "voltage_v": 9.9 + 0.005 * math.sin(phase),
             "cells_v": (3.30, 3.31, 3.29 + 0.01 * math.sin(phase)),
             "firmware": "1.4.2",
         }

@@ -14,7 +14,6 @@ class WebSettings:
     else any. ``absolute_s`` and ``idle_s``: life of a session. ``streams_most``: live pages at once.
     ``files``: the shelf of firmware and logs, None where nothing is served; ``incidents``: the folder of incident files;
     ``image_bytes``: of the largest image.
-    ``files``: the shelf of firmware and logs, None where nothing is served; ``image_bytes``: of the largest image.
     ``exports``: where the lake puts packs' histories, None where there is no lake.
     """
 

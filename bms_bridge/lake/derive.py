@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
-from bms_bridge.contract import PackSample, Rejection, Source, parse
+import msgspec
+
+from bms_bridge.contract import PackSample, Rejection, Source, read
 from bms_bridge.lake.schema import Quality, Row, micros, narrowed
-from bms_bridge.lake.wire import Batch, Message
+from bms_bridge.lake.wire import Batch, Item, Message, Told, encode
 from bms_bridge.validation import Checked, Memory, check
 from depot.values import PackKey
 
@@ -23,7 +26,15 @@ BATCH_BITS: Final = 24
 MOST_SAMPLES: Final = 1 << ITEM_BITS
 """Of one message; what a message holds beyond that is left out."""
 
+PACKED: Final = "pack_telemetry/packed"
 _MOST_ALARMS_TEXT = 1_000
+
+
+class _Head(msgspec.Struct):
+    schema: str = ""
+
+
+_head = msgspec.json.Decoder(_Head)
 
 Decoder = Callable[[Message], "tuple[list[PackSample], str, str]"]
 """The samples of a message, its schema, and by what it was decoded (map and DBC with hashes, or "")."""
@@ -53,21 +64,32 @@ def mqtt_decoder(depot_id: str) -> Decoder:
     """Decodes what came over MQTT (docs/telemetry.md)."""
 
     def decoded(message: Message) -> tuple[list[PackSample], str, str]:
-        found = parse(depot_id, message.topic, message.payload, received_at=message.received_at, retained=message.retained)
-        return ([], "", "") if isinstance(found, Rejection) else ([found], "pack_telemetry/1", "")
+        found = read(depot_id, message.topic, message.payload, received_at=message.received_at, retained=message.retained)
+        if isinstance(found, Rejection):
+            return [], "", ""
+        schema = PACKED if found.packed else _head.decode(message.payload).schema
+        return [found.samples[place] for place in message.places if place < len(found.samples)], schema, ""
 
     return decoded
 
 
 class Deriver:
-    """Makes rows. ``decoders``: by the source of messages. ``capacity_of``: Wh of a pack as registered, None: unknown."""
+    """Makes rows. ``decoders``: by the source of messages. ``capacity_of``: Wh of a pack as registered, None: unknown. ``redact``: a
+    text without numbers of vehicles (:mod:`bms_bridge.pseudonym`)."""
 
-    def __init__(self, key: bytes, decoders: Mapping[str, Decoder], capacity_of: Callable[[PackKey], int | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        decoders: Mapping[str, Decoder],
+        capacity_of: Callable[[PackKey], int | None] = lambda _: None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self.undecoded = 0
         """Messages out of which no sample came."""
         self._key = key
         self._decoders = decoders
         self._capacity_of = capacity_of
+        self.redact = redact
         self._memories: dict[tuple[PackKey, Source], Memory] = {}
         self._names: dict[PackKey, str] = {}
 
@@ -82,15 +104,42 @@ class Deriver:
         """The rows of a batch that the lake counts as ``number``, each with its pack."""
         for index, item in enumerate(batch.items):
             if isinstance(item, Message):
-                decoder = self._decoders.get(item.source)
-                samples, schema, origin = decoder(item) if decoder is not None else ([], "", "")
+                samples, schema, origin = self._decoded(item)
                 self.undecoded += not samples
             else:
                 samples, schema, origin = [item.sample], "", item.origin
             for place, sample in enumerate(samples[:MOST_SAMPLES]):
                 yield sample.pack, self._row((number << BATCH_BITS) | (index << ITEM_BITS) | place, sample, schema, origin)
 
+    def kept_raw(self, batch: Batch, body: bytes) -> bytes:
+        """The batch as it may be kept (``body``: as it came): a message in which a vehicle's number stands is kept as its samples."""
+        if all(self._clean(item) for item in batch.items):
+            return body
+        items: list[Item] = []
+        for item in batch.items:
+            if self._clean(item):
+                items.append(item)
+                continue
+            samples, _, origin = self._decoded(item) if isinstance(item, Message) else ([item.sample], "", item.origin)
+            items += [Told(self._redacted(sample), origin) for sample in samples]
+        return encode(Batch(batch.boot, batch.number, items[:MOST_SAMPLES], batch.dropped))
+
+    def _clean(self, item: Item) -> bool:
+        if isinstance(item, Told):
+            return self._redacted(item.sample) is item.sample
+        text = item.payload.decode("latin-1")
+        return self.redact(text) == text
+
+    def _decoded(self, message: Message) -> tuple[list[PackSample], str, str]:
+        decoder = self._decoders.get(message.source)
+        return decoder(message) if decoder is not None else ([], "", "")
+
+    def _redacted(self, sample: PackSample) -> PackSample:
+        firmware, alarms = self.redact(sample.firmware), tuple(map(self.redact, sample.alarms))
+        return sample if (firmware, alarms) == (sample.firmware, sample.alarms) else replace(sample, firmware=firmware, alarms=alarms)
+
     def _row(self, row_id: int, sample: PackSample, schema: str, origin: str) -> Row:
+        sample = self._redacted(sample)
         key = (sample.pack, sample.source)
         self._memories[key], checked = check(self._memories.get(key) or Memory(), sample)
         return row_of(row_id, self.name_of(sample.pack), sample, checked, schema, origin, self._capacity_of(sample.pack))
@@ -104,8 +153,8 @@ def row_of(row_id: int, pack: str, sample: PackSample, checked: Checked, schema:
     rate = None if power_w is None or not capacity_wh else power_w / capacity_wh
     numbers = narrowed(
         (
-            checked.soc, sample.soh, checked.current_a, checked.voltage_v, checked.cell_min_v, checked.cell_max_v, sample.insulation_ohm,
-            sample.limit_a, sample.limit_v, sample.uncertainty_c, min(checked.age_s, 3e9), rate,
+            checked.soc, checked.soh, checked.current_a, checked.voltage_v, checked.cell_min_v, checked.cell_max_v, checked.insulation_ohm,
+            checked.limit_a, checked.limit_v, checked.uncertainty_c, min(checked.age_s, 3e9), rate,
         )
     )  # fmt: skip
     soc, soh, current_a, voltage_v, cell_min_v, cell_max_v, insulation_ohm, limit_a, limit_v, uncertainty_c, age_s, c_rate = numbers
@@ -126,7 +175,7 @@ def row_of(row_id: int, pack: str, sample: PackSample, checked: Checked, schema:
         firmware=sample.firmware,
         sequence=sample.sequence,
         temperatures_c=narrowed([believed.get(number) for number in range(len(sample.temperatures_c))]),
-        cells_v=narrowed(sample.cells_v),
+        cells_v=narrowed(checked.cells_v),
         soc=soc,
         soh=soh,
         current_a=current_a,

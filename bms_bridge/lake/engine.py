@@ -129,6 +129,7 @@ class Lake:
         retention: Retention,
         now_us: Callable[[], int],
         capacity_of: Callable[[PackKey], int | None] = lambda _: None,
+        redact: Callable[[str], str] = str,
         free_bytes: Callable[[], int] | None = None,
     ) -> None:
         self.places = places
@@ -138,11 +139,11 @@ class Lake:
         self.state = State.GOOD
         self.trouble = ""
         self.now_us = now_us
-        self.deriver = Deriver(key, decoders, capacity_of)
+        self.deriver = Deriver(key, decoders, capacity_of, redact)
         self._free = free_bytes or (lambda: shutil.disk_usage(places.folder).free)
         self._packs: dict[str, _Known] = {}
         self._boots: dict[str, int] = {}
-        self._kept_us: dict[str, int] = {}
+        self._kept: dict[str, tuple[int, str, bool]] = {}
         self._forgot_us = 0
         self._archiving = False
         self._copied_us = 0
@@ -196,11 +197,13 @@ class Lake:
                     added[row.pack] = _Known(self.hot.add_pack(connection, row.pack, key, row.received_us))
                 rows.append(row)
             if self.state is State.THIN:
-                kept = rules.thinned(rows, self._kept_us)
+                kept = rules.thinned(rows, self._kept)
                 self.figures.thinned += len(rows) - len(kept)
                 rows = kept
             else:
-                self.hot.put_raw(connection, number, now_us, len(batch.items), zlib.compress(body, _RAW_LEVEL))
+                self.hot.put_raw(
+                    connection, number, now_us, len(batch.items), zlib.compress(self.deriver.kept_raw(batch, body), _RAW_LEVEL)
+                )
             numbers = {row.pack: (self._packs.get(row.pack) or added[row.pack]).entry.no for row in rows}
             self.hot.put_rows(connection, rows, numbers)
             self.hot.took(connection, batch.boot, batch.number, now_us)

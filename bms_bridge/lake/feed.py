@@ -14,12 +14,12 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.lake import LakeError, wire
+from bms_bridge.mqtt import Kept
 from depot.values import PackKey
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,11 @@ class Feed:
 
     # -- what comes in: called within the safety path --------------------------------------------------------------------
 
-    def message(self, topic: str, payload: bytes, received_at: datetime, retained: bool) -> None:
+    def message(self, kept: Kept) -> None:
         """A message that the MQTT link took."""
-        if self._room(topic, len(payload)):
-            self._put(wire.Message(str(Source.MQTT), topic, payload, received_at, retained), len(payload))
+        size = len(kept.payload)
+        if self._room(kept.topic, size):
+            self._put(wire.Message(str(Source.MQTT), kept.topic, kept.payload, kept.received_at, kept.retained, kept.places), size)
 
     def sample(self, sample: PackSample) -> None:
         """A sample of a source whose messages do not come here by themselves."""

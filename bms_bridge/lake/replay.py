@@ -71,7 +71,7 @@ def replay(
         row = (lake.now_us(), first_id(first), by[:200])
         sql = "INSERT INTO lake_replay (at_us, first_id, by, rows, changed, new, withdrawn, done) VALUES (?, ?, ?, 0, 0, 0, 0, 0)"
         found.number = connection.execute(sql, row).lastrowid or 0
-    deriver = Deriver(key, decoders, capacity_of)
+    deriver = Deriver(key, decoders, capacity_of, lake.deriver.redact)
     for place, batch in enumerate(batches):
         _batch(lake, deriver, batch, found, keep=batch >= first)
         if place % REPORT_EVERY == 0:

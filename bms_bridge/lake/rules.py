@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from bms_bridge.lake.hot import FileEntry, Unsealed
-from bms_bridge.lake.schema import DAY_US, Quality, Row
+from bms_bridge.lake.schema import DAY_US, Row
 from bms_bridge.lake.wire import State
 
 SEAL_ROWS: Final = 2_000
@@ -54,14 +54,14 @@ def pressure(free_bytes: int, retention: Retention) -> State:
     return State.THIN if free_bytes < retention.least_free_mb * _MB else State.GOOD
 
 
-def thinned(rows: Sequence[Row], last_us: dict[str, int]) -> list[Row]:
-    """What is kept while the disk is short: a row of each pack a minute, and every row with an alarm, a stop or a doubt.
-    ``last_us``: when a row of each pack was kept; it is changed."""
+def thinned(rows: Sequence[Row], last: dict[str, tuple[int, str, bool]]) -> list[Row]:
+    """What is kept while the disk is short: a row of each pack a minute, and every row where its alarms or its demand to stop change.
+    ``last``: when a row of each pack was kept, with both; it is changed."""
     kept = []
     for row in rows:
-        notable = row.alarms or row.stop or row.quality != Quality.GOOD
-        if notable or row.received_us - last_us.get(row.pack, 0) >= THIN_US:
-            last_us[row.pack] = row.received_us
+        at_us, alarms, stop = last.get(row.pack, (0, "", False))
+        if row.received_us - at_us >= THIN_US or (row.alarms, row.stop) != (alarms, stop):
+            last[row.pack] = (row.received_us, row.alarms, row.stop)
             kept.append(row)
     return kept
 

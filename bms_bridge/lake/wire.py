@@ -35,13 +35,14 @@ class State(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, tag="message"):
-    """A message as it came over ``source`` (``mqtt``): its topic and payload."""
+    """A message as it came over ``source`` (``mqtt``): its topic and payload. ``places``: which of its samples were new."""
 
     source: str
     topic: str
     payload: bytes
     received_at: datetime
     retained: bool = False
+    places: tuple[int, ...] = (0,)
 
 
 class Told(msgspec.Struct, frozen=True, tag="sample"):

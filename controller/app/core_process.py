@@ -29,6 +29,7 @@ from controller.app.emergency import add_emergency
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
 from controller.app.kit import add_kit, companions
+from controller.app.lake_room import add_lake
 from controller.app.outputs import add_outputs
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
@@ -263,6 +264,7 @@ async def serve_core(settings: Settings) -> None:
         safety = add_safety(core, settings, journal=journal, store=store, secret=secret, stack=safety_stack)
         outputs, modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
         add_emergency(core, settings, safety=safety, outputs=outputs, alarms=alarms, journal=journal, stack=safety_stack)
+        add_lake(core, settings, safety=safety, alarms=alarms)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():

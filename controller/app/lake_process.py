@@ -22,6 +22,7 @@ from bms_bridge.lake.orders import Orders
 from bms_bridge.lake.rules import Retention
 from bms_bridge.lake.schema import micros
 from bms_bridge.lake.server import Server
+from bms_bridge.pseudonym import Pseudonyms
 from controller.app.beside import run_process
 from controller.lake_facts import JournalFacts
 from controller.secrets import depot_secret
@@ -89,6 +90,7 @@ def opened(settings: Settings) -> Iterator[tuple[Lake, Orders, JournalFacts]]:
             "retention": retention_of(settings),
             "now_us": lambda: time.time_ns() // 1000,
             "capacity_of": facts.capacity_of,
+            "redact": Pseudonyms.of_secret(depot_secret(settings)).redact,
         }
         with Lake.open(places_of(settings), **parts) as lake:
             facts.read(lake)

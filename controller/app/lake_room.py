@@ -9,7 +9,6 @@ import time
 
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
-from controller.lake_room import LakeRoom
 from controller.safety import Safety
 from controller.settings import Settings
 
@@ -19,10 +18,11 @@ def add_lake(core: Core, settings: Settings, *, safety: Safety, alarms: AlarmDes
     if settings.lake is None:
         return
     from bms_bridge.lake.feed import Feed
+    from controller.lake_room import LakeRoom
 
     feed = Feed(settings.lake_path, monotonic=time.monotonic)
     room = LakeRoom(feed, settings.lake_path)
     safety.on_sample.append(feed.sample)
-    safety.on_message = feed.message
+    safety.on_message.append(feed.message)
     alarms.sources.append(room)
     core.add(room)

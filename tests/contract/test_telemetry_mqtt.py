@@ -25,7 +25,7 @@ from bms_bridge.contract import PackSample, Rejection, RejectReason, topic_of
 from bms_bridge.edge.wire import BY_NAME, Block, Part, encode
 from bms_bridge.guard import Guard
 from bms_bridge.latches import LatchFile
-from bms_bridge.mqtt import MqttSettings, TelemetryLink
+from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
 from bms_bridge.verdicts import Cause, Derate, Trip, Verdict
 from controller.clock import SystemClock
 from depot.values import PackKey
@@ -244,7 +244,7 @@ async def test_nothing_is_retained(broker: Broker) -> None:
 
 
 async def test_a_batch_comes_out_sample_by_sample_the_newest_as_news(broker: Broker) -> None:
-    kept: list[tuple[PackSample, ...]] = []
+    kept: list[Kept] = []
     rows = tuple((2500 + k, 2510, 2520, 2530) for k in range(5))
     now_ms = int(datetime.now(UTC).timestamp() * 1000) - 4000
     parts = (Part(BY_NAME["temperatures_c"], 4, 1),)
@@ -257,8 +257,9 @@ async def test_a_batch_comes_out_sample_by_sample_the_newest_as_news(broker: Bro
         assert link.repeated == 5
     news = [sample.temperatures_c for sample in heard.samples if not sample.retained]
     assert news == [(25.04, 25.1, 25.2, 25.3)]
-    assert [[sample.temperatures_c[0] for sample in message] for message in kept] == [[25.0, 25.01, 25.02, 25.03, 25.04]]
-    assert not any(sample.retained for sample in kept[0])
+    assert [[sample.temperatures_c[0] for sample in message.samples] for message in kept] == [[25.0, 25.01, 25.02, 25.03, 25.04]]
+    assert not any(sample.retained for sample in kept[0].samples)
+    assert (kept[0].payload, kept[0].places) == (encode(block), (0, 1, 2, 3, 4))
 
 
 async def test_a_killed_broker_is_found_again(broker: Broker) -> None:

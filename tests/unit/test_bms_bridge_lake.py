@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.query import query
 from bms_bridge.lake.rules import Retention
 from bms_bridge.lake.schema import NAMES, arrow_table, read_back, rows_of, stored
-from bms_bridge.lake.wire import State
+from bms_bridge.lake.wire import State, decode_batch
+from bms_bridge.pseudonym import Pseudonyms
 from storage import LeaseTaken
 
 
@@ -220,6 +222,23 @@ def test_a_short_disk_thins_and_a_full_one_keeps_nothing_and_acknowledges_nothin
         bench.number = 13
         assert bench.give(lake, bench.told(A)).number == 14
         assert count(lake) == 4
+
+
+def test_a_vehicles_number_is_kept_nowhere(bench: Bench) -> None:
+    vin = "MAT445401JPA12345"
+    with bench.lake() as lake:
+        lake.deriver.redact = Pseudonyms(b"k").redact
+        bench.give(lake, bench.told(A, firmware=vin), bench.message(B, alarms=[f"x_{vin.lower()}"]), bench.message(B))
+        bench.give(lake, bench.message(A))
+        assert count(lake) == 4
+        with lake.hot.look() as connection:
+            raw = [zlib.decompress(body) for _, _, body in lake.hot.raw_since(connection, 0)]
+        assert not any(vin.encode() in body or vin.lower().encode() in body for body in raw)
+        assert [len(decode_batch(body).items) for body in raw] == [3, 1]
+        found = query(lake.hot, lake.places, "SELECT firmware FROM samples WHERE firmware <> ''").rows
+        assert found[0][0].startswith("vin-")
+        while lake.step():
+            pass
 
 
 def test_facts_of_the_journal_count_once(bench: Bench) -> None:

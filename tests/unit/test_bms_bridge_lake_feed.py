@@ -20,6 +20,7 @@ from bms_bridge.lake.feed import Feed
 from bms_bridge.lake.orders import Orders
 from bms_bridge.lake.query import query
 from bms_bridge.lake.server import Server
+from bms_bridge.mqtt import Kept
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def test_what_is_put_arrives_once_also_when_the_lake_goes_and_comes(bench:
     async with running(feed):
         feed.sample(bench.sample(A))
         message = bench.message(B)
-        feed.message(message.topic, message.payload, message.received_at, False)
+        feed.message(Kept(message.topic, message.payload, message.received_at, False, (), (0,)))
         async with serving(bench, path) as lake:
             await until(lambda: feed.acknowledged == 2)
             assert rows(lake) == 2
