@@ -21,7 +21,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from bms_bridge import ResetRefused
-from bms_bridge.contract import PackSample, Source
+from bms_bridge.contract import OWN_UNIT, PackSample, Source
 from bms_bridge.guard import Guard, InThread
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
@@ -188,7 +188,7 @@ class Safety:
             depot_id=self.yard.spec.depot_id,
             clock=self.yard.clock,
             known=self.guard.known,
-            on_sample=self._heard,
+            on_sample=self.hear,
             on_rejected=self.guard.reject,
             on_link=self._linked,
             on_kept=self._kept,
@@ -201,11 +201,13 @@ class Safety:
         for told in self.on_message:
             told(kept)
 
-    def _heard(self, sample: PackSample) -> None:
+    def hear(self, sample: PackSample) -> None:
+        """A sample of any source came. What follows from it has happened when this returns."""
         self.guard.heard(sample)  # first: it may be a trip
+        own = sample.source in OWN_UNIT and sample.source is not Source.DRILL
         if self.guard.known(sample.pack):
             self.newest.setdefault(sample.pack, {})[sample.source] = sample
-        if sample.source is Source.MQTT and sample.pack not in self._spoke:
+        if own and sample.pack not in self._spoke:
             self._spoke.add(sample.pack)
             self._seen_seq = -1
         if sample.pack in self._responses:
@@ -213,7 +215,7 @@ class Safety:
         for told in self.on_sample:
             told(sample)
         temperatures = [c for c in sample.temperatures_c if c is not None]
-        if temperatures and (sample.source is Source.MQTT or sample.pack not in self._spoke):  # a curve has one teller
+        if temperatures and (own or sample.pack not in self._spoke):  # a curve has one teller
             points = self.curves.setdefault(sample.pack, Curve()).points
             if not points or (sample.received_at - points[-1][0]).total_seconds() >= CURVE_STEP_S:
                 points.append((sample.received_at, max(temperatures), min(temperatures)))
@@ -226,20 +228,18 @@ class Safety:
         pack = next(iter(self.parts.packs.of(visit.announced.vehicle_id)), None) if visit is not None else None
         sample = sample_of(pack, reading) if pack is not None else None
         if sample is not None:
-            self._heard(sample)
+            self.hear(sample)
 
     def _linked(self, up: bool, reason: str) -> None:
         self.link = Link(up, reason, self.yard.clock.now())
         self.guard.link(up=up, reason=reason)
 
     def _expect(self) -> None:
-        """Of whom telemetry must come: packs on connectors that have a unit, or have spoken before."""
-        if self.parts.broker is None:
-            return
-        packs = self.parts.packs
+        """Of whom telemetry must come: packs on connectors that have a unit and a broker to speak to, or have spoken before."""
+        packs, link = self.parts.packs, self.parts.broker is not None
         here = {visit.announced.vehicle_id for visit in self.yard.present_visits().values()}
         wanted = (pack for vehicle in here for pack in packs.of(vehicle))
-        self.expected = frozenset(pack for pack in wanted if packs.must_speak(pack) or pack in self._spoke)
+        self.expected = frozenset(pack for pack in wanted if (link and packs.must_speak(pack)) or pack in self._spoke)
         self.guard.expect(self.expected)
 
     def _cannot_write(self, problem: str) -> None:

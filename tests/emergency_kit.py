@@ -175,7 +175,7 @@ class EmergencyDepot(SmallYard):
     def says(self, *temperatures: float, **more: Any) -> None:
         now = self.clock.now()
         told: dict[str, Any] = {"source": Source.HTTP, "received_at": now, "reported_at": now, **more}
-        self.safety._heard(PackSample(pack=BUS, temperatures_c=temperatures, **told))
+        self.safety.hear(PackSample(pack=BUS, temperatures_c=temperatures, **told))
 
     def cools(self) -> None:
         """It is cool for more than a minute."""

@@ -120,7 +120,7 @@ class Depot(SmallYard):
     def says(self, *temperatures: float, **more: Any) -> None:
         now = self.clock.now()
         told: dict[str, Any] = {"source": Source.MQTT, "received_at": now, "reported_at": now, **more}
-        self.safety._heard(PackSample(pack=BUS, temperatures_c=temperatures, **told))
+        self.safety.hear(PackSample(pack=BUS, temperatures_c=temperatures, **told))
 
     def hot(self) -> None:
         self.says(61.0, 60.2, 59.8, 60.0)
