@@ -1,6 +1,7 @@
 """When one vehicle burns: which bays follow, and when; which bays to clear. Pure, from the depot's layout.
 
-    neighbours(layout, "B3", 300_000, 0.8) --> [Follows("B2", 4.1, None), Follows("B4", 4.1, None), …]      minutes, earliest first
+    neighbours(layout, "B3", 300_000, 0.8) --> [Follows("B2", 1.1, 17.3), …]      all that may follow, minutes, earliest first
+    beside(layout, 300_000)                --> {"B3": [Follows("B2", 1.1, 17.3), …], …}      what each bay alone sets on fire
 
 A nodal model: each vehicle is a skin with a heat capacity, heated by the flames of every vehicle that burns (radiation by view
 factor: a rectangle of flames seen from the nearest point), cooled by air and radiation; it follows when its skin is hot enough to
@@ -15,7 +16,7 @@ nothing for the path of a trip.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -44,6 +45,7 @@ _KELVIN = 273.15
 _ABSORBED = 0.9
 _RADIATED = 0.3
 _LEAST_GAP_M = 0.05
+_STEPS = int(HORIZON_MIN * 60.0 / STEP_S)
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +54,8 @@ Array = npt.NDArray[np.float64]
 class Assumptions:
     """What is not known of a fire. ``flame_w_m2``: what flames radiate; ``flame_m``: how high they stand; ``growth_s``: from the first
     flames to all of them, straight. ``body_burns``: the whole vehicle, else its pack alone, within ``pack_burns_s``. ``skin_j_m2_k``,
-    ``ignites_c``, ``air_w_m2_k``, ``air_c``: of a vehicle that is heated. ``screens``: vehicles between hide others."""
+    ``ignites_c``, ``air_w_m2_k``, ``air_c``: of a vehicle that is heated. ``screens``: vehicles between hide others; ``walls_end``:
+    walls hold as long as certified, else for good."""
 
     flame_w_m2: float
     flame_m: float
@@ -64,6 +67,7 @@ class Assumptions:
     air_w_m2_k: float
     air_c: float
     screens: bool
+    walls_end: bool
 
 
 WORST: Final = Assumptions(
@@ -77,6 +81,7 @@ WORST: Final = Assumptions(
     air_w_m2_k=10.0,
     air_c=45.0,
     screens=False,
+    walls_end=True,
 )
 """Flames as a black body of 900 °C (peak inside a burning car: Li et al., Case Stud. Therm. Eng. 10 (2017) 315) over the whole side; a
 thin skin that burns from 300 °C, which takes 8.5 kW/m² for ever."""
@@ -92,6 +97,7 @@ BEST: Final = Assumptions(
     air_w_m2_k=10.0,
     air_c=25.0,
     screens=True,
+    walls_end=False,
 )
 """Flames of the pack alone, of 45 kW/m² (more than 40 kW/m² were measured half a metre from a burning minivan), that grow as slowly
 as the fire that took 20 min to a second car (Li et al.); a skin that burns from 400 °C, which takes 15 kW/m² for ever. Walls hold."""
@@ -131,12 +137,20 @@ def neighbours(
     sights = {(at[a], at[b]): sight for (a, b), sight in sights_of(layout).items() if a in at and b in at}
     first = _burn(names, sights, parked, WORST)
     last = _burn(names, sights, parked, BEST)
-    found = [
-        Follows(name, round(low / 60.0, 1), None if math.isinf(high) else round(high / 60.0, 1))
-        for name, low, high in zip(names, first, last, strict=True)
-        if name != bay and math.isfinite(low)
-    ]
-    return sorted(found, key=lambda row: (row.minutes_low, row.bay_id))
+    rows = zip(names, first, last, strict=True)
+    return sorted((_follows(name, low, high) for name, low, high in rows if name != bay and math.isfinite(low)), key=_earliest)
+
+
+def beside(layout: Layout, pack_energy_wh: float, soc: float = 1.0) -> dict[str, list[Follows]]:
+    """For each bay those that it would set on fire by itself, earliest first. All bays at once: for looking up later."""
+    pairs = list(sights_of(layout).items())
+    parked = Parked(pack_energy_wh, soc)
+    first, last = (_alone([sight for _, sight in pairs], parked, told) for told in (WORST, BEST))
+    found: dict[str, list[Follows]] = {bay: [] for bay in layout}
+    for ((burning, target), _), low_s, high_s in zip(pairs, first, last, strict=True):
+        if math.isfinite(low_s):
+            found[burning].append(_follows(target, low_s, high_s))
+    return {bay: sorted(rows, key=_earliest) for bay, rows in found.items()}
 
 
 def to_clear(layout: Layout, bay: str, *, within_minutes: float = HORIZON_MIN) -> list[str]:
@@ -181,6 +195,14 @@ def view_factor(left_m: float, right_m: float, bottom_m: float, top_m: float, ga
 # -- inside ------------------------------------------------------------------------------------------------------------------
 
 
+def _follows(name: str, low_s: float, high_s: float) -> Follows:
+    return Follows(name, round(low_s / 60.0, 1), None if math.isinf(high_s) else round(high_s / 60.0, 1))
+
+
+def _earliest(row: Follows) -> tuple[float, str]:
+    return row.minutes_low, row.bay_id
+
+
 def _reachable(layout: Layout, bay: str, parked: Mapping[str, Parked]) -> list[str]:
     """The bays that hang together with ``bay`` by distance, itself first."""
     found, queue = [bay], [bay]
@@ -219,23 +241,48 @@ def _burn(names: list[str], sights: Mapping[tuple[int, int], Sight], parked: Map
     opens_s: Array = np.zeros((count, count))
     for (source, target), sight in sights.items():
         flux[target, source] = _flux_w_m2(sight, parked[names[source]], told)
-        if sight.wall_minutes is not None:
-            opens_s[target, source] = sight.wall_minutes * 60.0 if told is WORST else math.inf
-    air_k, ignites_k = told.air_c + _KELVIN, told.ignites_c + _KELVIN
-    skin_k: Array = np.full(count, air_k)
+        opens_s[target, source] = _opens_s(sight, told)
+    skin_k: Array = np.full(count, told.air_c + _KELVIN)
     burns_s: Array = np.full(count, math.inf)
     burns_s[0] = 0.0
     walls = bool(np.any(opens_s > 0.0))
-    for step in range(int(HORIZON_MIN * 60.0 / STEP_S)):
+    for step in range(_STEPS):
         now_s = step * STEP_S
         grown = np.clip((now_s - burns_s) / told.growth_s, 0.0, 1.0)
         seen = np.where(opens_s <= now_s, flux, 0.0) if walls else flux
-        heated = _ABSORBED * (seen @ grown - _STEFAN * (skin_k**4 - air_k**4)) - told.air_w_m2_k * (skin_k - air_k)
-        skin_k = np.minimum(skin_k + heated * STEP_S / told.skin_j_m2_k, 1_500.0)
-        new = (skin_k >= ignites_k) & np.isinf(burns_s)
+        skin_k = _warmed(skin_k, seen @ grown, told)
+        new = (skin_k >= told.ignites_c + _KELVIN) & np.isinf(burns_s)
         if new.any():
             burns_s[new] = now_s + STEP_S
             if np.isfinite(burns_s).all():
                 break
     found: list[float] = burns_s.tolist()
     return found
+
+
+def _alone(sights: Sequence[Sight], parked: Parked, told: Assumptions) -> list[float]:
+    """When each of these, seen by nothing else that burns, is set on fire, s; inf: not within the horizon."""
+    flux: Array = np.array([_flux_w_m2(sight, parked, told) for sight in sights])
+    opens_s: Array = np.array([_opens_s(sight, told) for sight in sights])
+    skin_k: Array = np.full(len(sights), told.air_c + _KELVIN)
+    burns_s: Array = np.full(len(sights), math.inf)
+    for step in range(_STEPS):
+        now_s = step * STEP_S
+        skin_k = _warmed(skin_k, np.where(opens_s <= now_s, flux, 0.0) * min(1.0, now_s / told.growth_s), told)
+        burns_s[(skin_k >= told.ignites_c + _KELVIN) & np.isinf(burns_s)] = now_s + STEP_S
+    found: list[float] = burns_s.tolist()
+    return found
+
+
+def _opens_s(sight: Sight, told: Assumptions) -> float:
+    """From when what stands between lets flames through: with the worse assumptions when its time is up."""
+    if sight.wall_minutes is None:
+        return 0.0
+    return sight.wall_minutes * 60.0 if told.walls_end else math.inf
+
+
+def _warmed(skin_k: Array, flux_w_m2: Array, told: Assumptions) -> Array:
+    """The skins one step later."""
+    air_k = told.air_c + _KELVIN
+    gained = _ABSORBED * (flux_w_m2 - _STEFAN * (skin_k**4 - air_k**4)) - told.air_w_m2_k * (skin_k - air_k)
+    return np.asarray(np.minimum(skin_k + gained * STEP_S / told.skin_j_m2_k, 1_500.0))

@@ -22,11 +22,12 @@ from msgspec import Struct
 
 from bms_bridge import ResetRefused
 from bms_bridge.contract import OWN_UNIT, PackSample, Source
+from bms_bridge.ect.watch import INNER_OFFSET_K
 from bms_bridge.guard import Guard, InThread
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
 from bms_bridge.ocpp_samples import sample_of
-from bms_bridge.verdicts import BusBack, BusLost, Clear, Derate, Trip, Verdict
+from bms_bridge.verdicts import BusBack, BusLost, Cause, Clear, Derate, Trip, Verdict
 from controller import safety_rules as rules
 from controller.isolation import Isolation
 from controller.loop import ControlLoop
@@ -52,7 +53,8 @@ CURVE_POINTS = 180
 @dataclass(frozen=True, slots=True)
 class SafetyParts:
     """What the room is made of. ``broker`` None: no vehicle is listened to, chargers are all the same.
-    ``restore(connector)``: give it its ordinary default again. ``look_s``, ``pace``: for a clock that runs fast."""
+    ``restore(connector)``: give it its ordinary default again. ``look_s``, ``pace``: for a clock that runs fast.
+    ``inner_offset_k``: how much hotter a cell may be inside than its sensor says."""
 
     latches: LatchFile
     packs: Packs
@@ -62,6 +64,7 @@ class SafetyParts:
     in_thread: InThread = asyncio.to_thread
     look_s: float = LOOK_S
     pace: float = 1.0
+    inner_offset_k: float = INNER_OFFSET_K
 
 
 @dataclass(slots=True)
@@ -132,7 +135,9 @@ class Safety:
             clock=yard.clock,
             chemistry_of=parts.packs.chemistry_of,
             on_verdict=self._judged,
+            on_danger=self._endangered,
             on_unwritten=self._cannot_write,
+            inner_offset_k=parts.inner_offset_k,
             pace=parts.pace,
             in_thread=parts.in_thread,
         )
@@ -285,6 +290,10 @@ class Safety:
         """A tripped pack speaks: perhaps it is worse by now than what it tripped for."""
         for cause, text in worse_by(sample.temperatures_c, sample.alarms):
             self.worsen(sample.pack, cause, text)
+
+    def _endangered(self, pack: PackKey, cause: Cause, text: str) -> None:
+        """A rule finds at a tripped pack what would have tripped it too."""
+        self.worsen(pack, cause.value, text)
 
     def worsen(self, pack: PackKey, cause: str, text: str = "", *, told: bool = True) -> None:
         """More was found at a tripped pack: what that asks for is done at once. ``told`` False: it is known from before a start."""

@@ -35,6 +35,13 @@ class TelemetrySection(Section):
     other_chemistry: ChemistryName | None = setting(
         None, "Take telemetry of announced vehicles that are declared nowhere, one pack P1 each, as this chemistry. Unset: refused."
     )
+    inner_offset_k: float = setting(
+        5.0,
+        "How much hotter a cell may be inside than its sensor says, for the State of Safety. It can only be raised.",
+        unit="K",
+        ge=5,
+        le=30,
+    )
     pack: tuple[PackSection, ...] = setting((), "Packs of vehicles that the registry does not have, and who must be heard of.")
 
     @model_validator(mode="after")

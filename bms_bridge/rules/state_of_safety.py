@@ -103,9 +103,9 @@ def finding_of(score: Score) -> Finding | None:
 
 
 def words_of(score: Score) -> str:
-    """A score for people: ``State of Safety 0.71, stage 1, runaway in 2.1 to 11.4 h``."""
+    """A score for people: ``State of Safety 0.71, stage 1; runaway in 3 to 11 h if it loses no heat``."""
     words = f"State of Safety {score.state_of_safety:.2f}" + (f", stage {score.stage}" if score.stage else "")
-    return words + (f", runaway in {span_of(score)}" if score.runaway_in_s[0] is not None else "")
+    return words + (f"; runaway in {span_of(score)} if it loses no heat" if score.runaway_in_s[0] is not None else "")
 
 
 def span_of(score: Score) -> str:

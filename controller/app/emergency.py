@@ -38,6 +38,16 @@ TESTER = "drill"
 """Who tests outputs in a drill, in the audit trail."""
 
 
+def neighbours_of(settings: Settings) -> Neighbours | None:
+    """Bays beside each other by the layout; None where the settings say nothing of it."""
+    layout = settings.to_layout()
+    if layout is None:
+        return None
+    from controller.layout_neighbours import ByLayout
+
+    return ByLayout(layout)
+
+
 def add_emergency(
     core: Core,
     settings: Settings,
@@ -47,7 +57,6 @@ def add_emergency(
     alarms: AlarmDesk,
     journal: SqlJournal,
     stack: ExitStack,
-    neighbours: Neighbours | None = None,
 ) -> None:
     """Let response, evacuation, incidents and drills take part."""
     depot_id, folder = settings.depot.id, settings.storage.path
@@ -76,7 +85,7 @@ def add_emergency(
         open_incident=incidents.open,
         reached=reached,
         outputs=OutputsOf(outputs) if outputs is not None else None,
-        neighbours=neighbours,
+        neighbours=neighbours_of(settings),
         cut_off=outputs.cut_off if outputs is not None else lambda _area, _why: None,
         fresh_s=FRESH_S * speed,
     )

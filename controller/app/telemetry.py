@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bms_bridge.accounts import CORE, Account, Accounts, Kind, account_of, new_account
 from bms_bridge.chemistry import Chemistry
+from bms_bridge.ect.watch import INNER_OFFSET_K
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import MqttSettings
 from controller.codec import EventCodec
@@ -47,6 +48,7 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
         broker=broker_of(settings, secret),
         look_s=core.parts.look_s,
         pace=core.parts.loop.pace,
+        inner_offset_k=settings.telemetry.inner_offset_k if settings.telemetry is not None else INNER_OFFSET_K,
     )
     safety = Safety(core.yard, core.loop, parts)
     notices = SafetyNotices(safety)

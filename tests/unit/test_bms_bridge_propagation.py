@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bms_bridge import InvalidLayout
 from bms_bridge import bay_propagation as bays
 from bms_bridge import pack_propagation as packs
-from bms_bridge.bay_propagation import Follows, Parked, neighbours, to_clear, view_factor
+from bms_bridge.bay_propagation import Follows, Parked, beside, neighbours, to_clear, view_factor
 from bms_bridge.ect.score import TRIGGER_C
 from bms_bridge.layout import Bay, Layout, Wall
 from bms_bridge.pack_propagation import Advice, PackBuild, advice_of_sensors, spread
@@ -117,6 +117,17 @@ def test_compartments_divide_as_walls_do() -> None:
     (row,) = neighbours(layout, "A", BUS_WH)
     assert row.bay_id == "B"
     assert row.minutes_low >= 30
+
+
+def test_each_bay_by_itself_sets_fire_to_those_beside_it() -> None:
+    found = beside(rank(6), BUS_WH)
+    assert list(found) == [f"B{n}" for n in range(6)]
+    assert [row.bay_id for row in found["B3"]][:2] == ["B2", "B4"]
+    direct, chained = {r.bay_id: r for r in found["B0"]}, {r.bay_id: r for r in neighbours(rank(6), "B0", BUS_WH)}
+    assert direct["B1"] == chained["B1"]
+    assert all(direct[bay].minutes_low >= chained[bay].minutes_low for bay in direct)
+    wall = Wall(x1_m=-10, y1_m=2.0, x2_m=10, y2_m=2.0, fire_minutes=45)
+    assert beside(rank(2, walls=(wall,)), BUS_WH)["B1"][0].minutes_low >= 45
 
 
 def test_an_empty_bay_passes_nothing_on() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from small_yard import SPEC
 
+from bms_bridge.layout import Bay, Layout
+from controller.layout_neighbours import BESIDE_MIN, ByLayout
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from depot.values import InvalidValue
 
@@ -47,3 +49,15 @@ def test_bays_and_walls_become_a_layout() -> None:
 def test_what_cannot_be_is_refused(places: list[BaySection], walls: list[WallSection], words: str) -> None:
     with pytest.raises(InvalidValue, match=words):
         check_layout(places, walls, WHOLE, SPEC)
+
+
+def test_neighbours_come_from_the_layout_and_by_name_where_a_bay_has_no_place() -> None:
+    layout = Layout(bays=tuple(Bay(bay_id=f"B{n}", x_m=0.0, y_m=place) for n, place in enumerate((0.0, 60.0, 4.0))))
+    known, bays = ByLayout(layout), ["B0", "B1", "B2", "B3"]
+    (first,) = known.of("B0", bays)
+    assert first.bay == "B2"
+    assert first.from_min is not None
+    assert first.from_min <= BESIDE_MIN
+    assert known.of("B0", ["B0", "B1"]) == []
+    assert [other.bay for other in known.of("B2", bays)] == ["B0", "B3"]  # B3 has no place: by its name it is next
+    assert [other.bay for other in known.of("B3", bays)] == ["B2"]
