@@ -102,6 +102,10 @@ class Bench:
     def trip(self) -> tuple[float, Trip] | None:
         return next(((at, verdict) for at, verdict in self.said if isinstance(verdict, Trip)), None)
 
+    @property
+    def not_monitored(self) -> tuple[tuple[str, str], ...]:
+        return self.guard.view(PACK).not_monitored
+
     def close(self) -> None:
         self.latches.close()
 
@@ -206,7 +210,7 @@ def play(
     try:
         while at_s < end_s:
             if at_s < onset_s <= at_s + every_s:
-                why = dict(bench.guard.views()[0].not_monitored).get(fault.rule, "") if bench.guard.views() else ""
+                why = dict(bench.not_monitored).get(fault.rule, "")
             bench.until(at_s)
             values, since_s = values_of(healthy, at_s, rng, chemistry=chemistry), at_s - onset_s
             if since_s >= 0:

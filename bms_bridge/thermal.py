@@ -116,7 +116,7 @@ def hear(
     """A sample came. A late one can trip, and does nothing else."""
     source, cells = sample.source, cells_of(sample)
     past = EMPTY if sample.late else kept(state.past.get(source, EMPTY), now_s)
-    look = Look(sample=sample, now_s=now_s, limits=limits, facts=facts, cells=cells, past=past, charging=charging)
+    look = Look(sample=sample, now_s=now_s, limits=limits, facts=facts, cells=cells, past=past, charging=charging, pace=state.pace)
     signals = signals_in(sample, cells)
     findings, minds, danger = _judged(state, look, frozenset(signals), rules)
     if not sample.late:
@@ -153,7 +153,7 @@ def tick(
         why, text = Why.BUS_LOST if bus_lost else Why.SILENT, _silence(quiet_s, bus_lost)
         state = _held(state, why, Finding(text=text, share=CAUTIOUS_SHARE), now_s)
     if rules:
-        moment = Moment(now_s=now_s, limits=limits, facts=facts, heard=_fresh(state, now_s), charging=charging)
+        moment = Moment(now_s=now_s, limits=limits, facts=facts, heard=_fresh(state, now_s), charging=charging, pace=state.pace)
         before = state.timed or (None,) * len(rules)
         after = []
         for rule, memory in zip(rules, before, strict=True):

@@ -139,7 +139,11 @@ def _safety_detail(yard: Yard, key: ConnectorId) -> str:
     if against is not None:
         return against
     share = yard.pack_share.get(visit.announced.vehicle_id, 1.0) if visit is not None else 1.0
-    return f"the battery may take {share:.0%} of its level; the Safety page says why"
+    limit = yard.battery_limit(key, visit)
+    part = f" ({share:.0%} of its level)" if share < 1.0 else ""
+    if limit is None or not limit.reason:
+        return f"the battery may take {share:.0%} of its level; the Safety page says why"
+    return f"{limit.source}: at most {limit.value / 1000:.1f} kW{part}, {limit.reason}"
 
 
 def _told_detail(yard: Yard, key: ConnectorId, why: Because) -> str:

@@ -7,14 +7,19 @@ The registry's chemistry counts; what only the settings declare is known too.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from bms_bridge.chemistry import Chemistry
+from bms_bridge import InvalidThreshold
+from bms_bridge.charging import PackFacts
+from bms_bridge.chemistry import TABLE, Chemistry, Thresholds
 from controller.yard import Yard
 from depot.fleet import Pack
 from depot.values import PackKey
+
+log = logging.getLogger(__name__)
 
 FIRST_PACK = "P1"
 """The one pack of a vehicle of which nothing was declared."""
@@ -34,14 +39,24 @@ class Packs(Protocol):
     def must_speak(self, pack: PackKey) -> bool:
         """Whether its silence, while its vehicle is on a charger, is a reason for caution."""
 
+    def facts_of(self, pack: PackKey) -> PackFacts:
+        """Its size and its chemistry, as far as they are known."""
+
+    def tighter_of(self, pack: PackKey) -> Thresholds | None:
+        """Thresholds of its own, where the settings tighten some; None: those of its chemistry."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredPack:
-    """A pack as the settings declare it. ``telematics``: its vehicle has a unit that sends."""
+    """A pack as the settings declare it. ``telematics``: its vehicle has a unit that sends. ``tighter``: thresholds by name that are more
+    cautious than those of its chemistry."""
 
     pack: PackKey
     chemistry: Chemistry
     telematics: bool = True
+    capacity_wh: float | None = None
+    cells: int | None = None
+    tighter: Mapping[str, float] = field(default_factory=dict)
 
 
 class KnownPacks:
@@ -54,6 +69,8 @@ class KnownPacks:
         self._yard = yard
         self._registered: Mapping[PackKey, Pack] = {}
         self._of: dict[str, list[PackKey]] = {}
+        self._facts: dict[PackKey, PackFacts] = {}
+        self._tighter: dict[PackKey, Thresholds] = {}
         self._announced: tuple[int, frozenset[str]] = (-1, frozenset())
         self._index()
 
@@ -78,6 +95,30 @@ class KnownPacks:
         declared = self._declared.get(pack)
         return declared is not None and declared.telematics
 
+    def facts_of(self, pack: PackKey) -> PackFacts:
+        known = self._facts.get(pack)
+        if known is None:
+            registered, declared = self._registered.get(pack), self._declared.get(pack)
+            capacity_wh = (registered.capacity_wh if registered is not None else None) or (declared.capacity_wh if declared else None)
+            cells = (registered.cells if registered is not None else None) or (declared.cells if declared else None)
+            chemistry = self.chemistry_of(pack) or Chemistry.UNKNOWN
+            known = self._facts[pack] = PackFacts(chemistry=chemistry, capacity_wh=capacity_wh, cells=cells)
+        return known
+
+    def tighter_of(self, pack: PackKey) -> Thresholds | None:
+        declared = self._declared.get(pack)
+        if declared is None or not declared.tighter:
+            return None
+        if pack not in self._tighter:
+            row = TABLE[self.chemistry_of(pack) or Chemistry.UNKNOWN]
+            try:
+                self._tighter[pack] = row.tightened(**declared.tighter)
+            except InvalidThreshold as error:
+                # written for another chemistry than the registry's: the envelope of that one holds as it is
+                log.error("the settings' thresholds of %s do not count: %s", pack, error)
+                self._tighter[pack] = row
+        return self._tighter[pack]
+
     def _refresh(self) -> None:
         if self._yard.state.packs is not self._registered:
             self._index()
@@ -85,6 +126,8 @@ class KnownPacks:
     def _index(self) -> None:
         self._registered = self._yard.state.packs
         self._of = {}
+        self._facts.clear()
+        self._tighter.clear()
         for pack in sorted({*self._registered, *self._declared}):
             self._of.setdefault(pack.vehicle_id, []).append(pack)
 

@@ -32,6 +32,7 @@ from controller import safety_rules as rules
 from controller.isolation import Isolation
 from controller.loop import ControlLoop
 from controller.output_cut import Cut
+from controller.pack_charging import PackCharging
 from controller.packs import Packs
 from controller.response import UNKNOWN, Response, graver, response_of, together, worse_by
 from controller.room import Carrier, Viewer
@@ -126,6 +127,8 @@ class Safety:
         """Who keeps what came over MQTT as it came; called where it is read from the socket, as quick as a queue."""
         self._loop = loop
         self.shares: dict[PackKey, float] = {}
+        self.watts: dict[PackKey, int | None] = {}
+        """The most that each may take at the battery; None: no watts are said."""
         self._spoke: set[PackKey] = set()
         self._queue: deque[_Queued] = deque()
         self._queued = asyncio.Event()
@@ -138,6 +141,9 @@ class Safety:
             on_danger=self._endangered,
             on_unwritten=self._cannot_write,
             inner_offset_k=parts.inner_offset_k,
+            tighter_of=parts.packs.tighter_of,
+            facts_of=parts.packs.facts_of,
+            charging_of=PackCharging(yard).of,
             pace=parts.pace,
             in_thread=parts.in_thread,
         )
@@ -258,7 +264,7 @@ class Safety:
             case Trip():
                 self._tripped(verdict)
             case Derate():
-                self._shared(verdict.pack, verdict.share, verdict.text)
+                self._shared(verdict.pack, verdict.share, verdict.text, verdict.limit_w)
             case Clear():
                 self._shared(verdict.pack, 1.0, "")
             case BusLost():
@@ -314,11 +320,14 @@ class Safety:
         self.isolation.add(key, pack, recorded=recorded)
         return [] if recorded else [ev.ConnectorIsolated(key, pack)]
 
-    def _shared(self, pack: PackKey, share: float, text: str) -> None:
+    def _shared(self, pack: PackKey, share: float, text: str, limit_w: int | None = None) -> None:
         self.texts[pack] = text
+        self.watts[pack] = limit_w
+        only_watts = share == self.shares.get(pack, 1.0) == 1.0  # they come and go with the battery's own limit: no fact
         self._share(pack, share)
         self._loop.wake()
-        self._put(ev.PackDerated(pack, share, text[:300]))
+        if not only_watts:
+            self._put(ev.PackDerated(pack, share, text[:300]))
         self.parts.replan("what a battery may take has changed")
 
     def _share(self, pack: PackKey, share: float) -> None:
@@ -328,6 +337,11 @@ class Safety:
             self.yard.pack_share.update(vehicle)
         else:
             self.yard.pack_share.pop(pack.vehicle_id, None)
+        held = rules.held_back({p: (self.texts.get(p, ""), w) for p, w in self.watts.items() if p.vehicle_id == pack.vehicle_id})
+        if held is not None:
+            self.yard.pack_limit[pack.vehicle_id] = held
+        else:
+            self.yard.pack_limit.pop(pack.vehicle_id, None)
 
     def _look_at_connectors(self) -> None:
         """Vehicles came, went, were put back in service: shut what a tripped pack hangs on, let go what it left."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from controller.pack_limits import PackLimit
 from depot.state import ConnectorFacts, Visit
 from depot.values import ConnectorId, PackKey
 
@@ -56,6 +57,16 @@ def by_vehicle(shares: Mapping[PackKey, float]) -> dict[str, float]:
         if share < 1.0:
             found[pack.vehicle_id] = min(share, found.get(pack.vehicle_id, 1.0))
     return found
+
+
+def held_back(packs: Mapping[PackKey, tuple[str, int | None]]) -> PackLimit | None:
+    """What holds back a vehicle of these packs, each with its words and its watts: the least watts, as many times as it has packs, because
+    one plug feeds them all. None: nothing does."""
+    watts = [limit_w for _, limit_w in packs.values() if limit_w is not None]
+    words = "; ".join(text for text, _ in packs.values() if text)
+    if not watts and not words:
+        return None
+    return PackLimit(min(watts) * len(packs) if watts else None, words)
 
 
 def hangs_on(present: Mapping[ConnectorId, Visit], vehicle_id: str) -> list[ConnectorId]:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import SecretStr, StringConstraints, model_validator
 
+from bms_bridge import InvalidThreshold
+from bms_bridge.chemistry import TABLE, Chemistry
 from controller.sections import Port, Section, is_loopback, setting
 
 TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -18,6 +20,19 @@ class PackSection(Section):
     pack: TopicId = setting("P1", "Pack id, as in the topic. A new pack gets a new id.")
     chemistry: ChemistryName = setting("unknown", "Cell chemistry: it decides the thresholds; unknown is taken as the most delicate one.")
     telematics: bool = setting(True, "Whether its vehicle has a unit that sends: then its silence at a charger is a reason for caution.")
+    capacity_kwh: float | None = setting(None, "Its energy when new; the registry's counts where it has one.", unit="kWh", gt=0, le=10_000)
+    cells: int | None = setting(None, "Its cells in series; the registry's count where it has them.", ge=1, le=10_000)
+    tighter: dict[str, float] = setting(
+        {}, "Thresholds that are more cautious for this pack than for its chemistry, by name (docs/trips.md). A looser one is refused."
+    )
+
+    @model_validator(mode="after")
+    def _only_tighter(self) -> Self:
+        try:
+            TABLE[Chemistry(self.chemistry)].tightened(**self.tighter)
+        except InvalidThreshold as error:
+            raise ValueError(f"tighter of {self.vehicle}/{self.pack}: {error}") from None
+        return self
 
 
 class TelemetrySection(Section):

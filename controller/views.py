@@ -42,6 +42,7 @@ SOURCE_TEXT = {
     LimitSource.SCADA: "SCADA",
     LimitSource.FAILSAFE: "fail-safe",
     LimitSource.SAFETY: "safety",
+    LimitSource.BATTERY: "battery",
     LimitSource.GENERATOR: "generator",
     LimitSource.EXTERNAL: "external, at the station",
     LimitSource.COMEBACK: "slow return",

@@ -16,13 +16,14 @@ from controller import coverage, smart_charging
 from controller.allocation import Allocation, Row
 from controller.background import Background
 from controller.grants import Grant
+from controller.pack_limits import PackLimit, limit_of
 from controller.pickup import Pickup
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import DepotSpec, StationSpec
 from depot.state import DepotState, Visit
-from depot.values import ConnectorId, InvalidValue, Outlook, PackKey, Plan
+from depot.values import ConnectorId, InvalidValue, Limit, Outlook, PackKey, Plan
 
 COMPLETE_SHARE = 1.03
 """A session ends when this multiple of the announced energy has flowed: announcements are estimates."""
@@ -68,8 +69,9 @@ class Yard:
     """``grants``: one per declared connector. ``full_since``: vehicles that stopped taking power, since when.
     ``soc``: state of charge of the vehicle in the running session, and when it was said. ``phase_share``: part of a three-phase
     level that a vehicle on one or two phases was seen to draw. ``pack_share``: by vehicle, the share of its level that its
-    batteries may have now, where that is not 1; 0: nothing (tripped, frozen). ``isolated``: connectors on which nothing may
-    flow because of a tripped pack; it acts before the journal knows. ``cut``: connectors of areas that are isolated, and why.
+    batteries may have now, where that is not 1; 0: nothing (tripped, frozen); ``pack_limit``: the watts,
+    and why. ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows.
+    ``cut``: connectors of areas that are isolated, and why.
     ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
 
     spec: DepotSpec
@@ -84,6 +86,7 @@ class Yard:
     full_since: dict[ConnectorId, datetime] = field(default_factory=dict)
     phase_share: dict[ConnectorId, float] = field(default_factory=dict)
     pack_share: dict[str, float] = field(default_factory=dict)
+    pack_limit: dict[str, PackLimit] = field(default_factory=dict)
     isolated: dict[ConnectorId, PackKey] = field(default_factory=dict)
     cut: dict[ConnectorId, str] = field(default_factory=dict)
     plan: Plan | None = None
@@ -290,18 +293,33 @@ class Yard:
 
     def allowed_w(self, key: ConnectorId, visit: Visit | None) -> int | None:
         """The highest level that safety allows the vehicle on ``key``, W; None: safety says nothing. Where the share of its
-        level lies below the connector's minimum, the minimum is kept down to KEEPS_MINIMUM_SHARE; below that there is only 0."""
+        level lies below the connector's minimum, the minimum is kept down to KEEPS_MINIMUM_SHARE; below that there is only 0. A limit
+        in watts slows and never ends a session: the minimum is kept, and who follows no level is left alone."""
         if self.shut(key):
             return 0
         share = self.pack_share.get(visit.announced.vehicle_id) if visit is not None else None
-        if visit is None or share is None:
+        held = self.pack_limit.get(visit.announced.vehicle_id) if visit is not None else None
+        watts = held.grid_w(visit.announced.efficiency) if held is not None and visit is not None else None
+        if visit is None or (share is None and watts is None):
             return None
         spec, grant = self.spec.connectors[key], self.grants[key]
+        if share is None and watts is not None:
+            return None if grant.all_or_nothing else max(math.floor(watts / grant.factor), spec.min_w)
+        share = 1.0 if share is None else share
         level_w = min(spec.rated_w, round((visit.announced.max_w or spec.rated_w) / self.phase_share.get(key, 1.0)))
         allowed_w = math.floor(level_w * share / grant.factor)
         if grant.all_or_nothing or (allowed_w < spec.min_w and share < KEEPS_MINIMUM_SHARE):
             return 0
+        if watts is not None:
+            allowed_w = min(allowed_w, math.floor(watts / grant.factor))
         return max(allowed_w, spec.min_w)
+
+    def battery_limit(self, key: ConnectorId, visit: Visit | None) -> Limit | None:
+        """What the battery on ``key`` may take, as a limit with its source; None: it is not held back."""
+        allowed_w = self.allowed_w(key, visit)
+        if allowed_w is None or visit is None:
+            return None
+        return limit_of(key, allowed_w, self.pack_limit.get(visit.announced.vehicle_id), self.clock.now())
 
     def said_w(self, key: ConnectorId) -> int | None:
         """The highest level that makes sense for the vehicle by its own word, W; None: it gave none. A vehicle on fewer phases

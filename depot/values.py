@@ -92,6 +92,7 @@ class LimitSource(StrEnum):
     SCADA = "scada"
     FAILSAFE = "failsafe"
     SAFETY = "safety"
+    BATTERY = "battery"
     GENERATOR = "generator"
     EXTERNAL = "external"
     DEMAND_RESPONSE = "demand_response"

@@ -30,7 +30,7 @@ from web.screens import carry_out, empty_limit
 
 SOURCES = {
     "contract": "supply contract", "rating": "rating", "manual": "by hand", "scada": "SCADA", "failsafe": "fail-safe", "safety": "safety",
-    "generator": "generator", "comeback": "slow return", "peak_target": "peak target",
+    "battery": "battery", "generator": "generator", "comeback": "slow return", "peak_target": "peak target",
     "external": "told by the station", "demand_response": "demand response", "schedule": "schedule",
 }  # fmt: skip
 MANUAL = manual_id("")

@@ -22,7 +22,9 @@ _BACK = 0.02
 
 
 def _over(memory: Beyond | None, look: Look, now: float, limit: float, *, margin: float, for_s: float) -> Beyond | None:
-    return beyond(memory, look.now_s, over=now > limit + margin, back=now < limit * (1.0 - _BACK) + margin, for_s=for_s, samples=3)
+    return beyond(
+        memory, look.now_s, over=now > limit + margin, back=now < limit * (1.0 - _BACK) + margin, for_s=for_s * look.pace, samples=3
+    )
 
 
 def judge_battery(memory: Beyond | None, look: Look) -> tuple[Beyond | None, Finding | None]:

@@ -101,7 +101,7 @@ def cells_of(sample: Checked) -> Cells | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What a rule is given with a sample. ``past``: what the same source said in the last minute, without this sample. ``charging``
-    is asked only where it matters."""
+    is asked only where it matters. ``pace``: chargers are given so many times longer to follow (a clock that runs fast)."""
 
     sample: Checked
     now_s: float
@@ -110,17 +110,19 @@ class Look:
     cells: Cells | None
     past: Past = EMPTY
     charging: Callable[[], Charging | None] = lambda: None
+    pace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What a rule of time is given. ``heard``: the newest sample of each source that speaks now."""
+    """What a rule of time is given. ``heard``: the newest sample of each source that speaks now. ``pace``: as in :class:`Look`."""
 
     now_s: float
     limits: Thresholds
     facts: PackFacts
     heard: Mapping[Source, Checked]
     charging: Callable[[], Charging | None] = lambda: None
+    pace: float = 1.0
 
 
 def _nothing_lacks(_facts: PackFacts, _charging: Charging | None) -> str:

@@ -31,14 +31,14 @@ def judge_stop(memory: Beyond | None, moment: Moment) -> tuple[Beyond | None, Fi
         flows = charging.metered_w > FLOWS_W
     else:
         flows = any(sample.current_a is not None and sample.current_a > FLOWS_A for sample in stopped)
-    memory = beyond(memory, moment.now_s, over=flows, back=not flows, for_s=moment.limits.stop_ignored_s, samples=3)
+    memory = beyond(memory, moment.now_s, over=flows, back=not flows, for_s=moment.limits.stop_ignored_s * moment.pace, samples=3)
     if memory is None:
         return memory, None
     after_s = moment.now_s - memory.since_s
     text = f"its charger goes on {after_s:.0f} s after the battery's stop"
     if memory.sure:
         return memory, Finding(text=text, trip=True, evidence={"after_s": f"{after_s:.0f}", "metered_w": str(charging.metered_w)})
-    return memory, Finding(text=text, share=0.0) if after_s >= HELD_BACK_AFTER_S else None
+    return memory, Finding(text=text, share=0.0) if after_s >= HELD_BACK_AFTER_S * moment.pace else None
 
 
 def judge_time(memory: Beyond | None, moment: Moment) -> tuple[Beyond | None, Finding | None]:
@@ -49,7 +49,7 @@ def judge_time(memory: Beyond | None, moment: Moment) -> tuple[Beyond | None, Fi
     spare = moment.limits.over_time_share - 1.0
     into_wh = charging.taken_wh - AUXILIARY_W * charging.running_s / 3600 - MARGIN_WH
     over = into_wh > charging.room_wh * (1.0 + spare)
-    memory = beyond(memory, moment.now_s, over=over, back=not over, for_s=30.0, samples=3)
+    memory = beyond(memory, moment.now_s, over=over, back=not over, for_s=30.0 * moment.pace, samples=3)
     if into_wh <= charging.room_wh * (1.0 + _WARNS * spare):
         return memory, None
     text = f"{charging.taken_wh / 1000:.0f} kWh were charged, {charging.room_wh / 1000:.0f} kWh fit in"

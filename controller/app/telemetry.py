@@ -69,7 +69,17 @@ def packs_of(core: Core, settings: Settings) -> Packs:
     declared = telemetry.pack if telemetry is not None else ()
     other = telemetry.other_chemistry if telemetry is not None else None
     return KnownPacks(
-        [DeclaredPack(PackKey(row.vehicle, row.pack), Chemistry(row.chemistry), row.telematics) for row in declared],
+        [
+            DeclaredPack(
+                PackKey(row.vehicle, row.pack),
+                Chemistry(row.chemistry),
+                row.telematics,
+                capacity_wh=row.capacity_kwh * 1000 if row.capacity_kwh is not None else None,
+                cells=row.cells,
+                tighter=row.tighter,
+            )
+            for row in declared
+        ],
         otherwise=Chemistry(other) if other is not None else None,
         yard=core.yard,
     )

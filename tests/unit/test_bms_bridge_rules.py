@@ -85,7 +85,7 @@ def test_a_healthy_pack_is_left_alone(bench: Callable[..., Bench]) -> None:
         room.until(float(at_s))
         room.hear(healthy(at_s))
     assert room.said == []
-    assert room.guard.views()[0].not_monitored == ()
+    assert room.not_monitored == ()
 
 
 def test_a_jump_between_two_samples_that_are_far_apart_is_no_runaway(bench: Callable[..., Bench]) -> None:
@@ -101,14 +101,14 @@ def test_what_is_not_sent_is_not_monitored(bench: Callable[..., Bench]) -> None:
     for at_s in range(5):
         room.until(float(at_s))
         room.hear({"temperatures_c": (30.0, 30.1, 30.2, 30.3)})
-    reasons = dict(room.guard.views()[0].not_monitored)
+    reasons = dict(room.not_monitored)
     assert reasons["insulation"] == "no insulation and no pack voltage heard"
     assert reasons["cell_over_voltage"] == "its chemistry is not known"
     assert reasons["over_time"] == "it is not known how much fits into the battery"
     assert "over_temperature" not in reasons
     assert "runaway" not in reasons
     room.until(40.0)
-    assert dict(room.guard.views()[0].not_monitored)["runaway"] == "silent for 36 s"
+    assert dict(room.not_monitored)["runaway"] == "silent for 36 s"
 
 
 def test_a_cell_near_its_limit_derates_and_what_is_given_back_comes_by_steps(bench: Callable[..., Bench]) -> None:
