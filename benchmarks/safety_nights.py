@@ -4,9 +4,8 @@
 
 A night is a summer's: 42 °C in the evening, 33 °C at dawn; every bus comes back with its battery at 50 to 55 °C and charges with what the
 guard leaves it; it speaks at 1 Hz for ten minutes, then every ``--every`` seconds (every 30 s once nobody charges), until it leaves ten
-hours later. Batteries are the
-simulator's, not the guard's model. Half are LFP, half NMC. Each says all that its management measures, also every cell (``--wire``: only
-what ``pack_telemetry/1`` carries, through the parser).
+hours later. Batteries are the simulator's, not the guard's model. Half are LFP, half NMC. Each says all that its management measures, also
+every cell (``--wire``: only what ``pack_telemetry/1`` carries, through the parser).
 
 - **Healthy**: every trip, and every share of 0, is a false stop. The goal is 0.
 - **Faults**: one in each night, of each kind in turn, at a random time; from then on the battery speaks once a second. Told is how many

@@ -45,6 +45,7 @@ from web.device_model_page import device_model_screens
 from web.displays_page import display_screens
 from web.emergency_api import SCHEMAS as emergency_schemas
 from web.emergency_api import emergency_api
+from web.emergency_page import emergency_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
@@ -143,6 +144,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(pack_screens(web))
+    app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
     app.include_router(alarms_screens(web))

@@ -1,5 +1,5 @@
 """The page *Safety*: tripped batteries, what was done and confirmed, who is held back, the way to the vehicles; the outputs
-are :mod:`web.outputs_page`'s."""
+are :mod:`web.outputs_page`'s, evacuation, incident files and drills :mod:`web.emergency_page`'s."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from depot import commands as cmd
 from depot.values import PackKey
 from web import actions, text
 from web.context import Web, caller_of
+from web.emergency_page import emergency_context, emergency_shown
 from web.outputs_page import outputs_context, outputs_shown
 from web.pack_page import SOURCES, STATES, pack_url
 from web.problems import Problem
@@ -66,7 +67,8 @@ def safety_screens(web: Web) -> APIRouter:
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
         outputs = await outputs_shown(web)
-        context = safety_context(found, view) | strip_context(found, sort) | outputs_context(outputs, view)
+        emergency = emergency_context(await emergency_shown(web), text.DepotTime(view.timezone, view.at))
+        context = safety_context(found, view) | strip_context(found, sort) | emergency | outputs_context(outputs, view)
         return web.pages.render(request, "safety.html", view=view, screen="safety", **context)
 
     @router.post("/safety/packs/{vehicle}/{pack}/reset")
