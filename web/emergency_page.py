@@ -177,6 +177,12 @@ def emergency_context(found: Emergency | None, clock: text.DepotTime) -> dict[st
     }
 
 
+def incident_of(found: Emergency | None, vehicle_id: str, pack_id: str) -> str:
+    """The open incident of a tripped battery; "" where it has none."""
+    rows = found.incidents.open if found is not None else []
+    return next((row.incident_id for row in rows if not row.drill and (row.vehicle_id, row.pack_id) == (vehicle_id, pack_id)), "")
+
+
 def _evacuation(row: EvacuationRow, clock: text.DepotTime) -> dict[str, Any]:
     over = row.left_s < 0
     missing = [person.name or person.person_id for person in row.people if person.missing]
@@ -188,7 +194,7 @@ def _evacuation(row: EvacuationRow, clock: text.DepotTime) -> dict[str, Any]:
         "timer_words": "over the time" if over else "left until everybody must be seen",
         "areas": ", ".join(row.areas),
         "reason": row.reason,
-        "by": row.by,
+        "by": row.by or "the controller",
         "began": clock.seconds(row.began_at),
         "deadline": clock.seconds(row.deadline),
         "expected": row.expected,
@@ -210,7 +216,7 @@ def _person(person: RollCallRow, clock: text.DepotTime) -> dict[str, Any]:
     st, icon = _PRESENCE.get(person.presence, ("st", "info"))
     if person.missing:
         st, icon = "st alarm", "faulted"
-    where = [person.post, f"point {person.point}" if person.point else "", "" if person.expected else "was not on the list"]
+    where = [person.post, person.point, "" if person.expected else "was not on the list"]
     return {
         "id": person.person_id,
         "name": person.name or person.person_id,

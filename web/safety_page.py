@@ -17,7 +17,7 @@ from depot import commands as cmd
 from depot.values import PackKey
 from web import actions, text
 from web.context import Web, caller_of
-from web.emergency_page import emergency_context, emergency_shown
+from web.emergency_page import Emergency, emergency_context, emergency_shown, incident_of
 from web.outputs_page import outputs_context, outputs_shown
 from web.pack_page import SOURCES, STATES, pack_url
 from web.problems import Problem
@@ -67,8 +67,9 @@ def safety_screens(web: Web) -> APIRouter:
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
         outputs = await outputs_shown(web)
-        emergency = emergency_context(await emergency_shown(web), text.DepotTime(view.timezone, view.at))
-        context = safety_context(found, view) | strip_context(found, sort) | emergency | outputs_context(outputs, view)
+        seen = await emergency_shown(web)
+        emergency = emergency_context(seen, text.DepotTime(view.timezone, view.at))
+        context = safety_context(found, view, seen) | strip_context(found, sort) | emergency | outputs_context(outputs, view)
         return web.pages.render(request, "safety.html", view=view, screen="safety", **context)
 
     @router.post("/safety/packs/{vehicle}/{pack}/reset")
@@ -85,12 +86,15 @@ def safety_screens(web: Web) -> APIRouter:
     return router
 
 
-def safety_context(found: SafetyView, view: NowView) -> dict[str, Any]:
+def safety_context(found: SafetyView, view: NowView, emergency: Emergency | None) -> dict[str, Any]:
     """Everything that the template needs."""
     clock = text.DepotTime(view.timezone, view.at)
     telemetry = found.telemetry
     return {
-        "tripped": [_tripped(pack, found, clock, number) for number, pack in enumerate(found.tripped[:_SHOWN])],
+        "tripped": [
+            _tripped(pack, found, clock, number) | {"incident": incident_of(emergency, pack.vehicle_id, pack.pack_id)}
+            for number, pack in enumerate(found.tripped[:_SHOWN])
+        ],
         "others": found.tripped_count - min(_SHOWN, len(found.tripped)),
         "shut": [
             {
