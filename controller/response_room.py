@@ -36,6 +36,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.emergency import Incident, StepState
 from depot.outputs import Area, Level
+from depot.registry import DepotSpec
 from depot.values import ConnectorId, PackKey
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class ResponseRoom:
         self._fresh_s = fresh_s
         self._neighbours = neighbours if neighbours is not None else ByName()
         self._cases: dict[PackKey, _Case] = {}
+        self._built: tuple[DepotSpec, Areas] = (self._yard.spec, Areas(self._yard.spec, ()))
         self.commands: Mapping[type[cmd.Command], Carrier] = {}
         self.views: Mapping[type[Struct], Viewer] = {}
         safety.on_trip.append(self.tripped)
@@ -181,12 +183,19 @@ class ResponseRoom:
 
     # -- neighbours -------------------------------------------------------------------------------------------------
 
+    @property
+    def _areas(self) -> Areas:
+        """The areas of the depot as it is built now."""
+        if self._built[0] is not self._yard.spec:
+            self._built = (self._yard.spec, Areas(self._yard.spec, ()))
+        return self._built[1]
+
     def _bay(self, key: ConnectorId) -> Area | None:
-        return Areas(self._yard.spec, ()).bay_of(key.station_id)
+        return self._areas.bay_of(key.station_id)
 
     def beside(self) -> list[tuple[Area, Neighbour]]:
         """Each burning bay with the bays beside it."""
-        areas = Areas(self._yard.spec, ())
+        areas = self._areas
         bays = [area.area_id for area in areas.everything() if area.level is Level.BAY]
         found = []
         for pack, case in self._cases.items():
@@ -196,7 +205,7 @@ class ResponseRoom:
 
     def _hold(self) -> None:
         """Neighbours' connectors stop charging, and nothing starts there until the battery is reset."""
-        areas = Areas(self._yard.spec, ())
+        areas = self._areas
         held = {
             key: f"{area} beside it is in danger"
             for area, neighbour in self.beside()
@@ -208,7 +217,7 @@ class ResponseRoom:
     def clear(self) -> list[BayToClear]:
         """Bays beside the burning ones, for the page."""
         now = self._yard.clock.now()
-        areas = Areas(self._yard.spec, ())
+        areas = self._areas
         return [
             BayToClear(
                 bay=neighbour.bay, of=area.area_id, from_min=neighbour.from_min, to_min=neighbour.to_min,
@@ -306,7 +315,7 @@ class ResponseRoom:
         return Proof(True, f"nothing flows in {', '.join(beside)}")
 
     def _going_on(self, case: _Case) -> list[Area]:
-        areas, now = Areas(self._yard.spec, ()), self._yard.clock.now()
+        areas, now = self._areas, self._yard.clock.now()
         bays = [Area(Level.BAY, neighbour.bay) for area, neighbour in self.beside() if area == case.area]
         return [bay for bay in bays if not is_dead(self._yard, areas, bay, now, self._fresh_s)]
 

@@ -34,7 +34,7 @@ from controller.loop import ControlLoop
 from controller.output_cut import Cut
 from controller.pack_charging import PackCharging
 from controller.packs import Packs
-from controller.response import UNKNOWN, Response, graver, response_of, together, worse_by
+from controller.response import UNKNOWN, Response, graver, response_of, worse_by
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
 from depot import commands as cmd
@@ -275,9 +275,10 @@ class Safety:
                 self._put(ev.TelemetryBusChanged(lost=False))
 
     def _tripped(self, trip: Trip) -> None:
-        again = trip.pack in self._responses
-        wanted = response_of(trip.cause.value, trip.evidence)
-        self._responses[trip.pack] = together([wanted, self.response_of(trip.pack)]) if again else wanted
+        if trip.pack in self._responses:
+            self.worsen(trip.pack, trip.cause.value, rules.cause_words(trip.cause.value, trip.evidence))
+            return
+        self._responses[trip.pack] = response_of(trip.cause.value, trip.evidence)
         self._share(trip.pack, 0.0)
         keys = rules.hangs_on(self.yard.present_visits(), trip.pack.vehicle_id)
         isolated = [fact for key in keys for fact in self._shut(key, trip.pack)]

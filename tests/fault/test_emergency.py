@@ -295,7 +295,7 @@ def test_a_real_trip_ends_a_drill_at_once(tmp_path: Path) -> None:
             real = depot.desk.book.evacuation()
             assert real is not None
             await until(lambda: depot.drills.running is None)
-            (drill,) = depot.journal.state.emergency.drills.values()
+            (drill,) = depot.desk.book.drills.values()
             assert drill.state is DrillState.OVERTAKEN
             assert depot.desk.book.evacuation(drill=True) is None
             assert depot.desk.book.evacuation() == real
@@ -314,7 +314,7 @@ def test_a_drill_that_was_killed_is_interrupted(tmp_path: Path) -> None:
         depot.begin()
         async with depot.running():
             await until(lambda: depot.drills.running is None)
-            (drill,) = depot.journal.state.emergency.drills.values()
+            (drill,) = depot.desk.book.drills.values()
             assert drill.state is DrillState.INTERRUPTED
             assert depot.desk.book.evacuation(drill=True) is None
             await until(lambda: depot.journal.state.emergency.incidents[drill.drill_id].closed_at is not None)
