@@ -15,6 +15,7 @@ import pytest
 
 from bms_bridge.contract import PackSample, Source
 from controller import drill as rules
+from controller.codec import iso
 from controller.drill import Schedule, next_at, verdict
 from controller.incident_export import document
 from controller.incident_files import IncidentFile, IncidentFileError, drop_old, file_of
@@ -207,25 +208,13 @@ def test_signals_are_kept_for_half_an_hour_at_most_one_a_second() -> None:
 def written(folder: Path, *, closed: bool = True) -> str:
     """An incident's file as the room writes it; a name that no Latin letters can show is in it."""
     file = IncidentFile.open(file_of(folder, "2026-11-22-1"))
-    rows = [
-        [
-            (NOW - timedelta(seconds=1800 - k)).isoformat().replace("+00:00", "Z"),
-            31 + k / 60,
-            30.0,
-            0.5,
-            80.0,
-            640.0,
-            3.2,
-            3.3,
-            None,
-            "mqtt",
-        ]
-        for k in range(1800)
-    ]
+    rest = [30.0, 0.5, 80.0, 640.0, 3.2, 3.3, None, "mqtt"]
+    rows = [[iso(NOW - timedelta(seconds=1800 - k)), 31 + k / 60, *rest] for k in range(1800)]
     columns = ["at", "hottest_c", "coldest_c", "soc", "current_a", "voltage_v", "cell_min_v", "cell_max_v", "insulation_ohm", "source"]
     at = "2026-11-22T09:00:00.000Z"
     file.append([
-        {"kind": "head", "schema": "incident/1", "incident_id": "2026-11-22-1", "depot": "Kothrud", "depot_id": "d1", "timezone": "Asia/Kolkata",
+        {"kind": "head", "schema": "incident/1", "incident_id": "2026-11-22-1", "depot": "Kothrud", "depot_id": "d1",
+         "timezone": "Asia/Kolkata",
          "opened_at": at, "cause": "runaway", "text": "61.2 °C at sensor 0, rising by 1.3 K/s", "evidence": {"hottest_c": "61.2"},
          "vehicle_id": "BUS1", "pack_id": "P1", "connector": "CP-1/1", "area": "bay CP-1", "drill": False},
         {"kind": "signals", "pack": "BUS1/P1", "columns": columns, "rows": rows},
