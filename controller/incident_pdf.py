@@ -75,7 +75,7 @@ class _Paper(FPDF):
         vehicle = "/".join(part for part in (head.get("vehicle_id"), head.get("pack_id")) if part)
         self._facts([
             ("Depot", f"{head.get('depot', '')} ({head.get('depot_id', '')})"),
-            ("Opened", self._time(head.get("opened_at"))),
+            ("Opened", self._time(head.get("opened_at"))), ("Times in", str(head.get("timezone", "UTC"))),
             ("Battery", vehicle),
             ("Place", " ".join(part for part in (head.get("connector"), head.get("area")) if part)),
             ("Cause", str(head.get("cause", "")).replace("_", " ")),
@@ -206,6 +206,8 @@ class _Paper(FPDF):
     def _table(self, heading: str, names: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float]) -> None:
         self._heading(heading)
         self.set_font("helvetica", size=8)
+        self.set_draw_color(*_GREY)
+        self.set_line_width(0.1)
         whole = (*widths, _WIDTH - sum(widths))
         with self.table(col_widths=whole, text_align="LEFT", line_height=4.2, padding=0.6, borders_layout="HORIZONTAL_LINES") as table:
             for row in (names, *rows):

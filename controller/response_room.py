@@ -176,7 +176,8 @@ class ResponseRoom:
             return
         if response.neighbours:
             self._hold()
-        ended = case.incident_id in self.desk.book.evacuations and self.desk.book.evacuations[case.incident_id].ended_at is not None
+        told = (one for one in self.desk.book.evacuations.values() if not one.drill)
+        ended = any(one.ended_at is not None and one.ended_at >= case.began for one in told)  # by a person who knew of this pack
         fresh = self._yard.clock.now() - case.began < BELATED
         if response.evacuates and case.area is not None and fresh and not ended:
             self._evacuations.begin(case.incident_id, case.area, text, since=case.began)
