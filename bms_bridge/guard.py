@@ -238,9 +238,11 @@ class Guard:
 
     def trip(self, pack: PackKey, cause: Cause, evidence: Mapping[str, str]) -> None:
         """Somebody else than the pack itself has found it dangerous: it is tripped when this returns. One that is tripped already keeps
-        its first trip."""
+        its first trip, and ``on_danger`` is told."""
         if self.trip_of(pack) is None:
             self._tripped(Trip(pack, cause, evidence), self._clock.now())
+        elif self._on_danger is not None:
+            self._on_danger(pack, cause, ", ".join(f"{name} {value}" for name, value in evidence.items()))
 
     def press(self, pack: PackKey, detector: str, text: str) -> None:
         """A detector of the depot sees something at ``pack``, in words (empty: no longer): until then it is not reset."""
