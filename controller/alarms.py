@@ -135,6 +135,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             15, on_s=5.0, off_s=10.0,
         ),
         Kind(
+            "can_bus_failed", 2, "A CAN bus of a vehicle or a charging line cannot be heard.",
+            "What its batteries say is missing: a vehicle on a charger is derated when nobody else speaks of it.",
+            "Check the adapter, wiring, termination and bit rate; the bus is opened again by itself.",
+            30, on_s=10.0, off_s=30.0,
+        ),
+        Kind(
             "utility_silent", 2, "The utility's link is silent: the fail-safe limit holds.",
             "It holds until a heartbeat and a fresh order are there; less is charged.",
             "Look at the RTU and its network; call the utility.",

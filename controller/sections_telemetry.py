@@ -10,6 +10,7 @@ from pydantic import SecretStr, StringConstraints, model_validator
 from bms_bridge import InvalidThreshold
 from bms_bridge.chemistry import TABLE, Chemistry
 from controller.sections import Port, Section, is_loopback, setting
+from controller.sections_can import CanSection, check_lines
 
 TopicId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ChemistryName = Literal["LFP", "NMC", "NCA", "LMO", "LTO", "unknown"]
@@ -59,6 +60,8 @@ class TelemetrySection(Section):
     )
     pack: tuple[PackSection, ...] = setting((), "Packs of vehicles that the registry does not have, and who must be heard of.")
 
+    can: tuple[CanSection, ...] = setting((), "Vehicles' own CAN buses and charging lines that are listened to.")
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -69,4 +72,5 @@ class TelemetrySection(Section):
         twice = sorted({"/".join(name) for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two packs have the id {', '.join(twice)}")
+        check_lines(self.can)
         return self

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import json
-import secrets
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -191,9 +188,9 @@ def _decode_gbt(path: Path, *, as_json: bool) -> int:
     from bms_bridge.can.log_file import LogFile
     from bms_bridge.gbt27930 import CYCLES_S
     from bms_bridge.gbt_session import GbtListener
+    from bms_bridge.pseudonym import Pseudonyms
 
-    key = secrets.token_bytes(32)
-    listener = GbtListener(lambda vin: "V-" + hmac.new(key, vin.encode(), hashlib.sha256).hexdigest()[:12])
+    listener = GbtListener(Pseudonyms.passing().of)
     log, table = LogFile(path, CYCLES_S), Table("time", "phase", "message", "says")
     phase, told = None, {}
     for frame in _progress(log):

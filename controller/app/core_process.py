@@ -23,6 +23,7 @@ from controller import device_model
 from controller.alarm_sources import MeterConditions
 from controller.app.assets import add_assets
 from controller.app.billing import add_billing
+from controller.app.can_buses import add_can
 from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
 from controller.app.emergency import add_emergency
@@ -262,6 +263,7 @@ async def serve_core(settings: Settings) -> None:
         )
         safety_stack = stack.enter_context(contextlib.ExitStack())
         safety = add_safety(core, settings, journal=journal, store=store, secret=secret, stack=safety_stack)
+        add_can(core, settings, safety, secret=secret, alarms=alarms)
         outputs, modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
         add_emergency(core, settings, safety=safety, outputs=outputs, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
