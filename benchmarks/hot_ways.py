@@ -103,7 +103,7 @@ def hung(pid: int) -> Iterator[None]:
 
 def broker(depot: RealDepot) -> int:
     """Its process."""
-    pid = child_named(depot.supervisor.pid, "bms_bridge.broker")
+    pid = child_named(depot.supervisor.pid, "broker_process")
     if pid is None:
         raise RuntimeError("there is no broker")
     return pid
