@@ -98,6 +98,34 @@ def all_sets() -> Mapping[str, Kinetics]:
     return {name: _kinetics(name, table, separator) for name, table in file["sets"].items()}
 
 
+def describe() -> str:
+    """The sets as a Markdown table, for docs/state-of-safety.md."""
+    used: dict[str, list[str]] = {}
+    for chemistry in Chemistry:
+        used.setdefault(kinetics_of(chemistry).name, []).append(chemistry.value)
+    lines = [
+        "| set, for | reaction | A, 1/s | E, kJ/mol | ΔH·m, kJ per kg of cell | start | share of heat |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, kinetics in all_sets().items():
+        shares = kinetics.heat_shares
+        for number, reaction in enumerate(kinetics.reactions):
+            whose = f"`{name}`: {', '.join(used.get(name, ['nobody']))}" if number == 0 else ""
+            rate, energy = math.exp(reaction.ln_a), reaction.ea_over_r * GAS_J_MOL_K / 1000.0
+            heat = reaction.heat_j_kg * reaction.span / 1000.0
+            cells = (
+                whose,
+                reaction.name,
+                f"{rate:.3g}",
+                f"{energy:.1f}",
+                f"{heat:.1f}",
+                f"{reaction.start:g}",
+                f"{shares[reaction.name]:.3f}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 @cache
 def _file() -> dict[str, Any]:
     file = tomllib.loads(files("bms_bridge.ect").joinpath("kinetics.toml").read_text(encoding="utf-8"))

@@ -28,6 +28,8 @@ FILE: Final = "time_to_runaway.json"
 TEMPERATURES_C: Final = tuple(float(c) for c in range(70, 215, 5))
 HEATINGS_K_PER_S: Final = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 COLDEST_C: Final = TEMPERATURES_C[0]
+Ways = tuple[tuple[str, bool], ...]
+
 LONGEST_S: Final = 1e7
 """Four months: what the table says at most."""
 
@@ -39,16 +41,15 @@ def time_to_runaway_s(set_name: str, temperature_c: float, *, heating_k_per_s: f
 
     ``heating_k_per_s``: by what is not one of the reactions. ``short``: its separator is taken to melt and to short a full cell.
     """
-    return float(times_to_runaway_s(set_name, np.array([temperature_c]), np.array([heating_k_per_s]), short=short)[0])
+    return float(earliest_runaway_s(((set_name, short),), np.array([temperature_c]), np.array([heating_k_per_s]))[0])
 
 
-def times_to_runaway_s(set_name: str, temperature_c: Array, heating_k_per_s: Array, *, short: bool = False) -> Array:
-    """The same for many cells at once."""
-    table = _tables()[set_name, short]
-    with np.errstate(invalid="ignore"):
-        row, up = _place((temperature_c - COLDEST_C) / (TEMPERATURES_C[1] - COLDEST_C), len(TEMPERATURES_C))
-        heating = np.log10(np.maximum(heating_k_per_s, _LEAST_HEATING))
-        column, right = _place(heating - math.log10(_LEAST_HEATING), len(HEATINGS_K_PER_S))
+def earliest_runaway_s(ways: Ways, temperature_c: Array, heating_k_per_s: Array) -> Array:
+    """The same for many cells at once, by the earliest of several (set, short)."""
+    table = _earliest(ways)
+    row, up = _place((temperature_c - COLDEST_C) / (TEMPERATURES_C[1] - COLDEST_C), len(TEMPERATURES_C))
+    heating = np.log10(np.maximum(heating_k_per_s, _LEAST_HEATING))
+    column, right = _place(heating - math.log10(_LEAST_HEATING), len(HEATINGS_K_PER_S))
     lower = (1.0 - right) * table[row, column] + right * table[row, column + 1]
     upper = (1.0 - right) * table[row + 1, column] + right * table[row + 1, column + 1]
     seconds = np.exp((1.0 - up) * lower + up * upper)
@@ -58,10 +59,17 @@ def times_to_runaway_s(set_name: str, temperature_c: Array, heating_k_per_s: Arr
 
 
 def _place(position: Array, points: int) -> tuple[npt.NDArray[np.intp], Array]:
-    """Between which two points of an axis, and how far along."""
-    inside = np.nan_to_num(np.clip(position, 0.0, points - 1.0))
+    """Between which two points of an axis, and how far along. What is no number stands at its beginning."""
+    inside = np.fmax(np.fmin(position, points - 1.0), 0.0)
     low = np.minimum(inside.astype(np.intp), points - 2)
     return low, inside - low
+
+
+@cache
+def _earliest(ways: Ways) -> Array:
+    tables = _tables()
+    earliest: Array = np.min([tables[way] for way in ways], axis=0)
+    return earliest
 
 
 def build() -> dict[str, object]:

@@ -45,9 +45,8 @@ def state_of_safety(kinetics: Kinetics, state: Array, temperature_k: Array) -> A
     hot = np.maximum(0.0, temperature_k - (KELVIN + ONSET_C)) / (TRIGGER_C - ONSET_C)
     score: Array = 1.0 - LAMBDA * hot
     for row, (reaction, weight) in enumerate(zip(kinetics.reactions, weights(kinetics), strict=True)):
-        score -= weight * np.clip(state[row] / reaction.span, 0.0, 1.0)
-    clipped: Array = np.clip(score, 0.0, 1.0)
-    return clipped
+        score -= np.fmin(np.fmax(state[row] * (weight / reaction.span), 0.0), weight)
+    return np.fmin(np.fmax(score, 0.0), 1.0)
 
 
 def weights(kinetics: Kinetics) -> tuple[float, ...]:

@@ -14,16 +14,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.ect.kinetics import KELVIN, Kinetics, all_sets, kinetics_of
-from bms_bridge.ect.lookup import time_to_runaway_s, times_to_runaway_s
+from bms_bridge.ect.lookup import earliest_runaway_s, time_to_runaway_s
 from bms_bridge.ect.model import Array, advance, fresh
 from bms_bridge.ect.score import DERATE_BELOW, GATE_C, TRIP_BELOW, stages, state_of_safety
 from depot.values import PackKey
@@ -46,8 +45,7 @@ class Alarm(StrEnum):
     TRIP = "trip"
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """``state_of_safety``: of the worst node, 0 to 1; ``coldest``: of the best one. ``stage``: of a runaway, 0 to 3. ``node_c``: the
     hottest node. ``runaway_in_s``: at the earliest and at the latest, of a cell that loses no heat; None: not foreseen."""
 
@@ -169,6 +167,7 @@ class _Bank:
         self.packs: dict[PackKey, _Pack] = {}
         self.state = fresh(kinetics, 64, np.float32)
         self.temperature_k: Array = np.full(64, KELVIN, dtype=np.float32)
+        self._ways = tuple((name, short) for name in sorted({kinetics.name, _CAUTIOUS_SET}) for short in (False, True))
         self._used = 0
         self._free: list[int] = []
         self._order: npt.NDArray[np.intp] | None = None
@@ -198,16 +197,15 @@ class _Bank:
         """The scores of all packs, ``step_s`` later."""
         state, temperature_k = self.state[:, : self._used], self.temperature_k[: self._used]
         warming: Array = np.zeros_like(temperature_k)
-        hot = np.flatnonzero(temperature_k >= GATE_C + KELVIN)
-        if hot.size and step_s > 0.0:
-            moved = state[:, hot] if hot.size < self._used else state
+        hot = temperature_k >= GATE_C + KELVIN
+        if step_s > 0.0 and hot.all():
+            warming = advance(self.kinetics, state, temperature_k, step_s) / (step_s * self.kinetics.heat_capacity_j_kg_k)
+        elif step_s > 0.0 and hot.any():
+            moved = state[:, hot]
             heat = advance(self.kinetics, moved, temperature_k[hot], step_s)
-            if hot.size < self._used:
-                state[:, hot] = moved
+            state[:, hot] = moved
             warming[hot] = heat / (step_s * self.kinetics.heat_capacity_j_kg_k)
-        return self._scores(
-            state_of_safety(self.kinetics, state, temperature_k), stages(state, temperature_k, warming), temperature_k.astype(np.float64)
-        )
+        return self._scores(state_of_safety(self.kinetics, state, temperature_k), stages(state, temperature_k, warming), temperature_k)
 
     def _scores(self, safety: Array, stage: npt.NDArray[np.int8], temperature_k: Array) -> list[Score]:
         if self._order is None:
@@ -217,7 +215,7 @@ class _Bank:
         order, starts = self._order, self._starts
         worst = np.minimum.reduceat(safety[order], starts)
         best = np.maximum.reduceat(safety[order], starts)
-        node_c = np.maximum.reduceat(temperature_k[order], starts) - KELVIN
+        node_c = np.maximum.reduceat(temperature_k[order], starts).astype(np.float64) - KELVIN
         early, late = self._runaway_in_s(node_c, worst)
         rows = zip(
             self.packs, worst.tolist(), best.tolist(), np.maximum.reduceat(stage[order], starts).tolist(), node_c.tolist(), early, late,
@@ -231,12 +229,10 @@ class _Bank:
         packs = self.packs.values()
         hottest_c = np.array([pack.hottest_c for pack in packs]) - SENSOR_ERROR_K
         warming = np.array([pack.heating_k_per_s for pack in packs])
-        ways = [(name, short) for name in {self.kinetics.name, _CAUTIOUS_SET} for short in (False, True)]
-        each = [times_to_runaway_s(name, node_c + SENSOR_ERROR_K, warming, short=short) for name, short in ways]
-        early: Array = np.min(each, axis=0)
+        early = earliest_runaway_s(self._ways, node_c + SENSOR_ERROR_K, warming)
         early[worst <= 0.0] = 0.0
         early[node_c < GATE_C] = np.inf
-        late = np.maximum(times_to_runaway_s(self.kinetics.name, hottest_c, np.zeros_like(warming)), early)
+        late = np.maximum(earliest_runaway_s(((self.kinetics.name, False),), hottest_c, np.zeros_like(warming)), early)
         return [_known(s) for s in early.tolist()], [_known(s) for s in late.tolist()]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.oven_tests import REFERENCE_MIN, leads_min
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.ect import score
-from bms_bridge.ect.kinetics import KELVIN, all_sets, kinetics_of
+from bms_bridge.ect.kinetics import KELVIN, all_sets, describe, kinetics_of
 from bms_bridge.ect.lookup import HEATINGS_K_PER_S, TEMPERATURES_C, time_to_runaway_s
 from bms_bridge.ect.model import advance, conversions, fresh, self_heating_k_per_s
 from bms_bridge.ect.runaway import adiabatic, ovens_to_runaway
@@ -33,6 +35,13 @@ def test_every_chemistry_has_a_set_and_every_set_says_where_it_is_from() -> None
         assert kinetics_of(chemistry).sources
     assert kinetics_of(Chemistry.NMC).name == "feng_ren"
     assert kinetics_of(Chemistry.UNKNOWN) is HK
+
+
+def test_the_page_shows_the_parameters_as_they_are() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "state-of-safety.md").read_text(encoding="utf-8")
+    match = re.search(r"<!-- kinetics -->\n(.*?)<!-- /kinetics -->", page, re.DOTALL)
+    assert match, "docs/state-of-safety.md has lost its markers"
+    assert match[1] == describe(), "docs/state-of-safety.md is not what bms_bridge.ect.kinetics.describe() says"
 
 
 def test_the_shares_of_heat_are_those_of_the_reference() -> None:
