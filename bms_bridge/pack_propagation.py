@@ -112,8 +112,8 @@ def spread(build: PackBuild | None, soc: float = 1.0, *, module: int = 0) -> Spr
 
 
 def advice_of_sensors(away_s: Mapping[int, float], sensors: int) -> Advice:
-    """The same rule on what was seen. ``away_s``: when each sensor, by number, was first in runaway; ``sensors``: how many there are. All
-    that a sensor tells of is its own place, so two of them are two modules."""
+    """The same rule on what was seen. ``away_s``: when each sensor, by number, was first so hot that its separators melt; ``sensors``: how
+    many there are. All that a sensor tells of is its own place, so two of them are two modules."""
     if len(away_s) <= 1:
         return Advice.MAINTENANCE if away_s and sensors > 1 else Advice.EVACUATE
     times = sorted(away_s.values())

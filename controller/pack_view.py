@@ -69,9 +69,28 @@ class Limits(Struct, frozen=True, kw_only=True):
     reset_below_c: float
 
 
+class PackDanger(Struct, frozen=True, kw_only=True):
+    """A battery that is or was above 70 °C (docs/state-of-safety.md). ``state_of_safety``: 1 sound to 0; ``stage`` of a runaway, 0 to 3;
+    ``node_c``: hottest place inside; ``runaway_low_s``, ``runaway_high_s``: until a runaway if it loses no heat, None: not foreseen.
+    ``seen``: what the rule of the 90 seconds says of its sensors (evacuate, clear, maintenance); ``foreseen``: the same by a model of
+    a pack whose build nobody knows, and when its second module would follow."""
+
+    state_of_safety: float
+    stage: int
+    node_c: float
+    runaway_low_s: float | None
+    runaway_high_s: float | None
+    text: str
+    seen: str | None
+    foreseen: str
+    second_module_low_s: float | None
+    second_module_high_s: float | None
+
+
 class PackDetail(Struct, frozen=True, kw_only=True):
     """All that is known of one battery. ``told``: by source, the newest first. ``issues``: what of its newest sample was not
-    believed. ``expected``: it must be heard of now. ``capacity_wh``, ``cells``: as registered."""
+    believed. ``expected``: it must be heard of now. ``capacity_wh``, ``cells``: as registered. ``danger``: None: it was never above
+    70 °C."""
 
     at: datetime
     row: PackRow
@@ -85,3 +104,4 @@ class PackDetail(Struct, frozen=True, kw_only=True):
     limits: Limits
     curve: list[Degrees]
     trip: TrippedPack | None
+    danger: PackDanger | None = None

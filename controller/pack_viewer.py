@@ -81,7 +81,7 @@ def detail_of(safety: Safety, pack: PackKey, trip: TrippedPack | None) -> PackDe
         told=[_told(sample, (now - sample.received_at).total_seconds()) for sample in told],
         issues=list(view.issues),
         limit_w=view.limit_w,
-        rules=_rules(view),
+        rules=_rules(safety, view),
         limits=Limits(
             cold_stop_c=limits.cold_stop_c,
             cold_full_c=limits.cold_full_c,
@@ -109,10 +109,10 @@ def _state(view: PackView) -> PackState:
     return PackState.DERATED if view.share < 1.0 else PackState.ORDER
 
 
-def _rules(view: PackView) -> list[RuleRow]:
+def _rules(safety: Safety, view: PackView) -> list[RuleRow]:
     """Those that are not monitored first."""
     missing = dict(view.not_monitored)
-    declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED)]
+    declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED), *(rule.declared for rule in safety.guard.fleet)]
     found = [
         RuleRow(name=d.name, layer=d.layer.value, threshold=d.threshold, within_s=d.within_s, why_not=missing.get(d.name, ""))
         for d in declared

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from msgspec import structs
+
 from bms_bridge.guard import PackView
 from controller import safety_rules as rules
 from controller.isolation import Ask
+from controller.pack_danger import danger_of
 from controller.pack_view import PackDetail, PacksView, TripsView
 from controller.pack_viewer import cell_of, chemistry_of, detail_of, rows_of
 from controller.safety import Safety
@@ -59,8 +62,9 @@ class SafetyViewer:
         """One battery; None for one that the depot does not know."""
         pack = PackKey(arguments.get("vehicle", ""), arguments.get("pack", ""))
         brief = next((b for b in self._notices.trips() if (b.vehicle_id, b.pack_id) == (pack.vehicle_id, pack.pack_id)), None)
-        seen = {pack: self._safety.guard.view(pack)}
-        return detail_of(self._safety, pack, self._tripped(pack, seen, brief.since) if brief is not None else None)
+        view = self._safety.guard.view(pack)
+        found = detail_of(self._safety, pack, self._tripped(pack, {pack: view}, brief.since) if brief is not None else None)
+        return None if found is None else structs.replace(found, danger=await danger_of(view, self._safety.parts.in_thread))
 
     async def trips(self, _: Mapping[str, str]) -> TripsView:
         """All tripped batteries."""

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from controller.pack_view import PackDetail, Told
+from controller.pack_view import PackDanger, PackDetail, Told
 from controller.safety_view import PackState
 from web import text
 from web.context import Web
@@ -116,7 +116,39 @@ def pack_context(found: PackDetail, clock: text.DepotTime) -> dict[str, Any]:
             found.curve, trip_c=limits.trip_c, since=found.trip.since if found.trip is not None else None, now=found.at, clock=clock
         ),
         "tripped": found.trip is not None,
+        "danger": _danger(found.danger) if found.danger is not None else None,
     }
+
+
+STAGES = ("no stage of a runaway", "stage 1: it begins to warm itself", "stage 2: separators melt, gas comes", "stage 3: runaway")
+ADVICE = {
+    "evacuate": "lost within 90 s: evacuate at once, contain",
+    "clear": "leaves its module: clear the bays",
+    "maintenance": "stays in its module",
+}
+
+
+def _danger(found: PackDanger) -> dict[str, str]:
+    low_s, high_s = found.runaway_low_s, found.runaway_high_s
+    span = (
+        "not foreseen" if low_s is None else f"{_minutes(low_s)} or more" if high_s is None else f"{_minutes(low_s)} to {_minutes(high_s)}"
+    )
+    second = "" if found.second_module_low_s is None else f"; the second module after {_minutes(found.second_module_low_s)} at the earliest"
+    return {
+        "css": "st alarm" if found.stage else "st",
+        "stage": STAGES[found.stage],
+        "score": text.number(found.state_of_safety, 2),
+        "node": text.number(found.node_c, 0),
+        "span": span,
+        "seen": "no sensor is there yet" if found.seen is None else ADVICE[found.seen],
+        "foreseen": ADVICE[found.foreseen] + second,
+    }
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"
 
 
 def _told(told: Told) -> dict[str, str]:

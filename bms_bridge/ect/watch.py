@@ -24,7 +24,9 @@ from bms_bridge.chemistry import Chemistry
 from bms_bridge.ect.kinetics import KELVIN, Kinetics, all_sets, kinetics_of
 from bms_bridge.ect.lookup import earliest_runaway_s, time_to_runaway_s
 from bms_bridge.ect.model import Array, advance, fresh
-from bms_bridge.ect.score import DERATE_BELOW, GATE_C, TRIP_BELOW, stages, state_of_safety
+from bms_bridge.ect.runaway import RUNAWAY_K_PER_S
+from bms_bridge.ect.score import DERATE_BELOW, GATE_C, SEI_C, SEPARATOR_C, TRIP_BELOW, stages, state_of_safety
+from bms_bridge.pack_propagation import Advice, advice_of_sensors
 from depot.values import PackKey
 
 INNER_OFFSET_K: Final = 5.0
@@ -47,7 +49,8 @@ class Alarm(StrEnum):
 
 class Score(NamedTuple):
     """``state_of_safety``: of the worst node, 0 to 1; ``coldest``: of the best one. ``stage``: of a runaway, 0 to 3. ``node_c``: the
-    hottest node. ``runaway_in_s``: at the earliest and at the latest, of a cell that loses no heat; None: not foreseen."""
+    hottest node. ``runaway_in_s``: at the earliest and at the latest, of a cell that loses no heat; None: not foreseen. ``spreads``: what
+    the rule of the 90 seconds says of sensors that were in runaway; None: none was."""
 
     pack: PackKey
     state_of_safety: float
@@ -55,6 +58,7 @@ class Score(NamedTuple):
     stage: int
     node_c: float
     runaway_in_s: tuple[float | None, float | None]
+    spreads: Advice | None = None
 
     @property
     def alarm(self) -> Alarm | None:
@@ -133,6 +137,7 @@ class _Pack:
         self.index: npt.NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self.hottest_c = -math.inf
         self.joule_k_per_s = 0.0
+        self.away_s: dict[int, float] = {}
         self._sensors: list[int] = []
         self._past: deque[tuple[float, float]] = deque()
 
@@ -146,6 +151,10 @@ class _Pack:
             self.index = np.array([self.columns[sensor] for sensor in sensors], dtype=np.intp)
             self._sensors = sensors
         self.bank.temperature_k[self.index] = np.array([c for _, c in temperatures]) + (hotter_k + KELVIN)
+        if hottest_c >= SEPARATOR_C:
+            for sensor, celsius in temperatures:
+                if celsius >= SEPARATOR_C:
+                    self.away_s.setdefault(sensor, now_s)
         self._past.append((now_s, hottest_c))
         while len(self._past) > 2 and now_s - self._past[1][0] >= _RISE_OVER_S:
             self._past.popleft()
@@ -221,7 +230,18 @@ class _Bank:
             self.packs, worst.tolist(), best.tolist(), np.maximum.reduceat(stage[order], starts).tolist(), node_c.tolist(), early, late,
             strict=True,
         )  # fmt: skip
-        return [Score(pack, low, high, level, c, (soon, end)) for pack, low, high, level, c, soon, end in rows]
+        return [
+            Score(pack, low, high, self._stage(pack, level, c), c, (soon, end), self._spreads(pack))
+            for pack, low, high, level, c, soon, end in rows
+        ]
+
+    def _stage(self, pack: PackKey, stage: int, node_c: float) -> int:
+        """The stage of its nodes, or 3 where the pack warms as only a runaway does."""
+        return 3 if node_c >= SEI_C and self.packs[pack].heating_k_per_s >= RUNAWAY_K_PER_S else stage
+
+    def _spreads(self, pack: PackKey) -> Advice | None:
+        known = self.packs[pack]
+        return advice_of_sensors(known.away_s, len(known.columns)) if known.away_s else None
 
     def _runaway_in_s(self, node_c: Array, worst: Array) -> tuple[list[float | None], list[float | None]]:
         """At the earliest: as hot inside as may be, warming as it did, with a short circuit behind the separator and by the more

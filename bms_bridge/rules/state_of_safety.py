@@ -9,7 +9,7 @@ what the heat has used up leaves it no power until then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from bms_bridge.charging import PackFacts
@@ -17,6 +17,7 @@ from bms_bridge.chemistry import Thresholds
 from bms_bridge.contract import Source
 from bms_bridge.ect.score import DERATE_BELOW, GATE_C, TRIP_BELOW
 from bms_bridge.ect.watch import DERATE_WITHIN_S, INNER_OFFSET_K, TRIP_WITHIN_S, Alarm, EctWatch, Score
+from bms_bridge.pack_propagation import Advice
 from bms_bridge.rules.frame import RATE_SLACK, Declared, Finding, Layer, Signal
 from bms_bridge.rules.rise import explained_c_per_s
 from bms_bridge.validation import Checked
@@ -35,6 +36,14 @@ DECLARED: Final = Declared(
     derates=f"0 below {DERATE_BELOW:g}, or runaway within {DERATE_WITHIN_S / 3600:.0f} h at the earliest",
     hysteresis=f"until it is below {GATE_C:g} °C; what was used up counts until the reset",
 )
+
+
+SPREADS: Final[Mapping[Advice, str]] = {
+    Advice.EVACUATE: "lost within 90 s: evacuate now",
+    Advice.CLEAR: "it spreads in the pack: clear the bays",
+    Advice.MAINTENANCE: "at one sensor only as yet",
+}
+"""What the rule of the 90 seconds says, for people."""
 
 
 class StateOfSafety:
@@ -99,12 +108,15 @@ def finding_of(score: Score) -> Finding | None:
     evidence = {"state_of_safety": f"{score.state_of_safety:.2f}", "stage": str(score.stage)}
     if score.runaway_in_s[0] is not None:
         evidence["runaway_in"] = span_of(score)
+    if score.spreads is not None:
+        evidence["spread"] = score.spreads.value
     return Finding(text=text, trip=True, evidence=evidence)
 
 
 def words_of(score: Score) -> str:
     """A score for people: ``State of Safety 0.71, stage 1; runaway in 3 to 11 h if it loses no heat``."""
     words = f"State of Safety {score.state_of_safety:.2f}" + (f", stage {score.stage}" if score.stage else "")
+    words += f", {SPREADS[score.spreads]}" if score.spreads is not None else ""
     return words + (f"; runaway in {span_of(score)} if it loses no heat" if score.runaway_in_s[0] is not None else "")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emergency_kit import BUS, HOT, EmergencyDepot, until
 
+from controller.pack_danger import danger_of
 from depot import events as ev
 
 
@@ -44,7 +45,12 @@ def test_a_tripped_pack_near_its_end_by_state_of_safety_gets_the_whole_chain(tmp
                 depot.clock.at += timedelta(seconds=1)
                 depot.says(62.0 + 0.3 * step, 61.2, 60.8, 61.0)
                 depot.safety.look()
-            assert depot.safety.guard.view(BUS).score is not None
+            view = depot.safety.guard.view(BUS)
+            danger = await danger_of(view, depot.safety.parts.in_thread)
+            assert danger is not None
+            assert danger.foreseen == "evacuate"
+            assert danger.runaway_low_s is not None
+            assert danger.runaway_low_s < 600
             assert depot.safety.response_of(BUS).evacuates
             await until(lambda: len(depot.named(ev.TripWorsened)) == 1)
         assert [fact.cause for fact in depot.named(ev.TripWorsened)] == ["state_of_safety"]

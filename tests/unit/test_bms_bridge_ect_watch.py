@@ -6,6 +6,7 @@ import pytest
 
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.ect.watch import Alarm, EctWatch, Score
+from bms_bridge.pack_propagation import Advice
 from depot.values import PackKey
 
 BUS = PackKey("BUS7", "P1")
@@ -138,6 +139,26 @@ def test_a_clock_that_stood_still_or_jumped_does_no_harm() -> None:
     assert before is not None
     assert after is not None
     assert after.state_of_safety == pytest.approx(before.state_of_safety, abs=0.05)
+
+
+def test_two_sensors_in_runaway_within_90_seconds_are_a_lost_pack() -> None:
+    watch = EctWatch()
+    soak(watch, 125.0, 90.0, 90.0, minutes=0.2)
+    calm = soak(watch, 140.0, 90.0, 90.0, minutes=0.2, start_s=20.0)
+    lost = soak(watch, 150.0, 131.0, 90.0, minutes=0.2, start_s=80.0)
+    assert calm is not None
+    assert lost is not None
+    assert (calm.spreads, lost.spreads) == (Advice.MAINTENANCE, Advice.EVACUATE)
+
+
+def test_a_pack_that_warms_by_a_kelvin_a_second_is_in_stage_3_whatever_its_temperature() -> None:
+    watch = EctWatch()
+    for second in range(40):
+        watch.hear(BUS, Chemistry.LFP, [(0, 60.0 + 1.2 * second)], float(second))
+        watch.tick(float(second))
+    score = watch.score_of(BUS)
+    assert score is not None
+    assert score.stage == 3
 
 
 def test_an_internal_short_at_81_degrees_is_not_seen_by_the_score() -> None:

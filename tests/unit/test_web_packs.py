@@ -12,7 +12,7 @@ from fake_safety import calm, pack_shown, tripped
 from test_web_pages import check
 from web_harness import site
 
-from controller.pack_view import PackDetail, TripsView
+from controller.pack_view import PackDanger, PackDetail, TripsView
 from controller.safety_view import PackCell, PackState, SafetyView
 from depot.values import Role
 from web.packs_api import PackList
@@ -109,6 +109,29 @@ async def test_a_battery_of_which_little_is_known_says_so(tmp_path: Path) -> Non
         html = (await client.get("/safety/packs/E-102/P1")).text
         check(html)
         assert "3 cells, none has a value" in words_of(html)
+
+
+async def test_a_battery_that_was_above_the_gate_shows_its_state_of_safety(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        full = pack_shown(calm(sample().at), "E-102", "P1")
+        assert full is not None
+        client = await depot.signed_in(Role.VIEWER)
+        depot.link.shown[PackDetail] = full
+        assert "Hottest place inside" not in words_of((await client.get("/safety/packs/E-102/P1")).text)
+        danger = PackDanger(
+            state_of_safety=0.71, stage=2, node_c=134.0, runaway_low_s=95.0, runaway_high_s=5_400.0, text="", seen=None,
+            foreseen="evacuate", second_module_low_s=19.0, second_module_high_s=None,
+        )  # fmt: skip
+        for changes, parts in (
+            ({}, ("0.71", "134 °C", "95 s to 90 min", "stage 2", "no sensor is there yet", "the second module after 19 s at the earliest")),
+            ({"runaway_low_s": None, "runaway_high_s": None, "stage": 0}, ("not foreseen", "no stage of a runaway")),
+            ({"runaway_high_s": None, "seen": "clear"}, ("95 s or more", "leaves its module: clear the bays")),
+        ):
+            depot.link.shown[PackDetail] = msgspec.structs.replace(full, danger=msgspec.structs.replace(danger, **changes))
+            html = (await client.get("/safety/packs/E-102/P1")).text
+            check(html)
+            for part in parts:
+                assert part in words_of(html), part
 
 
 async def test_the_api_lists_shows_and_tells_trips(tmp_path: Path) -> None:
