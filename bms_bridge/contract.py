@@ -29,6 +29,7 @@ MOST_BYTES: Final = wire.MOST_BYTES
 MOST_SENSORS: Final = 64
 MOST_CELLS: Final = 1_024
 MOST_ALARMS: Final = 32
+MOST_FIRMWARE: Final = 48
 KEPT_REJECTIONS: Final = 200
 VALUE_EVERY: Final = timedelta(minutes=1)
 _MOST_VALUES = 10_000
@@ -38,7 +39,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOPIC = re.compile(rf"chargeyard/v1/(?P<depot>{_ID.pattern})/vehicles/(?P<vehicle>{_ID.pattern})/packs/(?P<pack>{_ID.pattern})/telemetry")
 
 AlarmCode = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,47}\Z")]
-FirmwareText = Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{0,48}\Z")]
+FirmwareText = Annotated[str, msgspec.Meta(pattern=rf"\A[ -~]{{0,{MOST_FIRMWARE}}}\Z")]
 BootNumber = Annotated[int, msgspec.Meta(ge=0, le=wire.MOST_BOOT)]
 SequenceNumber = Annotated[int, msgspec.Meta(ge=0, le=wire.MOST_SEQUENCE)]
 

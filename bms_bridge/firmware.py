@@ -18,8 +18,9 @@
     cells = 96
     fields = ["temperatures_c", "soc"]     what it sends; another field, or one that is missing, is told
 
-The longest pattern that fits counts. A firmware that no profile fits is taken as the contract says, with a note. A profile can
-explain numbers, never hide a hot one: no code for "not available" may lie where a hot battery is.
+A name of its own counts before a pattern, and of patterns the longest that fits. A firmware that no profile fits is taken as the
+contract says, with a note. A profile can explain numbers, never hide a hot one: no code for "not available" may lie where a hot
+battery is.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Profiles:
         problems += [f"{name}: two profiles are for {pattern!r}" for pattern in sorted({p for p in patterns if patterns.count(p) > 1})]
         if problems:
             raise InvalidTelemetry("\n".join(problems))
-        return cls(tuple(sorted(file.profile, key=lambda profile: -len(profile.firmware))))
+        return cls(tuple(sorted(file.profile, key=lambda profile: (profile.firmware.endswith("*"), -len(profile.firmware)))))
 
     def of_firmware(self, firmware: str) -> Profile | None:
         """The profile of a firmware; None: there is none."""

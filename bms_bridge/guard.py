@@ -154,16 +154,21 @@ class Guard:
 
     def known(self, pack: PackKey) -> bool:
         """Whether samples of ``pack`` are wanted, under its own name or its pseudonym."""
-        return self._registered(pack) or self._registered(self.pseudonyms.pack(pack))
+        return self.registered(pack) or self.registered(self.pseudonyms.pack(pack))
 
-    def _registered(self, pack: PackKey) -> bool:
+    def registered(self, pack: PackKey) -> bool:
+        """Whether the depot knows ``pack`` by this very name."""
         return self._chemistry_of(pack) is not None
+
+    def without_numbers(self, sample: PackSample) -> PackSample:
+        """The sample as it may be kept: pseudonyms in the place of vehicles' numbers."""
+        return self.pseudonyms.sample(sample, self.registered)
 
     def heard(self, sample: PackSample) -> Checked | Rejection:
         """A sample came. What follows from it has happened when this returns. Returns what of it was believed, or why it was
         refused."""
-        sample = self.pseudonyms.sample(sample, self._registered)
-        if not self._registered(sample.pack):
+        sample = self.without_numbers(sample)
+        if not self.registered(sample.pack):
             return self.reject(_rejected(sample, RejectReason.UNKNOWN_PACK, f"{sample.pack} is not in the registry"))
         key = (sample.pack, sample.source)
         around = Around(charging=partial(self._charging_of, sample.pack), profiles=self.profiles)

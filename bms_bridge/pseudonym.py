@@ -1,6 +1,6 @@
 """Vehicles' identification numbers are persons' data: what has the shape of one is replaced by a pseudonym before it is kept.
 
-    "MAT445401JPA12345" --HMAC-SHA-256, key of the depot--> "vin-" and 16 letters and digits, always the same
+    "MAT445401JPA12345" --HMAC-SHA-256, key of the depot--> "vin_" and 16 letters and digits, always the same
 
 The same number has the same pseudonym for as long as the depot has its secret, so that what was told by one vehicle stays
 together; who has not the secret can neither reverse nor guess it. A number's shape is that of ISO 3779: seventeen letters and
@@ -20,14 +20,19 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Self
 
+import msgspec
+
+from bms_bridge import contract
 from bms_bridge.contract import PackSample, Rejection
+from bms_bridge.edge import WireError, wire
 from depot.values import PackKey
 
-PREFIX: Final = "vin-"
+PREFIX: Final = "vin_"
 _DIGITS = 16
 _VIN = re.compile(
     r"(?<![A-Za-z0-9])(?:(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{17}|(?<!\.)[0-9]{17}(?!\.))(?![A-Za-z0-9])"
 )
+_VIN_BYTES = re.compile(_VIN.pattern.encode("ascii"))
 _CUT = re.compile(r"[A-Za-z0-9]{1,17}\Z")
 _ESCAPE = re.compile(r"\\u00([2-7][0-9A-Fa-f])")
 _EXCERPT = 256
@@ -67,6 +72,24 @@ class Pseudonyms:
         if len(text) >= _EXCERPT:
             plain = _CUT.sub("…", plain)
         return self._redacted(plain)
+
+    def message(self, payload: bytes) -> bytes:
+        """A message as it may be kept and read again: the same bytes where there is nothing to hide. One that cannot be read is
+        not kept."""
+        escaped = b"\\u" in payload
+        if not escaped and _VIN_BYTES.search(payload) is None:
+            return payload
+        try:
+            if wire.is_packed(payload):
+                block = wire.decode(payload)
+                alarms = tuple(map(self.redact, block.alarms))
+                firmware = self.redact(block.firmware)[: contract.MOST_FIRMWARE]
+                same = (firmware, alarms) == (block.firmware, block.alarms)
+                return payload if same else wire.encode(replace(block, firmware=firmware, alarms=alarms))
+            text = msgspec.json.encode(msgspec.json.decode(payload)) if escaped else payload
+        except (WireError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return b""
+        return self._redacted(text.decode("utf-8", "backslashreplace")).encode()
 
     def pack(self, pack: PackKey) -> PackKey:
         """The pack under names that may be kept."""

@@ -11,7 +11,7 @@ The same class runs a real depot, the demo and a simulated night; only clock, tr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from msgspec import Struct
 from controller import limits
 from controller.desk import Desk, DeskSettings
 from controller.history import History
+from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import Planner
@@ -112,6 +113,7 @@ class Core:
             parts.process,
         )
         self.publish: Callable[[NowView], None] | None = None
+        self.take_telemetry: Callable[[str, Sequence[TelemetryItem]], Awaitable[Sequence[ItemTaken]]] | None = None
         self._rooms: list[Room] = []
         self.keeper = RoomKeeper(self.yard.clock)
         self._viewers: dict[str, Viewer] = {ChargerView.__name__: self._charger}
@@ -214,3 +216,10 @@ class Core:
     async def command(self, command: cmd.Command) -> cmd.CommandResult:
         """Carry out a command of a person or machine."""
         return await self.orders.execute(command)
+
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]:
+        """What vehicles say, over HTTP; refused where nobody listens to vehicles."""
+        if self.take_telemetry is None:
+            text = "this depot listens to no vehicle: its settings have no [telemetry]"
+            return [ItemTaken(status="refused", reason="not_configured", text=text) for _ in items]
+        return await self.take_telemetry(by, items)

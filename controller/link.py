@@ -1,9 +1,11 @@
 """The local socket between the core and whoever shows it: a Unix socket, one JSON message a line, version first.
 
-    client -> server   hello{version}, show{id, name, args}, command{id, type, data}
-    server -> client   hello{version}, view{view} once a tick, shown{id, view}, result{id, result}, error{id, code, message}
+    client -> server   hello{version}, show{id, name, args}, command{id, type, data}, telemetry{id, by, items}
+    server -> client   hello{version}, view{view} once a tick, shown{id, view}, result{id, result}, taken{id, results},
+                       error{id, code, message}
 
-``show`` asks for any view beside the running one, by the name of its struct.
+``show`` asks for any view beside the running one, by the name of its struct. ``telemetry`` hands over what vehicles say: no command,
+so that it stands in no journal.
 
 The server encodes a view once for all clients. Everything is bounded: line length, clients, queue per client,
 questions under way. A client that does not read is dropped; it comes back by itself. The socket's mode is 0600:
@@ -22,7 +24,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -30,6 +32,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import msgspec
 from msgspec import Struct
 
+from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.readmodel import NowView
 from depot import commands as cmd
 from depot.values import DepotError
@@ -74,6 +77,7 @@ class LinkHandler(Protocol):
     def now(self) -> NowView: ...
     async def show(self, name: str, args: Mapping[str, str]) -> Struct | None: ...
     async def command(self, command: cmd.Command) -> cmd.CommandResult: ...
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]: ...
 
 
 class Hello(Struct, tag="hello", tag_field="kind", frozen=True):
@@ -93,6 +97,14 @@ class AskCommand(Struct, tag="command", tag_field="kind", frozen=True):
     data: dict[str, Any]
 
 
+class AskTelemetry(Struct, tag="telemetry", tag_field="kind", frozen=True):
+    """``by``: who sent the items."""
+
+    id: int
+    by: str
+    items: list[TelemetryItem]
+
+
 class View(Struct, tag="view", tag_field="kind", frozen=True):
     view: NowView
 
@@ -109,6 +121,13 @@ class ResultAnswer(Struct, tag="result", tag_field="kind", frozen=True):
     result: cmd.CommandResult
 
 
+class TelemetryAnswer(Struct, tag="taken", tag_field="kind", frozen=True):
+    """What became of each item, in their order."""
+
+    id: int
+    results: Sequence[ItemTaken]
+
+
 class ErrorAnswer(Struct, tag="error", tag_field="kind", frozen=True):
     """``id`` None: the line could not be read at all. ``code``: bad_line, version, busy, bad_command, bad_view, unreachable, failed."""
 
@@ -117,8 +136,8 @@ class ErrorAnswer(Struct, tag="error", tag_field="kind", frozen=True):
     message: str
 
 
-_REQUEST = msgspec.json.Decoder(Hello | AskView | AskCommand)
-_ANSWER = msgspec.json.Decoder(Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer)
+_REQUEST = msgspec.json.Decoder(Hello | AskView | AskCommand | AskTelemetry)
+_ANSWER = msgspec.json.Decoder(Hello | View | ViewAnswer | ResultAnswer | TelemetryAnswer | ErrorAnswer)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -285,6 +304,9 @@ class LinkServer:
             elif isinstance(request, AskView):
                 client.pending += 1
                 group.create_task(self._show(client, request), name=f"link {request.name}")
+            elif isinstance(request, AskTelemetry):
+                client.pending += 1
+                group.create_task(self._telemetry(client, request), name="link telemetry")
             else:
                 client.pending += 1
                 group.create_task(self._command(client, request), name=f"link {request.type}")
@@ -312,6 +334,17 @@ class LinkServer:
         except Exception:
             log.exception("link: command %.40s failed", request.type)
             client.send(_line(ErrorAnswer(request.id, "failed", "the core could not carry out the command; its log says why")))
+        finally:
+            client.pending -= 1
+
+    async def _telemetry(self, client: _Client, request: AskTelemetry) -> None:
+        try:
+            client.send(_line(TelemetryAnswer(request.id, await self._handler.telemetry(request.by, request.items))))
+        except CoreUnreachable as error:
+            client.send(_line(ErrorAnswer(request.id, "unreachable", str(error))))
+        except Exception:
+            log.exception("link: telemetry could not be taken")
+            client.send(_line(ErrorAnswer(request.id, "failed", "the core could not take the telemetry; its log says why")))
         finally:
             client.pending -= 1
 
@@ -422,6 +455,14 @@ class CoreLink:
             raise LinkProtocol(f"the core answered a command with {type(answer).__name__}")
         return answer.result
 
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]:
+        """Hand over what vehicles say (:data:`~controller.ingest_view.BYTES_AT_ONCE` at most). Raises :class:`CoreUnreachable`; then the
+        items may have been taken, and the same ones may be handed over again without harm."""
+        answer = await self._ask(lambda number: AskTelemetry(number, by, list(items)), self._answer_s)
+        if not isinstance(answer, TelemetryAnswer) or len(answer.results) != len(items):
+            raise LinkProtocol(f"the core answered {len(items)} items of telemetry with {type(answer).__name__}")
+        return answer.results
+
     async def _ask(self, build: Callable[[int], Struct], timeout_s: float) -> Struct:
         writer = self._writer
         if writer is None:
@@ -490,7 +531,7 @@ class CoreLink:
                 self._count += 1
                 self._news.set()
                 self._news = asyncio.Event()
-            elif isinstance(message, ViewAnswer | ResultAnswer | ErrorAnswer) and message.id is not None:
+            elif isinstance(message, ViewAnswer | ResultAnswer | TelemetryAnswer | ErrorAnswer) and message.id is not None:
                 future = self._waiting.pop(message.id, None)
                 if future is not None and not future.done():
                     future.set_result(message)
@@ -503,11 +544,11 @@ class CoreLink:
         self._waiting.clear()
 
 
-def _decode_answer(line: bytes) -> Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer:
+def _decode_answer(line: bytes) -> Hello | View | ViewAnswer | ResultAnswer | TelemetryAnswer | ErrorAnswer:
     if not line:
         raise EOFError("the core closed the connection")
     try:
-        answer: Hello | View | ViewAnswer | ResultAnswer | ErrorAnswer = _ANSWER.decode(line)
+        answer: Hello | View | ViewAnswer | ResultAnswer | TelemetryAnswer | ErrorAnswer = _ANSWER.decode(line)
         return answer
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LinkProtocol(f"the core said something that makes no sense: {error}") from None

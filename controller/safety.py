@@ -15,18 +15,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from msgspec import Struct
 
 from bms_bridge import ResetRefused
-from bms_bridge.contract import OWN_UNIT, PackSample, Source
+from bms_bridge.contract import OWN_UNIT, PackSample, Rejection, RejectReason, Source
 from bms_bridge.ect.watch import INNER_OFFSET_K
 from bms_bridge.guard import Guard, InThread
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
 from bms_bridge.ocpp_samples import sample_of
+from bms_bridge.validation import Checked
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Clear, Derate, Trip, Verdict
 from controller import safety_rules as rules
 from controller.isolation import Isolation
@@ -209,27 +210,43 @@ class Safety:
 
     def _kept(self, kept: Kept) -> None:
         """A message came; its samples are handed over in their turn, or were overtaken."""
+        names = self.guard.pseudonyms
+        payload = names.message(kept.payload)
+        clean = kept if payload is kept.payload else replace(kept, payload=payload)
+        if (topic := names.redact(kept.topic)) != kept.topic and not self.guard.registered(kept.samples[0].pack):
+            clean = replace(clean, topic=topic)
         for told in self.on_message:
-            told(kept)
+            told(clean)
 
-    def hear(self, sample: PackSample) -> None:
+    def hear(self, sample: PackSample) -> Checked | Rejection:
         """A sample of any source came. What follows from it has happened when this returns."""
-        self.guard.heard(sample)  # first: it may be a trip
-        own = sample.source in OWN_UNIT and sample.source is not Source.DRILL
-        if self.guard.known(sample.pack):
-            self.newest.setdefault(sample.pack, {})[sample.source] = sample
-        if own and sample.pack not in self._spoke:
-            self._spoke.add(sample.pack)
+        sample = self.guard.without_numbers(sample)
+        found = self.guard.heard(sample)  # first: it may be a trip
+        if isinstance(found, Rejection):
+            if found.reason is RejectReason.TOO_OLD:
+                self._tell(sample)
+            return found
+        if found.repeated:
+            return found
+        pack, own = sample.pack, sample.source in OWN_UNIT and sample.source is not Source.DRILL
+        if not found.late or pack not in self.newest:
+            self.newest.setdefault(pack, {})[sample.source] = sample
+        if own and pack not in self._spoke:
+            self._spoke.add(pack)
             self._seen_seq = -1
-        if sample.pack in self._responses:
+        if pack in self._responses:
             self._look_closer(sample)
-        for told in self.on_sample:
-            told(sample)
+        self._tell(sample)
         temperatures = [c for c in sample.temperatures_c if c is not None]
-        if temperatures and (own or sample.pack not in self._spoke):  # a curve has one teller
-            points = self.curves.setdefault(sample.pack, Curve()).points
+        if temperatures and not found.late and (own or pack not in self._spoke):  # a curve has one teller
+            points = self.curves.setdefault(pack, Curve()).points
             if not points or (sample.received_at - points[-1][0]).total_seconds() >= CURVE_STEP_S:
                 points.append((sample.received_at, max(temperatures), min(temperatures)))
+        return found
+
+    def _tell(self, sample: PackSample) -> None:
+        for told in self.on_sample:
+            told(sample)
 
     def _read(self, reading: MeterReading) -> None:
         """A charger's meter value: perhaps it says something of the battery."""

@@ -58,6 +58,9 @@ class TelemetrySection(Section):
         ge=5,
         le=30,
     )
+    firmware_profiles: Path | None = setting(
+        None, "File of firmware profiles (TOML, firmware-profiles/1): what units' programs do differently. Unset: none is known."
+    )
     pack: tuple[PackSection, ...] = setting((), "Packs of vehicles that the registry does not have, and who must be heard of.")
 
     can: tuple[CanSection, ...] = setting((), "Vehicles' own CAN buses and charging lines that are listened to.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -17,6 +17,7 @@ from fake_smart_charging import external_limit, vehicle_needs
 
 from controller.assets_view import AssetsView
 from controller.grid_view import CommandSeenView, DemandView, GridFeeder, GridView, LimitRow, MasterWord, MeterView, OrderView, UtilityView
+from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.link import CoreUnreachable
 from controller.meter_view import MeterTold, MeterValueView
 from controller.output_view import OutputsView
@@ -475,6 +476,8 @@ class FakeLink:
         default_factory=lambda: {cmd.CallStation: {"message_id": "1", "outcome": "result", "payload": {"status": "Accepted"}}}
     )
     reachable: bool = True
+    told: list[tuple[str, list[TelemetryItem]]] = field(default_factory=list)
+    """Telemetry that was handed over, by whom."""
     _at: float = 0.0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -534,6 +537,19 @@ class FakeLink:
         self.commands.append(command)
         message = "Waits for its minimum." if self.result == "accepted" else "Feeder B is full."
         return cmd.CommandResult(command.command_id, self.result, message, 51_903, self.answers.get(type(command)))
+
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]:
+        if not self.reachable:
+            raise CoreUnreachable("the controller's core is not connected")
+        self.told.append((by, list(items)))
+        return [
+            ItemTaken(status="refused", reason="shape", text=item.wrong)
+            if item.wrong
+            else ItemTaken(status="accepted")
+            if item.allowed
+            else ItemTaken(status="refused", reason="not_allowed", text="this token may not speak of it")
+            for item in items
+        ]
 
 
 def later(view: NowView, seconds: float = 1.0, **changes: object) -> NowView:

@@ -87,6 +87,8 @@ from web.standing_api import standing_api
 from web.stations_api import SCHEMAS as station_schemas
 from web.stations_api import stations_api
 from web.stations_page import stations_screens
+from web.telemetry_api import SCHEMAS as telemetry_schemas
+from web.telemetry_api import telemetry_api
 from web.tokens_api import SCHEMAS as token_schemas
 from web.tokens_api import tokens_api
 from web.told_api import SCHEMAS as told_schemas
@@ -173,12 +175,14 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(outputs_api(web))
     app.include_router(packs_api(web))
     app.include_router(emergency_api(web))
+    app.include_router(telemetry_api(web))
     app.include_router(bills_api(web))
     app.include_router(lake_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
+    readings = (*readings, *telemetry_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

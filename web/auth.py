@@ -36,7 +36,8 @@ _TOUCH_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. ``token``: the session's secret ("" for a machine); ``ends_ms``: when the session ends at the latest."""
+    """Who asks. ``token``: the session's secret ("" for a machine); ``ends_ms``: when the session ends at the latest.
+    ``vehicles``: of which alone a machine may tell; None: of any."""
 
     name: str
     role: Role | None
@@ -46,6 +47,7 @@ class Caller:
     must_change: bool = False
     since: datetime | None = None
     ends_ms: int = 0
+    vehicles: frozenset[str] | None = None
 
     @property
     def is_machine(self) -> bool:
@@ -176,7 +178,9 @@ class Auth:
     def machine(self, secret: str) -> Caller | None:
         """The caller behind a bearer token."""
         token = self.users.token(secret)
-        return None if token is None else Caller(f"token {token.name}", None, frozenset(token.scopes) | {Permission.PUBLIC})
+        if token is None:
+            return None
+        return Caller(f"token {token.name}", None, frozenset(token.scopes) | {Permission.PUBLIC}, vehicles=token.vehicles)
 
     def change_password(self, caller: Caller, *, old: str, new: str, address: str) -> Person | None:
         """Change the caller's own password; None when the old one is wrong (which counts as a try)."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.readmodel import NowView
 from depot.commands import Command, CommandResult
 from web import scene as scenes
@@ -38,6 +39,7 @@ class DepotLink(Protocol):
     def views(self) -> AsyncIterator[NowView]: ...
     async def show(self, kind: type[T], /, **args: str) -> T | None: ...
     async def command(self, command: Command, *, within_s: float | None = None) -> CommandResult: ...
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]: ...
 
 
 class LiveHub:

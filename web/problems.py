@@ -22,6 +22,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "command_refused": (409, "The controller refused the command"),
     "too_large": (413, "The request is too large"),
     "too_many_tries": (429, "Too many tries to sign in"),
+    "too_many_samples": (429, "More telemetry than is taken at once"),
     "too_many_streams": (503, "Too many live pages are open"),
     "core_unreachable": (503, "The controller's core does not answer"),
     "not_ready": (503, "The depot is not under full control"),

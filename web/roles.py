@@ -8,7 +8,8 @@
            admit stations, any call to them, id tokens, messages), MONEY (mandates, debits, refunds)
     admin  all
 
-Machine tokens carry permissions as scopes instead of a role.
+Machine tokens carry permissions as scopes instead of a role. TELEMETRY (telling what vehicles say) is for machines alone; a token may
+be bound to vehicles.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Permission(StrEnum):
     MONEY = "money"
     AUDIT = "audit"
     STATIONS = "stations"
+    TELEMETRY = "telemetry"
 
 
 SCOPES = tuple(p for p in Permission if p not in (Permission.PUBLIC, Permission.SELF, Permission.RESET, Permission.MONEY))
@@ -166,6 +168,9 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/lake/catalog"): Permission.READ,
     ("GET", "/api/v1/lake/packs/{vehicle_id}/{pack_id}/life"): Permission.READ,
     ("GET", "/api/v1/lake/packs/{vehicle_id}/{pack_id}/history"): Permission.REGISTRY,
+    ("POST", "/api/v1/telemetry"): Permission.TELEMETRY,
+    ("GET", "/api/v1/telemetry/rejections"): Permission.READ,
+    ("GET", "/api/v1/telemetry/issues"): Permission.READ,
     ("GET", "/api/v1/outputs"): Permission.READ,
     ("POST", "/api/v1/outputs/isolate"): Permission.OPERATE,
     ("POST", "/api/v1/outputs/reset"): Permission.RESET,

@@ -24,6 +24,8 @@ MAX_UPLOAD: Final = 1024 * 1024
 """For the addresses that take files."""
 IMAGES: Final = frozenset({"/api/v1/firmware", "/firmware"})
 """Addresses that take firmware images, which go to the disk as they come."""
+BATCHES: Final = "/api/v1/telemetry"
+"""Takes batches of what vehicles say."""
 
 HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("content-security-policy", CSP),
@@ -97,6 +99,8 @@ class Shell:
         path = request.url.path
         if request.method == "POST" and path in IMAGES:
             return self._images + MAX_BODY  # a form is a little longer than its file
+        if request.method == "POST" and path == BATCHES:
+            return MAX_UPLOAD
         return MAX_UPLOAD if path.endswith(("/import", "/import/apply")) and not path.startswith("/api/") else MAX_BODY
 
 

@@ -25,6 +25,7 @@ from web.tables import LoginSession, MachineToken, User, table_of
 from web.trail import Trail
 
 LEAST_PASSWORD = 12
+_VEHICLE = "vehicle:"
 _HASH = PasswordHash((Argon2Hasher(),))
 
 
@@ -49,11 +50,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A machine's token, without its secret."""
+    """A machine's token, without its secret. ``vehicles``: of which alone it may tell; None: of any."""
 
     name: str
     scopes: tuple[Permission, ...]
     created_at: datetime
+    vehicles: frozenset[str] | None = None
 
 
 @cache
@@ -169,13 +171,18 @@ class Users:
             return None
         return _person(User.model_validate(dict(row)))
 
-    def add_token(self, name: str, scopes: Sequence[Permission]) -> str:
-        """Make a machine token and return its secret, which is shown this once."""
+    def add_token(self, name: str, scopes: Sequence[Permission], *, vehicles: Sequence[str] = ()) -> str:
+        """Make a machine token and return its secret, which is shown this once. ``vehicles``: of which alone it may tell."""
         wrong = [scope for scope in scopes if scope not in SCOPES]
         if wrong or not scopes:
             raise UserError(f"scopes are {', '.join(SCOPES)}" + (f"; not {', '.join(wrong)}" if wrong else ""))
+        if vehicles and Permission.TELEMETRY not in scopes:
+            raise UserError(f"a token is bound to vehicles by what it tells of them: give it the scope {Permission.TELEMETRY.value}")
+        if strange := [vehicle for vehicle in vehicles if not vehicle or len(vehicle) > 64 or any(c.isspace() for c in vehicle)]:
+            raise UserError(f"{strange[0]!r} is no vehicle's id")
         secret = "cy_" + secrets.token_urlsafe(32)
-        row = MachineToken(depot_id=self._depot_id, name=name, digest=digest(secret), scopes=" ".join(scopes), created_ms=self._now_ms())
+        words = " ".join([*scopes, *(_VEHICLE + vehicle for vehicle in vehicles)])
+        row = MachineToken(depot_id=self._depot_id, name=name, digest=digest(secret), scopes=words, created_ms=self._now_ms())
         with self._store.unit() as session:
             if session.get(MachineToken, (self._depot_id, name)) is not None:
                 raise UserError(f"there is a token {name!r} already: revoke it first")
@@ -234,5 +241,7 @@ def _person(user: User) -> Person:
 
 
 def _token(row: MachineToken) -> Token:
-    known = tuple(Permission(scope) for scope in row.scopes.split() if scope in SCOPES)
-    return Token(row.name, known, datetime.fromtimestamp(row.created_ms / 1000, UTC))
+    words = row.scopes.split()
+    known = tuple(Permission(scope) for scope in words if scope in SCOPES)
+    vehicles = frozenset(word.removeprefix(_VEHICLE) for word in words if word.startswith(_VEHICLE))
+    return Token(row.name, known, datetime.fromtimestamp(row.created_ms / 1000, UTC), vehicles or None)

@@ -15,14 +15,19 @@ from pathlib import Path
 from bms_bridge.accounts import CORE, Account, Accounts, Kind, account_of, new_account
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.ect.watch import INNER_OFFSET_K
+from bms_bridge.firmware import Profiles
 from bms_bridge.latches import LatchFile
 from bms_bridge.mqtt import MqttSettings
+from bms_bridge.pseudonym import Pseudonyms
 from controller.codec import EventCodec
 from controller.core import Core
+from controller.ingest import Ingest
 from controller.journal import SqlJournal
 from controller.journal_store import newest_events
 from controller.pack_view import PackDetail, PacksView, TripsView
 from controller.packs import DeclaredPack, KnownPacks, Packs
+from controller.rejections.room import Rejections
+from controller.rejections.store import RejectionStore, rejections_file
 from controller.safety import Safety, SafetyParts
 from controller.safety_log import TYPES as SAFETY_TYPES
 from controller.safety_log import SafetyLog
@@ -60,7 +65,20 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
     core.views.board.more.append(notices.conditions)
     core.views.board.kinds |= KINDS
     core.add(safety)
+    safety.guard.pseudonyms = Pseudonyms.of_secret(secret)
+    if settings.telemetry is not None:
+        _listen(core, settings, safety)
     return safety
+
+
+def _listen(core: Core, settings: Settings, safety: Safety) -> None:
+    """What vehicles say is taken over HTTP, too, read by what is known of their firmware, and kept where it is refused."""
+    telemetry, guard = settings.telemetry, safety.guard
+    if telemetry is not None and telemetry.firmware_profiles is not None:
+        guard.profiles = Profiles.load(telemetry.firmware_profiles)
+    core.take_telemetry = Ingest(guard, safety.hear, clock=core.yard.clock).take
+    file = rejections_file(settings.database, settings.depot.id)
+    core.add(Rejections(guard, RejectionStore(file, settings.depot.id), clock=core.yard.clock))
 
 
 def packs_of(core: Core, settings: Settings) -> Packs:

@@ -128,8 +128,9 @@ def change_role(name: Name, role: Annotated[Role, typer.Argument(help="The new r
 @token.command("add")
 def add_token(
     name: Annotated[str, typer.Argument(help="What the machine is called.")],
-    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit, metrics, registry, audit")],
+    scopes: Annotated[list[str], typer.Argument(help="read, operate, visits, restore, limit, metrics, registry, audit, telemetry")],
     *,
+    vehicle: Annotated[list[str] | None, typer.Option(help="With telemetry: may tell of this vehicle alone (may be given again).")] = None,
     config: Config = CONFIG,
 ) -> None:
     """Make a bearer token for /api/v1 and show it once."""
@@ -140,7 +141,7 @@ def add_token(
     if unknown:
         raise UserError(f"there is no scope {', '.join(unknown)}; scopes are {', '.join(SCOPES)}")
     with _people(config) as people:
-        secret = people.add_token(name, [Permission(scope) for scope in scopes])
+        secret = people.add_token(name, [Permission(scope) for scope in scopes], vehicles=vehicle or ())
     console.print("Shown only now:", highlight=False)
     console.print(f"    {secret}", highlight=False)
 

@@ -49,6 +49,8 @@ class Rejections:
         self._clock = clock
         self._queue: deque[Rejection] = deque()
         self._some = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._failing = False
         guard.rejections.keep = self.put
 
@@ -58,7 +60,12 @@ class Rejections:
             self.lost += 1
             return
         self._queue.append(rejection)
+        self._idle.clear()
         self._some.set()
+
+    async def settled(self) -> None:
+        """Returns once all that was put is kept or lost (while :meth:`run` runs)."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,6 +91,7 @@ class Rejections:
                 if self._failing:
                     log.info("refused telemetry is kept again")
                 self._failing = False
+        self._idle.set()
 
     # -- views --------------------------------------------------------------------------------------------------
 

@@ -6,18 +6,21 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fake_depot import charger, later, sample
 
+from controller.ingest_view import BYTES_AT_ONCE, ITEMS_AT_ONCE, ItemTaken, TelemetryItem
 from controller.link import (
     MAX_CLIENTS,
     MAX_REQUEST,
+    AskTelemetry,
     CoreLink,
     CoreUnreachable,
     LinkError,
@@ -45,6 +48,7 @@ class Core:
     def __init__(self) -> None:
         self.view = sample()
         self.commands: list[cmd.Command] = []
+        self.told: list[tuple[str, list[TelemetryItem]]] = []
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -63,6 +67,11 @@ class Core:
         await self.hold.wait()
         self.commands.append(command)
         return cmd.CommandResult(command.command_id, cmd.CommandStatus.ACCEPTED, "under way", 7)
+
+    async def telemetry(self, by: str, items: Sequence[TelemetryItem]) -> Sequence[ItemTaken]:
+        await self.hold.wait()
+        self.told.append((by, list(items)))
+        return [ItemTaken(status="accepted" if item.allowed else "refused") for item in items]
 
 
 @asynccontextmanager
@@ -306,3 +315,23 @@ async def test_a_path_that_is_too_long_says_so(tmp_path: Path) -> None:
         async with LinkServer(tmp_path / ("x" * 120), Core()):
             pass
     assert os.listdir(tmp_path) == []  # noqa: PTH208  # names only
+
+
+async def test_telemetry_is_handed_over_as_it_came_and_answered_item_by_item(tmp_path: Path) -> None:
+    async with linked(tmp_path) as (core, _, link):
+        payload = msgspec.Raw(b'{"schema":"pack_telemetry/1","soc":0.5}')
+        items = [
+            TelemetryItem(vehicle_id="E-1", pack_id="P1", payload=payload),
+            TelemetryItem(vehicle_id="E-2", pack_id="P1", payload=payload, allowed=False),
+        ]
+        assert [taken.status for taken in await link.telemetry("token gateway", items)] == ["accepted", "refused"]
+        by, told = core.told[0]
+        assert (by, bytes(told[0].payload), told[1].allowed) == ("token gateway", bytes(payload), False)
+
+
+def test_a_full_handful_fits_a_line_of_the_link() -> None:
+    payload = msgspec.Raw(b'"' + b"x" * (BYTES_AT_ONCE // ITEMS_AT_ONCE - 2) + b'"')
+    long = "V" * 64
+    items = [TelemetryItem(vehicle_id=long, pack_id=long, payload=payload, wrong="w" * 256) for _ in range(ITEMS_AT_ONCE)]
+    line = msgspec.json.encode(AskTelemetry(2**31, "token " + "t" * 80, items))
+    assert len(line) < MAX_REQUEST
