@@ -7,9 +7,11 @@ in its own favour. What needs a look at every cell's past is done once in :data:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bms_bridge.issues import Issue, IssueKind
 from bms_bridge.units import looks_like
@@ -42,8 +44,7 @@ _DISTINCT_IN_RUN = 5
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class CellTrack:
+class CellTrack(Struct, frozen=True):
     """What is remembered of a pack's cells. ``cells_v``: as told last, since ``same_s`` without any change, when ``same_a``
     flowed. ``unlike``: samples in a row whose sum does not fit. ``looked_v``, ``moved_s``, ``middle_v``: at the last look, when
     each cell had last moved, and the middle of all then. ``stuck``: of the last look; ``run``: a run that equals another one, and
@@ -63,8 +64,7 @@ class CellTrack:
     run_looks: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(Struct, frozen=True):
     """What of the cells is believed. ``doubtful``: numbers of those that are stuck."""
 
     cells_v: tuple[float | None, ...] = ()

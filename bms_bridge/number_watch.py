@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from bms_bridge.charging import Charging
 from bms_bridge.contract import PackSample
@@ -53,14 +55,13 @@ OHM_PER_V: Final = 100.0
 _STICKY = ("soc", "soh", "current_a", "voltage_v")
 
 
-@dataclass(frozen=True, slots=True)
-class NumberTrack:
+class NumberTrack(Struct, frozen=True):
     """What is remembered of a pack's numbers. ``foreign``: by field, how many values looked like another unit, and how many did
     not since. ``against``: how the current contradicts the charger, since when and in how many looks; ``asked_s``: the last one."""
 
     soc: float | None = None
     soc_s: float = 0.0
-    foreign: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    foreign: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     against: tuple[str, float, int] | None = None
     asked_s: float = -math.inf
 

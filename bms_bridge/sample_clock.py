@@ -14,8 +14,10 @@ slower than that is late. So it does not matter whether a clock is an hour or fi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bms_bridge.issues import Issue, IssueKind
 
@@ -38,8 +40,7 @@ _REBASE_SAMPLES, _REBASE_S = 10, 30.0
 _PACE_S, _PACE_SHARE = 2.0, 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class LateRun:
+class LateRun(Struct, frozen=True):
     """Late samples one after the other: how many, and when the first one came and was reported."""
 
     count: int
@@ -48,8 +49,7 @@ class LateRun:
     last_reported_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClockTrack:
+class ClockTrack(Struct, frozen=True):
     """What is known of a vehicle's clock. Times are Unix seconds, ``received`` by our clock and ``reported`` by its own.
 
     ``offset_s`` None: nothing yet. ``reported_since_s``: when the newest reported time came first. ``still``: samples with

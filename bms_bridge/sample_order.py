@@ -7,8 +7,9 @@ one for ever; it must come with the same time and the same values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from bms_bridge.contract import PackSample
 from bms_bridge.issues import Issue, IssueKind
@@ -20,8 +21,7 @@ MOST_LOST: Final = 1_000_000
 """A larger gap is a unit that has begun to count anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderTrack:
+class OrderTrack(Struct, frozen=True):
     """``marks``: of the last samples, newest last. ``sequence``: the newest one's number."""
 
     marks: tuple[int, ...] = ()

@@ -6,9 +6,10 @@ seriously: too hot is believed of whoever says it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import Final
+
+from msgspec import Struct
 
 from bms_bridge.issues import Issue, IssueKind
 from bms_bridge.units import looks_like
@@ -31,8 +32,7 @@ FALL_K_PER_S: Final = 2.0
 _NEVER_COOL_C: Final = 55.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sensor:
+class Sensor(Struct, frozen=True):
     """One sensor's past. ``heard_s``: when it last had a value; ``since_s``: since when it has this one. ``changes``: (sample's
     number, value) of the last ones, newest last."""
 
@@ -43,8 +43,7 @@ class Sensor:
     changes: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SensorTrack:
+class SensorTrack(Struct, frozen=True):
     """What is remembered of a pack's sensors. ``cool``: whether any sensor has ever been cooler than a hot battery."""
 
     count: int = 0

@@ -16,8 +16,11 @@ counts. What a part looks at, and why, stands in its module:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from bms_bridge import cell_watch, number_watch, sample_clock, sample_order, sensor_watch
 from bms_bridge.cell_watch import CellTrack
@@ -83,13 +86,13 @@ class Checked:
     uncertainty_c: float = 0.0
     issues: tuple[Issue, ...] = ()
 
-    @property
-    def hottest_c(self) -> float | None:
-        return max((c for _, c in self.temperatures_c), default=None)
+    hottest_c: float | None = field(init=False)
+    coldest_c: float | None = field(init=False)
 
-    @property
-    def coldest_c(self) -> float | None:
-        return min((c for _, c in self.temperatures_c), default=None)
+    def __post_init__(self) -> None:
+        values = [c for _, c in self.temperatures_c]
+        object.__setattr__(self, "hottest_c", max(values, default=None))
+        object.__setattr__(self, "coldest_c", min(values, default=None))
 
     @property
     def spread_c(self) -> float:
@@ -100,17 +103,16 @@ class Checked:
         return self.age_s > TOO_OLD_S
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What is remembered of one pack and source between samples. ``said``: a mark of the newest sample's values. ``profile``: the
     pattern of the firmware profile by which it is read, "" for none.
     ``pace``: lateness is borne so many times longer (see :class:`~bms_bridge.thermal.PackState`)."""
 
-    order: OrderTrack = field(default_factory=OrderTrack)
-    clock: ClockTrack = field(default_factory=ClockTrack)
-    sensors: SensorTrack = field(default_factory=SensorTrack)
-    numbers: NumberTrack = field(default_factory=NumberTrack)
-    cells: CellTrack = field(default_factory=CellTrack)
+    order: OrderTrack = msgspec.field(default_factory=OrderTrack)
+    clock: ClockTrack = msgspec.field(default_factory=ClockTrack)
+    sensors: SensorTrack = msgspec.field(default_factory=SensorTrack)
+    numbers: NumberTrack = msgspec.field(default_factory=NumberTrack)
+    cells: CellTrack = msgspec.field(default_factory=CellTrack)
     said: int = 0
     firmware: str | None = None
     profile: str = ""
@@ -203,5 +205,7 @@ def _other_firmware(memory: Memory, sample: PackSample, issues: list[Issue]) -> 
     """The memory of a unit whose program is another one now: what it does wrong is learned anew, its clock is what it was."""
     if memory.firmware is not None:
         issues.append(Issue(IssueKind.FIRMWARE, f"its firmware is {sample.firmware!r} now, before it was {memory.firmware!r}"))
-        memory = replace(memory, numbers=NumberTrack(memory.numbers.soc, memory.numbers.soc_s), cells=CellTrack(), sensors=SensorTrack())
-    return replace(memory, firmware=sample.firmware)
+        memory = msgspec.structs.replace(
+            memory, numbers=NumberTrack(memory.numbers.soc, memory.numbers.soc_s), cells=CellTrack(), sensors=SensorTrack()
+        )
+    return msgspec.structs.replace(memory, firmware=sample.firmware)
