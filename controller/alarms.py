@@ -87,6 +87,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             1, off_s=0.0, shelvable=False,
         ),
         Kind(
+            "hazard_found", 1, "A detector of the depot tells of smoke, gas, pressure or heat.",
+            "A fire, if it is one. Batteries in its area are tripped, nothing charges there.",
+            "Follow the emergency plan: look from a distance, keep people away.",
+            1, off_s=0.0, shelvable=False,
+        ),
+        Kind(
+            "hazard_unwatched", 2, "A detector of the depot is silent, stuck, or says what cannot be.",
+            "Its area is not monitored by it: a fire there is seen late or not at all.",
+            "Look at the detector, its module and its network; keep a watch there until it is back.",
+            30, on_s=5.0, off_s=10.0,
+        ),
+        Kind(
             "journal_frozen", 1, "The journal cannot write.",
             "Nothing new starts and nothing rises; chargers wait for their acknowledgements.",
             "Free disk space, or close the tool that holds the database; it goes on by itself.",

@@ -44,6 +44,7 @@ from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
+from controller.sections_hazards import HazardSection, check_hazards
 from controller.sections_lake import LakeSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_limits import LimitsSection, OverrideSection
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     generator: GeneratorSection | None = setting(None, "Standby generator of the site. Without it the grid is the only supply.")
     demand: DemandSection = setting(DemandSection(), "Demand blocks of the billing meter.")
     output: tuple[OutputSection, ...] = setting((), "Contactors, ventilation, siren, beacon, emergency isolation on I/O modules.")
+    hazard: tuple[HazardSection, ...] = setting((), "Detectors of smoke, gas, pressure and heat on I/O modules.")
     pv: tuple[PvSection, ...] = setting((), "Solar plants on the site, over SunSpec Modbus.")
     battery: tuple[BatterySection, ...] = setting((), "Stationary batteries on the site, over SunSpec Modbus.")
     telemetry: TelemetrySection | None = setting(
@@ -214,6 +216,7 @@ class Settings(BaseSettings):
             raise ValueError(f"ocpp.tls.port {tls_port} is taken by ocpp.port or web.port; they must differ")
         try:
             check_outputs(self.output, self.to_spec())
+            check_hazards(self.hazard, self.to_spec())
             check_layout(self.bay, self.wall, self.layout, self.to_spec())
         except InvalidValue as error:
             raise ValueError(str(error)) from None

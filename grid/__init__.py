@@ -10,6 +10,7 @@
     meter            the meter at the connection: meter_map (registers as data), meter_codec, meter_checks, meter_probe
     modbus_link      the way to a Modbus device, kept alive
     output_module    an I/O module with contactors, siren, ventilation
+    detector_module  an I/O module with detectors of smoke, gas, pressure, heat
 
 GridError
 ├── TariffError

@@ -29,6 +29,7 @@ from controller.app.contracts import add_contracts
 from controller.app.emergency import add_emergency
 from controller.app.exits import exit_code_of, sentence
 from controller.app.garbage import collect_rarely, settle
+from controller.app.hazards import add_hazards
 from controller.app.kit import add_kit, companions
 from controller.app.lake_room import add_lake
 from controller.app.outputs import add_outputs
@@ -265,7 +266,8 @@ async def serve_core(settings: Settings) -> None:
         safety = add_safety(core, settings, journal=journal, store=store, secret=secret, stack=safety_stack)
         add_can(core, settings, safety, secret=secret, alarms=alarms)
         outputs, modules = add_outputs(core, settings, safety=safety, stack=safety_stack)
-        add_emergency(core, settings, safety=safety, outputs=outputs, alarms=alarms, journal=journal, stack=safety_stack)
+        hazards, detectors = add_hazards(core, settings, safety=safety)
+        add_emergency(core, settings, safety=safety, outputs=outputs, hazards=hazards, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
@@ -303,6 +305,8 @@ async def serve_core(settings: Settings) -> None:
                 tasks.create_task(contact.run(), name="supply contact")
             for module in modules:
                 tasks.create_task(module.run(), name="outputs")
+            for detector in detectors:
+                tasks.create_task(detector.run(), name="detectors")
             if core.utility is not None and (limit_server := settings.to_limit_server()) is not None:
                 utility = core.utility
                 limit_server = replace(limit_server, version=software_version())

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from uuid6 import uuid7
 
+from bms_bridge.verdicts import Cause
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
 from controller.drill import DAYS, Schedule
@@ -18,6 +19,7 @@ from controller.drill_room import DrillParts, DrillRoom
 from controller.emergency_desk import EmergencyDesk
 from controller.evacuation_room import EvacuationRoom
 from controller.evacuation_view import BayToClear
+from controller.hazards import Hazards
 from controller.incident_room import IncidentRoom
 from controller.incident_signals import Signals
 from controller.journal import SqlJournal
@@ -27,6 +29,7 @@ from controller.notify.ledger import ledger_file
 from controller.output_sight import FRESH_S
 from controller.outputs import Outputs
 from controller.reached import Reached
+from controller.response import response_of
 from controller.response_room import ResponseRoom
 from controller.response_sight import OutputsOf
 from controller.safety import Safety
@@ -54,6 +57,7 @@ def add_emergency(
     *,
     safety: Safety,
     outputs: Outputs | None,
+    hazards: Hazards | None,
     alarms: AlarmDesk,
     journal: SqlJournal,
     stack: ExitStack,
@@ -117,6 +121,17 @@ def add_emergency(
         ),
     )
     safety.on_trip.append(drills.overtaken)
+
+    def in_area(area: Area, cause: Cause, text: str) -> None:
+        """A detector tells of danger where no battery is known."""
+        response = response_of(cause.value, {})
+        if response.isolates and outputs is not None:
+            outputs.cut_off(area, text)
+        if response.evacuates:
+            evacuations.begin(incidents.open(cause=cause.value, text=text, area=area), area, text)
+
+    if hazards is not None:
+        hazards.on_area.append(in_area)
     core.orders.urgent.update(evacuations.urgent)
     alarms.sources += [evacuations, responses, incidents, drills]
     for room in (responses, evacuations, incidents, drills):
