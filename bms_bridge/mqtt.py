@@ -295,7 +295,10 @@ class TelemetryLink:
         self.repeated += len(samples) - len(new)
         newest = samples[-1] if new and new[-1] == len(samples) - 1 else None
         for sample in samples:
-            self.inbox.put(sample if sample is newest or sample.retained else replace(sample, retained=True))
+            if message.packed:  # of a unit that leaves out what did not change: its count says nothing of what is missing
+                self.inbox.put(replace(sample, sequence=None, retained=sample is not newest or sample.retained))
+            else:
+                self.inbox.put(sample if sample is newest or sample.retained else replace(sample, retained=True))
         return new
 
     async def _hand_over(self) -> None:

@@ -18,6 +18,7 @@ from controller.app.exits import exit_code_of, sentence
 from controller.app.lake import lake
 from controller.app.meter import meter
 from controller.app.tariff import tariff as tariffs
+from controller.app.telemetry_cli import telemetry
 from controller.app.user import user
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 app.add_typer(meter, name="meter")
 app.add_typer(can, name="can")
+app.add_typer(telemetry, name="telemetry")
 app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
 
