@@ -15,6 +15,7 @@ import pytest
 
 from bms_bridge.contract import PackSample, Source
 from controller import drill as rules
+from controller import notify
 from controller.codec import iso
 from controller.drill import Schedule, next_at, verdict
 from controller.incident_export import document
@@ -22,14 +23,18 @@ from controller.incident_files import IncidentFile, IncidentFileError, drop_old,
 from controller.incident_pdf import pdf
 from controller.incident_signals import KEPT, Signals
 from controller.notify.channels import Never, NotNow
+from controller.notify.ledger import Ledger
 from controller.notify.sms import Sms
 from controller.outbox import Message, Rules, message_of
+from controller.reached import Reached
+from controller.response_steps import Proof
 from controller.settings import Settings, SettingsError
 from depot import events as ev
 from depot.commands import SetShift, ShiftEntry
 from depot.emergency import DrillLink, DrillState, LinkState, ShiftPerson
 from depot.outputs import SITE
 from depot.values import InvalidValue, PackKey
+from storage import Store
 
 PUNE = ZoneInfo("Asia/Kolkata")
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)  # a Sunday, 14:30 in Pune
@@ -271,3 +276,37 @@ def test_old_files_go_and_open_ones_stay(tmp_path: Path) -> None:
     assert drop_old(tmp_path, later, timedelta(days=50), but=[]) == []
     assert drop_old(tmp_path, later, timedelta(days=30), but=[]) == ["2026-11-22-1"]
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+# -- who was reached ------------------------------------------------------------------------------------------------------
+
+
+def test_one_channel_that_is_down_is_named_and_the_other_counts(tmp_path: Path) -> None:
+    path = tmp_path / "d1-notify.db"
+    with Store.open(path) as store:
+        store.migrate([notify])
+        ledger = Ledger(store, "d1")
+        began = NOW.timestamp()
+        tripped = Message(
+            id="m2", depot_id="d1", seq=5, at=NOW, kind="alarm_raised", title="tripped", key=f"pack_tripped:{BUS}", priority=1
+        )
+        other = Message(id="m3", depot_id="d1", seq=6, at=NOW, kind="alarm_raised", title="another", key="meter_silent:", priority=1)
+        reached = Reached(path, "d1")
+
+        def proof() -> Proof:
+            asyncio.run(reached.look(NOW))
+            return reached.of({f"pack_tripped:{BUS}"}, NOW)
+
+        assert proof() == Proof(False, "no message has left yet")
+        channels = ["webhook", "sms"]
+        ledger.take([(5, tripped), (6, other)], channels, began, lambda channel, m: channel != "sms" or m is tripped)
+        assert {(d.channel, d.message.id) for d in ledger.due(channels, began)} == {("webhook", "m2"), ("webhook", "m3"), ("sms", "m2")}
+        assert proof() == Proof(False, "under way")
+        by_sms = next(d for d in ledger.due(channels, began) if d.channel == "sms")
+        ledger.later(by_sms, began + 900, "no answer within 10 s")
+        assert proof() == Proof(False, "sms: no answer within 10 s")
+        by_web = next(d for d in ledger.due(channels, began) if (d.channel, d.message.id) == ("webhook", "m2"))
+        ledger.sent(by_web, began + 1)
+        assert proof() == Proof(True, "by webhook; not by sms: no answer within 10 s")
+        assert reached.of({f"pack_tripped:{BUS}"}, NOW + timedelta(hours=1)).done is False, "of an earlier trip"
+    assert Reached(None, "d1").of({"x"}, NOW).done is None
