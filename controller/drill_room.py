@@ -44,7 +44,7 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.emergency import Drill, DrillLink, DrillState, LinkState
 from depot.outputs import SITE, OutputSpec
-from depot.values import Outcome, PackKey
+from depot.values import ConnectorId, Outcome, PackKey
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class DrillRoom:
         self._ending: DrillState | None = None
         self._began = self._yard.clock.now()
         self.next_at = rules.next_at(parts.schedule, self._began, self._zone) if parts.schedule is not None else None
+        evacuations.on_begin.append(self.overtaken)
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.StartDrill: self._start_by_hand, cmd.StopDrill: self._stop}
         self.views: Mapping[type[Struct], Viewer] = {DrillsView: self._view}
 
@@ -153,7 +154,11 @@ class DrillRoom:
         await asyncio.wait([task])
         return cmd.CommandStatus.DONE, f"the drill was stopped by {command.actor}"
 
-    def overtaken(self, _trip: object = None, _where: object = None) -> None:
+    def tripped(self, _trip: Trip, _where: Sequence[ConnectorId]) -> None:
+        """A real trip."""
+        self.overtaken()
+
+    def overtaken(self) -> None:
         """Something real has happened: it wins at once."""
         if self._task is not None and not self._task.done() and self._ending is None:
             self._ending = DrillState.OVERTAKEN

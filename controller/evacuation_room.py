@@ -35,7 +35,7 @@ PAST_SHOWN: Final = 10
 
 class EvacuationRoom:
     """``minutes``: its time, five at most. ``clear``: bays beside the burning ones. ``number``: of the incident that a person's
-    evacuation opens. ``on_end``: who hears that one is over."""
+    evacuation opens."""
 
     kinds: frozenset[str] = frozenset({"evacuation", "person_missing"})
 
@@ -51,6 +51,8 @@ class EvacuationRoom:
         self.desk, self._names, self.minutes = desk, names, minutes
         self._yard = desk.yard
         self._clear, self._open_incident = clear, open_incident
+        self.on_begin: list[Callable[[], None]] = []
+        """Who must know at once that a real one has begun."""
         self.commands: Mapping[type[cmd.Command], Carrier] = {
             cmd.SetShift: self._set_shift,
             cmd.BeginEvacuation: self._begin,
@@ -81,6 +83,8 @@ class EvacuationRoom:
         deadline = (since or self._yard.clock.now()) + timedelta(minutes=self.minutes)
         begun = ev.EvacuationBegun(evacuation_id, (area,), reason[:200], deadline, self.desk.book.shift, by, drill)
         self.desk.put(begun, actor=by or "controller")
+        for told in self.on_begin if not drill else ():
+            told()
 
     def end_drill(self, reason: str) -> None:
         """A drill's own evacuation is over; a real one is not touched."""

@@ -117,7 +117,7 @@ class EmergencyDepot(SmallYard):
                 tripped=lambda: self.safety.guard.tripped, reached=self.reached, schedule=self.schedule, poll_s=0.02,
             ),
         )  # fmt: skip
-        self.safety.on_trip.append(self.drills.overtaken)
+        self.safety.on_trip.append(self.drills.tripped)
         self.rooms = (self.safety, self.outputs, self.responses, self.evacuations, self.incidents, self.drills)
         for room in self.rooms:
             self.orders.carriers.update(room.commands)

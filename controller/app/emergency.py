@@ -120,7 +120,6 @@ def add_emergency(
             schedule=schedule,
         ),
     )
-    safety.on_trip.append(drills.overtaken)
 
     def in_area(area: Area, cause: Cause, text: str) -> None:
         """A detector tells of danger where no battery is known."""
@@ -132,6 +131,7 @@ def add_emergency(
 
     if hazards is not None:
         hazards.on_area.append(in_area)
+    safety.on_trip.append(drills.tripped)
     core.orders.urgent.update(evacuations.urgent)
     alarms.sources += [evacuations, responses, incidents, drills]
     for room in (responses, evacuations, incidents, drills):

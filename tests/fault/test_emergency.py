@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,20 @@ from emergency_kit import BUS, HOT, EmergencyDepot, until
 from outputs_kit import BAY, FEEDER
 from small_yard import ONE, TWO
 
+from controller.drill import Schedule
 from controller.incident_export import document
 from controller.incident_files import IncidentFile, file_of, read
 from controller.incident_view import IncidentsView
 from depot import commands as cmd
 from depot import events as ev
 from depot.emergency import DrillState, LinkState, Presence, StepState
-from depot.outputs import SITE, Origin
+from depot.outputs import SITE, Area, Origin
 from depot.values import Role
 from simulator.io_module import IoModule
 
 Status = cmd.CommandStatus
 K_BAY, K_FEEDER, K_SITE, SIREN, FAN = range(5)
+BESIDE = Area.of("bay", "CP-2")
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -49,7 +51,7 @@ def test_heat_stops_and_airs_and_cuts_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
         depot.charging()
-        async with IoModule(watchdog_s=2.0) as module, depot.running(module):
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
             await ready(depot, module)
             depot.says(*HOT)
             assert depot.safety.response_of(BUS).grade == "heat"
@@ -70,7 +72,7 @@ def test_a_hot_pack_that_gets_hotter_is_isolated(tmp_path: Path) -> None:
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
         depot.charging()
-        async with IoModule(watchdog_s=2.0) as module, depot.running(module):
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
             await ready(depot, module)
             depot.says(*HOT)
             depot.stopped()
@@ -92,7 +94,7 @@ def test_fire_gets_the_whole_chain(tmp_path: Path) -> None:
         depot.charging()
         depot.arrive(TWO, "BUS2")
         depot.session(TWO, power_w=20_000, number=8)
-        async with IoModule(watchdog_s=2.0) as module, depot.running(module):
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
             await ready(depot, module)
             await depot.shift("S-1", "S-2")
             depot.open.clear()  # nothing waits for the journal
@@ -148,7 +150,7 @@ def test_a_charger_that_does_not_obey_has_its_bay_cut_and_a_welded_contactor_the
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
         depot.charging()
-        async with IoModule(watchdog_s=2.0) as module, depot.running(module):
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
             await ready(depot, module)
             module.welded.add(K_BAY)
             depot.says(*HOT)
@@ -252,7 +254,7 @@ def test_a_drill_proves_each_link_and_touches_no_session(tmp_path: Path) -> None
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
         depot.charging()
-        async with IoModule(watchdog_s=2.0) as module, depot.running(module):
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
             await ready(depot, module)
             await depot.shift("S-1")
             module.moves.clear()
@@ -300,6 +302,62 @@ def test_a_real_trip_ends_a_drill_at_once(tmp_path: Path) -> None:
             assert depot.desk.book.evacuation(drill=True) is None
             assert depot.desk.book.evacuation() == real
             assert "is tripped" in (await depot.order(cmd.StartDrill)).message
+
+    run(main())
+
+
+def test_a_persons_evacuation_ends_a_drill_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        depot = EmergencyDepot(tmp_path)
+        async with depot.running():
+            await depot.shift("S-1")
+            await depot.order(cmd.StartDrill)
+            await until(lambda: depot.desk.book.evacuation(drill=True) is not None)
+            assert (await depot.order(cmd.BeginEvacuation, area=SITE)).status is Status.DONE
+            await until(lambda: depot.drills.running is None)
+            (drill,) = depot.desk.book.drills.values()
+            assert drill.state is DrillState.OVERTAKEN
+            assert depot.desk.book.evacuation() is not None
+
+    run(main())
+
+
+def test_a_neighbours_charger_that_goes_on_has_its_bay_cut(tmp_path: Path) -> None:
+    async def main() -> None:
+        depot = EmergencyDepot(tmp_path)
+        depot.charging()
+        depot.arrive(TWO, "BUS2")
+        depot.session(TWO, power_w=20_000, number=8)
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
+            await ready(depot, module)
+            depot.says(*HOT, alarms=("smoke_or_gas",))
+            depot.stopped()
+            await until(lambda: f"stop {TWO} 8" in depot.chargers.asked)
+            assert depot.outputs.latched == {}
+            depot.clock.at += timedelta(seconds=16)
+            await until(lambda: [(e.area, e.origin) for e in depot.outputs.latched.values()] == [(BESIDE, Origin.NOT_STOPPED)])
+            assert state_of(depot, "neighbours") is StepState.ESCALATED
+
+    run(main())
+
+
+def test_a_weekly_drill_begins_by_the_calendar_and_is_left_out_beside_a_trip(tmp_path: Path) -> None:
+    async def main() -> None:
+        depot = EmergencyDepot(tmp_path, schedule=Schedule(4, time(22, 1), roll_call=False))  # in a minute, by the depot's clock
+        async with depot.running():
+            depot.drills._follow_calendar()
+            assert depot.drills.running is None
+            depot.clock.at += timedelta(minutes=1)
+            depot.drills._follow_calendar()
+            assert depot.drills.running is not None
+            await until(lambda: depot.drills.running is None)
+            assert depot.desk.book.evacuations == {}
+            depot.says(*HOT)
+            depot.clock.at += timedelta(days=7)
+            depot.drills._follow_calendar()
+            assert depot.drills.running is None
+            depot.clock.at += timedelta(days=40)
+            assert "drill_overdue" in [c.kind for c in depot.drills.conditions(depot.clock.now())]
 
     run(main())
 
