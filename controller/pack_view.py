@@ -89,8 +89,8 @@ class PackDanger(Struct, frozen=True, kw_only=True):
 
 class PackDetail(Struct, frozen=True, kw_only=True):
     """All that is known of one battery. ``told``: by source, the newest first. ``issues``: what of its newest sample was not
-    believed. ``expected``: it must be heard of now. ``capacity_wh``, ``cells``: as registered. ``danger``: None: it was never above
-    70 °C."""
+    believed. ``expected``: it must be heard of now. ``capacity_wh``, ``cells``: as registered. ``limit_w``: the most that it may take now,
+    at the battery. ``danger``: None: it was never above 70 °C."""
 
     at: datetime
     row: PackRow

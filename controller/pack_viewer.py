@@ -56,12 +56,14 @@ def row_of(safety: Safety, view: PackView, key: ConnectorId | None) -> PackRow:
         soc=view.soc,
         age_s=view.age_s,
         connector=str(key) if key is not None else None,
+        state_of_safety=round(view.score.state_of_safety, 3) if view.score is not None else None,
+        stage=view.score.stage if view.score is not None else None,
     )
 
 
 def cell_of(row: PackRow) -> PackCell:
     """The row as a cell of the strip."""
-    return PackCell(row.vehicle_id, row.pack_id, row.state, row.hottest_c, row.share, row.soc)
+    return PackCell(row.vehicle_id, row.pack_id, row.state, row.hottest_c, row.share, row.soc, row.state_of_safety)
 
 
 def detail_of(safety: Safety, pack: PackKey, trip: TrippedPack | None) -> PackDetail | None:

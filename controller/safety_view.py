@@ -61,7 +61,8 @@ class PackState(StrEnum):
 
 
 class PackCell(Struct, frozen=True, array_like=True):
-    """A pack in the strip that shows all: °C, shares from 0 to 1."""
+    """A pack in the strip that shows all: °C, shares from 0 to 1. ``safety``: its state of safety; None: it was never hot enough to
+    be scored."""
 
     vehicle_id: str
     pack_id: str
@@ -69,10 +70,12 @@ class PackCell(Struct, frozen=True, array_like=True):
     hottest_c: float | None
     share: float
     soc: float | None
+    safety: float | None = None
 
 
 class PackRow(Struct, frozen=True, kw_only=True):
-    """A pack that was heard of or is expected. ``share`` of its level that it may have."""
+    """A pack that was heard of or is expected. ``share`` of its level that it may have. ``state_of_safety``: 1 is sound, ``stage`` of a
+    runaway 0 to 3; None: it was never hot enough to be scored."""
 
     vehicle_id: str
     pack_id: str
@@ -85,6 +88,8 @@ class PackRow(Struct, frozen=True, kw_only=True):
     soc: float | None
     age_s: float | None
     connector: str | None
+    state_of_safety: float | None = None
+    stage: int | None = None
 
 
 class ShutConnector(Struct, frozen=True, kw_only=True):

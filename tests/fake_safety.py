@@ -54,6 +54,8 @@ def calm(now: datetime) -> SafetyView:
             soc=0.4 + k * 0.03,
             age_s=1.2 + k * 0.2,
             connector=f"CP-{k + 1:02d}/1",
+            state_of_safety=0.93 if k == 0 else None,
+            stage=1 if k == 0 else None,
         )
         for k in range(8)
     ]

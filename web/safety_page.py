@@ -41,6 +41,7 @@ _WORST = {state: rank for rank, state in enumerate(PackState)}
 SORTS: dict[str, tuple[str, Callable[[PackCell], tuple[float, float, str]]]] = {
     "worst": ("Worst first", lambda cell: (_WORST[cell.state], _coldness(cell), cell.vehicle_id)),
     "heat": ("Hottest first", lambda cell: (0, _coldness(cell), cell.vehicle_id)),
+    "safety": ("Least safe first", lambda cell: (0, 2.0 if cell.safety is None else cell.safety, cell.vehicle_id)),
     "charge": ("Fullest first", lambda cell: (0, -(-1.0 if cell.soc is None else cell.soc), cell.vehicle_id)),
     "vehicle": ("By vehicle", lambda cell: (0, 0, cell.vehicle_id)),
 }
@@ -141,8 +142,15 @@ def _cell(cell: PackCell) -> dict[str, str]:
         "name": cell.vehicle_id if cell.pack_id == "P1" else f"{cell.vehicle_id} {cell.pack_id}",
         "heat": known,
         "word": "" if cell.state is PackState.ORDER else f", {STATES[cell.state][2]}",
-        "share": f"{text.percent(cell.share)}%" if cell.state is PackState.DERATED else "",
+        "share": _beside(cell),
     }
+
+
+def _beside(cell: PackCell) -> str:
+    """What stands beside its temperature: its state of safety where it is scored, else its share where it is held back."""
+    if cell.safety is not None and cell.safety < 0.995:
+        return f"SoS {cell.safety:.2f}"
+    return f"{text.percent(cell.share)}%" if cell.state is PackState.DERATED else ""
 
 
 def _tripped(pack: TrippedPack, found: SafetyView, clock: text.DepotTime, number: int) -> dict[str, Any]:

@@ -60,9 +60,10 @@ async def test_the_strip_holds_five_hundred_batteries_in_any_order(tmp_path: Pat
         for part in ("1 tripped", "1 held back", "1 not heard", "497 in order", "60%"):
             assert part in words, part
         assert names((await client.get("/safety?sort=vehicle")).text)[:2] == ["E-000", "E-001"]
-        assert names((await client.get("/safety?sort=charge")).text)[0] == "E-499"
-        assert names((await client.get("/safety?sort=heat")).text)[0] == "E-029"
-        assert names((await client.get("/safety?sort=<b>")).text)[0] == "E-000"
+        depot.link.shown[SafetyView] = calm(sample().at)
+        page = await client.get("/safety?sort=safety")
+        assert names(page.text)[0] == "E-101"
+        assert "SoS 0.93" in words_of(page.text)
 
 
 async def test_one_battery_with_everything(tmp_path: Path) -> None:
