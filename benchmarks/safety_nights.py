@@ -263,7 +263,7 @@ def faulty(number: int, kind: str, fault: Fault, *, folder: Path, seed: int, wir
         while yard.clock.s < begins_s + patience_s:
             after_s = yard.clock.s - begins_s
             cooler(bus, yard.clock.s)
-            yard.step(1.0 if -60 < after_s < PATIENCE_S else 5.0)
+            yard.step(1.0 if -60 < after_s < PATIENCE_S else 10.0)
             for at, verdict in bus.verdicts:
                 if at < begins_s:
                     continue
@@ -307,12 +307,9 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         }  # fmt: skip
         print(write_evidence("safety_nights", row))
     missed = 0
-    kinds = list(WANTED)
-    results: dict[str, list[Caught]] = {kind: [] for kind in kinds}
-    for number in range(options.faults):
-        kind = kinds[number % len(kinds)]
-        results[kind].append(faulty(number, kind, KINDS[kind], folder=folder, seed=options.seed, wire=options.wire))
-    for kind, caught in results.items():
+    for place, kind in enumerate(WANTED):
+        numbers = range(place, options.faults, len(WANTED))
+        caught = [faulty(n, kind, KINDS[kind], folder=folder, seed=options.seed, wire=options.wire) for n in numbers]
         if not caught:
             continue
         good = [c for c in caught if c.act == WANTED[kind] or (WANTED[kind] == "derate" and c.act == "trip")]
