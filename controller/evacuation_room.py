@@ -86,6 +86,11 @@ class EvacuationRoom:
         for told in self.on_begin if not drill else ():
             told()
 
+    def areas(self) -> dict[Area, str]:
+        """The areas that people leave now, and why; of a drill none."""
+        running = self.desk.book.evacuation()
+        return {} if running is None else dict.fromkeys(running.areas, f"evacuation: {running.reason}")
+
     def end_drill(self, reason: str) -> None:
         """A drill's own evacuation is over; a real one is not touched."""
         running = self.desk.book.evacuation(drill=True)

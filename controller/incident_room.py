@@ -31,6 +31,7 @@ from controller.incident_viewer import rows_of
 from controller.names import NameBook
 from controller.room import Carrier, Viewer
 from controller.safety_log import SafetyLog
+from controller.safety_row import Row
 from depot import commands as cmd
 from depot import events as ev
 from depot.emergency import Incident
@@ -149,7 +150,7 @@ class IncidentRoom:
         if not self._files:
             return
         for fact in facts:
-            row = self._log.row_of(fact)
+            row = self._log.row_of(fact) or _of_command(fact)
             if row is None:
                 continue
             record = {
@@ -350,6 +351,17 @@ class IncidentRoom:
 
     async def _view(self, _: Mapping[str, str]) -> IncidentsView:
         return rows_of(self)
+
+
+def _of_command(fact: ev.Envelope) -> Row | None:
+    """What people and machines ordered meanwhile, whatever it was about, and what became of it."""
+    match fact.data:
+        case ev.CommandRequested(_, kind, target, reason):
+            return Row(at=fact.occurred_at, title=f"{kind} of {target or 'the depot'} ordered", detail=reason, by=fact.actor)
+        case ev.CommandFinished(_, outcome, message):
+            return Row(at=fact.occurred_at, title=f"Order {outcome}", detail=message)
+        case _:
+            return None
 
 
 def _about(data: Any) -> str:

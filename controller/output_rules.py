@@ -100,6 +100,9 @@ Warned = Mapping[Area, tuple[Isolated, frozenset[OutputKind]]]
 
 NOBODY: Final[Warned] = {}
 
+WARNINGS: Final = frozenset(kind for kind in OutputKind if not kind.isolates)
+"""What airs and warns."""
+
 
 def want(areas: Areas, output: OutputSpec, demands: Demands, now: datetime, *, warned: Warned = NOBODY, tested: bool = False) -> Want:
     """What an output shall do. A contactor follows what asks for its area or a wider one; air and warnings follow whatever happens

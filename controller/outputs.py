@@ -115,6 +115,8 @@ class Outputs:
         self._modules: dict[str, Module] = {}
         self._cut = parts.cut or Cut(yard, loop, parts.restore)
         self._areas: tuple[DepotSpec | None, Areas] = (None, Areas(yard.spec, ()))
+        self.alarmed: Callable[[], Mapping[Area, str]] = dict
+        """Areas that people leave, and why: air and warnings act there, nothing is cut for it."""
         self._trips: dict[Area, Isolated] = {}
         self._warned: dict[Area, tuple[Isolated, frozenset[OutputKind]]] = {}
         self._asked_s: dict[Area, float] = {}
@@ -228,6 +230,9 @@ class Outputs:
             else:
                 before = self._warned[bay][0] if bay in self._warned else entry
                 warned[bay] = (before, response.moves | (warned[bay][1] if bay in warned else frozenset()))
+        for area, why in self.alarmed().items():
+            before = self._warned[area][0] if area in self._warned else Isolated(area, now, Origin.PERSON, why, "controller")
+            warned[area] = (before, rules.WARNINGS)
         self._trips, self._warned = trips, warned
 
     def _follow(self, now: datetime) -> None:

@@ -106,6 +106,8 @@ class EmergencyDepot(SmallYard):
             open_incident=lambda area, text: self.incidents.open(cause="evacuation", text=text, area=area),
         )
         self.safety.against.append(self.evacuations.against_reset)
+        self.outputs.alarmed = self.evacuations.areas
+        self.evacuations.on_begin.append(self.outputs.look)
         self.responses = ResponseRoom(
             self.desk, self.safety, self.evacuations, open_incident=self.incidents.open, reached=self.reached,
             outputs=OutputsOf(self.outputs) if self.built else None, cut_off=self.outputs.cut_off,

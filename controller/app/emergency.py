@@ -81,6 +81,9 @@ def add_emergency(
 
     evacuations = EvacuationRoom(desk, names, minutes=settings.emergency.evacuation_min, clear=clear, open_incident=by_hand)
     safety.against.append(evacuations.against_reset)
+    if outputs is not None:
+        outputs.alarmed = evacuations.areas
+        evacuations.on_begin.append(outputs.look)
     speed = max(1.0, settings.clock.speed)
     responses = ResponseRoom(
         desk,

@@ -322,6 +322,30 @@ def test_a_persons_evacuation_ends_a_drill_at_once(tmp_path: Path) -> None:
     run(main())
 
 
+def test_an_evacuation_by_a_person_sounds_the_siren_and_cuts_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        depot = EmergencyDepot(tmp_path)
+        async with IoModule(watchdog_s=20.0) as module, depot.running(module):
+            await ready(depot, module)
+            assert (await depot.order(cmd.BeginEvacuation, area=BAY, reason="smell of smoke")).status is Status.DONE
+            await module.until(SIREN, True)
+            await module.until(FAN, False)
+            assert module.pulled_in[:3] == [True, True, True]
+            assert depot.outputs.wants["siren"].reason == "bay CP-1: evacuation: smell of smoke"
+            assert (await depot.order(cmd.StartDrill)).status is Status.REFUSED
+            assert (await depot.order(cmd.EndEvacuation, role=Role.ADMIN, reason="burnt toast")).status is Status.DONE
+            await module.until(SIREN, False)
+            await module.until(FAN, True)
+            (incident,) = depot.desk.book.open_incidents()
+            await until(lambda: len(depot.named(ev.EvacuationEnded)) == 1)
+            await depot.incidents.flush()
+        titles = [fact["title"] for fact in document(tmp_path / "incidents", incident.incident_id)["timeline"]]
+        assert "BeginEvacuation of bay CP-1 ordered" in titles
+        assert "Evacuation ended" in " ".join(titles)
+
+    run(main())
+
+
 def test_a_neighbours_charger_that_goes_on_has_its_bay_cut(tmp_path: Path) -> None:
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
