@@ -116,7 +116,7 @@ class CanRoom:
 
     kinds: frozenset[str] = frozenset({"can_bus_failed"})
 
-    def __init__(self, buses: Sequence[Bus], *, clock: Clock, hear: Callable[[PackSample], None]) -> None:
+    def __init__(self, buses: Sequence[Bus], *, clock: Clock, hear: Callable[[PackSample], object]) -> None:
         self.commands: Mapping[type[Command], Carrier] = {}
         self.views: Mapping[type[Struct], Viewer] = {}
         self.samples = 0

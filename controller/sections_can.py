@@ -24,6 +24,7 @@ class CanSection(Section):
     bitrate: int | None = setting(
         None, "Bits per second, where the driver sets it; socketcan's is set by the system.", ge=5_000, le=1_000_000
     )
+    port: int | None = setting(None, "Network port of udp_multicast (43113 unless set) or socketcand.", ge=1, le=65_535)
     protocol: Literal["dbc", "gbt27930"] = setting(
         "dbc", "dbc: a vehicle's own bus, by the maker's DBC and a pack map; gbt27930: a charging line of GB/T 27930, overheard."
     )
@@ -35,12 +36,14 @@ class CanSection(Section):
     silent_s: float = setting(5.0, "Without any frame for so long the bus is silent.", unit="s", ge=0.5, le=600)
 
     @property
-    def bus(self) -> tuple[str, str]:
+    def bus(self) -> tuple[str, str, int | None]:
         """Lines of one bus share its driver."""
-        return self.interface, self.channel
+        return self.interface, self.channel, self.port
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.port is not None and self.interface not in ("udp_multicast", "socketcand"):
+            raise ValueError(f"{self.interface} has no port")
         if self.protocol == "dbc":
             missing = [name for name in ("dbc", "map", "vehicle", "pack") if not getattr(self, name)]
             if missing or self.connector:
@@ -63,11 +66,15 @@ def check_lines(lines: Sequence[CanSection]) -> None:
     twice = sorted(name for name, count in named.items() if count > 1)
     if twice:
         raise ValueError(f"can: {', '.join(twice)} is told by two lines; leave one")
-    rates: dict[tuple[str, str], int | None] = {}
+    rates: dict[tuple[str, str, int | None], int | None] = {}
+    groups: dict[int | None, str] = {}
     for line in lines:
         if rates.setdefault(line.bus, line.bitrate) != line.bitrate:
-            raise ValueError(f"can: {':'.join(line.bus)} has two bit rates; a bus has one")
+            raise ValueError(f"can: {line.interface}:{line.channel} has two bit rates; a bus has one")
+        # a socket hears every group that anybody on this machine has joined at its port
+        if line.interface == "udp_multicast" and groups.setdefault(line.port, line.channel) != line.channel:
+            raise ValueError(f"can: {line.channel} and {groups[line.port]} share a port, and would hear each other: give each a port")
     lines_of = Counter(line.bus for line in lines if line.protocol == "gbt27930")
-    crowded = [":".join(bus) for bus, count in lines_of.items() if count > 1]
+    crowded = [bus for bus, count in lines_of.items() if count > 1]
     if crowded:
-        raise ValueError(f"can: {crowded[0]} is the charging line of two connectors; each has a bus of its own")
+        raise ValueError(f"can: {crowded[0][0]}:{crowded[0][1]} is the charging line of two connectors; each has a bus of its own")

@@ -36,7 +36,7 @@ def add_can(core: Core, settings: Settings, safety: Safety, *, secret: bytes, al
     if not sections:
         return
     pseudonym = Pseudonyms.of_secret(secret).of
-    buses: dict[tuple[str, str], list[CanSection]] = {}
+    buses: dict[tuple[str, str, int | None], list[CanSection]] = {}
     for section in sections:
         buses.setdefault(section.bus, []).append(section)
     bound = cache(_bound)
@@ -52,7 +52,13 @@ def add_can(core: Core, settings: Settings, safety: Safety, *, secret: bytes, al
 def bus_of(rows: list[CanSection]) -> BusSettings:
     """One bus of the lines that share it: it is silent when the most patient one says so."""
     first = rows[0]
-    return BusSettings(interface=first.interface, channel=first.channel, bitrate=first.bitrate, silent_s=max(row.silent_s for row in rows))
+    return BusSettings(
+        interface=first.interface,
+        channel=first.channel,
+        bitrate=first.bitrate,
+        silent_s=max(row.silent_s for row in rows),
+        options={} if first.port is None else {"port": first.port},
+    )
 
 
 def _line(row: CanSection, safety: Safety, pseudonym: Callable[[str], str], bound: Callable[[str, str], Binding]) -> Line:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import re
+import socket
 from pathlib import Path
 
 import can
@@ -35,17 +35,24 @@ chemistry = "LFP"
 
 [[telemetry.can]]
 interface = "udp_multicast"
-channel = "GROUP"
+channel = "239.74.163.2"
+port = PORT
 dbc = "example-pack"
 map = "MAP"
 vehicle = "E-901"
 """
 
 
-def written(config: Path, *, group: str, map_name: str = EXAMPLE) -> None:
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def written(config: Path, *, port: int, map_name: str = EXAMPLE) -> None:
     """The settings with a broker that nobody answers for, and a bus."""
     text = re.sub(r"\n\[telemetry\].*?(?=\n\[[a-z]+\]|\Z)", "", config.read_text(encoding="utf-8"), flags=re.DOTALL)
-    config.write_text(text + SECTIONS.replace("GROUP", group).replace("MAP", map_name), encoding="utf-8")
+    config.write_text(text + SECTIONS.replace("PORT", str(port)).replace("MAP", map_name), encoding="utf-8")
 
 
 def hot() -> can.Message:
@@ -56,13 +63,15 @@ def hot() -> can.Message:
 
 
 def test_a_hot_pack_on_its_own_bus_is_tripped_by_the_real_core_while_no_broker_answers(config: Path) -> None:
-    group = f"239.{random.randrange(64, 256)}.{random.randrange(256)}.{random.randrange(1, 255)}"
-    written(config, group=group)
+    port = free_port()
+    written(config, port=port)
 
     async def main() -> None:
         with contextlib.ExitStack() as stack:
             try:
-                bus = stack.enter_context(can.Bus(interface="udp_multicast", channel=group, hop_limit=0, ignore_config=True))
+                bus = stack.enter_context(
+                    can.Bus(interface="udp_multicast", channel="239.74.163.2", port=port, hop_limit=0, ignore_config=True)
+                )
                 bus.send(hot())
             except (OSError, can.CanError):
                 pytest.xfail("this machine has no way for multicast")
@@ -82,7 +91,7 @@ def test_a_hot_pack_on_its_own_bus_is_tripped_by_the_real_core_while_no_broker_a
 def test_a_map_that_cannot_be_used_ends_the_start_with_its_line(config: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text((MAPS / f"{EXAMPLE}.toml").read_text(encoding="utf-8").replace("PackState.Soc", "PackState.Sok"), encoding="utf-8")
-    written(config, group="239.1.1.1", map_name=str(own))
+    written(config, port=43_113, map_name=str(own))
     code, words = said(config)
     assert code == 2
     assert "own.toml line 12: message PackState has no signal Sok; it has Soh, Soc" in words

@@ -209,15 +209,19 @@ def test_a_bus_that_cannot_be_heard_is_an_alarm_a_silent_one_is_not(tmp_path: Pa
 # -- settings -------------------------------------------------------------------------------------------------------------
 
 PACK = {"channel": "can0", "dbc": "maker.dbc", "map": "own.toml", "vehicle": "BUS1"}
+UDP = {"interface": "udp_multicast"}
 LINE = {"channel": "can1", "protocol": "gbt27930", "connector": "CP-1/1"}
 
 
 def test_sections_say_what_they_are() -> None:
     pack, line = CanSection(**PACK), CanSection(**LINE)
-    assert (pack.interface, pack.pack, pack.bus) == ("socketcan", "P1", ("socketcan", "can0"))
+    assert (pack.interface, pack.pack, pack.bus) == ("socketcan", "P1", ("socketcan", "can0", None))
     check_lines([pack, line])
     assert bus_of([pack, CanSection(**{**PACK, "vehicle": "BUS2", "silent_s": 9})]).silent_s == 9
     assert TelemetrySection(can=(pack,)).can == (pack,)
+    two = [CanSection(**{**row, **UDP, "channel": "239.1.1.1", "port": port}) for row, port in ((PACK, 4000), (LINE, 4001))]
+    check_lines(two)
+    assert bus_of(two[:1]).options == {"port": 4000}
 
 
 @pytest.mark.parametrize(
@@ -229,6 +233,7 @@ def test_sections_say_what_they_are() -> None:
         ({**LINE, "vehicle": "BUS1"}, "a charging line has a connector, and no dbc, map or vehicle"),
         ({**PACK, "interface": "whatever"}, "interface"),
         ({**PACK, "bitrate": 3}, "bitrate"),
+        ({**PACK, "port": 4000}, "socketcan has no port"),
     ],
 )
 def test_a_section_that_contradicts_itself_is_refused(row: dict[str, Any], told: str) -> None:
@@ -241,6 +246,7 @@ def test_a_section_that_contradicts_itself_is_refused(row: dict[str, Any], told:
     [
         ([PACK, {**PACK, "channel": "can9"}], "BUS1/P1 is told by two lines"),
         ([{**PACK, "bitrate": 250_000}, {**PACK, "vehicle": "BUS2"}], "two bit rates"),
+        ([{**PACK, **UDP, "channel": "239.1.1.1"}, {**LINE, **UDP, "channel": "239.1.1.2"}], "share a port, and would hear each other"),
         ([LINE, {**LINE, "connector": "CP-2/1"}], "the charging line of two connectors"),
     ],
 )
