@@ -283,7 +283,7 @@ def month(packs: int, days: int, folder: Path) -> dict[str, Any]:
             "rows": "SELECT count(*) FROM samples",
             "hottest of each pack": "SELECT pack, max(list_max(temperatures_c)) FROM samples GROUP BY pack",
             "mean state of charge by hour": "SELECT date_trunc('hour', received_at), avg(soc) FROM samples GROUP BY 1",
-            "one pack's day": f"SELECT received_at, soc FROM samples WHERE pack = 'p{1:020x}' AND received_at < '2026-10-02'",
+            "one pack's day": f"SELECT received_at, soc FROM samples WHERE pack = 'p{1:020x}' AND date = '2026-10-01'",
         }.items():
             began_s, began = time.perf_counter(), time.process_time()
             query(lake.hot, places, sql, time_s=600)

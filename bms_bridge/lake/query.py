@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bms_bridge.lake import QueryRefused, lifetime, warm
 from bms_bridge.lake.engine import Places
-from bms_bridge.lake.hot import TIER_WARM, FileEntry, Hot, PackEntry
+from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, FileEntry, Hot, PackEntry
 from bms_bridge.lake.schema import arrow_schema, arrow_table, date_text
 
 if TYPE_CHECKING:
@@ -128,11 +128,16 @@ def _snapshot(hot: Hot, places: Places, *, names: bool) -> Iterator[tuple[duckdb
         try:
             fresh = pa.concat_tables([arrow_schema().empty_table(), *tables]).unify_dictionaries()
             connection.register("fresh", fresh)
-            paths = [str(places.of(entry)) for entry in files if entry.tier == TIER_WARM or places.cold is not None]
             columns = ", ".join(f'"{name}"' for name in arrow_schema().names)
-            source = f"SELECT {columns} FROM fresh"  # noqa: S608  # our own names
-            if paths:
-                source += f" UNION ALL SELECT {columns} FROM read_parquet({_listed(paths)}, union_by_name = true)"  # noqa: S608
+            parts = [f"SELECT CAST(received_at AS DATE) AS date, {columns} FROM fresh"]  # noqa: S608  # our own names
+            for tier, partition in ((TIER_WARM, "date"), (TIER_COLD, "month")):
+                paths = [str(places.of(entry)) for entry in files if entry.tier == tier and (tier == TIER_WARM or places.cold is not None)]
+                if paths:  # pack and date are known by the paths: a question for one opens no other file
+                    day = "date" if tier == TIER_WARM else "CAST(received_at AS DATE) AS date"
+                    kinds = f"{{'depot': VARCHAR, '{partition}': {'DATE' if tier == TIER_WARM else 'VARCHAR'}, 'pack': VARCHAR}}"
+                    source = f"read_parquet({_listed(paths)}, hive_partitioning = true, hive_types = {kinds})"
+                    parts.append(f"SELECT {day}, {columns} FROM {source}")  # noqa: S608  # our own names
+            source = " UNION ALL ".join(parts)
             connection.execute(f"CREATE VIEW samples AS {source}")
             connection.register("packs", _packs(list(entries.values()), names=names))
             connection.register("files", _files(files, entries))
