@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from lake_kit import A, B, GB, Bench
+from lake_kit import GB, A, B, Bench
 
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.lake import lifetime, wire
