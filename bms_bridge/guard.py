@@ -19,6 +19,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+
 from bms_bridge import InvalidThreshold, ResetRefused, thermal
 from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds, inside
@@ -224,10 +226,10 @@ class Guard:
         for pack in wanted:
             state = self._pack(pack)
             if state.expected_since_s is None:
-                self._packs[pack] = replace(state, expected_since_s=now_s)
+                self._packs[pack] = structs.replace(state, expected_since_s=now_s)
         for pack, state in list(self._packs.items()):
             if pack not in wanted and state.expected_since_s is not None:
-                self._packs[pack] = replace(state, expected_since_s=None)
+                self._packs[pack] = structs.replace(state, expected_since_s=None)
 
     def tick(self) -> None:
         """Time went on: call it about once a second."""

@@ -18,8 +18,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import LEAST_SHARE, Thresholds
@@ -71,8 +75,7 @@ class Hold:
     set_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PackState:
+class PackState(Struct, frozen=True):
     """One pack. ``share``, ``limit_w``: what was last told. ``hot_c``, ``cold_c``: the temperatures that count (with play), by source.
     ``heard``: the newest sample of each source that was not late, and when. ``cool_since_s``: since when a reset is
     possible. ``expected_since_s``: since when it should be heard of; None: it need not be. ``past``: the last minute of each
@@ -84,16 +87,16 @@ class PackState:
     tripped: Trip | None = None
     share: float = 1.0
     limit_w: int | None = None
-    holds: Mapping[Why, Hold] = field(default_factory=dict)
-    hot_c: Mapping[Source, float] = field(default_factory=dict)
-    cold_c: Mapping[Source, float] = field(default_factory=dict)
-    heard: Mapping[Source, tuple[Checked, float]] = field(default_factory=dict)
-    past: Mapping[Source, Past] = field(default_factory=dict)
-    minds: Mapping[Source, tuple[Any, ...]] = field(default_factory=dict)
+    holds: Mapping[Why, Hold] = msgspec.field(default_factory=dict)
+    hot_c: Mapping[Source, float] = msgspec.field(default_factory=dict)
+    cold_c: Mapping[Source, float] = msgspec.field(default_factory=dict)
+    heard: Mapping[Source, tuple[Checked, float]] = msgspec.field(default_factory=dict)
+    past: Mapping[Source, Past] = msgspec.field(default_factory=dict)
+    minds: Mapping[Source, tuple[Any, ...]] = msgspec.field(default_factory=dict)
     timed: tuple[Any, ...] = ()
-    rates: Mapping[Source, Rates] = field(default_factory=dict)
-    danger: Mapping[tuple[Source | None, str], str] = field(default_factory=dict)
-    pressing: Mapping[str, str] = field(default_factory=dict)
+    rates: Mapping[Source, Rates] = msgspec.field(default_factory=dict)
+    danger: Mapping[tuple[Source | None, str], str] = msgspec.field(default_factory=dict)
+    pressing: Mapping[str, str] = msgspec.field(default_factory=dict)
     cool_since_s: float | None = None
     expected_since_s: float | None = None
     pace: float = 1.0

@@ -7,8 +7,10 @@ judged against its mean and scatter while cells lie on a flat part of their curv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bms_bridge.rules.frame import Beyond, Declared, Finding, Layer, Look, SampleRule, Signal, beyond
 from bms_bridge.rules.shares import CAUTIOUS_SHARE, falling
@@ -26,8 +28,7 @@ FLAT_V_PER_S: Final = 0.0002
 _BACK_V = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Scatter:
+class Scatter(Struct, frozen=True):
     """What is usual. ``odd``: the difference is not; ``wide``: it is too large in itself."""
 
     mean_v: float = 0.0
