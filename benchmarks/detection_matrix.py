@@ -130,12 +130,14 @@ def synthetic(at_s: float, rng: random.Random) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong from a moment on. ``values(healthy, seconds since)``, ``charging(seconds since)``: what it makes of them."""
+    """What is wrong from a moment on. ``values(healthy, seconds since)``, ``charging(seconds since)``: what it makes of them.
+    ``begins_s``: so long after that the danger of its rule is there."""
 
     rule: str
     what: str
     values: Callable[[dict[str, Any], float], dict[str, Any]] = lambda values, _s: values
     charging: Callable[[Charging, float], Charging] = lambda charging, _s: charging
+    begins_s: float = 0.0
 
 
 def _cell(values: dict[str, Any], number: int, volts: float) -> tuple[float, ...]:
@@ -164,8 +166,9 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "temperature_spread",
-        "a sensor 22 K above the others",
-        lambda v, _s: v | {"temperatures_c": (*(t - 10 for t in v["temperatures_c"][:3]), 58.0)},
+        "a sensor that creeps 22 K above the others",
+        lambda v, s: v | {"temperatures_c": (34.0, 34.5, 35.0, round(min(57.5, 45.5 + 0.8 * s), 1))},
+        begins_s=12.0,
     ),
     Fault("sensors_lost", "no temperature any more", lambda v, _s: v | {"temperatures_c": (None,) * 4}),
     Fault("cell_over_voltage", "a cell 60 mV above its trip", lambda v, _s: v | {"cells_v": _cell(v, 5, v["trip_high_v"] + 0.06)}),
@@ -179,7 +182,7 @@ FAULTS: Sequence[Fault] = (
     Fault("stop_ignored", "current goes on after the battery's stop", lambda v, _s: v | {"stop": True}),
     Fault("over_time", "90 kWh into 60 kWh of room", charging=lambda c, _s: replace(c, taken_wh=95_000)),
 )
-"""One of each rule that trips; ``full`` only derates."""
+"""One of each rule that trips; ``full`` and ``power`` only derate."""
 
 
 def values_of(healthy: Healthy, at_s: float, rng: random.Random, *, chemistry: Chemistry) -> dict[str, Any]:
@@ -223,7 +226,7 @@ def play(
         trip = bench.trip
         if trip is None:
             return Outcome(None, not_monitored=why)
-        return Outcome(trip[0] - onset_s, trip[1].cause.value, trip[0] < onset_s, why)
+        return Outcome(trip[0] - onset_s - fault.begins_s, trip[1].cause.value, trip[0] < onset_s, why)
     finally:
         bench.close()
 

@@ -4,6 +4,7 @@
     validation     ranges, sensors that lie, order and clocks: a sample becomes something to decide on (pure)
     chemistry      thresholds per chemistry, and what an alarm of a battery management system means
     rules          what derates and what trips, each rule a small pure module, with what it promises
+    sop            state of power: what a pack can be charged with for 10 s, 2 min, 30 min
     charging       what the depot knows of a pack and of the session that charges it
     thermal        normal → derated → tripped, one pack at a time (pure)
     latches        trips, in a file of their own that survives everything

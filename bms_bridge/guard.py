@@ -31,8 +31,10 @@ from bms_bridge.issues import IssueBook
 from bms_bridge.latches import LatchFile
 from bms_bridge.pseudonym import Pseudonyms
 from bms_bridge.rules import RULES, TIMED
-from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, why_not
+from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, cells_of, why_not
+from bms_bridge.rules.power import now_of
 from bms_bridge.rules.state_of_safety import StateOfSafety
+from bms_bridge.sop import Learned, Power, powers, resistance, typical_ohm
 from bms_bridge.thermal import PackState
 from bms_bridge.validation import Around, Checked, Memory, check
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Trip, Verdict
@@ -56,8 +58,8 @@ InThread = Callable[[Callable[[], None]], Awaitable[None]]
 class PackView:
     """What is known of a pack, for screens. ``age_s`` None: nothing was heard of it yet. ``limit_w``: the most that it may take at the
     battery, W (None: no watts are said). ``newest``: its newest sample, as far as it is believed. ``not_monitored``: rules that do
-    not hold what they promise for this pack, each with its reason; said by :meth:`Guard.view` alone. ``score``: its State of Safety;
-    None: it was never above 70 °C."""
+    not hold what they promise for this pack, each with its reason, and ``powers``: what it can be charged with for some time; both are said
+    by :meth:`Guard.view` alone. ``score``: its State of Safety; None: it was never above 70 °C."""
 
     pack: PackKey
     share: float
@@ -71,6 +73,7 @@ class PackView:
     limit_w: int | None = None
     newest: Checked | None = None
     not_monitored: tuple[tuple[str, str], ...] = ()
+    powers: tuple[Power, ...] = ()
     score: Score | None = None
 
 
@@ -325,7 +328,19 @@ class Guard:
     def view(self, pack: PackKey) -> PackView:
         """One pack with everything, also one of which nothing is known yet."""
         now_s, state = self._clock.monotonic(), self._pack(pack)
-        return replace(self._view(state, now_s), not_monitored=self._not_monitored(state, now_s))
+        return replace(self._view(state, now_s), not_monitored=self._not_monitored(state, now_s), powers=self._powers(state))
+
+    def _powers(self, state: PackState) -> tuple[Power, ...]:
+        """The state of power by the newest sample of a source that tells enough for it; none where no source does."""
+        facts, limits = self._facts(state.pack), self._limits(state.pack)
+        for source, (sample, _) in sorted(state.heard.items(), key=lambda entry: -entry[1][1]):
+            cells, minds = cells_of(sample), state.minds.get(source, ())
+            now = now_of(sample, cells.high_v if cells is not None else None)
+            learned = next((memory for memory in minds if isinstance(memory, Learned)), None)
+            capacity_ah = facts.capacity_ah(sample.voltage_v)
+            if now is not None and learned is not None and capacity_ah is not None:
+                return powers(now, facts, limits, resistance(learned, typical_ohm=typical_ohm(facts.chemistry, capacity_ah)))
+        return ()
 
     async def reset(self, pack: PackKey, *, person: str, role: Role, reason: str) -> None:
         """A person declares ``pack`` safe. Returns once that is on the disk and the verdict has gone out.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bms_bridge.rules import alarms, cells, collapse, current, fullness, heat, imbalance, insulation, rise, sensors, spread, stops
+from bms_bridge.rules import alarms, cells, collapse, current, fullness, heat, imbalance, insulation, power, rise, sensors, spread, stops
 from bms_bridge.rules.frame import SampleRule, TimeRule
 
 RULES: Final[tuple[SampleRule, ...]] = (
@@ -30,5 +30,6 @@ RULES: Final[tuple[SampleRule, ...]] = (
     rise.RISE,
     sensors.RULE,
     fullness.RULE,
+    power.RULE,
 )
 TIMED: Final[tuple[TimeRule, ...]] = (stops.STOP, stops.TIME)
