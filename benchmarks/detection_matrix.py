@@ -42,7 +42,7 @@ CAPACITY_AH = 200.0
 HEALTHY_S = 120.0
 START = datetime(2026, 5, 1, tzinfo=UTC)
 
-DECLARED: dict[str, Declared] = {rule.declared.name: rule.declared for rule in (*RULES, *TIMED)}
+DECLARED: dict[str, Declared] = {one.name: one for one in (*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED))}
 
 
 class HandClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from bms_bridge.chemistry import TABLE, Chemistry
 from bms_bridge.sop import HORIZONS_S, KNOWN_AFTER, Learned, Now, Power, lacks, learn, powers, resistance, typical_ohm
 from bms_bridge.verdicts import Derate, Why
 
-DATA = Path(os.environ.get("CHARGEYARD_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FACTS = PackFacts(chemistry=Chemistry.NMC, capacity_wh=100 * 100 * 3.65, cells=100)
 NMC = TABLE[Chemistry.NMC]
 TYPICAL = typical_ohm(Chemistry.NMC, 100)
@@ -140,14 +138,13 @@ def test_a_pack_that_takes_more_than_it_can_hold_is_held_back_in_watts(tmp_path:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.exists(), reason="needs the real data sets")
-def test_real_cells_reach_their_voltage_when_the_estimate_says_so() -> None:
+def test_real_cells_reach_their_voltage_when_the_estimate_says_so(data_dir: Path) -> None:
     """CALCE, 0.5C CC-CV: half an hour (two minutes) before the cell reaches 4.19 V the current that flows is the most that it holds for
     that time. So the estimate of that moment is checked against a truth that was measured."""
     inside, errors = {120.0: 0, 1800.0: 0}, {120.0: list[float](), 1800.0: list[float]()}
     facts = PackFacts(chemistry=Chemistry.NMC, capacity_wh=1.1 * 3.65, cells=1)
     typical = typical_ohm(Chemistry.NMC, 1.1)
-    for _, curve in calce_curves(DATA):
+    for _, curve in calce_curves(data_dir):
         rows = [row for row in curve if row[2] > 0.5]
         full = next((row for row in rows if row[1] >= 4.19), None)
         if full is None or rows[0][0] > full[0] - 3600:
