@@ -25,7 +25,7 @@ from controller.alarms import Condition
 from controller.codec import iso
 from controller.emergency_desk import EmergencyDesk
 from controller.incident_files import IncidentFile, Record
-from controller.incident_signals import COLUMNS, Signals
+from controller.incident_signals import COLUMNS, Piece, Signals
 from controller.incident_view import IncidentsView
 from controller.incident_viewer import rows_of
 from controller.names import NameBook
@@ -58,7 +58,7 @@ PRUNE_S: Final = 6 * 3600.0
 class _Open:
     """An open file. ``waiting``: records for the disk. ``told``: up to when signals are in ``waiting`` or the file."""
 
-    waiting: list[Record] = field(default_factory=list)
+    waiting: list[Record | Piece] = field(default_factory=list)
     file: IncidentFile | None = None
     told: datetime | None = None
     dropped: int = 0
@@ -85,7 +85,6 @@ class IncidentRoom:
         self.present: frozenset[str] = frozenset()
         self._files: dict[str, _Open] = {}
         self._log = SafetyLog()
-        self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._pruned_s = -PRUNE_S
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.NoteIncident: self._note, cmd.CloseIncident: self._close}
@@ -133,7 +132,6 @@ class IncidentRoom:
                 "area": str(incident.area) if incident.area else "", "drill": incident.drill,
             }  # fmt: skip
             entry.waiting.append(head)
-        self._wake.set()
 
     def tell(self, incident_id: str, record: Record) -> None:
         """One more record for an open file."""
@@ -169,14 +167,9 @@ class IncidentRoom:
         """Until cancelled."""
         try:
             while True:
-                self._wake.clear()
                 await self.flush()
                 await self._prune()
-                try:
-                    async with asyncio.timeout(FLUSH_S):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+                await asyncio.sleep(FLUSH_S)  # real time; not at once after a trip either: the stop goes first
         finally:
             for entry in self._files.values():
                 if entry.file is not None:
@@ -195,14 +188,14 @@ class IncidentRoom:
         self._take_signals(entry, incident)
         if not entry.waiting and entry.file is not None:
             return True
-        records = list(entry.waiting)
+        records: list[Record | Piece] = list(entry.waiting)
         if entry.dropped:
             records.append({"kind": "fact", "at": iso(self._yard.clock.now()), "title": f"{entry.dropped} records could not be kept"})
 
         def write() -> IncidentFile:
             file = entry.file or IncidentFile.open(files.file_of(self.folder, incident_id))
             if not file.digest:
-                file.append(records)
+                file.append([_signals(one) if isinstance(one, Piece) else one for one in records])
             return file
 
         try:
@@ -228,15 +221,11 @@ class IncidentRoom:
         sparse = now - incident.opened_at > DENSE
         if sparse and entry.told is not None and (now - entry.told).total_seconds() < SPARSE_S:
             return
-        rows = self._signals.since(incident.pack, entry.told)
-        if not rows or len(entry.waiting) >= MOST_WAITING:
+        piece = self._signals.since(incident.pack, entry.told)
+        if piece is None or len(entry.waiting) >= MOST_WAITING:
             return
-        newest = rows[-1][0]
-        assert isinstance(newest, datetime)
-        entry.told = newest
-        kept = rows[-1:] if sparse else rows
-        signals = [[iso(at) if isinstance(at, datetime) else at, *more] for at, *more in kept]
-        entry.waiting.append({"kind": "signals", "pack": str(incident.pack), "columns": list(COLUMNS), "rows": signals})
+        entry.told = piece.newest
+        entry.waiting.append(piece.last() if sparse else piece)
 
     async def _prune(self) -> None:
         now_s = self._yard.clock.monotonic()
@@ -351,6 +340,12 @@ class IncidentRoom:
 
     async def _view(self, _: Mapping[str, str]) -> IncidentsView:
         return rows_of(self)
+
+
+def _signals(piece: Piece) -> Record:
+    """The record of signals; half an hour of them takes its time to write, so this runs in the thread."""
+    rows = [[iso(at) if isinstance(at, datetime) else at, *more] for at, *more in piece.rows()]
+    return {"kind": "signals", "pack": str(piece.pack), "columns": list(COLUMNS), "rows": rows}
 
 
 def _of_command(fact: ev.Envelope) -> Row | None:

@@ -1,7 +1,7 @@
 """What packs said in the last half hour, compact, so that an incident's file can begin before its trip.
 
     heard(sample)   at most one a second of each pack --> a ring of 1,800 records of 41 bytes
-    since(pack, at) --> rows, oldest first, °C, fractions, V, A, Ω; None: it was not said
+    since(pack, at) --> bytes, to be read in a thread: rows, oldest first, °C, fractions, V, A, Ω; None: it was not said
 
 500 packs take 37 MB. A restart forgets it: a file then says from when on it knows.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,6 +25,7 @@ MOST_PACKS: Final = 2000
 """Of more packs nothing is kept: memory must not grow with what is announced."""
 
 _RECORD: Final = struct.Struct("<d8fB")
+_TIME: Final = struct.Struct("<d")
 _SOURCES: Final = tuple(Source)
 _NAN: Final = math.nan
 
@@ -45,6 +47,36 @@ class _Ring:
             _RECORD.pack_into(self.data, self.count % KEPT * _RECORD.size, *values, source)
         self.count += 1
         self.newest_s = values[0]
+
+    def at_s(self, back: int) -> float:
+        """Time of the ``back``-newest record, from 1."""
+        (at_s,) = _TIME.unpack_from(self.data, (self.count - back) % KEPT * _RECORD.size)
+        return float(at_s)
+
+    def newest(self, count: int) -> bytes:
+        """The newest records, oldest first."""
+        first, last = (self.count - count) % KEPT, (self.count - 1) % KEPT
+        size = _RECORD.size
+        if first <= last:
+            return bytes(self.data[first * size : (last + 1) * size])
+        return bytes(self.data[first * size :] + self.data[: (last + 1) * size])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Records of a pack, oldest first, not read yet. ``newest``: time of the last one."""
+
+    pack: PackKey
+    raw: bytes
+    newest: datetime
+
+    def rows(self) -> list[Row]:
+        """Read them: for a thread."""
+        return [_row(record) for record in _RECORD.iter_unpack(self.raw)]
+
+    def last(self) -> Piece:
+        """Only the newest."""
+        return Piece(self.pack, self.raw[-_RECORD.size :], self.newest)
 
 
 class Signals:
@@ -71,19 +103,17 @@ class Signals:
         values = (at_s, *(_NAN if value is None else value for value in (*said, sample.insulation_ohm)))
         ring.put(values, _SOURCES.index(sample.source))
 
-    def since(self, pack: PackKey, at: datetime | None = None) -> list[Row]:
-        """Rows after ``at`` (None: all that is kept), oldest first."""
+    def since(self, pack: PackKey, at: datetime | None = None) -> Piece | None:
+        """What came after ``at`` (None: all that is kept); None: nothing. A copy of bytes, so that it costs the safety path nothing."""
         ring = self._rings.get(pack)
-        if ring is None or (at is not None and ring.newest_s <= at.timestamp()):
-            return []
         after_s = at.timestamp() if at is not None else -math.inf
-        rows = []
-        for back in range(1, min(ring.count, KEPT) + 1):
-            record = _RECORD.unpack_from(ring.data, (ring.count - back) % KEPT * _RECORD.size)
-            if record[0] <= after_s:
-                break
-            rows.append(_row(record))
-        return rows[::-1]
+        if ring is None or ring.newest_s <= after_s:
+            return None
+        kept = min(ring.count, KEPT)
+        count = 1
+        while count < kept and ring.at_s(count + 1) > after_s:
+            count += 1
+        return Piece(pack, ring.newest(count), datetime.fromtimestamp(ring.newest_s, UTC))
 
     def forget(self, packs: Sequence[PackKey]) -> None:
         for pack in packs:

@@ -190,21 +190,31 @@ def sample(at: datetime, *temperatures: float | None, **more: Any) -> PackSample
     return PackSample(pack=BUS, source=Source.MQTT, received_at=at, reported_at=at, temperatures_c=temperatures, **more)
 
 
+def rows_of(signals: Signals, at: datetime | None = None) -> list[Any]:
+    piece = signals.since(BUS, at)
+    return [] if piece is None else piece.rows()
+
+
 def test_signals_are_kept_for_half_an_hour_at_most_one_a_second() -> None:
     signals = Signals()
     for tenth in range(40):
         signals.heard(sample(NOW + timedelta(seconds=tenth / 10), 30.0 + tenth, None, cells_v=(3.2, None, 3.3)))
-    rows = signals.since(BUS)
+    rows = rows_of(signals)
     assert len(rows) == 5
     assert rows[0] == (NOW, 30.0, 30.0, None, None, None, 3.2, 3.3, None, "mqtt")
-    assert [row[0] for row in signals.since(BUS, NOW + timedelta(seconds=2))] == [row[0] for row in rows[3:]]
+    assert [row[0] for row in rows_of(signals, NOW + timedelta(seconds=2))] == [row[0] for row in rows[3:]]
+    assert rows_of(signals, rows[-1][0]) == []
+    piece = signals.since(BUS)
+    assert piece is not None
+    assert piece.last().rows() == rows[-1:]
     for second in range(4, KEPT + 200):
         signals.heard(sample(NOW + timedelta(seconds=second), float(second)))
-    rows = signals.since(BUS)
+    rows = rows_of(signals)
     assert len(rows) == KEPT
     assert rows[-1][1] == KEPT + 199
-    assert rows == sorted(rows, key=lambda row: row[0])  # type: ignore[arg-type,return-value]  # times
-    assert signals.since(PackKey("BUS2", "P1")) == []
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert rows_of(signals, rows[-3][0]) == rows[-2:]
+    assert signals.since(PackKey("BUS2", "P1")) is None
 
 
 # -- files ----------------------------------------------------------------------------------------------------------------
