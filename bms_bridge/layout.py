@@ -29,7 +29,8 @@ Point = tuple[float, float]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bay:
     """The place of one vehicle. ``x_m``, ``y_m``: its middle; ``heading_deg``: direction of its long side, 0 along x.
-    ``compartment``: the fire compartment that it lies in ("": the one that has no name)."""
+    ``compartment``: the fire compartment that it lies in ("": the one that has no name). ``corners`` and ``sides`` of its outline,
+    around."""
 
     bay_id: str
     x_m: float
@@ -39,20 +40,17 @@ class Bay:
     heading_deg: float = 0.0
     compartment: str = ""
 
-    @property
-    def corners(self) -> tuple[Point, Point, Point, Point]:
-        """Of the outline, around."""
+    corners: tuple[Point, ...] = field(init=False, repr=False, compare=False)
+    sides: tuple[tuple[Point, Point], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
         turn = math.radians(self.heading_deg)
         along = (math.cos(turn) * self.length_m / 2, math.sin(turn) * self.length_m / 2)
         across = (-math.sin(turn) * self.width_m / 2, math.cos(turn) * self.width_m / 2)
         signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
-        a, b, c, d = ((self.x_m + p * along[0] + q * across[0], self.y_m + p * along[1] + q * across[1]) for p, q in signs)
-        return a, b, c, d
-
-    @property
-    def sides(self) -> tuple[tuple[Point, Point], ...]:
-        a, b, c, d = self.corners
-        return (a, b), (b, c), (c, d), (d, a)
+        corners = tuple((self.x_m + p * along[0] + q * across[0], self.y_m + p * along[1] + q * across[1]) for p, q in signs)
+        object.__setattr__(self, "corners", corners)
+        object.__setattr__(self, "sides", tuple((corners[n], corners[(n + 1) % 4]) for n in range(4)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,17 +174,14 @@ def _near(one: Bay, other: Bay, gap_m: float) -> bool:
 def _gap(one: Bay, other: Bay) -> tuple[float, Point, Point]:
     """The least distance of two outlines, and the nearest points: of ``one``, of ``other``. Where a side lies along another, the middle
     of what they have in common."""
-    found = [(_distance(corner, side), "one", corner, side) for corner in one.corners for side in other.sides]
-    found += [(_distance(corner, side), "other", corner, side) for corner in other.corners for side in one.sides]
-    least = min(distance for distance, *_ in found)
-    pairs: list[tuple[Point, Point]] = []
-    for distance, whose, corner, side in found:
-        if distance <= least + 1e-6:
-            foot = _foot(corner, side)
-            pairs.append((corner, foot) if whose == "one" else (foot, corner))
-    count = len(pairs)
-    mean_one = (sum(p[0][0] for p in pairs) / count, sum(p[0][1] for p in pairs) / count)
-    mean_other = (sum(p[1][0] for p in pairs) / count, sum(p[1][1] for p in pairs) / count)
+    pairs = [(corner, _foot(corner, side)) for corner in one.corners for side in other.sides]
+    pairs += [(_foot(corner, side), corner) for corner in other.corners for side in one.sides]
+    apart = [math.hypot(p[0] - q[0], p[1] - q[1]) for p, q in pairs]
+    least = min(apart)
+    nearest = [pair for pair, distance in zip(pairs, apart, strict=True) if distance <= least + 1e-6]
+    count = len(nearest)
+    mean_one = (sum(p[0] for p, _ in nearest) / count, sum(p[1] for p, _ in nearest) / count)
+    mean_other = (sum(q[0] for _, q in nearest) / count, sum(q[1] for _, q in nearest) / count)
     return least, mean_one, mean_other
 
 
@@ -197,11 +192,6 @@ def _foot(point: Point, side: tuple[Point, Point]) -> Point:
     part = 0.0 if length == 0.0 else ((point[0] - x1) * dx + (point[1] - y1) * dy) / length
     part = min(1.0, max(0.0, part))
     return x1 + part * dx, y1 + part * dy
-
-
-def _distance(point: Point, side: tuple[Point, Point]) -> float:
-    x, y = _foot(point, side)
-    return math.hypot(point[0] - x, point[1] - y)
 
 
 def _overlap(one: Bay, other: Bay) -> bool:
