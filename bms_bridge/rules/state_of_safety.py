@@ -24,6 +24,10 @@ from bms_bridge.validation import Checked
 from bms_bridge.verdicts import Cause, Why
 from depot.values import PackKey
 
+SURE_AFTER_S: Final = 3.0
+SILENT_SURE_AFTER_S: Final = 15.0
+"""A single wrong value sends nobody out: what trips is heard twice over 3 s, or followed by silence for 15 s."""
+
 DECLARED: Final = Declared(
     name="state_of_safety",
     cause=Cause.STATE_OF_SAFETY,
@@ -32,7 +36,8 @@ DECLARED: Final = Declared(
     signals=(Signal.TEMPERATURES,),
     every_s=30.0,
     within_s=32.0,
-    threshold=f"State of Safety below {TRIP_BELOW:g}, or runaway within {TRIP_WITHIN_S / 60:.0f} min at the earliest",
+    threshold=f"State of Safety below {TRIP_BELOW:g}, or runaway within {TRIP_WITHIN_S / 60:.0f} min at the earliest; "
+    "heard twice over 3 s, or then silent for 15 s",
     derates=f"0 below {DERATE_BELOW:g}, or runaway within {DERATE_WITHIN_S / 3600:.0f} h at the earliest",
     hysteresis=f"until it is below {GATE_C:g} °C; what was used up counts until the reset",
 )
@@ -56,6 +61,8 @@ class StateOfSafety:
         self._heard_s: dict[PackKey, float] = {}
         self._teller: dict[PackKey, tuple[Source, float]] = {}
         self._found: frozenset[PackKey] = frozenset()
+        self._since: dict[PackKey, float] = {}
+        self._again: set[PackKey] = set()
 
     def heard(self, sample: Checked, now_s: float, limits: Thresholds, facts: PackFacts) -> None:
         """A sample that is not late. A charger's word counts only while the pack's own unit says nothing."""
@@ -67,6 +74,8 @@ class StateOfSafety:
         if teller is not None and teller[0] is not source and source is Source.OCPP and now_s - teller[1] <= DECLARED.every_s:
             return
         self._teller[pack] = source, now_s
+        if pack in self._since:
+            self._again.add(pack)
         explained = explained_c_per_s(facts, sample.current_a, sample.voltage_v)
         self._watch.hear(pack, facts.chemistry, sample.temperatures_c, now_s, uncertainty_k=sample.uncertainty_c, joule_k_per_s=explained)
 
@@ -75,9 +84,20 @@ class StateOfSafety:
         scores = self._watch.tick(now_s)
         if not scores and not self._found:
             return ()
-        found = [(score.pack, finding) for score in scores if (finding := finding_of(score)) is not None]
+        alarmed = {score.pack for score in scores if score.alarm is Alarm.TRIP and score.node_c >= GATE_C}
+        for pack in self._since.keys() - alarmed:
+            del self._since[pack]
+            self._again.discard(pack)
+        found = [(score.pack, finding) for score in scores if (finding := finding_of(score, sure=self._sure(score, now_s))) is not None]
         before, self._found = self._found, frozenset(pack for pack, _ in found)
         return [*found, *((pack, None) for pack in before - self._found)]
+
+    def _sure(self, score: Score, now_s: float) -> bool:
+        """Whether an alarm that trips is more than one wrong value: another sample says so too, or the pack has fallen silent over it."""
+        if score.alarm is not Alarm.TRIP or score.node_c < GATE_C:
+            return False
+        since_s = self._since.setdefault(score.pack, now_s)
+        return now_s - since_s >= (SURE_AFTER_S if score.pack in self._again else SILENT_SURE_AFTER_S)
 
     def lacks(self, pack: PackKey, now_s: float) -> str:
         """Why this pack is not monitored; empty: it is."""
@@ -96,14 +116,14 @@ class StateOfSafety:
         self._watch.forget(pack)
 
 
-def finding_of(score: Score) -> Finding | None:
-    """What a score leaves of the pack."""
+def finding_of(score: Score, *, sure: bool) -> Finding | None:
+    """What a score leaves of the pack. ``sure``: an alarm that trips is confirmed; else it only derates."""
     text = words_of(score)
     if score.node_c < GATE_C:
         return Finding(text=f"{text}; it was too hot, have it inspected", share=0.0) if score.state_of_safety < DERATE_BELOW else None
     if score.alarm is None:
         return None
-    if score.alarm is Alarm.DERATE:
+    if score.alarm is Alarm.DERATE or not sure:
         return Finding(text=text, share=0.0)
     evidence = {"state_of_safety": f"{score.state_of_safety:.2f}", "stage": str(score.stage)}
     if score.runaway_in_s[0] is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from bms_bridge.chemistry import HIGHER_IS_CAUTIOUS, TABLE, Thresholds
-from bms_bridge.rules import RULES, TIMED
+from bms_bridge.rules import RULES, TIMED, state_of_safety
 
 
 def rules_table() -> str:
@@ -14,7 +14,7 @@ def rules_table() -> str:
         "| rule | cause | layer | must hear | at least every | trips within | trips at | before that: share of the level | hysteresis |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED)]:
+    for one in [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED), state_of_safety.DECLARED]:
         heard = ", ".join(signal.value for signal in one.signals) + (" (its own unit)" if one.own_unit else "")
         lines.append(
             f"| {one.name} | {one.cause} | {one.layer} | {heard} | {one.every_s:g} s | {one.within_s:g} s | {one.threshold} "

@@ -138,3 +138,26 @@ async def test_a_chargers_word_counts_only_while_the_pack_itself_is_silent(yard:
     yard.passed_s += 60
     view = yard.soak(90.0, 20, source=Source.OCPP)
     assert view.score is not None
+
+
+async def test_one_wrong_value_sends_nobody_out_but_silence_after_it_does(yard: Yard) -> None:
+    yard.soak(40.0, 60)
+    yard.soak(150.0, 1, step_s=1)
+    assert yard.trips == [Cause.OVER_TEMPERATURE]
+    yard.soak(40.0, 60, step_s=1)
+    assert Cause.STATE_OF_SAFETY not in yard.dangers
+    yard.soak(150.0, 1, step_s=1)
+    for _ in range(14):
+        yard.passed_s += 1
+        yard.guard.tick()
+    assert Cause.STATE_OF_SAFETY not in yard.dangers
+    yard.passed_s += 1
+    yard.guard.tick()
+    assert Cause.STATE_OF_SAFETY in yard.dangers
+
+
+async def test_what_is_heard_twice_over_three_seconds_counts(yard: Yard) -> None:
+    yard.soak(150.0, 3, step_s=1)
+    assert Cause.STATE_OF_SAFETY not in yard.dangers
+    yard.soak(150.0, 1, step_s=1)
+    assert Cause.STATE_OF_SAFETY in yard.dangers
