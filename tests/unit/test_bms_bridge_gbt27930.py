@@ -4,6 +4,7 @@ Currents of the standard are negative while charging; here charging is positive.
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from hypothesis import strategies as st
 from bms_bridge import gbt27930 as gbt
 from bms_bridge.can.frame import CanFrame, id_of
 from bms_bridge.can.log_file import LogFile
+from bms_bridge.chemistry import Chemistry
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.gbt27930 import BMS, CHARGER, GbtMessage, decoded, group_of, stopped_by_fault
 from bms_bridge.gbt_session import EVERY_S, LOST_S, GbtListener, Phase
+from bms_bridge.guard import Guard
+from bms_bridge.latches import LatchFile
+from bms_bridge.verdicts import Trip
 from depot.values import PackKey
 
 BUS = PackKey("BUS1", "P1")
@@ -326,3 +331,35 @@ def test_the_real_session_says_what_the_reference_says(data_dir: Path) -> None:
     assert line.session.vehicle == "V-17"
     assert not any(sample.alarms for sample in samples)
     assert 25 <= len(samples) <= 60
+
+
+@pytest.mark.data
+def test_the_real_session_trips_nothing(data_dir: Path, tmp_path: Path) -> None:
+    """A healthy pack at 3 to 4 °C: derated for the cold, never tripped, whatever its chemistry is taken for."""
+
+    class LogClock:
+        at_s = 0.0
+
+        def now(self) -> datetime:
+            return datetime.fromtimestamp(self.at_s, UTC)
+
+        def monotonic(self) -> float:
+            return self.at_s
+
+        async def sleep(self, seconds: float) -> None:
+            raise AssertionError("nothing here sleeps")
+
+    for chemistry in (Chemistry.LFP, Chemistry.UNKNOWN):
+        clock, verdicts, line = LogClock(), [], GbtListener(hidden)
+        with closing(LatchFile.open(tmp_path / chemistry)) as latches:
+            guard = Guard(latches, clock=clock, chemistry_of={BUS: chemistry}.get, on_verdict=verdicts.append)
+            for frame in LogFile(data_dir / "can" / "logs" / "candump-2023-12-25_220841.log"):
+                clock.at_s = frame.at_s
+                line.hear(frame)
+                if line.due(frame.at_s):
+                    guard.heard(line.take(BUS, frame.at_s, received_at=clock.now()))
+            guard.tick()
+        assert verdicts
+        assert not [verdict for verdict in verdicts if isinstance(verdict, Trip)]
+        assert guard.share_of(BUS) < 1
+        assert not guard.rejections.newest
