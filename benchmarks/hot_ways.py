@@ -1,10 +1,11 @@
 """How long from a hot sample to the stop, by every way and with something broken? Real processes, in real time.
 
-    python -m benchmarks.hot_ways [--packs 500] [--each 3] [--seed 1]
+    python -m benchmarks.hot_ways [--packs 500] [--each 3] [--seed 1] [--ways can,ocpp]
 
 The depot and the load of benchmarks.hot_sample. One vehicle after the other runs hot:
     mqtt        its unit says so through the broker
     locked      the same, while another program holds the database: nothing can be recorded
+    can         its battery says so on its own CAN bus, while the broker hangs (SIGSTOP), and with it all other telemetry
     ocpp        its charger passes it on (MeterValues) while the broker hangs (SIGSTOP), and with it all telemetry
     back        its unit says so as soon as it can, after the broker was killed (kill -9) and begun again
     isolation   its unit says that something happens in the battery (thermal_event): bay and siren by coils of an I/O module
@@ -21,23 +22,32 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import can
+from cantools.database.can import Database
+
 from benchmarks.evidence import percentile, write_evidence
-from benchmarks.hot_sample import APART_S, HOT_C, PATIENCE_S, Frames, Unit, busy_depot
+from benchmarks.hot_sample import APART_S, HOT_C, NORMAL_C, PATIENCE_S, Frames, Unit, busy_depot
+from benchmarks.limit_drop import full_depot
 from benchmarks.real_depot import RealDepot, child_named
+from bms_bridge.can.dbc import EXAMPLE
 from simulator.day import Stay
+from simulator.demo_day import demo_spec
 from simulator.io_module import WATCHDOG, IoModule
 
-WAYS = ("mqtt", "locked", "isolation", "ocpp", "back")
+WAYS = ("mqtt", "locked", "isolation", "can", "ocpp", "back")
 """In this order: what breaks the telemetry comes last."""
 
-GOAL_S = {"mqtt": 0.05, "locked": 0.05, "ocpp": 0.05, "back": 2.0, "isolation": 0.1}
+GOAL_S = {"mqtt": 0.05, "locked": 0.05, "can": 0.05, "ocpp": 0.05, "back": 2.0, "isolation": 0.1}
 METER_WITHIN_S = 90.0
 """A charger sends meter values once a minute."""
 
@@ -82,6 +92,44 @@ def outputs(port: int, bays: list[str]) -> str:
     return lines
 
 
+class Buses:
+    """A CAN bus of each vehicle, over multicast on this machine: the example pack, one round of its sensors each 100 ms."""
+
+    GROUP = "239.74.163.2"
+
+    def __init__(self, vehicles: list[str]) -> None:
+        self.ports: dict[str, int] = {}
+        for vehicle in vehicles:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+                free.bind(("", 0))
+                self.ports[vehicle] = free.getsockname()[1]
+        self._pack = Database()
+        self._pack.add_dbc_file(str(Path(__file__).resolve().parents[1] / "bms_bridge" / "can" / "maps" / f"{EXAMPLE}.dbc"))
+
+    def sections(self) -> str:
+        """The settings that listen to them."""
+        common = f'[[telemetry.can]]\ninterface = "udp_multicast"\nchannel = "{self.GROUP}"\ndbc = "{EXAMPLE}"\nmap = "{EXAMPLE}"\n'
+        return "".join(f'{common}vehicle = "{vehicle}"\nport = {port}\n' for vehicle, port in self.ports.items())
+
+    def frame(self, block: int, *sensors_c: float) -> can.Message:
+        row = {f"Sensor_{3 * block + k:02d}": value for k, value in enumerate(sensors_c)}
+        data = self._pack.encode_message("CellTemperatures", {"TemperatureBlock": block, **row})
+        return can.Message(arbitration_id=self._pack.get_message_by_name("CellTemperatures").frame_id, data=data, is_extended_id=False)
+
+    async def heat(self, vehicle: str) -> float:
+        """Some seconds of a cool pack, then a hot sensor; the moment before that was handed to the socket."""
+        with can.Bus(interface="udp_multicast", channel=self.GROUP, port=self.ports[vehicle], hop_limit=0, ignore_config=True) as bus:
+            cool = [self.frame(block, NORMAL_C, NORMAL_C + 0.3, NORMAL_C + 0.1) for block in range(8)]
+            for _ in range(30):
+                for frame in cool:
+                    bus.send(frame)
+                await asyncio.sleep(0.1)
+            hot = self.frame(2, HOT_C, HOT_C - 0.4, HOT_C - 0.8)
+            began = time.monotonic()
+            bus.send(hot)
+            return began
+
+
 @contextlib.contextmanager
 def held(database: str) -> Iterator[None]:
     """Another program has the database."""
@@ -121,8 +169,10 @@ async def stopped(frames: Frames, station_id: str, patience_s: float = PATIENCE_
 class Runner:
     """Plays one way with one vehicle at a time."""
 
-    def __init__(self, depot: RealDepot, frames: Frames, units: dict[str, Unit], readings: HotReadings, relays: Relays) -> None:
-        self.depot, self.frames, self.units, self.readings, self.relays = depot, frames, units, readings, relays
+    def __init__(
+        self, depot: RealDepot, frames: Frames, units: dict[str, Unit], readings: HotReadings, relays: Relays, buses: Buses
+    ) -> None:
+        self.depot, self.frames, self.units, self.readings, self.relays, self.buses = depot, frames, units, readings, relays, buses
 
     async def by_mqtt(self, stay: Stay) -> float:
         unit = self.units[stay.vehicle_id]
@@ -146,6 +196,11 @@ class Runner:
                     await asyncio.sleep(0.01)
         moved = [self.relays.moved.get(each, 0.0) for each in (relay, SIREN)]
         return (max(moved) if min(moved) >= began else math.inf) - began
+
+    async def by_can(self, stay: Stay) -> float:
+        self.frames.forget(stay.connector.station_id)
+        began = await self.buses.heat(stay.vehicle_id)
+        return await stopped(self.frames, stay.connector.station_id) - began
 
     async def by_charger(self, stay: Stay) -> float:
         station = stay.connector.station_id
@@ -185,18 +240,20 @@ async def io_module(relays: Relays, bays: int) -> AsyncIterator[IoModule]:
         yield module
 
 
-async def run(*, packs: int, each: int, seed: int, loud: bool) -> dict[str, list[float]]:
+async def run(*, packs: int, each: int, seed: int, loud: bool, ways: Sequence[str] = WAYS) -> dict[str, list[float]]:
     """Seconds of every way."""
     readings, relays = HotReadings(), Relays()
     bays = [f"{number}" for number in range(1, each + 1)]
-    done: dict[str, list[float]] = {way: [] for way in WAYS}
+    done: dict[str, list[float]] = {way: [] for way in WAYS if way in ways}
+    spec = demo_spec()
+    buses = Buses([stay.vehicle_id for stay in full_depot(spec, start=datetime.now(UTC), duration_s=600).stays] if "can" in ways else [])
     async with (
         io_module(relays, len(bays)) as module,
-        busy_depot(packs=packs, seed=seed, rounds=1, loud=loud, extra=outputs(module.port, bays), seen=readings.seen) as (
-            depot, frames, _, units,
-        ),
+        busy_depot(
+            packs=packs, seed=seed, rounds=1, loud=loud, extra=outputs(module.port, bays) + buses.sections(), seen=readings.seen
+        ) as (depot, frames, _, units),
     ):  # fmt: skip
-        runner = Runner(depot, frames, units, readings, relays)
+        runner = Runner(depot, frames, units, readings, relays, buses)
         bay_of = {station.station_id: station.bay_id for station in depot.day.spec.stations}
         charging = [stay for stay in depot.day.stays if depot.world.plant.power_w(stay.connector) > 0]
         in_bays = [stay for stay in charging if bay_of[stay.connector.station_id] in bays]
@@ -206,17 +263,22 @@ async def run(*, packs: int, each: int, seed: int, loud: bool) -> dict[str, list
             done[way].append(took_s)
             print(f"{way:9s} {stay.connector}: {took_s * 1000:7.1f} ms", flush=True)
 
+        def chosen(way: str) -> list[Stay]:
+            return [next(others) for _ in range(each)] if way in ways else []
+
         for way, play in (("mqtt", runner.by_mqtt), ("locked", runner.locked)):
-            for stay in [next(others) for _ in range(each)]:
+            for stay in chosen(way):
                 tell(way, stay, await play(stay))
                 await asyncio.sleep(APART_S)
-        for stay in in_bays:
+        for stay in in_bays if "isolation" in ways else ():
             tell("isolation", stay, await runner.isolated(stay, FIRST_BAY + bays.index(bay_of[stay.connector.station_id])))
             await asyncio.sleep(APART_S)
         with hung(broker(depot)):
-            for stay in [next(others) for _ in range(each)]:
+            for stay in chosen("can"):
+                tell("can", stay, await runner.by_can(stay))
+            for stay in chosen("ocpp"):
                 tell("ocpp", stay, await runner.by_charger(stay))
-        for stay in [next(others) for _ in range(each)]:
+        for stay in chosen("back"):
             tell("back", stay, await runner.back(stay))
             await asyncio.sleep(5 * APART_S)
     return done
@@ -227,9 +289,13 @@ def main() -> int:
     parser.add_argument("--packs", type=int, default=500)
     parser.add_argument("--each", type=int, default=3, help="vehicles of each way, at most 4")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ways", default=",".join(WAYS), help="which, with commas between")
     parser.add_argument("--loud", action="store_true", help="show what the core says")
     options = parser.parse_args()
-    done = asyncio.run(run(packs=options.packs, each=min(4, options.each), seed=options.seed, loud=options.loud))
+    ways = options.ways.split(",")
+    if unknown := set(ways) - set(WAYS):
+        parser.error(f"no such way: {', '.join(sorted(unknown))}")
+    done = asyncio.run(run(packs=options.packs, each=min(4, options.each), seed=options.seed, loud=options.loud, ways=ways))
     row: dict[str, object] = {"fault": "hot_ways", "packs": options.packs, "chargers": 24, "each": options.each}
     for way, took in done.items():
         row[f"{way}_p50_ms"] = round(percentile(took, 0.5) * 1000, 1) if took else None
