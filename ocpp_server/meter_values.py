@@ -18,6 +18,8 @@ from depot.registry import ConnectorSpec
 from ocpp_server.skew import parse_time
 
 ENERGY, POWER, SOC, TEMPERATURE = "Energy.Active.Import.Register", "Power.Active.Import", "SoC", "Temperature"
+SHOWN_SOC = "Display.PresentSOC"
+"""OCPP 2.1: what the vehicle shows its driver (ISO 15118-20); it stands in where no ``SoC`` is told."""
 CURRENT, VOLTAGE = "Current.Import", "Voltage"
 GIVEN_POWER, GIVEN_ENERGY = "Power.Active.Export", "Energy.Active.Export.Register"
 
@@ -29,6 +31,7 @@ _TO_BASE: Mapping[str, Mapping[str, Callable[[float], float]]] = {
     CURRENT: {"": float, "A": float},
     VOLTAGE: {"": float, "V": float},
     SOC: {"": lambda v: v / 100, "Percent": lambda v: v / 100},
+    SHOWN_SOC: {"": lambda v: v / 100, "Percent": lambda v: v / 100},
     TEMPERATURE: {
         "": float,
         "Celsius": float,
@@ -101,6 +104,8 @@ def _sample(entry: Mapping[str, Any], rejected: Counter[str]) -> Sample:
             joined = _join(measurand, by_phase)
             if joined is not None:
                 totals[measurand] = joined
+    if SOC not in totals and SHOWN_SOC in totals:
+        totals[SOC] = totals[SHOWN_SOC]
     if GIVEN_POWER in totals:
         totals[POWER] = totals.get(POWER, 0.0) - abs(totals[GIVEN_POWER])
     fields = (totals.get(measurand) for measurand in (POWER, ENERGY, SOC, TEMPERATURE, CURRENT, VOLTAGE, GIVEN_ENERGY))
@@ -113,7 +118,7 @@ def _of_interest(measurand: str, location: str, data_format: str) -> bool:
         return False
     if measurand == TEMPERATURE:
         return location == "EV"
-    return location in ("Outlet", "EV") if measurand == SOC else location == "Outlet"
+    return location in ("Outlet", "EV") if measurand in (SOC, SHOWN_SOC) else location == "Outlet"
 
 
 def _number(said: str | float) -> float | None:

@@ -25,8 +25,8 @@ SCHEMAS: Sequence[type] = (LakeCatalogView, PackLifeView)
 """What these routes answer with, for the OpenAPI document."""
 
 _ARCHIVE = {
+    **answers("LakeCatalogView", 404),
     200: {"description": "The archive", "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
-    **answers("", 404),
 }
 
 

@@ -38,6 +38,7 @@ def test_a_value_without_measurand_and_unit_is_the_import_register_in_wh() -> No
         ({"value": "1.5", "unit": "kWh"}, "energy_wh", 1500.0),
         ({"value": "7.4", "measurand": "Power.Active.Import", "unit": "kW"}, "power_w", 7400.0),
         ({"value": "55", "measurand": "SoC", "location": "EV"}, "soc", 0.55),
+        ({"value": 55, "measurand": "Display.PresentSOC", "unit": "Percent", "location": "EV"}, "soc", 0.55),
         ({"value": "300.15", "measurand": "Temperature", "unit": "K", "location": "EV"}, "pack_temp_c", 27.0),
         ({"value": "77", "measurand": "Temperature", "unit": "Fahrenheit", "location": "EV"}, "pack_temp_c", 25.0),
         ({"value": "40", "measurand": "Temperature", "unit": "Celsius"}, "pack_temp_c", None),
@@ -201,3 +202,11 @@ def test_what_passes_is_possible_and_a_register_falls_only_as_a_reset(steps: lis
         if wh is not None and last is not None and wh < last - 1:
             assert rejected["register_reset"] + rejected["register_jumped"] + rejected["kwh_for_wh"] >= max(1, resets)
         last = wh if wh is not None else last
+
+
+def test_what_a_vehicle_shows_stands_in_only_where_no_state_of_charge_is_told() -> None:
+    shown = {"value": "57", "measurand": "Display.PresentSOC", "location": "EV"}
+    told = {"value": "55", "measurand": "SoC", "location": "EV"}
+    for values in ([shown, told], [told, shown]):
+        entry = {"timestamp": "2026-11-20T19:42:00Z", "sampledValue": values}
+        assert [sample.soc for sample in read_samples([entry], Counter())] == [0.55]
