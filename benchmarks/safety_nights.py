@@ -238,7 +238,7 @@ WANTED = {
     "runaway": "trip",
     "insulation": "trip",
     "over_charge": "trip",
-    "stop_ignored": "trip",
+    "stop_ignored": "stop",
     "sensors_all_lost": "trip",
     "sensor_stuck": "derate",
     "sensor_lost": "derate",
@@ -246,7 +246,8 @@ WANTED = {
     "clock_wrong": "none",
     "silent": "derate",
 }
-"""What must follow at least. A slow short (2 A in a cell of some hundred Ah) is nothing that a night shows: it is not among them.
+"""What must follow at least; ``stop``: a share of 0, or a trip.
+A slow short (2 A in a cell of some hundred Ah) is nothing that a night shows: it is not among them.
 A clock that is set must stop nobody."""
 
 
@@ -254,7 +255,7 @@ def faulty(number: int, kind: str, fault: Fault, *, folder: Path, seed: int, wir
     """A night with one fault; what came first that is as bad as wanted."""
     rng = random.Random(f"{seed}/fault/{number}")
     bus = bus_of(rng, "B0", seed=seed * 1_000_003 + number)
-    bus.pack.temp_c = rng.uniform(38.0, 46.0)
+    bus.pack.temp_c = rng.uniform(26.0, 32.0) if kind == "sensor_stuck" else rng.uniform(38.0, 46.0)  # one that must move to be told
     begins_s = rng.uniform(300.0, 3600.0)
     bus.unit.cells.faults.append(replace(fault, after_s=begins_s))
     with LatchFile.open(folder / f"fault-{number}.latches") as latches:
@@ -269,6 +270,8 @@ def faulty(number: int, kind: str, fault: Fault, *, folder: Path, seed: int, wir
                     continue
                 if isinstance(verdict, Trip):
                     return Caught("trip", at - begins_s, verdict.cause.value)
+                if isinstance(verdict, Derate) and WANTED[kind] == "stop" and verdict.share <= 0:
+                    return Caught("stop", at - begins_s, ", ".join(verdict.why))
                 if isinstance(verdict, Derate) and WANTED[kind] == "derate" and DOUBTS & set(verdict.why):
                     return Caught("derate", at - begins_s, ", ".join(verdict.why))
     return Caught("none", None, "")
@@ -312,7 +315,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         caught = [faulty(n, kind, KINDS[kind], folder=folder, seed=options.seed, wire=options.wire) for n in numbers]
         if not caught:
             continue
-        good = [c for c in caught if c.act == WANTED[kind] or (WANTED[kind] == "derate" and c.act == "trip")]
+        good = [c for c in caught if c.act == WANTED[kind] or (WANTED[kind] in ("derate", "stop") and c.act == "trip")]
         missed += len(caught) - len(good)
         times = [c.after_s for c in good if c.after_s is not None]
         row = {

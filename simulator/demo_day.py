@@ -24,6 +24,9 @@ _AC3 = ConnectorSpec(1, 3_680, 1_380, Current.AC, (1,), pausable=True)
 BOTH_WAYS = 2
 """Buses of the demo's night that give power back."""
 
+WARM, WARM_C = 5, 53.0
+"""The bus that comes back with its battery so hot, after a long day: it charges with less until it has cooled."""
+
 
 def demo_spec(*, both_ways: int = 0) -> DepotSpec:
     """24 stations behind two feeders: 10 for buses (the first ``both_ways`` of them give power back) and 2 for vans on A; 4 for
@@ -92,7 +95,8 @@ def _stay(rng: random.Random, i: int, station: StationSpec) -> Stay:
         max_w = round(connector.rated_w * rng.uniform(0.8, 1.0))
     min_w = connector.min_w * phases // 3 if len(connector.phases) == 3 else connector.min_w  # 6 A on the phases that it uses
     stay = Stay(vehicle, key, arrive, depart, depart, need, need, max_w, min_w, battery, soc, eff, phases)
-    return replace(stay, pack_temp_c=rng.uniform(24.0, 34.0), priority=1 if i == 3 else 0, discharge_w=connector.discharge_w)
+    cool_c = rng.uniform(24.0, 34.0)
+    return replace(stay, pack_temp_c=WARM_C if i == WARM else cool_c, priority=1 if i == 3 else 0, discharge_w=connector.discharge_w)
 
 
 def evening(day: datetime) -> datetime:

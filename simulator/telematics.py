@@ -30,6 +30,9 @@ from simulator.plant import Plant, Vehicle
 log = logging.getLogger(__name__)
 
 PACK_ID = "P1"
+FIRMWARE = "sim 2.0"
+OLD_SHARE = 0.2
+"""Of a depot's units so many speak the first version of the contract."""
 _LOOK_S = 1.0
 _RETRY_S = (1.0, 5.0)
 
@@ -37,7 +40,8 @@ _RETRY_S = (1.0, 5.0)
 @dataclass(slots=True)
 class Unit:
     """One vehicle's telematics unit. ``clock_off_s``: how far its own clock is ahead. ``silent``: it has stopped sending.
-    ``plugged_s``: since when its vehicle is on the charger."""
+    ``plugged_s``: since when its vehicle is on the charger. ``version``: of the contract that it speaks; 1 tells no cell, no insulation and
+    no limit."""
 
     depot_id: str
     pack: PackKey
@@ -45,6 +49,7 @@ class Unit:
     clock_off_s: float = 0.0
     silent: bool = False
     plugged_s: float = 0.0
+    version: int = 2
 
     @property
     def topic(self) -> str:
@@ -68,7 +73,9 @@ class Unit:
     def message(self, clock: Clock, pack: Pack, *, power_w: float) -> bytes:
         """The payload of this moment."""
         look = self.cells.look(pack, power_w=power_w, on_charger_s=self.plugged_s)
-        return json.dumps(said(look, wire_time(clock.now() + timedelta(seconds=self.clock_error_s)))).encode()
+        reported_at = wire_time(clock.now() + timedelta(seconds=self.clock_error_s))
+        found = said(look, reported_at) if self.version == 1 else said_2(look, reported_at)
+        return json.dumps(found).encode()
 
 
 def said(look: Look, reported_at: str) -> dict[str, object]:
@@ -83,6 +90,19 @@ def said(look: Look, reported_at: str) -> dict[str, object]:
         "cell_min_v": min(look.cells_v),
         "cell_max_v": max(look.cells_v),
         "alarms": look.alarms,
+    }
+
+
+def said_2(look: Look, reported_at: str) -> dict[str, object]:
+    """``pack_telemetry/2`` of what is seen, each cell with it."""
+    return said(look, reported_at) | {
+        "schema": "pack_telemetry/2",
+        "cells_v": look.cells_v,
+        "insulation_ohm": look.insulation_ohm,
+        "limit_a": look.limit_a,
+        "limit_v": look.limit_v,
+        "stop": look.stop,
+        "firmware": FIRMWARE,
     }
 
 
@@ -201,6 +221,8 @@ class Telematics:
         if unit is None:
             make = self._makes.get(vehicle_id, LFP)
             unit = unit_of(self._depot_id, vehicle_id, vehicle.pack.capacity_wh, make=make, seed=self._seed, off_clock_s=self._off_clocks_s)
+            if rng_for(self._seed, f"{vehicle_id} firmware").random() < OLD_SHARE:
+                unit.version = 1
             unit.cells.faults.extend(self._faults.get(vehicle_id, ()))
             self.units[vehicle_id] = unit
         return unit

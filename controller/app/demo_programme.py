@@ -15,6 +15,7 @@ from depot.ports import Clock
 from depot.values import Supply
 from simulator.battery_faults import HotPack
 from simulator.day import Day, Stay
+from simulator.demo_day import WARM_C
 from simulator.payer import Payer
 from simulator.rtu import LimitOrder, Rtu
 from simulator.telematics import Telematics
@@ -79,10 +80,17 @@ def acts_of(stage: Stage) -> Sequence[Act]:
     async def allow() -> None:
         await rtu.order(LimitOrder(None))
 
+    warm = next(stay for stay in stage.day.stays if stay.pack_temp_c == WARM_C)
+
+    async def comes() -> None:
+        """It comes by itself, as the day has it."""
+
     return (
         Act(0.0, "The utility's heartbeat begins, and it orders no limit", "Grid", "the link comes to life", allow),
         Act(GUEST_COMES_H, "A driver who is not in the timetable sets up a UPI mandate, and charges", "Payments", "mandate, then a session",
             lambda: _guest_comes(stage, guest)),
+        Act(warm.arrive_s / 3600.0, f"{warm.vehicle_id} comes back with a battery of {WARM_C:g} °C", "Safety",
+            "it may take a part of its level, and more as it cools; a drill can be started there", comes),
         Act(4.6, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),
         Act(5.9, f"The battery of {HOT_VEHICLE} runs hot", "Safety", "derated first, tripped then, and it stays tripped", heat),
         Act(GUEST_COMES_H + GUEST_STAYS_H, "The paying driver leaves", "Payments", "the bill, and its one debit", leave),

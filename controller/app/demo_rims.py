@@ -17,6 +17,7 @@ from depot.commands import ChangeRegistry
 from depot.fleet import Driver, Pack, Vehicle
 from depot.registry import Current, DepotSpec
 from depot.values import ConnectorId, PackKey
+from simulator.cells import series_of
 from simulator.day import Stay
 from simulator.telematics import PACK_ID
 
@@ -64,8 +65,13 @@ def unit_keys(settings: Settings, stays: Sequence[Stay]) -> dict[str, str]:
     return {vehicle: key for vehicle, (key, _) in made.items()}
 
 
+def chemistry_of(vehicle_id: str) -> str:
+    """Buses and three-wheelers on LFP, the others on NMC."""
+    return "LFP" if vehicle_id[0] in "ER" else "NMC"
+
+
 def registration(spec: DepotSpec, stays: Sequence[Stay]) -> ChangeRegistry:
-    """Buses and three-wheelers on LFP, the others on NMC; all invented."""
+    """The vehicles of the night with their batteries; all invented."""
     vehicles, packs = [], []
     for stay in stays:
         dc = spec.connector(stay.connector).current is Current.DC
@@ -81,8 +87,8 @@ def registration(spec: DepotSpec, stays: Sequence[Stay]) -> ChangeRegistry:
                 connector=stay.connector,
             )
         )
-        chemistry = "LFP" if stay.vehicle_id[0] in "ER" else "NMC"
-        packs.append(Pack(PackKey(stay.vehicle_id, PACK_ID), chemistry, stay.battery_wh))
+        key = PackKey(stay.vehicle_id, PACK_ID)
+        packs.append(Pack(key, chemistry_of(stay.vehicle_id), stay.battery_wh, series_of(stay.battery_wh)))
     return ChangeRegistry(
         command_id="demo registry",
         actor="demo",

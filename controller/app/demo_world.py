@@ -25,7 +25,7 @@ from rich.console import Console
 from controller.app.clocks import clock_of
 from controller.app.demo_acts import play_acts, programme
 from controller.app.demo_programme import Stage, acts_of
-from controller.app.demo_rims import GUEST_CONTACT, GUEST_TAG, registration
+from controller.app.demo_rims import GUEST_CONTACT, GUEST_TAG, chemistry_of, registration
 from controller.app.night import announcement
 from controller.link import CoreLink, CoreUnreachable
 from controller.logs import set_up
@@ -34,6 +34,7 @@ from controller.supervisor import notify_ready, wait_for_go
 from depot import commands as cmd
 from depot.ports import Clock
 from grid.meter_map import MeterMap
+from simulator.cells import MAKES
 from simulator.demo_day import demo_day
 from simulator.meter_face import MeterFace
 from simulator.meter_server import MeterServer
@@ -112,6 +113,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
             clock=clock,
             seed=seed,
             every_s=SAMPLE_EVERY_S * speed,
+            makes={stay.vehicle_id: MAKES[chemistry_of(stay.vehicle_id)] for stay in day.stays},
         )
         gateway = f"http://127.0.0.1:{settings.mock_gateway_port}"
         payer = await stack.enter_async_context(Payer(gateway, contact=GUEST_CONTACT, tag=GUEST_TAG))

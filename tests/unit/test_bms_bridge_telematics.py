@@ -77,6 +77,16 @@ def test_a_unit_speaks_the_contract() -> None:
     assert found.cell_min_v < found.voltage_v / 192 < found.cell_max_v
 
 
+def test_an_old_unit_speaks_the_first_version_and_a_new_one_tells_each_cell() -> None:
+    new, old = unit(), unit()
+    old.version = 1
+    told, less = said(new, power_w=50_000), said(old, power_w=50_000)
+    assert len(told.cells_v) == 192
+    assert told.insulation_ohm is not None
+    assert told.limit_a is not None
+    assert (told.stop, told.firmware, less.cells_v, less.limit_a) == (False, "sim 2.0", (), None)
+
+
 def test_a_hot_pack_warms_while_it_charges_and_cools_when_it_is_stopped() -> None:
     told = unit()
     told.cells.faults.append(HotPack(after_s=60, rise_k_per_min=4, alarm_c=58))
