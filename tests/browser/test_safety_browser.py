@@ -6,10 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fake_emergency import evacuating
 from fake_safety import calm, tripped, with_trip
 from playwright.async_api import expect
 from test_web_browser import CHROMIUM, browser, served, sit_down
 
+from controller.evacuation_view import EvacuationView
 from controller.safety_view import SafetyView
 from depot import commands as cmd
 from depot.values import Role
@@ -75,3 +77,42 @@ async def test_a_battery_is_found_in_the_strip_and_shown_with_everything(tmp_pat
         await expect(page.get_by_role("img", name="15 of 16 sensors have a value")).to_be_visible()
         await expect(page.get_by_role("img", name="192 cells between")).to_be_visible()
         assert seat.complaints == []
+
+
+async def test_a_missing_person_is_seen_and_a_drill_begun(tmp_path: Path) -> None:
+    async with served(tmp_path, people={"sana": Role.SAFETY_OFFICER}) as depot, browser() as chromium:
+        depot.link.shown[EvacuationView] = evacuating(depot.view.at)
+        context = await chromium.new_context(viewport={"width": 390, "height": 844})
+        seat = await sit_down(context, depot, "sana")
+        page = seat.page
+        await page.goto(f"{depot.url}/safety")
+        missing = page.get_by_role("row", name="V. More")
+        await expect(missing).to_contain_text("not seen")
+        await missing.get_by_role("button", name="V. More was seen safe").click()
+        await expect(page.locator(".toast")).to_contain_text("S-03: safe")
+        await page.get_by_role("button", name="Start drill").first.click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Reason").fill("weekly, all were told")
+        await dialog.get_by_role("button", name="Start drill").click()
+        await expect(page.locator(".toast")).to_contain_text("Start the drill")
+        seen, drill = depot.link.commands
+        assert isinstance(seen, cmd.CheckIn)
+        assert (seen.person_id, seen.presence.value, seen.actor) == ("S-03", "safe", "sana")
+        assert isinstance(drill, cmd.StartDrill)
+        assert not drill.contactors
+        assert seat.complaints == []
+
+
+async def test_who_may_not_reset_is_offered_none_and_refused(tmp_path: Path) -> None:
+    async with served(tmp_path, people={"omar": Role.OPERATOR}) as depot, browser() as chromium:
+        depot.link.shown[SafetyView] = tripped(depot.view.at, against=None)
+        context = await chromium.new_context(viewport={"width": 1440, "height": 900})
+        seat = await sit_down(context, depot, "omar")
+        await seat.page.goto(f"{depot.url}/safety")
+        await expect(seat.page.get_by_text("You are signed in as operator").first).to_be_visible()
+        await expect(seat.page.get_by_role("button", name="Reset trip")).to_have_count(0)
+        answer = await context.request.post(
+            f"{depot.url}/safety/packs/E-103/P1/reset", form={"reason": "mine", "csrf": "x"}, headers={"origin": depot.url}
+        )
+        assert answer.status == 403
+        assert depot.link.commands == []
