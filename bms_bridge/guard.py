@@ -239,9 +239,10 @@ class Guard:
         now_s = self._clock.monotonic()
         self._judge_bus(now_s)
         for pack, state in list(self._packs.items()):
-            charging = partial(self._charging_of, pack)
-            facts = self._facts(pack)
-            self._keep(*thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost, facts=facts, charging=charging))
+            charging, facts = partial(self._charging_of, pack), self._facts_of(pack)
+            after, verdict = thermal.tick(state, now_s, self._limits(pack), bus_lost=self._bus_lost, facts=facts, charging=charging)
+            if after is not state or verdict is not None:
+                self._keep(after, verdict)
         for rule in self.fleet:
             for pack, finding in rule.judge(now_s):
                 self._keep(*thermal.found(self._pack(pack), rule.declared, finding, now_s, self._limits(pack)))

@@ -155,19 +155,24 @@ def tick(
     if quiet_s is not None:
         why, text = Why.BUS_LOST if bus_lost else Why.SILENT, _silence(quiet_s, bus_lost)
         state = _held(state, why, Finding(text=text, share=CAUTIOUS_SHARE), now_s)
-    if rules:
-        moment = Moment(now_s=now_s, limits=limits, facts=facts, heard=_fresh(state, now_s), charging=charging, pace=state.pace)
+    session = charging()
+    if session is not None or state.timed:  # a rule of time is about a session
+        heard = _fresh(state, now_s)
+        moment = Moment(now_s=now_s, limits=limits, facts=facts, heard=heard, charging=lambda: session, pace=state.pace)
         before = state.timed or (None,) * len(rules)
         after = []
         for rule, memory in zip(rules, before, strict=True):
             remembered, finding = rule.judge(memory, moment)
             after.append(remembered)
-            state, trip = _taken(state, rule.declared, finding, now_s)
-            if trip is not None:
-                return state, trip
-        if any(memory is not None for memory in after) or state.timed:
-            state = replace(state, timed=tuple(after))
-    return _told(state, now_s, limits)
+            if finding is not None or state.danger:
+                state, trip = _taken(state, rule.declared, finding, now_s)
+                if trip is not None:
+                    return state, trip
+        timed = tuple(after) if any(memory is not None for memory in after) else ()
+        if timed != state.timed:
+            state = replace(state, timed=timed)
+    # heat and cold are told of as they are heard: only reasons that run out, or were just found, change with time
+    return _told(state, now_s, limits) if state.holds else (state, None)
 
 
 def found(
