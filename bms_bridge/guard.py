@@ -135,6 +135,8 @@ class Guard:
         self.fleet: list[FleetRule] = [self._safety]
         self._thresholds = thresholds
         self._tighter_of = tighter_of
+        self._asked: dict[PackKey, tuple[Thresholds, Chemistry, bool]] = {}
+        """Whether a pack's own thresholds lie inside the envelope: asked once for each."""
         self._facts_of = facts_of
         self._charging_of = charging_of
         self._pace = pace
@@ -405,7 +407,12 @@ class Guard:
         """The pack's own thresholds where they lie inside those of its chemistry, else its chemistry's."""
         chemistry = self._chemistry_of(pack) or Chemistry.UNKNOWN
         own = self._tighter_of(pack)
-        return own if own is not None and inside(own, chemistry) else self._thresholds[chemistry]
+        if own is None:
+            return self._thresholds[chemistry]
+        known = self._asked.get(pack)
+        if known is None or known[0] is not own or known[1] is not chemistry:
+            known = self._asked[pack] = (own, chemistry, inside(own, chemistry))
+        return own if known[2] else self._thresholds[chemistry]
 
     def _keep(self, state: PackState, verdict: Verdict | None) -> None:
         before = self._packs.get(state.pack)
