@@ -36,6 +36,10 @@ LOOK_S: Final = 1.0
 ENDED: Final = frozenset({Phase.WAITING, Phase.ENDED, Phase.LOST})
 
 
+OnFrames = Callable[[PackKey, Sequence[CanFrame], float, datetime], None]
+"""(pack, its frames of one look, seconds of the clock that never jumps, time). As quick as a queue."""
+
+
 class Line(Protocol):
     """Who makes samples of a bus's frames."""
 
@@ -112,11 +116,14 @@ class Bus:
 
 
 class CanRoom:
-    """One per depot that has such buses. ``hear``: the door of safety; what follows from a sample has happened when it returns."""
+    """One per depot that has such buses. ``hear``: the door of safety; what follows from a sample has happened when it returns.
+    ``on_frames``: who keeps what packs' own buses said, frames that their maps read."""
 
     kinds: frozenset[str] = frozenset({"can_bus_failed"})
 
-    def __init__(self, buses: Sequence[Bus], *, clock: Clock, hear: Callable[[PackSample], object]) -> None:
+    def __init__(
+        self, buses: Sequence[Bus], *, clock: Clock, hear: Callable[[PackSample], object], on_frames: Sequence[OnFrames] = ()
+    ) -> None:
         self.commands: Mapping[type[Command], Carrier] = {}
         self.views: Mapping[type[Struct], Viewer] = {}
         self.samples = 0
@@ -124,6 +131,10 @@ class CanRoom:
         self._buses = tuple(buses)
         self._clock = clock
         self._hear = hear
+        self._on_frames = on_frames
+        self._read = {
+            line.pack: frozenset(line.wanted) for bus in buses for line in bus.lines if isinstance(line, PackLine) and line.wanted
+        }
 
     async def run(self) -> None:
         """Listen to all buses, until cancelled."""
@@ -158,6 +169,11 @@ class CanRoom:
             if sample is not None:
                 self.samples += 1
                 self._hear(sample)
+        for line in bus.lines if self._on_frames else ():
+            if isinstance(line, PackLine) and (ids := self._read.get(line.pack)):
+                read = [frame for frame in frames if (frame.can_id, frame.extended) in ids]
+                for keep in self._on_frames if read else ():
+                    keep(line.pack, read, now_s, now)
 
 
 def _nothing(state: BusState, reason: str) -> None:

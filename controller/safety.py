@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -43,6 +44,9 @@ from depot import events as ev
 from depot.ports import JournalFrozen
 from depot.readings import MeterReading
 from depot.values import ConnectorId, PackKey
+
+if TYPE_CHECKING:
+    from controller.can_room import OnFrames
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +128,9 @@ class Safety:
         self.against: list[Callable[[], str | None]] = []
         """Who may speak against a reset."""
         self._responses: dict[PackKey, Response] = {}
+        self.on_frames: list[OnFrames] = []
         self.on_message: list[Callable[[Kept], None]] = []
-        """Who keeps what came over MQTT as it came; called where it is read from the socket, as quick as a queue."""
+        """Who keeps what came over MQTT (and ``on_frames``: over CAN) as it came; called where it is read, as quick as a queue."""
         self._loop = loop
         self.shares: dict[PackKey, float] = {}
         self.watts: dict[PackKey, int | None] = {}

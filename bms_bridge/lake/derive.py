@@ -11,13 +11,13 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from bms_bridge.contract import PackSample, Rejection, Source, read
 from bms_bridge.lake.schema import Quality, Row, micros, narrowed
-from bms_bridge.lake.wire import Batch, Item, Message, Told, encode
+from bms_bridge.lake.wire import Batch, Frames, Item, Message, Told, encode
 from bms_bridge.validation import Checked, Memory, check
 from depot.values import PackKey
 
@@ -27,6 +27,9 @@ MOST_SAMPLES: Final = 1 << ITEM_BITS
 """Of one message; what a message holds beyond that is left out."""
 
 PACKED: Final = "pack_telemetry/packed"
+FRAMES: Final = "can"
+"""The decoder of frames, among those of messages by source."""
+
 _MOST_ALARMS_TEXT = 1_000
 
 
@@ -36,7 +39,7 @@ class _Head(msgspec.Struct):
 
 _head = msgspec.json.Decoder(_Head)
 
-Decoder = Callable[[Message], "tuple[list[PackSample], str, str]"]
+Decoder = Callable[[Any], "tuple[list[PackSample], str, str]"]
 """The samples of a message, its schema, and by what it was decoded (map and DBC with hashes, or "")."""
 
 
@@ -103,9 +106,9 @@ class Deriver:
     def rows(self, batch: Batch, number: int) -> Iterator[tuple[PackKey, Row]]:
         """The rows of a batch that the lake counts as ``number``, each with its pack."""
         for index, item in enumerate(batch.items):
-            if isinstance(item, Message):
+            if not isinstance(item, Told):
                 samples, schema, origin = self._decoded(item)
-                self.undecoded += not samples
+                self.undecoded += not samples and isinstance(item, Message)
             else:
                 samples, schema, origin = [item.sample], "", item.origin
             for place, sample in enumerate(samples[:MOST_SAMPLES]):
@@ -120,19 +123,21 @@ class Deriver:
             if self._clean(item):
                 items.append(item)
                 continue
-            samples, _, origin = self._decoded(item) if isinstance(item, Message) else ([item.sample], "", item.origin)
+            samples, _, origin = ([item.sample], "", item.origin) if isinstance(item, Told) else self._decoded(item)
             items += [Told(self._redacted(sample), origin) for sample in samples]
         return encode(Batch(batch.boot, batch.number, items[:MOST_SAMPLES], batch.dropped))
 
     def _clean(self, item: Item) -> bool:
         if isinstance(item, Told):
             return self._redacted(item.sample) is item.sample
+        if isinstance(item, Frames):
+            return True  # only frames that the map reads, and it reads no number
         text = item.payload.decode("latin-1")
         return self.redact(text) == text
 
-    def _decoded(self, message: Message) -> tuple[list[PackSample], str, str]:
-        decoder = self._decoders.get(message.source)
-        return decoder(message) if decoder is not None else ([], "", "")
+    def _decoded(self, item: Message | Frames) -> tuple[list[PackSample], str, str]:
+        decoder = self._decoders.get(FRAMES if isinstance(item, Frames) else item.source)
+        return decoder(item) if decoder is not None else ([], "", "")
 
     def _redacted(self, sample: PackSample) -> PackSample:
         firmware, alarms = self.redact(sample.firmware), tuple(map(self.redact, sample.alarms))

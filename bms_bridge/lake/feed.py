@@ -13,10 +13,12 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from bms_bridge.can.frame import CanFrame
 from bms_bridge.contract import PackSample, Source
 from bms_bridge.lake import LakeError, wire
 from bms_bridge.mqtt import Kept
@@ -32,6 +34,7 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 RETRY_S: Final = 2.0
 ACK_S: Final = 30.0
 _SAMPLE_BYTES = 400
+_FRAME_BYTES = 40
 
 
 class Feed:
@@ -51,6 +54,7 @@ class Feed:
         self._most = most
         self._waiting: deque[wire.Item] = deque()
         self._bytes = 0
+        self._by_frames: set[PackKey] = set()
         self._taken_s: dict[PackKey | str, float] = {}
         self._number = 0
         self._told = 0
@@ -64,9 +68,18 @@ class Feed:
         if self._room(kept.topic, size):
             self._put(wire.Message(str(Source.MQTT), kept.topic, kept.payload, kept.received_at, kept.retained, kept.places), size)
 
+    def frames(self, pack: PackKey, frames: Sequence[CanFrame], now_s: float, now: datetime) -> None:
+        """What a pack's own bus said: from now on its samples are made of that."""
+        self._by_frames.add(pack)
+        size = len(frames) * _FRAME_BYTES
+        if self._room(pack, size):
+            self._put(wire.Frames(pack.vehicle_id, pack.pack_id, now_s, now, list(frames)), size)
+
     def sample(self, sample: PackSample) -> None:
-        """A sample of a source whose messages do not come here by themselves."""
-        if sample.source is not Source.MQTT and self._room(sample.pack, _SAMPLE_BYTES):
+        """A sample of a source whose messages do not come here by themselves. A drill's pack has no life."""
+        if sample.source in (Source.MQTT, Source.DRILL) or (sample.source is Source.CAN and sample.pack in self._by_frames):
+            return
+        if self._room(sample.pack, _SAMPLE_BYTES):
             self._put(wire.Told(sample), _SAMPLE_BYTES)
 
     def _room(self, key: PackKey | str, size: int) -> bool:
@@ -150,7 +163,7 @@ class Feed:
         size = 0
         while self._waiting and len(items) < wire.MOST_ITEMS and size < BATCH_BYTES:
             item = self._waiting.popleft()
-            taken = len(item.payload) if isinstance(item, wire.Message) else _SAMPLE_BYTES
+            taken = _size(item)
             size += taken
             self._bytes -= taken
             items.append(item)
@@ -164,6 +177,13 @@ class Feed:
             log.warning("the lake does not answer (%s); samples wait, the newest are left out when there are too many", reason)
             self._down_since_s = self._monotonic()
         self.up = False
+
+
+def _size(item: wire.Item) -> int:
+    """Bytes that it counts for while it waits."""
+    if isinstance(item, wire.Message):
+        return len(item.payload)
+    return len(item.frames) * _FRAME_BYTES if isinstance(item, wire.Frames) else _SAMPLE_BYTES
 
 
 async def _ack(reader: asyncio.StreamReader) -> wire.Ack:

@@ -95,7 +95,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
         "quality", "dictionary", "", "good; doubtful (something was left out or complained of); late; withdrawn by a replay", "validation"
     ),
     Column("issues", "dictionary", "", "What was complained of: kinds, separated by commas", "validation"),
-    Column("source", "dictionary", "", "mqtt, can, http, gbt, ocpp or drill", "core"),
+    Column("source", "dictionary", "", "mqtt, can, http, gbt or ocpp", "core"),
     Column("message_schema", "dictionary", "", "Schema of the message that was decoded, empty where there was none", "message"),
     Column("origin", "dictionary", "", "Map and DBC by which it was decoded, with their hashes", "core"),
     Column("firmware", "dictionary", "", "Of the unit that speaks", "unit"),

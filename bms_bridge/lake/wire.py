@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bms_bridge.can.frame import CanFrame
 from bms_bridge.contract import PackSample
 from bms_bridge.lake import LakeError
 
@@ -52,7 +53,17 @@ class Told(msgspec.Struct, frozen=True, tag="sample"):
     origin: str = ""
 
 
-Item = Message | Told
+class Frames(msgspec.Struct, frozen=True, tag="frames"):
+    """What a pack's own CAN bus said in one look: the frames that its map reads. ``now_s``: of the look, by the clock of the frames."""
+
+    vehicle_id: str
+    pack_id: str
+    now_s: float
+    received_at: datetime
+    frames: list[CanFrame]
+
+
+Item = Message | Told | Frames
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):

@@ -44,6 +44,7 @@ def add_can(core: Core, settings: Settings, safety: Safety, *, secret: bytes, al
         [Bus(bus_of(rows), tuple(_line(row, safety, pseudonym, bound) for row in rows)) for rows in buses.values()],
         clock=core.yard.clock,
         hear=safety.hear,
+        on_frames=safety.on_frames,
     )
     alarms.sources.append(room)
     core.add(room)

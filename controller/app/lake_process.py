@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bms_bridge.lake.derive import Decoder, key_of, mqtt_decoder
+from bms_bridge.lake.derive import FRAMES, Decoder, key_of, mqtt_decoder
 from bms_bridge.lake.engine import Lake, Places
 from bms_bridge.lake.orders import Orders
 from bms_bridge.lake.rules import Retention
@@ -28,6 +28,7 @@ from controller.lake_facts import JournalFacts
 from controller.secrets import depot_secret
 from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready
+from depot.values import PackKey
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,14 @@ def retention_of(settings: Settings) -> Retention:
 
 
 def decoders_of(settings: Settings, args: Mapping[str, Any]) -> Mapping[str, Decoder]:
-    """By the source of a message."""
-    return {"mqtt": mqtt_decoder(settings.depot.id)}
+    """By the source of a message; pack maps and DBCs are read anew. Raises :class:`~bms_bridge.can.CanError`."""
+    rows = settings.telemetry.can if settings.telemetry is not None else ()
+    lines = {PackKey(row.vehicle, row.pack): (row.map, row.dbc) for row in rows if row.protocol == "dbc"}
+    if not lines:
+        return {"mqtt": mqtt_decoder(settings.depot.id)}
+    from bms_bridge.lake.can_frames import can_decoder
+
+    return {"mqtt": mqtt_decoder(settings.depot.id), FRAMES: can_decoder(lines)}
 
 
 @contextlib.contextmanager

@@ -24,5 +24,6 @@ def add_lake(core: Core, settings: Settings, *, safety: Safety, alarms: AlarmDes
     room = LakeRoom(feed, settings.lake_path)
     safety.on_sample.append(feed.sample)
     safety.on_message.append(feed.message)
+    safety.on_frames.append(feed.frames)
     alarms.sources.append(room)
     core.add(room)
