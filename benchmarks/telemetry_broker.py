@@ -27,10 +27,10 @@ from pathlib import Path
 
 from benchmarks.evidence import percentile, write_evidence
 from bms_bridge.accounts import Account, Accounts, Kind, new_account
-from bms_bridge.contract import PackSample, topic_of
+from bms_bridge.contract import topic_of
 from bms_bridge.edge.recorder import Habits, Recorder
 from bms_bridge.edge.wire import Reading
-from bms_bridge.mqtt import MqttSettings, TelemetryLink
+from bms_bridge.mqtt import Kept, MqttSettings, TelemetryLink
 from controller.clock import SystemClock
 from depot.values import PackKey
 
@@ -181,8 +181,8 @@ async def measure(
         links.append(reason or "up")
         up.set()
 
-    def kept(samples: tuple[PackSample, ...]) -> None:
-        for sample in samples:
+    def kept(what: Kept) -> None:
+        for sample in what.samples:
             assert sample.reported_at is not None
             delays.append((sample.received_at - sample.reported_at).total_seconds())
 

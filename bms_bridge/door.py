@@ -3,18 +3,21 @@
     socket ──CONNECT──▶ Door.admit ──rewritten CONNECT──▶ amqtt
            ──packets──▶ Visitor.read (whole, well-formed, within bounds, at a bearable pace) ──▶ amqtt
 
-amqtt takes packets of any size, acknowledges faster than it passes on, ends the session of whoever has the same client id
-before it asks for the password, sends retained messages to everybody, and never ends a silent connection (0.12.1). So here:
+amqtt takes packets of any size, acknowledges faster than it passes on and forgets the rest when the client leaves, ends the
+session of whoever has the same client id before it asks for the password, sends retained messages to everybody, and never ends
+a silent connection (0.12.1). So here:
 
 * nobody reaches amqtt without an account, and a client id counts within its account only;
 * a packet is read whole and must be exactly what MQTT 3.1.1 says (clauses in brackets below); QoS 2 is not offered;
 * nothing is retained for topics: the flag is taken off; a vehicle has no session that outlives its connection;
-* who sends faster than is passed on waits, and so does who does not read; who is silent for 1.5 × its keep-alive is cut off.
+* who sends faster than is passed on waits, and so does who does not read; what was confirmed is passed on before a client's end
+  is told; who is silent for 1.5 × its keep-alive is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import secrets
@@ -135,6 +138,8 @@ def checked(kind: int, flags: int, body: bytes) -> None:
             raise Unwelcome("PUBLISH of QoS 2; QoS 0 and 1 are offered")
         if qos and not fields.number(2):
             raise Unwelcome("PUBLISH with packet id 0 [2.3.1-1]")
+        if not qos and flags & 8:
+            raise Unwelcome("PUBLISH of QoS 0 that says it is sent again [3.3.1-2]")
         return
     if _FLAGS.get(kind) != flags or len(body) != _LENGTHS.get(kind, len(body)):
         raise Unwelcome(f"a packet of kind {kind} that no client may send [2.2.2-2]")
@@ -173,7 +178,7 @@ class Door:
                 first, body = await _packet(reader)
                 if first != _CONNECT << 4:
                     raise Unwelcome("the first packet is no CONNECT [3.1.0-1]")
-                return self._known(hello_of(body), reader, writer)
+                return await self._known(hello_of(body), reader, writer)
         except Unwelcome as refused:
             self._refuse(str(refused))
             if refused.code is not None:
@@ -184,7 +189,7 @@ class Door:
             self._strangers.pop(writer, None)
         return None
 
-    def _known(self, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Visitor:
+    async def _known(self, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Visitor:
         accounts = self._book.now(fresh=True)
         name = hello.username
         if not accounts.admits(name, hello.password.decode("utf-8", "replace")):
@@ -200,9 +205,13 @@ class Door:
             hello.password,
             hello.will,
         )
+        before = self._inside.get(name, {}).get(inner.client_id)
+        if before is not None:  # amqtt will end it, a take-over [3.1.4-2], with all that it has not passed on
+            before.feed_eof()
+            await before.all_passed_on()
         visitor = Visitor(self, inner, reader, writer, limited=vehicle)
         mine = self._inside.setdefault(name, {})
-        mine.pop(inner.client_id, None)  # amqtt ends it: a take-over [3.1.4-2]
+        mine.pop(inner.client_id, None)
         while len(mine) >= MOST_PER_ACCOUNT:
             oldest = mine.pop(next(iter(mine)))
             oldest.end()
@@ -306,6 +315,8 @@ class Visitor(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
                 if self._limited:
                     await self._room()
                 self._door.let_in(self)
+            elif kind == _DISCONNECT:
+                await self.all_passed_on()
             elif self._limited:
                 await self._pace()
             self._buffer = bytes((kind << 4 | flags,)) + _length(len(body)) + body
@@ -316,6 +327,16 @@ class Visitor(ReaderAdapter):  # type: ignore[misc]  # amqtt has no types
         except (TimeoutError, OSError, EOFError) as error:
             log.debug("%s has gone: %r", self.hello.username, error)
             self.feed_eof()
+        if self._ended:
+            await self.all_passed_on()
+
+    async def all_passed_on(self) -> None:
+        """What amqtt has confirmed and not passed on would be lost with the connection [3.3.4, 4.3.2]."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PACKET_S):
+                while self.ahead:
+                    self.moved.clear()
+                    await self.moved.wait()
 
     def _wait(self, seconds: float) -> None:
         """The client must say something within so many seconds. A timer looks now and then: one for each packet costs more."""
