@@ -39,8 +39,6 @@ BATTERY_TYPES: Final[Mapping[int, str]] = {
     1: "lead-acid", 2: "nickel-metal hydride", 3: "lithium iron phosphate", 4: "lithium manganese oxide", 5: "lithium cobalt oxide",
     6: "ternary material", 7: "polymer lithium-ion", 8: "lithium titanate", 0xFF: "other",
 }  # fmt: skip
-CHEMISTRIES: Final[Mapping[int, str]] = {3: "LFP", 4: "LMO", 8: "LTO"}
-"""Battery types that are one of our chemistries. Ternary can be NMC or NCA: it is neither here."""
 
 
 class _Number(NamedTuple):
@@ -165,8 +163,6 @@ _PAIRS: Final[Mapping[int, tuple[_Pair, ...]]] = {
         _Pair(4, 3, "voltage abnormal"),
     ),
 }  # fmt: skip
-_ENDED_BY_PLAN: Final = 4
-"""So many of BST's first reasons are no faults."""
 
 _VIN_AT, _VIN_LENGTH = 25, 17
 _CELL_HIGH, _CELL_LOW = 1, 2
@@ -229,12 +225,6 @@ def decoded(
         vehicle=_vehicle(data, pseudonym) if pgn == BRM else "",
         estimated=estimated,
     )
-
-
-def stopped_by_fault(message: GbtMessage) -> bool:
-    """Whether a BST names a fault, not just an end that was wished for."""
-    planned = {pair.text for pair in _PAIRS[BST][:_ENDED_BY_PLAN]}
-    return message.pgn == BST and any(reason not in planned for reason in message.reasons)
 
 
 def _number(number: _Number, data: bytes) -> float | None:

@@ -22,7 +22,7 @@ from bms_bridge.can.frame import CanFrame
 from bms_bridge.can.gather import Gatherer
 from bms_bridge.can.link import BusSettings, BusState, CanLink
 from bms_bridge.contract import PackSample
-from bms_bridge.gbt_session import GbtListener, Phase, Session
+from bms_bridge.gbt_session import GbtListener
 from controller.alarms import Condition
 from controller.room import Carrier, Viewer
 from depot.commands import Command
@@ -33,7 +33,6 @@ TROUBLE: Final = frozenset({BusState.LOST, BusState.OFF, BusState.PASSIVE})
 """Silence is none: a vehicle that has left, or a line between two sessions, says nothing. Who must speak is the guard's question."""
 
 LOOK_S: Final = 1.0
-ENDED: Final = frozenset({Phase.WAITING, Phase.ENDED, Phase.LOST})
 
 
 OnFrames = Callable[[PackKey, Sequence[CanFrame], float, datetime], None]
@@ -82,8 +81,7 @@ class PackLine:
 
 @dataclass(slots=True)
 class ChargingLine:
-    """The line between a charger and whoever is plugged in. ``pack_of``: the pack there; None: nobody known. ``on_session``: a session
-    began, went on to another phase, or ended."""
+    """The line between a charger and whoever is plugged in. ``pack_of``: the pack there; None: nobody known."""
 
     connector: ConnectorId
     listener: GbtListener
@@ -101,10 +99,6 @@ class ChargingLine:
 
     def look(self, now_s: float) -> None:
         self.listener.look(now_s)
-
-    @property
-    def session(self) -> Session:
-        return self.listener.session
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,18 +280,21 @@ def cycles_of(dbc: Dbc) -> dict[int, float]:
 
 
 def _says(values: Any, reasons: tuple[str, ...]) -> str:
-    told = [f"{name} {value:g}" for name, value in values.items() if value is not None]
+    from bms_bridge.gbt27930 import BATTERY_TYPES
+
+    words = {"battery_type": BATTERY_TYPES}
+    told = [f"{name} {words.get(name, {}).get(value, f'{value:g}')}" for name, value in values.items() if value is not None]
     return ", ".join([*told, *reasons])
 
 
 def _progress(log: LogFile) -> Iterator[CanFrame]:
     """The frames of a log, with a bar for who watches a terminal."""
-    if not sys.stderr.isatty() or not log.measured:
+    if not sys.stderr.isatty():
         yield from log
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[frames]} frames"))
     with Progress(*columns, console=complaints, transient=True) as bar:
-        task = bar.add_task(escape(log.path.name), total=log.size, frames=0)
+        task = bar.add_task(escape(log.path.name), total=log.size if log.measured else None, frames=0)
         for number, frame in enumerate(log, 1):
             if number % _LOOK_FRAMES == 0:
                 bar.update(task, completed=log.read_bytes, frames=number)

@@ -17,7 +17,7 @@ from bms_bridge.can.frame import CanFrame, id_of
 from bms_bridge.can.log_file import LogFile
 from bms_bridge.chemistry import Chemistry
 from bms_bridge.contract import PackSample, Source
-from bms_bridge.gbt27930 import BMS, CHARGER, GbtMessage, decoded, group_of, stopped_by_fault
+from bms_bridge.gbt27930 import BMS, CHARGER, GbtMessage, decoded, group_of
 from bms_bridge.gbt_session import EVERY_S, LOST_S, GbtListener, Phase
 from bms_bridge.guard import Guard
 from bms_bridge.latches import LatchFile
@@ -147,7 +147,6 @@ def test_the_battery_says_why_it_stops(data: str, reasons: tuple[str, ...], alar
     message = says(gbt.BST, data)
     assert message.reasons == reasons
     assert alarms is None or message.alarms == alarms
-    assert stopped_by_fault(message) == (data not in ("40000000", "01000000"))
 
 
 def test_the_charger_says_why_it_stops_and_filled_spare_bits_say_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 from cantools.database.can import Database
 from typer.testing import CliRunner, Result
 
+from bms_bridge.pseudonym import PREFIX
 from controller.app.cli import app
 
 MAPS = Path(__file__).resolve().parents[2] / "bms_bridge" / "can" / "maps"
@@ -84,7 +85,7 @@ def test_a_charging_line_needs_no_dbc_and_never_shows_a_vin(charge: Path) -> Non
     messages = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
     assert [message["message"] for message in messages if message["message"] != "BCL"] == ["CHM", "CRM", "BRM", "BSM", "BST"]
     assert messages[-1]["reasons"] == ["insulation fault"]
-    assert messages[2]["vehicle"].startswith("vin-")
+    assert messages[2]["vehicle"].startswith(PREFIX)
     assert messages[-1]["estimated"] is True
     assert "stand at a time that does not go on" in told.stderr
 
