@@ -49,8 +49,10 @@ class PackCharging:
         grant, reading, now = yard.grants[key], yard.readings.get(key), yard.clock.now()
         fresh = reading is not None and (now - reading.received_at).total_seconds() <= METER_FRESH_S
         taken_wh = yard.session_energy_wh(key)
+        # out of reach, or in between, a charger may draw what it was told before, what is on its way, or its default
+        default_w = grant.default_w if grant.default_w is not None else grant.rated_w
         return Charging(
-            told_w=max(grant.told_w, grant.confirmed_w or 0),
+            told_w=max(grant.told_w, grant.confirmed_w or 0, default_w, *(flight.level_w for flight in grant.flights)),
             metered_w=grant.measured_w if fresh else None,
             running_s=max(0.0, (now - transaction.started_at).total_seconds()),
             taken_wh=float(taken_wh),

@@ -27,10 +27,11 @@ def judge_stop(memory: Beyond | None, moment: Moment) -> tuple[Beyond | None, Fi
     charging = moment.charging() if stopped else None
     if charging is None:
         return None, None
-    if charging.metered_w is not None:
-        flows = charging.metered_w > FLOWS_W
+    amps, metered_w = [sample.current_a for sample in stopped if sample.current_a is not None], charging.metered_w
+    if amps:  # what cools the vehicle may hang on the charger: the pack's own current tells, as long as anything is metered
+        flows = max(amps) > FLOWS_A and (metered_w is None or metered_w > FLOWS_W)
     else:
-        flows = any(sample.current_a is not None and sample.current_a > FLOWS_A for sample in stopped)
+        flows = metered_w is not None and metered_w > AUXILIARY_W
     memory = beyond(memory, moment.now_s, over=flows, back=not flows, for_s=moment.limits.stop_ignored_s * moment.pace, samples=3)
     if memory is None:
         return memory, None
@@ -72,7 +73,7 @@ STOP: Final = TimeRule(
         signals=(Signal.SAMPLE,),
         every_s=5.0,
         within_s=20.0,
-        threshold="the battery demands a stop, and 1 kW (5 A without a meter) goes on for `stop_ignored_s`",
+        threshold="the battery demands a stop, and 5 A (10 kW at its charger, where it tells no current) go on for `stop_ignored_s`",
         derates="0 after 3 s",
         hysteresis="until nothing flows",
     ),

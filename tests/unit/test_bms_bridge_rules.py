@@ -146,6 +146,15 @@ def test_after_a_stop_nothing_is_left_at_once_and_a_stop_that_is_obeyed_trips_no
     assert room.trip is None
 
 
+def test_what_cools_the_vehicle_after_its_stop_is_no_charging(bench: Callable[..., Bench]) -> None:
+    room = bench(charging=replace(CHARGING, metered_w=8_000))
+    for at_s in range(120):
+        room.until(float(at_s))
+        current_a = 100.0 if at_s < 10 else -2.0
+        room.hear(healthy(at_s) | {"stop": at_s > 5, "current_a": current_a if at_s < 60 else None})
+    assert room.trip is None
+
+
 @pytest.mark.parametrize(
     ("charging", "trips"),
     [

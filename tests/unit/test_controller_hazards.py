@@ -205,7 +205,7 @@ def test_a_contact_and_a_register_are_read_from_a_real_module(tmp_path: Path) ->
     async def main() -> None:
         async with IoModule(relays=2) as module:
             module.registers[7] = 0
-            place = {"host": "127.0.0.1", "port": module.port, "poll_s": 0.1, "confirm_s": 0.0}
+            place: dict[str, Any] = {"host": "127.0.0.1", "port": module.port, "poll_s": 0.1, "confirm_s": 0.0}
             sections = [
                 HazardSection(**{**GOOD, **place}),
                 HazardSection(

@@ -97,6 +97,11 @@ def test_the_session_as_the_rules_see_it() -> None:
     found = seen.of(BUS)
     assert found is not None
     assert (found.metered_w, found.room_wh) == (40_000, None)
+    assert found.told_w == 40_000
+    depot.yard.grants[ONE].default_w = None
+    uncovered = seen.of(BUS)
+    assert uncovered is not None
+    assert uncovered.told_w == 60_000, "without a default it may draw its rating once its profile is over"
     visit = depot.yard.visit_on(ONE)
     assert visit is not None
     depot.yard.soc[ONE] = (0.5, depot.clock.now())
