@@ -87,6 +87,22 @@ def telematics_key(
     raise typer.Exit(make_telematics_key(vehicle, config, console))
 
 
+@app.command("fire-spread")
+def fire_spread(
+    bay: Annotated[str, typer.Argument(help="The bay in which a vehicle burns, as the configuration's layout names it.")],
+    *,
+    kwh: Annotated[float, typer.Option("--kwh", min=1, max=2000, help="What its battery stores when full.")] = 300.0,
+    soc: Annotated[float, typer.Option("--soc", min=0, max=1, help="Its state of charge, a fraction.")] = 1.0,
+    config: Annotated[Path, typer.Option("--config", "-c", envvar="CHARGEYARD_CONFIG", help="The depot's configuration file.")] = Path(
+        "depot.toml"
+    ),
+) -> None:
+    """Say which bays would follow a burning one and when, and which people must leave. For planning."""
+    from controller.app.fire_spread import show_spread
+
+    raise typer.Exit(show_spread(bay, config, console, stored_kwh=kwh, soc=soc))
+
+
 @app.command("utility-certificates")
 def utility_certificates(
     folder: Annotated[Path, typer.Argument(help="Where the certificates are kept; made where it is absent.")],
