@@ -31,7 +31,7 @@ from bms_bridge.issues import IssueBook
 from bms_bridge.latches import LatchFile
 from bms_bridge.pseudonym import Pseudonyms
 from bms_bridge.rules import RULES, TIMED
-from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, cells_of, why_not
+from bms_bridge.rules.frame import Declared, Finding, FleetRule, Rate, Rates, cells_of, judged_all, tell, why_not
 from bms_bridge.rules.power import now_of
 from bms_bridge.rules.state_of_safety import StateOfSafety
 from bms_bridge.sop import Learned, Power, powers, resistance, typical_ohm
@@ -195,7 +195,7 @@ class Guard:
         self._keep(state, verdict)
         if not checked.late:
             for rule in self.fleet:
-                rule.heard(checked, now_s, limits, facts)
+                tell(rule, checked, now_s, limits, facts)
         if self._bus_lost:
             self._judge_bus(now_s)
         return checked
@@ -246,7 +246,7 @@ class Guard:
             if after is not state or verdict is not None:
                 self._keep(after, verdict)
         for rule in self.fleet:
-            for pack, finding in rule.judge(now_s):
+            for pack, finding in judged_all(rule, now_s):
                 self._keep(*thermal.found(self._pack(pack), rule.declared, finding, now_s, self._limits(pack)))
 
     def trip(self, pack: PackKey, cause: Cause, evidence: Mapping[str, str]) -> None:

@@ -29,7 +29,20 @@ from bms_bridge.charging import NOTHING_KNOWN, Charging, PackFacts
 from bms_bridge.chemistry import LEAST_SHARE, Thresholds
 from bms_bridge.contract import OWN_UNIT, Source
 from bms_bridge.rules import RULES, TIMED
-from bms_bridge.rules.frame import Cells, Declared, Finding, Look, Moment, Rates, SampleRule, TimeRule, cells_of, heard_again, signals_in
+from bms_bridge.rules.frame import (
+    Cells,
+    Declared,
+    Finding,
+    Look,
+    Moment,
+    Rates,
+    SampleRule,
+    TimeRule,
+    cells_of,
+    heard_again,
+    judged,
+    signals_in,
+)
 from bms_bridge.rules.past import EMPTY, Entry, Past, added, kept
 from bms_bridge.rules.rise import RISE_OVER_S, RUNAWAY_OVER_S
 from bms_bridge.rules.sensors import SENSORS_NEEDED
@@ -162,7 +175,7 @@ def tick(
         before = state.timed or (None,) * len(rules)
         after = []
         for rule, memory in zip(rules, before, strict=True):
-            remembered, finding = rule.judge(memory, moment)
+            remembered, finding = judged(rule, memory, moment)
             after.append(remembered)
             if finding is not None or state.danger:
                 state, trip = _taken(state, rule.declared, finding, now_s)
@@ -249,7 +262,7 @@ def _judged(
         declared = rule.declared
         if not rule.needs <= signals or (declared.own_unit and not own):
             continue
-        after[k], finding = rule.judge(before[k], look)
+        after[k], finding = judged(rule, before[k], look)
         if finding is not None:
             findings.append((declared, finding))
         danger = _with_danger(danger, (source, declared.name), finding)

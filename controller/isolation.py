@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.loop import ControlLoop
+from controller.room_keeper import RoomKeeper
 from controller.yard import Yard
 from depot.values import ConnectorId, Outcome, PackKey
 
@@ -69,13 +70,14 @@ class Shut:
 class Isolation:
     """Owns :attr:`~controller.yard.Yard.isolated`. ``spawn``: work that nobody waits for; None while nothing may run yet."""
 
-    def __init__(self, yard: Yard, loop: ControlLoop) -> None:
+    def __init__(self, yard: Yard, loop: ControlLoop, keeper: RoomKeeper | None = None) -> None:
         self.shut: dict[ConnectorId, Shut] = {}
         self.spawn: Callable[[Coroutine[Any, Any, None], str], None] | None = None
         self.on_change: list[Callable[[], None]] = []
         """Who must know at once that a connector was shut or let go."""
         self._yard = yard
         self._loop = loop
+        self._keeper = keeper or RoomKeeper(yard.clock)
 
     def add(self, key: ConnectorId, pack: PackKey, *, recorded: bool) -> None:
         """Shut ``key``, at once; the same again asks the charger for everything anew."""
@@ -86,15 +88,13 @@ class Isolation:
         self.shut[key] = Shut(pack, since, recorded, number, Ask(), Ask(), Ask())
         self._yard.isolated[key] = pack
         self.enforce(key)
-        for told in self.on_change:
-            told()
+        self._keeper.tell("outputs", self.on_change)
 
     def let_go(self, key: ConnectorId) -> None:
         """Its fact is journaled: the limiter may use it again."""
         self.shut.pop(key, None)
         self._yard.isolated.pop(key, None)
-        for told in self.on_change:
-            told()
+        self._keeper.tell("outputs", self.on_change)
         self._loop.wake()
 
     def ready(self, station_id: str) -> None:

@@ -10,15 +10,17 @@ supervisor starts it anew.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, ParamSpec
 
 from controller.alarms import Condition
 from depot.ports import Clock
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
@@ -58,6 +60,16 @@ class RoomKeeper:
                 await self.clock.sleep(fall.wait_s)
             else:
                 return
+
+    def tell(self, name: str, told: Iterable[Callable[P, None]], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Tell everybody, also when one of them falls: for whoever must not fall with those that follow what it does."""
+        for one in told:
+            try:
+                one(*args, **kwargs)
+            except Exception as error:
+                fall = self._fell(name, error)
+                if fall.count == 1:
+                    log.exception("%s failed; what it follows goes on", name)
 
     def _fell(self, name: str, error: Exception) -> Fall:
         now, last = self.clock.now(), self.falls.get(name)

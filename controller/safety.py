@@ -38,6 +38,7 @@ from controller.pack_charging import PackCharging
 from controller.packs import Packs
 from controller.response import UNKNOWN, Response, graver, response_of, worse_by
 from controller.room import Carrier, Viewer
+from controller.room_keeper import RoomKeeper
 from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
@@ -60,7 +61,8 @@ CURVE_POINTS = 180
 class SafetyParts:
     """What the room is made of. ``broker`` None: no vehicle is listened to, chargers are all the same.
     ``restore(connector)``: give it its ordinary default again. ``look_s``, ``pace``: for a clock that runs fast.
-    ``inner_offset_k``: how much hotter a cell may be inside than its sensor says."""
+    ``inner_offset_k``: how much hotter a cell may be inside than its sensor says. ``keeper``: told of whoever follows what happens
+    here, and falls."""
 
     latches: LatchFile
     packs: Packs
@@ -71,6 +73,7 @@ class SafetyParts:
     look_s: float = LOOK_S
     pace: float = 1.0
     inner_offset_k: float = INNER_OFFSET_K
+    keeper: RoomKeeper | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +107,7 @@ class Safety:
     def __init__(self, yard: Yard, loop: ControlLoop, parts: SafetyParts) -> None:
         self.yard = yard
         self.parts = parts
+        self.keeper = parts.keeper or RoomKeeper(yard.clock)
         self.started_at = yard.clock.now()
         self.link = Link()
         self.bus_lost: str | None = None
@@ -117,7 +121,7 @@ class Safety:
         """The newest word of each source."""
         self.views: dict[type[Struct], Viewer] = {}
         self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.ResetPack: self._reset}
-        self.isolation = Isolation(yard, loop)
+        self.isolation = Isolation(yard, loop, self.keeper)
         self.cut = Cut(yard, loop, parts.restore)
         """Connectors that are held for other reasons than their own battery; shared by who holds some."""
         self.on_sample: list[Callable[[PackSample], None]] = []
@@ -250,8 +254,7 @@ class Safety:
         return found
 
     def _tell(self, sample: PackSample) -> None:
-        for told in self.on_sample:
-            told(sample)
+        self.keeper.tell("followers of samples", self.on_sample, sample)
 
     def _read(self, reading: MeterReading) -> None:
         """A charger's meter value: perhaps it says something of the battery."""
@@ -307,8 +310,7 @@ class Safety:
         self._loop.wake()
         known = trip.pack in self.yard.state.tripped
         self._put(*([] if known else [ev.PackTripped(trip.pack, trip.cause.value, dict(trip.evidence))]), *isolated)
-        for told in self.on_trip:
-            told(trip, keys)
+        self.keeper.tell("followers of trips", self.on_trip, trip, keys)
         self.parts.replan("a battery tripped")
 
     def response_of(self, pack: PackKey) -> Response:
@@ -331,11 +333,9 @@ class Safety:
             return
         self._responses[pack] = wanted
         log.error("%s is worse: %s", pack, text or cause)
-        for changed in self.isolation.on_change:
-            changed()
+        self.keeper.tell("outputs", self.isolation.on_change)
         if told:
-            for hook in self.on_worse:
-                hook(pack, cause, text)
+            self.keeper.tell("followers of trips", self.on_worse, pack, cause, text)
 
     def _shut(self, key: ConnectorId, pack: PackKey) -> list[ev.Event]:
         """Shut it now; the facts of that are the caller's to record."""
@@ -433,8 +433,7 @@ class Safety:
             return cmd.CommandStatus.REFUSED, str(refused)
         except OSError as error:
             return cmd.CommandStatus.FAILED, f"{pack} stays tripped: the latch file cannot be written ({error.strerror})"
-        for told in self.on_reset:
-            told(pack)
+        self.keeper.tell("followers of resets", self.on_reset, pack)
         others = rules.first_of(self.guard.tripped, pack.vehicle_id)
         freed = [key for key, shut in self.isolation.shut.items() if shut.pack == pack]
         facts: list[ev.Event] = [ev.PackReset(pack, command.actor, command.role.value, command.reason)]

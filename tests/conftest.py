@@ -57,7 +57,8 @@ def data_dir() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_part_fails(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A room of the core that falls is begun again, so that a depot goes on; a test of ours must not pass over it."""
+    """A room of the core that falls is begun again, and a rule that falls hides no other, so that a depot goes on; a test of ours
+    must not pass over it."""
     fallen: list[str] = []
 
     class Listener(logging.Handler):
@@ -65,10 +66,12 @@ def _no_part_fails(request: pytest.FixtureRequest) -> Iterator[None]:
             fallen.append(record.getMessage() + "\n" + logging.Formatter().formatException(record.exc_info or sys.exc_info()))
 
     listener = Listener(logging.ERROR)
-    keeper = logging.getLogger("controller.room_keeper")
-    keeper.addHandler(listener)
+    watched = [logging.getLogger(name) for name in ("controller.room_keeper", "bms_bridge.rules.frame")]
+    for logger in watched:
+        logger.addHandler(listener)
     yield
-    keeper.removeHandler(listener)
+    for logger in watched:
+        logger.removeHandler(listener)
     if request.node.get_closest_marker("parts_fail") is None:
         assert not fallen, fallen[0]
 

@@ -14,18 +14,23 @@ come more rarely, or not at all, is *not monitored* (:func:`why_not`): it still 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, Protocol
 
 from bms_bridge.charging import Charging, PackFacts
 from bms_bridge.chemistry import Thresholds
 from bms_bridge.contract import OWN_UNIT, Source
 from bms_bridge.rules.past import EMPTY, Past
+from bms_bridge.rules.shares import CAUTIOUS_SHARE
 from bms_bridge.validation import Checked
 from bms_bridge.verdicts import Cause, Why
 from depot.values import PackKey
+
+log = logging.getLogger(__name__)
 
 RATE_SLACK: Final = 1.5
 """A source that is heard this much more rarely than a rule asks for, or is silent for so long, does not keep it monitored."""
@@ -179,6 +184,37 @@ class FleetRule(Protocol):
     def judge(self, now_s: float) -> Iterable[tuple[PackKey, Finding | None]]: ...
     def lacks(self, pack: PackKey, now_s: float) -> str:
         """Why this pack is not monitored; empty: it is."""
+
+
+def judged(rule: SampleRule | TimeRule, memory: Any, given: Any) -> tuple[Any, Finding | None]:
+    """What a rule finds. One that falls must hide no other: the pack is derated, and the rule begins anew with the next sample."""
+    try:
+        return rule.judge(memory, given)
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        _fell(rule.declared.name, type(error).__name__)
+        return None, Finding(text=f"the rule {rule.declared.name} failed: {type(error).__name__}", share=CAUTIOUS_SHARE)
+
+
+def judged_all(rule: FleetRule, now_s: float) -> Iterable[tuple[PackKey, Finding | None]]:
+    """What a rule over all packs finds, as far as it gets: it must not keep the clock of the others from going on."""
+    try:
+        yield from rule.judge(now_s)
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        _fell(rule.declared.name, type(error).__name__)
+
+
+def tell(rule: FleetRule, sample: Checked, now_s: float, limits: Thresholds, facts: PackFacts) -> None:
+    """A rule over all packs hears a sample; it must not keep the next one from hearing it."""
+    try:
+        rule.heard(sample, now_s, limits, facts)
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        _fell(rule.declared.name, type(error).__name__)
+
+
+@cache
+def _fell(name: str, kind: str) -> None:
+    """Said once: it may come with every sample."""
+    log.exception("the rule %s failed (%s); more of this is not said", name, kind)
 
 
 # -- confirmation ------------------------------------------------------------------------------------------------------

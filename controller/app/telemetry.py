@@ -54,6 +54,7 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
         look_s=core.parts.look_s,
         pace=core.parts.loop.pace,
         inner_offset_k=settings.telemetry.inner_offset_k if settings.telemetry is not None else INNER_OFFSET_K,
+        keeper=core.keeper,
     )
     safety = Safety(core.yard, core.loop, parts)
     notices = SafetyNotices(safety)

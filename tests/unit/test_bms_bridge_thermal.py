@@ -11,6 +11,7 @@ import pytest
 from bms_bridge import thermal
 from bms_bridge.chemistry import ALARMS, LEAST_SHARE, TABLE, Chemistry, Effect
 from bms_bridge.contract import Source
+from bms_bridge.rules import heat, spread
 from bms_bridge.thermal import COOL_BEFORE_RESET_S, HOLD_S, PackState
 from bms_bridge.validation import Checked
 from bms_bridge.verdicts import Cause, Clear, Derate, PackVerdict, Trip, Why
@@ -65,6 +66,19 @@ def test_at_its_limit_a_pack_trips_at_once_with_evidence() -> None:
     assert isinstance(verdicts[0], Trip)
     assert verdicts[0].cause is Cause.OVER_TEMPERATURE
     assert verdicts[0].evidence == {"limit_c": "60", "hottest_c": "60", "sensor": "2", "sensors": "4", "source": "mqtt", "age_s": "0"}
+
+
+@pytest.mark.parts_fail
+def test_a_rule_that_falls_derates_and_hides_no_other() -> None:
+    def poisoned(_memory: object, _look: object) -> tuple[object, None]:
+        raise ZeroDivisionError
+
+    rules = (replace(spread.RULE, judge=poisoned), heat.RULE)
+    state, verdict = thermal.hear(PackState(PACK), even(30), 0.0, LFP, rules=rules)
+    assert isinstance(verdict, Derate)
+    assert verdict.text == "the rule temperature_spread failed: ZeroDivisionError"
+    _, verdict = thermal.hear(state, even(61), 1.0, LFP, rules=rules)
+    assert isinstance(verdict, Trip)
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))

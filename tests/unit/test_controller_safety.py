@@ -175,6 +175,32 @@ def test_a_trip_acts_at_once_while_the_journal_cannot_write_and_the_charger_does
     run(main())
 
 
+@pytest.mark.parts_fail
+def test_who_follows_a_trip_and_falls_keeps_nothing_from_happening(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    depot.charging()
+    told = []
+
+    def poisoned(*_: object) -> None:
+        raise ValueError("poison")
+
+    async def main() -> None:
+        async with depot.running():
+            room = depot.safety
+            for hooks in (room.on_sample, room.on_trip, room.isolation.on_change):
+                hooks.insert(0, poisoned)
+            room.on_trip.append(lambda trip, _keys: told.append(trip.pack))
+            depot.hot()
+            await until(lambda: "ConnectorIsolated" in depot.facts())
+        assert depot.chargers.asked[0] == f"stop {ONE} 7"
+        assert told == [BUS]
+        assert {condition.subject for condition in room.keeper.conditions(depot.clock.now())} == {
+            "outputs", "followers of trips", "followers of samples",
+        }  # fmt: skip
+
+    run(main())
+
+
 def test_a_session_that_does_not_end_is_stopped_again(tmp_path: Path) -> None:
     depot = Depot(tmp_path)
     depot.charging()
