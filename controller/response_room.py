@@ -232,11 +232,19 @@ class ResponseRoom:
     def look(self) -> None:
         """Time went on: what is confirmed, what is not and must be escalated."""
         now = self._yard.clock.now()
+        self._find()
         self._hold()
         for pack, case in self._cases.items():
             incident = self.desk.book.incidents.get(case.incident_id)
             if incident is not None and incident.closed_at is None:
                 self._step_on(pack, case, incident, now)
+
+    def _find(self) -> None:
+        """A tripped pack that stood on no charger may have been plugged in since: what its place asks for begins then."""
+        for pack, case in self._cases.items():
+            if case.area is None and (keys := self._safety.where(pack)):
+                case.connectors, case.area, case.began = tuple(keys), self._bay(keys[0]), self._yard.clock.now()
+                self._answer(pack, f"{pack} is tripped, and stands on {keys[0]} now")
 
     def _step_on(self, pack: PackKey, case: _Case, incident: Incident, now: datetime) -> None:
         response = self._safety.response_of(pack)

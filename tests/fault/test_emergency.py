@@ -239,13 +239,17 @@ def test_an_evacuation_by_a_person_acts_while_the_journal_is_frozen(tmp_path: Pa
     run(main())
 
 
-def test_a_vehicle_on_no_charger_sends_nobody_out(tmp_path: Path) -> None:
+def test_a_vehicle_on_no_charger_sends_nobody_out_until_it_is_plugged_in(tmp_path: Path) -> None:
     async def main() -> None:
         depot = EmergencyDepot(tmp_path)
         async with depot.running():
             depot.says(*HOT, alarms=("thermal_event",))
             assert depot.desk.book.evacuation() is None
             await until(lambda: state_of(depot, "stop") is StepState.NOT_THERE)
+            depot.arrive(ONE, "BUS1")
+            await until(lambda: depot.desk.book.evacuation() is not None)
+            assert depot.desk.book.evacuation().areas == (BAY,)  # type: ignore[union-attr]  # just seen
+            await until(lambda: depot.yard.unsafe(TWO, None) is not None and state_of(depot, "stop") is StepState.CONFIRMED)
 
     run(main())
 
