@@ -180,11 +180,18 @@ def _settings(config: Path) -> Settings:
 @contextlib.contextmanager
 def _looking(settings: Settings) -> Any:
     """The lake's database, read only."""
+    from sqlalchemy import text
+
+    from bms_bridge.lake import LakeRefused
     from bms_bridge.lake.hot import Hot
     from controller.app.lake_process import places_of
     from storage import Store
 
     with contextlib.closing(Store.open(places_of(settings).database, read_only=True)) as store:
+        with store.reading() as connection:
+            made = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'lake_meta'")).scalar()
+        if not made:
+            raise LakeRefused("the lake is only just being made: ask again when it runs")
         yield Hot(store)
 
 
