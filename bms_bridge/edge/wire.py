@@ -175,7 +175,8 @@ class Block:
             raised = indices[0] or 0
             return tuple(name for bit, name in enumerate(self.alarms) if raised >> bit & 1)
         if part.group.most > 1:
-            return tuple(part.value(index) for index in indices)
+            step, scale = part.step, 10**part.group.decimals
+            return tuple(None if index is None else index * step / scale for index in indices)
         return part.value(indices[0])
 
 
@@ -343,25 +344,25 @@ def _put_changes(out: bytearray, block: Block) -> None:
 class _Bytes:
     """Reads what others wrote. Running out of bytes is an IndexError, which :func:`decode` names."""
 
-    __slots__ = ("_at", "_data")
+    __slots__ = ("at", "data")
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+        self.data = data
+        self.at = 0
 
     def byte(self) -> int:
-        found = self._data[self._at]
-        self._at += 1
+        found = self.data[self.at]
+        self.at += 1
         return found
 
     def number(self, most: int, what: str, *, least: int = 0) -> int:
-        found = self._data[self._at]
-        self._at += 1
+        found = self.data[self.at]
+        self.at += 1
         if found > 0x7F:
             found &= 0x7F
             for shift in range(7, 64, 7):
-                more = self._data[self._at]
-                self._at += 1
+                more = self.data[self.at]
+                self.at += 1
                 found |= (more & 0x7F) << shift
                 if more < 0x80:
                     break
@@ -377,8 +378,8 @@ class _Bytes:
 
     def text(self, what: str, allowed: re.Pattern[str]) -> str:
         length = self.byte()
-        raw = self._data[self._at : self._at + length]
-        self._at += length
+        raw = self.data[self.at : self.at + length]
+        self.at += length
         found = raw.decode("ascii", "replace")
         if len(raw) != length or not allowed.fullmatch(found):
             raise WireError(f"{what} is not a text that can be")
@@ -401,7 +402,7 @@ class _Bytes:
 
     @property
     def left(self) -> int:
-        return len(self._data) - self._at
+        return len(self.data) - self.at
 
 
 def decode(payload: bytes) -> Block:
@@ -493,17 +494,7 @@ def _read_ticks(data: _Bytes, count: int, first_ms: int, tick_ms: int) -> list[i
 
 
 def _read_rows(data: _Bytes, parts: Sequence[Part], columns: int, count: int) -> tuple[Row, ...]:
-    first: list[int | None] = []
-    for part in parts:
-        before = 0
-        for _ in range(part.width):
-            token = data.number(4 * MOST_INDEX, part.group.name)
-            if token == 0:
-                first.append(None)
-                continue
-            token -= 1
-            before += token >> 1 if token & 1 == 0 else -(token + 1 >> 1)
-            first.append(_bounded(before))
+    first = _read_first_row(data, parts)
     changes: dict[int, list[tuple[int, int | None]]] = {}
     column = -1
     while skipped := data.number(columns, "signals"):
@@ -522,6 +513,31 @@ def _read_rows(data: _Bytes, parts: Sequence[Part], columns: int, count: int) ->
             now[where] = index
         rows.append(tuple(now))
     return tuple(rows)
+
+
+def _read_first_row(data: _Bytes, parts: Sequence[Part]) -> list[int | None]:
+    """The values of all signals. Most of a message's numbers are here, and most have one byte: read without a call."""
+    first: list[int | None] = []
+    raw, at = data.data, data.at
+    for part in parts:
+        before = 0
+        for _ in range(part.width):
+            token = raw[at]
+            if token > 0x7F:
+                data.at = at
+                token = data.number(4 * MOST_INDEX, part.group.name)
+                at = data.at
+            else:
+                at += 1
+            if token == 0:
+                first.append(None)
+                continue
+            before += (token - 1) >> 1 if token & 1 else -(token >> 1)
+            if not -MOST_INDEX < before < MOST_INDEX:
+                raise WireError("a value beyond all bounds")
+            first.append(before)
+    data.at = at
+    return first
 
 
 def _read_changes(data: _Bytes, column: int, value: int, count: int, changes: dict[int, list[tuple[int, int | None]]]) -> None:
