@@ -25,7 +25,7 @@ SCHEMAS: Sequence[type] = (LakeCatalogView, PackLifeView)
 """What these routes answer with, for the OpenAPI document."""
 
 _ARCHIVE = {
-    **answers("LakeCatalogView", 404),
+    **answers("LakeCatalogView", 404, 422),
     200: {"description": "The archive", "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
 }
 
@@ -41,7 +41,7 @@ def lake_api(web: Web) -> APIRouter:
         return reply(await _shown(web, LakeCatalogView))
 
     @router.get(
-        "/packs/{vehicle_id}/{pack_id}/life", responses=answers("PackLifeView", 404), response_class=Response, summary="A pack's life"
+        "/packs/{vehicle_id}/{pack_id}/life", responses=answers("PackLifeView", 404, 422), response_class=Response, summary="A pack's life"
     )
     async def life(vehicle_id: VehicleId, pack_id: PackId) -> Response:
         return reply(await _shown(web, PackLifeView, vehicle_id=vehicle_id, pack_id=pack_id))
