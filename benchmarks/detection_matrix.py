@@ -167,7 +167,9 @@ FAULTS: Sequence[Fault] = (
     Fault("over_temperature", "a sensor at 61 °C", lambda v, _s: v | {"temperatures_c": (61.0, *v["temperatures_c"][1:])}),
     Fault("runaway", "a sensor rises by 1.5 K/s from 48 °C", lambda v, s: v | {"temperatures_c": _sensor(v, 3, min(4 + 1.5 * s, 13))}),
     Fault(
-        "temperature_rise", "all rise by 0.13 K/s", lambda v, s: v | {"temperatures_c": tuple(t + 0.11 * s for t in v["temperatures_c"])}
+        "temperature_rise",
+        "all rise by 0.13 K/s",
+        lambda v, s: v | {"temperatures_c": tuple(round(t - 8 + 0.13 * s, 1) for t in v["temperatures_c"])},
     ),
     Fault(
         "temperature_spread",
@@ -263,7 +265,7 @@ def calce_pack(curve: Sequence[tuple[float, float, float]]) -> Healthy:
         _, volts, amps = curve[place]
         cells = tuple(round(volts + 0.002 * math.sin(cell) + rng.gauss(0, 0.001), 3) for cell in range(CELLS))
         return {
-            "temperatures_c": tuple(round(31.0 + 0.5 * sensor + rng.gauss(0, 0.1), 1) for sensor in range(4)),
+            "temperatures_c": tuple(round(44.0 + 0.5 * sensor + rng.gauss(0, 0.1), 1) for sensor in range(4)),
             "current_a": round(amps * scale, 1),
             "voltage_v": round(sum(cells), 1),
             "cells_v": cells,
