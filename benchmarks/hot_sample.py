@@ -28,12 +28,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiomqtt
 import httpx
 
 from benchmarks.evidence import percentile, write_evidence
 from benchmarks.limit_drop import Watch as PowerWatch
 from benchmarks.limit_drop import WatchedTrace, full_depot
+from benchmarks.raw_mqtt import RawMqtt
 from benchmarks.real_depot import FrameSeen, RealDepot, open_depot, tell
 from bms_bridge.accounts import Accounts, Kind, new_account
 from bms_bridge.contract import topic_of
@@ -96,25 +96,30 @@ class Unit:
         self.alarms: list[str] = []
         self.again_s = 1.0
         self._port, self._name, self._key, self._phase_s = depot.settings.mqtt_port, vehicle_id, key, phase_s
-        self._client: aiomqtt.Client | None = None
+        self._link: RawMqtt | None = None
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
         await asyncio.sleep(self._phase_s)
         while True:
-            with contextlib.suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client(
-                    "127.0.0.1", self._port, username=self._name, password=self._key, identifier=self._name
-                ) as client:
-                    self._client = client
-                    self.connected.set()
-                    while True:
-                        await self.say()
-                        await asyncio.sleep(1.0)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # what the client said while it was closed has hidden the cancellation
-                raise asyncio.CancelledError
+            with contextlib.suppress(OSError, EOFError):
+                self._link = await RawMqtt.open(self._port, self._name, self._key)
+                self.connected.set()
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._told(self._link))
+                        while not self._link.writer.is_closing():
+                            await self.say()
+                            await asyncio.sleep(1.0)
+                except* (OSError, EOFError):
+                    pass
+                finally:
+                    self._link.writer.close()
             await asyncio.sleep(self.again_s)
+
+    async def _told(self, link: RawMqtt) -> None:
+        while True:
+            await link.acknowledged()
 
     async def say(self) -> float:
         """Publish; returns the moment before it was handed to the socket."""
@@ -124,9 +129,9 @@ class Unit:
             "alarms": self.alarms,
         }  # fmt: skip
         payload = json.dumps(message).encode()
-        assert self._client is not None
+        assert self._link is not None
         began = time.monotonic()
-        await self._client.publish(self.topic, payload, qos=1)
+        self._link.publish(self.topic, payload)
         return began
 
 

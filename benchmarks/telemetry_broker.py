@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.evidence import percentile, write_evidence
+from benchmarks.raw_mqtt import RawMqtt
 from bms_bridge.accounts import Account, Accounts, Kind, new_account
 from bms_bridge.contract import topic_of
 from bms_bridge.edge.recorder import Habits, Recorder
@@ -73,49 +74,32 @@ def payloads(vehicle: int, form: str) -> Iterator[bytes]:
         yield json.dumps(more | fields, separators=(",", ":")).encode()
 
 
-def field(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
-
-
-def packet(first: int, body: bytes) -> bytes:
-    out, left = bytearray((first,)), len(body)
-    while left > 0x7F:
-        out.append(left & 0x7F | 0x80)
-        left >>= 7
-    out.append(left)
-    return bytes(out) + body
-
-
 async def vehicle(port: int, name: str, key: str, number: int, form: str, every_s: float, until: float, sent: list[int]) -> None:
-    """Connects, publishes, reads acknowledgements; as little of MQTT as does it, so that the benchmark's own part is small."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    hello = field(b"MQTT") + bytes((4, 0xC2, 0, 0)) + field(name.encode()) + field(name.encode()) + field(key.encode())
-    writer.write(packet(0x10, hello))
-    assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
-    topic = field(topic_of(DEPOT, PackKey(name, "P1")).encode())
+    """Connects, publishes, reads acknowledgements."""
+    unit = await RawMqtt.open(port, name, key)
+    topic = topic_of(DEPOT, PackKey(name, "P1"))
     room = asyncio.Semaphore(AHEAD)
 
     async def acknowledged() -> None:
         while True:
-            assert (await reader.readexactly(4))[:2] == b"\x40\x02"
+            await unit.acknowledged()
             room.release()
 
     reading_acks = asyncio.ensure_future(acknowledged())
-    messages, count = payloads(number, form), 0
+    messages = payloads(number, form)
     due = time.monotonic() + number * every_s / 100 % (every_s or 1)
     while time.monotonic() < until:
         if every_s:
             due += every_s
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await room.acquire()
-        count += 1
-        writer.write(packet(0x32, topic + (count % 65535 + 1).to_bytes(2, "big") + next(messages)))
-        await writer.drain()
+        unit.publish(topic, next(messages))
+        await unit.writer.drain()
         sent[0] += 1
     for _ in range(AHEAD):
         await room.acquire()
     reading_acks.cancel()
-    writer.close()
+    unit.writer.close()
 
 
 def vehicles(port: int, keys: dict[str, str], form: str, rate: float, seconds: float, told: multiprocessing.Queue[int]) -> None:
