@@ -3,8 +3,9 @@
     python -m benchmarks.guard_speed [--packs 500] [--cells 0] [--seconds 20]
 
 Every pack speaks once a second of artificial time (four temperatures, state of charge, current, voltage, insulation, the battery's limit;
-with ``--cells`` each cell beside). Measured is the processor time of ``heard`` (validation, rules, state) and of ``tick``. Exit 1 below
-20,000 values a second or above 10 ms a tick (the 99th percentile).
+with ``--cells`` each cell beside). Measured is the processor time of ``heard`` (validation, rules, state), of a whole look at all packs
+(``tick``) and of its turns, between which samples are heard. Exit 1 below 20,000 values a second or above 10 ms a turn (the 99th
+percentile).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bms_bridge.verdicts import Verdict
 from depot.values import PackKey
 
 GOAL_VALUES_S = 20_000
-GOAL_TICK_S = 0.010
+GOAL_TURN_S = 0.010
 SIGNALS = 9
 """Values of a sample beside its cells."""
 
@@ -73,7 +74,7 @@ def main(words: Sequence[str] | None = None) -> int:
             facts_of=lambda _pack: facts,
             charging_of=lambda _pack: charging,
         )
-        heard_s, ticks = 0.0, list[float]()
+        heard_s, ticks, turns = 0.0, list[float](), list[float]()
         for second in range(asked.seconds):
             clock.passed_s = float(second)
             told = samples_of(packs, clock, rng, asked.cells)
@@ -81,17 +82,21 @@ def main(words: Sequence[str] | None = None) -> int:
             for sample in told:
                 guard.heard(sample)
             heard_s += time.process_time() - began
-            began = time.process_time()
-            guard.tick()
+            began = last = time.process_time()
+            for _ in guard.turns():
+                turns.append(time.process_time() - last)
+                last = time.process_time()
+            turns.append(time.process_time() - last)
             ticks.append(time.process_time() - began)
     values = asked.seconds * asked.packs * (SIGNALS + asked.cells)
-    rate, tick_s = values / heard_s, percentile(ticks, 0.99)
+    rate, turn_s = values / heard_s, percentile(turns, 0.99)
     row = {
         "packs": asked.packs, "cells": asked.cells, "values_s": round(rate), "samples_s": round(asked.seconds * asked.packs / heard_s),
-        "tick_ms_p50": round(percentile(ticks, 0.5) * 1000, 2), "tick_ms_p99": round(tick_s * 1000, 2), "verdicts": len(said),
+        "tick_ms_p50": round(percentile(ticks, 0.5) * 1000, 2), "turn_ms_p99": round(turn_s * 1000, 2),
+        "turn_ms_max": round(max(turns) * 1000, 2), "verdicts": len(said),
     }  # fmt: skip
     print(write_evidence("guard_speed", row))
-    return 0 if rate >= GOAL_VALUES_S and tick_s <= GOAL_TICK_S and not said else 1
+    return 0 if rate >= GOAL_VALUES_S and turn_s <= GOAL_TURN_S and not said else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -190,16 +190,21 @@ class Safety:
             if self.parts.broker is not None:
                 tasks.create_task(self._telemetry(self.parts.broker).run(), name="telemetry")
             while True:
-                self.look()
+                for _ in self._turns():
+                    await asyncio.sleep(0)
                 await self.yard.clock.sleep(self.parts.look_s)
 
     def look(self) -> None:
         """Time went on: silence, chargers that have not confirmed, vehicles that came or went."""
+        for _ in self._turns():
+            pass
+
+    def _turns(self) -> Iterator[None]:
         if self.yard.state.seq != self._seen_seq:
             self._seen_seq = self.yard.state.seq
             self._look_at_connectors()
             self._expect()
-        self.guard.tick()
+        yield from self.guard.turns()
         self.isolation.look()
         self.looks += 1
 
