@@ -149,12 +149,14 @@ class ModbusLink:
             opened = await client.connect()
         except (ModbusException, OSError, TimeoutError) as error:
             client.close()
+            _heed_cancellation()
             raise NoAnswer(f"no connection to {peer.host}:{peer.port} ({error})") from None
         except BaseException:
             client.close()
             raise
         if not opened:
             client.close()
+            _heed_cancellation()
             raise NoAnswer(f"no connection to {peer.host}:{peer.port}")
         self._client = client
 
@@ -206,10 +208,9 @@ class ModbusLink:
         try:
             answer = await ask()  # it may raise before there is anything to await
         except (ModbusException, OSError, TimeoutError) as error:
+            _heed_cancellation()
             raise NoAnswer(f"{what}: {error}") from None
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError  # asyncio.wait_for of Python 3.11 forgets it where the answer comes at that moment
+        _heed_cancellation()
         if answer.isError():
             raise Refused(getattr(answer, "exception_code", 0), what)
         return answer
@@ -231,3 +232,11 @@ class ModbusLink:
 
 def _span(table: Table, address: int, count: int) -> str:
     return f"{table} {address}" if count == 1 else f"{table} {address} to {address + count - 1}"
+
+
+def _heed_cancellation() -> None:
+    """asyncio.wait_for of Python 3.11, which pymodbus rests on, forgets a cancellation that comes at the very moment of an answer or of
+    its time-out: a task that goes on after it could not be ended any more."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -21,6 +21,8 @@ from depot.outputs import Isolated, Origin
 from depot.values import PackKey, Role
 from simulator.io_module import IoModule
 
+pytestmark = pytest.mark.serial  # times of relays and of links
+
 Status = cmd.CommandStatus
 K_BAY, K_FEEDER, K_SITE, SIREN, FAN = range(5)
 

@@ -19,7 +19,7 @@ from bms_bridge.lake.query import query
 from bms_bridge.lake.rules import Retention
 from bms_bridge.lake.schema import NAMES, arrow_table, read_back, rows_of, stored
 from bms_bridge.lake.wire import State, decode_batch
-from bms_bridge.pseudonym import Pseudonyms
+from bms_bridge.pseudonym import PREFIX, Pseudonyms
 from storage import LeaseTaken
 
 
@@ -236,7 +236,7 @@ def test_a_vehicles_number_is_kept_nowhere(bench: Bench) -> None:
         assert not any(vin.encode() in body or vin.lower().encode() in body for body in raw)
         assert [len(decode_batch(body).items) for body in raw] == [3, 1]
         found = query(lake.hot, lake.places, "SELECT firmware FROM samples WHERE firmware <> ''").rows
-        assert found[0][0].startswith("vin-")
+        assert found[0][0].startswith(PREFIX)
         while lake.step():
             pass
 
