@@ -35,8 +35,10 @@ from depot.values import PackKey
 log = logging.getLogger(__name__)
 _wire_log = logging.getLogger(f"{__name__}.wire")
 
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 10.0
+PAUSE_S: Final = 1.0
+"""Between two attempts, at most. It does not grow: a depot has one core, and what vehicles say must be heard within two seconds
+after the broker is back."""
+
 ECHO_S: Final = 10.0
 MOST_KEPT: Final = 64
 """Samples of a pack that say how things were and wait to be handed over; alarms of older ones are carried over."""
@@ -199,19 +201,16 @@ class TelemetryLink:
             group.create_task(self._keep_connected(), name="telemetry link")
 
     async def _keep_connected(self) -> None:
-        failures = 0
         while True:
             try:
                 async with self._client() as client:
                     await self._subscribe(client)
-                    failures = 0
                     self._tell(True, "")
                     await self._until_lost(client)
             except (aiomqtt.MqttError, LinkRefused, OSError, ValueError) as error:
                 # ValueError: paho's word for a host or a password that cannot be
                 self._tell(False, str(error.__cause__ or error))
-            failures += 1
-            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 8)) * self._rng.uniform(0.5, 1.0))
+            await asyncio.sleep(PAUSE_S * self._rng.uniform(0.5, 1.0))
 
     def _client(self) -> aiomqtt.Client:
         settings = self.settings
