@@ -31,7 +31,7 @@ import numpy as np
 import optimizer
 from controller.planner_wire import HEADER, MAX_BYTES, READY_ID, Answer, Request, frame, read_answer
 from depot.ports import Clock
-from optimizer import PlanResult, Policy, Problem, SolverFailed
+from optimizer import PlanResult, Policy, Problem, SolverFailed, Weights
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Planner(Protocol):
     def state(self) -> PlannerState: ...
     @property
     def text(self) -> str: ...
-    async def solve(self, problem: Problem, *, policy: Policy) -> PlanResult: ...
+    async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult: ...
 
 
 class InlinePlanner:
@@ -95,7 +95,7 @@ class InlinePlanner:
         self.state = PlannerState.RUNNING
         self.text = "solves in process"
 
-    async def solve(self, problem: Problem, *, policy: Policy) -> PlanResult:
+    async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
         """The plan; :class:`PlannerLate` where the solver gives up."""
         try:
             result = optimizer.plan(problem, policy=policy, deadline_s=INLINE_DEADLINE_S, round_minimum=True, direct=True)
@@ -159,7 +159,7 @@ class PlannerProcess:
         """The child's process id, while there is one."""
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
-    async def solve(self, problem: Problem, *, policy: Policy) -> PlanResult:
+    async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
         """The child's plan, checked. One request at a time: others wait for their turn."""
         if self._keeper is None:
             raise PlannerDead("the planner is off: it solves inside of its 'async with' only")
@@ -192,7 +192,7 @@ class PlannerProcess:
             raise error from None
         return self._child
 
-    async def _ask(self, child: Process, problem: Problem, policy: Policy) -> Answer:
+    async def _ask(self, child: Process, problem: Problem, policy: Policy | Weights) -> Answer:
         self._last_id += 1
         try:
             async with asyncio.timeout(self._deadline_s + self._grace_s):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from optimizer import PlanResult, Policy, Problem
+from optimizer import PlanResult, Policy, Problem, Weights
 
 MAX_BYTES = 64 * 1024 * 1024
 HEADER = struct.Struct(">I")
@@ -23,7 +23,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: int
     problem: Problem
-    policy: Policy
+    policy: Policy | Weights
     deadline_s: float
 
 

@@ -17,14 +17,19 @@ from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, So
 from optimizer.pieces import DemandPiece
 from optimizer.problem import Feeder, FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
 from optimizer.storage import Storage
+from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
 if TYPE_CHECKING:
     from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
 
 __all__ = [
+    "Aim",
     "DemandPiece",
     "Feeder",
     "FloatArray",
+    "Frontier",
+    "FrontierPoint",
+    "FrontierProgress",
     "InvalidProblem",
     "InvalidScenario",
     "OptimizerError",
@@ -35,6 +40,7 @@ __all__ = [
     "SolverFailed",
     "Storage",
     "Vehicle",
+    "Weights",
     "feasible_energy_kwh",
     "min_peak_kw",
     "plan",

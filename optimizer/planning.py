@@ -22,6 +22,7 @@ from optimizer.rounding import round_minimum_powers
 from optimizer.solver import Solver
 from optimizer.storage import TYPICAL_WEAR
 from optimizer.storage import costs_of as storage_costs_of
+from optimizer.weights import Weights
 
 TIE_HOLDING = 7e-4
 """Holding one kWh for an hour, as a share of the mean price, where only the bill counts. It breaks the ties between
@@ -54,12 +55,13 @@ DEADLINE_S = 10.0
 def plan(
     problem: Problem,
     *,
-    policy: Policy = Policy.CHEAPEST,
+    policy: Policy | Weights = Policy.CHEAPEST,
     deadline_s: float = DEADLINE_S,
     round_minimum: bool = False,
     direct: bool = False,
 ) -> PlanResult:
-    """The best plan under ``policy``, within ``deadline_s`` seconds; raises :class:`SolverFailed` without one.
+    """The best plan within ``deadline_s`` seconds under ``policy``, or weights between the policies; raises :class:`SolverFailed`
+    without one.
 
     Always feasible: energy that does not fit is reported as unmet, background above the limit as ``over_limit_kw``.
     ``round_minimum`` removes powers between 0 and a vehicle's minimum from the cells of the next hour where possible.
@@ -95,13 +97,14 @@ def plan(
     return _result(problem, power, policy=policy, status=status, compiled=compiled, solver=solver, storage_kw=stored)
 
 
-def costs_of(problem: Problem, policy: Policy) -> Costs:
+def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     """The policy's objective.
 
     Where the sun gives more than the base load takes, or batteries may, only import beyond it costs, so that the price moves
     from the cells to the import column. (A negative price stays on the cells: nobody is paid for not importing.)
     Whoever wants readiness lends nothing.
     """
+    weights = weights_of(policy)
     price, hours = problem.price_per_kwh, problem.hours
     lends = policy is not Policy.READINESS and bool(problem.discharge_upper_kw.any())
     sunny = (price > 0) & ((problem.background_kw < 0) | bool(problem.storages))
@@ -112,15 +115,15 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
         delay = delay * (1 + 0.5 * _ranks(problem))[:, None]
     else:
-        until = np.array([v.departure_slot for v in problem.vehicles]) * problem.slot_h
-        held_h = np.maximum(until[:, None] - np.arange(problem.n_slots) * problem.slot_h, 0.0)
-        weight, delay = 1.0, held_h * _holding(problem, policy, scale)[:, None]
+        weight, delay = 1.0, held_h(problem) * np.maximum(weights.wear * holding(problem), TIE_HOLDING * scale)[:, None]
         eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])
-        if policy is Policy.CHEAPEST and eager.any():
+        if not weights.wear and eager.any():
             delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
+        delay = delay + weights.delay_per_kwh_h * problem.starts_h
         steady = np.array([v.steady_per_kwh for v in problem.vehicles])
         delay = delay + steady[:, None] * (problem.starts_h >= STEADY_H)  # dearer later is cheaper now, and nothing is ever paid for
-    per_kw = problem.demand_charge_per_kw + sum(piece.per_kw for piece in problem.demand_pieces)
+    peak_per_kw = problem.demand_charge_per_kw + weights.peak_per_kw
+    per_kw = peak_per_kw + sum(piece.per_kw for piece in problem.demand_pieces)
     most = weight * (float(np.abs(price).max()) + per_kw / problem.slot_h) + float(delay.max(initial=0.0))
     eff = np.array([v.eff for v in problem.vehicles])
     class_of = 1 + UNMET_STEP * _ranks(problem) + URGENCY_STEP * np.array([v.urgency for v in problem.vehicles])
@@ -128,7 +131,7 @@ def costs_of(problem: Problem, policy: Policy) -> Costs:
         cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
         unmet=UNMET * max(most, EPS) / eff * class_of,
         imported=weight * np.where(sunny, price, 0.0) * hours,
-        peak=weight * problem.demand_charge_per_kw,
+        peak=weight * peak_per_kw,
         peak_from_kw=problem.free_peak_kw,
         pieces=weight,
         given=weight * _given(problem, sunny) if lends else None,
@@ -187,7 +190,7 @@ def _result(
     problem: Problem,
     power_kw: FloatArray,
     *,
-    policy: Policy,
+    policy: Policy | Weights,
     status: PlanStatus,
     compiled: Compiled | None = None,
     solver: Solver | None = None,
@@ -232,11 +235,24 @@ def _flat_costs(problem: Problem, *, unmet: FloatArray, peak: float, peak_from_k
     )
 
 
-def _holding(problem: Problem, policy: Policy, scale: float) -> FloatArray:
-    if policy is Policy.CHEAPEST:
-        return np.full(len(problem.vehicles), TIE_HOLDING * scale)
-    typical = TYPICAL_HOLDING * scale
-    return np.array([typical if v.holding_per_kwh_h is None else max(v.holding_per_kwh_h, TIE_HOLDING * scale) for v in problem.vehicles])
+def weights_of(policy: Policy | Weights) -> Weights:
+    """What a policy weighs beside the bill. (Readiness is an order of its own: there the bill is a tie-break.)"""
+    if isinstance(policy, Weights):
+        return policy
+    return Weights(wear=1.0) if policy is Policy.BATTERY_LIFE else Weights()
+
+
+def held_h(problem: Problem) -> FloatArray:
+    """[vehicle × slot] how long a kWh that comes in a slot is held until the departure, hours."""
+    until = np.array([v.departure_slot for v in problem.vehicles]) * problem.slot_h
+    held: FloatArray = np.maximum(until[:, None] - np.arange(problem.n_slots) * problem.slot_h, 0.0)
+    return held
+
+
+def holding(problem: Problem) -> FloatArray:
+    """[vehicle] what holding a kWh for an hour costs its battery (currency); a typical share of the price where nothing is known."""
+    typical = TYPICAL_HOLDING * _price_scale(problem)
+    return np.array([typical if v.holding_per_kwh_h is None else v.holding_per_kwh_h for v in problem.vehicles])
 
 
 def _needs(problem: Problem) -> FloatArray:

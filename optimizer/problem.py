@@ -23,6 +23,7 @@ from optimizer import storage as st
 from optimizer.errors import InvalidProblem
 from optimizer.pieces import DemandPiece, checked
 from optimizer.storage import Storage
+from optimizer.weights import Weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -337,7 +338,7 @@ class PlanResult:
     demand_cost: float
     peak_kw: float
     status: PlanStatus
-    policy: Policy
+    policy: Policy | Weights
     build_s: float = 0.0
     compile_s: float = 0.0
     pass_s: float = 0.0
