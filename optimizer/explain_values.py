@@ -21,6 +21,7 @@ from enum import StrEnum
 import numpy as np
 
 from optimizer.problem import FloatArray, Policy
+from optimizer.weights import Weights
 
 SCHEMA = "plan-explanation/1"
 
@@ -126,8 +127,8 @@ class CellPrice:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Something that lets the vehicle leave with all that it needs. Proved: the changed problem was solved, with the whole change
-    nobody's shortfall that it is for is left, with half of it something is.
+    """Something that lets the vehicle leave with all that it needs. Proved: the changed problem was solved; with the whole amount
+    nothing of the shortfall is left, with half of it something is (a class of priority has no half).
 
     ``amount`` in ``unit``: minutes later, kW more of the limit ``where`` ("" the site) or of the charger, classes of priority up.
     ``from_slot`` ≤ slots < ``until_slot``: when it is needed. ``bill``: what the plan costs more with it (the energy that is served
@@ -144,7 +145,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True)
-class Shortfall:
+class ShortReason:
     """A vehicle that leaves with less than it needs. ``short_kwh`` of ``need_kwh`` (battery); ``own_kwh`` of that it could not take
     itself, whatever the limits: its window and rating. ``cause``: what keeps the most of the rest from it; ``where``: which feeder or
     cap; ``source``: who set that limit, where known; ``slots``: how many slots of its stay are full there. ``ahead``: vehicles of a
@@ -208,7 +209,7 @@ class Explanation:
     relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded."""
 
     problem_id: str
-    policy: Policy
+    policy: Policy | Weights
     currency: str
     t0: datetime
     slot_minutes: float
@@ -223,7 +224,7 @@ class Explanation:
     peaks: tuple[PeakPrice, ...]
     vehicles: VehiclePrices
     cells: tuple[CellPrice, ...]
-    shortfalls: tuple[Shortfall, ...]
+    shortfalls: tuple[ShortReason, ...]
     relaxed: tuple[Relaxed, ...]
     values: tuple[LimitValue, ...]
     solve_s: float = 0.0
