@@ -68,6 +68,16 @@ class Solver:
         solution = self._highs.getSolution()
         return np.array(solution.row_dual, dtype=np.float64), np.array(solution.col_dual, dtype=np.float64)
 
+    def duals_under(self, costs: FloatArray) -> FloatArray:
+        """[part × row] the duals that the basis of the optimum has under other costs of the columns [part × column]. Duals are linear
+        in the costs: those of parts that sum to the model's cost sum to its duals, and say what each part has in them."""
+        basic = np.array(self._highs.getBasicVariables()[1], dtype=np.int64)
+        found = np.zeros((len(costs), len(basic)))
+        for row, part in zip(found, costs, strict=True):
+            of_basis = np.where(basic >= 0, part[np.maximum(basic, 0)], 0.0)  # a negative number is a row's own slack: it costs nothing
+            row[:] = self._highs.getBasisTransposeSolve(of_basis)[1]
+        return found
+
     def change_bounds(self, columns: IntArray, *, lower: FloatArray, upper: FloatArray) -> None:
         """New bounds of some columns; the next solve starts from the last basis."""
         self._highs.changeColsBounds(len(columns), columns, lower, upper)
