@@ -98,7 +98,7 @@ class InlinePlanner:
     async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
         """The plan; :class:`PlannerLate` where the solver gives up."""
         try:
-            result = optimizer.plan(problem, policy=policy, deadline_s=INLINE_DEADLINE_S, round_minimum=True, direct=True)
+            result = optimizer.plan(problem, policy=policy, deadline_s=INLINE_DEADLINE_S, round_minimum=True)
         except SolverFailed as error:
             self.state, self.text = PlannerState.LATE, str(error)
             raise PlannerLate(str(error)) from error

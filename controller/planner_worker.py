@@ -34,8 +34,9 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    from optimizer import plan
+    from optimizer import Replanner
 
+    replanner = Replanner()  # one depot's plans: each begins where the last one ended
     _send(answers, Answer(READY_ID))
     while len(header := requests.read(HEADER.size)) == HEADER.size:
         (length,) = HEADER.unpack(header)
@@ -44,7 +45,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             return
         request = read_request(body)
         try:
-            result = plan(request.problem, policy=request.policy, deadline_s=request.deadline_s, round_minimum=True)
+            result = replanner.plan(request.problem, policy=request.policy, deadline_s=request.deadline_s, round_minimum=True)
         except SolverFailed as error:
             _send(answers, Answer(request.id, failure=str(error)))
         else:
@@ -57,7 +58,7 @@ def _send(answers: BinaryIO, answer: Answer) -> None:
 
 
 def _warm_up() -> None:
-    """Load Pyomo, SciPy and HiGHS, and let them build what they build at first use."""
+    """Load SciPy and HiGHS, and let them build what they build at first use."""
     from datetime import UTC, datetime
 
     import numpy as np

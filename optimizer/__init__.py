@@ -1,7 +1,7 @@
 """Numbers in, numbers out: the charging plan of a depot.
 
 Powers in kW (grid side, slot means), energies in kWh, durations in hours, money in the problem's currency. Importing
-this package loads no solver: Pyomo and HiGHS come with the first call of :func:`plan`.
+this package loads no solver: HiGHS comes with the first call of :func:`plan`, Pyomo with ``direct=False``.
 
     OptimizerError
     ├── InvalidProblem (ValueError)     a problem that cannot exist; says which part and field
@@ -21,6 +21,7 @@ from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, We
 
 if TYPE_CHECKING:
     from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
+    from optimizer.replan import Replanner
 
 __all__ = [
     "Aim",
@@ -37,6 +38,7 @@ __all__ = [
     "PlanStatus",
     "Policy",
     "Problem",
+    "Replanner",
     "SolverFailed",
     "Storage",
     "Vehicle",
@@ -46,12 +48,12 @@ __all__ = [
     "plan",
 ]
 
-_SOLVING = ("feasible_energy_kwh", "min_peak_kw", "plan")
+_SOLVING = {"Replanner": "replan", "feasible_energy_kwh": "planning", "min_peak_kw": "planning", "plan": "planning"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _SOLVING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from optimizer import planning  # the core imports this package but never solves: no Pyomo there
+    from importlib import import_module  # the core imports this package but never solves: no solver there
 
-    return getattr(planning, name)
+    return getattr(import_module(f"optimizer.{_SOLVING[name]}"), name)

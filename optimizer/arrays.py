@@ -1,7 +1,7 @@
 """The planning model once more, written straight into arrays: what :mod:`optimizer.model` says, thirty times as fast.
 
-The Pyomo model is the reference, to be read and changed first; this twin is what runs in the loop, where a new plan is
-wanted every few minutes. A test holds both together: the same rows and the same columns for random depots.
+The Pyomo model is the reference, to be read and changed first; this twin is what runs, in the loop and everywhere else. A test
+holds both together: the same rows and the same columns for random depots, called by the same keys (:mod:`optimizer.keys`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from optimizer.model import Compiled, Costs, IntArray, Shape, shape_of
+from optimizer.compiled import Compiled, Costs, IntArray, Shape, shape_of
+from optimizer.keys import NO_KEY, Family, KeyArray, keys_of
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
 from optimizer.storage import feeder_sums
@@ -23,7 +24,7 @@ _Index = npt.NDArray[np.integer]
 
 
 class _Matrix:
-    """Coefficients and bounds of rows, collected block by block."""
+    """Coefficients, bounds and keys of rows, collected block by block."""
 
     def __init__(self) -> None:
         self._rows: list[_Index] = []
@@ -31,11 +32,13 @@ class _Matrix:
         self._values: list[FloatArray] = []
         self._lower: list[FloatArray] = []
         self._upper: list[FloatArray] = []
+        self._keys: list[KeyArray] = []
         self.height = 0
 
-    def block(self, *, lower: FloatArray, upper: FloatArray) -> int:
+    def block(self, *, lower: FloatArray, upper: FloatArray, keys: KeyArray) -> int:
         """New rows; returns the number of the first."""
         first = self.height
+        self._keys.append(keys)
         self._lower.append(lower)
         self._upper.append(upper)
         self.height += len(lower)
@@ -46,6 +49,11 @@ class _Matrix:
         self._rows.append(rows)
         self._columns.append(columns)
         self._values.append(np.broadcast_to(np.asarray(values, dtype=np.float64), rows.shape))
+
+    @property
+    def keys(self) -> KeyArray:
+        """Keys of all rows."""
+        return np.concatenate(self._keys)
 
     def compiled(self, width: int) -> tuple[FloatArray, FloatArray, IntArray, IntArray, FloatArray]:
         """Row bounds and the matrix by columns."""
@@ -78,12 +86,12 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
-    first = matrix.block(lower=need[needy], upper=need[needy])
+    first = matrix.block(lower=need[needy], upper=need[needy], keys=keys_of(Family.ENERGY, needy))
     matrix.put(first + np.searchsorted(needy, vehicle), cells, eff[vehicle] * problem.hours[slot])
     matrix.put(first + np.arange(m), unmet, 1.0)
     matrix.put(first + np.searchsorted(needy, vehicle[shape.gives]), lent.giving, -lent.hours / lent.eff)
 
-    first = matrix.block(lower=np.zeros(s), upper=np.zeros(s))
+    first = matrix.block(lower=np.zeros(s), upper=np.zeros(s), keys=keys_of(Family.TOTALS, 0, slots))
     matrix.put(first + of_slot, cells, 1.0)
     matrix.put(first + np.arange(s), totals, -1.0)
     storage.put_totals(matrix, first)
@@ -91,7 +99,8 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
     binding = most + (feeder_sums(problem) if costs.storage is not None else 0.0) > problem.feeder_room_kw
     number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1  # [feeder × slot] which of the rows that are written
-    first = matrix.block(lower=np.full(int(binding.sum()), -np.inf), upper=problem.feeder_room_kw[binding])
+    limits = problem.feeder_room_kw[binding]
+    first = matrix.block(lower=np.full(len(limits), -np.inf), upper=limits, keys=keys_of(Family.FEEDER, *np.nonzero(binding)))
     if binding.any():
         bound = (on_feeder[vehicle] >= 0) & binding[on_feeder[vehicle], slot]
         matrix.put(first + number[on_feeder[vehicle[bound]], slot[bound]], cells[bound], 1.0)
@@ -99,10 +108,11 @@ def build(problem: Problem, costs: Costs) -> Compiled:
 
     means = _Means(problem, slots=slots, totals=totals, lent=lent)
     if len(peaks):
-        means.write(matrix, np.unique(problem.blocks[slots]), column=int(peaks[0]), free_kw=0.0)
+        means.write(matrix, np.unique(problem.blocks[slots]), column=int(peaks[0]), free_kw=0.0, family=Family.PEAKS)
     pieces.write(matrix, means)
 
-    first = matrix.block(lower=np.full(len(sunny), -np.inf), upper=-problem.background_kw[sunny])
+    most = -problem.background_kw[sunny]
+    first = matrix.block(lower=np.full(len(sunny), -np.inf), upper=most, keys=keys_of(Family.IMPORTS, 0, sunny))
     matrix.put(first + np.arange(len(sunny)), totals[np.searchsorted(slots, sunny)], 1.0)
     matrix.put(first + np.arange(len(sunny)), imports, -1.0)
     crossing = np.isin(lent.slots, sunny)
@@ -124,6 +134,15 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent.bound(lower, upper, cost)
     storage.bound(lower, upper, cost)
     pieces.bound(lower, cost)
+    column_keys = np.full(width, NO_KEY, dtype=np.int64)
+    column_keys[cells] = keys_of(Family.P, vehicle, slot)
+    column_keys[unmet] = keys_of(Family.UNMET, needy)
+    column_keys[totals] = keys_of(Family.TOTAL, 0, slots)
+    column_keys[peaks] = keys_of(Family.PEAK)
+    column_keys[imports] = keys_of(Family.IMPORTED, 0, sunny)
+    lent.name(column_keys)
+    storage.name(column_keys)
+    pieces.name(column_keys)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
     return Compiled(
@@ -146,6 +165,8 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         gives=shape.gives,
         storage_drawn=storage.drawn,
         storage_given=storage.given,
+        column_keys=column_keys,
+        row_keys=matrix.keys,
         build_s=written - started,
         compile_s=perf_counter() - written,
     )
@@ -159,10 +180,11 @@ class _Means:
         self._background = problem.block_means(problem.background_kw)
         self._hours = np.bincount(problem.blocks, problem.hours)
 
-    def write(self, matrix: _Matrix, blocks: _Index, *, column: int, free_kw: float) -> None:
+    def write(self, matrix: _Matrix, blocks: _Index, *, column: int, free_kw: float, family: Family, who: int = 0) -> None:
         """Mean of each of ``blocks`` ≤ ``free_kw`` + what ``column`` says."""
         problem, lent = self._problem, self._lent
-        first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=free_kw - self._background[blocks])
+        keys = keys_of(family, who, problem.last_slots[blocks])
+        first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=free_kw - self._background[blocks], keys=keys)
         for columns, slots, sign in ((self._totals, self._slots, 1.0), (lent.given, lent.slots, -1.0)):
             of_block = problem.blocks[slots]
             mine = np.isin(of_block, blocks)
@@ -189,12 +211,21 @@ class _Pieces:
     def write(self, matrix: _Matrix, means: _Means) -> None:
         """What is above free in each block that counts, and the dearest of a group."""
         for p, blocks in self._blocks.items():
-            means.write(matrix, blocks, column=self._over[p], free_kw=self._problem.demand_pieces[p].free_kw)
+            free_kw = self._problem.demand_pieces[p].free_kw
+            means.write(matrix, blocks, column=self._over[p], free_kw=free_kw, family=Family.PIECE, who=p)
         for dear, members in self._dear.items():
-            first = matrix.block(lower=np.full(len(members), -np.inf), upper=np.zeros(len(members)))
+            keys = keys_of(Family.DEAREST, np.array(members))
+            first = matrix.block(lower=np.full(len(members), -np.inf), upper=np.zeros(len(members)), keys=keys)
             rows, per_kw = first + np.arange(len(members)), np.array([self._problem.demand_pieces[p].per_kw for p in members])
             matrix.put(rows, np.array([self._over[p] for p in members]), per_kw)
             matrix.put(rows, np.full(len(members), dear), -1.0)
+
+    def name(self, column_keys: KeyArray) -> None:
+        """Keys of its columns."""
+        for p, column in self._over.items():
+            column_keys[column] = keys_of(Family.OVER, p)[0]
+        for column, members in self._dear.items():
+            column_keys[column] = keys_of(Family.DEAR, members[0])[0]
 
     def bound(self, lower: FloatArray, cost: FloatArray) -> None:
         """Bounds and costs of its columns."""
@@ -225,7 +256,8 @@ class _Lent:
 
     def write(self, matrix: _Matrix) -> None:
         """Sums per slot and feeder, and how the batteries' levels follow."""
-        first = matrix.block(lower=np.zeros(len(self.slots)), upper=np.zeros(len(self.slots)))
+        zeros, keys = np.zeros(len(self.slots)), keys_of(Family.GIFTS, 0, self.slots)
+        first = matrix.block(lower=zeros, upper=zeros, keys=keys)
         matrix.put(first + np.searchsorted(self.slots, self._slot), self.giving, 1.0)
         matrix.put(first + np.arange(len(self.slots)), self.given, -1.0)
         self._write_feeders(matrix)
@@ -238,7 +270,8 @@ class _Lent:
         here[feeder[feeder >= 0], self._slot[feeder >= 0]] = True
         binding = here & (problem.feeder_sums(problem.discharge_upper_kw) > problem.feeder_limit_kw)
         number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1
-        first = matrix.block(lower=np.full(int(binding.sum()), -np.inf), upper=problem.feeder_limit_kw[binding])
+        limits = problem.feeder_limit_kw[binding]
+        first = matrix.block(lower=np.full(len(limits), -np.inf), upper=limits, keys=keys_of(Family.BACK, *np.nonzero(binding)))
         if binding.any():
             bound = (feeder >= 0) & binding[feeder, self._slot]
             matrix.put(first + number[feeder[bound], self._slot[bound]], self.giving[bound], 1.0)
@@ -248,12 +281,20 @@ class _Lent:
         count = len(cells)
         vehicle, hours = self._shape.vehicle[cells], problem.hours[self._shape.slot[cells]]
         eff = np.array([problem.vehicles[i].eff for i in vehicle])
-        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count))
+        keys = keys_of(Family.LEVELS, vehicle, self._shape.slot[cells])
+        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count), keys=keys)
         matrix.put(first + np.arange(count), cells, eff * hours)
         matrix.put(first + np.arange(count), self._levels, -1.0)
         matrix.put(first + np.searchsorted(cells, self._shape.gives), self.giving, -self.hours / self.eff)
         follows = np.flatnonzero(vehicle[1:] == vehicle[:-1]) + 1
         matrix.put(first + follows, self._levels[follows - 1], 1.0)
+
+    def name(self, column_keys: KeyArray) -> None:
+        """Keys of its columns."""
+        column_keys[self.giving] = keys_of(Family.GIVES, self._vehicle, self._slot)
+        column_keys[self.given] = keys_of(Family.GIVEN, 0, self.slots)
+        column_keys[self._levels] = keys_of(Family.LEVEL, self._shape.vehicle[self._levels_of], self._shape.slot[self._levels_of])
+        column_keys[self.exports] = keys_of(Family.EXPORTED, 0, self.sold)
 
     def bound(self, lower: FloatArray, upper: FloatArray, cost: FloatArray) -> None:
         """Bounds and costs of its columns."""

@@ -14,32 +14,30 @@ Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + un
          level     level[i,k] = level[i,k−1] + eff_i · h_k · p[i,k] − h_k/eff_i · g[i,k], within reserve and capacity
 Objective  what a :class:`Costs` says, per column
 
-Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. What runs in the
-loop is its twin, :mod:`optimizer.arrays`.
+Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. This model is the
+authoritative one, to be read and changed first; what runs is its twin, :mod:`optimizer.arrays`, which a test holds to it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pyomo.common.dependencies import scipy_available
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
+from optimizer.compiled import Compiled, Costs, Shape, shape_of
+from optimizer.keys import Family, Named
 from optimizer.pieces import counted_blocks, groups, over_background_kw
-from optimizer.problem import FloatArray, Problem, level_bounds_kwh
-from optimizer.storage import StorageCosts, feeder_sums
+from optimizer.problem import Problem, level_bounds_kwh
+from optimizer.storage import feeder_sums
 from optimizer.storage_model import StorageColumns
-
-IntArray = npt.NDArray[np.int32]
 
 if not scipy_available:  # asking loads it: here, instead of inside of the first deadline
     raise ImportError("Pyomo needs SciPy to compile a model; install the requirements of the lock file")
@@ -48,66 +46,13 @@ _SENSES = {-1: (True, False), 0: (True, True), 1: (False, True)}
 """Bound type of a compiled row: has a lower, has an upper bound."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Costs:
-    """The objective, in currency: per kW of a cell [vehicle × slot], per kWh unmet [vehicle], per kW imported [slot],
-    per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``pieces``: weight of the
-    demand pieces, 0 leaves them out. ``given``: per kW that a vehicle
-    gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]; ``storage``: of stationary batteries,
-    None: they stay out of it."""
-
-    cell: FloatArray
-    unmet: FloatArray
-    imported: FloatArray
-    peak: float
-    peak_from_kw: float
-    site_limited: bool = True
-    pieces: float = 0.0
-    given: FloatArray | None = None
-    exported: FloatArray | None = None
-    storage: StorageCosts | None = None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Compiled:
-    """The model as arrays: min cost·x + offset, row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper; A by columns.
-
-    ``cells``: the columns of the cells, which are those of ``vehicle`` and ``slot``; ``unmet``: the columns of the energy
-    that is not served, for the vehicles ``needy``; ``totals``: the columns of the sums of
-    ``total_slots``; ``giving``: those of what is given, in the cells ``gives``; ``storage_drawn``, ``storage_given``: those of
-    stationary batteries, by battery and slot.
-    """
-
-    cost: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    row_lower: FloatArray
-    row_upper: FloatArray
-    starts: IntArray
-    rows: IntArray
-    values: FloatArray
-    cells: IntArray
-    unmet: IntArray
-    vehicle: IntArray
-    slot: IntArray
-    needy: IntArray
-    totals: IntArray
-    total_slots: IntArray
-    giving: IntArray
-    gives: IntArray
-    storage_drawn: IntArray
-    storage_given: IntArray
-    build_s: float
-    compile_s: float
-
-
 def build(problem: Problem, costs: Costs) -> Compiled:
     """Write the model and compile it. Seconds of both stand in the result."""
     started = perf_counter()
     with PauseGC():  # tens of thousands of small objects, none of them garbage: collecting would double the time
-        model, shape = _write(problem, costs)
+        model, shape, named = _write(problem, costs)
         written = perf_counter()
-        compiled = _compile(model)
+        compiled = _compile(model, named)
     return Compiled(
         **compiled,
         vehicle=shape.vehicle,
@@ -120,45 +65,13 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Shape:
-    """Which cells and vehicles a model has: ``usable`` [vehicle × slot] and, of each cell, ``vehicle`` and ``slot``;
-    ``needy``: the vehicles; ``gives``: the cells in which a vehicle may give; ``lends``: the vehicles that may; ``slots``: those
-    in which anything may flow."""
-
-    usable: npt.NDArray[np.bool_]
-    vehicle: IntArray
-    slot: IntArray
-    needy: IntArray
-    gives: IntArray
-    lends: IntArray
-    slots: IntArray
-
-
-def shape_of(problem: Problem, costs: Costs) -> Shape:
-    """The cells of ``problem`` under ``costs``, in the order in which both writers count them."""
-    part = problem.takes_part if costs.given is not None else np.array([v.energy_kwh > 0 for v in problem.vehicles], dtype=bool)
-    usable = (problem.upper_kw > 0) & part[:, None]
-    vehicle, slot = (index.astype(np.int32) for index in np.nonzero(usable))
-    giving = np.zeros(len(vehicle), dtype=bool) if costs.given is None else problem.discharge_upper_kw[vehicle, slot] > 0
-    return Shape(
-        usable=usable,
-        vehicle=vehicle,
-        slot=slot,
-        needy=np.flatnonzero(part).astype(np.int32),
-        gives=np.flatnonzero(giving).astype(np.int32),
-        lends=np.unique(vehicle[giving]),
-        slots=np.unique(slot) if costs.storage is None else np.arange(problem.n_slots, dtype=np.int32),
-    )
-
-
-def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
+def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]:
     need = np.array([v.energy_kwh for v in problem.vehicles])
     shape = shape_of(problem, costs)
     usable, vehicle, slot, needy = shape.usable, shape.vehicle, shape.slot, shape.needy
     hours = problem.hours
 
-    model = ConcreteModel()
+    model, named = ConcreteModel(), Named()
     model.p = Var(range(len(vehicle)), bounds=(0, None))
     cells = list(model.p.values())
     for cell, low, high in zip(cells, problem.lower_kw[usable].tolist(), problem.upper_kw[usable].tolist(), strict=True):
@@ -166,10 +79,14 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         if low:
             cell.lb = low
     model.unmet = Var(needy.tolist(), within=NonNegativeReals)
+    named.add(Family.P, model.p, lambda c: (vehicle[c], slot[c]))
+    named.add(Family.UNMET, model.unmet, lambda i: (i,))
     slots = shape.slots.tolist()
-    storage = StorageColumns(problem, model) if costs.storage is not None else None
+    storage = StorageColumns(problem, model, named) if costs.storage is not None else None
     model.total = Var(slots, bounds=(0, None))
     model.peak = Var(bounds=(costs.peak_from_kw, None))
+    named.add(Family.TOTAL, model.total, _at_slot)
+    named.add(Family.PEAK, model.peak)
 
     upper = problem.discharge_upper_kw[vehicle, slot]
     model.g = Var(shape.gives.tolist(), bounds=lambda _, c: (0, float(upper[c])))
@@ -177,6 +94,8 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
     for c, column in model.g.items():
         given[int(slot[c])].append(column)
     model.given = Var(sorted(given), bounds=lambda _, k: (0, float(problem.discharge_room_kw[k])))
+    named.add(Family.GIVES, model.g, lambda c: (vehicle[c], slot[c]))
+    named.add(Family.GIVEN, model.given, _at_slot)
 
     terms = [(costs.cell[usable].tolist(), cells)]
     if costs.given is not None:
@@ -193,6 +112,7 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         lent = [c for c in range(first[i], first[i + 1]) if c in model.g]
         factors += [-float(hours[slot[c]]) / problem.vehicles[i].eff for c in lent]
         model.energy[i] = _linear(factors, cells[mine] + [model.g[c] for c in lent], plus=[model.unmet[i]]) == float(need[i])
+    named.add(Family.ENERGY, model.energy, lambda i: (i,))
 
     members: dict[int, list[Any]] = {k: [] for k in slots}
     on_feeder: dict[tuple[int | None, int], list[Any]] = defaultdict(list)
@@ -207,6 +127,7 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
             model.total[k].lb = -float(problem.discharge_room_kw[k])
         if costs.site_limited:
             model.total[k].ub = float(problem.room_kw[k])
+    named.add(Family.TOTALS, model.totals, _at_slot)
 
     model.feeder = Constraint(range(len(problem.feeders)), slots)
     most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
@@ -214,8 +135,9 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
     for f, k in np.argwhere(binding).tolist():
         its = on_feeder[f, k] + (storage.feeder(f, k) if storage is not None else [])
         model.feeder[f, k] = _linear([], [], plus=its) <= float(problem.feeder_room_kw[f, k])
+    named.add(Family.FEEDER, model.feeder, lambda index: index)
 
-    _write_lenders(problem, model, shape, given)
+    _write_lenders(problem, model, named, shape, given)
     if storage is not None and costs.storage is not None:
         used = storage.write(costs.storage, given)
         terms.append(([factor for factor, _ in used], [column for _, column in used]))
@@ -226,8 +148,9 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
         model.peaks = Constraint(blocks)
         for block in blocks:
             model.peaks[block] = _mean_above(problem, model, block, slots, given, model.peak) <= -float(background[block])
+        named.add(Family.PEAKS, model.peaks, lambda block: (0, problem.last_slots[block]))
     if costs.pieces and problem.demand_pieces:
-        dear = _write_pieces(problem, model, slots, given)
+        dear = _write_pieces(problem, model, named, slots, given)
         terms.append(([costs.pieces * factor for factor, _ in dear], [column for _, column in dear]))
 
     sunny = [k for k in slots if costs.imported[k]]
@@ -241,13 +164,21 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape]:
             drawn = [model.total[k], *([model.exported[k]] if k in sold else [])]
             net = _linear([-1.0] * (1 + len(lent)), [model.imported[k], *lent], plus=drawn)
             model.imports[k] = net <= -float(problem.background_kw[k])
+        named.add(Family.IMPORTED, model.imported, _at_slot)
+        named.add(Family.EXPORTED, model.exported, _at_slot)
+        named.add(Family.IMPORTS, model.imports, _at_slot)
         if costs.exported is not None:
             terms.append(([float(costs.exported[k]) for k in sold], list(model.exported.values())))
         terms.append(([float(costs.imported[k]) for k in sunny], list(model.imported.values())))
 
     factors = [factor for some, _ in terms for factor in some]
     model.cost = Objective(expr=_linear(factors, [column for _, some in terms for column in some]), sense=minimize)
-    return model, shape
+    return model, shape, named
+
+
+def _at_slot(k: int) -> tuple[int, int]:
+    """Places of what there is once in a slot, for its key."""
+    return 0, k
 
 
 def _mean_above(problem: Problem, model: ConcreteModel, block: int, slots: list[int], given: dict[int, list[Any]], column: Any) -> Any:
@@ -263,7 +194,9 @@ def _mean_above(problem: Problem, model: ConcreteModel, block: int, slots: list[
     )
 
 
-def _write_pieces(problem: Problem, model: ConcreteModel, slots: list[int], given: dict[int, list[Any]]) -> list[tuple[float, Any]]:
+def _write_pieces(
+    problem: Problem, model: ConcreteModel, named: Named, slots: list[int], given: dict[int, list[Any]]
+) -> list[tuple[float, Any]]:
     """Rows of the demand pieces; (cost, column) of what they add. ``over``: kW above what is free; ``dear``: the highest cost of a
     group of several."""
     pieces, background = problem.demand_pieces, problem.block_means(problem.background_kw)
@@ -286,10 +219,14 @@ def _write_pieces(problem: Problem, model: ConcreteModel, slots: list[int], give
             costs.append((1.0, model.dear[name]))
         else:
             costs += [(pieces[p].per_kw, model.over[p]) for p in members]
+    named.add(Family.OVER, model.over, lambda p: (p,))
+    named.add(Family.DEAR, model.dear, lambda name: (its[name][0],))
+    named.add(Family.PIECE, model.piece, lambda index: (index[0], problem.last_slots[index[1]]))
+    named.add(Family.DEAREST, model.dearest, lambda index: (index[1],))
     return costs
 
 
-def _write_lenders(problem: Problem, model: ConcreteModel, shape: Shape, given: dict[int, list[Any]]) -> None:
+def _write_lenders(problem: Problem, model: ConcreteModel, named: Named, shape: Shape, given: dict[int, list[Any]]) -> None:
     """What holds where vehicles may give: sums per slot and feeder, and the level of each battery."""
     model.gifts = Constraint(sorted(given))
     for k in sorted(given):
@@ -319,6 +256,10 @@ def _write_lenders(problem: Problem, model: ConcreteModel, shape: Shape, given: 
         plus = [model.level[before[1]]] if before is not None and before[0] == i else []
         model.levels[c] = _linear(factors, columns, plus=plus) == 0
         before = (i, c)
+    named.add(Family.GIFTS, model.gifts, _at_slot)
+    named.add(Family.BACK, model.back, lambda index: index)
+    named.add(Family.LEVEL, model.level, lambda c: (shape.vehicle[c], shape.slot[c]))
+    named.add(Family.LEVELS, model.levels, lambda c: (shape.vehicle[c], shape.slot[c]))
 
 
 def _linear(factors: list[float], columns: list[Any], *, plus: Sequence[Any] = ()) -> LinearExpression:
@@ -326,7 +267,7 @@ def _linear(factors: list[float], columns: list[Any], *, plus: Sequence[Any] = (
     return LinearExpression([*(MonomialTermExpression(term) for term in zip(factors, columns, strict=True)), *plus])
 
 
-def _compile(model: ConcreteModel) -> dict[str, Any]:
+def _compile(model: ConcreteModel, named: Named) -> dict[str, Any]:
     info = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=minimize)
     columns = info.columns  # in the compiler's order; without those that stand in no row and have no cost
     place = {id(column): j for j, column in enumerate(columns)}
@@ -343,6 +284,8 @@ def _compile(model: ConcreteModel) -> dict[str, Any]:
         "starts": info.A.indptr.astype(np.int32),
         "rows": info.A.indices.astype(np.int32),
         "values": np.asarray(info.A.data, dtype=np.float64),
+        "column_keys": named.of(columns),
+        "row_keys": named.of(row.constraint for row in info.rows),
         "cells": np.array([place[id(cell)] for cell in model.p.values()], dtype=np.int32),
         "unmet": np.array([place[id(column)] for column in model.unmet.values()], dtype=np.int32),
         "totals": np.array([place[id(column)] for column in model.total.values()], dtype=np.int32),

@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer import arrays
+from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.errors import SolverFailed
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
-from optimizer.model import Compiled, Costs, build, shape_of
 from optimizer.problem import EPS, FloatArray, PlanResult, PlanStatus, Policy, Problem
 from optimizer.rounding import round_minimum_powers
 from optimizer.solver import Solver
 from optimizer.storage import TYPICAL_WEAR
 from optimizer.storage import costs_of as storage_costs_of
+from optimizer.warm import Kept, carried
 from optimizer.weights import Weights
 
 TIE_HOLDING = 7e-4
@@ -58,36 +59,35 @@ def plan(
     policy: Policy | Weights = Policy.CHEAPEST,
     deadline_s: float = DEADLINE_S,
     round_minimum: bool = False,
-    direct: bool = False,
+    direct: bool = True,
+    kept: dict[str, Kept] | None = None,
 ) -> PlanResult:
     """The best plan within ``deadline_s`` seconds under ``policy``, or weights between the policies; raises :class:`SolverFailed`
     without one.
 
     Always feasible: energy that does not fit is reported as unmet, background above the limit as ``over_limit_kw``.
     ``round_minimum`` removes powers between 0 and a vehicle's minimum from the cells of the next hour where possible.
-    ``direct`` writes the model's arrays without Pyomo (:mod:`optimizer.arrays`): the same plan several times faster, for
-    simulations that plan hundreds of times.
+    ``direct`` False writes the model with Pyomo and compiles it: the same arrays, several times slower, for whoever wants the
+    authoritative model itself to run. ``kept``: bases of the last plan, by which model of it they belong to; they are begun with
+    and replaced (:class:`optimizer.replan.Replanner` holds them).
     """
     deadline = perf_counter() + deadline_s
     status = PlanStatus.OPTIMAL
-    write = arrays.build if direct else build
     wanted, costs = problem, costs_of(problem, policy)
     if not shape_of(problem, costs).usable.any() and costs.storage is None:
         return _result(problem, np.zeros_like(problem.upper_kw), policy=policy, status=status)
     if costs.given is not None and shape_of(problem.with_lenders(), costs).usable.any():
         problem = problem.with_lenders()
         costs = costs_of(problem, policy)
-    compiled = write(problem, costs)
-    solver = Solver(compiled, deadline=deadline)
-    columns = solver.solve()
+    compiled = _written(problem, costs, direct=direct)
+    solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="charging")
     if problem is not wanted:
         bill = evaluate(problem, power_of(problem, compiled, columns), storage_of(problem, compiled, columns)).cost
         given = _given(wanted, costs.imported != 0)
         if who := lenders(wanted, given, base=compiled, solver=solver, bill=bill):
             problem = wanted.with_lenders(who)
-            compiled = write(problem, costs_of(problem, policy))
-            solver = Solver(compiled, deadline=deadline)
-            columns = solver.solve()
+            compiled = _written(problem, costs_of(problem, policy), direct=direct)
+            solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="lending")
     if round_minimum:
         try:
             columns = round_minimum_powers(problem, compiled, solver=solver, columns=columns)
@@ -95,6 +95,26 @@ def plan(
             status = PlanStatus.UNPOLISHED
     power, stored = power_of(problem, compiled, columns), storage_of(problem, compiled, columns)
     return _result(problem, power, policy=policy, status=status, compiled=compiled, solver=solver, storage_kw=stored)
+
+
+def _written(problem: Problem, costs: Costs, *, direct: bool) -> Compiled:
+    if direct:
+        return arrays.build(problem, costs)
+    from optimizer import model  # Pyomo takes a second and 100 MB: loaded by nobody else
+
+    return model.build(problem, costs)
+
+
+def _solved(
+    problem: Problem, compiled: Compiled, *, deadline: float, kept: dict[str, Kept] | None, model: str
+) -> tuple[Solver, FloatArray]:
+    """The solver and its columns at the optimum, begun where the last plan's ``model`` ended."""
+    last = kept.get(model) if kept is not None else None
+    solver = Solver(compiled, deadline=deadline, start=carried(last, problem, compiled) if last is not None else None)
+    columns = solver.solve()
+    if kept is not None:
+        kept[model] = Kept.of(problem, compiled, solver.basis())
+    return solver, columns
 
 
 def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
@@ -218,7 +238,7 @@ def _result(
 def _solve(problem: Problem, costs: Costs) -> FloatArray:
     if not ((problem.upper_kw > 0) & (_needs(problem) > 0)[:, None]).any():
         return np.zeros_like(problem.upper_kw)
-    compiled = build(problem, costs)
+    compiled = arrays.build(problem, costs)
     return power_of(problem, compiled, Solver(compiled, deadline=perf_counter() + 6 * DEADLINE_S).solve())
 
 

@@ -295,6 +295,11 @@ class Problem:
         return (np.arange(self.n_slots) + self.demand_offset_slots) // self.demand_interval_slots
 
     @cached_property
+    def last_slots(self) -> npt.NDArray[np.intp]:
+        """[block] its last slot, as if it were whole: what the block is called by, in whichever horizon it lies."""
+        return (np.arange(self.blocks[-1] + 1) + 1) * self.demand_interval_slots - self.demand_offset_slots - 1
+
+    @cached_property
     def takes_part(self) -> npt.NDArray[np.bool_]:
         """[vehicle] whether there is something to plan for it: energy that it needs, or that it may lend."""
         need = np.array([v.energy_kwh for v in self.vehicles])

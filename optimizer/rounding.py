@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.model import Compiled
+from optimizer.compiled import Compiled
 from optimizer.problem import EPS, FloatArray, Problem
 from optimizer.solver import Solver
 

@@ -1,4 +1,7 @@
-"""HiGHS, held warm: pass a compiled model once, solve, change bounds, solve again from the old basis."""
+"""HiGHS, held warm: pass a compiled model once, solve, change bounds, solve again from the old basis.
+
+    Solver(compiled, start=basis) --solve()--> columns --change_bounds()--> solve() … --basis()--> the next model's start
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,27 @@ import highspy
 import numpy as np
 
 from optimizer.errors import SolverFailed
-from optimizer.model import Compiled, IntArray
+from optimizer.compiled import Compiled, IntArray
 from optimizer.problem import FloatArray
+from optimizer.warm import Basis
 
 _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
 
 
+WARM_SHARE = 0.5
+"""Of the time that is left: what a search from an old basis gets, before another one begins from nothing."""
+
+_STATUSES = np.array([highspy.HighsBasisStatus(code) for code in range(5)], dtype=object)
+
+
 class Solver:
-    """One model in HiGHS, until ``deadline`` (of :func:`time.perf_counter`).
+    """One model in HiGHS, until ``deadline`` (of :func:`time.perf_counter`). ``start``: where to begin the search.
 
     Dual simplex without presolve: with a holding cost in the objective the model has few ties, and presolve costs
     more than it saves. One thread: the simplex is serial, and the other core belongs to the controller.
     """
 
-    def __init__(self, compiled: Compiled, *, deadline: float) -> None:
+    def __init__(self, compiled: Compiled, *, deadline: float, start: Basis | None = None) -> None:
         self._deadline = deadline
         started = perf_counter()
         lp = highspy.HighsLp()
@@ -43,6 +53,7 @@ class Solver:
                 raise SolverFailed(f"this HiGHS refuses the option {option}={value}; install the version of the lock file")
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:
             raise SolverFailed("HiGHS refuses the model")
+        self._warm = start is not None and self._set(start)
         self.pass_s = perf_counter() - started
         self.solve_s = 0.0
 
@@ -52,16 +63,38 @@ class Solver:
         left_s = self._deadline - started
         if left_s <= 0:
             raise SolverFailed("the time was over before the solver began")
-        # HiGHS counts from the model's first run on
-        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left_s)
-        self._highs.run()
-        status = self._highs.getModelStatus()
+        status = self._run(left_s * WARM_SHARE if self._warm else left_s)
+        if self._warm and status != highspy.HighsModelStatus.kOptimal:  # a start that leads nowhere: begin from nothing
+            self._highs.clearSolver()
+            status = self._run(max(self._deadline - perf_counter(), 0.0))
+        self._warm = False
         self.solve_s += perf_counter() - started
         if status == highspy.HighsModelStatus.kTimeLimit:
             raise SolverFailed(f"no plan within {self.solve_s:.1f} s of solving")
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverFailed(f"HiGHS ended with {self._highs.modelStatusToString(status)}")
         return np.array(self._highs.getSolution().col_value, dtype=np.float64)
+
+    def _run(self, seconds: float) -> Any:
+        # HiGHS counts from the model's first run on
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + seconds)
+        self._highs.run()
+        return self._highs.getModelStatus()
+
+    def _set(self, start: Basis) -> bool:
+        """Begin there; False where HiGHS does not want to."""
+        basis = highspy.HighsBasis()
+        basis.col_status = _STATUSES[start.columns].tolist()
+        basis.row_status = _STATUSES[start.rows].tolist()
+        basis.valid = True
+        basis.alien = not start.complete
+        return bool(self._highs.setBasis(basis) == highspy.HighsStatus.kOk)
+
+    def basis(self) -> Basis:
+        """Where the columns and rows stand after a solve."""
+        found = self._highs.getBasis()
+        columns, rows = (np.array([status.value for status in of], dtype=np.int8) for of in (found.col_status, found.row_status))
+        return Basis(columns, rows)
 
     def duals(self) -> tuple[FloatArray, FloatArray]:
         """Of the rows (what one more of its right-hand side costs) and of the columns (reduced costs), at the optimum."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.keys import Family, KeyArray, keys_of
 from optimizer.problem import FloatArray, Problem
 from optimizer.storage import StorageCosts, upper_kw
 
@@ -17,7 +18,7 @@ _Index = npt.NDArray[np.integer]
 class Matrix(Protocol):
     """Where rows are put."""
 
-    def block(self, *, lower: FloatArray, upper: FloatArray) -> int: ...
+    def block(self, *, lower: FloatArray, upper: FloatArray, keys: KeyArray) -> int: ...
     def put(self, rows: _Index, columns: _Index, values: FloatArray | float) -> None: ...
 
 
@@ -52,7 +53,7 @@ class StorageArrays:
         problem, count = self._problem, len(self.drawn)
         hours = problem.hours[self.slot]
         eff = np.array([s.eff for s in problem.storages])[self.storage]
-        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count))
+        first = matrix.block(lower=np.zeros(count), upper=np.zeros(count), keys=keys_of(Family.HOLDS, self.storage, self.slot))
         rows = first + np.arange(count)
         matrix.put(rows, self.drawn, eff * hours)
         matrix.put(rows, self.given, -hours / eff)
@@ -60,9 +61,15 @@ class StorageArrays:
         follows = np.flatnonzero(self.slot > 0)
         matrix.put(first + follows, self.held[follows - 1], 1.0)
         m = len(given_slots)
-        first = matrix.block(lower=-problem.discharge_room_kw[given_slots], upper=np.full(m, np.inf))
+        room = -problem.discharge_room_kw[given_slots]
+        first = matrix.block(lower=room, upper=np.full(m, np.inf), keys=keys_of(Family.OUT, 0, given_slots))
         matrix.put(first + np.arange(m), totals[given_slots], 1.0)
         matrix.put(first + np.arange(m), given, -1.0)
+
+    def name(self, column_keys: KeyArray) -> None:
+        """Keys of its columns."""
+        for family, columns in ((Family.STORAGE_DRAWN, self.drawn), (Family.STORAGE_GIVEN, self.given), (Family.STORAGE_HELD, self.held)):
+            column_keys[columns] = keys_of(family, self.storage, self.slot)
 
     def bound(self, lower: FloatArray, upper: FloatArray, cost: FloatArray) -> None:
         """Bounds and costs of its columns."""

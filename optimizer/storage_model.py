@@ -7,6 +7,7 @@ from typing import Any
 from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, Var
 
+from optimizer.keys import Family, Named
 from optimizer.problem import Problem
 from optimizer.storage import StorageCosts, upper_kw
 
@@ -16,13 +17,15 @@ Terms = list[tuple[float, Any]]
 class StorageColumns:
     """Declared on ``model`` by building this; then :meth:`totals` and :meth:`feeder` are what the other rows take in."""
 
-    def __init__(self, problem: Problem, model: ConcreteModel) -> None:
-        self._problem, self._model = problem, model
+    def __init__(self, problem: Problem, model: ConcreteModel, named: Named) -> None:
+        self._problem, self._model, self._named = problem, model, named
         cells = [(s, k) for s in range(len(problem.storages)) for k in range(problem.n_slots)]
         draws, gives = upper_kw(problem)
         model.c = Var(cells, bounds=lambda _, s, k: (0, float(draws[s, k])))
         model.d = Var(cells, bounds=lambda _, s, k: (0, float(gives[s, k])))
         model.held = Var(cells, bounds=lambda _, s, k: problem.storages[s].held_bounds_kwh)
+        for family, columns in ((Family.STORAGE_DRAWN, model.c), (Family.STORAGE_GIVEN, model.d), (Family.STORAGE_HELD, model.held)):
+            named.add(family, columns, lambda index: index)
 
     def totals(self, k: int) -> Terms:
         """What they add to ``total[k]``."""
@@ -50,6 +53,8 @@ class StorageColumns:
         model.out = Constraint(sorted(given))
         for k in sorted(given):
             model.out[k] = _linear([(1.0, model.total[k]), (-1.0, model.given[k])]) >= -float(problem.discharge_room_kw[k])
+        self._named.add(Family.HOLDS, model.holds, lambda index: index)
+        self._named.add(Family.OUT, model.out, lambda k: (0, k))
         return terms
 
 

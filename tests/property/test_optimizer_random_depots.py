@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from scipy.optimize import linprog
 
 from optimizer import DemandPiece, Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
 from optimizer.baselines import BASELINES
+from optimizer.compiled import Compiled, shape_of
 from optimizer.evaluate import evaluate
-from optimizer.model import Compiled
+from optimizer.keys import NO_KEY
 from optimizer.planning import costs_of
 from optimizer.problem import FloatArray
+from optimizer.solver import Solver
+from optimizer.warm import Kept, carried
 
 SLOTS = 6
 levels = st.integers(0, 60).map(float)
@@ -180,7 +184,7 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
 @settings(max_examples=60, deadline=None)
 @given(problem=problems(most_batteries=2), policy=st.sampled_from(Policy))
 def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: Policy) -> None:
-    found = plan(problem, policy=policy, direct=True)
+    found = plan(problem, policy=policy)
     verdict = evaluate(problem, found.power_kw, found.storage_kw)
     over = problem.over_limit_kw @ problem.hours
     assert verdict.over_site_limit_kwh <= over + 1e-4
@@ -188,14 +192,14 @@ def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: P
         assert verdict.over_feeder_limit_kwh <= 1e-4
     assert max(verdict.over_rating_kwh, verdict.state_of_charge_kwh, verdict.over_export_limit_kwh) <= 1e-4
     if policy is not Policy.READINESS:
-        alone = plan(replace(problem, storages=()), policy=policy, direct=True)
+        alone = plan(replace(problem, storages=()), policy=policy)
         assert found.unmet_kwh.sum() <= alone.unmet_kwh.sum() + 1e-4 or len({v.priority for v in problem.vehicles}) > 1
 
 
 @settings(max_examples=60, deadline=None)
 @given(problem=problems() | problems(most_batteries=2) | problems(most_pieces=3), policy=st.sampled_from(Policy))
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
-    if not model.shape_of(problem, costs_of(problem, policy)).usable.any() and not problem.storages:
+    if not shape_of(problem, costs_of(problem, policy)).usable.any() and not problem.storages:
         return
     fast, reference = (build(problem, costs_of(problem, policy)) for build in (arrays.build, model.build))
     assert (fast.vehicle == reference.vehicle).all()
@@ -205,14 +209,17 @@ def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Poli
     assert (fast.total_slots == reference.total_slots).all()
     assert len(fast.storage_drawn) == len(reference.storage_drawn)
     assert len(fast.storage_given) == len(reference.storage_given)
-    assert rows_of(fast) == rows_of(reference)
-    assert columns_of(fast) == columns_of(reference)
+    assert (fast.column_keys[fast.cells] == reference.column_keys[reference.cells]).all()
+    assert np.array_equal(np.sort(fast.column_keys), np.sort(reference.column_keys))
+    assert np.array_equal(np.sort(fast.row_keys), np.sort(reference.row_keys))
+    for mine, theirs in zip(in_order(fast), in_order(reference), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
 @given(problem=problems())
 def test_lending_energy_never_costs_more_and_leaves_nobody_short(problem: Problem) -> None:
-    alone, together = plan(problem.with_lenders(), direct=True), plan(problem, direct=True)
+    alone, together = plan(problem.with_lenders()), plan(problem)
     if together.unmet_kwh.sum() < alone.unmet_kwh.sum() - 1e-6:
         return
     eff = np.array([v.eff for v in problem.vehicles])
@@ -229,25 +236,37 @@ def test_lending_energy_never_costs_more_and_leaves_nobody_short(problem: Proble
     assert together.unmet_kwh.sum() <= alone.unmet_kwh.sum() + 1e-4
 
 
-def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
-    """Every row as its bounds and its coefficients, in an order that does not depend on how the model was written."""
-    matrix = np.zeros((len(compiled.row_lower), len(compiled.cost)))
-    columns = np.repeat(np.arange(len(compiled.cost)), np.diff(compiled.starts))
-    np.add.at(matrix, (compiled.rows, columns), compiled.values)
-    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving, *compiled.storage_drawn, *compiled.storage_given]
-    others = np.setdiff1d(np.arange(len(compiled.cost)), own)
-    return sorted(
-        (round(low, 9), round(high, 9), *np.round(row[own], 9), *sorted(np.round(row[others][row[others] != 0], 9)))
-        for row, low, high in zip(matrix, compiled.row_lower, compiled.row_upper, strict=True)
-    )
+@settings(max_examples=60, deadline=None)
+@given(
+    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3),
+    before=problems() | problems(most_batteries=2) | problems(most_pieces=3),
+    later=st.integers(-SLOTS, SLOTS),
+    policy=st.sampled_from(Policy),
+)
+def test_from_any_old_basis_the_optimum_is_the_same(problem: Problem, before: Problem, later: int, policy: Policy) -> None:
+    """``before`` shares names of vehicles with ``problem``, and nothing else: more comes and goes than between two plans."""
+    before = replace(before, t0=problem.t0 - timedelta(minutes=problem.slot_minutes) * later, slot_minutes=problem.slot_minutes)
+    for one in (before, problem):
+        if not shape_of(one, costs_of(one, policy)).usable.any() and not one.storages:
+            return
+    old, new = (arrays.build(one, costs_of(one, policy)) for one in (before, problem))
+    first = Solver(old, deadline=perf_counter() + 10)
+    first.solve()
+    start = carried(Kept.of(before, old, first.basis()), problem, new)
+    assert start is not None
+    cold = new.cost @ Solver(new, deadline=perf_counter() + 10).solve()
+    warm = new.cost @ Solver(new, deadline=perf_counter() + 10, start=start).solve()
+    assert warm == pytest.approx(cold, rel=1e-6, abs=1e-6)
 
 
-def columns_of(compiled: Compiled) -> tuple[object, ...]:
-    """Bounds and cost of the cells and the unmet energies in their order, of the other columns in any order."""
-
-    def of(j: int) -> tuple[float, ...]:
-        return tuple(round(float(a[j]), 9) for a in (compiled.lower, compiled.upper, compiled.cost))
-
-    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving, *compiled.storage_drawn, *compiled.storage_given]
-    others = np.setdiff1d(np.arange(len(compiled.cost)), own)
-    return [of(j) for j in own], sorted(of(j) for j in others)
+def in_order(compiled: Compiled) -> tuple[FloatArray, ...]:
+    """The model by its keys: matrix, bounds of rows, bounds and costs of columns, in an order that does not depend on how it was
+    written. Every column and row has a key, and no two have the same."""
+    for keys in (compiled.column_keys, compiled.row_keys):
+        assert len(np.unique(keys)) == len(keys)
+        assert NO_KEY not in keys
+    rows, columns = np.argsort(compiled.row_keys), np.argsort(compiled.column_keys)
+    matrix = np.zeros((len(rows), len(columns)))
+    np.add.at(matrix, (compiled.rows, np.repeat(np.arange(len(columns)), np.diff(compiled.starts))), compiled.values)
+    of_columns = (compiled.lower[columns], compiled.upper[columns], compiled.cost[columns])
+    return (matrix[np.ix_(rows, columns)], compiled.row_lower[rows], compiled.row_upper[rows], *of_columns)

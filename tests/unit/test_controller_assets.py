@@ -275,7 +275,7 @@ def test_the_plan_is_told_of_both_and_says_what_the_battery_shall_do() -> None:
         assert alone is not None
         assert alone.problem.n_slots < 96
         assert made.problem.background_kw[0] == pytest.approx(alone.problem.background_kw[0], abs=2)
-        result = solve(made.problem, direct=True)
+        result = solve(made.problem)
         answer = planning.read_answer(made, result, now=world.clock.now(), settings=settings)
         assert len(answer.storage_w["b"]) == 96
 

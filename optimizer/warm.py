@@ -1,0 +1,95 @@
+"""From one problem's solution to the next one's beginning: the old basis, carried over column by column and row by row.
+
+    solved model --Kept--> keys, basis --carried()--> basis of the next model, whatever came and went between
+
+A vehicle that left or plugged in, a slot that has passed, a limit that binds now: each is some columns and rows more or
+less. By its key (:mod:`optimizer.keys`; vehicles by their ids, slots by the clock) each of the new ones finds what it was;
+what is new starts at a bound (columns) or in the basis (rows). A basis says where the search begins and nothing else: from
+any of them, right or wrong, the simplex ends at an optimum of the new model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.compiled import Compiled
+from optimizer.keys import MOST_SLOTS, OF_SLOTS, OF_VEHICLES, PLACE_SHIFT, SLOT_MASK, WHO_MASK, KeyArray
+from optimizer.problem import Problem
+
+Codes = npt.NDArray[np.int8]
+
+LOWER, BASIC, UPPER, FREE, NONBASIC = range(5)
+"""Where a column or row stands, in HiGHS' own numbers."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Basis:
+    """Where every column and every row of a model stands."""
+
+    columns: Codes
+    rows: Codes
+
+    @property
+    def complete(self) -> bool:
+        """As many in it as there are rows; else HiGHS has to take some out, or in."""
+        return int((self.columns == BASIC).sum() + (self.rows == BASIC).sum()) == len(self.rows)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kept:
+    """A basis with what is needed to know its columns and rows again."""
+
+    t0: datetime
+    slot_minutes: float
+    places: dict[str, int]
+    column_keys: KeyArray
+    row_keys: KeyArray
+    basis: Basis
+
+    @classmethod
+    def of(cls, problem: Problem, compiled: Compiled, basis: Basis) -> Kept:
+        """``basis`` of ``compiled``, which was written from ``problem``."""
+        places = {vehicle.id: place for place, vehicle in enumerate(problem.vehicles)}
+        return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis)
+
+
+def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
+    """A basis to begin ``compiled`` with, which was written from ``problem``; None where its slots are others."""
+    slots, rest = divmod(problem.t0 - kept.t0, timedelta(minutes=problem.slot_minutes))
+    if rest or problem.slot_minutes != kept.slot_minutes or abs(slots) > MOST_SLOTS:
+        return None
+    places = np.full(max(len(kept.places), 1), -1, dtype=np.int64)
+    for place, vehicle in enumerate(problem.vehicles):
+        was = kept.places.get(vehicle.id)
+        if was is not None:
+            places[was] = place
+    columns, rows = (_renamed(keys, places=places, slots=slots) for keys in (kept.column_keys, kept.row_keys))
+    standing = _found(compiled.column_keys, columns, kept.basis.columns, new=LOWER)
+    standing = np.where((standing == UPPER) & np.isinf(compiled.upper), LOWER, standing)
+    standing = np.where((standing == LOWER) & np.isinf(compiled.lower), np.where(np.isinf(compiled.upper), FREE, UPPER), standing)
+    return Basis(standing.astype(np.int8), _found(compiled.row_keys, rows, kept.basis.rows, new=BASIC))
+
+
+def _renamed(keys: KeyArray, *, places: npt.NDArray[np.int64], slots: int) -> KeyArray:
+    """Old keys as the new problem has them, -1 for what it has not."""
+    who, slot = (keys >> PLACE_SHIFT) & WHO_MASK, keys & SLOT_MASK
+    of_vehicle, of_slot = (keys & (OF_VEHICLES << 48)) != 0, (keys & (OF_SLOTS << 48)) != 0
+    whose = np.where(of_vehicle, places[np.minimum(who, len(places) - 1)], who)
+    when = np.where(of_slot, slot - slots, slot)
+    gone = (keys < 0) | (whose < 0) | (when < 0) | (when > SLOT_MASK)
+    same = keys & ~((WHO_MASK << PLACE_SHIFT) | SLOT_MASK)
+    renamed: KeyArray = np.where(gone, -1, same | (whose << PLACE_SHIFT) | when)
+    return renamed
+
+
+def _found(wanted: KeyArray, known: KeyArray, codes: Codes, *, new: int) -> Codes:
+    """The code of each wanted key, ``new`` where it is not known."""
+    order = np.argsort(known, kind="stable")  # nearly sorted already
+    ordered = known[order]
+    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    standing: Codes = np.where((ordered[at] == wanted) & (wanted >= 0), codes[order[at]], new).astype(np.int8)
+    return standing
