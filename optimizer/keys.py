@@ -3,9 +3,9 @@
     key = family << 48 | who << 24 | part << 18 | slot
 
 ``who``: the place of a vehicle in the problem (of the families with :data:`OF_VEHICLES`), else that of a feeder, a battery, a
-demand piece …; ``slot``: counted from the problem's first (of a demand block: its last one); ``part``: a number beside them,
-where a vehicle has several columns or rows in a slot (less than 64). Places and slots differ from problem to problem: with the vehicles' ids
-and the clock :mod:`optimizer.replan` finds the same column in the next one.
+demand piece …; ``slot``: counted from the problem's first (of a demand block: its last one); ``part`` (less than 64): a number
+beside them, where a vehicle has several columns or rows in a slot. Places and slots differ from problem to problem: with the
+vehicles' ids and the clock :mod:`optimizer.warm` finds the same column in the next one.
 
 A new kind of columns or rows takes a :class:`Family`, and gives each a key in both writers: in the arrays
 ``matrix.block(..., keys=keys_of(Family.CAP, who, slot))`` for rows and ``column_keys[columns] = keys_of(...)`` for columns, in the

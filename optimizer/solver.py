@@ -1,6 +1,6 @@
 """HiGHS, held warm: pass a compiled model once, solve, change bounds, solve again from the old basis.
 
-    Solver(compiled, start=basis) --solve()--> columns --change_bounds()--> solve() … --basis()--> the next model's start
+Solver(compiled, start=basis) --solve()--> columns --change_bounds()--> solve() … --basis()--> the next model's start
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 import highspy
 import numpy as np
 
-from optimizer.errors import SolverFailed
 from optimizer.compiled import Compiled, IntArray
+from optimizer.errors import SolverFailed
 from optimizer.problem import FloatArray
 from optimizer.warm import Basis
 

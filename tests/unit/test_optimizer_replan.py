@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from optimizer import Feeder, Policy, Problem, Replanner, SolverFailed, Vehicle, arrays, plan
+from optimizer.compiled import Compiled
 from optimizer.planning import costs_of
 from optimizer.solver import Solver
 from optimizer.warm import Basis, Kept, carried
@@ -149,11 +150,16 @@ def test_what_is_still_there_keeps_its_place_and_what_is_new_begins_at_a_bound()
     again = arrays.build(other, costs_of(other, Policy.CHEAPEST))
     found = carried(kept, other, again)
     assert found is not None
-    at = {(problem.vehicles[i].id, k): code for i, k, code in zip(compiled.vehicle, compiled.slot, same.columns[compiled.cells], strict=True)}
-    now = {(other.vehicles[i].id, k): code for i, k, code in zip(again.vehicle, again.slot, found.columns[again.cells], strict=True)}
+    at, now = cells_of(problem, compiled, same), cells_of(other, again, found)
     assert now == {cell: code for cell, code in at.items() if cell[0] != "v0"}
     assert carried(kept, replace(problem, t0=T0 + timedelta(minutes=7)), compiled) is None  # slots that are others
     assert carried(kept, replace(problem, slot_minutes=30), compiled) is None
+
+
+def cells_of(problem: Problem, compiled: Compiled, basis: Basis) -> dict[tuple[str, int], int]:
+    """(vehicle, slot): where its column stands."""
+    cells = zip(compiled.vehicle, compiled.slot, basis.columns[compiled.cells], strict=True)
+    return {(problem.vehicles[i].id, int(k)): int(code) for i, k, code in cells}
 
 
 def test_no_time_in_the_middle_of_a_warm_plan_is_told_at_the_deadline_and_forgotten() -> None:
@@ -170,16 +176,14 @@ def test_no_time_in_the_middle_of_a_warm_plan_is_told_at_the_deadline_and_forgot
 
 def test_planning_loads_no_pyomo() -> None:
     code = """
-    import sys
-    import numpy as np
-    from datetime import UTC, datetime
-    from optimizer import Problem, Replanner, Vehicle
-    van = Vehicle(id="v", arrival_slot=0, departure_slot=2, energy_kwh=1.0, p_max_kw=8.0)
-    one = np.ones(2)
-    asked = Problem(t0=datetime(2026, 1, 1, tzinfo=UTC), n_slots=2, slot_minutes=15, price_per_kwh=one, site_limit_kw=9 * one,
-                    background_kw=one, vehicles=(van,))
-    Replanner().plan(asked)
-    print([name for name in sys.modules if name.startswith("pyomo")])
-    """
-    done = subprocess.run([sys.executable, "-c", "\n".join(line[4:] for line in code.splitlines())], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]", done.stderr
+import sys
+import numpy as np
+from datetime import UTC, datetime
+from optimizer import Problem, Replanner, Vehicle
+van = Vehicle(id="v", arrival_slot=0, departure_slot=2, energy_kwh=1.0, p_max_kw=8.0)
+Replanner().plan(Problem(t0=datetime(2026, 1, 1, tzinfo=UTC), n_slots=2, slot_minutes=15, price_per_kwh=np.ones(2), site_limit_kw=9.0,
+                         background_kw=1.0, vehicles=(van,)))
+print([name for name in sys.modules if name.startswith("pyomo")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
