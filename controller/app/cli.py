@@ -314,6 +314,21 @@ def run_everything(
     raise typer.Exit(run_tests(console, long=long, pytest_arguments=tuple(pytest_arguments or ())))
 
 
+@app.command("bench")
+def bench(
+    what: Annotated[Literal["optimizer"], typer.Argument(help="Which part is measured.")],
+    *,
+    data: Annotated[Path | None, typer.Option("--data", help="A folder with scenarios/*.json, to measure them, too.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, no 5,000 vehicles: about half a minute.")] = False,
+) -> None:
+    """Measure how fast and how exact plans are, beside a raw HiGHS build of the same model. About five minutes."""
+    from controller.app.bench import run_bench
+
+    paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
+    raise typer.Exit(run_bench(what, [*paths, *(["--quick"] if quick else [])], complaints))
+
+
 @app.command("check")
 def check_gates() -> None:
     """Check style, layout, types, import rules and documentation."""
