@@ -32,14 +32,20 @@ def failsafe(spec: DepotSpec, since: datetime, *, cause: str = "meter", reason: 
 
 def of_scope(limits: Iterable[Limit], scope_id: str) -> list[Limit]:
     """Instant power limits of the site (""), of one feeder, or of a connector such as CP1/1."""
-    return [
-        limit
-        for limit in limits
-        if limit.scope_id == scope_id
-        and limit.scope is not ScopeKind.PHASE
-        and limit.kind is LimitKind.INSTANT
-        and limit.quantity is Quantity.W
-    ]
+    return [limit for limit in limits if limit.scope_id == scope_id and _instant_power(limit)]
+
+
+def by_scope(limits: Iterable[Limit]) -> dict[str, list[Limit]]:
+    """The limits of :func:`of_scope`, of every scope at once."""
+    found: dict[str, list[Limit]] = {}
+    for limit in limits:
+        if _instant_power(limit):
+            found.setdefault(limit.scope_id, []).append(limit)
+    return found
+
+
+def _instant_power(limit: Limit) -> bool:
+    return limit.scope is not ScopeKind.PHASE and limit.kind is LimitKind.INSTANT and limit.quantity is Quantity.W
 
 
 def binding(limits: Iterable[Limit], scope_id: str, at: datetime) -> Limit | None:

@@ -1,10 +1,14 @@
 """What core and planner child say to each other: JSON in frames of a 4-byte length and a body.
 
+Arrays go as they lie in memory, {"shape", "f8"} in base64: a plan of 1,000 vehicles is 96,000 numbers, whose digits would hold the
+core's loop for longer than all the rest.
+
 child: ready            core: request {id, problem, policy, deadline_s}            child: answer {id, result | failure}
 """
 
 from __future__ import annotations
 
+import base64
 import struct
 from typing import Any
 
@@ -53,14 +57,15 @@ def read_answer(body: bytes) -> Answer:
 
 def _from_array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return {"shape": value.shape, "f8": base64.b64encode(np.ascontiguousarray(value, dtype="<f8")).decode("ascii")}
     raise NotImplementedError(f"{type(value)} has no place in a frame")
 
 
 def _to_array(_type: type, value: Any) -> Any:
     try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        numbers = np.frombuffer(base64.b64decode(value["f8"], validate=True), dtype="<f8")
+        return numbers.reshape(value["shape"]).astype(np.float64)
+    except (TypeError, KeyError, ValueError) as error:
         raise msgspec.ValidationError(f"numbers are expected ({error})") from None
 
 

@@ -2,15 +2,15 @@
 
     replan(cause) / cadence --> problem(yard, now) --> Planner (child process, deadline) --> Plan --> limiter
 
-The problem is built by pure functions; the planner may be late, wrong or dead: the last plan holds until it expires,
-then the limiter goes on with earliest departure first.
+The problem is built by pure functions, some vehicles at a time, between which the loop does what else there is; the planner
+may be late, wrong or dead: the last plan holds until it expires, then the limiter goes on with earliest departure first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, SupportsFloat
@@ -44,6 +44,10 @@ PLANNED_SOC_S = 900.0
 
 KNEE_SOC = 0.9
 """Above this state of charge a pack at depot power is taken to taper; what it really accepts is measured."""
+
+
+AT_A_TIME = 20
+"""Vehicles that are looked at before the loop gets its turn again."""
 
 
 class Prices(Protocol):
@@ -128,10 +132,37 @@ def build(
     """The problem of this moment; None when no vehicle needs energy and no battery can be used. ``peak_w``: the highest demand
     block so far. ``pieces``: what a peak costs where the tariff says more than a plain rate on what exceeds ``peak_w``; None:
     that. ``outlook``: solar plants and batteries, None: the site has none."""
+    steps = building(yard, settings, prices, in_force, now=now, peak_w=peak_w, pieces=pieces, outlook=outlook)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            made: Asked | None = done.value
+            return made
+
+
+def building(
+    yard: Yard,
+    settings: PlanningSettings,
+    prices: Prices,
+    in_force: Sequence[Limit],
+    *,
+    now: datetime,
+    peak_w: int,
+    pieces: Sequence[SiteDemandPiece] | None = None,
+    outlook: Outlook | None = None,
+) -> Generator[None, None, Asked | None]:
+    """As :func:`build`, in steps of a few milliseconds. Whoever lets others do something between them has to begin again where
+    that has changed the yard's ``spec``."""
     zone = ZoneInfo(yard.spec.timezone)
     slot_s = settings.slot_minutes * 60
     start = slot_start(now, settings.slot_minutes, zone)
-    wanting = [visit for visit in yard.state.visits.values() if _wants(yard, visit, now)]
+    wanting: list[Visit] = []
+    for n, visit in enumerate(yard.state.visits.values()):
+        if _wants(yard, visit, now):
+            wanting.append(visit)
+        if n % AT_A_TIME == AT_A_TIME - 1:
+            yield
     feeders = [feeder.feeder_id for feeder in yard.spec.feeders]
     storages = outlook.storages(feeders) if outlook is not None else ()
     if not wanting and not storages:
@@ -146,8 +177,11 @@ def build(
     rows: list[Vehicle] = []
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
-    for visit in wanting:
-        own = limits.of_scope(in_force, str(visit.connector))
+    by_scope = limits.by_scope(in_force)
+    for n, visit in enumerate(wanting):
+        if n % AT_A_TIME == AT_A_TIME - 1:
+            yield
+        own = by_scope.get(str(visit.connector), ())
         made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price, own=own)
         if made is not None:
             rows.append(made[0])
@@ -161,6 +195,12 @@ def build(
     else:  # the load alone, and what the sun will give
         load = background_forecast(yard, start, slots, slot_s, now_w=measured + outlook.pv_now_w)
         background = load - outlook.pv_kw(start.timestamp(), slots, slot_s)
+    site_limit = _limit_kw(by_scope, "", settings, start, slots, slot_s)
+    of_feeders = []
+    for n, name in enumerate(feeders):
+        of_feeders.append(Feeder(name, _limit_kw(by_scope, name, settings, start, slots, slot_s)))
+        if n % AT_A_TIME == AT_A_TIME - 1:
+            yield
     block = max(1, prices.demand_interval_min // settings.slot_minutes)
     problem = Problem(
         t0=start,
@@ -174,9 +214,9 @@ def build(
         demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s)
         if block > 1
         else 0,
-        site_limit_kw=_limit_kw(in_force, "", settings, start, slots, slot_s),
+        site_limit_kw=site_limit,
         background_kw=background,
-        feeders=tuple(Feeder(name, _limit_kw(in_force, name, settings, start, slots, slot_s)) for name in feeders),
+        feeders=tuple(of_feeders),
         vehicles=tuple(rows),
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
@@ -217,11 +257,13 @@ def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
     return yard.remaining_wh(visit) > 0
 
 
-def _limit_kw(in_force: Sequence[Limit], scope: str, settings: PlanningSettings, start: datetime, slots: int, slot_s: int) -> np.ndarray:
-    out = np.empty(slots)
+def _limit_kw(
+    by_scope: Mapping[str, Sequence[Limit]], scope: str, settings: PlanningSettings, start: datetime, slots: int, slot_s: int
+) -> np.ndarray:
+    out, its = np.empty(slots), by_scope.get(scope, ())
     for k in range(slots):
         at = start + timedelta(seconds=k * slot_s)
-        allowed = limits.budget(in_force, scope, now=at, life=timedelta(seconds=slot_s)).window_w / 1000.0
+        allowed = limits.budget(its, scope, now=at, life=timedelta(seconds=slot_s)).window_w / 1000.0
         share = settings.margin_share + (settings.reserve_share if k * slot_s >= 3600 else 0.0)
         out[k] = allowed * (1.0 - share)
     return out
@@ -389,13 +431,10 @@ def _overlap(begins: datetime, leaves: datetime, *, now: datetime, start: dateti
 
 def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: PlanningSettings) -> Plan:
     """The optimizer's mean powers as a plan: power while the vehicle is there, W."""
-    power: dict[str, tuple[int, ...]] = {}
-    unmet: dict[str, int] = {}
-    for i, visit_id in enumerate(asked.visit_ids):
-        share = np.where(asked.overlap[i] > 0, asked.overlap[i], 1.0)
-        power[visit_id] = tuple(int(w) for w in np.round(result.power_kw[i] / share * 1000.0))
-        if result.unmet_kwh[i] > 1e-3:
-            unmet[visit_id] = round(float(result.unmet_kwh[i]) * 1000.0)
+    overlap = np.array(asked.overlap).reshape(len(asked.visit_ids), asked.problem.n_slots)
+    present_w = np.round(result.power_kw.reshape(overlap.shape) / np.where(overlap > 0, overlap, 1.0) * 1000.0).astype(np.int64)
+    power = {visit_id: tuple(row) for visit_id, row in zip(asked.visit_ids, present_w.tolist(), strict=True)}
+    unmet = {asked.visit_ids[i]: round(float(result.unmet_kwh[i]) * 1000.0) for i in np.flatnonzero(result.unmet_kwh > 1e-3)}
     return Plan(
         plan_id=str(uuid7()),
         made_at=now,
@@ -466,10 +505,7 @@ class Planning:
 
     async def _plan_once(self, cause: str) -> None:
         now = self.yard.clock.now()
-        peak_w, pieces = self.peak_w(), self.pieces()
-        asked = build(
-            self.yard, self.settings, self.prices, self.limits_in_force(), now=now, peak_w=peak_w, pieces=pieces, outlook=self.outlook
-        )
+        asked = await self._asked(now)
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
             return
@@ -492,3 +528,25 @@ class Planning:
         accepted = ev.PlanAccepted(plan.plan_id, plan.cost, sum(plan.unmet_wh.values()), plan.solve_s, cause)
         if not self.yard.journal.frozen:
             await self.yard.journal.append([ev.NewEvent(accepted, now)])
+
+    async def _asked(self, now: datetime) -> Asked | None:
+        """The problem of this moment, made between what else the loop has to do."""
+        while True:
+            spec = self.yard.spec
+            steps = building(
+                self.yard,
+                self.settings,
+                self.prices,
+                self.limits_in_force(),
+                now=now,
+                peak_w=self.peak_w(),
+                pieces=self.pieces(),
+                outlook=self.outlook,
+            )
+            while self.yard.spec is spec:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    made: Asked | None = done.value
+                    return made
+                await asyncio.sleep(0)
