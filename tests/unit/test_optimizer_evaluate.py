@@ -84,7 +84,8 @@ def test_policies_differ_in_time_as_they_should(data_dir: Path, name: str) -> No
     mean_h = {policy: float(kwh.sum(axis=0) @ problem.starts_h / kwh.sum()) for policy, kwh in power.items()}
     ageing = {policy: float((kwh * (until - problem.starts_h) * rate).sum()) for policy, kwh in power.items()}
     assert mean_h[Policy.READINESS] < mean_h[Policy.CHEAPEST]
-    assert ageing[Policy.BATTERY_LIFE] < ageing[Policy.CHEAPEST] < ageing[Policy.READINESS]
+    assert ageing[Policy.BATTERY_LIFE] <= ageing[Policy.CHEAPEST] * (1 + 1e-9)  # equal where every pack is worth the same
+    assert ageing[Policy.CHEAPEST] < ageing[Policy.READINESS]
 
 
 @pytest.mark.data
