@@ -65,7 +65,8 @@ class RemedyKind(StrEnum):
 class LimitPrice:
     """Shadow prices of one limit, per kW of a slot [slot]; all 0 where it does not bind. ``saved_bill``, ``saved_life``: currency
     that one more kW in that slot alone would save (negative: it would serve more energy, which costs). ``served_kwh``: battery
-    energy that it would serve in addition. ``source`` [slot]: who set the limit, where that is known, else "". ``held`` [slot]: 1 where
+    energy that it would serve in addition, and ``penalty`` what the objective weighs that with (no money: it only decides who is
+    served). ``source`` [slot]: who set the limit, where that is known, else "". ``held`` [slot]: 1 where
     sessions that cannot pause, or the background, need more than the limit leaves: there one more kW of the limit changes nothing."""
 
     kind: LimitKind
@@ -74,6 +75,7 @@ class LimitPrice:
     saved_bill: FloatArray
     saved_life: FloatArray
     served_kwh: FloatArray
+    penalty: FloatArray
     source: tuple[str, ...] = ()
     held: FloatArray | None = None
 
@@ -103,12 +105,14 @@ class PeakPrice:
 @dataclass(frozen=True, eq=False, slots=True)
 class VehiclePrices:
     """[vehicle] what its wishes cost. ``target_bill``, ``target_life``: currency for one more kWh into its battery; ``target_short_kwh``:
-    how much of that kWh nobody would get (1: all of it, 0: all is served). ``earlier_bill``, ``earlier_short_kwh``: what it costs, and
+    how much of that kWh nobody would get (1: all of it, 0: all is served), and ``target_penalty`` what the objective weighs that with.
+    ``earlier_bill``, ``earlier_short_kwh``: what it costs, and
     who gets less, if it leaves one slot earlier; ``earlier_grounds``: how that was found."""
 
     target_bill: FloatArray
     target_life: FloatArray
     target_short_kwh: FloatArray
+    target_penalty: FloatArray
     earlier_bill: FloatArray
     earlier_short_kwh: FloatArray
     earlier_grounds: tuple[Grounds, ...]
@@ -204,7 +208,8 @@ class LimitValue:
 @dataclass(frozen=True, eq=False, slots=True)
 class Explanation:
     """Why a plan is as it is. ``energy_price_per_kwh`` [slot]: what a kWh that a vehicle draws adds to the energy bill (less than the
-    tariff's where the sun gives more than is drawn); ``peak_per_kw`` [slot]: what a kW adds to the demand charges.
+    tariff's where the sun gives more than is drawn); ``peak_per_kw`` [slot]: what a kW adds to the demand charges, and ``peak_life_per_kw``
+    to what the policy weighs peaks with beside them.
     ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``power_kw`` [vehicle × slot] is the
     relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded."""
 
@@ -220,6 +225,7 @@ class Explanation:
     power_kw: FloatArray
     energy_price_per_kwh: FloatArray
     peak_per_kw: FloatArray
+    peak_life_per_kw: FloatArray
     limits: tuple[LimitPrice, ...]
     peaks: tuple[PeakPrice, ...]
     vehicles: VehiclePrices

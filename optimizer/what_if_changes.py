@@ -176,11 +176,16 @@ def _coming(problem: Problem, vehicle: Vehicle, change: Change) -> Vehicle:
 
 
 def _staying(problem: Problem, vehicle: Vehicle, present: FloatArray, *, arrival_slot: int = -1, departure_slot: int = -1) -> Vehicle:
-    """``present`` [slot]: part of each slot, outside of the old stay of a slot at full power."""
+    """``present`` [slot]: part of each slot. Outside of the old stay that is a part of full power, or of all that its feeder and the
+    site would let it have: a mean over the slot must not hide that nobody draws more than a limit in the minutes that are there."""
     arrival = vehicle.arrival_slot if arrival_slot < 0 else arrival_slot
     departure = vehicle.departure_slot if departure_slot < 0 else departure_slot
-    old = np.full(problem.n_slots, vehicle.p_max_kw)
-    if vehicle.cap_kw is not None:
+    old = np.minimum(vehicle.p_max_kw, problem.room_kw)
+    if vehicle.feeder is not None:
+        old = np.minimum(old, problem.feeders[vehicle.feeder].limit_kw)
+    if vehicle.cap_kw is None:
+        old[vehicle.arrival_slot : vehicle.departure_slot] = vehicle.p_max_kw
+    else:
         stay = slice(vehicle.arrival_slot, vehicle.departure_slot)
         old[stay] = np.array(vehicle.cap_kw)[stay]
     return replace(vehicle, arrival_slot=min(arrival, departure), departure_slot=departure, cap_kw=old * present)
