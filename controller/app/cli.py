@@ -47,15 +47,50 @@ DeparturesName = Literal["known", "stated"]
 def plan_scenario(
     scenario: Annotated[Path, typer.Argument(help="The scenario file (JSON).")],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the plan is written (JSON).")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the plan is written (JSON). Not needed with a question.")
+    ] = None,
     policy: Annotated[PolicyName, typer.Option("--policy", help="What a plan prefers once every vehicle is served.")] = "cheapest",
     deadline: Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds after which planning is given up.")] = 60.0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Why: who is short and what would help, dear hours, what a kW is worth.")
+    ] = False,
+    vehicle: Annotated[str, typer.Option("--vehicle", help="Why this vehicle charges when it does, slot by slot.")] = "",
+    cell: Annotated[str, typer.Option("--cell", metavar="VEHICLE@02:15", help="Why it draws what it draws at this time.")] = "",
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="CHANGE[,CHANGE]",
+            help="The plan beside one in which something is changed; may be given several times. limit=-50kW, limit=800kW@18:00-22:00, "
+            "feeder:B=+10%, price=x1.2, contract=+50kW, vehicles=+1, "
+            "charger:BUS=down, depart:BUS=+30min, arrive:BUS=+30min, need:BUS=+20kWh",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answers as JSON on standard output instead of tables.")] = False,
 ) -> None:
-    """Make one charging plan from a scenario file, and show what it costs."""
-    from controller.app.plan import run_plan
+    """Make one charging plan from a scenario file, show what it costs, and answer questions about it.
+
+    Why is bus-17 short? --explain. Why does it charge at 02:15? --cell bus-17@02:15. And with 50 kW less? --what-if limit=-50kW.
+    """
+    from controller.app.plan import Questions, run_plan
     from optimizer import Policy
 
-    raise typer.Exit(run_plan(scenario, output, policy=Policy(policy), console=console, complaints=complaints, deadline_s=deadline))
+    questions = Questions(explain, vehicle, cell, tuple(what_if or ()), as_json)
+    if output is None and not (questions.asks_why or questions.what_if):
+        complaints.print("Say where the plan goes (-o plan.json), or ask something about it (--explain, --what-if).", highlight=False)
+        raise typer.Exit(2)
+    raise typer.Exit(
+        run_plan(
+            scenario,
+            output,
+            policy=Policy(policy),
+            console=console,
+            complaints=complaints,
+            deadline_s=deadline,
+            questions=questions,
+        )
+    )
 
 
 @app.command("station-key")
