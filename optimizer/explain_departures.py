@@ -7,10 +7,13 @@ where nobody falls short by it). Solving again, from the old basis with the cell
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from optimizer.compiled import IntArray
 from optimizer.errors import SolverFailed
-from optimizer.explain_duals import BILL, KWH, Solved
+from optimizer.explain_duals import BILL, KWH, Solved, family_of, slot_of, who_of
 from optimizer.explain_values import Grounds
 from optimizer.keys import Family
 from optimizer.problem import FloatArray
@@ -26,8 +29,8 @@ def departures(found: Solved, power_kw: FloatArray, *, most: int) -> tuple[Float
     bill, short, grounds = np.zeros(n), np.zeros(n), [Grounds.EXACT] * n
     last = [vehicle.departure_slot - 1 for vehicle in problem.vehicles]
     used = [i for i in range(n) if last[i] >= 0 and abs(power_kw[i, last[i]]) > USED_KW]
-    for i in used:
-        columns = _columns(found, i, last[i])
+    columns_of = dict(zip(used, _columns(found, [(i, last[i]) for i in used]), strict=True))
+    for i, columns in columns_of.items():
         at_top = found.columns[columns] >= compiled.upper[columns] - USED_KW
         per_kw = -found.reduced[:, columns] * (at_top * found.columns[columns])
         bill[i] = max(0.0, float(per_kw[BILL].sum()) / found.weight)
@@ -36,22 +39,25 @@ def departures(found: Solved, power_kw: FloatArray, *, most: int) -> tuple[Float
     by_energy = sorted(used, key=lambda i: (-power_kw[i, last[i]] * problem.hours[last[i]], problem.vehicles[i].id))
     for i in by_energy[:most]:
         try:
-            bill[i], short[i] = _without(found, _columns(found, i, last[i]))
+            bill[i], short[i] = _without(found, columns_of[i])
         except SolverFailed:
             break
         grounds[i] = Grounds.SOLVED
     return bill, short, tuple(grounds)
 
 
-def _columns(found: Solved, vehicle: int, slot: int) -> FloatArray:
-    """The columns of what a vehicle draws and gives in a slot."""
+def _columns(found: Solved, used: Sequence[tuple[int, int]]) -> list[IntArray]:
+    """Of each (vehicle, slot) the columns of what is drawn and given there."""
     keys = found.compiled.column_keys
-    family = keys >> 48
-    mine = np.isin(family, (Family.P, Family.GIVES)) & (keys >> 24 & 0xFFFFFF == vehicle) & (keys & 0xFFFF == slot)
-    return np.flatnonzero(mine).astype(np.int32)
+    mine = np.flatnonzero(np.isin(family_of(keys), (Family.P, Family.GIVES)))
+    cells = who_of(keys[mine]) * found.problem.n_slots + slot_of(keys[mine])
+    order = np.argsort(cells, kind="stable")
+    wanted = [vehicle * found.problem.n_slots + slot for vehicle, slot in used]
+    first, last = (np.searchsorted(cells[order], wanted, side=side) for side in ("left", "right"))
+    return [mine[order[a:b]].astype(np.int32) for a, b in zip(first, last, strict=True)]
 
 
-def _without(found: Solved, columns: FloatArray) -> tuple[float, float]:
+def _without(found: Solved, columns: IntArray) -> tuple[float, float]:
     """What it costs, and leaves short, to close these columns."""
     compiled, solver = found.compiled, found.solver
     nothing = np.zeros(len(columns))

@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from optimizer import arrays
 from optimizer.compiled import Compiled, Costs
-from optimizer.keys import Family
+from optimizer.keys import PLACE_SHIFT, SLOT_MASK, WHO_MASK, Family, KeyArray
 from optimizer.planning import READINESS_MONEY, costs_of, plan
 from optimizer.problem import FloatArray, Policy, Problem
 from optimizer.solver import Solver
+from optimizer.warm import Kept, carried
 from optimizer.weights import Weights
 
 BILL, LIFE, SHORTAGE, KWH = range(4)
@@ -53,19 +54,19 @@ class Solved:
     reduced: FloatArray
 
     @cached_property
-    def row_family(self) -> FloatArray:
+    def row_family(self) -> KeyArray:
         """[row] its family."""
-        return self.compiled.row_keys >> 48
+        return family_of(self.compiled.row_keys)
 
     @cached_property
-    def row_who(self) -> FloatArray:
+    def row_who(self) -> KeyArray:
         """[row] whose it is."""
-        return self.compiled.row_keys >> 24 & 0xFFFFFF
+        return who_of(self.compiled.row_keys)
 
     @cached_property
-    def row_slot(self) -> FloatArray:
+    def row_slot(self) -> KeyArray:
         """[row] its slot."""
-        return self.compiled.row_keys & 0xFFFF
+        return slot_of(self.compiled.row_keys)
 
     def cost(self, columns: FloatArray) -> FloatArray:
         """[part] of the objective at ``columns``; the bill in currency."""
@@ -74,17 +75,34 @@ class Solved:
         return parts
 
 
+def family_of(keys: KeyArray) -> KeyArray:
+    """The family of each key."""
+    return keys >> 48
+
+
+def who_of(keys: KeyArray) -> KeyArray:
+    """Whose each key is."""
+    return keys >> PLACE_SHIFT & WHO_MASK
+
+
+def slot_of(keys: KeyArray) -> KeyArray:
+    """The slot of each key."""
+    return keys & SLOT_MASK
+
+
 def solved(problem: Problem, policy: Policy | Weights, *, deadline: float) -> Solved | None:
     """``problem`` at its optimum; None where there is nothing to plan. ``deadline``: of :func:`time.perf_counter`; raises
     :class:`SolverFailed` after it."""
+    kept: dict[str, Kept] = {}
     if problem.discharge_upper_kw.any():  # who gives is found by planning; then the model of just these is the same plan's
-        result = plan(problem, policy=policy, deadline_s=deadline - perf_counter())
+        result = plan(problem, policy=policy, deadline_s=deadline - perf_counter(), kept=kept)
         problem = problem.with_lenders(np.flatnonzero((result.power_kw < 0).any(axis=1)).tolist())
     costs = costs_of(problem, policy)
     compiled = arrays.build(problem, costs)
     if not len(compiled.cells) and not len(compiled.storage_drawn):
         return None
-    solver = Solver(compiled, deadline=deadline)
+    last = kept.get("lending", kept.get("charging"))
+    solver = Solver(compiled, deadline=deadline, start=carried(last, problem, compiled) if last is not None else None)
     columns = solver.solve()
     weight = READINESS_MONEY if policy is Policy.READINESS else 1.0
     parts = _parts(problem, policy, costs, compiled, weight)
@@ -94,8 +112,7 @@ def solved(problem: Problem, policy: Policy | Weights, *, deadline: float) -> So
 
 def _parts(problem: Problem, policy: Policy | Weights, costs: Costs, compiled: Compiled, weight: float) -> FloatArray:
     """[part × column] costs. What is no energy, demand charge or shortage is life: wear, delay, the tie-break."""
-    key = compiled.column_keys
-    family, slot = key >> 48, key & 0xFFFF
+    family, slot = family_of(compiled.column_keys), slot_of(compiled.column_keys)
     on_cells = weight * np.where(costs.imported != 0, 0.0, problem.price_per_kwh) * problem.hours
     parts = np.zeros((4, len(compiled.cost)))
     bill = parts[BILL]

@@ -64,10 +64,11 @@ def run_plan(
     console: Console,
     complaints: Console,
     deadline_s: float = DEADLINE_S,
-    questions: Questions = Questions(),
+    questions: Questions | None = None,
 ) -> int:
     """Read, solve, write, tell. Returns the exit code; tables go to ``console``, errors to ``complaints``. ``output`` None: it is written
     nowhere."""
+    questions = questions or Questions()
     try:
         problem = read(scenario)
     except InvalidScenario as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,7 @@ from optimizer.explain_values import CellReason, Explanation, Grounds, LimitKind
 from optimizer.explain_words import relaxed_words, remedy_words, short_words
 from optimizer.what_if import clock
 from optimizer.what_if_text import slot_of
-from optimizer.what_if_values import Comparison
+from optimizer.what_if_values import Comparison, Figures
 
 HORIZONS = 21
 """Nights in a month, for figures that are scaled to one: the scenario's demand charge is a share of the month's by as many."""
@@ -131,6 +131,18 @@ def _listed(value: Any) -> Any:
     raise NotImplementedError(f"{type(value)} has no place in JSON")
 
 
+_FIGURES: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("Cost", lambda f: f"{f.cost:,.2f}"),
+    ("Energy", lambda f: f"{f.energy_cost:,.2f}"),
+    ("Demand charge", lambda f: f"{f.demand_cost:,.2f}"),
+    ("Energy kWh", lambda f: f"{f.energy_kwh:,.1f}"),
+    ("Peak kW", lambda f: f"{f.peak_kw:,.1f}"),
+    ("Unmet kWh", lambda f: f"{f.unmet_kwh:,.2f}"),
+    ("Vehicles short", lambda f: str(len(f.short))),
+    ("Battery wear", lambda f: "" if f.wear_cost is None else f"{f.wear_cost:,.2f}"),
+)
+
+
 def _short(problem: Problem, explanation: Explanation) -> Table:
     table = Table(title="Who is short", title_justify="left")
     for name in ("Vehicle", "Lacks", "Because of", "What would do, cheapest first"):
@@ -227,15 +239,3 @@ def _spans(reasons: Iterable[CellReason]) -> list[list[CellReason]]:
         return round(one.power_kw, 1), round(one.most_kw, 1), tuple((p.name, round(p.per_kwh, 2)) for p in one.parts)
 
     return [list(group) for _, group in groupby(reasons, key=said)]
-
-
-_FIGURES = (
-    ("Cost", lambda f: f"{f.cost:,.2f}"),
-    ("Energy", lambda f: f"{f.energy_cost:,.2f}"),
-    ("Demand charge", lambda f: f"{f.demand_cost:,.2f}"),
-    ("Energy kWh", lambda f: f"{f.energy_kwh:,.1f}"),
-    ("Peak kW", lambda f: f"{f.peak_kw:,.1f}"),
-    ("Unmet kWh", lambda f: f"{f.unmet_kwh:,.2f}"),
-    ("Vehicles short", lambda f: str(len(f.short))),
-    ("Battery wear", lambda f: "" if f.wear_cost is None else f"{f.wear_cost:,.2f}"),
-)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from controller.app.plan import run_plan
+from controller.app.plan import Questions, run_plan
 from optimizer import Policy
 
 
@@ -28,10 +28,12 @@ def scenario(**site: Any) -> dict[str, Any]:
     }
 
 
-def run(tmp_path: Path, content: object, output: Path | None = None, *, deadline_s: float = 20.0) -> tuple[int, str, str]:
+def run(
+    tmp_path: Path, content: object, output: Path | None = None, *, deadline_s: float = 20.0, questions: Questions | None = None
+) -> tuple[int, str, str]:
     """Exit code, what was told, what was complained about."""
     (tmp_path / "scenario.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    console, complaints = (Console(file=io.StringIO(), width=120) for _ in range(2))
+    console, complaints = (Console(file=io.StringIO(), width=160) for _ in range(2))
     code = run_plan(
         tmp_path / "scenario.json",
         output or tmp_path / "plan.json",
@@ -39,6 +41,7 @@ def run(tmp_path: Path, content: object, output: Path | None = None, *, deadline
         console=console,
         complaints=complaints,
         deadline_s=deadline_s,
+        questions=questions,
     )
     return code, console.file.getvalue(), complaints.file.getvalue()  # type: ignore[attr-defined]  # they are StringIO
 
@@ -87,3 +90,57 @@ def test_no_time(tmp_path: Path) -> None:
     assert code == 1
     assert "--deadline" in complained
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_why_in_the_terminal(tmp_path: Path) -> None:
+    code, told, complained = run(tmp_path, scenario(limit_kw=7.0), questions=Questions(explain=True))
+    assert (code, complained) == (1, "")
+    assert "Who is short" in told
+    assert "kW more at the site from 12:00" in told
+    assert "Dear hours" in told
+    assert "What one kW more is worth" in told
+    assert "no forecast" in told
+
+
+def test_a_vehicle_and_a_cell_are_explained(tmp_path: Path) -> None:
+    code, told, _ = run(tmp_path, scenario(), questions=Questions(vehicle="bus-1", cell="bus-0@12:30"))
+    assert code == 0
+    assert "bus-1: 20.0 kWh, a kWh is worth 2.0" in told
+    assert "bus-0 draws nothing at 12:00: a kWh costs 4.00 INR there" in told
+    assert "Dear hours" not in told
+
+
+def test_what_if_stands_beside(tmp_path: Path) -> None:
+    questions = Questions(what_if=("limit=12kW", "vehicles=+1,price=x2"))
+    code, told, _ = run(tmp_path, scenario(), questions=questions)
+    assert code == 0
+    assert "site limit: 12 kW" in told
+    assert "1 more vehicle" in told
+    assert "vehicles charge at other times" in told
+
+
+def test_answers_as_json(tmp_path: Path) -> None:
+    questions = Questions(explain=True, cell="bus-0@15:00", what_if=("limit=12kW",), as_json=True)
+    code, told, _ = run(tmp_path, scenario(), questions=questions)
+    assert code == 0
+    answer = json.loads(told)
+    assert sorted(answer) == ["cell", "explanation", "what_if"]
+    assert answer["explanation"]["schema"] == "plan-explanation/1"
+    assert answer["explanation"]["limits"][0]["kind"] == "site"
+    assert answer["what_if"][0]["changes"] == ["site limit: 12 kW"]
+
+
+@pytest.mark.parametrize(
+    ("questions", "why"),
+    [
+        (Questions(vehicle="bus-9"), "there is no vehicle 'bus-9'; there are bus-0, bus-1"),
+        (Questions(cell="bus-1"), "write VEHICLE@02:15"),
+        (Questions(cell="bus-1@23:00"), "23:00 is not within the horizon"),
+        (Questions(what_if=("limit",)), "is no change; 'limit' is probably meant"),
+        (Questions(what_if=("depart:bus-7=+1h",)), "there is no vehicle 'bus-7'"),
+    ],
+)
+def test_a_question_that_is_not_understood(tmp_path: Path, questions: Questions, why: str) -> None:
+    code, _, complained = run(tmp_path, scenario(), questions=questions)
+    assert code == 2
+    assert why in complained
