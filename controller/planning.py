@@ -95,6 +95,15 @@ class Asked:
     start: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest plan's problem and answer, for whoever asks why it is as it is."""
+
+    plan_id: str
+    asked: Asked
+    result: PlanResult
+
+
 def slot_start(at: datetime, slot_minutes: int, zone: ZoneInfo) -> datetime:
     """Start of the local-clock-aligned slot that holds ``at`` (slots are half-open)."""
     local = at.astimezone(zone)
@@ -479,6 +488,9 @@ class Planning:
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
+        self.newest: Newest | None = None
+        self.tried_at: datetime | None = None
+        """When a plan was last asked for."""
         self._wanted = asyncio.Event()
         self._cause = "start"
 
@@ -504,7 +516,7 @@ class Planning:
             self.request("cadence")
 
     async def _plan_once(self, cause: str) -> None:
-        now = self.yard.clock.now()
+        now = self.tried_at = self.yard.clock.now()
         asked = await self._asked(now)
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
@@ -522,6 +534,7 @@ class Planning:
             self.failed_since = None
         plan = read_answer(asked, result, now=now, settings=self.settings)
         self.yard.plan = plan
+        self.newest = Newest(plan.plan_id, asked, result)
         self.made += 1
         self.text = f"plan of {len(asked.visit_ids)} vehicles in {max(0.01, result.total_s):.2f} s"
         self.on_plan()

@@ -62,6 +62,7 @@ from controller.link import LinkServer
 from controller.local_lists import LocalLists
 from controller.logs import set_up
 from controller.names import NameBook
+from controller.plan_room import PlanRoom
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
 from controller.profiles_room import ProfilesRoom
@@ -172,6 +173,7 @@ async def serve_core(settings: Settings) -> None:
         )
         alarms = add_kit(core, settings, store, journal)
         core.add(Departures(core.yard, core.views.ready))
+        core.add(PlanRoom(core.yard, core.loop, core.planning, core.history, state=lambda: planner.state))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
         await add_billing(core, settings, stack, alarms)
         samples = SampleStore(store, spec.depot_id, journal)
