@@ -15,6 +15,7 @@ from fake_depot import FakeLink, sample
 from fake_kit import fill_kit
 from fake_lake import fill_lake
 from fake_limits import fill_limits
+from fake_plan import fill_plan
 from fake_registry import fill
 from fake_stations import fill as fill_stations
 from fastapi import FastAPI
@@ -112,6 +113,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_bills(link)
             fill_lake(link)
             fill_limits(link)
+            fill_plan(link)
             fill_stations(link)
         app = create_app(told, link, store, clock=clock)
         found = Site(app, link, Users(store, clock, "kothrud"), store, clock, told)

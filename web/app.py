@@ -68,6 +68,9 @@ from web.packs_api import SCHEMAS as pack_schemas
 from web.packs_api import packs_api
 from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
+from web.plan_api import SCHEMAS as plan_schemas
+from web.plan_api import plan_api
+from web.plan_page import plan_screens
 from web.probes import probes
 from web.problems import Problem
 from web.profiles_api import SCHEMAS as profile_schemas
@@ -140,6 +143,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(firmware_screens(web))
     app.include_router(display_screens(web))
     app.include_router(departures_screens(web))
+    app.include_router(plan_screens(web))
     app.include_router(grid_screens(web))
     app.include_router(bills_screens(web))
     app.include_router(limits_screens(web))
@@ -177,12 +181,13 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(emergency_api(web))
     app.include_router(telemetry_api(web))
     app.include_router(bills_api(web))
+    app.include_router(plan_api(web))
     app.include_router(lake_api(web))
     app.include_router(probes(web))
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
-    readings = (*readings, *telemetry_schemas)
+    readings = (*readings, *telemetry_schemas, *plan_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -82,26 +82,27 @@ class Frame:
         seen = [p for p in points if p.at < self.stop]
         if not seen:
             return ""
-        parts = [f"M{_n(self.x(seen[0].at))} {_n(self.y(seen[0].value))}"]
-        last = _n(self.y(seen[0].value))
+        parts = [f"M{short(self.x(seen[0].at))} {short(self.y(seen[0].value))}"]
+        last = short(self.y(seen[0].value))
         for point in seen[1:]:
-            y = _n(self.y(point.value))
+            y = short(self.y(point.value))
             if y != last:
-                parts.append(f"H{_n(self.x(point.at))}V{y}")
+                parts.append(f"H{short(self.x(point.at))}V{y}")
                 last = y
-        parts.append(f"H{_n(self.x(until))}")
+        parts.append(f"H{short(self.x(until))}")
         return "".join(parts)
 
     def slope(self, points: Sequence[Point]) -> str:
         """A straight-line path through ``points``."""
-        return "M" + "L".join(f"{_n(self.x(p.at))} {_n(self.y(p.value))}" for p in points) if points else ""
+        return "M" + "L".join(f"{short(self.x(p.at))} {short(self.y(p.value))}" for p in points) if points else ""
 
 
-def _n(value: float) -> str:
+def short(value: float) -> str:
+    """A coordinate with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _time_labels(frame: Frame, clock: text.DepotTime, *, every_h: float, y: float) -> list[Label]:
+def time_labels(frame: Frame, clock: text.DepotTime, *, every_h: float, y: float) -> list[Label]:
     """Labels at local times that are multiples of ``every_h``; every second one is left out on phones."""
     labels: list[Label] = []
     step = timedelta(hours=every_h)
@@ -117,9 +118,14 @@ def _time_labels(frame: Frame, clock: text.DepotTime, *, every_h: float, y: floa
     return labels
 
 
-def _midnights(frame: Frame, clock: text.DepotTime) -> list[datetime]:
-    first = clock.local(frame.start).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return [first] if first < frame.stop else []
+def midnights(frame: Frame, clock: text.DepotTime) -> list[datetime]:
+    """The local midnights within the frame."""
+    at = clock.local(frame.start).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    found = []
+    while at < frame.stop:
+        found.append(at)
+        at += timedelta(days=1)
+    return found
 
 
 def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: str, height: float = 226) -> Plot:
@@ -133,16 +139,16 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
     limit = frame.steps(chart.limit, chart.stop)
     measured = frame.steps(thin(chart.measured, most=480), now)
     if limit:
-        areas.append(("f-hatch", f"{limit}V0H{_n(frame.x(chart.limit[0].at))}Z"))
+        areas.append(("f-hatch", f"{limit}V0H{short(frame.x(chart.limit[0].at))}Z"))
     if measured:
-        areas.append(("area-live", f"{measured}V{_n(height)}H{_n(frame.x(chart.measured[0].at))}Z"))
+        areas.append(("area-live", f"{measured}V{short(height)}H{short(frame.x(chart.measured[0].at))}Z"))
     lines += [
         (css, path)
         for css, path in (("l-plan", frame.steps(chart.plan, _plan_end(chart))), ("l-live", measured), ("l-limit", limit))
         if path
     ]
     labels = [Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step >= 1 else 2), "end lbl-dim axis") for k in range(5)]
-    labels += _time_labels(frame, clock, every_h=3, y=height + 17)
+    labels += time_labels(frame, clock, every_h=3, y=height + 17)
     labels += _limit_labels(frame, chart, now)
     rules = [("l-now", now_x, -8.0, now_x, height)]
     if chart.start <= now < chart.stop:
@@ -150,7 +156,7 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
         labels.append(
             Label(now_x / 10 + (-0.4 if late else 0.4), -2, f"now {clock.local(now):%H:%M}", "lbl-strong" + (" end" if late else ""))
         )
-    for midnight in _midnights(frame, clock):
+    for midnight in midnights(frame, clock):
         x = frame.x(midnight)
         rules.append(("l-axis", x, height - 18, x, height))
         labels.append(Label(x / 10 + 0.4, height - 6, midnight.strftime("%a %-d"), "lbl-dim"))
@@ -168,7 +174,7 @@ def site_chart(chart: Chart, now: datetime, *, clock: text.DepotTime, currency: 
         tuple(rules),
         tuple(labels),
         description,
-        _bands(frame, chart.price),
+        price_bands(frame, chart.price),
         f"{text.currency_symbol(currency).strip()}/kWh",
     )
 
@@ -200,7 +206,7 @@ def _limit_labels(frame: Frame, chart: Chart, now: datetime) -> list[Label]:
     return labels
 
 
-def _bands(frame: Frame, price: Sequence[Point]) -> tuple[Band, ...]:
+def price_bands(frame: Frame, price: Sequence[Point]) -> tuple[Band, ...]:
     """Equal neighbours are one cell; the dearest is the darkest; a cell too narrow for its number stays without."""
     merged: list[Point] = []
     for point in price:
@@ -247,14 +253,14 @@ def session_chart(
     fraction = Frame(start, stop, top=1.0, height=height)
     charge = fraction.slope(soc)
     expected = fraction.slope([Point(now, soc[-1].value), ready]) if soc and ready is not None and now < ready.at < stop else ""
-    areas = [("area-live", f"{measured}V{_n(height)}H{_n(frame.x(power[0].at))}Z")] if measured else []
+    areas = [("area-live", f"{measured}V{short(height)}H{short(frame.x(power[0].at))}Z")] if measured else []
     lines = [(css, path) for css, path in (("l-live", measured), ("l-solid", charge), ("l-plan", expected)) if path]
     labels = [
         Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step == int(step) else 1), "end lbl-dim axis") for k in range(5)
     ]
     hours = (stop - start).total_seconds() / 3600
     every = next((h for h in (0.25, 0.5, 1, 2, 3, 6) if hours / h <= 8), 12)
-    labels += _time_labels(frame, clock, every_h=every, y=height + 17)
+    labels += time_labels(frame, clock, every_h=every, y=height + 17)
     now_x = frame.x(now)
     rules = [("l-now", now_x, -8.0, now_x, height)]
     if now_x > 40:
@@ -314,11 +320,11 @@ def block_chart(
     for bar in bars:
         x1, x2 = frame.x(bar.at) + gap, frame.x(bar.at + block) - gap
         css = "f-live" if bar.at == begins_at else "bar-idle"
-        areas.append((css, f"M{_n(x1)} {_n(height)}V{_n(frame.y(bar.value))}H{_n(x2)}V{_n(height)}Z"))
+        areas.append((css, f"M{short(x1)} {short(height)}V{short(frame.y(bar.value))}H{short(x2)}V{short(height)}Z"))
     labels = [Label(0, frame.y(k * step * 1000) + 4, text.number(k * step, 0 if step >= 1 else 2), "end lbl-dim axis") for k in range(5)]
     hours = (ends_at - start).total_seconds() / 3600
     every = next((h for h in (0.5, 1, 2, 3, 6) if hours / h <= 5), 12)
-    labels += [label for label in _time_labels(frame, clock, every_h=every, y=height + 17) if 3 <= label.x <= 97]
+    labels += [label for label in time_labels(frame, clock, every_h=every, y=height + 17) if 3 <= label.x <= 97]
     rules = []
     if highest_w:
         y = frame.y(highest_w)

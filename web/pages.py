@@ -29,6 +29,7 @@ SCREENS = (
     ("now", "/", "now", "Now"),
     ("chargers", "/chargers", "plug", "Chargers"),
     ("departures", "/departures", "bus", "Departures"),
+    ("plan", "/plan", "plan", "Plan"),
     ("grid", "/grid", "scada", "Grid"),
     ("safety", "/safety", "safety", "Safety"),
     ("payments", "/payments", "payment", "Payments"),

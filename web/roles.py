@@ -140,6 +140,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/departures/import"): Permission.VISITS,
     ("POST", "/departures/import/apply"): Permission.VISITS,
     **_REGISTRY,
+    ("GET", "/plan"): Permission.READ,
+    ("GET", "/api/v1/plan"): Permission.READ,
     ("GET", "/system"): Permission.READ,
     ("GET", "/grid"): Permission.READ,
     ("GET", "/limits"): Permission.READ,

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
 PAGES = [
     "/",
     "/departures",
+    "/plan",
     "/registry/vehicles",
     "/registry/packs",
     "/registry/stations",

@@ -1,0 +1,198 @@
+"""*Plan*: what is planned against what was measured, who charges when and for how much, who is short.
+
+GET /plan    ?by=vehicle|feeder  ?back=1-24 hours before now  ?vehicle=  the layer that is looked at
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controller.plan_view import PlanHead, PlanRow, PlanView
+from web import text
+from web.context import Web
+from web.plan_chart import slot_at, stack_chart, swatches
+from web.problems import Problem
+
+ROWS_SHOWN = 120
+BACKS = (3, 12, 24)
+_POLICIES = {"cheapest": "cheapest", "readiness": "ready first", "battery-life": "battery life"}
+_SHORT_NAMED = 3
+
+
+def plan_screens(web: Web) -> APIRouter:
+    """The page's route."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/plan")
+    async def page(request: Request, by: str = "vehicle", back: str = "12", vehicle: str = "") -> Response:
+        by = by if by in ("vehicle", "feeder") else "vehicle"
+        back_h = int(back) if back.isdecimal() and len(back) < 3 and int(back) in BACKS else 12
+        found = await plan_of(web, by=by, back_h=str(back_h), rows=str(ROWS_SHOWN))
+        context = plan_context(found, back_h=back_h, vehicle=vehicle[:80])
+        return web.pages.render(request, "plan.html", view=web.view(), screen="plan", **context)
+
+    return router
+
+
+async def plan_of(web: Web, **args: str) -> PlanView:
+    """The core's picture; raises :class:`Problem` where it shows none."""
+    found = await web.link.show(PlanView, **args)
+    if found is None:
+        raise Problem("core_unreachable", "The controller's core shows no plan yet.", headers={"retry-after": "3"})
+    return found
+
+
+def plan_context(view: PlanView, *, back_h: int, vehicle: str = "") -> dict[str, Any]:
+    """Everything that the template needs."""
+    clock = text.DepotTime(view.timezone, view.at)
+
+    def address(**changed: str) -> str:
+        wanted = {"by": view.by, "back": str(back_h), "vehicle": vehicle} | changed
+        defaults = {"by": "vehicle", "back": "12", "vehicle": ""}
+        query = urlencode({name: value for name, value in wanted.items() if value != defaults[name]})
+        return f"/plan?{query}" if query else "/plan"
+
+    rows = [_row(row, view, clock, address) for row in view.rows]
+    nothing = view.plan is None and not view.waiting
+    return {
+        "subtitle": _subtitle(view, clock),
+        "banner": _banner(view, clock),
+        "empty": _empty(view) if view.plan is None else None,
+        "nothing": nothing,
+        "tiles": [] if view.plan is None else _tiles(view, view.plan, clock),
+        "plot": None if nothing else stack_chart(view, clock=clock, chosen=vehicle),
+        "key": swatches(view, vehicle),
+        "by_tabs": [(address(by=by), words, view.by == by) for by, words in (("vehicle", "By vehicle"), ("feeder", "By feeder"))],
+        "back_tabs": [(address(back=str(hours)), f"{hours} h back", hours == back_h) for hours in BACKS],
+        "short": _short(view, clock),
+        "rows": rows,
+        "hidden": max(0, view.total - len(view.rows)),
+        "total": view.total,
+        "currency": text.currency_symbol(view.currency).strip(),
+    }
+
+
+def _subtitle(view: PlanView, clock: text.DepotTime) -> str:
+    plan = view.plan
+    if plan is None:
+        return "no plan yet"
+    policy = _POLICIES.get(view.policy, view.policy)
+    words = f"made {clock.seconds(plan.made_at)}, {text.age((view.at - plan.made_at).total_seconds())} ago, in {plan.solve_s:.2f} s"
+    words += f" · {plan.solver} · policy: {policy}"
+    if plan.over:
+        return f"{words} · over since {clock.clock(plan.expires_at)}"
+    if view.next_at is not None:
+        words += f" · next {clock.clock(view.next_at)} at the latest" if view.next_at > view.at else " · the next is due"
+    return words
+
+
+def _banner(view: PlanView, clock: text.DepotTime) -> dict[str, str] | None:
+    """What is wrong with the planner, and what holds meanwhile."""
+    state = {"late": "The planner is late", "dead": "The planner is down", "off": "The planner is off"}.get(view.planner)
+    if state is None and not view.fallback and view.failed_since is None:
+        return None
+    since = f" since {clock.clock(view.failed_since)}" if view.failed_since is not None else ""
+    holds = "No plan is in force: vehicles charge under the limits, earliest departure first."
+    if not view.fallback and view.plan is not None and not view.plan.over:
+        holds = f"The last plan holds until {clock.clock(view.plan.expires_at)}, then earliest departure first."
+    elif not view.fallback:
+        holds = "Limits hold all the same."
+    return {
+        "css": "alarm" if view.fallback and view.failed_since is not None else "warn",
+        "head": (state or "No new plan") + since,
+        "words": f"{view.planner_text[:1].upper()}{view.planner_text[1:]}. {holds}",
+    }
+
+
+def _empty(view: PlanView) -> dict[str, str]:
+    if not view.waiting:
+        return {
+            "title": "Nothing to plan",
+            "words": "No vehicle is here or announced that wants energy. A plan comes by itself with the first one; announce departures, "
+            "so that vehicles are planned before they come.",
+        }
+    what = f"{view.waiting} vehicle{' wants' if view.waiting == 1 else 's want'} energy"
+    if view.planner in ("dead", "off", "late"):
+        return {
+            "title": "No plan",
+            "words": f"{what}. {view.planner_text[:1].upper()}{view.planner_text[1:]}. Earliest departure goes first.",
+        }
+    return {"title": "No plan yet", "words": f"{what}; the first plan is being made. Until then earliest departure goes first."}
+
+
+def _tiles(view: PlanView, plan: PlanHead, clock: text.DepotTime) -> list[dict[str, str]]:
+    """The four numbers."""
+    money = text.currency_symbol(view.currency).strip()
+    until = clock.clock(plan.expires_at if plan.over else slot_at(view.slots, len(view.slots.price)))
+    demand = "" if not plan.demand_cost else f"{money}{text.money(plan.demand_cost, view.currency)} of it for demand"
+    named = [row.vehicle_id for row in view.rows if row.unmet_wh][:_SHORT_NAMED]
+    more = plan.short - len(named)
+    who = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    contract = view.slots.limit_w[view.slots.now]
+    return [
+        {
+            "title": f"Cost until {until}", "before": money, "value": text.money(plan.cost, view.currency), "unit": "", "css": "",
+            "note": demand,
+        },
+        {
+            "title": "Highest demand planned", "before": "", "value": text.kw(plan.peak_w), "unit": "kW", "css": "",
+            "note": "" if contract is None else f"limit now {text.kw(contract)} kW",
+        },
+        {
+            "title": "Energy missing at departure", "before": "", "value": text.kwh(plan.unmet_wh), "unit": "kWh",
+            "css": "c-alarm" if plan.unmet_wh else "", "note": who if plan.unmet_wh else "everybody is served",
+        },
+        {
+            "title": "Energy still planned", "before": "", "value": text.kwh(plan.planned_wh), "unit": "kWh", "css": "",
+            "note": f"for {plan.vehicles} vehicle{'' if plan.vehicles == 1 else 's'}",
+        },
+    ]  # fmt: skip
+
+
+def _short(view: PlanView, clock: text.DepotTime) -> list[dict[str, str]]:
+    """Who leaves short, in words."""
+    return [
+        {"vehicle": row.vehicle_id, "words": short_words(row, clock), "href": f"/departures/form?{urlencode({'visit': row.visit_id})}"}
+        for row in view.rows
+        if row.unmet_wh
+    ]
+
+
+def short_words(row: PlanRow, clock: text.DepotTime) -> str:
+    """``leaves 05:30 with 71 % instead of 80 %, 12.4 kWh short``."""
+    charge = ""
+    if row.soc_departure is not None and row.soc_target is not None and row.soc_departure < row.soc_target:
+        charge = f" with {text.percent(row.soc_departure)} % instead of {text.percent(row.soc_target)} %,"
+    return f"leaves {clock.clock(row.depart_at)}{charge} {text.kwh(row.unmet_wh)} kWh short"
+
+
+def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> dict[str, Any]:
+    where = row.label if row.present else ""
+    arrives = "here" if row.present else clock.clock(row.arrive_at)
+    pauses = f", {row.pauses} pause{'' if row.pauses == 1 else 's'}" if row.pauses else ""
+    planned = text.ABSENT
+    if row.starts_at is not None and row.stops_at is not None:
+        begins = "now" if row.starts_at <= view.at else clock.clock(row.starts_at)
+        planned = f"{begins} to {clock.clock(row.stops_at)}{pauses}"
+    leaves = text.ABSENT if row.soc_departure is None else f"{text.percent(row.soc_departure)} %"
+    target = "" if row.soc_target is None else f"of {text.percent(row.soc_target)} %"
+    return {
+        "vehicle": row.vehicle_id,
+        "href": address(vehicle=row.vehicle_id),
+        "css": "alarm" if row.unmet_wh else "",
+        "where": where or text.ABSENT,
+        "arrives": arrives,
+        "leaves": clock.clock(row.depart_at),
+        "to_flow": text.kwh(row.to_flow_wh),
+        "planned": planned,
+        "energy": text.kwh(row.planned_wh),
+        "missing": text.kwh(row.unmet_wh) if row.unmet_wh else "",
+        "cost": text.ABSENT if row.cost is None else text.money(row.cost, view.currency, digits=0 if row.cost >= 100 else 2),
+        "charge": leaves,
+        "target": target,
+    }
