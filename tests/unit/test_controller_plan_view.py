@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,10 @@ from controller.plan_picture import span_of
 from controller.plan_room import LOOK_S, PlanRoom
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanView
+from controller.planner import PlannerState
 from depot.values import InvalidValue, Limit, LimitSource, ScopeKind
+from optimizer import PlanResult, PlanStatus, Policy, Problem, Weights
+from optimizer.evaluate import evaluate
 
 QUARTER = timedelta(minutes=15)
 A, B = Mark("BUS-A", "A"), Mark("BUS-B", "B")
@@ -39,6 +43,25 @@ class Depot:
             self.room.look()
             self.small.clock.at += timedelta(seconds=LOOK_S)
         self.room.look()
+
+
+class AtOnce:
+    """A planner that lets everybody charge at once, at full power."""
+
+    state, text = PlannerState.RUNNING, "charges at once"
+
+    async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
+        power = np.zeros_like(problem.upper_kw)
+        for i, vehicle in enumerate(problem.vehicles):
+            left = vehicle.energy_kwh / vehicle.eff
+            for k in range(problem.n_slots):
+                power[i, k] = min(problem.upper_kw[i, k], left / problem.hours[k])
+                left -= power[i, k] * problem.hours[k]
+        found = evaluate(problem, power)
+        none = np.zeros(problem.n_slots)
+        return PlanResult(
+            power, found.site_kw, found.unmet_kwh, none, found.energy_cost, found.demand_cost, found.peak_kw, PlanStatus.OPTIMAL, policy
+        )
 
 
 # -- the trail ------------------------------------------------------------------------------------------------------------
@@ -201,6 +224,7 @@ def test_a_plan_of_the_planner_brings_its_costs_and_what_it_expects_of_the_load(
     async def main() -> None:
         depot = Depot()
         depot.small.arrive(ONE, "BUS-A", kwh=40)
+        depot.small.planning.planner = AtOnce()
         await depot.small.planning._plan_once("test")
         view = await depot.view()
         assert view.plan is not None
