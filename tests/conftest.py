@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from skip_budget import over_budget, read_allowances
 
@@ -83,7 +84,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_summary] = {"outcomes": Counter(), "skips": [], "over_budget": []}
+    config.stash[_summary] = {"outcomes": Counter(), "skips": [], "failures": [], "over_budget": []}
+    # the same examples for everybody, so that a run says something of the change and not of chance; --long looks for new ones
+    hypothesis.settings.register_profile("steady", derandomize=True)
+    hypothesis.settings.load_profile("default" if config.getoption("--long") else "steady")
     config.pluginmanager.register(_Counting(config.stash[_summary]), "chargeyard-counting")
 
 
@@ -107,12 +111,14 @@ class _Counting:
     def __init__(self, summary: dict[str, Any]) -> None:
         self.outcomes: Counter[str] = summary["outcomes"]
         self.skips: list[str] = summary["skips"]
+        self.failures: list[str] = summary["failures"]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "wasxfail"):
             self.outcomes["xfailed"] += report.skipped
         elif report.failed:
             self.outcomes["failed" if report.when == "call" else "errors"] += 1
+            self.failures.append(report.nodeid)
         elif report.skipped:
             self._skipped(report.longrepr)
         elif report.when == "call":

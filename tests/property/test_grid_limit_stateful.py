@@ -49,6 +49,11 @@ class Given:
         return self.start_s + self.points.get("WRmpTms", 0)
 
 
+def meant(points: dict[str, int]) -> dict[str, int]:
+    """What the points say: an order that lifts the limit names none, whatever stands in ``WLim`` beside it."""
+    return {name: value for name, value in points.items() if name != "WLim" or points.get("WLimEna", 1)}
+
+
 @dataclass
 class Stage:
     at_s: int = 0
@@ -115,14 +120,14 @@ class LimitMachine(RuleBasedStateMachine):
             return
         command = written.command
         if command is None:
-            assert self.newest == (seq, points), "a command was swallowed"
+            assert self.newest == (seq, meant(points)), "a command was swallowed"
             return
         assert self.block.acknowledged_seq == before, "acknowledged before it was in force"
         if not accepts:
             self.newest = None
             assert self.block.settle(written.ticket, AckState.REJECTED_STATE)
             return
-        self.newest = (seq, points)
+        self.newest = (seq, meant(points))
         if command.failsafe is not None:
             self.link, _ = step(self.link, command.failsafe, self.now, POLICY)
             self.failsafe_w = min(change.get("FsWLim", self.failsafe_w), POLICY.contract_w)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from skip_budget import Allowance, over_budget, read_allowances
 
-from controller.app.testing import Tally, skip_table
+from controller.app.testing import Tally, second_try, skip_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "chargeyard"
@@ -195,6 +195,21 @@ def test_tally_joins_runs_into_pytests_own_last_line() -> None:
     assert not tally.failed
     assert tally.last_line(2.04) == "3 passed, 1 skipped in 2.0s"
     tally.add({}, 3)  # an internal error leaves no summary
+    assert tally.failed
+
+
+def test_a_few_serial_tests_get_a_second_try_and_it_is_told() -> None:
+    summary = {"outcomes": {"passed": 3, "failed": 2}, "skips": [], "failures": ["t.py::a", "t.py::b"], "over_budget": []}
+    assert second_try(summary, 1) == ["t.py::a", "t.py::b"]
+    assert second_try({**summary, "over_budget": ["too many"]}, 1) == []
+    assert second_try({**summary, "outcomes": {"failed": 1, "errors": 1}}, 1) == []  # a fixture that fails is no matter of time
+    assert second_try({**summary, "outcomes": {"failed": 5}, "failures": list("abcde")}, 1) == []
+    assert second_try({}, 3) == []
+    tally = Tally()
+    tally.add(summary, 0)
+    tally.add_second_try(summary["failures"], {"outcomes": {"passed": 2}}, 0)
+    assert (tally.failed, tally.last_line(1.0), tally.again) == (False, "5 passed in 1.0s", ["t.py::a", "t.py::b"])
+    tally.add_second_try(["t.py::a"], {"outcomes": {"failed": 1}}, 1)
     assert tally.failed
 
 
