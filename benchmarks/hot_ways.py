@@ -263,11 +263,15 @@ async def run(*, packs: int, each: int, seed: int, loud: bool, ways: Sequence[st
             done[way].append(took_s)
             print(f"{way:9s} {stay.connector}: {took_s * 1000:7.1f} ms", flush=True)
 
+        async def warmed(stays: list[Stay]) -> list[Stay]:
+            await asyncio.gather(*(units[stay.vehicle_id].warm() for stay in stays))
+            return stays
+
         def chosen(way: str) -> list[Stay]:
             return [next(others) for _ in range(each)] if way in ways else []
 
         for way, play in (("mqtt", runner.by_mqtt), ("locked", runner.locked)):
-            for stay in chosen(way):
+            for stay in await warmed(chosen(way)):
                 tell(way, stay, await play(stay))
                 await asyncio.sleep(APART_S)
         with hung(broker(depot)):
@@ -275,7 +279,7 @@ async def run(*, packs: int, each: int, seed: int, loud: bool, ways: Sequence[st
                 tell("can", stay, await runner.by_can(stay))
             for stay in chosen("ocpp"):
                 tell("ocpp", stay, await runner.by_charger(stay))
-        for stay in chosen("back"):
+        for stay in await warmed(chosen("back")):
             tell("back", stay, await runner.back(stay))
             await asyncio.sleep(5 * APART_S)
         for stay in in_bays if "isolation" in ways else ():

@@ -22,6 +22,7 @@ import logging
 import math
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -160,7 +161,8 @@ class Door:
         self._book = book
         self._waiting = waiting
         self._ahead = 0
-        self._relief: asyncio.Task[None] | None = None
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._usher: asyncio.Task[None] | None = None
         self._handshake_s = handshake_s
         self._strangers: dict[asyncio.StreamWriter, None] = {}
         self._inside: dict[str, dict[str, Visitor]] = {}
@@ -243,11 +245,31 @@ class Door:
         visitor.ahead += 1
 
     async def room(self) -> None:
-        """Returns once amqtt can take another message. Its queues tell nobody that they have become shorter, so one task looks."""
-        while self._ahead + self._waiting() >= MOST_WAITING:
-            if self._relief is None or self._relief.done():
-                self._relief = asyncio.create_task(asyncio.sleep(_LOOK_S))
-            await asyncio.shield(self._relief)
+        """Returns once amqtt can take another message; who came first is let in first.
+
+        Its queues tell nobody that they have become shorter, so one task looks, and wakes as many as there is room for: if all who
+        wait looked, a full broker would do nothing else.
+        """
+        if not self._turns and self._free() > 0:
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        if self._usher is None or self._usher.done():
+            self._usher = asyncio.create_task(self._call_in())
+        await turn
+
+    def _free(self) -> int:
+        return MOST_WAITING - self._ahead - self._waiting()
+
+    async def _call_in(self) -> None:
+        while self._turns:
+            free = self._free()
+            while free > 0 and self._turns:
+                turn = self._turns.popleft()
+                if not turn.done():  # who has gone meanwhile takes no room
+                    turn.set_result(None)
+                    free -= 1
+            await asyncio.sleep(_LOOK_S)
 
     def _refuse(self, text: str) -> None:
         """Told now and then: who is refused may come often."""
