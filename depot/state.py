@@ -26,6 +26,7 @@ from depot import local_lists as ll
 from depot import network_profiles as np
 from depot import notes as no
 from depot import outputs as ou
+from depot import plan_policy as pp
 from depot import reservations as rs
 from depot import security as se
 from depot import smart_charging as sc
@@ -263,6 +264,8 @@ class DepotState:
     customers: ci.CustomerRequests = field(default_factory=ci.CustomerRequests)
     """Who asked stations what they keep about customers; never what they told."""
 
+    plan_policy: pp.PickedPolicy | None = None
+    """What a person wants plans to be good at; None: what the settings say."""
     contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)
     """Authorities whose contracts count, by fingerprint."""
 
@@ -867,6 +870,11 @@ def _noted(state: DepotState, e: ev.StationNoted, envelope: ev.Envelope) -> Depo
     return replace(state, notes=(*state.notes, no.KeptNote(e.station_id, envelope.occurred_at, e.note))[-no.KEPT :])
 
 
+def _policy_picked(state: DepotState, e: ev.PlanPolicyPicked, envelope: ev.Envelope) -> DepotState:
+    picked = None if e.pick is None else pp.PickedPolicy(e.pick, envelope.actor, envelope.occurred_at, e.reason)
+    return replace(state, plan_policy=picked)
+
+
 def _area_isolated(state: DepotState, e: ev.AreaIsolated, envelope: ev.Envelope) -> DepotState:
     return replace(state, outputs=state.outputs.with_isolated(ou.Isolated(e.area, envelope.occurred_at, e.origin, e.reason, e.by)))
 
@@ -967,6 +975,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationTariffSet: _tariff_set,
     ev.StationTariffsCleared: _tariffs_cleared,
     ev.StationNoted: _noted,
+    ev.PlanPolicyPicked: _policy_picked,
     ev.AssetModeSet: _asset_mode,
     ev.AreaIsolated: _area_isolated,
     ev.AreaReset: _area_reset,

@@ -63,6 +63,7 @@ from depot.commands.limits import (
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.outputs import IsolateArea, ResetArea, TestOutput
 from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
+from depot.commands.planning import PickPlanPolicy
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.security import (
     DeleteCertificate,
@@ -125,6 +126,7 @@ __all__ = [
     "NoteIncident",
     "OptOutOfDemandEvent",
     "OverrideLimits",
+    "PickPlanPolicy",
     "PublishFirmware",
     "ReadDerControls",
     "RecordMonthDemand",

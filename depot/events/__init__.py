@@ -83,6 +83,7 @@ from depot.events.orders import (
 )
 from depot.events.outputs import AreaIsolated, AreaReset, OutputMoved, OutputTested
 from depot.events.payments import SessionAdmitted, SessionBilled, StartRefused
+from depot.events.planning import PlanPolicyPicked
 from depot.events.registry import (
     DeclarationWithdrawn,
     DriverRegistered,
@@ -231,6 +232,7 @@ __all__ = [
     "PackTripped",
     "PersonSeen",
     "PlanAccepted",
+    "PlanPolicyPicked",
     "ProfileSetByHand",
     "PublicationLocated",
     "PublicationOrdered",
