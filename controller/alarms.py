@@ -261,6 +261,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             1440, off_s=0.0,
         ),
         Kind(
+            "plan_vetoed", 3, "A new plan was not taken: its run against the packs says that it cannot be meant.",
+            "The plan before it holds until it expires, then vehicles are charged by their departure: nobody is left out, money is.",
+            "Read on the page Plan what was wrong. Where it names a vehicle, look at its announced battery and state of charge.",
+            480, on_s=0.0, off_s=60.0,
+        ),
+        Kind(
             "meter_doubtful", 3, "What the meter at the grid connection tells does not fit together.",
             "Limits and demand may be held against a wrong power.",
             "See on the page Grid what does not fit; have transformers, wiring and the map's settings checked.",

@@ -24,6 +24,7 @@ from controller.history import History
 from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.loop import ControlLoop
 from controller.orders import Orders
+from controller.plan_twin import PlanTwin
 from controller.planner import Planner
 from controller.planning import Planning, PlanningSettings
 from controller.readmodel import ChargerView, NowView, ProcessView
@@ -92,6 +93,8 @@ class Core:
             peak_w=lambda: self.history.peak_w,
             on_plan=self.loop.wake,
         )
+        self.twin = PlanTwin(self.yard)
+        self.planning.twin = self.twin
         self.orders = Orders(self.yard, self.loop, replan=self.planning.request)
         self.utility = Utility(self.yard, self.loop, parts.failsafe, replan=self.planning.request) if parts.failsafe is not None else None
         self.loop.on_session = self._session_changed

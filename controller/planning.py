@@ -21,6 +21,8 @@ from uuid6 import uuid7
 
 from controller import lending, limits
 from controller.asset_outlook import Outlook, plan_rows
+from controller.plan_policy import in_force as policy_in_force
+from controller.plan_twin import PlanTwin, approved
 from controller.planner import Planner, PlannerError
 from controller.yard import Yard
 from depot import events as ev
@@ -485,6 +487,8 @@ class Planning:
         """What a peak costs, where somebody knows the tariff's pieces."""
         self.outlook: Outlook | None = None
         """Solar plants and stationary batteries, where the site has any."""
+        self.twin: PlanTwin | None = None
+        """Who looks at a plan before it is taken; None: nobody."""
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
@@ -521,8 +525,11 @@ class Planning:
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
             return
+        policy = policy_in_force(self.yard.state.plan_policy, self.settings.policy)
         try:
-            result = await self.planner.solve(asked.problem, policy=self.settings.policy)
+            result = await self.planner.solve(asked.problem, policy=policy)
+            if self.twin is not None:
+                result = await approved(self.twin, self.planner, asked.problem, asked.visit_ids, result, policy=policy)
         except PlannerError as error:
             if self.failed_since is None:
                 log.error("no new plan: %s; the last plan holds until it expires, then earliest departure first", error)

@@ -297,6 +297,7 @@ def _link(row: AlarmRow) -> tuple[str, str] | None:
         "utility_silent": ("/grid", "Grid"),
         "meter_silent": ("/grid", "Grid"),
         "meter_doubtful": ("/grid", "Grid"),
+        "plan_vetoed": ("/plan", "Plan"),
     }.get(row.kind)
 
 

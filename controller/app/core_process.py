@@ -62,6 +62,7 @@ from controller.link import LinkServer
 from controller.local_lists import LocalLists
 from controller.logs import set_up
 from controller.names import NameBook
+from controller.plan_policy import PlanPolicy
 from controller.plan_room import PlanRoom
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
@@ -174,6 +175,7 @@ async def serve_core(settings: Settings) -> None:
         alarms = add_kit(core, settings, store, journal)
         core.add(Departures(core.yard, core.views.ready))
         core.add(PlanRoom(core.yard, core.loop, core.planning, core.history, state=lambda: planner.state))
+        core.add(PlanPolicy(core.yard, settings.to_planning().policy, replan=core.planning.request))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
         await add_billing(core, settings, stack, alarms)
         samples = SampleStore(store, spec.depot_id, journal)
@@ -196,6 +198,7 @@ async def serve_core(settings: Settings) -> None:
         core.planning.peak_w = demand.free_peak_w
         bills = UtilityBills(core.yard, demand, tariff)
         core.planning.pieces = bills.demand_pieces
+        alarms.sources.append(core.twin)
         core.add(bills)
         grid = GridRoom(
             core.yard,

@@ -42,6 +42,10 @@ HISTORY_FACTS = 1000
 """So many of the newest facts of the kinds that may matter are looked at after a start."""
 
 
+HEARD_S = 900.0
+"""What a battery said of its temperature serves a plan for so long."""
+
+
 def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: Store, secret: bytes, stack: ExitStack) -> Safety:
     """Open the latch file, and let safety take part. It does so without a telemetry section too: trips stay."""
     latches = stack.enter_context(closing(LatchFile.open(settings.latches)))
@@ -66,6 +70,7 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
     core.views.board.more.append(notices.conditions)
     core.views.board.kinds |= KINDS
     core.add(safety)
+    core.twin.packs, core.twin.hottest_c = parts.packs, lambda: hottest_of(safety)
     safety.guard.pseudonyms = Pseudonyms.of_secret(secret)
     if settings.telemetry is not None:
         _listen(core, settings, safety)
@@ -80,6 +85,12 @@ def _listen(core: Core, settings: Settings, safety: Safety) -> None:
     core.take_telemetry = Ingest(guard, safety.hear, clock=core.yard.clock).take
     file = rejections_file(settings.database, settings.depot.id)
     core.add(Rejections(guard, RejectionStore(file, settings.depot.id), clock=core.yard.clock))
+
+
+def hottest_of(safety: Safety) -> dict[PackKey, float]:
+    """The hottest sensor of each pack that was heard of in the last quarter of an hour."""
+    views = (view for view in safety.guard.views() if view.age_s is not None and view.age_s <= HEARD_S)
+    return {view.pack: view.hottest_c for view in views if view.hottest_c is not None}
 
 
 def packs_of(core: Core, settings: Settings) -> Packs:
