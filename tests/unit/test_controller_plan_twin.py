@@ -116,7 +116,7 @@ def test_a_pack_that_would_be_overheated_gets_less_power_in_a_second_plan() -> N
 def test_without_a_battery_nothing_is_said_of_it() -> None:
     small, twin = yard_with(Doctored())
     stay = small.yard.state.visits["visit BUS-1"].announced
-    small.put(replace(stay, battery_wh=None, soc_arrival=None))
+    small.put(replace(stay, battery_wh=0, soc_arrival=None))
     asyncio.run(small.planning._plan_once("again"))
     assert small.yard.plan is not None
     assert np.isnan(report_of(twin).soc_at_departure[twin.ids.index("visit BUS-1")])
