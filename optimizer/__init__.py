@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optimizer.caps import Cap
 from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
+from optimizer.feeders import Feeder
 from optimizer.pieces import DemandPiece
-from optimizer.problem import Feeder, FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
+from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
 from optimizer.storage import Storage
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
@@ -33,6 +35,7 @@ __all__ = [
     "FrontierProgress",
     "InvalidProblem",
     "InvalidScenario",
+    "NamedLimit",
     "OptimizerError",
     "PlanResult",
     "PlanStatus",

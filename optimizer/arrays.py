@@ -15,9 +15,9 @@ from scipy.sparse import coo_array
 
 from optimizer.compiled import Compiled, Costs, IntArray, Shape, shape_of
 from optimizer.keys import NO_KEY, Family, KeyArray, keys_of
+from optimizer.limit_rows_arrays import LimitArrays
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
-from optimizer.storage import feeder_sums
 from optimizer.storage_arrays import StorageArrays
 
 _Index = npt.NDArray[np.integer]
@@ -69,7 +69,6 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
-    on_feeder = np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles], dtype=np.int32)
     shape = shape_of(problem, costs)
     needy, usable, vehicle, slot = shape.needy, shape.usable, shape.vehicle, shape.slot
     slots = shape.slots
@@ -96,15 +95,8 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     matrix.put(first + np.arange(s), totals, -1.0)
     storage.put_totals(matrix, first)
 
-    most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
-    binding = most + (feeder_sums(problem) if costs.storage is not None else 0.0) > problem.feeder_room_kw
-    number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1  # [feeder × slot] which of the rows that are written
-    limits = problem.feeder_room_kw[binding]
-    first = matrix.block(lower=np.full(len(limits), -np.inf), upper=limits, keys=keys_of(Family.FEEDER, *np.nonzero(binding)))
-    if binding.any():
-        bound = (on_feeder[vehicle] >= 0) & binding[on_feeder[vehicle], slot]
-        matrix.put(first + number[on_feeder[vehicle[bound]], slot[bound]], cells[bound], 1.0)
-        storage.put_feeders(matrix, first, number=number, binding=binding)
+    limits = LimitArrays(problem, usable=usable, vehicle=vehicle, slot=slot, gives=shape.gives, giving=lent.giving, drawn=storage.drawn)
+    limits.write(matrix)
 
     means = _Means(problem, slots=slots, totals=totals, lent=lent)
     if len(peaks):
@@ -119,6 +111,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     matrix.put(first + np.searchsorted(sunny, lent.slots[crossing]), lent.given[crossing], -1.0)
     matrix.put(first + np.searchsorted(sunny, lent.sold), lent.exports, 1.0)
     lent.write(matrix)
+    limits.write_back(matrix)
     storage.write(matrix, totals=totals, given=lent.given, given_slots=lent.slots)
 
     width = pieces.width
@@ -255,26 +248,12 @@ class _Lent:
         self.eff = np.array([problem.vehicles[i].eff for i in self._vehicle])
 
     def write(self, matrix: _Matrix) -> None:
-        """Sums per slot and feeder, and how the batteries' levels follow."""
+        """Sums per slot, and how the batteries' levels follow."""
         zeros, keys = np.zeros(len(self.slots)), keys_of(Family.GIFTS, 0, self.slots)
         first = matrix.block(lower=zeros, upper=zeros, keys=keys)
         matrix.put(first + np.searchsorted(self.slots, self._slot), self.giving, 1.0)
         matrix.put(first + np.arange(len(self.slots)), self.given, -1.0)
-        self._write_feeders(matrix)
         self._write_levels(matrix)
-
-    def _write_feeders(self, matrix: _Matrix) -> None:
-        problem = self._problem
-        feeder = np.array([-1 if problem.vehicles[i].feeder is None else problem.vehicles[i].feeder for i in self._vehicle], dtype=np.int32)
-        here = np.zeros(problem.feeder_limit_kw.shape, dtype=bool)
-        here[feeder[feeder >= 0], self._slot[feeder >= 0]] = True
-        binding = here & (problem.feeder_sums(problem.discharge_upper_kw) > problem.feeder_limit_kw)
-        number = np.cumsum(binding.ravel()).reshape(binding.shape) - 1
-        limits = problem.feeder_limit_kw[binding]
-        first = matrix.block(lower=np.full(len(limits), -np.inf), upper=limits, keys=keys_of(Family.BACK, *np.nonzero(binding)))
-        if binding.any():
-            bound = (feeder >= 0) & binding[feeder, self._slot]
-            matrix.put(first + number[feeder[bound], self._slot[bound]], self.giving[bound], 1.0)
 
     def _write_levels(self, matrix: _Matrix) -> None:
         problem, cells = self._problem, self._levels_of

@@ -1,7 +1,7 @@
 """What a depot does without a plan: rules that see the present slot only, to be compared with.
 
 Pure functions from a problem to powers [vehicle × slot]. They know who is plugged in, what each still needs and until
-when it stays, and nothing that comes later. All but :func:`uncontrolled` keep the site's and the feeders' limits.
+when it stays, and nothing that comes later. All but :func:`uncontrolled` keep the limits of the site, of feeders and caps.
 Powers are continuous: none of them pauses below a minimum. Floors are not looked at.
 """
 
@@ -18,11 +18,11 @@ Present = npt.NDArray[np.intp]
 
 
 class _Room:
-    """What is left in one slot, of the site and of each feeder, in kW."""
+    """What is left in one slot, of the site and of each feeder and cap (:attr:`Problem.limit_rows`), in kW."""
 
     def __init__(self, problem: Problem, slot: int) -> None:
         self.site = max(float(problem.site_limit_kw[slot] - problem.background_kw[slot]), 0.0)
-        self.feeders = problem.feeder_limit_kw[:, slot].copy()
+        self.rows = np.maximum(problem.limit_rows.limit_kw[:, slot], 0.0)
 
 
 def uncontrolled(problem: Problem) -> FloatArray:
@@ -32,24 +32,21 @@ def uncontrolled(problem: Problem) -> FloatArray:
 
 def equal_share(problem: Problem) -> FloatArray:
     """The same for everybody who can take it: what one cannot use is shared among the others (max-min fair)."""
-    feeder_of = _feeder_of(problem)
+    rows = problem.limit_rows
 
     def share(present: Present, wanted: FloatArray, room: _Room, _slot: int, _left: FloatArray) -> FloatArray:
         given = np.zeros(len(present))
         rising = wanted > EPS
         while rising.any() and room.site > EPS:
-            on_feeder = np.bincount(feeder_of[present[rising & (feeder_of[present] >= 0)]], minlength=len(room.feeders))
-            steps = [
-                float((wanted - given)[rising].min()),
-                room.site / rising.sum(),
-                *(room.feeders / np.maximum(on_feeder, EPS))[on_feeder > 0],
-            ]
-            step = min(steps)
+            grows = np.zeros(len(problem.vehicles))
+            grows[present[rising]] = 1.0
+            uses = np.bincount(rows.row, rows.weight * grows[rows.vehicle], minlength=len(room.rows))
+            step = min(float((wanted - given)[rising].min()), room.site / rising.sum(), *(room.rows / np.maximum(uses, EPS))[uses > EPS])
             given[rising] += step
             room.site -= step * rising.sum()
-            room.feeders -= step * on_feeder
-            full = np.isin(feeder_of[present], np.flatnonzero(room.feeders <= EPS))
-            rising &= (wanted - given > EPS) & ~full
+            room.rows -= step * uses
+            full = rows.vehicle[(rows.weight > 0) & (room.rows <= EPS)[rows.row]]
+            rising &= (wanted - given > EPS) & ~np.isin(present, full)
         return given
 
     return _slot_by_slot(problem, share)
@@ -99,22 +96,17 @@ def _in_order(
     problem: Problem, key: Callable[[Present, int, FloatArray], npt.NDArray[np.floating] | npt.NDArray[np.integer]]
 ) -> FloatArray:
     """One after the other, least ``key(present, slot, left_kwh)`` first, each as much as it can take and as fits."""
-    feeder_of = _feeder_of(problem)
+    rows_of = problem.limit_rows.of_vehicles(len(problem.vehicles))
 
     def share(present: Present, wanted: FloatArray, room: _Room, slot: int, left: FloatArray) -> FloatArray:
         given = np.zeros(len(present))
         for n in np.argsort(key(present, slot, left), kind="stable"):
-            feeder = feeder_of[present[n]]
-            fits = min(room.site, room.feeders[feeder]) if feeder >= 0 else room.site
-            given[n] = max(min(wanted[n], fits), 0.0)
+            its = rows_of[present[n]]
+            fits = min(room.site, *(room.rows[row] / weight for row, weight in its if weight > 0), wanted[n])
+            given[n] = max(fits, 0.0)
             room.site -= given[n]
-            if feeder >= 0:
-                room.feeders[feeder] -= given[n]
+            for row, weight in its:
+                room.rows[row] -= weight * given[n]
         return given
 
     return _slot_by_slot(problem, share)
-
-
-def _feeder_of(problem: Problem) -> Present:
-    """[vehicle] index of its feeder, −1 for none."""
-    return np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles], dtype=np.intp)

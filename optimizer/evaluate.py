@@ -23,7 +23,7 @@ VIOLATION_KWH = 0.05
 class Verdict:
     """``site_kw`` [slot] with background; ``unmet_kwh`` [vehicle] at the battery; ``short``: vehicles that miss more
     than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh.
-    ``discharge_kwh``: given beyond what a vehicle may; ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or
+    ``over_cap_kwh``: above the caps, in the sums' weights. ``discharge_kwh``: given beyond what a vehicle may; ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or
     above its capacity."""
 
     site_kw: FloatArray
@@ -36,6 +36,7 @@ class Verdict:
     below_minimum: int
     over_site_limit_kwh: float
     over_feeder_limit_kwh: float
+    over_cap_kwh: float
     over_rating_kwh: float
     outside_window_kwh: float
     discharge_kwh: float
@@ -55,7 +56,7 @@ class Verdict:
     @property
     def violation_kwh(self) -> float:
         """The worst of the violations."""
-        site = max(self.over_site_limit_kwh, self.over_feeder_limit_kwh)
+        site = max(self.over_site_limit_kwh, self.over_feeder_limit_kwh, self.over_cap_kwh)
         batteries = max(self.discharge_kwh, self.state_of_charge_kwh)
         return max(site, self.over_export_limit_kwh, self.over_rating_kwh, self.outside_window_kwh, batteries)
 
@@ -104,6 +105,7 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
         below_minimum=int(((power_kw > 1e-6) & (power_kw < least - 1e-6)).sum()),
         over_site_limit_kwh=float(np.maximum(site - problem.site_limit_kw, 0.0) @ hours),
         over_feeder_limit_kwh=float((np.maximum(_on_feeders(problem, power_kw, stored) - problem.feeder_limit_kw, 0.0) @ hours).sum()),
+        over_cap_kwh=float((_over_caps(problem, power_kw, stored) @ hours).sum()),
         over_rating_kwh=float((np.maximum(power_kw - rating, 0.0) @ hours).sum()) + _over_storage_kwh(problem, stored),
         outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
         discharge_kwh=float((np.maximum(-power_kw - _may_give(problem), 0.0) @ hours).sum()),
@@ -113,12 +115,27 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
 
 
 def _on_feeders(problem: Problem, power_kw: FloatArray, stored: FloatArray) -> FloatArray:
-    """[feeder × slot] vehicles, and what batteries draw there; what those give is not counted."""
-    sums = problem.feeder_sums(power_kw)
-    for storage, row in zip(problem.storages, stored, strict=True):
-        if storage.feeder is not None:
-            sums[storage.feeder] += np.maximum(row, 0.0)
+    """[feeder × slot] vehicles on it and below it, and what batteries draw there; what those give is not counted."""
+    sums = np.zeros((len(problem.feeders), problem.n_slots))
+    loads = [(v.feeder, row) for v, row in zip(problem.vehicles, power_kw, strict=True)]
+    loads += [(s.feeder, np.maximum(row, 0.0)) for s, row in zip(problem.storages, stored, strict=True)]
+    for feeder, row in loads:
+        while feeder is not None:
+            sums[feeder] += row
+            feeder = problem.feeders[feeder].parent
     return sums
+
+
+def _over_caps(problem: Problem, power_kw: FloatArray, stored: FloatArray) -> FloatArray:
+    """[cap × slot] above each cap; what a vehicle or a battery gives makes no room under it."""
+    over = np.zeros((len(problem.caps), problem.n_slots))
+    for row, cap in zip(over, problem.caps, strict=True):
+        row -= cap.limit_kw
+        for i, weight in cap.weights.items():
+            row += weight * (np.maximum(power_kw[i], 0.0) if weight > 0 else power_kw[i])
+        for s, weight in cap.storages.items():
+            row += weight * np.maximum(stored[s], 0.0)
+    return np.maximum(over, 0.0)
 
 
 def _over_storage_kwh(problem: Problem, stored: FloatArray) -> float:

@@ -69,6 +69,8 @@ class Family(IntEnum):
     LEVELS = 110 | OF_VEHICLES | OF_SLOTS
     HOLDS = 111 | OF_SLOTS
     OUT = 112 | OF_SLOTS
+    CAP = 113 | OF_SLOTS
+    CAP_BACK = 114 | OF_SLOTS
 
 
 def keys_of(family: Family, who: _Places = 0, slot: _Places = 0, part: _Places = 0) -> KeyArray:

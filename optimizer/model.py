@@ -1,12 +1,13 @@
 """The planning model: the Pyomo model that says what a plan is, compiled to the arrays that HiGHS takes.
 
-Sets     cells (vehicle i, slot k) inside of the plug-in windows; those of them in which i may give; slots; demand blocks; feeders
+Sets     cells (vehicle i, slot k) inside of the plug-in windows; those of them in which i may give; slots; demand blocks; limits
 Columns  p[i,k] kW, unmet[i] kWh (battery), total[k] kW, imported[k] kW, peak kW, over[p] kW, dear;
          where vehicles may give: g[i,k] kW, given[k] kW, level[i,k] kWh (against the start), exported[k] kW
 Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + unmet[i] = need_i
          total     total[k] = Σ_i p[i,k], bounded by what the site has left beside its background; stationary batteries
                    (:mod:`optimizer.storage`) draw and give in the same sum
-         feeder    Σ_{i on f} p[i,k] ≤ limit_f,k, and the same for g          (written only where it can bind)
+         limit     Σ_i weight_i · p[i,k] ≤ limit_k for feeders, with all below them, and caps; back: the same for g
+                   (:mod:`optimizer.limit_rows`; written only where they can bind)
          peak      Σ_{k in block} h_k/H · (total[k] − given[k]) + mean background ≤ peak
          piece     the same mean ≤ free_p + over[p] for the blocks that count; in a group of several  per_kw_p · over[p] ≤ dear
          imported  total[k] − given[k] + exported[k] + background_k ≤ imported[k]    (only where the site might export)
@@ -21,22 +22,21 @@ authoritative one, to be read and changed first; what runs is its twin, :mod:`op
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from pyomo.common.dependencies import scipy_available
 from pyomo.common.gc_manager import PauseGC
-from pyomo.core.expr import LinearExpression, MonomialTermExpression
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from optimizer.compiled import Compiled, Costs, Shape, shape_of
 from optimizer.keys import Family, Named
+from optimizer.limit_rows_model import write_limits
+from optimizer.linear import linear as _linear
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import Problem, level_bounds_kwh
-from optimizer.storage import feeder_sums
 from optimizer.storage_model import StorageColumns
 
 if not scipy_available:  # asking loads it: here, instead of inside of the first deadline
@@ -115,10 +115,8 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
     named.add(Family.ENERGY, model.energy, lambda i: (i,))
 
     members: dict[int, list[Any]] = {k: [] for k in slots}
-    on_feeder: dict[tuple[int | None, int], list[Any]] = defaultdict(list)
-    for i, k, cell in zip(vehicle.tolist(), slot.tolist(), cells, strict=True):
+    for k, cell in zip(slot.tolist(), cells, strict=True):
         members[k].append(cell)
-        on_feeder[problem.vehicles[i].feeder, k].append(cell)
     model.totals = Constraint(slots)
     for k in slots:
         theirs = storage.totals(k) if storage is not None else []
@@ -129,14 +127,7 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
             model.total[k].ub = float(problem.room_kw[k])
     named.add(Family.TOTALS, model.totals, _at_slot)
 
-    model.feeder = Constraint(range(len(problem.feeders)), slots)
-    most = problem.feeder_sums(np.where(usable, problem.upper_kw, 0.0))
-    binding = most + (feeder_sums(problem) if storage is not None else 0.0) > problem.feeder_room_kw
-    for f, k in np.argwhere(binding).tolist():
-        its = on_feeder[f, k] + (storage.feeder(f, k) if storage is not None else [])
-        model.feeder[f, k] = _linear([], [], plus=its) <= float(problem.feeder_room_kw[f, k])
-    named.add(Family.FEEDER, model.feeder, lambda index: index)
-
+    write_limits(problem, model, named, usable=usable, gives=shape.gives, storages=storage is not None)
     _write_lenders(problem, model, named, shape, given)
     if storage is not None and costs.storage is not None:
         used = storage.write(costs.storage, given)
@@ -227,18 +218,10 @@ def _write_pieces(
 
 
 def _write_lenders(problem: Problem, model: ConcreteModel, named: Named, shape: Shape, given: dict[int, list[Any]]) -> None:
-    """What holds where vehicles may give: sums per slot and feeder, and the level of each battery."""
+    """What holds where vehicles may give: sums per slot, and the level of each battery."""
     model.gifts = Constraint(sorted(given))
     for k in sorted(given):
         model.gifts[k] = _linear([-1.0], [model.given[k]], plus=given[k]) == 0
-
-    on_feeder: dict[tuple[int | None, int], list[Any]] = defaultdict(list)
-    for c, column in model.g.items():
-        on_feeder[problem.vehicles[int(shape.vehicle[c])].feeder, int(shape.slot[c])].append(column)
-    model.back = Constraint(range(len(problem.feeders)), range(problem.n_slots))
-    for f, k in np.argwhere(problem.feeder_sums(problem.discharge_upper_kw) > problem.feeder_limit_kw).tolist():
-        if its := on_feeder.get((f, k)):
-            model.back[f, k] = _linear([], [], plus=its) <= float(problem.feeder_limit_kw[f, k])
 
     lends = set(shape.lends.tolist())
     at = [c for c, i in enumerate(shape.vehicle.tolist()) if i in lends]
@@ -257,14 +240,8 @@ def _write_lenders(problem: Problem, model: ConcreteModel, named: Named, shape: 
         model.levels[c] = _linear(factors, columns, plus=plus) == 0
         before = (i, c)
     named.add(Family.GIFTS, model.gifts, _at_slot)
-    named.add(Family.BACK, model.back, lambda index: index)
     named.add(Family.LEVEL, model.level, lambda c: (shape.vehicle[c], shape.slot[c]))
     named.add(Family.LEVELS, model.levels, lambda c: (shape.vehicle[c], shape.slot[c]))
-
-
-def _linear(factors: list[float], columns: list[Any], *, plus: Sequence[Any] = ()) -> LinearExpression:
-    """Σ factor · column + Σ plus: a column without a factor is an object less to make and to read."""
-    return LinearExpression([*(MonomialTermExpression(term) for term in zip(factors, columns, strict=True)), *plus])
 
 
 def _compile(model: ConcreteModel, named: Named) -> dict[str, Any]:

@@ -10,7 +10,7 @@ stays within the background and what may be exported (decision 14). It counts on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,8 @@ from optimizer.storage import Storage
 from optimizer.weights import Weights
 
 FloatArray = npt.NDArray[np.float64]
+
+__all__ = ["EPS", "Feeder", "FloatArray", "PlanResult", "PlanStatus", "Policy", "Problem", "Vehicle", "level_bounds_kwh"]
 
 EPS = 1e-9
 
@@ -43,14 +45,6 @@ class PlanStatus(StrEnum):
 
     OPTIMAL = "optimal"
     UNPOLISHED = "unpolished"
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Feeder:
-    """A part of the site with a limit of its own per slot."""
-
-    id: str
-    limit_kw: FloatArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -106,7 +100,8 @@ class Problem:
     that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
     ``demand_charge_per_kw``: this horizon's share, on the peak above what is free. ``export_limit_kw``: what may flow to the
     grid, for ``export_price_per_kwh`` (counted at most as high as the price of import). ``storages``: stationary batteries.
-    ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it.
+    ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it. ``caps``: limits on weighted
+    sums of powers. ``limit_sources``: what ``site_limit_kw`` is the least of, for whoever explains a plan.
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -129,6 +124,8 @@ class Problem:
     id: str = ""
     storages: tuple[Storage, ...] = ()
     demand_pieces: tuple[DemandPiece, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    limit_sources: tuple[NamedLimit, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
@@ -136,27 +133,22 @@ class Problem:
         if not 0 < self.first_slot_fraction <= 1:
             raise InvalidProblem(f"first_slot_fraction {self.first_slot_fraction} is not in (0, 1]")
         for name in ("price_per_kwh", "site_limit_kw", "background_kw", "export_limit_kw", "export_price_per_kwh"):
-            object.__setattr__(self, name, _per_slot(name, getattr(self, name), self.n_slots))
+            object.__setattr__(self, name, per_slot(name, getattr(self, name), self.n_slots))
         for name in ("site_limit_kw", "export_limit_kw", "export_price_per_kwh"):
             if getattr(self, name).min() < 0:
                 raise InvalidProblem(f"{name} is negative; 0 is the least")
         for name in ("demand_charge_per_kw", "mtd_peak_kw"):
-            _positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
         if self.demand_interval_slots < 1 or not 0 <= self.demand_offset_slots < self.demand_interval_slots:
             raise InvalidProblem(
                 f"demand block of {self.demand_interval_slots} slots, {self.demand_offset_slots} of them past: "
                 "at least one slot, and fewer past than there are"
             )
         object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
-        feeders = []
-        for feeder in self.feeders:
-            limit = _per_slot(f"feeder {feeder.id}: limit_kw", feeder.limit_kw, self.n_slots)
-            if limit.min() < 0:
-                raise InvalidProblem(f"feeder {feeder.id}: limit_kw is negative; 0 is the least")
-            feeders.append(Feeder(feeder.id, limit))
-        object.__setattr__(self, "feeders", tuple(feeders))
+        object.__setattr__(self, "feeders", fd.checked(self.feeders, self.n_slots))
+        object.__setattr__(self, "limit_sources", site_limits.checked(self.limit_sources, self.n_slots))
         object.__setattr__(self, "storages", tuple(self.storages))
-        st.check(self.storages, len(feeders))
+        st.check(self.storages, len(self.feeders))
         object.__setattr__(self, "vehicles", tuple(self.vehicles))
         seen: set[str] = set()
         for vehicle in self.vehicles:
@@ -164,6 +156,8 @@ class Problem:
             if vehicle.id in seen:
                 raise InvalidProblem(f"vehicle {vehicle.id} stands twice in the problem; give every stay an id of its own")
             seen.add(vehicle.id)
+        caps = cp.checked(self.caps, n_vehicles=len(self.vehicles), n_storages=len(self.storages), n_slots=self.n_slots)
+        object.__setattr__(self, "caps", caps)
 
     def _check(self, vehicle: Vehicle) -> None:
         who = f"vehicle {vehicle.id}"
@@ -173,10 +167,10 @@ class Problem:
                 f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
             )
         for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h", "steady_per_kwh", "discharge_kw"):
-            _positive(f"{who}: {name}", getattr(vehicle, name))
+            positive(f"{who}: {name}", getattr(vehicle, name))
         for name in ("holding_per_kwh_h", "wear_per_kwh"):
             if getattr(vehicle, name) is not None:
-                _positive(f"{who}: {name}", getattr(vehicle, name))
+                positive(f"{who}: {name}", getattr(vehicle, name))
         if vehicle.discharge_kw:
             self._check_battery(vehicle, who)
         if not 0 <= vehicle.urgency <= 1:
@@ -187,12 +181,12 @@ class Problem:
             raise InvalidProblem(f"{who}: feeder {vehicle.feeder}, but there are {len(self.feeders)} feeders (counted from 0)")
         for name in ("cap_kw", "discharge_cap_kw"):
             cap = getattr(vehicle, name)
-            if cap is not None and _per_slot(f"{who}: {name}", cap, self.n_slots).min() < 0:
+            if cap is not None and per_slot(f"{who}: {name}", cap, self.n_slots).min() < 0:
                 raise InvalidProblem(f"{who}: {name} is negative; 0 is the least")
 
     def _check_battery(self, vehicle: Vehicle, who: str) -> None:
         for name in ("stored_kwh", "capacity_kwh", "reserve_kwh"):
-            _positive(f"{who}: {name}", getattr(vehicle, name))
+            positive(f"{who}: {name}", getattr(vehicle, name))
         if not max(vehicle.stored_kwh, vehicle.reserve_kwh) <= vehicle.capacity_kwh * (1 + EPS):
             raise InvalidProblem(
                 f"{who}: stored_kwh {vehicle.stored_kwh:g} and reserve_kwh {vehicle.reserve_kwh:g} must be within its "
@@ -224,7 +218,7 @@ class Problem:
             window = slice(vehicle.arrival_slot, vehicle.departure_slot)
             row[window] = vehicle.p_max_kw
             if vehicle.cap_kw is not None:
-                row[window] = np.minimum(row[window], _per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
+                row[window] = np.minimum(row[window], per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
         return upper
 
     @cached_property
@@ -243,7 +237,7 @@ class Problem:
                 continue
             cap = np.full(self.n_slots, vehicle.discharge_kw)
             if vehicle.discharge_cap_kw is not None:
-                cap = np.minimum(cap, _per_slot("discharge_cap_kw", vehicle.discharge_cap_kw, self.n_slots))
+                cap = np.minimum(cap, per_slot("discharge_cap_kw", vehicle.discharge_cap_kw, self.n_slots))
             upper[i] = np.where(useful & (self.upper_kw[i] > 0) & (self.lower_kw[i] == 0), cap, 0.0)
         return upper
 
@@ -278,10 +272,24 @@ class Problem:
         return room
 
     @cached_property
+    def feeder_paths(self) -> fd.Paths:
+        """Of each feeder: its place and those of all above it."""
+        return fd.paths(self.feeders)
+
+    @cached_property
+    def limit_rows(self) -> LimitRows:
+        """Feeders and caps, as limits on weighted sums of powers."""
+        return limit_rows(self)
+
+    @cached_property
     def feeder_room_kw(self) -> FloatArray:
-        """[feeder × slot] the same under the feeders' limits."""
-        room: FloatArray = np.maximum(self.feeder_limit_kw, self.feeder_sums(self.lower_kw))
-        return room
+        """[feeder × slot] what may be drawn under the feeders' limits; at least what floors demand."""
+        return self.limit_rows.room_kw[: len(self.feeders)]
+
+    @cached_property
+    def limit_source(self) -> tuple[str, ...]:
+        """[slot] who sets the site's limit, of ``limit_sources``; empty where none of them does."""
+        return site_limits.sources(self.limit_sources, self.site_limit_kw)
 
     @cached_property
     def over_limit_kw(self) -> FloatArray:
@@ -306,12 +314,8 @@ class Problem:
         return (need > 0) | self.discharge_upper_kw.any(axis=1)
 
     def feeder_sums(self, power_kw: FloatArray) -> FloatArray:
-        """[feeder × slot] what the vehicles on each feeder draw together."""
-        sums = np.zeros((len(self.feeders), self.n_slots))
-        for vehicle, row in zip(self.vehicles, power_kw, strict=True):
-            if vehicle.feeder is not None:
-                sums[vehicle.feeder] += row
-        return sums
+        """[feeder × slot] what the vehicles on each feeder, and below it, draw together."""
+        return fd.sums(self.feeders, self.feeder_paths, places=[v.feeder for v in self.vehicles], power_kw=power_kw)
 
     def block_means(self, site_kw: FloatArray) -> FloatArray:
         """[block] mean of a power per slot over each demand block, as far as the block lies in the horizon."""
@@ -365,23 +369,3 @@ def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
     """How far its battery may go down and up from what it holds at its arrival. It need not be at its reserve already."""
     up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, vehicle.energy_kwh)  # a need is served whatever was said of the battery
     return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh
-
-
-def _per_slot(name: str, value: FloatArray | Sequence[float] | float, n_slots: int) -> FloatArray:
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidProblem(f"{name}: numbers are expected ({error})") from None
-    if array.ndim == 0:
-        array = np.full(n_slots, float(array))
-    if array.shape != (n_slots,):
-        raise InvalidProblem(f"{name}: {array.size} numbers, expected one for each of the {n_slots} slots")
-    if not np.isfinite(array).all():
-        raise InvalidProblem(f"{name}: slot {int(np.flatnonzero(~np.isfinite(array))[0])} is not a finite number")
-    array.flags.writeable = False
-    return array
-
-
-def _positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value >= 0):
-        raise InvalidProblem(f"{name} is {value}; a finite number of at least 0 is expected")

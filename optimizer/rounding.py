@@ -63,7 +63,7 @@ def round_minimum_powers(problem: Problem, compiled: Compiled, *, solver: Solver
 
 
 class _Room:
-    """What lower bounds still fit: under the site's and the feeders' limits, and into each vehicle's need."""
+    """What lower bounds still fit: under the site's limit, those of feeders and caps, and into each vehicle's need."""
 
     def __init__(self, problem: Problem, compiled: Compiled, lower: FloatArray) -> None:
         held = np.zeros_like(problem.upper_kw)
@@ -71,18 +71,20 @@ class _Room:
         self._problem = problem
         self._compiled = compiled
         self._site = problem.room_kw - held.sum(axis=0)
-        self._feeders = problem.feeder_room_kw - problem.feeder_sums(held)
+        rows = problem.limit_rows
+        self._rows = rows.room_kw - rows.sums(held)
+        self._rows_of = rows.of_vehicles(len(problem.vehicles))
         self._need = np.array([v.energy_kwh * (1 - EPS) / v.eff for v in problem.vehicles]) - held @ problem.hours
 
     def takes(self, cell: int, more_kw: float) -> bool:
         """Reserve ``more_kw`` for the cell; False, and nothing reserved, where it does not fit."""
         i, k = int(self._compiled.vehicle[cell]), int(self._compiled.slot[cell])
-        feeder, hours = self._problem.vehicles[i].feeder, self._problem.hours[k]
-        fits = more_kw <= self._site[k] and (feeder is None or more_kw <= self._feeders[feeder, k])
+        hours, rows = self._problem.hours[k], self._rows_of[i]
+        fits = more_kw <= self._site[k] and all(weight * more_kw <= self._rows[row, k] for row, weight in rows if weight > 0)
         if not fits or more_kw * hours > self._need[i]:
             return False
         self._site[k] -= more_kw
         self._need[i] -= more_kw * hours
-        if feeder is not None:
-            self._feeders[feeder, k] -= more_kw
+        for row, weight in rows:
+            self._rows[row, k] -= weight * more_kw
         return True

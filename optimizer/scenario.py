@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from optimizer.errors import InvalidProblem, InvalidScenario
-from optimizer.problem import Feeder, PlanResult, Problem, Vehicle
+from optimizer.feeders import Feeder
+from optimizer.problem import PlanResult, Problem, Vehicle
 
 SCHEMA = "depot-scenario/1"
 PLAN_SCHEMA = "plan/1"

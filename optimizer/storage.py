@@ -95,15 +95,6 @@ def upper_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
     return np.broadcast_to(charge[:, None], shape).copy(), discharge[:, None] * gives[None, :]
 
 
-def feeder_sums(problem: Problem) -> FloatArray:
-    """[feeder × 1] most that the batteries on each feeder draw together."""
-    sums = np.zeros((len(problem.feeders), 1))
-    for storage in problem.storages:
-        if storage.feeder is not None:
-            sums[storage.feeder] += storage.charge_kw
-    return sums
-
-
 def costs_of(problem: Problem, *, weight: float, on_import: np.ndarray, scale: float) -> StorageCosts | None:
     """What using them costs. ``on_import`` [slot]: the price stands on what is imported, not on what is drawn; ``scale``: the mean
     price; ``weight``: of money in the objective."""

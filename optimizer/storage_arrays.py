@@ -39,13 +39,6 @@ class StorageArrays:
         matrix.put(first + self.slot, self.drawn, 1.0)
         matrix.put(first + self.slot, self.given, -1.0)
 
-    def put_feeders(self, matrix: Matrix, first: int, *, number: _Index, binding: npt.NDArray[np.bool_]) -> None:
-        """What they draw on the feeders whose rows are written."""
-        for s, storage in enumerate(self._problem.storages if len(self.drawn) else ()):
-            if storage.feeder is not None:
-                its = np.flatnonzero((self.storage == s) & binding[storage.feeder, self.slot])
-                matrix.put(first + number[storage.feeder, self.slot[its]], self.drawn[its], 1.0)
-
     def write(self, matrix: Matrix, *, totals: _Index, given: _Index, given_slots: _Index) -> None:
         """Their own rows. ``totals``: columns of all slots; ``given``: of what vehicles give, in ``given_slots``."""
         if not len(self.drawn):

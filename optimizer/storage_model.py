@@ -15,7 +15,7 @@ Terms = list[tuple[float, Any]]
 
 
 class StorageColumns:
-    """Declared on ``model`` by building this; then :meth:`totals` and :meth:`feeder` are what the other rows take in."""
+    """Declared on ``model`` by building this; then :meth:`totals` is what the rows of the sums take in."""
 
     def __init__(self, problem: Problem, model: ConcreteModel, named: Named) -> None:
         self._problem, self._model, self._named = problem, model, named
@@ -31,10 +31,6 @@ class StorageColumns:
         """What they add to ``total[k]``."""
         model = self._model
         return [term for s in range(len(self._problem.storages)) for term in ((1.0, model.c[s, k]), (-1.0, model.d[s, k]))]
-
-    def feeder(self, f: int, k: int) -> list[Any]:
-        """What they draw on a feeder."""
-        return [self._model.c[s, k] for s, storage in enumerate(self._problem.storages) if storage.feeder == f]
 
     def write(self, costs: StorageCosts, given: dict[int, list[Any]]) -> Terms:
         """Their own rows; returns their terms of the objective. ``given``: slots in which vehicles may give."""
