@@ -18,6 +18,7 @@ from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, So
 from optimizer.feeders import Feeder
 from optimizer.pieces import DemandPiece
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
+from optimizer.site_limits import NamedLimit
 from optimizer.storage import Storage
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aim",
+    "Cap",
     "DemandPiece",
     "Feeder",
     "FloatArray",

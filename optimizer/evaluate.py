@@ -23,8 +23,8 @@ VIOLATION_KWH = 0.05
 class Verdict:
     """``site_kw`` [slot] with background; ``unmet_kwh`` [vehicle] at the battery; ``short``: vehicles that miss more
     than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh.
-    ``over_cap_kwh``: above the caps, in the sums' weights. ``discharge_kwh``: given beyond what a vehicle may; ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or
-    above its capacity."""
+    ``over_cap_kwh``: above the caps, in the sums' weights. ``discharge_kwh``: given beyond what a vehicle may;
+    ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or above its capacity."""
 
     site_kw: FloatArray
     energy_cost: float

@@ -19,13 +19,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from optimizer import caps as cp
+from optimizer import feeders as fd
+from optimizer import site_limits
 from optimizer import storage as st
+from optimizer.caps import Cap
 from optimizer.errors import InvalidProblem
+from optimizer.feeders import Feeder
+from optimizer.limit_rows import LimitRows, limit_rows
 from optimizer.pieces import DemandPiece, checked
+from optimizer.series import FloatArray, per_slot, positive
+from optimizer.site_limits import NamedLimit
 from optimizer.storage import Storage
 from optimizer.weights import Weights
-
-FloatArray = npt.NDArray[np.float64]
 
 __all__ = ["EPS", "Feeder", "FloatArray", "PlanResult", "PlanStatus", "Policy", "Problem", "Vehicle", "level_bounds_kwh"]
 
