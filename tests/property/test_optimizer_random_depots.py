@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import DemandPiece, Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
+from optimizer import Cap, DemandPiece, Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
 from optimizer.baselines import BASELINES
 from optimizer.compiled import Compiled, shape_of
 from optimizer.evaluate import evaluate
@@ -75,8 +75,20 @@ def pieces(draw: st.DrawFn) -> DemandPiece:
 
 
 @st.composite
-def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0) -> Problem:
-    feeders = draw(st.integers(0, 2))
+def caps(draw: st.DrawFn, name: str, n_vehicles: int, n_batteries: int) -> Cap:
+    some = st.sampled_from([-1.0, -1 / 3, 0.5, 1.0, 1.0])
+    return Cap(
+        id=name,
+        weights={i: draw(some) for i in range(n_vehicles) if draw(st.booleans())},
+        limit_kw=draw(st.lists(st.integers(-10, 60).map(float), min_size=SLOTS, max_size=SLOTS).map(np.array)),
+        storages={i: draw(st.sampled_from([0.0, 1 / 3, 1.0])) for i in range(n_batteries)},
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, most_caps: int = 0) -> Problem:
+    feeders = draw(st.integers(0, 3))
+    n_vehicles, n_batteries = draw(st.integers(0, 5)), draw(st.integers(0, most_batteries))
     per_slot = st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)
     return Problem(
         t0=datetime(2026, 1, 12, tzinfo=UTC),
@@ -91,10 +103,11 @@ def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0) -> 
         demand_interval_slots=draw(st.sampled_from([1, 2, 4])),
         export_limit_kw=draw(st.sampled_from([0.0, 0.0, 15.0])),
         export_price_per_kwh=draw(st.sampled_from([0.0, 0.3, 5.0])),
-        feeders=tuple(Feeder(f"F{n}", draw(per_slot)) for n in range(feeders)),
-        vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(draw(st.integers(0, 5)))),
-        storages=tuple(draw(batteries(f"b{n}", feeders)) for n in range(draw(st.integers(0, most_batteries)))),
+        feeders=tuple(Feeder(f"F{n}", draw(per_slot), draw(st.none() | st.integers(0, n - 1)) if n else None) for n in range(feeders)),
+        vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(n_vehicles)),
+        storages=tuple(draw(batteries(f"b{n}", feeders)) for n in range(n_batteries)),
         demand_pieces=tuple(draw(pieces()) for _ in range(draw(st.integers(0, most_pieces)))),
+        caps=tuple(draw(caps(f"c{n}", n_vehicles, n_batteries)) for n in range(draw(st.integers(0, most_caps)))),
     )
 
 
@@ -161,7 +174,7 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
         rows.append(np.append(row.ravel(), 0.0))
         limits.append(problem.room_kw[k])
         for f in range(len(problem.feeders)):
-            mine = row * np.array([[float(v.feeder == f)] for v in problem.vehicles])
+            mine = row * np.array([[float(stands_below(problem, v.feeder, f))] for v in problem.vehicles])
             rows.append(np.append(mine.ravel(), 0.0))
             limits.append(problem.feeder_room_kw[f, k])
     for block in np.unique(problem.blocks):
@@ -182,6 +195,26 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(problem=problems(most_batteries=1, most_caps=3), policy=st.sampled_from(Policy))
+def test_no_cap_is_exceeded_and_what_is_given_makes_no_room(problem: Problem, policy: Policy) -> None:
+    found = plan(problem, policy=policy, direct=True)
+    drawn, given_kw = np.maximum(found.power_kw, 0.0), np.maximum(-found.power_kw, 0.0)
+    for cap in problem.caps:
+        total, floors, back = (np.zeros(SLOTS) for _ in range(3))
+        for i, weight in cap.weights.items():
+            total += weight * drawn[i] + max(-weight, 0.0) * given_kw[i]
+            floors += weight * problem.lower_kw[i]
+            back += weight * given_kw[i]
+        for s, weight in cap.storages.items():
+            total += weight * np.maximum(found.storage_kw[s], 0.0)
+        assert (total <= np.maximum(cap.limit_kw, floors) + 1e-5).all()
+        if all(weight >= 0 for weight in cap.weights.values()):
+            assert (back <= np.maximum(cap.limit_kw, 0.0) + 1e-5).all()
+    if not problem.lower_kw.any() and all(cap.limit_kw.min() >= 0 for cap in problem.caps):
+        assert evaluate(problem, found.power_kw, found.storage_kw).over_cap_kwh <= 1e-4
+
+
+@settings(max_examples=60, deadline=None)
 @given(problem=problems(most_batteries=2), policy=st.sampled_from(Policy))
 def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: Policy) -> None:
     found = plan(problem, policy=policy)
@@ -197,7 +230,10 @@ def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: P
 
 
 @settings(max_examples=60, deadline=None)
-@given(problem=problems() | problems(most_batteries=2) | problems(most_pieces=3), policy=st.sampled_from(Policy))
+@given(
+    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3),
+    policy=st.sampled_from(Policy),
+)
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
     if not shape_of(problem, costs_of(problem, policy)).usable.any() and not problem.storages:
         return
@@ -238,7 +274,7 @@ def test_lending_energy_never_costs_more_and_leaves_nobody_short(problem: Proble
 
 @settings(max_examples=60, deadline=None)
 @given(
-    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3),
+    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3),
     before=problems() | problems(most_batteries=2) | problems(most_pieces=3),
     later=st.integers(-SLOTS, SLOTS),
     policy=st.sampled_from(Policy),
@@ -257,6 +293,26 @@ def test_from_any_old_basis_the_optimum_is_the_same(problem: Problem, before: Pr
     cold = new.cost @ Solver(new, deadline=perf_counter() + 10).solve()
     warm = new.cost @ Solver(new, deadline=perf_counter() + 10, start=start).solve()
     assert warm == pytest.approx(cold, rel=1e-6, abs=1e-6)
+
+
+def stands_below(problem: Problem, feeder: int | None, above: int) -> bool:
+    """Whether what is on ``feeder`` flows through ``above``."""
+    while feeder is not None and feeder != above:
+        feeder = problem.feeders[feeder].parent
+    return feeder == above
+
+
+def rows_of(compiled: Compiled) -> list[tuple[object, ...]]:
+    """Every row as its bounds and its coefficients, in an order that does not depend on how the model was written."""
+    matrix = np.zeros((len(compiled.row_lower), len(compiled.cost)))
+    columns = np.repeat(np.arange(len(compiled.cost)), np.diff(compiled.starts))
+    np.add.at(matrix, (compiled.rows, columns), compiled.values)
+    own = [*compiled.cells, *compiled.unmet, *compiled.totals, *compiled.giving, *compiled.storage_drawn, *compiled.storage_given]
+    others = np.setdiff1d(np.arange(len(compiled.cost)), own)
+    return sorted(
+        (round(low, 9), round(high, 9), *np.round(row[own], 9), *sorted(np.round(row[others][row[others] != 0], 9)))
+        for row, low, high in zip(matrix, compiled.row_lower, compiled.row_upper, strict=True)
+    )
 
 
 def in_order(compiled: Compiled) -> tuple[FloatArray, ...]:
