@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from optimizer import arrays
 from optimizer.compiled import Compiled, Costs, shape_of
-from optimizer.errors import SolverFailed
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
+from optimizer.polish import RoundMinimum, polish
 from optimizer.problem import EPS, FloatArray, PlanResult, PlanStatus, Policy, Problem
-from optimizer.rounding import round_minimum_powers
 from optimizer.solver import Solver
 from optimizer.storage import TYPICAL_WEAR
 from optimizer.storage import costs_of as storage_costs_of
@@ -58,7 +57,7 @@ def plan(
     *,
     policy: Policy | Weights = Policy.CHEAPEST,
     deadline_s: float = DEADLINE_S,
-    round_minimum: bool = False,
+    round_minimum: RoundMinimum = False,
     direct: bool = True,
     kept: dict[str, Kept] | None = None,
 ) -> PlanResult:
@@ -66,7 +65,8 @@ def plan(
     without one.
 
     Always feasible: energy that does not fit is reported as unmet, background above the limit as ``over_limit_kw``.
-    ``round_minimum`` removes powers between 0 and a vehicle's minimum from the cells of the next hour where possible.
+    ``round_minimum`` removes powers between 0 and a vehicle's minimum where possible, from the cells of the next hour or from
+    ``all``. Sessions that cannot pause are begun late rather than interrupted (:mod:`optimizer.sessions`).
     ``direct`` False writes the model with Pyomo and compiles it: the same arrays, several times slower, for whoever wants the
     authoritative model itself to run. ``kept``: bases of the last plan, by which model of it they belong to; they are begun with
     and replaced (:class:`optimizer.replan.Replanner` holds them).
@@ -88,11 +88,9 @@ def plan(
             problem = wanted.with_lenders(who)
             compiled = _written(problem, costs_of(problem, policy), direct=direct)
             solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="lending")
-    if round_minimum:
-        try:
-            columns = round_minimum_powers(problem, compiled, solver=solver, columns=columns)
-        except SolverFailed:
-            status = PlanStatus.UNPOLISHED
+    columns, finished = polish(problem, compiled, solver=solver, columns=columns, round_minimum=round_minimum)
+    if not finished:
+        status = PlanStatus.UNPOLISHED
     power, stored = power_of(problem, compiled, columns), storage_of(problem, compiled, columns)
     return _result(problem, power, policy=policy, status=status, compiled=compiled, solver=solver, storage_kw=stored)
 

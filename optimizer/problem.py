@@ -71,7 +71,8 @@ class Vehicle:
     ``discharge_kw``: most that it may give, 0: none; ``discharge_cap_kw``: per slot, where that is less. For a vehicle that
     gives, ``stored_kwh`` is what its battery holds at its arrival (or now), ``capacity_kwh`` the most and ``reserve_kwh`` the
     least that it may hold; ``wear_per_kwh``: what a kWh that leaves the battery costs it (cycle ageing, currency); None: a
-    typical share of the energy price.
+    typical share of the energy price. ``pausable`` False: its session does not survive 0 W, so that it is begun late and then
+    stays at ``floor_kw``, or ``p_min_kw`` where it has not begun, until it has what it needs.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Vehicle:
     capacity_kwh: float = 0.0
     reserve_kwh: float = 0.0
     wear_per_kwh: float | None = None
+    pausable: bool = True
 
 
 @dataclass(frozen=True, eq=False)

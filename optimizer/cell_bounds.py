@@ -1,0 +1,76 @@
+"""Bounds of a solved model's cells, moved one after the other: what relax-and-round does to a plan.
+
+    solve --> powers that cannot stand --> bounds of their cells (within what still fits) --> solve again from the old basis
+
+Lower bounds never ask for more than there is: :class:`Room` keeps what is left of each limit and each need beside them, so that
+the model stays feasible whatever is decided.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.compiled import Compiled
+from optimizer.problem import EPS, FloatArray, Problem
+from optimizer.solver import Solver
+
+Index = npt.NDArray[np.integer]
+
+SHORT_KWH = 0.01
+"""More unmet energy than before by less than this is the solver's rounding."""
+
+TOLERANCE_KW = 1e-6
+
+
+class CellBounds:
+    """``lower``, ``upper`` [cell]: as they are in the solver; ``first``: the beginning of each vehicle's cells."""
+
+    def __init__(self, problem: Problem, compiled: Compiled, solver: Solver) -> None:
+        self._compiled, self._solver = compiled, solver
+        self.lower, self.upper = compiled.lower[compiled.cells], compiled.upper[compiled.cells]
+        self.first = np.searchsorted(compiled.vehicle, np.arange(len(problem.vehicles) + 1))
+
+    def of(self, vehicle: int) -> slice:
+        """The cells of a vehicle."""
+        return slice(int(self.first[vehicle]), int(self.first[vehicle + 1]))
+
+    def send(self, cells: Index) -> None:
+        """Tell the solver how the bounds of ``cells`` are now."""
+        if len(cells):
+            self._solver.change_bounds(self._compiled.cells[cells], lower=self.lower[cells], upper=self.upper[cells])
+
+    def copy(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds to come back to."""
+        return self.lower.copy(), self.upper.copy()
+
+    def restore(self, kept: tuple[FloatArray, FloatArray], cells: Index) -> None:
+        """``cells`` as they were, in the solver, too."""
+        self.lower[cells], self.upper[cells] = kept[0][cells], kept[1][cells]
+        self.send(cells)
+
+
+class Room:
+    """What lower bounds still fit: under the site's limit, those of feeders and caps, and into each vehicle's need."""
+
+    def __init__(self, problem: Problem, compiled: Compiled, lower: FloatArray) -> None:
+        held = np.zeros_like(problem.upper_kw)
+        held[compiled.vehicle, compiled.slot] = lower
+        self._hours = problem.hours
+        self._site = problem.room_kw - held.sum(axis=0)
+        rows = problem.limit_rows
+        self._rows = rows.room_kw - rows.sums(held)
+        self._rows_of = rows.of_vehicles(len(problem.vehicles))
+        self._need = np.array([v.energy_kwh * (1 - EPS) / v.eff for v in problem.vehicles]) - held @ problem.hours
+
+    def takes(self, vehicle: int, slots: Index, more_kw: FloatArray) -> bool:
+        """Reserve ``more_kw`` [slots] for a vehicle; False, and nothing reserved, where it does not fit."""
+        rows, more_kwh = self._rows_of[vehicle], float(more_kw @ self._hours[slots])
+        fits = bool((more_kw <= np.maximum(self._site[slots], 0.0)).all()) and more_kwh <= max(self._need[vehicle], 0.0)
+        if not fits or not all((weight * more_kw <= np.maximum(self._rows[row, slots], 0.0)).all() for row, weight in rows if weight > 0):
+            return False
+        self._site[slots] -= more_kw
+        self._need[vehicle] -= more_kwh
+        for row, weight in rows:
+            self._rows[row, slots] -= weight * more_kw
+        return True

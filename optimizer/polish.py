@@ -1,0 +1,36 @@
+"""What a relaxed plan still needs before it can be driven: sessions in one piece, no powers below a minimum.
+
+optimal columns --hold_sessions()--> --round_minimum_powers()--> columns that chargers can follow; each step solves again, warm
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from optimizer.cell_bounds import CellBounds
+from optimizer.errors import SolverFailed
+from optimizer.compiled import Compiled
+from optimizer.problem import FloatArray, Problem
+from optimizer.rounding import round_minimum_powers
+from optimizer.sessions import hold_sessions
+from optimizer.solver import Solver
+
+RoundMinimum = bool | Literal["all"]
+"""False: powers below the minimum stay. True: none in the next hour, where possible. ``all``: none in any slot."""
+
+
+def polish(
+    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, round_minimum: RoundMinimum
+) -> tuple[FloatArray, bool]:
+    """Columns after both steps, and whether there was time for them; what was done before the time was over stands. Where nobody
+    is unable to pause and nothing is to be rounded, ``columns`` come back as they are."""
+    bounds = CellBounds(problem, compiled, solver)
+    try:
+        columns = hold_sessions(problem, compiled, solver=solver, columns=columns, bounds=bounds)
+        if round_minimum:
+            columns = round_minimum_powers(
+                problem, compiled, solver=solver, columns=columns, bounds=bounds, everywhere=round_minimum == "all"
+            )
+    except SolverFailed:
+        return columns, False
+    return columns, True

@@ -1,0 +1,211 @@
+"""Sessions that cannot pause: begun late rather than interrupted, and then kept at their floor until they have what they need.
+
+    relaxed plan --duals--> what each cell is worth to its vehicle --> a begin and an end per vehicle --> bounds --> solve again, warm
+
+A semi-continuous model with a begin and an end for each vehicle does not close in the loop's time. Of the relaxed plan's sessions
+those that are broken (a gap, or less than the floor on the way) are mended: the reduced costs say what a kW in a cell costs beyond
+what it is worth there, so that the best run of cells for a vehicle, at these prices, is the one whose sum is least: its floor where
+a cell is dear, its upper bound where it is cheap. Then the cells of the run have the floor as lower bound, all others 0, and the
+model is solved again from the old basis. Nobody may be shorter than before: whose session cannot be mended so keeps the relaxed
+plan, and the limiter deals with it. Of runs that cost the same the one that begins later is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
+from optimizer.compiled import Compiled
+from optimizer.problem import FloatArray, Problem
+from optimizer.solver import Solver
+
+PASSES = 12
+CANDIDATES = 24
+MOVED_SHARE = 0.02
+"""Of the mean cost of a kWh: what moving a kWh counts, because the prices hold for small changes only."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Stay:
+    """A vehicle whose session cannot pause, and its cells: ``floor_kw``, ``upper_kw``, ``lower_kw`` (what it must draw whatever is
+    decided), ``hours`` of each; ``runs``: the session has begun."""
+
+    vehicle: int
+    cells: Index
+    slots: Index
+    floor_kw: FloatArray
+    upper_kw: FloatArray
+    lower_kw: FloatArray
+    hours: FloatArray
+    runs: bool
+
+    def whole(self, power_kw: FloatArray) -> bool:
+        """Whether a session of these powers is never interrupted. In its last cell it may end."""
+        active = np.flatnonzero(power_kw > TOLERANCE_KW)
+        if not len(active):
+            return True
+        first, last = active[0], active[-1]
+        if self.runs and first > 0:
+            return False
+        if self.slots[last] - self.slots[first] != last - first:
+            return False
+        return bool((power_kw[first:last] >= self.floor_kw[first:last] - TOLERANCE_KW).all())
+
+
+def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds) -> FloatArray:
+    """A solution with fewer broken sessions, nobody shorter than in ``columns``; ``bounds`` are left as they are for it. Raises
+    :class:`SolverFailed` when the time is over; then the given solution still stands."""
+    stays = _stays(problem, compiled, bounds)
+    best, done, kept_out = columns, set[int](), set[int]()
+    batch = len(stays)
+    for _ in range(PASSES if stays else 0):
+        power = best[compiled.cells]
+        broken = [s for s in stays if s.vehicle not in done | kept_out and not s.whole(power[s.cells])][:batch]
+        if not broken:
+            break
+        kept = bounds.copy()
+        mended = _mend(problem, compiled, bounds, broken, power=power, worth=solver.duals()[1][compiled.cells])
+        kept_out |= {s.vehicle for s in broken} - {s.vehicle for s in mended}
+        if not mended:
+            continue
+        columns = solver.solve()
+        short = _short(compiled, columns, best)
+        if short:  # whoever lost by it gets the old bounds back, and is left alone
+            losers = [s for s in mended if s.vehicle in short]
+            if losers:
+                bounds.restore(kept, np.concatenate([s.cells for s in losers]))
+                columns = solver.solve()
+                short = _short(compiled, columns, best)
+            if short:  # somebody else did: fewer at once
+                bounds.restore(kept, np.concatenate([s.cells for s in mended]))
+                best = solver.solve()
+                batch = max(1, len(mended) // 2)
+                if len(mended) == 1:
+                    kept_out.add(mended[0].vehicle)
+                continue
+            kept_out |= {s.vehicle for s in losers}
+        best = columns
+        done |= {s.vehicle for s in mended} - kept_out
+    _keep_whole([s for s in stays if s.vehicle not in done | kept_out], bounds, power=best[compiled.cells])
+    return best
+
+
+def _keep_whole(stays: list[_Stay], bounds: CellBounds, *, power: FloatArray) -> None:
+    """Bounds that keep sessions whole which are so already, whatever is solved next. The present solution is within them."""
+    kept = [stay for stay in stays if (power[stay.cells] > TOLERANCE_KW).any() and stay.whole(power[stay.cells])]
+    for stay in kept:
+        active = np.flatnonzero(power[stay.cells] > TOLERANCE_KW)
+        begin, end = int(active[0]), int(active[-1])
+        bounds.upper[stay.cells[:begin]] = bounds.upper[stay.cells[end + 1 :]] = 0.0
+        inside = stay.cells[begin:end]
+        bounds.lower[inside] = np.maximum(bounds.lower[inside], np.minimum(stay.floor_kw[begin:end], power[inside]))
+    if kept:
+        bounds.send(np.concatenate([stay.cells for stay in kept]))
+
+
+def broken_sessions(problem: Problem, power_kw: FloatArray) -> list[int]:
+    """Vehicles that cannot pause and whose session in ``power_kw`` [vehicle × slot] is interrupted or below its floor on the way."""
+    found = []
+    for i, (vehicle, row) in enumerate(zip(problem.vehicles, power_kw, strict=True)):
+        active = np.flatnonzero(row > TOLERANCE_KW)
+        if vehicle.pausable or not len(active):
+            continue
+        run = slice(active[0], active[-1])
+        floor = _floor(problem, i, np.arange(problem.n_slots))
+        late = bool(vehicle.floor_kw) and active[0] > vehicle.arrival_slot
+        if late or (row[run] < floor[run] - 1e-4).any():
+            found.append(i)
+    return found
+
+
+def _stays(problem: Problem, compiled: Compiled, bounds: CellBounds) -> list[_Stay]:
+    gives = set(compiled.vehicle[compiled.gives].tolist())
+    found = []
+    for i in compiled.needy.tolist():
+        vehicle, its = problem.vehicles[i], bounds.of(i)
+        if vehicle.pausable or i in gives or its.stop <= its.start or not max(vehicle.floor_kw, vehicle.p_min_kw):
+            continue
+        cells = np.arange(its.start, its.stop)
+        slots = compiled.slot[cells]
+        lower = bounds.lower[cells]
+        found.append(
+            _Stay(
+                vehicle=i,
+                cells=cells,
+                slots=slots,
+                floor_kw=np.maximum(_floor(problem, i, slots), lower),
+                upper_kw=bounds.upper[cells],
+                lower_kw=lower,
+                hours=problem.hours[slots],
+                runs=vehicle.floor_kw > 0 and int(slots[0]) == vehicle.arrival_slot,
+            )
+        )
+    return found
+
+
+def _floor(problem: Problem, i: int, slots: Index) -> FloatArray:
+    """What the session draws at least in each of ``slots``; in the first and the last, in which it may be there in part, that part."""
+    vehicle, upper = problem.vehicles[i], problem.upper_kw[i, slots]
+    level = min(vehicle.floor_kw or vehicle.p_min_kw, vehicle.p_max_kw)
+    ends = (slots == vehicle.arrival_slot) | (slots == vehicle.departure_slot - 1)
+    in_part = level * upper / vehicle.p_max_kw if vehicle.p_max_kw else upper
+    return np.where(ends, np.minimum(in_part, upper), np.minimum(level, upper))
+
+
+def _short(compiled: Compiled, columns: FloatArray, before: FloatArray) -> set[int]:
+    """Vehicles that are short by more than before."""
+    worse = columns[compiled.unmet] > before[compiled.unmet] + SHORT_KWH
+    return set(compiled.needy[worse].tolist())
+
+
+def _mend(
+    problem: Problem, compiled: Compiled, bounds: CellBounds, broken: list[_Stay], *, power: FloatArray, worth: FloatArray
+) -> list[_Stay]:
+    """Bounds of a whole session for each of ``broken``, in the solver, too; returns those for whom there is one that fits. Whoever
+    has the least freedom is first."""
+    room = Room(problem, compiled, bounds.lower)
+    scale = MOVED_SHARE * float(np.mean(np.abs(compiled.cost[compiled.cells]) / problem.hours[compiled.slot]))
+    order = sorted(broken, key=lambda s: (-float(power[s.cells] @ s.hours / max(s.upper_kw @ s.hours, TOLERANCE_KW)), s.vehicle))
+    mended = []
+    for stay in order:
+        for begin, end in _runs(stay, power[stay.cells], worth[stay.cells], moved=scale):
+            inside = slice(begin, end)
+            floor = stay.floor_kw[inside]
+            if end - begin == 1:  # so little is needed that one slot at the floor is too much
+                floor = np.minimum(floor, power[stay.cells] @ stay.hours / stay.hours[inside])
+            if room.takes(stay.vehicle, stay.slots[inside], np.maximum(floor - stay.lower_kw[inside], 0.0)):
+                bounds.upper[stay.cells[:begin]] = bounds.upper[stay.cells[end:]] = 0.0
+                bounds.lower[stay.cells[inside]] = np.maximum(floor * (1 - 1e-9), stay.lower_kw[inside])
+                mended.append(stay)
+                break
+    bounds.send(np.concatenate([s.cells for s in mended]) if mended else np.zeros(0, dtype=np.int32))
+    return mended
+
+
+def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float) -> list[tuple[int, int]]:
+    """The best begins and ends (of cells, half-open) in which what the stay gets fits, and not less than its floors, best first."""
+    need = float(power @ stay.hours)
+    cost = np.where(worth > 0, stay.floor_kw, stay.upper_kw) * worth
+    lacking = np.maximum(stay.floor_kw - power, 0.0) * stay.hours
+    floor, upper, spent, kept = (
+        _sums(part) for part in (stay.floor_kw * stay.hours, stay.upper_kw * stay.hours, cost + moved * lacking, power * stay.hours)
+    )
+    n = len(power)
+    begin, end = np.triu_indices(n + 1, 1)
+    fits = (upper[end] - upper[begin] >= need * (1 - 1e-9)) & ((floor[end] - floor[begin] <= need * (1 + 1e-9)) | (end == begin + 1))
+    fits &= stay.slots[end - 1] - stay.slots[begin] == end - 1 - begin
+    must = np.flatnonzero(stay.lower_kw > 0)
+    if stay.runs or len(must):
+        fits &= begin == 0
+    if len(must):
+        fits &= end > must[-1]
+    begin, end = begin[fits], end[fits]
+    total = spent[end] - spent[begin] + moved * (need - (kept[end] - kept[begin]))
+    best = np.lexsort((-begin, np.round(total / max(moved, 1e-12), 9)))[:CANDIDATES]
+    return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
+
+
+def _sums(parts: FloatArray) -> FloatArray:
+    return np.concatenate(([0.0], np.cumsum(parts)))
