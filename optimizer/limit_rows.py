@@ -63,7 +63,8 @@ def limit_rows(problem: Problem) -> LimitRows:
         batteries += [(n + c, s, weight) for s, weight in cap.storages.items()]
     row, vehicle, weight = _columns(sorted(entries))
     storage_row, storage, storage_weight = _columns(sorted(batteries))
-    limit = np.array([part.limit_kw for part in (*problem.feeders, *problem.caps)], dtype=np.float64).reshape(-1, problem.n_slots)
+    limits = [feeder.limit_kw for feeder in problem.feeders] + [cap.limit_kw for cap in problem.caps]
+    limit = np.array(limits, dtype=np.float64).reshape(-1, problem.n_slots)
     sided = np.array([True] * n + [cap.one_sided for cap in problem.caps], dtype=bool)
     return LimitRows(
         row=row,

@@ -22,7 +22,9 @@ from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
 
 PASSES = 12
-CANDIDATES = 24
+BOUNDED, CANDIDATES = 192, 12
+"""Runs that are looked at closely, and of these the ones that are tried."""
+
 MOVED_SHARE = 0.02
 """Of the mean cost of a kWh: what moving a kWh counts, because the prices hold for small changes only."""
 
@@ -80,7 +82,7 @@ def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, colum
                 short = _short(compiled, columns, best)
             if short:  # somebody else did: fewer at once
                 bounds.restore(kept, np.concatenate([s.cells for s in mended]))
-                best = solver.solve()
+                solver.solve()  # for the duals; of several plans that are as good, the one before stands
                 batch = max(1, len(mended) // 2)
                 if len(mended) == 1:
                     kept_out.add(mended[0].vehicle)
@@ -151,7 +153,8 @@ def _floor(problem: Problem, i: int, slots: Index) -> FloatArray:
     level = min(vehicle.floor_kw or vehicle.p_min_kw, vehicle.p_max_kw)
     ends = (slots == vehicle.arrival_slot) | (slots == vehicle.departure_slot - 1)
     in_part = level * upper / vehicle.p_max_kw if vehicle.p_max_kw else upper
-    return np.where(ends, np.minimum(in_part, upper), np.minimum(level, upper))
+    floor: FloatArray = np.where(ends, np.minimum(in_part, upper), np.minimum(level, upper))
+    return floor
 
 
 def _short(compiled: Compiled, columns: FloatArray, before: FloatArray) -> set[int]:
@@ -167,7 +170,7 @@ def _mend(
     has the least freedom is first."""
     room = Room(problem, compiled, bounds.lower)
     scale = MOVED_SHARE * float(np.mean(np.abs(compiled.cost[compiled.cells]) / problem.hours[compiled.slot]))
-    order = sorted(broken, key=lambda s: (-float(power[s.cells] @ s.hours / max(s.upper_kw @ s.hours, TOLERANCE_KW)), s.vehicle))
+    order = sorted(broken, key=lambda s: (-float(power[s.cells] @ s.hours) / float(s.upper_kw @ s.hours), s.vehicle))
     mended = []
     for stay in order:
         for begin, end in _runs(stay, power[stay.cells], worth[stay.cells], moved=scale):
@@ -185,15 +188,36 @@ def _mend(
 
 
 def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float) -> list[tuple[int, int]]:
-    """The best begins and ends (of cells, half-open) in which what the stay gets fits, and not less than its floors, best first."""
+    """The best begins and ends (of cells, half-open) in which what the stay gets fits, and not less than its floors, best first.
+
+    For all of them a bound: each cell at its floor or its upper bound, as it is worth. For the best of these the least cost: the
+    floors, and the rest in the cheapest cells.
+    """
     need = float(power @ stay.hours)
-    cost = np.where(worth > 0, stay.floor_kw, stay.upper_kw) * worth
-    lacking = np.maximum(stay.floor_kw - power, 0.0) * stay.hours
-    floor, upper, spent, kept = (
-        _sums(part) for part in (stay.floor_kw * stay.hours, stay.upper_kw * stay.hours, cost + moved * lacking, power * stay.hours)
-    )
-    n = len(power)
-    begin, end = np.triu_indices(n + 1, 1)
+    begin, end = _fitting(stay, need)
+    bound = _sums(np.where(worth > 0, stay.floor_kw, stay.upper_kw) * worth)
+    nearest = np.lexsort((-begin, bound[end] - bound[begin]))[:BOUNDED]
+    begin, end = begin[nearest], end[nearest]
+
+    place = np.arange(len(power))
+    inside = (begin[:, None] <= place) & (place < end[:, None])
+    floor = np.where(inside, stay.floor_kw, 0.0)
+    per_kwh = worth / stay.hours
+    order = np.argsort(per_kwh, kind="stable")
+    left = need - floor @ stay.hours
+    space = (np.where(inside, stay.upper_kw - stay.floor_kw, 0.0) * stay.hours)[:, order]
+    filled = np.clip(left[:, None] - (np.cumsum(space, axis=1) - space), 0.0, space)
+    got = floor * stay.hours
+    got[:, order] += filled
+    total = got @ per_kwh + moved * np.abs(got - power * stay.hours).sum(axis=1)
+    best = np.lexsort((-begin, np.round(total / max(moved, 1e-12), 6)))[:CANDIDATES]
+    return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
+
+
+def _fitting(stay: _Stay, need: float) -> tuple[Index, Index]:
+    """All begins and ends of runs without a gap that can hold ``need`` kWh and do not ask for more, nor leave out what it must draw."""
+    floor, upper = _sums(stay.floor_kw * stay.hours), _sums(stay.upper_kw * stay.hours)
+    begin, end = np.triu_indices(len(stay.cells) + 1, 1)
     fits = (upper[end] - upper[begin] >= need * (1 - 1e-9)) & ((floor[end] - floor[begin] <= need * (1 + 1e-9)) | (end == begin + 1))
     fits &= stay.slots[end - 1] - stay.slots[begin] == end - 1 - begin
     must = np.flatnonzero(stay.lower_kw > 0)
@@ -201,10 +225,7 @@ def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float) ->
         fits &= begin == 0
     if len(must):
         fits &= end > must[-1]
-    begin, end = begin[fits], end[fits]
-    total = spent[end] - spent[begin] + moved * (need - (kept[end] - kept[begin]))
-    best = np.lexsort((-begin, np.round(total / max(moved, 1e-12), 9)))[:CANDIDATES]
-    return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
+    return begin[fits], end[fits]
 
 
 def _sums(parts: FloatArray) -> FloatArray:

@@ -59,7 +59,9 @@ def test_a_negative_weight_makes_room_for_others() -> None:
 def test_what_a_vehicle_gives_makes_no_room_under_a_cap() -> None:
     lender = bus("b", energy_kwh=0.0, discharge_kw=50.0, stored_kwh=80.0, capacity_kwh=100.0, wear_per_kwh=0.0)
     prices = np.array([9.0, 9.0, 0.1, 0.1])
-    problem = replace(depot(bus("a"), lender, background_kw=200.0, caps=(Cap("both", {0: 1.0, 1: 1.0}, 20.0),)), price_per_kwh=prices)
+    problem = replace(
+        depot(bus("a", energy_kwh=4.0), lender, background_kw=200.0, caps=(Cap("both", {0: 1.0, 1: 1.0}, 20.0),)), price_per_kwh=prices
+    )
     result = plan(problem)
     assert result.power_kw.min() < -1
     assert np.maximum(result.power_kw, 0).sum(axis=0).max() <= 20 + 1e-6
