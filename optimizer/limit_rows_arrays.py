@@ -60,9 +60,7 @@ class LimitArrays:
         written = binds[rows.row[entry], slot[cell]]
         return entry[written].astype(np.int32), cell[written].astype(np.int32)
 
-    def _block(
-        self, matrix: Matrix, binds: BoolArray, most_kw: FloatArray, of_feeders: Family, of_caps: Family
-    ) -> tuple[IntArray, int]:
+    def _block(self, matrix: Matrix, binds: BoolArray, most_kw: FloatArray, of_feeders: Family, of_caps: Family) -> tuple[IntArray, int]:
         """New rows for what binds: which of them is that of a row and slot, and the number of the first."""
         number = (np.cumsum(binds.ravel()).reshape(binds.shape) - 1).astype(np.int32)
         row, slot = np.nonzero(binds)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 from optimizer.cell_bounds import CellBounds
-from optimizer.errors import SolverFailed
 from optimizer.compiled import Compiled
+from optimizer.errors import SolverFailed
 from optimizer.problem import FloatArray, Problem
 from optimizer.rounding import round_minimum_powers
 from optimizer.sessions import hold_sessions

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from optimizer.errors import SolverFailed
 from optimizer.planning import DEADLINE_S, plan
+from optimizer.polish import RoundMinimum
 from optimizer.problem import PlanResult, Policy, Problem
 from optimizer.warm import Kept
 from optimizer.weights import Weights
@@ -28,7 +29,7 @@ class Replanner:
         *,
         policy: Policy | Weights = Policy.CHEAPEST,
         deadline_s: float = DEADLINE_S,
-        round_minimum: bool = False,
+        round_minimum: RoundMinimum = False,
     ) -> PlanResult:
         """As :func:`optimizer.plan`. After a :class:`SolverFailed` the next plan begins from nothing."""
         try:
