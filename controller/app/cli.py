@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from controller.app.battery_cli import battery
 from controller.app.can_cli import can
 from controller.app.exits import exit_code_of, sentence
 from controller.app.lake import lake
@@ -34,6 +35,7 @@ complaints = Console(stderr=True)
 app.add_typer(user, name="user")
 app.add_typer(meter, name="meter")
 app.add_typer(can, name="can")
+app.add_typer(battery, name="battery")
 app.add_typer(telemetry, name="telemetry")
 app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
