@@ -19,6 +19,7 @@ from optimizer.feeders import Feeder
 from optimizer.pieces import DemandPiece
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
 from optimizer.site_limits import NamedLimit
+from optimizer.stays import Milestone, Need, Shortfall
 from optimizer.storage import Storage
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
@@ -37,13 +38,16 @@ __all__ = [
     "FrontierProgress",
     "InvalidProblem",
     "InvalidScenario",
+    "Milestone",
     "NamedLimit",
+    "Need",
     "OptimizerError",
     "PlanResult",
     "PlanStatus",
     "Policy",
     "Problem",
     "Replanner",
+    "Shortfall",
     "SolverFailed",
     "Storage",
     "Vehicle",

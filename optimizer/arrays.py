@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from optimizer.compiled import Compiled, Costs, IntArray, Shape, shape_of
+from optimizer.compiled import Compiled, Costs, IntArray, Shape, levels_of, shape_of
 from optimizer.keys import NO_KEY, Family, KeyArray, keys_of
 from optimizer.limit_rows_arrays import LimitArrays
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
+from optimizer.stays_arrays import StayArrays
 from optimizer.storage_arrays import StorageArrays
 
 _Index = npt.NDArray[np.integer]
@@ -65,7 +66,7 @@ class _Matrix:
 
 def build(problem: Problem, costs: Costs) -> Compiled:
     """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports; what is given, its sums,
-    levels and exports; stationary batteries; demand pieces."""
+    levels and exports; stationary batteries; demand pieces; what milestones ask for."""
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
@@ -82,6 +83,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent = _Lent(problem, costs, shape, sunny, first_column=n + m + s + len(peaks) + len(sunny))
     storage = StorageArrays(problem, costs.storage, first_column=lent.width)
     pieces = _Pieces(problem, costs, slots, first_column=storage.width)
+    stays = StayArrays(problem, costs.stays, shape, first_column=pieces.width)
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
@@ -89,6 +91,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     matrix.put(first + np.searchsorted(needy, vehicle), cells, eff[vehicle] * problem.hours[slot])
     matrix.put(first + np.arange(m), unmet, 1.0)
     matrix.put(first + np.searchsorted(needy, vehicle[shape.gives]), lent.giving, -lent.hours / lent.eff)
+    stays.put_energy(matrix, first)
 
     first = matrix.block(lower=np.zeros(s), upper=np.zeros(s), keys=keys_of(Family.TOTALS, 0, slots))
     matrix.put(first + of_slot, cells, 1.0)
@@ -113,8 +116,9 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent.write(matrix)
     limits.write_back(matrix)
     storage.write(matrix, totals=totals, given=lent.given, given_slots=lent.slots)
+    stays.write(matrix, cells=cells, unmet=unmet, giving=lent.giving)
 
-    width = pieces.width
+    width = stays.width
     lower, upper, cost = np.zeros(width), np.full(width, np.inf), np.zeros(width)
     lower[cells], upper[cells], cost[cells] = problem.lower_kw[usable], problem.upper_kw[usable], costs.cell[usable]
     cost[unmet] = costs.unmet[needy]
@@ -127,6 +131,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent.bound(lower, upper, cost)
     storage.bound(lower, upper, cost)
     pieces.bound(lower, cost)
+    stays.bound(upper, cost)
     column_keys = np.full(width, NO_KEY, dtype=np.int64)
     column_keys[cells] = keys_of(Family.P, vehicle, slot)
     column_keys[unmet] = keys_of(Family.UNMET, needy)
@@ -136,6 +141,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     lent.name(column_keys)
     storage.name(column_keys)
     pieces.name(column_keys)
+    stays.name(column_keys)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
     return Compiled(
@@ -238,7 +244,7 @@ class _Lent:
         self._problem, self._costs, self._shape = problem, costs, shape
         self._vehicle, self._slot = shape.vehicle[shape.gives], shape.slot[shape.gives]
         self.slots = np.unique(self._slot)
-        self._levels_of = np.flatnonzero(np.isin(shape.vehicle, shape.lends))
+        self._levels_of = levels_of(problem, shape)
         exported = np.zeros(problem.n_slots) if costs.exported is None else costs.exported
         self.sold = np.array([k for k in sunny if exported[k]], dtype=np.int32)
         counts = np.cumsum([first_column, len(shape.gives), len(self.slots), len(self._levels_of), len(self.sold)])

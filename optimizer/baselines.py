@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.problem import EPS, FloatArray, Problem
+from optimizer.stays import windows_of
 
 Present = npt.NDArray[np.intp]
 
@@ -54,18 +55,18 @@ def equal_share(problem: Problem) -> FloatArray:
 
 def earliest_departure(problem: Problem) -> FloatArray:
     """Whoever leaves first charges first, at full power as far as it fits."""
-    departure = np.array([v.departure_slot for v in problem.vehicles], dtype=np.intp)
-    return _in_order(problem, lambda present, _slot, _left: departure[present])
+    departs = _departures(problem)
+    return _in_order(problem, lambda present, slot, _left: departs[present, slot])
 
 
 def least_laxity_first(problem: Problem) -> FloatArray:
     """Whoever has the least time to spare (time left minus charging time left at full power) charges first."""
-    departure = np.array([v.departure_slot for v in problem.vehicles], dtype=np.intp)
+    departs = _departures(problem)
     rating = np.array([v.p_max_kw for v in problem.vehicles])
     ends_h = np.concatenate((problem.starts_h, [problem.starts_h[-1] + problem.hours[-1]]))
 
     def laxity_h(present: Present, slot: int, left: FloatArray) -> FloatArray:
-        laxity: FloatArray = ends_h[departure[present]] - ends_h[slot] - left / np.maximum(rating[present], EPS)
+        laxity: FloatArray = ends_h[departs[present, slot]] - ends_h[slot] - left / np.maximum(rating[present], EPS)
         return laxity
 
     return _in_order(problem, laxity_h)
@@ -83,13 +84,37 @@ BASELINES: dict[str, Callable[[Problem], FloatArray]] = {
 def _slot_by_slot(problem: Problem, share: Callable[[Present, FloatArray, _Room, int, FloatArray], FloatArray]) -> FloatArray:
     """``share(present, wanted_kw, room, slot, left_kwh)`` → kW of those present, slot after slot; ``left_kwh`` is grid side."""
     power = np.zeros_like(problem.upper_kw)
-    left = np.array([v.energy_kwh / v.eff for v in problem.vehicles])
+    eff = np.array([v.eff for v in problem.vehicles])
+    takes = _most_kwh(problem) / eff[:, None]
+    received = np.zeros(len(problem.vehicles))
     for slot, hours in enumerate(problem.hours):
+        left = np.maximum(takes[:, slot] - received, 0.0)
         present = np.flatnonzero((problem.upper_kw[:, slot] > 0) & (left > EPS))
         wanted = np.minimum(problem.upper_kw[present, slot], left[present] / hours)
         power[present, slot] = share(present, wanted, _Room(problem, slot), slot, left[present])
-        left -= power[:, slot] * hours
+        received += power[:, slot] * hours
     return power
+
+
+def _departures(problem: Problem) -> Present:
+    """[vehicle × slot] end of the visit in which a slot lies; of the last one elsewhere."""
+    departs = np.zeros((len(problem.vehicles), problem.n_slots), dtype=np.intp)
+    for row, vehicle in zip(departs, problem.vehicles, strict=True):
+        row[:] = vehicle.last_slot
+        for window in windows_of(vehicle):
+            row[slice(*window)] = window[1]
+    return departs
+
+
+def _most_kwh(problem: Problem) -> FloatArray:
+    """[vehicle × slot] battery energy up to which a vehicle charges until the end of a slot: its need, less where its battery takes
+    no more before a trip."""
+    most = np.repeat(np.array([v.energy_kwh for v in problem.vehicles])[:, None], problem.n_slots, axis=1)
+    for row, vehicle in zip(most, problem.vehicles, strict=True):
+        for milestone in vehicle.milestones:
+            if milestone.at_most_kwh is not None:
+                row[: milestone.by_slot] = np.minimum(row[: milestone.by_slot], milestone.at_most_kwh)
+    return most
 
 
 def _in_order(

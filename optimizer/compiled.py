@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from optimizer.keys import KeyArray
 from optimizer.problem import FloatArray, Problem
+from optimizer.stays import StayCosts
 from optimizer.storage import StorageCosts
 
 IntArray = npt.NDArray[np.int32]
@@ -23,7 +24,7 @@ class Costs:
     per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``pieces``: weight of the
     demand pieces, 0 leaves them out. ``given``: per kW that a vehicle
     gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]; ``storage``: of stationary batteries,
-    None: they stay out of it."""
+    None: they stay out of it; ``stays``: of what milestones ask for, None: nothing."""
 
     cell: FloatArray
     unmet: FloatArray
@@ -35,6 +36,7 @@ class Costs:
     given: FloatArray | None = None
     exported: FloatArray | None = None
     storage: StorageCosts | None = None
+    stays: StayCosts | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +92,7 @@ class Shape:
 
 def shape_of(problem: Problem, costs: Costs) -> Shape:
     """The cells of ``problem`` under ``costs``, in the order in which both writers count them."""
-    part = problem.takes_part if costs.given is not None else np.array([v.energy_kwh > 0 for v in problem.vehicles], dtype=bool)
+    part = problem.takes_part if costs.given is not None else problem.has_target
     usable = (problem.upper_kw > 0) & part[:, None]
     vehicle, slot = (index.astype(np.int32) for index in np.nonzero(usable))
     giving = np.zeros(len(vehicle), dtype=bool) if costs.given is None else problem.discharge_upper_kw[vehicle, slot] > 0
@@ -103,3 +105,9 @@ def shape_of(problem: Problem, costs: Costs) -> Shape:
         lends=np.unique(vehicle[giving]),
         slots=np.unique(slot) if costs.storage is None else np.arange(problem.n_slots, dtype=np.int32),
     )
+
+
+def levels_of(problem: Problem, shape: Shape) -> IntArray:
+    """The cells in which the level of a battery is followed: the first visits of those that may give."""
+    until = np.array([v.departure_slot for v in problem.vehicles])[shape.vehicle]
+    return np.flatnonzero(np.isin(shape.vehicle, shape.lends) & (shape.slot < until)).astype(np.int32)

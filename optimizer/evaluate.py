@@ -13,6 +13,7 @@ import numpy as np
 from optimizer.errors import InvalidProblem
 from optimizer.pieces import pieces_cost
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
+from optimizer.stays import windows_of
 from optimizer.storage import upper_kw
 
 VIOLATION_KWH = 0.05
@@ -24,7 +25,8 @@ class Verdict:
     """``site_kw`` [slot] with background; ``unmet_kwh`` [vehicle] at the battery; ``short``: vehicles that miss more
     than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh.
     ``over_cap_kwh``: above the caps, in the sums' weights. ``discharge_kwh``: given beyond what a vehicle may;
-    ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or above its capacity."""
+    ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or above its capacity, or above what a milestone says that a
+    battery takes."""
 
     site_kw: FloatArray
     energy_cost: float
@@ -80,8 +82,10 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
     need = np.array([v.energy_kwh for v in problem.vehicles])
     rating = np.array([v.p_max_kw for v in problem.vehicles])[:, None]
     least = np.array([v.p_min_kw for v in problem.vehicles])[:, None]
-    slots = np.arange(problem.n_slots)
-    windows = np.array([(v.arrival_slot <= slots) & (slots < v.departure_slot) for v in problem.vehicles]).reshape(expected)
+    windows = np.zeros(expected, dtype=bool)
+    for i, vehicle in enumerate(problem.vehicles):
+        for edges in windows_of(vehicle):
+            windows[i, slice(*edges)] = True
 
     gained = np.where(power_kw > 0, power_kw * eff, power_kw / eff) * hours
     unmet = np.maximum(need - gained.sum(axis=1), 0.0)
@@ -110,7 +114,9 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
         outside_window_kwh=float((np.where(windows, 0.0, np.abs(power_kw)) @ hours).sum()),
         discharge_kwh=float((np.maximum(-power_kw - _may_give(problem), 0.0) @ hours).sum()),
         over_export_limit_kwh=float(np.maximum(-site - np.maximum(problem.export_limit_kw, own_export), 0.0) @ hours),
-        state_of_charge_kwh=max(_beyond_battery_kwh(problem, gained), _beyond_storage_kwh(problem, stored)),
+        state_of_charge_kwh=max(
+            _beyond_battery_kwh(problem, gained), _beyond_milestones_kwh(problem, gained), _beyond_storage_kwh(problem, stored)
+        ),
     )
 
 
@@ -163,6 +169,18 @@ def _beyond_battery_kwh(problem: Problem, gained: FloatArray) -> float:
     for vehicle, row in zip(problem.vehicles, gained, strict=True):
         if vehicle.discharge_kw:
             low, high = level_bounds_kwh(vehicle)
-            level = np.cumsum(row)
-            worst = max(worst, low - float(level.min()), float(level.max()) - high)
+            level = np.cumsum(row[: vehicle.departure_slot])
+            worst = max(worst, low - float(level.min(initial=0.0)), float(level.max(initial=0.0)) - high)
+    return worst
+
+
+def _beyond_milestones_kwh(problem: Problem, gained: FloatArray) -> float:
+    """The most that a battery has received beyond what a milestone says that it takes, floors aside."""
+    worst = 0.0
+    for i, vehicle in enumerate(problem.vehicles):
+        for milestone in vehicle.milestones:
+            if milestone.at_most_kwh is not None:
+                until = slice(0, milestone.by_slot)
+                floors = vehicle.eff * float(problem.lower_kw[i, until] @ problem.hours[until])
+                worst = max(worst, float(gained[i, until].sum()) - max(milestone.at_most_kwh, floors))
     return worst

@@ -56,6 +56,9 @@ class Family(IntEnum):
     STORAGE_DRAWN = 12 | OF_SLOTS
     STORAGE_GIVEN = 13 | OF_SLOTS
     STORAGE_HELD = 14 | OF_SLOTS
+    SHORT = 30 | OF_VEHICLES | OF_SLOTS
+    EXTRA = 31 | OF_VEHICLES
+    SHARE = 32 | OF_VEHICLES
 
     ENERGY = 101 | OF_VEHICLES
     TOTALS = 102 | OF_SLOTS
@@ -71,6 +74,9 @@ class Family(IntEnum):
     OUT = 112 | OF_SLOTS
     CAP = 113 | OF_SLOTS
     CAP_BACK = 114 | OF_SLOTS
+    LEAST = 130 | OF_VEHICLES | OF_SLOTS
+    MOST = 131 | OF_VEHICLES | OF_SLOTS
+    SHARES = 132 | OF_VEHICLES
 
 
 def keys_of(family: Family, who: _Places = 0, slot: _Places = 0, part: _Places = 0) -> KeyArray:

@@ -58,6 +58,6 @@ def _most(problem: Problem, gains: FloatArray) -> float:
 
 
 def _row(compiled: Compiled, column: int, value: float) -> int:
-    """The row in which a column stands with this coefficient."""
+    """The first row in which a column stands with this coefficient."""
     span = slice(int(compiled.starts[column]), int(compiled.starts[column + 1]))
-    return int(compiled.rows[span][compiled.values[span] == value][0])
+    return int(compiled.rows[span][compiled.values[span] == value].min())

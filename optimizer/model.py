@@ -13,6 +13,7 @@ Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + un
          imported  total[k] − given[k] + exported[k] + background_k ≤ imported[k]    (only where the site might export)
          given     given[k] = Σ_i g[i,k], bounded by what the background takes and what may be exported
          level     level[i,k] = level[i,k−1] + eff_i · h_k · p[i,k] − h_k/eff_i · g[i,k], within reserve and capacity
+         and those of milestones and shared shortages (:mod:`optimizer.stays`)
 Objective  what a :class:`Costs` says, per column
 
 Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. This model is the
@@ -31,12 +32,13 @@ from pyomo.common.gc_manager import PauseGC
 from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective, Var, minimize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
-from optimizer.compiled import Compiled, Costs, Shape, shape_of
+from optimizer.compiled import Compiled, Costs, Shape, levels_of, shape_of
 from optimizer.keys import Family, Named
 from optimizer.limit_rows_model import write_limits
 from optimizer.linear import linear as _linear
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import Problem, level_bounds_kwh
+from optimizer.stays_model import StayColumns
 from optimizer.storage_model import StorageColumns
 
 if not scipy_available:  # asking loads it: here, instead of inside of the first deadline
@@ -96,6 +98,7 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
     model.given = Var(sorted(given), bounds=lambda _, k: (0, float(problem.discharge_room_kw[k])))
     named.add(Family.GIVES, model.g, lambda c: (vehicle[c], slot[c]))
     named.add(Family.GIVEN, model.given, _at_slot)
+    stays = StayColumns(problem, model, shape, costs.stays)
 
     terms = [(costs.cell[usable].tolist(), cells)]
     if costs.given is not None:
@@ -111,7 +114,8 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
         factors = (problem.vehicles[i].eff * hours[slot[mine]]).tolist()
         lent = [c for c in range(first[i], first[i + 1]) if c in model.g]
         factors += [-float(hours[slot[c]]) / problem.vehicles[i].eff for c in lent]
-        model.energy[i] = _linear(factors, cells[mine] + [model.g[c] for c in lent], plus=[model.unmet[i]]) == float(need[i])
+        its = [*zip(factors, cells[mine] + [model.g[c] for c in lent], strict=True), *stays.energy(i)]
+        model.energy[i] = _linear([f for f, _ in its], [c for _, c in its], plus=[model.unmet[i]]) == float(need[i])
     named.add(Family.ENERGY, model.energy, lambda i: (i,))
 
     members: dict[int, list[Any]] = {k: [] for k in slots}
@@ -128,6 +132,8 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
     named.add(Family.TOTALS, model.totals, _at_slot)
 
     write_limits(problem, model, named, usable=usable, gives=shape.gives, storages=storage is not None)
+    its = stays.write(named)
+    terms.append(([factor for factor, _ in its], [column for _, column in its]))
     _write_lenders(problem, model, named, shape, given)
     if storage is not None and costs.storage is not None:
         used = storage.write(costs.storage, given)
@@ -223,8 +229,7 @@ def _write_lenders(problem: Problem, model: ConcreteModel, named: Named, shape: 
     for k in sorted(given):
         model.gifts[k] = _linear([-1.0], [model.given[k]], plus=given[k]) == 0
 
-    lends = set(shape.lends.tolist())
-    at = [c for c, i in enumerate(shape.vehicle.tolist()) if i in lends]
+    at = levels_of(problem, shape).tolist()
     model.level = Var(at)
     model.levels = Constraint(at)
     before: tuple[int, int] | None = None

@@ -16,9 +16,11 @@ from optimizer import arrays
 from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
+from optimizer.penalties import penalties, ranks
 from optimizer.polish import RoundMinimum, polish
-from optimizer.problem import EPS, FloatArray, PlanResult, PlanStatus, Policy, Problem
+from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem
 from optimizer.solver import Solver
+from optimizer.stays import StayCosts, marks, shortfalls
 from optimizer.storage import TYPICAL_WEAR
 from optimizer.storage import costs_of as storage_costs_of
 from optimizer.warm import Kept, carried
@@ -35,16 +37,6 @@ year of calendar loss at half charge and 25 °C, growing with e^{2·SoC} (a prox
 
 READINESS_MONEY = 1e-4
 """Weight of the bill where energy shall come early."""
-
-UNMET = 6.0
-"""Energy that is not served, per grid kWh, in multiples of the most that serving it can cost: then no bill is a reason."""
-
-UNMET_STEP = 0.2
-"""How much dearer each class of priority is: more than serving can cost, so that no bill decides between classes either.
-(Steeper classes change nothing but the time: the simplex takes twice the iterations.)"""
-
-URGENCY_STEP = 0.9 * UNMET_STEP
-"""What urgency adds inside of a class at most: still less than the next class."""
 
 STEADY_H = 0.5
 """How far ahead a session that runs is held to go on."""
@@ -131,7 +123,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     scale = _price_scale(problem)
     if policy is Policy.READINESS:
         weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
-        delay = delay * (1 + 0.5 * _ranks(problem))[:, None]
+        delay = delay * (1 + 0.5 * ranks(problem))[:, None]
     else:
         weight, delay = 1.0, held_h(problem) * np.maximum(weights.wear * holding(problem), TIE_HOLDING * scale)[:, None]
         eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])
@@ -143,11 +135,10 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     peak_per_kw = problem.demand_charge_per_kw + weights.peak_per_kw
     per_kw = peak_per_kw + sum(piece.per_kw for piece in problem.demand_pieces)
     most = weight * (float(np.abs(price).max()) + per_kw / problem.slot_h) + float(delay.max(initial=0.0))
-    eff = np.array([v.eff for v in problem.vehicles])
-    class_of = 1 + UNMET_STEP * _ranks(problem) + URGENCY_STEP * np.array([v.urgency for v in problem.vehicles])
+    unmet, stays = penalties(problem, most)
     return Costs(
         cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
-        unmet=UNMET * max(most, EPS) / eff * class_of,
+        unmet=unmet,
         imported=weight * np.where(sunny, price, 0.0) * hours,
         peak=weight * peak_per_kw,
         peak_from_kw=problem.free_peak_kw,
@@ -157,6 +148,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
         if problem.export_price_per_kwh.any()
         else None,
         storage=storage_costs_of(problem, weight=weight, on_import=sunny, scale=scale),
+        stays=stays,
     )
 
 
@@ -175,9 +167,12 @@ def min_peak_kw(problem: Problem) -> float:
     Energy that no site limit could serve (rating, window, feeder) is left out.
     """
     background = max(float(problem.background_kw.max()), 0.0)
-    unmet = np.full(len(problem.vehicles), 10 * 2 / problem.slot_h)
+    dear = 10 * 2 / problem.slot_h
     slotwise = replace(problem, demand_interval_slots=1, demand_offset_slots=0)
-    power = _solve(slotwise, _flat_costs(slotwise, unmet=unmet, peak=1.0, peak_from_kw=background, site_limited=False))
+    costs = _flat_costs(slotwise, unmet=np.full(len(problem.vehicles), dear), peak=1.0, peak_from_kw=background, site_limited=False)
+    if its := marks(slotwise):
+        costs = replace(costs, stays=StayCosts(np.full(len(its), dear)))
+    power = _solve(slotwise, costs)
     return max(float((power.sum(axis=0) + problem.background_kw).max()), background)
 
 
@@ -230,11 +225,12 @@ def _result(
         pass_s=solver.pass_s if solver else 0.0,
         solve_s=solver.solve_s if solver else 0.0,
         storage_kw=np.zeros((len(problem.storages), problem.n_slots)) if storage_kw is None else storage_kw,
+        short=shortfalls(problem, power_kw),
     )
 
 
 def _solve(problem: Problem, costs: Costs) -> FloatArray:
-    if not ((problem.upper_kw > 0) & (_needs(problem) > 0)[:, None]).any():
+    if not ((problem.upper_kw > 0) & problem.has_target[:, None]).any():
         return np.zeros_like(problem.upper_kw)
     compiled = arrays.build(problem, costs)
     return power_of(problem, compiled, Solver(compiled, deadline=perf_counter() + 6 * DEADLINE_S).solve())
@@ -262,7 +258,7 @@ def weights_of(policy: Policy | Weights) -> Weights:
 
 def held_h(problem: Problem) -> FloatArray:
     """[vehicle × slot] how long a kWh that comes in a slot is held until the departure, hours."""
-    until = np.array([v.departure_slot for v in problem.vehicles]) * problem.slot_h
+    until = np.array([v.last_slot for v in problem.vehicles]) * problem.slot_h
     held: FloatArray = np.maximum(until[:, None] - np.arange(problem.n_slots) * problem.slot_h, 0.0)
     return held
 
@@ -275,12 +271,6 @@ def holding(problem: Problem) -> FloatArray:
 
 def _needs(problem: Problem) -> FloatArray:
     return np.array([v.energy_kwh for v in problem.vehicles])
-
-
-def _ranks(problem: Problem) -> FloatArray:
-    """[vehicle] 0 for the least priority in the problem, 1 for the next, …; at most 8 (the last ones share a class)."""
-    priorities = np.array([v.priority for v in problem.vehicles])
-    return np.minimum(np.unique(priorities, return_inverse=True)[1], 8).astype(np.float64)
 
 
 def _price_scale(problem: Problem) -> float:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from optimizer import caps as cp
 from optimizer import feeders as fd
-from optimizer import site_limits
+from optimizer import site_limits, stays
 from optimizer import storage as st
 from optimizer.caps import Cap
 from optimizer.errors import InvalidProblem
@@ -30,6 +30,7 @@ from optimizer.limit_rows import LimitRows, limit_rows
 from optimizer.pieces import DemandPiece, checked
 from optimizer.series import FloatArray, per_slot, positive
 from optimizer.site_limits import NamedLimit
+from optimizer.stays import Milestone, Need, Shortfall
 from optimizer.storage import Storage
 from optimizer.weights import Weights
 
@@ -55,7 +56,9 @@ class PlanStatus(StrEnum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Vehicle:
-    """One stay: may draw in slots ``arrival_slot`` ≤ k < ``departure_slot``.
+    """One vehicle: may draw in slots ``arrival_slot`` ≤ k < ``departure_slot``, and in further ``windows`` of that kind, in which it
+    visits again (it gives in its first visit only). ``energy_kwh`` is what it shall have received by its last departure,
+    ``milestones`` say what by when before that. ``need``: what its energy is for.
 
     ``p_min_kw``: below it a charger must pause. ``priority``: bigger is served first when not everything fits.
     ``floor_kw``: a session that has begun and cannot pause draws at least this in its cells of the next hour, as far as
@@ -97,6 +100,14 @@ class Vehicle:
     reserve_kwh: float = 0.0
     wear_per_kwh: float | None = None
     pausable: bool = True
+    windows: tuple[tuple[int, int], ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    need: Need = Need.READINESS
+
+    @property
+    def last_slot(self) -> int:
+        """End of its last visit."""
+        return self.windows[-1][1] if self.windows else self.departure_slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +121,7 @@ class Problem:
     grid, for ``export_price_per_kwh`` (counted at most as high as the price of import). ``storages``: stationary batteries.
     ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it. ``caps``: limits on weighted
     sums of powers. ``limit_sources``: what ``site_limit_kw`` is the least of, for whoever explains a plan.
+    ``share_shortage``: where not everything fits, those of one class are left short in like parts of their needs.
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -134,6 +146,7 @@ class Problem:
     demand_pieces: tuple[DemandPiece, ...] = ()
     caps: tuple[Cap, ...] = ()
     limit_sources: tuple[NamedLimit, ...] = ()
+    share_shortage: bool = False
 
     def __post_init__(self) -> None:
         if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
@@ -174,6 +187,7 @@ class Problem:
                 f"{who}: arrival_slot {vehicle.arrival_slot}, departure_slot {vehicle.departure_slot}: "
                 f"0 ≤ arrival ≤ departure ≤ {self.n_slots} must hold"
             )
+        stays.check(vehicle, self.n_slots)
         for name in ("energy_kwh", "p_max_kw", "p_min_kw", "floor_kw", "delay_per_kwh_h", "steady_per_kwh", "discharge_kw"):
             positive(f"{who}: {name}", getattr(vehicle, name))
         for name in ("holding_per_kwh_h", "wear_per_kwh"):
@@ -223,10 +237,10 @@ class Problem:
         """[vehicle × slot] most mean power: rating and caps inside of the window, 0 outside."""
         upper = np.zeros((len(self.vehicles), self.n_slots))
         for row, vehicle in zip(upper, self.vehicles, strict=True):
-            window = slice(vehicle.arrival_slot, vehicle.departure_slot)
-            row[window] = vehicle.p_max_kw
-            if vehicle.cap_kw is not None:
-                row[window] = np.minimum(row[window], per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
+            for window in (slice(*edges) for edges in stays.windows_of(vehicle)):
+                row[window] = vehicle.p_max_kw
+                if vehicle.cap_kw is not None:
+                    row[window] = np.minimum(row[window], per_slot("cap_kw", vehicle.cap_kw, self.n_slots)[window])
         return upper
 
     @cached_property
@@ -247,6 +261,7 @@ class Problem:
             if vehicle.discharge_cap_kw is not None:
                 cap = np.minimum(cap, per_slot("discharge_cap_kw", vehicle.discharge_cap_kw, self.n_slots))
             upper[i] = np.where(useful & (self.upper_kw[i] > 0) & (self.lower_kw[i] == 0), cap, 0.0)
+            upper[i, vehicle.departure_slot :] = 0.0
         return upper
 
     def with_lenders(self, lenders: Collection[int] = ()) -> Problem:
@@ -316,10 +331,14 @@ class Problem:
         return (np.arange(self.blocks[-1] + 1) + 1) * self.demand_interval_slots - self.demand_offset_slots - 1
 
     @cached_property
+    def has_target(self) -> npt.NDArray[np.bool_]:
+        """[vehicle] whether it needs energy, at the end or for a milestone."""
+        return np.array([v.energy_kwh > 0 or stays.extra_kwh(v) > 0 for v in self.vehicles], dtype=bool)
+
+    @cached_property
     def takes_part(self) -> npt.NDArray[np.bool_]:
         """[vehicle] whether there is something to plan for it: energy that it needs, or that it may lend."""
-        need = np.array([v.energy_kwh for v in self.vehicles])
-        return (need > 0) | self.discharge_upper_kw.any(axis=1)
+        return self.has_target | self.discharge_upper_kw.any(axis=1)
 
     def feeder_sums(self, power_kw: FloatArray) -> FloatArray:
         """[feeder × slot] what the vehicles on each feeder, and below it, draw together."""
@@ -343,8 +362,8 @@ class PlanResult:
 
     ``power_kw`` [vehicle × slot] and ``storage_kw`` [storage × slot] (negative: it gives), ``site_kw`` [slot, with background] are
     grid-side slot means. ``energy_cost`` and ``demand_cost`` are what vehicles and batteries add to the bill. ``unmet_kwh``
-    [vehicle] is battery energy that does not fit. ``over_limit_kw`` [slot]: background and floors alone exceed the site
-    limit by this.
+    [vehicle] is battery energy that does not fit, ``short`` each need and milestone that it leaves short. ``over_limit_kw``
+    [slot]: background and floors alone exceed the site limit by this.
     """
 
     power_kw: FloatArray
@@ -361,6 +380,7 @@ class PlanResult:
     pass_s: float = 0.0
     solve_s: float = 0.0
     storage_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    short: tuple[Shortfall, ...] = ()
 
     @property
     def cost(self) -> float:
@@ -374,6 +394,10 @@ class PlanResult:
 
 
 def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
-    """How far its battery may go down and up from what it holds at its arrival. It need not be at its reserve already."""
-    up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, vehicle.energy_kwh)  # a need is served whatever was said of the battery
+    """How far its battery may go down and up in its first visit from what it holds at its arrival. It need not be at its reserve
+    already."""
+    needed_kwh = stays.most_asked_kwh(vehicle, by_slot=vehicle.departure_slot)
+    if not vehicle.windows or vehicle.floor_kw:
+        needed_kwh = max(needed_kwh, vehicle.energy_kwh)
+    up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, needed_kwh)  # a need is served whatever was said of the battery
     return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh

@@ -12,7 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import Cap, DemandPiece, Feeder, Policy, Problem, Storage, Vehicle, arrays, feasible_energy_kwh, min_peak_kw, model, plan
+from optimizer import (
+    Cap,
+    DemandPiece,
+    Feeder,
+    Milestone,
+    Need,
+    Policy,
+    Problem,
+    Storage,
+    Vehicle,
+    arrays,
+    feasible_energy_kwh,
+    min_peak_kw,
+    model,
+    plan,
+)
 from optimizer.baselines import BASELINES
 from optimizer.compiled import Compiled, shape_of
 from optimizer.evaluate import evaluate
@@ -109,6 +124,24 @@ def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, mos
         demand_pieces=tuple(draw(pieces()) for _ in range(draw(st.integers(0, most_pieces)))),
         caps=tuple(draw(caps(f"c{n}", n_vehicles, n_batteries)) for n in range(draw(st.integers(0, most_caps)))),
     )
+
+
+@st.composite
+def visiting(draw: st.DrawFn) -> Problem:
+    """With further visits, milestones and shared shortages."""
+    problem = draw(problems())
+
+    def more(vehicle: Vehicle) -> Vehicle:
+        edges = sorted(draw(st.lists(st.integers(vehicle.departure_slot, SLOTS), min_size=0, max_size=4)))
+        windows = tuple(zip(edges[::2], edges[1::2], strict=False))
+        return replace(vehicle, windows=windows, milestones=tuple(draw(milestones())), need=draw(st.sampled_from(Need)))
+
+    def milestones() -> st.SearchStrategy[list[Milestone]]:
+        least, most = st.none() | st.integers(0, 40).map(float), st.none() | st.integers(0, 40).map(float)
+        one = st.builds(Milestone, st.integers(0, SLOTS), at_least_kwh=least, at_most_kwh=most, need=st.sampled_from(Need))
+        return st.lists(one, max_size=3)
+
+    return replace(problem, vehicles=tuple(more(v) for v in problem.vehicles), share_shortage=draw(st.booleans()))
 
 
 @settings(max_examples=60, deadline=None)
@@ -231,7 +264,7 @@ def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: P
 
 @settings(max_examples=60, deadline=None)
 @given(
-    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3),
+    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3) | visiting(),
     policy=st.sampled_from(Policy),
 )
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
@@ -250,6 +283,27 @@ def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Poli
     assert np.array_equal(np.sort(fast.row_keys), np.sort(reference.row_keys))
     for mine, theirs in zip(in_order(fast), in_order(reference), strict=True):
         assert mine == pytest.approx(theirs, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=visiting(), policy=st.sampled_from(Policy), round_minimum=st.booleans())
+def test_milestones_keep_every_limit_and_say_what_is_short(problem: Problem, policy: Policy, round_minimum: bool) -> None:
+    result = plan(problem, policy=policy, round_minimum=round_minimum, direct=True)
+    verdict = evaluate(problem, result.power_kw)
+    assert (result.power_kw >= problem.lower_kw - problem.discharge_upper_kw - 1e-6).all()
+    assert (result.power_kw <= problem.upper_kw + 1e-6).all()
+    assert (np.maximum(result.power_kw, 0.0).sum(axis=0) <= problem.room_kw + 1e-5).all()
+    assert max(verdict.state_of_charge_kwh, verdict.outside_window_kwh, verdict.discharge_kwh) <= 1e-4
+    said = {(short.vehicle, short.milestone): short.kwh for short in result.short}
+    for vehicle, row in zip(problem.vehicles, result.power_kw, strict=True):
+        gained = np.where(row > 0, row * vehicle.eff, row / vehicle.eff) * problem.hours
+        asked = {None: (problem.n_slots, vehicle.energy_kwh)}
+        asked |= {n: (m.by_slot, m.at_least_kwh) for n, m in enumerate(vehicle.milestones) if m.at_least_kwh is not None}
+        for number, (by_slot, least) in asked.items():
+            missing = max(0.0, least - float(gained[:by_slot].sum()))
+            assert said.get((vehicle.id, number), 0.0) == pytest.approx(missing, abs=1e-5)
+        most = max((least for _, least in asked.values()), default=0.0)
+        assert gained.sum() <= most + 1e-4
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,76 @@
+"""What vehicles ask for beside energy at their departure, built from what a depot says: milestones, visits and loads. Pure.
+
+several_visits   each visit's need by its departure, and no more than the battery takes before the trip
+minimum_now      a vehicle that is nearly empty is brought to a minimum as fast as the limits allow, before any departure
+full_charge      full some time before the departure, so that the cells of an LFP pack can be balanced: comfort, never at the
+                 expense of somebody's departure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimizer.problem import Problem, Vehicle
+from optimizer.stays import Milestone, Need
+
+MINIMUM = "minimum"
+DEPARTURE = "departure"
+FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class NextVisit:
+    """A later visit of a vehicle: ``energy_kwh`` is what it must receive for it on top of what the visits before it ask for (what the
+    trip to it used, as a rule); ``spare_kwh``: what the battery could hold more than that at the departure."""
+
+    arrival_slot: int
+    departure_slot: int
+    energy_kwh: float
+    spare_kwh: float = 0.0
+
+
+def several_visits(vehicle: Vehicle, later: Sequence[NextVisit], *, spare_kwh: float = 0.0) -> Vehicle:
+    """``vehicle``, as planned for its first visit (after which its battery could hold ``spare_kwh`` more than it needs), with its
+    ``later`` visits: what one of them lacks may be bought in an earlier one."""
+    if not later:
+        return vehicle
+    due = [(vehicle.departure_slot, vehicle.energy_kwh, spare_kwh)]
+    for visit in later:
+        due.append((visit.departure_slot, due[-1][1] + visit.energy_kwh, visit.spare_kwh))
+    *before, (_, total_kwh, _) = due
+    milestones = tuple(
+        Milestone(slot, at_least_kwh=kwh, at_most_kwh=kwh + spare, need=vehicle.need, label=DEPARTURE) for slot, kwh, spare in before
+    )
+    windows = tuple((visit.arrival_slot, visit.departure_slot) for visit in later)
+    return replace(vehicle, windows=windows, energy_kwh=total_kwh, milestones=(*vehicle.milestones, *milestones))
+
+
+def minimum_now(problem: Problem, vehicle: int, lacking_kwh: float) -> Vehicle:
+    """The vehicle with this place, which lacks ``lacking_kwh`` of the minimum that it shall always hold.
+
+    The first milestone is where its rating alone brings it; more of them follow at growing distances up to its departure, each of
+    which costs: so that where the limits do not let it be there by then, it is there as soon as they do.
+    """
+    its = problem.vehicles[vehicle]
+    if lacking_kwh <= 0 or its.departure_slot <= its.arrival_slot:
+        return its
+    received = np.cumsum(problem.upper_kw[vehicle] * problem.hours) * its.eff
+    first = min(int(np.searchsorted(received, lacking_kwh * (1 - 1e-9))) + 1, its.departure_slot)
+    steps = [first]
+    while steps[-1] < its.departure_slot:
+        steps.append(min(first + max(1, 2 * (steps[-1] - first)), its.departure_slot))
+    milestones = tuple(Milestone(slot, at_least_kwh=lacking_kwh, need=Need.SAFETY, label=MINIMUM) for slot in steps)
+    return replace(its, milestones=(*its.milestones, *milestones))
+
+
+def full_charge(vehicle: Vehicle, *, full_kwh: float, dwell_slots: int) -> Vehicle:
+    """``vehicle`` with the wish to have received ``full_kwh`` (what its battery lacks now) ``dwell_slots`` before it departs first.
+    Unchanged where its stay is not longer than that: then the next stay will do."""
+    by_slot = vehicle.departure_slot - dwell_slots
+    if by_slot <= vehicle.arrival_slot or full_kwh <= 0:
+        return vehicle
+    wish = Milestone(by_slot, at_least_kwh=full_kwh, need=Need.COMFORT, label=FULL)
+    return replace(vehicle, milestones=(*vehicle.milestones, wish))
