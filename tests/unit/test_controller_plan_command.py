@@ -52,7 +52,7 @@ def test_a_plan_for_everybody(tmp_path: Path) -> None:
     assert "52.00 INR" in told
     assert "0.00 kWh (0.00 %)" in told
     written = json.loads((tmp_path / "plan.json").read_text())
-    assert written["schema"] == "plan/1"
+    assert written["schema"] == "plan/2"
     assert sum(map(sum, written["power_kw"].values())) == pytest.approx(40)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "scenario.json"]
 

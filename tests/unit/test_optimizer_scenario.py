@@ -105,7 +105,8 @@ def test_notes_are_ignored() -> None:
         (lambda s: s["site"].update(pv_kw=None), "site.pv_kw: a list is expected"),
         (lambda s: s.pop("vehicles"), "the key 'vehicles' is missing"),
         (lambda s: s.update(vehicels=s.pop("vehicles")), "'vehicels'.*'vehicles'"),
-        (lambda s: s.update(schema="depot-scenario/2"), "depot-scenario/2"),
+        (lambda s: s.update(schema="depot-scenario/3"), "schema 'depot-scenario/3'.*'depot-scenario/2' are known"),
+        (lambda s: s.update(schema=["depot-scenario/1"]), "schema .*are known"),
         (lambda s: s.update(t0="noon"), "t0: 'noon' is no time"),
         (lambda s: s.update(n_slots=0), "at least one slot"),
         (lambda s: s.update(n_slots=10**9), "at least one slot|100000"),
@@ -133,6 +134,42 @@ def test_a_file_that_is_no_scenario(tmp_path: Path, text: str, words: str) -> No
     assert str(path) in str(caught.value)
 
 
+def test_a_file_that_is_too_large_is_not_even_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.json"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(InvalidScenario, match=r"scenario.json has 100 MB; a scenario has at most 67 MB"):
+        read(path)
+
+
+def test_a_key_that_stands_twice_is_no_guess(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.json"
+    path.write_text(json.dumps(SCENARIO).replace('"p_max_kw": 11.0', '"p_max_kw": 11.0, "p_max_kw": 12.0'))
+    with pytest.raises(InvalidScenario, match="the key 'p_max_kw' stands twice in an object of 'a'"):
+        read(path)
+
+
+def test_numbers_beyond_all_measure(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.json"
+    for digits, words in (
+        ("9" * 400, "a finite number is expected"),
+        ("9" * 5000, "digits"),
+        ("1e999", "a finite number is expected, this is inf"),
+    ):
+        path.write_text(json.dumps(SCENARIO).replace('"p_max_kw": 11.0', f'"p_max_kw": {digits}'))
+        with pytest.raises(InvalidScenario, match=words):
+            read(path)
+
+
+def test_a_deep_value_is_shown_in_short() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(InvalidScenario, match="vehicle a: p_max_kw: a finite number is expected") as caught:
+        read(changed(lambda s: s["vehicles"][0].update(p_max_kw=deep)))
+    assert len(str(caught.value)) < 200
+
+
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(InvalidScenario, match="No such file"):
         read(tmp_path / "absent.json")
@@ -144,10 +181,11 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
 def test_a_plan_is_written_with_what_it_costs() -> None:
     problem = read(SCENARIO)
     content = json.loads(json.dumps(write_plan(problem, plan(problem)), allow_nan=False))
-    assert content["schema"] == "plan/1"
+    assert content["schema"] == "plan/2"
     assert content["scenario"] == "two"
     assert content["policy"] == "cheapest"
     assert set(content["power_kw"]) == {"a", "b"}
     assert all(len(row) == 4 for row in content["power_kw"].values())
     assert content["total_cost"] == pytest.approx(content["energy_cost"] + content["demand_cost"], abs=1e-3)
-    assert content["unmet_kwh"] == {}
+    assert (content["unmet_kwh"], content["short"], content["storage_kw"]) == ({}, [], {})
+    assert content["status"] == "optimal"
