@@ -397,7 +397,8 @@ def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
     """How far its battery may go down and up in its first visit from what it holds at its arrival. It need not be at its reserve
     already."""
     needed_kwh = stays.most_asked_kwh(vehicle, by_slot=vehicle.departure_slot)
-    if not vehicle.windows or vehicle.floor_kw:
-        needed_kwh = max(needed_kwh, vehicle.energy_kwh)
+    full_kwh = (m.at_most_kwh for m in vehicle.milestones if m.at_most_kwh is not None and m.by_slot == vehicle.departure_slot)
+    most_kwh = vehicle.energy_kwh if vehicle.floor_kw else min(full_kwh, default=vehicle.energy_kwh)
+    needed_kwh = max(needed_kwh, min(vehicle.energy_kwh, most_kwh))
     up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, needed_kwh)  # a need is served whatever was said of the battery
     return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh
