@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.compiled import Compiled
-from optimizer.problem import EPS, FloatArray, Problem
+from optimizer.problem import EPS, FloatArray, Problem, Vehicle
 from optimizer.solver import Solver
+from optimizer.stays import most_asked_kwh
 
 Index = npt.NDArray[np.integer]
 
@@ -61,16 +62,29 @@ class Room:
         rows = problem.limit_rows
         self._rows = rows.room_kw - rows.sums(held)
         self._rows_of = rows.of_vehicles(len(problem.vehicles))
-        self._need = np.array([v.energy_kwh * (1 - EPS) / v.eff for v in problem.vehicles]) - held @ problem.hours
+        most = np.array([max(v.energy_kwh, most_asked_kwh(v)) * (1 - EPS) / v.eff for v in problem.vehicles])
+        self._need = most - held @ problem.hours
+        self._before = {i: _before(v, held[i], problem.hours) for i, v in enumerate(problem.vehicles) if v.milestones}
 
     def takes(self, vehicle: int, slots: Index, more_kw: FloatArray) -> bool:
         """Reserve ``more_kw`` [slots] for a vehicle; False, and nothing reserved, where it does not fit."""
         rows, more_kwh = self._rows_of[vehicle], float(more_kw @ self._hours[slots])
         fits = bool((more_kw <= np.maximum(self._site[slots], 0.0)).all()) and more_kwh <= max(self._need[vehicle], 0.0)
+        before = [
+            (slot, left - float(more_kw @ np.where(slots < slot, self._hours[slots], 0.0))) for slot, left in self._before.get(vehicle, ())
+        ]
+        fits = fits and all(left >= 0 for _, left in before)
         if not fits or not all((weight * more_kw <= np.maximum(self._rows[row, slots], 0.0)).all() for row, weight in rows if weight > 0):
             return False
         self._site[slots] -= more_kw
         self._need[vehicle] -= more_kwh
+        self._before[vehicle] = before
         for row, weight in rows:
             self._rows[row, slots] -= weight * more_kw
         return True
+
+
+def _before(vehicle: Vehicle, held_kw: FloatArray, hours: FloatArray) -> list[tuple[int, float]]:
+    """(slot, kWh grid side) what its battery still takes before a slot, where a milestone says that."""
+    bounded = ((m.by_slot, m.at_most_kwh) for m in vehicle.milestones)
+    return [(by, most / vehicle.eff - float(held_kw[:by] @ hours[:by])) for by, most in bounded if most is not None]
