@@ -25,7 +25,7 @@ from optimizer.explain_remedies import with_remedies
 from optimizer.explain_shortfalls import relaxed, short_reasons
 from optimizer.explain_values import TINY, CellPrice, Explanation, Grounds, LimitKind, LimitPrice, LimitValue, PeakPrice, VehiclePrices
 from optimizer.keys import Family
-from optimizer.pieces import counted_blocks
+from optimizer.pieces import counted_blocks, over_background_kw
 from optimizer.planning import DEADLINE_S, plan, power_of
 from optimizer.problem import EPS, FloatArray, Policy, Problem
 from optimizer.weights import Weights
@@ -42,7 +42,7 @@ class Depth:
     the cost of leaving earlier is solved for, where the duals only bound it; ``next_kw``: solve with one kW more, too."""
 
     remedies: int = 5
-    departures: int = 12
+    departures: int = 40
     next_kw: bool = True
 
 
@@ -63,7 +63,7 @@ def explain(
     found = solved(problem, policy, deadline=deadline)
     if found is None:
         return _empty(problem, policy)
-    power = power_of(found.problem, found.compiled, found.columns)
+    power = power_of(found.problem, found.compiled, found.columns) + 0.0  # no negative zeros
     verdict = evaluate(problem, power, _storage_of(found))
     unmet = np.where(verdict.unmet_kwh > 1e-6, verdict.unmet_kwh, 0.0)
     borne = burdens(found)
@@ -86,8 +86,9 @@ def explain(
         unmet_kwh=unmet,
         power_kw=power,
         energy_price_per_kwh=_energy_price(found, borne),
-        peak_per_kw=borne.peak[BILL],
-        peak_life_per_kw=borne.peak[LIFE],
+        peak_per_kw=_tidy(borne.peak[BILL]),
+        life_per_kw=_tidy(borne.peak[LIFE] + borne.energy[LIFE]),
+        penalty_per_kw=_tidy(borne.peak[SHORTAGE] + borne.energy[SHORTAGE]),
         limits=limits,
         peaks=peaks,
         vehicles=_vehicle_prices(found, wishes, power, depth.departures),
@@ -156,7 +157,9 @@ def _peaks(found: Solved, site_kw: FloatArray) -> Iterator[PeakPrice]:
         yield PeakPrice("demand charge", problem.free_peak_kw, float(means.max()), problem.demand_charge_per_kw, saved)
     for place, piece in enumerate(problem.demand_pieces):
         reached = float(means[counted_blocks(problem, piece)].max(initial=0.0))
-        yield PeakPrice(piece.group, piece.free_kw, reached, piece.per_kw, _saved_by_free(found, Family.PIECE, place))
+        anyway = over_background_kw(problem, piece) > 0  # then a kW more that is free is no merit of the plan
+        saved = 0.0 if anyway else _saved_by_free(found, Family.PIECE, place)
+        yield PeakPrice(piece.group, piece.free_kw, reached, piece.per_kw, saved)
 
 
 def _saved_by_free(found: Solved, family: Family, who: int) -> float:
@@ -182,8 +185,7 @@ def _values(found: Solved, limits: tuple[LimitPrice, ...], peaks: tuple[PeakPric
 
 
 def _with_next(problem: Problem, policy: Policy | Weights, value: LimitValue, cost: float, *, deadline: float) -> LimitValue:
-    """With what one kW more really saves. One more kW that is free of demand charge makes the peak of the background cheaper, too,
-    which is no merit of the plan: the duals count the vehicles' part, and so does this."""
+    """With what one kW more really saves of what the vehicles add to the bill."""
     kind = {SITE: ChangeKind.LIMIT, CONTRACT: ChangeKind.CONTRACT}.get(value.kind)
     if kind is None:
         return value
@@ -191,7 +193,7 @@ def _with_next(problem: Problem, policy: Policy | Weights, value: LimitValue, co
         other = plan(changed(problem, [Change(kind, 1.0)]), policy=policy, deadline_s=deadline - perf_counter())
     except SolverFailed:
         return value
-    return LimitValue(value.kind, value.id, value.saved_bill, cost - other.cost, value.served_kwh)
+    return LimitValue(value.kind, value.id, value.saved_bill, float(_tidy(cost - other.cost, 1e-6 * abs(cost))), value.served_kwh)
 
 
 def _storage_of(found: Solved) -> FloatArray:
@@ -200,9 +202,9 @@ def _storage_of(found: Solved) -> FloatArray:
     return storage_of(found.problem, found.compiled, found.columns)
 
 
-def _tidy(values: npt.NDArray[np.float64]) -> FloatArray:
+def _tidy(values: npt.NDArray[np.float64] | float, least: float = TINY) -> FloatArray:
     """Without the solver's rounding."""
-    tidy: FloatArray = np.where(np.abs(values) > TINY, values, 0.0)
+    tidy: FloatArray = np.where(np.abs(values) > least, values, 0.0)
     return tidy
 
 
@@ -226,7 +228,8 @@ def _empty(problem: Problem, policy: Policy | Weights) -> Explanation:
         power_kw=power,
         energy_price_per_kwh=problem.price_per_kwh,
         peak_per_kw=slots,
-        peak_life_per_kw=slots,
+        life_per_kw=slots,
+        penalty_per_kw=slots,
         limits=(site,),
         peaks=(),
         vehicles=VehiclePrices(none, none, none, none, none, none, (Grounds.EXACT,) * n),

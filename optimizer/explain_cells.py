@@ -63,11 +63,11 @@ def _parts(problem: Problem, explanation: Explanation, vehicle: int) -> list[tup
     weight = READINESS_MONEY if explanation.policy is Policy.READINESS else 1.0
     costs = costs_of(problem, explanation.policy)
     on_cells = np.where(costs.imported != 0, 0.0, problem.price_per_kwh)
-    life = np.array(costs.cell[vehicle]) / hours - weight * on_cells
-    shortage = np.zeros(problem.n_slots)
+    life = (np.array(costs.cell[vehicle]) + explanation.life_per_kw) / hours - weight * on_cells
+    shortage = explanation.penalty_per_kw / hours
     parts = [
         ("energy", "", weight * explanation.energy_price_per_kwh),
-        ("peak", "", (weight * explanation.peak_per_kw + explanation.peak_life_per_kw) / hours),
+        ("peak", "", weight * explanation.peak_per_kw / hours),
     ]
     for limit, share in limits_of(problem, vehicle, explanation.limits):
         parts.append((str(limit.kind), limit.id, share * (weight * limit.saved_bill + limit.saved_life) / hours))

@@ -156,8 +156,10 @@ def burdens(found: Solved) -> Burdens:
     shape = (4, problem.n_slots)
     site, energy, peak = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     slots = compiled.total_slots
-    at_top = found.columns[compiled.totals] >= compiled.upper[compiled.totals] - AT_BOUND
-    below = (found.columns[compiled.totals] <= compiled.lower[compiled.totals] + AT_BOUND) & (compiled.lower[compiled.totals] < 0) & ~at_top
+    low, high, at = compiled.lower[compiled.totals], compiled.upper[compiled.totals], found.columns[compiled.totals]
+    grows = found.reduced[:KWH, compiled.totals].sum(axis=0) > 0  # of a sum that can be one thing only, either bound may be the dear one
+    at_top = (at >= high - AT_BOUND) & ~grows
+    below = (at <= low + AT_BOUND) & (low < 0) & grows
     site[:, slots[at_top]] = -found.reduced[:, compiled.totals[at_top]]
     energy[:, slots[below]] = -found.reduced[:, compiled.totals[below]]
     for column, slot in zip(compiled.totals, slots, strict=True):

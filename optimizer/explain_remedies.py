@@ -20,6 +20,7 @@ from optimizer.explain_shortfalls import SHORT_KWH, limits_of
 from optimizer.explain_values import Cause, LimitKind, LimitPrice, Remedy, RemedyKind, ShortReason
 from optimizer.planning import plan
 from optimizer.problem import FloatArray, PlanResult, Policy, Problem
+from optimizer.replan import Replanner
 from optimizer.weights import Weights
 from optimizer.what_if_changes import changed
 from optimizer.what_if_values import Change, ChangeKind
@@ -28,6 +29,9 @@ DOUBLINGS = 5
 HALVINGS = 5
 MOST_LATER_MIN = 240.0
 """A departure that would have to be later than this is no remedy."""
+
+COARSE_KW = 5.0
+"""Amounts of power are told in steps of 1 kW from here on, smaller ones of 0.1 kW."""
 
 Plan = Callable[[Problem], PlanResult]
 
@@ -46,7 +50,12 @@ def with_remedies(
     """``short`` with remedies for the first ``most``, as far as the time until ``deadline`` suffices; the others are marked as not tried.
     ``cost``: what the plan costs now."""
 
-    def solve(other: Problem) -> PlanResult:
+    warm = Replanner()
+
+    def search(other: Problem) -> PlanResult:
+        return warm.plan(other, policy=policy, deadline_s=deadline - perf_counter())
+
+    def prove(other: Problem) -> PlanResult:
         return plan(other, policy=policy, deadline_s=deadline - perf_counter())
 
     found = []
@@ -54,89 +63,79 @@ def with_remedies(
         if number >= most:
             found.append(replace(reason, tried=False))
             continue
+        remedies, tried = [], True
         try:
-            remedies = list(_remedies(problem, solve, reason, unmet_kwh=unmet_kwh, limits=limits, cost=cost))
+            for remedy in _remedies(problem, (search, prove), reason, unmet_kwh=unmet_kwh, limits=limits, cost=cost):
+                remedies.append(remedy)  # what was found before the time was over stands
         except SolverFailed:
-            found.append(replace(reason, tried=False))
-            continue
+            tried = False
         remedies.sort(key=lambda one: (one.others_short_kwh > SHORT_KWH, one.bill, one.kind))
-        found.append(replace(reason, remedies=tuple(remedies)))
+        found.append(replace(reason, remedies=tuple(remedies), tried=tried))
     return tuple(found)
 
 
+def changes_of(vehicle_id: str, remedy: Remedy) -> list[Change]:
+    """A remedy as changes to the problem, to see what else it does. None for a class of priority, which is no change of what there is."""
+    match remedy.kind:
+        case RemedyKind.LATER:
+            return [Change(ChangeKind.DEPART, remedy.amount, target=vehicle_id)]
+        case RemedyKind.CHARGER:
+            return [Change(ChangeKind.CHARGER, remedy.amount, target=vehicle_id)]
+        case RemedyKind.LIMIT:
+            kinds = [(ChangeKind.FEEDER if name else ChangeKind.LIMIT, name) for name in remedy.where]
+            return [
+                Change(kind, remedy.amount, target=name, from_slot=remedy.from_slot, until_slot=remedy.until_slot) for kind, name in kinds
+            ]
+        case RemedyKind.PRIORITY:
+            return []
+
+
 def _remedies(
-    problem: Problem, solve: Plan, reason: ShortReason, *, unmet_kwh: FloatArray, limits: Sequence[LimitPrice], cost: float
+    problem: Problem, solve: tuple[Plan, Plan], reason: ShortReason, *, unmet_kwh: FloatArray, limits: Sequence[LimitPrice], cost: float
 ) -> Iterator[Remedy]:
     i = reason.vehicle
 
-    def remedy(kind: RemedyKind, where: str, amount: float, unit: str, span: tuple[int, int], result: PlanResult) -> Remedy:
-        others = np.delete(result.unmet_kwh - unmet_kwh, i)
-        worse = float(np.maximum(others, 0.0).sum())
-        return Remedy(kind, where, amount, unit, *span, result.cost - cost, worse if worse > SHORT_KWH else 0.0)
+    def told(remedy: Remedy, result: PlanResult) -> Remedy:
+        worse = float(np.maximum(np.delete(result.unmet_kwh - unmet_kwh, i), 0.0).sum())
+        return replace(remedy, bill=round(result.cost - cost, 6) + 0.0, others_short_kwh=worse if worse > SHORT_KWH else 0.0)
 
-    for kind, where, unit, guess, grid, most, span, change in _candidates(problem, reason, limits):
-        found = _least(problem, solve, i, change, guess=guess, grid=grid, most=most)
+    for wanted, guess, most in _candidates(problem, reason, limits):
+        grid = 1.0 if wanted.kind is RemedyKind.LATER or guess >= COARSE_KW else 0.1
+        found = _least(problem, solve, i, lambda amount: replace(wanted, amount=amount), guess=guess, grid=grid, most=most)  # noqa: B023
         if found is not None:
-            yield remedy(kind, where, found[0], unit, span, found[1])
+            yield told(replace(wanted, amount=found[0]), found[1])
     if reason.ahead:
         first = max(vehicle.priority for vehicle in problem.vehicles)
         vehicle = replace(problem.vehicles[i], priority=first + 1)
         other = replace(problem, vehicles=(*problem.vehicles[:i], vehicle, *problem.vehicles[i + 1 :]))
-        result = solve(other)
+        result = solve[1](other)
         if result.unmet_kwh[i] <= SHORT_KWH:
             classes = len({v.priority for v in problem.vehicles if v.priority > problem.vehicles[i].priority})
-            yield remedy(RemedyKind.PRIORITY, "", float(classes), "classes", (0, problem.n_slots), result)
+            yield told(Remedy(RemedyKind.PRIORITY, (), float(classes), "classes", 0, problem.n_slots, 0.0), result)
 
 
-_Candidate = tuple[RemedyKind, str, str, float, float, float, tuple[int, int], Callable[[float], list[Change]]]
-"""Kind, where, unit, first guess, grid of amounts, most, slots, and the changes of an amount."""
-
-
-def _candidates(problem: Problem, reason: ShortReason, limits: Sequence[LimitPrice]) -> Iterator[_Candidate]:
+def _candidates(problem: Problem, reason: ShortReason, limits: Sequence[LimitPrice]) -> Iterator[tuple[Remedy, float, float]]:
+    """(remedy without its amount, first guess of that, the most that is tried)."""
     vehicle = problem.vehicles[reason.vehicle]
     stay = vehicle.arrival_slot, vehicle.departure_slot
     needed_kwh = reason.short_kwh / vehicle.eff
-    until = math.ceil(vehicle.departure_slot + MOST_LATER_MIN / problem.slot_minutes)
     if vehicle.departure_slot < problem.n_slots and vehicle.p_max_kw > 0:
-        most = min(MOST_LATER_MIN, (problem.n_slots - vehicle.departure_slot) * problem.slot_minutes)
-        later = (vehicle.departure_slot, min(until, problem.n_slots))
-        guess = 60 * needed_kwh / vehicle.p_max_kw
-        yield RemedyKind.LATER, "", "min", guess, 1.0, most, later, lambda minutes: [Change(ChangeKind.DEPART, minutes, target=vehicle.id)]
+        until = min(math.ceil(vehicle.departure_slot + MOST_LATER_MIN / problem.slot_minutes), problem.n_slots)
+        later = Remedy(RemedyKind.LATER, (), 0.0, "min", vehicle.departure_slot, until, 0.0)
+        yield later, 60 * needed_kwh / vehicle.p_max_kw, (until - vehicle.departure_slot) * problem.slot_minutes
     if reason.cause is Cause.OWN or reason.own_kwh > SHORT_KWH:
         there_h = float(problem.hours[slice(*stay)].sum())
         if there_h > 0:
-            guess, most = needed_kwh / there_h, 10 * max(vehicle.p_max_kw, needed_kwh / there_h)
-            yield (
-                RemedyKind.CHARGER,
-                vehicle.id,
-                "kW",
-                guess,
-                _grid(guess),
-                most,
-                stay,
-                lambda kw: [Change(ChangeKind.CHARGER, kw, target=vehicle.id)],
-            )
+            guess = needed_kwh / there_h
+            yield Remedy(RemedyKind.CHARGER, (vehicle.id,), 0.0, "kW", *stay, 0.0), guess, 10 * max(vehicle.p_max_kw, guess)
         return
-    tight = [limit for limit, _ in limits_of(problem, reason.vehicle, limits) if (limit.penalty > 0).any()]
-    ways = [[limit] for limit in tight]
-    if len(tight) > 1:
-        ways.append(tight)
-    for way in ways:
+    tight = [
+        limit for limit, _ in limits_of(problem, reason.vehicle, limits) if (limit.penalty > 0).any() and limit.kind is not LimitKind.CAP
+    ]
+    for way in [[limit] for limit in tight] + ([tight] if len(tight) > 1 else []):
         span = _span(problem, reason, way)
-        hours = float(problem.hours[slice(*span)].sum())
-        guess = needed_kwh / max(hours, 1e-6)
-        where = " + ".join(limit.id if limit.kind is not LimitKind.SITE else "site" for limit in way)
-        named = "" if where == "site" else where
-        if all(limit.kind in (LimitKind.SITE, LimitKind.FEEDER) for limit in way):
-            yield RemedyKind.LIMIT, named, "kW", guess, _grid(guess), 1000 * guess, span, _more_of(way, span)
-
-
-def _more_of(way: Sequence[LimitPrice], span: tuple[int, int]) -> Callable[[float], list[Change]]:
-    def changes(kw: float) -> list[Change]:
-        kinds = [(ChangeKind.LIMIT if limit.kind is LimitKind.SITE else ChangeKind.FEEDER, limit.id) for limit in way]
-        return [Change(kind, kw, target=name, from_slot=span[0], until_slot=span[1]) for kind, name in kinds]
-
-    return changes
+        guess = needed_kwh / max(float(problem.hours[slice(*span)].sum()), 1e-6)
+        yield Remedy(RemedyKind.LIMIT, tuple(limit.id for limit in way), 0.0, "kW", *span, 0.0), guess, 1000 * guess
 
 
 def _span(problem: Problem, reason: ShortReason, way: Sequence[LimitPrice]) -> tuple[int, int]:
@@ -150,47 +149,57 @@ def _span(problem: Problem, reason: ShortReason, way: Sequence[LimitPrice]) -> t
     return (int(its[0]), int(its[-1]) + 1) if len(its) else (vehicle.arrival_slot, vehicle.departure_slot)
 
 
-def _grid(guess: float) -> float:
-    """Amounts of power are told in steps of 1 kW, small ones of 0.1 kW."""
-    return 1.0 if guess >= 5 else 0.1
-
-
 def _least(
-    problem: Problem, solve: Plan, i: int, change: Callable[[float], list[Change]], *, guess: float, grid: float, most: float
+    problem: Problem, solve: tuple[Plan, Plan], i: int, remedy: Callable[[float], Remedy], *, guess: float, grid: float, most: float
 ) -> tuple[float, PlanResult] | None:
-    """The least amount on the grid, nearly, with which vehicle ``i`` is not short any more, with the plan that says so; None: none is."""
+    """The least amount on the grid, nearly, with which vehicle ``i`` is not short any more, with the plan that says so; None: none is.
 
-    def tried(amount: float) -> PlanResult | None:
+    ``solve``: from the last plan's basis, for the search, and from nothing, for the proof: where plans cost the same, who is short
+    may depend on where the search began.
+    """
+    search, prove = solve
+
+    def tried(amount: float, plan_of: Plan) -> PlanResult | None:
         try:
-            result = solve(changed(problem, change(amount)))
+            result = plan_of(changed(problem, changes_of(problem.vehicles[i].id, remedy(amount))))
         except InvalidProblem:
             return None
         return result if result.unmet_kwh[i] <= SHORT_KWH else None
 
-    low, high = 0.0, _up(guess, grid)
-    best: PlanResult | None = None
+    for plan_of in (search, prove):
+        amount = _searched(lambda kw: tried(kw, plan_of) is not None, guess=guess, grid=grid, most=most)  # noqa: B023  # used at once
+        if amount is None:
+            return None
+        for _ in range(HALVINGS):
+            proof = tried(amount, prove)
+            if proof is None:
+                break
+            if tried(amount / 2, prove) is None:
+                return amount, proof
+            amount /= 2  # half of it must not do: that is what "needed" means
+    return None
+
+
+def _searched(helps: Callable[[float], bool], *, guess: float, grid: float, most: float) -> float | None:
+    """The least amount on the grid that helps, nearly; None: not even ``most`` does."""
+    low, high = 0.0, min(_up(guess, grid), most)
     for _ in range(DOUBLINGS):
-        high = min(high, most)
-        best = tried(high)
-        if best is not None or high >= most:
+        if helps(high):
             break
-        low, high = high, _up(2 * high, grid)
-    if best is None:
+        if high >= most:
+            return None
+        low, high = high, min(_up(2 * high, grid), most)
+    else:
         return None
     for _ in range(HALVINGS):
         middle = _up((low + high) / 2, grid)
         if middle >= high:
             break
-        result = tried(middle)
-        if result is None:
-            low = middle
+        if helps(middle):
+            high = middle
         else:
-            high, best = middle, result
-    for _ in range(HALVINGS):  # half of it must not do: that is what "needed" means
-        if high / 2 == low or (result := tried(high / 2)) is None:
-            return high, best
-        high, best = high / 2, result
-    return None
+            low = middle
+    return high
 
 
 def _up(amount: float, grid: float) -> float:

@@ -134,12 +134,13 @@ class Remedy:
     """Something that lets the vehicle leave with all that it needs. Proved: the changed problem was solved; with the whole amount
     nothing of the shortfall is left, with half of it something is (a class of priority has no half).
 
-    ``amount`` in ``unit``: minutes later, kW more of the limit ``where`` ("" the site) or of the charger, classes of priority up.
+    ``amount`` in ``unit``: minutes later, kW more of each limit of ``where`` (feeders by their ids, "" the site) or of the charger of
+    the vehicle ``where``, classes of priority up.
     ``from_slot`` ≤ slots < ``until_slot``: when it is needed. ``bill``: what the plan costs more with it (the energy that is served
     more is in it; what the remedy itself costs is not). ``others_short_kwh``: by how much others fall shorter by it."""
 
     kind: RemedyKind
-    where: str
+    where: tuple[str, ...]
     amount: float
     unit: str
     from_slot: int
@@ -208,8 +209,9 @@ class LimitValue:
 @dataclass(frozen=True, eq=False, slots=True)
 class Explanation:
     """Why a plan is as it is. ``energy_price_per_kwh`` [slot]: what a kWh that a vehicle draws adds to the energy bill (less than the
-    tariff's where the sun gives more than is drawn); ``peak_per_kw`` [slot]: what a kW adds to the demand charges, and ``peak_life_per_kw``
-    to what the policy weighs peaks with beside them.
+    tariff's where the sun gives more than is drawn); ``peak_per_kw`` [slot]: what a kW adds to the demand charges; ``life_per_kw``
+    and ``penalty_per_kw`` [slot]: what else it adds for everybody, of what the policy weighs beside the bill, and of energy that somebody
+    would lack.
     ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``power_kw`` [vehicle × slot] is the
     relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded."""
 
@@ -225,7 +227,8 @@ class Explanation:
     power_kw: FloatArray
     energy_price_per_kwh: FloatArray
     peak_per_kw: FloatArray
-    peak_life_per_kw: FloatArray
+    life_per_kw: FloatArray
+    penalty_per_kw: FloatArray
     limits: tuple[LimitPrice, ...]
     peaks: tuple[PeakPrice, ...]
     vehicles: VehiclePrices

@@ -129,12 +129,8 @@ def remedy_words(problem: Problem, remedy: Remedy, *, zone: tzinfo | None = None
         case RemedyKind.PRIORITY:
             return f"a higher class of priority{others}"
         case RemedyKind.LIMIT:
-            where = f"on {_where(remedy.where)}" if remedy.where else "at the site"
+            where = " and ".join(f"on feeder {name}" if name else "at the site" for name in remedy.where)
             return f"{amount} kW more {where} from {clock(problem, remedy.from_slot, zone)}{others}"
-
-
-def _where(where: str) -> str:
-    return " and ".join("the site" if name == "site" else f"feeder {name}" for name in where.split(" + "))
 
 
 def relaxed_words(problem: Problem, one: Relaxed, *, zone: tzinfo | None = None) -> str:

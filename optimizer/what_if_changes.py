@@ -47,7 +47,7 @@ def _changed(problem: Problem, change: Change) -> Problem:
             return replace(problem, price_per_kwh=_moved(problem.price_per_kwh, problem, change, least=-np.inf))
         case ChangeKind.CONTRACT:
             free = [replace(piece, free_kw=_level(piece.free_kw, change)) for piece in problem.demand_pieces]
-            return replace(problem, mtd_peak_kw=_level(problem.mtd_peak_kw, change), demand_pieces=tuple(free))
+            return replace(problem, mtd_peak_kw=_level(problem.free_peak_kw, change), demand_pieces=tuple(free))
         case ChangeKind.MORE:
             return _with_more(problem, change)
         case ChangeKind.CHARGER:

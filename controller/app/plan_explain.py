@@ -184,9 +184,9 @@ def _dear_hours(problem: Problem, explanation: Explanation) -> Table:
 
 def _dear_spans(limit: LimitPrice) -> list[tuple[LimitPrice, int, int, float, float]]:
     """Spans in which a limit costs something, with what one kW more through all of it saves and serves."""
-    binds = (np.abs(limit.saved) > 1e-6) | (limit.served_kwh > 1e-6)
+    binds = (np.abs(limit.saved_bill) > 1e-6) | (limit.served_kwh > 1e-6)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], binds, [False])).astype(np.int8))).reshape(-1, 2)
-    return [(limit, a, b, float(limit.saved[a:b].sum()), float(limit.served_kwh[a:b].sum())) for a, b in edges.tolist()]
+    return [(limit, a, b, float(limit.saved_bill[a:b].sum()), float(limit.served_kwh[a:b].sum())) for a, b in edges.tolist()]
 
 
 def _values(explanation: Explanation) -> Table:

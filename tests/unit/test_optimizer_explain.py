@@ -183,7 +183,8 @@ def test_a_remedy_may_need_two_limits_at_once() -> None:
     problem = depot(bus("a", 60.0, **stay), feeders=(Feeder("B", 20.0),), site_limit_kw=20.0)
     found = explain(problem, depth=DEEP)
     wheres = {one.where for one in found.shortfalls[0].remedies if one.kind is RemedyKind.LIMIT}
-    assert not wheres & {"", "B"}  # neither alone
+    assert not wheres & {("",), ("B",)}  # neither alone
+    assert wheres == {("", "B")}
 
 
 def test_who_goes_first_is_told_and_what_a_higher_class_would_take_from_others() -> None:
