@@ -26,7 +26,7 @@ from optimizer.explain_shortfalls import relaxed, short_reasons
 from optimizer.explain_values import TINY, CellPrice, Explanation, Grounds, LimitKind, LimitPrice, LimitValue, PeakPrice, VehiclePrices
 from optimizer.keys import Family
 from optimizer.pieces import counted_blocks, over_background_kw
-from optimizer.planning import DEADLINE_S, plan, power_of
+from optimizer.planning import DEADLINE_S, plan, power_of, storage_of
 from optimizer.problem import EPS, FloatArray, Policy, Problem
 from optimizer.weights import Weights
 from optimizer.what_if_changes import changed
@@ -64,7 +64,9 @@ def explain(
     if found is None:
         return _empty(problem, policy)
     power = power_of(found.problem, found.compiled, found.columns) + 0.0  # no negative zeros
-    verdict = evaluate(problem, power, _storage_of(found))
+    stored = storage_of(found.problem, found.compiled, found.columns)
+    verdict = evaluate(problem, power, stored)
+    drawn = np.maximum(power, 0.0).sum(axis=0) + stored.sum(axis=0)
     unmet = np.where(verdict.unmet_kwh > 1e-6, verdict.unmet_kwh, 0.0)
     borne = burdens(found)
     limits = tuple(_limits(found, borne))
@@ -94,7 +96,7 @@ def explain(
         vehicles=_vehicle_prices(found, wishes, power, depth.departures),
         cells=tuple(_cell_prices(found, borne)),
         shortfalls=with_remedies(
-            problem, policy, short, unmet_kwh=unmet, limits=limits, cost=verdict.cost, most=depth.remedies, deadline=deadline
+            problem, policy, short, unmet_kwh=unmet, powers=(power, drawn), cost=verdict.cost, most=depth.remedies, deadline=deadline
         ),
         relaxed=relaxed(problem),
         values=values,
@@ -125,18 +127,24 @@ def _energy_price(found: Solved, borne: Burdens) -> FloatArray:
 
 def _limits(found: Solved, borne: Burdens) -> Iterator[LimitPrice]:
     problem = found.problem
-    held = (problem.over_limit_kw > EPS).astype(np.float64)
-    yield _limit_price(LimitKind.SITE, "", problem.site_limit_kw, borne.site, held)
+    held = problem.over_limit_kw > EPS
+    yield _limit_price(LimitKind.SITE, "", problem.site_limit_kw, borne.site, held, problem.limit_source)
+    rows, n = problem.limit_rows, len(problem.feeders)
     for (family, place), parts in sorted(borne.shared.items()):
         if not (np.abs(parts) > TINY).any():
             continue
+        row = place if family == Family.FEEDER else n + place
+        held = rows.room_kw[row] > rows.limit_kw[row] + EPS
         if family == Family.FEEDER:
-            feeder = problem.feeders[place]
-            held = (problem.feeder_room_kw[place] > feeder.limit_kw + EPS).astype(np.float64)
-            yield _limit_price(LimitKind.FEEDER, feeder.id, feeder.limit_kw, parts, held)
+            yield _limit_price(LimitKind.FEEDER, problem.feeders[place].id, rows.limit_kw[row], parts, held)
+        else:
+            cap = problem.caps[place]
+            yield _limit_price(LimitKind.CAP, cap.id, rows.limit_kw[row], parts, held, (cap.source,) * problem.n_slots)
 
 
-def _limit_price(kind: LimitKind, name: str, limit_kw: FloatArray, parts: FloatArray, held: FloatArray) -> LimitPrice:
+def _limit_price(
+    kind: LimitKind, name: str, limit_kw: FloatArray, parts: FloatArray, held: npt.NDArray[np.bool_], source: tuple[str, ...] = ()
+) -> LimitPrice:
     return LimitPrice(
         kind=kind,
         id=name,
@@ -145,7 +153,8 @@ def _limit_price(kind: LimitKind, name: str, limit_kw: FloatArray, parts: FloatA
         saved_life=_tidy(parts[LIFE]),
         served_kwh=_tidy(parts[KWH]),
         penalty=_tidy(parts[SHORTAGE]),
-        held=held if held.any() else None,
+        source=source if any(source) else (),
+        held=held.astype(np.float64) if held.any() else None,
     )
 
 
@@ -194,12 +203,6 @@ def _with_next(problem: Problem, policy: Policy | Weights, value: LimitValue, co
     except SolverFailed:
         return value
     return LimitValue(value.kind, value.id, value.saved_bill, float(_tidy(cost - other.cost, 1e-6 * abs(cost))), value.served_kwh)
-
-
-def _storage_of(found: Solved) -> FloatArray:
-    from optimizer.planning import storage_of
-
-    return storage_of(found.problem, found.compiled, found.columns)
 
 
 def _tidy(values: npt.NDArray[np.float64] | float, least: float = TINY) -> FloatArray:

@@ -31,7 +31,7 @@ from optimizer.weights import Weights
 BILL, LIFE, SHORTAGE, KWH = range(4)
 """Parts: of the objective the first three, in currency; the last one counts kWh (battery) that are not served."""
 
-SHARED = (Family.FEEDER,)
+SHARED = (Family.FEEDER, Family.CAP)
 PEAKS = (Family.PEAKS, Family.PIECE)
 AT_BOUND = 1e-7
 

@@ -16,8 +16,8 @@ from time import perf_counter
 import numpy as np
 
 from optimizer.errors import InvalidProblem, SolverFailed
-from optimizer.explain_shortfalls import SHORT_KWH, limits_of
-from optimizer.explain_values import Cause, LimitKind, LimitPrice, Remedy, RemedyKind, ShortReason
+from optimizer.explain_shortfalls import SHORT_KWH, full_limits
+from optimizer.explain_values import Cause, Remedy, RemedyKind, ShortReason
 from optimizer.planning import plan
 from optimizer.problem import FloatArray, PlanResult, Policy, Problem
 from optimizer.replan import Replanner
@@ -42,13 +42,13 @@ def with_remedies(
     short: Sequence[ShortReason],
     *,
     unmet_kwh: FloatArray,
-    limits: Sequence[LimitPrice],
+    powers: tuple[FloatArray, FloatArray],
     cost: float,
     most: int,
     deadline: float,
 ) -> tuple[ShortReason, ...]:
     """``short`` with remedies for the first ``most``, as far as the time until ``deadline`` suffices; the others are marked as not tried.
-    ``cost``: what the plan costs now."""
+    ``cost``: what the plan costs now; ``powers``: its powers [vehicle × slot], and what counts under the site's limit [slot]."""
 
     warm = Replanner()
 
@@ -65,7 +65,7 @@ def with_remedies(
             continue
         remedies, tried = [], True
         try:
-            for remedy in _remedies(problem, (search, prove), reason, unmet_kwh=unmet_kwh, limits=limits, cost=cost):
+            for remedy in _remedies(problem, (search, prove), reason, unmet_kwh=unmet_kwh, powers=powers, cost=cost):
                 remedies.append(remedy)  # what was found before the time was over stands
         except SolverFailed:
             tried = False
@@ -74,7 +74,7 @@ def with_remedies(
     return tuple(found)
 
 
-def changes_of(vehicle_id: str, remedy: Remedy) -> list[Change]:
+def changes_of(problem: Problem, vehicle_id: str, remedy: Remedy) -> list[Change]:
     """A remedy as changes to the problem, to see what else it does. None for a class of priority, which is no change of what there is."""
     match remedy.kind:
         case RemedyKind.LATER:
@@ -82,7 +82,10 @@ def changes_of(vehicle_id: str, remedy: Remedy) -> list[Change]:
         case RemedyKind.CHARGER:
             return [Change(ChangeKind.CHARGER, remedy.amount, target=vehicle_id)]
         case RemedyKind.LIMIT:
-            kinds = [(ChangeKind.FEEDER if name else ChangeKind.LIMIT, name) for name in remedy.where]
+            feeders = {feeder.id for feeder in problem.feeders}
+            kinds = [
+                (ChangeKind.FEEDER if name in feeders else ChangeKind.CAP if name else ChangeKind.LIMIT, name) for name in remedy.where
+            ]
             return [
                 Change(kind, remedy.amount, target=name, from_slot=remedy.from_slot, until_slot=remedy.until_slot) for kind, name in kinds
             ]
@@ -91,7 +94,13 @@ def changes_of(vehicle_id: str, remedy: Remedy) -> list[Change]:
 
 
 def _remedies(
-    problem: Problem, solve: tuple[Plan, Plan], reason: ShortReason, *, unmet_kwh: FloatArray, limits: Sequence[LimitPrice], cost: float
+    problem: Problem,
+    solve: tuple[Plan, Plan],
+    reason: ShortReason,
+    *,
+    unmet_kwh: FloatArray,
+    powers: tuple[FloatArray, FloatArray],
+    cost: float,
 ) -> Iterator[Remedy]:
     i = reason.vehicle
 
@@ -99,7 +108,7 @@ def _remedies(
         worse = float(np.maximum(np.delete(result.unmet_kwh - unmet_kwh, i), 0.0).sum())
         return replace(remedy, bill=round(result.cost - cost, 6) + 0.0, others_short_kwh=worse if worse > SHORT_KWH else 0.0)
 
-    for wanted, guess, most in _candidates(problem, reason, limits):
+    for wanted, guess, most in _candidates(problem, reason, powers):
         grid = 1.0 if wanted.kind is RemedyKind.LATER or guess >= COARSE_KW else 0.1
         found = _least(problem, solve, i, lambda amount: replace(wanted, amount=amount), guess=guess, grid=grid, most=most)  # noqa: B023
         if found is not None:
@@ -114,7 +123,7 @@ def _remedies(
             yield told(Remedy(RemedyKind.PRIORITY, (), float(classes), "classes", 0, problem.n_slots, 0.0), result)
 
 
-def _candidates(problem: Problem, reason: ShortReason, limits: Sequence[LimitPrice]) -> Iterator[tuple[Remedy, float, float]]:
+def _candidates(problem: Problem, reason: ShortReason, powers: tuple[FloatArray, FloatArray]) -> Iterator[tuple[Remedy, float, float]]:
     """(remedy without its amount, first guess of that, the most that is tried)."""
     vehicle = problem.vehicles[reason.vehicle]
     stay = vehicle.arrival_slot, vehicle.departure_slot
@@ -129,24 +138,12 @@ def _candidates(problem: Problem, reason: ShortReason, limits: Sequence[LimitPri
             guess = needed_kwh / there_h
             yield Remedy(RemedyKind.CHARGER, (vehicle.id,), 0.0, "kW", *stay, 0.0), guess, 10 * max(vehicle.p_max_kw, guess)
         return
-    tight = [
-        limit for limit, _ in limits_of(problem, reason.vehicle, limits) if (limit.penalty > 0).any() and limit.kind is not LimitKind.CAP
-    ]
-    for way in [[limit] for limit in tight] + ([tight] if len(tight) > 1 else []):
-        span = _span(problem, reason, way)
+    tight = full_limits(problem, reason.vehicle, *powers)
+    for way in [[one] for one in tight] + ([tight] if len(tight) > 1 else []):
+        slots = np.flatnonzero(np.any([full for _, full in way], axis=0))
+        span = int(slots[0]), int(slots[-1]) + 1
         guess = needed_kwh / max(float(problem.hours[slice(*span)].sum()), 1e-6)
-        yield Remedy(RemedyKind.LIMIT, tuple(limit.id for limit in way), 0.0, "kW", *span, 0.0), guess, 1000 * guess
-
-
-def _span(problem: Problem, reason: ShortReason, way: Sequence[LimitPrice]) -> tuple[int, int]:
-    """From the first to the last slot of its stay in which one of these limits keeps energy from somebody."""
-    vehicle = problem.vehicles[reason.vehicle]
-    tight = np.zeros(problem.n_slots, dtype=bool)
-    for limit in way:
-        tight |= limit.penalty > 0
-    tight &= problem.upper_kw[reason.vehicle] > 0
-    its = np.flatnonzero(tight)
-    return (int(its[0]), int(its[-1]) + 1) if len(its) else (vehicle.arrival_slot, vehicle.departure_slot)
+        yield Remedy(RemedyKind.LIMIT, tuple(name for name, _ in way), 0.0, "kW", *span, 0.0), guess, 1000 * guess
 
 
 def _least(
@@ -161,7 +158,7 @@ def _least(
 
     def tried(amount: float, plan_of: Plan) -> PlanResult | None:
         try:
-            result = plan_of(changed(problem, changes_of(problem.vehicles[i].id, remedy(amount))))
+            result = plan_of(changed(problem, changes_of(problem, problem.vehicles[i].id, remedy(amount))))
         except InvalidProblem:
             return None
         return result if result.unmet_kwh[i] <= SHORT_KWH else None

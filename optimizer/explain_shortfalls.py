@@ -33,10 +33,26 @@ def short_reasons(
 def limits_of(problem: Problem, vehicle: int, limits: Sequence[LimitPrice]) -> list[tuple[LimitPrice, float]]:
     """Those of ``limits`` that it counts in, each with its weight."""
     counted = {(LimitKind.SITE, ""): 1.0}
-    feeder = problem.vehicles[vehicle].feeder
-    if feeder is not None:
-        counted[LimitKind.FEEDER, problem.feeders[feeder].id] = 1.0
+    rows, n = problem.limit_rows, len(problem.feeders)
+    for entry in np.flatnonzero(rows.vehicle == vehicle):
+        row = int(rows.row[entry])
+        key = (LimitKind.FEEDER, problem.feeders[row].id) if row < n else (LimitKind.CAP, problem.caps[row - n].id)
+        counted[key] = float(rows.weight[entry])
     return [(limit, counted[limit.kind, limit.id]) for limit in limits if (limit.kind, limit.id) in counted]
+
+
+def full_limits(problem: Problem, vehicle: int, power_kw: FloatArray, drawn_kw: FloatArray) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """(id, [slot] whether it is full while the vehicle could draw more) of the limits that it counts in; "" is the site. ``drawn_kw``
+    [slot]: what counts under the site's limit."""
+    wants = contested(problem, vehicle, power_kw)
+    rows, n = problem.limit_rows, len(problem.feeders)
+    drawn = rows.sums(np.maximum(power_kw, 0.0))
+    found = [("", wants & (drawn_kw >= problem.room_kw - FULL_KW))]
+    for entry in np.flatnonzero((rows.vehicle == vehicle) & (rows.weight > 0)):
+        row = int(rows.row[entry])
+        name = problem.feeders[row].id if row < n else problem.caps[row - n].id
+        found.append((name, wants & (drawn[row] >= rows.room_kw[row] - FULL_KW)))
+    return [(name, full) for name, full in found if full.any()]
 
 
 def contested(problem: Problem, vehicle: int, power_kw: FloatArray) -> npt.NDArray[np.bool_]:
@@ -49,10 +65,12 @@ def relaxed(problem: Problem) -> tuple[Relaxed, ...]:
     """The limits that cannot be kept whatever is planned, span by span."""
     floors = problem.lower_kw.sum(axis=0)
     found = list(_spans(LimitKind.SITE, "", problem.over_limit_kw, problem.background_kw, floors))
-    on_feeders = problem.feeder_sums(problem.lower_kw)
-    for place, feeder in enumerate(problem.feeders):
-        over = np.maximum(on_feeders[place] - feeder.limit_kw, 0.0)
-        found += _spans(LimitKind.FEEDER, feeder.id, over, np.zeros(problem.n_slots), on_feeders[place])
+    rows, n = problem.limit_rows, len(problem.feeders)
+    sums = rows.sums(problem.lower_kw)
+    for row, limit_kw in enumerate(rows.limit_kw):
+        kind, name = (LimitKind.FEEDER, problem.feeders[row].id) if row < n else (LimitKind.CAP, problem.caps[row - n].id)
+        beside = np.maximum(-limit_kw, 0.0)  # what is drawn beside the vehicles stands in a cap's limit already
+        found += _spans(kind, name, np.maximum(sums[row] - limit_kw, 0.0), beside, sums[row])
     return tuple(found)
 
 
@@ -83,7 +101,7 @@ def _reason(problem: Problem, i: int, power_kw: FloatArray, short_kwh: float, li
         where=where,
         source=source,
         slots=int(full.sum()),
-        ahead=_ahead(problem, i, power_kw, short_kwh, full, cause),
+        ahead=_ahead(problem, i, power_kw, short_kwh, full, (cause, where)),
         soc_needed=needed,
         soc_reached=reached,
     )
@@ -108,18 +126,24 @@ def _tightest(
     return Cause(limit.kind), limit.id, sources.most_common(1)[0][0] if sources else "", full
 
 
-def _ahead(problem: Problem, i: int, power_kw: FloatArray, short_kwh: float, full: npt.NDArray[np.bool_], cause: Cause) -> int:
+def _ahead(problem: Problem, i: int, power_kw: FloatArray, short_kwh: float, full: npt.NDArray[np.bool_], cause: tuple[Cause, str]) -> int:
     """How many of a higher class draw where it is kept short, when they draw at least what it lacks; else 0."""
     mine = problem.vehicles[i]
-    theirs = [
-        j
-        for j, other in enumerate(problem.vehicles)
-        if other.priority > mine.priority
-        and (cause is not Cause.FEEDER or other.feeder == mine.feeder)
-        and power_kw[j, full].max(initial=0.0) > FULL_KW
-    ]
+    under = _under(problem, cause)
+    theirs = [j for j in under if problem.vehicles[j].priority > mine.priority and power_kw[j, full].max(initial=0.0) > FULL_KW]
     drawn = float((np.maximum(power_kw[theirs][:, full], 0.0) @ problem.hours[full]).sum()) if theirs else 0.0
     return len(theirs) if drawn * mine.eff >= short_kwh else 0
+
+
+def _under(problem: Problem, cause: tuple[Cause, str]) -> list[int]:
+    """The vehicles that count in a limit."""
+    rows, (kind, name) = problem.limit_rows, cause
+    if kind not in (Cause.FEEDER, Cause.CAP):
+        return list(range(len(problem.vehicles)))
+    names = [feeder.id for feeder in problem.feeders] if kind is Cause.FEEDER else [cap.id for cap in problem.caps]
+    row = names.index(name) + (0 if kind is Cause.FEEDER else len(problem.feeders))
+    found: list[int] = rows.vehicle[(rows.row == row) & (rows.weight > 0)].tolist()
+    return found
 
 
 def _soc(vehicle: Vehicle, short_kwh: float) -> tuple[float | None, float | None]:

@@ -129,7 +129,8 @@ def remedy_words(problem: Problem, remedy: Remedy, *, zone: tzinfo | None = None
         case RemedyKind.PRIORITY:
             return f"a higher class of priority{others}"
         case RemedyKind.LIMIT:
-            where = " and ".join(f"on feeder {name}" if name else "at the site" for name in remedy.where)
+            feeders = {feeder.id for feeder in problem.feeders}
+            where = " and ".join(f"on {'feeder ' if name in feeders else ''}{name}" if name else "at the site" for name in remedy.where)
             return f"{amount} kW more {where} from {clock(problem, remedy.from_slot, zone)}{others}"
 
 

@@ -43,6 +43,8 @@ def _changed(problem: Problem, change: Change) -> Problem:
             return _with_site_limit(problem, _moved(problem.site_limit_kw, problem, change))
         case ChangeKind.FEEDER:
             return _with_feeder(problem, change)
+        case ChangeKind.CAP:
+            return _with_cap(problem, change)
         case ChangeKind.PRICE:
             return replace(problem, price_per_kwh=_moved(problem.price_per_kwh, problem, change, least=-np.inf))
         case ChangeKind.CONTRACT:
@@ -79,6 +81,7 @@ def in_words(change: Change, *, slot_name: SlotName = str, currency: str = "", n
     what, unit = {
         ChangeKind.LIMIT: ("site limit", "kW"),
         ChangeKind.FEEDER: (f"feeder {change.target}", "kW"),
+        ChangeKind.CAP: (change.target, "kW"),
         ChangeKind.PRICE: ("energy price", f"{currency}/kWh"),
         ChangeKind.CONTRACT: ("peak that costs nothing more", "kW"),
         ChangeKind.CHARGER: (f"charger of {change.target}", "kW"),
@@ -118,6 +121,13 @@ def _with_feeder(problem: Problem, change: Change) -> Problem:
     return replace(problem, feeders=tuple(feeders))
 
 
+def _with_cap(problem: Problem, change: Change) -> Problem:
+    place = _place([cap.id for cap in problem.caps], change, "cap")
+    caps = list(problem.caps)
+    caps[place] = replace(caps[place], limit_kw=_moved(caps[place].limit_kw, problem, change, least=-np.inf))
+    return replace(problem, caps=tuple(caps))
+
+
 def _with_vehicle(problem: Problem, change: Change, new: Callable[[Problem, Vehicle, Change], Vehicle]) -> Problem:
     place = _place([vehicle.id for vehicle in problem.vehicles], change, "vehicle")
     vehicles = list(problem.vehicles)
@@ -142,7 +152,12 @@ def _with_more(problem: Problem, change: Change) -> Problem:
         number += 1
         if (name := f"{like.id} + {number}") not in taken:
             more.append(replace(like, id=name, floor_kw=0.0, steady_per_kwh=0.0))  # it has no session yet
-    return replace(problem, vehicles=(*problem.vehicles, *more))
+    place, first = ids.index(like.id), len(ids)
+    caps = [  # they hang where it does
+        replace(cap, weights={**cap.weights, **{first + n: cap.weights[place] for n in range(count)}}) if place in cap.weights else cap
+        for cap in problem.caps
+    ]
+    return replace(problem, vehicles=(*problem.vehicles, *more), caps=tuple(caps))
 
 
 def _with_power(problem: Problem, vehicle: Vehicle, change: Change) -> Vehicle:
@@ -181,8 +196,8 @@ def _staying(problem: Problem, vehicle: Vehicle, present: FloatArray, *, arrival
     arrival = vehicle.arrival_slot if arrival_slot < 0 else arrival_slot
     departure = vehicle.departure_slot if departure_slot < 0 else departure_slot
     old = np.minimum(vehicle.p_max_kw, problem.room_kw)
-    if vehicle.feeder is not None:
-        old = np.minimum(old, problem.feeders[vehicle.feeder].limit_kw)
+    for feeder in problem.feeder_paths[vehicle.feeder] if vehicle.feeder is not None else ():
+        old = np.minimum(old, problem.feeders[feeder].limit_kw)
     if vehicle.cap_kw is None:
         old[vehicle.arrival_slot : vehicle.departure_slot] = vehicle.p_max_kw
     else:

@@ -23,6 +23,7 @@ EXAMPLES = "limit=-50kW, feeder:B=+10%, price=x1.2@18:00-22:00, contract=+50kW, 
 _KINDS = {
     "limit": (ChangeKind.LIMIT, "kw", False),
     "feeder": (ChangeKind.FEEDER, "kw", True),
+    "cap": (ChangeKind.CAP, "kw", True),
     "price": (ChangeKind.PRICE, "", False),
     "contract": (ChangeKind.CONTRACT, "kw", False),
     "vehicles": (ChangeKind.MORE, "", None),
@@ -35,7 +36,7 @@ _KINDS = {
 
 _VALUE = re.compile(r"(?P<sign>[+\-−]?)(?P<times>[x×*]?)(?P<number>\d+(\.\d+)?)\s*(?P<unit>%|kWh|kW|min|h)?", re.IGNORECASE)
 _SPAN = re.compile(r"(?P<text>.*)@(?P<start>\d{1,2}:\d{2})-(?P<end>\d{1,2}:\d{2})")
-_SPANNED = (ChangeKind.LIMIT, ChangeKind.FEEDER, ChangeKind.PRICE, ChangeKind.CHARGER)
+_SPANNED = (ChangeKind.LIMIT, ChangeKind.FEEDER, ChangeKind.CAP, ChangeKind.PRICE, ChangeKind.CHARGER)
 
 
 def read_changes(text: str, problem: Problem, zone: tzinfo | None = None) -> tuple[Change, ...]:

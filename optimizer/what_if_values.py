@@ -7,13 +7,14 @@ from enum import StrEnum
 
 
 class ChangeKind(StrEnum):
-    """What is changed. ``limit``: of the site; ``feeder``: of one (``target``: its id); ``price``: of energy; ``contract``: the peak
-    that costs nothing more, of all demand charges; ``more``: vehicles in addition (like ``target``, else like the median one);
-    ``charger``: power of the charger of vehicle ``target``, 0 kW: it is down; ``depart``, ``arrive``: of vehicle ``target``;
-    ``need``: energy that it needs."""
+    """What is changed. ``limit``: of the site; ``feeder``, ``cap``: of one (``target``: its id); ``price``: of energy; ``contract``: the
+    peak that costs nothing more, of all demand charges; ``more``: vehicles in addition (like ``target``, else like the median one);
+    ``charger``: power of the charger of vehicle ``target``, 0 kW: it is down; ``depart``, ``arrive``: of vehicle ``target``; ``need``:
+    energy that it needs."""
 
     LIMIT = "limit"
     FEEDER = "feeder"
+    CAP = "cap"
     PRICE = "price"
     CONTRACT = "contract"
     MORE = "more"

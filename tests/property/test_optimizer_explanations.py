@@ -132,8 +132,8 @@ def test_a_remedy_does_and_half_of_it_does_not(problem: Problem) -> None:
         for remedy in reason.remedies:
             if remedy.kind is RemedyKind.PRIORITY:
                 continue
-            whole = plan(changed(problem, changes_of(reason.id, remedy)))
-            half = plan(changed(problem, changes_of(reason.id, replace(remedy, amount=remedy.amount / 2))))
+            whole = plan(changed(problem, changes_of(problem, reason.id, remedy)))
+            half = plan(changed(problem, changes_of(problem, reason.id, replace(remedy, amount=remedy.amount / 2))))
             assert whole.unmet_kwh[reason.vehicle] <= SHORT_KWH
             assert half.unmet_kwh[reason.vehicle] > SHORT_KWH
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from optimizer import DemandPiece, Feeder, InvalidProblem, Policy, Problem, Storage, Vehicle
+from optimizer import Cap, DemandPiece, Feeder, InvalidProblem, NamedLimit, Policy, Problem, Storage, Vehicle
 from optimizer.explain import QUICK, Depth, explain
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_values import Cause, Explanation, Grounds, LimitKind, LimitPrice, RemedyKind
@@ -75,6 +75,29 @@ def test_a_feeder_has_its_own_price() -> None:
     assert [one.id for one in found.limits] == ["", "A"]
     assert found.vehicles.target_bill == near([2, 1])
     assert not limit(found, LimitKind.SITE).binds
+
+
+def test_a_cabinet_on_a_feeder_and_the_feeder_have_prices_of_their_own() -> None:
+    feeders = (Feeder("A", 40.0), Feeder("hub", 20.0, parent=0))
+    problem = depot(bus("a", 30.0, feeder=1), bus("b", 30.0, feeder=0), feeders=feeders)
+    found = explain(problem)
+    assert limit(found, LimitKind.FEEDER, "A").saved == near([0, 0, 0, 1])
+    assert [one.id for one in found.limits] == ["", "A"]  # the hub has room where A has none
+    names = [(part.name, part.where) for part in explain_cell(problem, found, vehicle=0, slot=3).parts]
+    assert ("feeder", "A") in names
+
+
+def test_a_cap_is_named_with_its_source_and_can_be_raised() -> None:
+    cap = Cap("phase L1", {0: 1.0, 1: 0.5}, np.full(4, 10.0), source="fuse")
+    problem = depot(bus("a", 60.0), bus("b", 0.0), caps=(cap,), limit_sources=(NamedLimit("contract", np.full(4, 100.0)),))
+    found = explain(problem, depth=DEEP)
+    assert limit(found, LimitKind.CAP, "phase L1").served_kwh == pytest.approx([1, 1, 1, 1])
+    assert set(found.limits[0].source) == {"contract"}
+    (reason,) = found.shortfalls
+    assert (reason.cause, reason.where, reason.source) == (Cause.CAP, "phase L1", "fuse")
+    (remedy,) = reason.remedies
+    assert (remedy.where, remedy.amount) == (("phase L1",), pytest.approx(5, abs=1))
+    assert "5 kW more on phase L1 from 00:00 would do." in short_words(problem, reason)
 
 
 def test_a_peak_costs_its_rate_once_over_all_slots_that_make_it() -> None:

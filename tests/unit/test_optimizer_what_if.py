@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from optimizer import DemandPiece, Feeder, InvalidProblem, Problem, Vehicle
+from optimizer import Cap, DemandPiece, Feeder, InvalidProblem, Problem, Vehicle
 from optimizer.what_if import what_if
 from optimizer.what_if_changes import changed, in_words
 from optimizer.what_if_text import read_changes, slot_of
@@ -111,6 +111,14 @@ def test_limits_prices_and_contracts_change_where_they_are_told_to() -> None:
     assert list(other.price_per_kwh[:2]) == [6, 3]
     assert (other.mtd_peak_kw, other.demand_pieces[0].free_kw) == (60, 80)
     assert list(problem.site_limit_kw) == [60] * 8
+
+
+def test_a_cap_changes_and_a_new_vehicle_hangs_where_its_like_does() -> None:
+    cap = Cap("L1", {0: 0.5}, np.full(8, 10.0))
+    problem = depot(caps=(cap,))
+    other = changed(problem, read_changes("cap:L1=-4kW,vehicles:bus-17=+2,vehicles:bus-18=+1", problem))
+    assert other.caps[0].limit_kw[0] == 6
+    assert dict(other.caps[0].weights) == {0: 0.5, 2: 0.5, 3: 0.5}
 
 
 def test_a_later_departure_has_whole_slots_and_a_part_of_one() -> None:
