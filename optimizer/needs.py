@@ -4,6 +4,8 @@ several_visits   each visit's need by its departure, and no more than the batter
 minimum_now      a vehicle that is nearly empty is brought to a minimum as fast as the limits allow, before any departure
 full_charge      full some time before the departure, so that the cells of an LFP pack can be balanced: comfort, never at the
                  expense of somebody's departure
+preconditioned   warming or cooling of cabin and battery while the vehicle is still plugged in: it shares the outlet, counts
+                 in limits, peak and price, reaches no battery, and is shed before anybody departs short
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimizer.caps import Cap
+from optimizer.errors import InvalidProblem
 from optimizer.problem import Problem, Vehicle
 from optimizer.stays import Milestone, Need
 
@@ -30,6 +34,17 @@ class NextVisit:
     departure_slot: int
     energy_kwh: float
     spare_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """``kw`` (grid side) at the outlet of the vehicle with this place in the problem, in ``from_slot`` ≤ slots < ``until_slot``."""
+
+    vehicle: int
+    kw: float
+    from_slot: int
+    until_slot: int
+    name: str = "preconditioning"
 
 
 def several_visits(vehicle: Vehicle, later: Sequence[NextVisit], *, spare_kwh: float = 0.0) -> Vehicle:
@@ -74,3 +89,39 @@ def full_charge(vehicle: Vehicle, *, full_kwh: float, dwell_slots: int) -> Vehic
         return vehicle
     wish = Milestone(by_slot, at_least_kwh=full_kwh, need=Need.COMFORT, label=FULL)
     return replace(vehicle, milestones=(*vehicle.milestones, wish))
+
+
+def preconditioned(problem: Problem, loads: Sequence[Load]) -> Problem:
+    """``problem`` with ``loads``: each is one more row behind the vehicles, in their order, called ``<vehicle id>/<name>``. Vehicle and
+    load together stay within the outlet's rating, which is the vehicle's. Raises :class:`InvalidProblem` for a load that hangs on
+    no vehicle or has no time."""
+    rows = list(problem.vehicles)
+    hanging: dict[int, dict[int, float]] = {}
+    for load in loads:
+        if not 0 <= load.vehicle < len(problem.vehicles):
+            raise InvalidProblem(f"load {load.name}: there is no vehicle {load.vehicle} ({len(problem.vehicles)} vehicles, counted from 0)")
+        host = problem.vehicles[load.vehicle]
+        if not host.arrival_slot <= load.from_slot < load.until_slot <= host.departure_slot:
+            raise InvalidProblem(
+                f"load {host.id}/{load.name}: slots {load.from_slot} to {load.until_slot} are not in the stay, "
+                f"{host.arrival_slot} to {host.departure_slot}"
+            )
+        drawn_kw = min(load.kw, host.p_max_kw)
+        row = Vehicle(
+            id=f"{host.id}/{load.name}",
+            arrival_slot=load.from_slot,
+            departure_slot=load.until_slot,
+            energy_kwh=drawn_kw * float(problem.hours[load.from_slot : load.until_slot].sum()),
+            p_max_kw=drawn_kw,
+            feeder=host.feeder,
+            priority=host.priority,
+            holding_per_kwh_h=0.0,
+            need=Need.COMFORT,
+        )
+        hanging.setdefault(load.vehicle, {load.vehicle: 1.0})[len(rows)] = 1.0
+        rows.append(row)
+    outlets = (
+        Cap(f"outlet of {rows[place].id}", weights, np.full(problem.n_slots, rows[place].p_max_kw), source="rating")
+        for place, weights in hanging.items()
+    )
+    return replace(problem, vehicles=tuple(rows), caps=(*problem.caps, *outlets))

@@ -37,6 +37,7 @@ PLACES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "feeders": (SITE, "feeders"),
         "storages": (SITE, "storages"),
         "caps": (SITE, "caps"),
+        "limit_sources": (SITE, "limit_sources"),
     }
 )
 """Fields of a problem that stand in a section, and what they are called there; all others stand at the top."""

@@ -12,7 +12,7 @@ import pytest
 from optimizer import InvalidProblem, Milestone, Need, Policy, Problem, Vehicle, min_peak_kw, plan
 from optimizer.baselines import BASELINES
 from optimizer.evaluate import evaluate
-from optimizer.needs import NextVisit, full_charge, minimum_now, several_visits
+from optimizer.needs import Load, NextVisit, full_charge, minimum_now, preconditioned, several_visits
 
 T0 = datetime(2026, 1, 12, 12, 0, tzinfo=UTC)
 HOUR_SLOTS = 8
@@ -164,6 +164,20 @@ def test_a_pack_is_full_before_it_departs_unless_others_would_be_short() -> None
     (short,) = together.short
     assert (short.vehicle, short.label, short.need) == ("lfp", "full", Need.COMFORT)
     assert full_charge(lfp, full_kwh=25.0, dwell_slots=8) is lfp
+
+
+def test_preconditioning_shares_the_outlet_and_is_shed_first() -> None:
+    bus = van("bus", energy_kwh=30.0, departure_slot=2)
+    depot = preconditioned(problem(bus), [Load(0, 8.0, 1, 2, name="cabin"), Load(0, 4.0, 1, 2, name="battery")])
+    assert [v.id for v in depot.vehicles] == ["bus", "bus/cabin", "bus/battery"]
+    result = plan(depot)
+    assert result.unmet_kwh[0] == pytest.approx(0)
+    assert result.power_kw[:, 1].sum() == pytest.approx(20)
+    assert result.site_kw[1] == pytest.approx(20)
+    assert {short.vehicle for short in result.short} <= {"bus/cabin", "bus/battery"}
+    assert sum(short.kwh for short in result.short) == pytest.approx(2)
+    with pytest.raises(InvalidProblem, match="load bus/heat: slots 1 to 3 are not in the stay, 0 to 2"):
+        preconditioned(problem(bus), [Load(0, 8.0, 1, 3, name="heat")])
 
 
 def test_a_shortage_is_shared_inside_of_a_class() -> None:
