@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.caps import Cap
 from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
 from optimizer.feeders import Feeder
+from optimizer.life import Ageing, LifeCost, life_cost
 from optimizer.pieces import DemandPiece
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
 from optimizer.site_limits import NamedLimit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from optimizer.replan import Replanner
 
 __all__ = [
+    "Ageing",
     "Aim",
     "Cap",
     "DemandPiece",
@@ -38,6 +40,7 @@ __all__ = [
     "FrontierProgress",
     "InvalidProblem",
     "InvalidScenario",
+    "LifeCost",
     "Milestone",
     "NamedLimit",
     "Need",
@@ -53,6 +56,7 @@ __all__ = [
     "Vehicle",
     "Weights",
     "feasible_energy_kwh",
+    "life_cost",
     "min_peak_kw",
     "plan",
 ]

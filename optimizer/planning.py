@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from optimizer import arrays
+from optimizer import arrays, life
 from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
@@ -75,7 +75,7 @@ def plan(
     solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="charging")
     if problem is not wanted:
         bill = evaluate(problem, power_of(problem, compiled, columns), storage_of(problem, compiled, columns)).cost
-        given = _given(wanted, costs.imported != 0)
+        given = _given(wanted, costs.imported != 0, weights_of(policy).wear)
         if who := lenders(wanted, given, base=compiled, solver=solver, bill=bill):
             problem = wanted.with_lenders(who)
             compiled = _written(problem, costs_of(problem, policy), direct=direct)
@@ -125,10 +125,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
         weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
         delay = delay * (1 + 0.5 * ranks(problem))[:, None]
     else:
-        weight, delay = 1.0, held_h(problem) * np.maximum(weights.wear * holding(problem), TIE_HOLDING * scale)[:, None]
-        eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])
-        if not weights.wear and eager.any():
-            delay = np.where(eager[:, None] > 0, eager[:, None] * problem.starts_h, delay)
+        weight, delay = 1.0, weights.wear * battery_per_kwh(problem) + _ties(problem, weights.wear, scale)
         delay = delay + weights.delay_per_kwh_h * problem.starts_h
         steady = np.array([v.steady_per_kwh for v in problem.vehicles])
         delay = delay + steady[:, None] * (problem.starts_h >= STEADY_H)  # dearer later is cheaper now, and nothing is ever paid for
@@ -143,7 +140,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
         peak=weight * peak_per_kw,
         peak_from_kw=problem.free_peak_kw,
         pieces=weight,
-        given=weight * _given(problem, sunny) if lends else None,
+        given=weight * _given(problem, sunny, weights.wear) if lends else None,
         exported=-weight * np.where(sunny, np.minimum(problem.export_price_per_kwh, price), 0.0) * hours
         if problem.export_price_per_kwh.any()
         else None,
@@ -152,12 +149,20 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     )
 
 
-def _given(problem: Problem, moved: npt.NDArray[np.bool_]) -> FloatArray:
+def _given(problem: Problem, moved: npt.NDArray[np.bool_], wear: float) -> FloatArray:
     """[vehicle × slot] what a kW that is given costs: the battery's wear, less the price, where that has not ``moved`` from the
-    cells to the import."""
-    scale = _price_scale(problem)
-    wear = [(TYPICAL_WEAR * scale if v.wear_per_kwh is None else v.wear_per_kwh) / v.eff for v in problem.vehicles]
-    cost: FloatArray = (np.array(wear)[:, None] - np.where(moved, 0.0, problem.price_per_kwh)) * problem.hours
+    cells to the import, and less the rent that the battery saves, as far as the batteries' life counts (``wear``)."""
+    typical = TYPICAL_WEAR * _price_scale(problem)
+    least = life.least_wear(problem) * max(wear, 1.0)
+    per_kwh = np.array(
+        [
+            v.wear_per_kwh if v.wear_per_kwh is not None else typical if v.life is None else known
+            for v, known in zip(problem.vehicles, least, strict=True)
+        ]
+    )
+    eff = np.array([v.eff for v in problem.vehicles])
+    worn = (per_kwh / eff)[:, None] - wear * life.rent_until(problem) / eff[:, None]
+    cost: FloatArray = (worn - np.where(moved, 0.0, problem.price_per_kwh)) * problem.hours
     return cost
 
 
@@ -264,9 +269,27 @@ def held_h(problem: Problem) -> FloatArray:
 
 
 def holding(problem: Problem) -> FloatArray:
-    """[vehicle] what holding a kWh for an hour costs its battery (currency); a typical share of the price where nothing is known."""
+    """[vehicle] what holding a kWh for an hour costs its battery (currency); a typical share of the price where nothing is known, 0
+    where its life is."""
     typical = TYPICAL_HOLDING * _price_scale(problem)
-    return np.array([typical if v.holding_per_kwh_h is None else v.holding_per_kwh_h for v in problem.vehicles])
+    told = (typical if v.holding_per_kwh_h is None else v.holding_per_kwh_h for v in problem.vehicles)
+    return np.array([0.0 if v.life is not None else per_kwh_h for v, per_kwh_h in zip(problem.vehicles, told, strict=True)])
+
+
+def battery_per_kwh(problem: Problem) -> FloatArray:
+    """[vehicle × slot] what a grid-side kWh costs its battery, by when it comes: rent and wear where its life is known, else what holding
+    it costs. Never both."""
+    cost: FloatArray = held_h(problem) * holding(problem)[:, None] + life.cell_costs(problem)
+    return cost
+
+
+def _ties(problem: Problem, wear: float, scale: float) -> FloatArray:
+    """[vehicle × slot] what orders a vehicle's slots where neither bill nor battery do: the later the better, or the earlier
+    (``delay_per_kwh_h``). A holding cost that is no tie-break stands alone, and is at least as high."""
+    eager = np.array([v.delay_per_kwh_h for v in problem.vehicles])[:, None]
+    held, counts = held_h(problem), (wear * holding(problem))[:, None]
+    tie = np.where((eager > 0) & (counts <= TIE_HOLDING * scale), eager * problem.starts_h, TIE_HOLDING * scale * held)
+    return np.maximum(tie - counts * held, 0.0)
 
 
 def _needs(problem: Problem) -> FloatArray:

@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from optimizer import caps as cp
 from optimizer import feeders as fd
-from optimizer import site_limits, stays
+from optimizer import life, site_limits, stays
 from optimizer import storage as st
 from optimizer.caps import Cap
 from optimizer.errors import InvalidProblem
 from optimizer.feeders import Feeder
+from optimizer.life import LifeCost
 from optimizer.limit_rows import LimitRows, limit_rows
 from optimizer.pieces import DemandPiece, checked
 from optimizer.series import FloatArray, per_slot, positive
@@ -76,6 +77,8 @@ class Vehicle:
     least that it may hold; ``wear_per_kwh``: what a kWh that leaves the battery costs it (cycle ageing, currency); None: a
     typical share of the energy price. ``pausable`` False: its session does not survive 0 W, so that it is begun late and then
     stays at ``floor_kw``, or ``p_min_kw`` where it has not begun, until it has what it needs.
+    ``life``: what the battery's life costs, where that is known: it takes the place of ``holding_per_kwh_h``, and of an unset
+    ``wear_per_kwh``.
     """
 
     id: str
@@ -103,6 +106,7 @@ class Vehicle:
     windows: tuple[tuple[int, int], ...] = ()
     milestones: tuple[Milestone, ...] = ()
     need: Need = Need.READINESS
+    life: LifeCost | None = None
 
     @property
     def last_slot(self) -> int:
@@ -170,7 +174,7 @@ class Problem:
         object.__setattr__(self, "limit_sources", site_limits.checked(self.limit_sources, self.n_slots))
         object.__setattr__(self, "storages", tuple(self.storages))
         st.check(self.storages, len(self.feeders))
-        object.__setattr__(self, "vehicles", tuple(self.vehicles))
+        object.__setattr__(self, "vehicles", tuple(_with_checked_life(vehicle, self.n_slots) for vehicle in self.vehicles))
         seen: set[str] = set()
         for vehicle in self.vehicles:
             self._check(vehicle)
@@ -402,3 +406,9 @@ def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
     needed_kwh = max(needed_kwh, min(vehicle.energy_kwh, most_kwh))
     up_kwh = max(vehicle.capacity_kwh - vehicle.stored_kwh, needed_kwh)  # a need is served whatever was said of the battery
     return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh
+
+
+def _with_checked_life(vehicle: Vehicle, n_slots: int) -> Vehicle:
+    if vehicle.life is None:
+        return vehicle
+    return replace(vehicle, life=life.checked(f"vehicle {vehicle.id}", vehicle.life, n_slots))
