@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, SupportsFloat
 from zoneinfo import ZoneInfo
@@ -24,12 +24,13 @@ from controller.asset_outlook import Outlook, plan_rows
 from controller.plan_policy import in_force as policy_in_force
 from controller.plan_twin import PlanTwin, approved
 from controller.planner import Planner, PlannerError
+from controller.planning_life import LifeSettings, PacksNow, charge_curve, kept_out, policy_of, with_life
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import ConnectorId, Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
-from optimizer import DemandPiece, Feeder, PlanResult, Policy, Problem, Vehicle
+from optimizer import DemandPiece, Feeder, PlanResult, Policy, Problem, Vehicle, Weights
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,6 @@ STEADY_SHARE = 0.03
 
 PLANNED_SOC_S = 900.0
 """A state of charge this old still serves for a plan."""
-
-KNEE_SOC = 0.9
-"""Above this state of charge a pack at depot power is taken to taper; what it really accepts is measured."""
-
 
 AT_A_TIME = 20
 """Vehicles that are looked at before the loop gets its turn again."""
@@ -70,7 +67,8 @@ class PlanningSettings:
     the limit is held back in slots more than an hour ahead (late arrivals, reference §4.2). ``ready_margin_min``:
     vehicles are planned to be ready this long before they leave. ``demand_share``: the part of the month's demand
     charge that one horizon is made to feel. ``reserve_soc``: no vehicle is planned to give below it; ``wear_per_kwh``: what a
-    kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export."""
+    kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export.
+    ``life``: what batteries cost."""
 
     slot_minutes: int = 15
     horizon_h: int = 24
@@ -85,6 +83,7 @@ class PlanningSettings:
     reserve_soc: float = 0.3
     wear_per_kwh: float | None = None
     export_price_per_kwh: float = 0.0
+    life: LifeSettings = field(default_factory=LifeSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +138,13 @@ def build(
     peak_w: int,
     pieces: Sequence[SiteDemandPiece] | None = None,
     outlook: Outlook | None = None,
+    packs: PacksNow | None = None,
 ) -> Asked | None:
     """The problem of this moment; None when no vehicle needs energy and no battery can be used. ``peak_w``: the highest demand
     block so far. ``pieces``: what a peak costs where the tariff says more than a plain rate on what exceeds ``peak_w``; None:
-    that. ``outlook``: solar plants and batteries, None: the site has none."""
-    steps = building(yard, settings, prices, in_force, now=now, peak_w=peak_w, pieces=pieces, outlook=outlook)
+    that. ``outlook``: solar plants and batteries, None: the site has none.
+    ``packs``: who knows the vehicles' batteries."""
+    steps = building(yard, settings, prices, in_force, now=now, peak_w=peak_w, pieces=pieces, outlook=outlook, packs=packs)
     while True:
         try:
             next(steps)
@@ -162,6 +163,8 @@ def building(
     peak_w: int,
     pieces: Sequence[SiteDemandPiece] | None = None,
     outlook: Outlook | None = None,
+    packs: PacksNow | None = None,
+    policy: Policy | Weights | None = None,
 ) -> Generator[None, None, Asked | None]:
     """As :func:`build`, in steps of a few milliseconds. Whoever lets others do something between them has to begin again where
     that has changed the yard's ``spec``."""
@@ -193,9 +196,9 @@ def building(
         if n % AT_A_TIME == AT_A_TIME - 1:
             yield
         own = by_scope.get(str(visit.connector), ())
-        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price, own=own)
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price, own=own, packs=packs)
         if made is not None:
-            rows.append(made[0])
+            rows.append(kept_out(made[0], policy or settings.policy, settings.life))
             overlaps.append(made[1])
             ids.append(visit.visit_id)
     if not rows and not storages:
@@ -291,6 +294,7 @@ def _vehicle(
     feeders: list[str],
     price: float,
     own: Sequence[Limit],
+    packs: PacksNow | None,
 ) -> tuple[Vehicle, np.ndarray] | None:
     """``own``: limits of its connector."""
     key = visit.connector
@@ -310,7 +314,7 @@ def _vehicle(
     if not len(inside):
         return None
     share = yard.phase_share.get(key, 1.0)
-    max_w = min(round(spec.rated_w * share), visit.announced.max_w or spec.rated_w)
+    max_w = full_w = min(round(spec.rated_w * share), visit.announced.max_w or spec.rated_w)
     needs = yard.state.smart_charging.needs(key) if visit.present else None
     if needs is not None and needs.max_w:
         max_w = min(max_w, max(needs.max_w, 1))
@@ -341,7 +345,7 @@ def _vehicle(
         feeder=feeders.index(yard.spec.feeder_of[key]),
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
-        cap_kw=overlap * max_w / 1000.0 * external * _taper(visit, max_w=max_w, start=start, slots=slots, slot_s=slot_s),
+        cap_kw=overlap * max_w / 1000.0 * external,
         delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
         steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
         urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
@@ -351,8 +355,11 @@ def _vehicle(
         capacity_kwh=battery_wh / 1000.0,
         reserve_kwh=settings.reserve_soc * battery_wh / 1000.0,
         wear_per_kwh=settings.wear_per_kwh,
+        curve=charge_curve(visit.announced, wants_wh=yard.remaining_wh(visit) * visit.announced.efficiency, full_w=full_w),
     )
-    return vehicle, overlap
+    pack = packs.of(visit.announced.vehicle_id, now) if packs is not None else None
+    middles_h = np.maximum((start - now).total_seconds() + (np.arange(slots) + 0.5) * slot_s, 0.0) / 3600.0
+    return with_life(vehicle, pack, settings.life, ahead_h=middles_h), overlap
 
 
 def _external_share(yard: Yard, key: ConnectorId, *, start: datetime, slots: int, slot_s: int, max_w: int, now: datetime) -> np.ndarray:
@@ -391,27 +398,6 @@ def _tightness(grid_wh: int, max_w: int, stay: timedelta) -> float:
     """Part of its time that a vehicle must charge at full power, 0–1. Where not everything fits, who has time left is
     planned short rather than who has none: it can be caught up with when others turn out to need less."""
     return min(1.0, grid_wh / max_w / max(stay.total_seconds() / 3600.0, 0.01))
-
-
-def _taper(visit: Visit, *, max_w: int, start: datetime, slots: int, slot_s: int) -> np.ndarray:
-    """Part of the full power that is planned on per slot: towards the departure of a vehicle that leaves nearly full
-    its last slots take only what a battery accepts there, so that the bulk is planned before them.
-
-    Nothing is known of the pack but its size: above KNEE_SOC the power is taken to fall in proportion to what is left,
-    to a tenth at SoC 1. In time that is exp(−t/τ) with τ = (1 − knee) · capacity / (0.9 · power).
-    """
-    stay = visit.announced
-    if not stay.battery_wh or stay.soc_arrival is None:
-        return np.ones(slots)
-    target = min(1.0, stay.soc_arrival + stay.battery_energy_wh / stay.battery_wh)
-    if target <= KNEE_SOC:
-        return np.ones(slots)
-    last = 1.0 - 0.9 * (target - KNEE_SOC) / (1.0 - KNEE_SOC)
-    tau_h = (1.0 - KNEE_SOC) * stay.battery_wh / (0.9 * max_w)
-    middles = (np.arange(slots) + 0.5) * slot_s / 3600.0
-    to_go = np.clip((stay.depart_at - start).total_seconds() / 3600.0 - middles, 0.0, None)
-    part: np.ndarray = np.minimum(1.0, last * np.exp(np.minimum(to_go / tau_h, 50.0)))
-    return part
 
 
 def _eagerness(yard: Yard, visit: Visit, now: datetime) -> float:
@@ -489,6 +475,8 @@ class Planning:
         """Solar plants and stationary batteries, where the site has any."""
         self.twin: PlanTwin | None = None
         """Who looks at a plan before it is taken; None: nobody."""
+        self.packs: PacksNow | None = None
+        """Who knows the vehicles' batteries."""
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
@@ -525,7 +513,7 @@ class Planning:
         if asked is None:
             self.text = "nothing to plan: no vehicle needs energy"
             return
-        policy = policy_in_force(self.yard.state.plan_policy, self.settings.policy)
+        policy = policy_of(self._policy(), self.settings.life)
         try:
             result = await self.planner.solve(asked.problem, policy=policy)
             if self.twin is not None:
@@ -549,6 +537,9 @@ class Planning:
         if not self.yard.journal.frozen:
             await self.yard.journal.append([ev.NewEvent(accepted, now)])
 
+    def _policy(self) -> Policy | Weights:
+        return policy_in_force(self.yard.state.plan_policy, self.settings.policy)
+
     async def _asked(self, now: datetime) -> Asked | None:
         """The problem of this moment, made between what else the loop has to do."""
         while True:
@@ -560,8 +551,10 @@ class Planning:
                 self.limits_in_force(),
                 now=now,
                 peak_w=self.peak_w(),
+                policy=self._policy(),
                 pieces=self.pieces(),
                 outlook=self.outlook,
+                packs=self.packs,
             )
             while self.yard.spec is spec:
                 try:

@@ -47,6 +47,7 @@ from controller.sections_files import FilesSection
 from controller.sections_hazards import HazardSection, check_hazards
 from controller.sections_lake import LakeSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
+from controller.sections_life import PackLifeSection
 from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     v2g: V2gSection = setting(V2gSection(), "Vehicles that discharge.")
+    pack_life: PackLifeSection = setting(PackLifeSection(), "What vehicles' batteries cost, so that plans weigh their ageing.")
     limits: LimitsSection = setting(LimitsSection(), "Limits that people set.")
     override: OverrideSection = setting(OverrideSection(), "Whether a person may let the load rise above a limit for a while.")
     approval: ApprovalSection = setting(ApprovalSection(), "What needs a second person.")
@@ -506,6 +508,7 @@ class Settings(BaseSettings):
     def to_planning(self) -> PlanningSettings:
         """For the planning cadence. The deadline goes to the planner itself."""
         from controller.planning import PlanningSettings
+        from controller.planning_life import LifeSettings
         from optimizer.problem import Policy
 
         return PlanningSettings(
@@ -519,6 +522,13 @@ class Settings(BaseSettings):
             reserve_soc=self.v2g.reserve_soc,
             wear_per_kwh=self.v2g.wear_per_kwh,
             export_price_per_kwh=self.v2g.export_price_per_kwh,
+            life=LifeSettings(
+                price_per_kwh=self.pack_life.price_per_kwh,
+                worth_per_kwh=self.pack_life.worth_per_kwh,
+                weight=self.pack_life.weight,
+                ambient_c=self.pack_life.ambient_c,
+                ceiling=self.pack_life.ceiling,
+            ),
         )
 
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.caps import Cap
+from optimizer.charge_curve import ChargeCurve
 from optimizer.errors import InvalidProblem, InvalidScenario, OptimizerError, SolverFailed
 from optimizer.feeders import Feeder
+from optimizer.heat import PackHeat
 from optimizer.life import Ageing, LifeCost, life_cost
 from optimizer.pieces import DemandPiece
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem, Vehicle
@@ -32,6 +34,7 @@ __all__ = [
     "Ageing",
     "Aim",
     "Cap",
+    "ChargeCurve",
     "DemandPiece",
     "Feeder",
     "FloatArray",
@@ -45,6 +48,7 @@ __all__ = [
     "NamedLimit",
     "Need",
     "OptimizerError",
+    "PackHeat",
     "PlanResult",
     "PlanStatus",
     "Policy",

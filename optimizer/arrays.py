@@ -14,7 +14,9 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from optimizer.compiled import Compiled, Costs, IntArray, Shape, levels_of, shape_of
+from optimizer.heat_arrays import HeatArrays
 from optimizer.keys import NO_KEY, Family, KeyArray, keys_of
+from optimizer.life_bands import with_bands
 from optimizer.limit_rows_arrays import LimitArrays
 from optimizer.pieces import counted_blocks, groups, over_background_kw
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
@@ -66,7 +68,7 @@ class _Matrix:
 
 def build(problem: Problem, costs: Costs) -> Compiled:
     """As :func:`optimizer.model.build`. Columns: cells, unmet, totals, peak (where it costs), imports; what is given, its sums,
-    levels and exports; stationary batteries; demand pieces; what milestones ask for."""
+    levels and exports; stationary batteries; demand pieces; what milestones ask for; heat."""
     started = perf_counter()
     need = np.array([v.energy_kwh for v in problem.vehicles])
     eff = np.array([v.eff for v in problem.vehicles])
@@ -84,6 +86,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     storage = StorageArrays(problem, costs.storage, first_column=lent.width)
     pieces = _Pieces(problem, costs, slots, first_column=storage.width)
     stays = StayArrays(problem, costs.stays, shape, first_column=pieces.width)
+    heat = HeatArrays(problem, vehicle, slot, first_column=stays.width)
     of_slot = np.searchsorted(slots, slot).astype(np.int32)
 
     matrix = _Matrix()
@@ -117,8 +120,9 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     limits.write_back(matrix)
     storage.write(matrix, totals=totals, given=lent.given, given_slots=lent.slots)
     stays.write(matrix, cells=cells, unmet=unmet, giving=lent.giving)
+    heat.write(matrix, giving=lent.giving, gives=shape.gives)
 
-    width = stays.width
+    width = heat.width
     lower, upper, cost = np.zeros(width), np.full(width, np.inf), np.zeros(width)
     lower[cells], upper[cells], cost[cells] = problem.lower_kw[usable], problem.upper_kw[usable], costs.cell[usable]
     cost[unmet] = costs.unmet[needy]
@@ -132,6 +136,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     storage.bound(lower, upper, cost)
     pieces.bound(lower, cost)
     stays.bound(upper, cost)
+    heat.bound(upper)
     column_keys = np.full(width, NO_KEY, dtype=np.int64)
     column_keys[cells] = keys_of(Family.P, vehicle, slot)
     column_keys[unmet] = keys_of(Family.UNMET, needy)
@@ -142,9 +147,10 @@ def build(problem: Problem, costs: Costs) -> Compiled:
     storage.name(column_keys)
     pieces.name(column_keys)
     stays.name(column_keys)
+    heat.name(column_keys)
     written = perf_counter()
     row_lower, row_upper, starts, rows, values = matrix.compiled(width)
-    return Compiled(
+    plain = Compiled(
         cost=cost,
         lower=lower,
         upper=upper,
@@ -169,6 +175,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         build_s=written - started,
         compile_s=perf_counter() - written,
     )
+    return with_bands(problem, costs.steep, plain)
 
 
 class _Means:

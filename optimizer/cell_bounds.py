@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.compiled import Compiled
+from optimizer.keys import PLACE_SHIFT, WHO_MASK, Family
+from optimizer.life_bands import cell_bounds, column_bounds
 from optimizer.problem import EPS, FloatArray, Problem, Vehicle
 from optimizer.solver import Solver
 from optimizer.stays import most_asked_kwh
@@ -29,7 +31,7 @@ class CellBounds:
 
     def __init__(self, problem: Problem, compiled: Compiled, solver: Solver) -> None:
         self._compiled, self._solver = compiled, solver
-        self.lower, self.upper = compiled.lower[compiled.cells], compiled.upper[compiled.cells]
+        self.lower, self.upper = cell_bounds(compiled)
         self.first = np.searchsorted(compiled.vehicle, np.arange(len(problem.vehicles) + 1))
 
     def of(self, vehicle: int) -> slice:
@@ -39,7 +41,8 @@ class CellBounds:
     def send(self, cells: Index) -> None:
         """Tell the solver how the bounds of ``cells`` are now."""
         if len(cells):
-            self._solver.change_bounds(self._compiled.cells[cells], lower=self.lower[cells], upper=self.upper[cells])
+            columns, lower, upper = column_bounds(self._compiled, cells, self.lower[cells], self.upper[cells])
+            self._solver.change_bounds(columns, lower=lower, upper=upper)
 
     def copy(self) -> tuple[FloatArray, FloatArray]:
         """Bounds to come back to."""
@@ -52,7 +55,8 @@ class CellBounds:
 
 
 class Room:
-    """What lower bounds still fit: under the site's limit, those of feeders and caps, and into each vehicle's need."""
+    """What lower bounds still fit: under the site's limit, those of feeders and caps, and into each vehicle's need. Into the heat of a
+    battery near its ceiling none does."""
 
     def __init__(self, problem: Problem, compiled: Compiled, lower: FloatArray) -> None:
         held = np.zeros_like(problem.upper_kw)
@@ -62,12 +66,16 @@ class Room:
         rows = problem.limit_rows
         self._rows = rows.room_kw - rows.sums(held)
         self._rows_of = rows.of_vehicles(len(problem.vehicles))
+        keys = compiled.column_keys[compiled.column_keys >> 48 == Family.RISE]
+        self._hot = set(((keys >> PLACE_SHIFT) & WHO_MASK).tolist())
         most = np.array([max(v.energy_kwh, most_asked_kwh(v)) * (1 - EPS) / v.eff for v in problem.vehicles])
         self._need = most - held @ problem.hours
         self._before = {i: _before(v, held[i], problem.hours) for i, v in enumerate(problem.vehicles) if v.milestones}
 
     def takes(self, vehicle: int, slots: Index, more_kw: FloatArray) -> bool:
         """Reserve ``more_kw`` [slots] for a vehicle; False, and nothing reserved, where it does not fit."""
+        if vehicle in self._hot:
+            return False
         rows, more_kwh = self._rows_of[vehicle], float(more_kw @ self._hours[slots])
         fits = bool((more_kw <= np.maximum(self._site[slots], 0.0)).all()) and more_kwh <= max(self._need[vehicle], 0.0)
         before = [

@@ -5,7 +5,7 @@ Shared by the Pyomo model (:mod:`optimizer.model`) and by its twin (:mod:`optimi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ class Costs:
     per kW of peak above ``peak_from_kw``. ``site_limited`` False leaves the site limit out. ``pieces``: weight of the
     demand pieces, 0 leaves them out. ``given``: per kW that a vehicle
     gives [vehicle × slot], None: none of them does; ``exported``: per kW exported [slot]; ``storage``: of stationary batteries,
-    None: they stay out of it; ``stays``: of what milestones ask for, None: nothing."""
+    None: they stay out of it; ``stays``: of what milestones ask for, None: nothing; ``steep``: per kW above a vehicle's gentle rate,
+    beside the cell's cost [vehicle × slot], None: nobody has one."""
 
     cell: FloatArray
     unmet: FloatArray
@@ -37,6 +38,7 @@ class Costs:
     exported: FloatArray | None = None
     storage: StorageCosts | None = None
     stays: StayCosts | None = None
+    steep: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,7 +49,8 @@ class Compiled:
     that is not served, for the vehicles ``needy``; ``totals``: the columns of the sums of
     ``total_slots``; ``giving``: those of what is given, in the cells ``gives``; ``storage_drawn``, ``storage_given``: those of
     stationary batteries, by battery and slot. ``column_keys``, ``row_keys``: what each column and row is
-    (:mod:`optimizer.keys`), none of them twice.
+    (:mod:`optimizer.keys`), none of them twice. ``steep``: the columns of the second bands (:mod:`optimizer.life_bands`), which are those
+    of the cells ``steep_of`` and begin at ``gentle_kw``.
     """
 
     cost: FloatArray
@@ -73,6 +76,9 @@ class Compiled:
     row_keys: KeyArray
     build_s: float
     compile_s: float
+    steep: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    steep_of: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    gentle_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

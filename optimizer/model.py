@@ -14,6 +14,8 @@ Rows     energy    eff_i · Σ_k h_k · p[i,k] − Σ_k h_k/eff_i · g[i,k] + un
          given     given[k] = Σ_i g[i,k], bounded by what the background takes and what may be exported
          level     level[i,k] = level[i,k−1] + eff_i · h_k · p[i,k] − h_k/eff_i · g[i,k], within reserve and capacity
          and those of milestones and shared shortages (:mod:`optimizer.stays`)
+Batteries that could become too hot have rows of their own (:mod:`optimizer.heat`).
+Cells for which their battery's wear rises with the power stand in it twice (:mod:`optimizer.life_bands`).
 Objective  what a :class:`Costs` says, per column
 
 Expressions are built as finished lists of terms: Pyomo's rules would walk each of them once more. This model is the
@@ -33,7 +35,9 @@ from pyomo.environ import ConcreteModel, Constraint, NonNegativeReals, Objective
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from optimizer.compiled import Compiled, Costs, Shape, levels_of, shape_of
+from optimizer.heat_model import write_heat
 from optimizer.keys import Family, Named
+from optimizer.life_bands import with_bands
 from optimizer.limit_rows_model import write_limits
 from optimizer.linear import linear as _linear
 from optimizer.pieces import counted_blocks, groups, over_background_kw
@@ -55,7 +59,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         model, shape, named = _write(problem, costs)
         written = perf_counter()
         compiled = _compile(model, named)
-    return Compiled(
+    plain = Compiled(
         **compiled,
         vehicle=shape.vehicle,
         slot=shape.slot,
@@ -65,6 +69,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
         build_s=written - started,
         compile_s=perf_counter() - written,
     )
+    return with_bands(problem, costs.steep, plain)
 
 
 def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]:
@@ -135,6 +140,7 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
     its = stays.write(named)
     terms.append(([factor for factor, _ in its], [column for _, column in its]))
     _write_lenders(problem, model, named, shape, given)
+    write_heat(problem, model, named, shape)
     if storage is not None and costs.storage is not None:
         used = storage.write(costs.storage, given)
         terms.append(([factor for factor, _ in used], [column for _, column in used]))

@@ -16,6 +16,7 @@ from optimizer import arrays, life
 from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
+from optimizer.life_bands import cell_powers, steep_costs
 from optimizer.penalties import penalties, ranks
 from optimizer.polish import RoundMinimum, polish
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem
@@ -122,9 +123,11 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
         sunny |= problem.discharge_upper_kw.any(axis=0) & (problem.discharge_room_kw > problem.background_kw)
     scale = _price_scale(problem)
     if policy is Policy.READINESS:
+        steep = None
         weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
         delay = delay * (1 + 0.5 * ranks(problem))[:, None]
     else:
+        steep = steep_costs(problem, weights.wear, scale) if weights.wear else None
         weight, delay = 1.0, weights.wear * battery_per_kwh(problem) + _ties(problem, weights.wear, scale)
         delay = delay + weights.delay_per_kwh_h * problem.starts_h
         steady = np.array([v.steady_per_kwh for v in problem.vehicles])
@@ -132,6 +135,8 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     peak_per_kw = problem.demand_charge_per_kw + weights.peak_per_kw
     per_kw = peak_per_kw + sum(piece.per_kw for piece in problem.demand_pieces)
     most = weight * (float(np.abs(price).max()) + per_kw / problem.slot_h) + float(delay.max(initial=0.0))
+    if steep is not None:
+        most += float((steep / hours).max())
     unmet, stays = penalties(problem, most)
     return Costs(
         cell=(weight * np.where(sunny, 0.0, price) + delay) * hours,
@@ -146,6 +151,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
         else None,
         storage=storage_costs_of(problem, weight=weight, on_import=sunny, scale=scale),
         stays=stays,
+        steep=steep,
     )
 
 
@@ -191,7 +197,7 @@ def feasible_energy_kwh(problem: Problem) -> float:
 def power_of(problem: Problem, compiled: Compiled, columns: FloatArray) -> FloatArray:
     """[vehicle × slot] powers of a solution, free of the solver's rounding. What is given is negative."""
     power = np.zeros_like(problem.upper_kw)
-    power[compiled.vehicle, compiled.slot] = columns[compiled.cells]
+    power[compiled.vehicle, compiled.slot] = cell_powers(compiled, columns)
     power[compiled.vehicle[compiled.gives], compiled.slot[compiled.gives]] -= columns[compiled.giving]
     power[np.abs(power) < 1e-7] = 0.0
     return np.clip(power, -problem.discharge_upper_kw, problem.upper_kw)

@@ -1,6 +1,6 @@
-"""What a relaxed plan still needs before it can be driven: sessions in one piece, no powers below a minimum.
+"""What a relaxed plan still needs before it can be driven: powers that batteries take, sessions in one piece, none below a minimum.
 
-optimal columns --hold_sessions()--> --round_minimum_powers()--> columns that chargers can follow; each step solves again, warm
+optimal columns --tighten()--> --hold_sessions()--> --round_minimum_powers()--> columns that can be followed; each step solves again, warm
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from optimizer.problem import FloatArray, Problem
 from optimizer.rounding import round_minimum_powers
 from optimizer.sessions import hold_sessions
 from optimizer.solver import Solver
+from optimizer.taper import tighten
 
 RoundMinimum = bool | Literal["all"]
 """False: powers below the minimum stay. True: none in the next hour, where possible. ``all``: none in any slot."""
@@ -22,10 +23,11 @@ RoundMinimum = bool | Literal["all"]
 def polish(
     problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, round_minimum: RoundMinimum
 ) -> tuple[FloatArray, bool]:
-    """Columns after both steps, and whether there was time for them; what was done before the time was over stands. Where nobody
+    """Columns after all steps, and whether there was time for them; what was done before the time was over stands. Where nobody
     is unable to pause and nothing is to be rounded, ``columns`` come back as they are."""
     bounds = CellBounds(problem, compiled, solver)
     try:
+        columns = tighten(problem, compiled, solver=solver, columns=columns, bounds=bounds)
         columns = hold_sessions(problem, compiled, solver=solver, columns=columns, bounds=bounds)
         if round_minimum:
             columns = round_minimum_powers(

@@ -20,12 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer import caps as cp
+from optimizer import charge_curve, heat, life, site_limits, stays
 from optimizer import feeders as fd
-from optimizer import life, site_limits, stays
 from optimizer import storage as st
 from optimizer.caps import Cap
+from optimizer.charge_curve import ChargeCurve
 from optimizer.errors import InvalidProblem
 from optimizer.feeders import Feeder
+from optimizer.heat import PackHeat
 from optimizer.life import LifeCost
 from optimizer.limit_rows import LimitRows, limit_rows
 from optimizer.pieces import DemandPiece, checked
@@ -49,7 +51,8 @@ class Policy(StrEnum):
 
 
 class PlanStatus(StrEnum):
-    """``unpolished``: optimal, but the time was over before the small powers of the first hour were rounded."""
+    """``unpolished``: optimal, but the time was over before what was left to do beside the optimum was
+    done: bounds of batteries that taper, small powers of the first hour."""
 
     OPTIMAL = "optimal"
     UNPOLISHED = "unpolished"
@@ -78,7 +81,8 @@ class Vehicle:
     typical share of the energy price. ``pausable`` False: its session does not survive 0 W, so that it is begun late and then
     stays at ``floor_kw``, or ``p_min_kw`` where it has not begun, until it has what it needs.
     ``life``: what the battery's life costs, where that is known: it takes the place of ``holding_per_kwh_h``, and of an unset
-    ``wear_per_kwh``.
+    ``wear_per_kwh``. ``curve``: what the battery accepts by its state of charge; what is planned stays below it.
+    ``heat``: how warm charging makes it, where it must not become too hot.
     """
 
     id: str
@@ -107,6 +111,8 @@ class Vehicle:
     milestones: tuple[Milestone, ...] = ()
     need: Need = Need.READINESS
     life: LifeCost | None = None
+    curve: ChargeCurve | None = None
+    heat: PackHeat | None = None
 
     @property
     def last_slot(self) -> int:
@@ -174,7 +180,7 @@ class Problem:
         object.__setattr__(self, "limit_sources", site_limits.checked(self.limit_sources, self.n_slots))
         object.__setattr__(self, "storages", tuple(self.storages))
         st.check(self.storages, len(self.feeders))
-        object.__setattr__(self, "vehicles", tuple(_with_checked_life(vehicle, self.n_slots) for vehicle in self.vehicles))
+        object.__setattr__(self, "vehicles", tuple(_with_checked_parts(vehicle, self.n_slots) for vehicle in self.vehicles))
         seen: set[str] = set()
         for vehicle in self.vehicles:
             self._check(vehicle)
@@ -408,7 +414,10 @@ def level_bounds_kwh(vehicle: Vehicle) -> tuple[float, float]:
     return min(0.0, vehicle.reserve_kwh - vehicle.stored_kwh), up_kwh
 
 
-def _with_checked_life(vehicle: Vehicle, n_slots: int) -> Vehicle:
-    if vehicle.life is None:
-        return vehicle
-    return replace(vehicle, life=life.checked(f"vehicle {vehicle.id}", vehicle.life, n_slots))
+def _with_checked_parts(vehicle: Vehicle, n_slots: int) -> Vehicle:
+    who = f"vehicle {vehicle.id}"
+    if vehicle.life is not None:
+        vehicle = replace(vehicle, life=life.checked(who, vehicle.life, n_slots))
+    if vehicle.heat is not None:
+        vehicle = replace(vehicle, heat=heat.checked(who, vehicle.heat, n_slots))
+    return vehicle if vehicle.curve is None else replace(vehicle, curve=charge_curve.checked(who, vehicle.curve))

@@ -11,6 +11,7 @@ import numpy as np
 
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
 from optimizer.compiled import Compiled
+from optimizer.life_bands import cell_powers
 from optimizer.problem import EPS, FloatArray, Problem
 from optimizer.solver import Solver
 
@@ -36,7 +37,7 @@ def round_minimum_powers(
     best, missing = columns, columns[compiled.unmet].sum()
     kept_out: set[int] = set()
     for _ in range(PASSES_EVERYWHERE if everywhere else PASSES):
-        power = columns[compiled.cells]
+        power = cell_powers(compiled, columns)
         small = np.flatnonzero(free & (power > TOLERANCE_KW) & (power < least - TOLERANCE_KW))
         small = np.array([c for c in small if int(compiled.vehicle[c]) not in kept_out], dtype=np.int32)
         if not len(small):

@@ -18,6 +18,7 @@ import numpy as np
 
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
 from optimizer.compiled import Compiled
+from optimizer.life_bands import cell_powers
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
 
@@ -63,7 +64,7 @@ def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, colum
     best, done, kept_out = columns, set[int](), set[int]()
     batch = len(stays)
     for _ in range(PASSES if stays else 0):
-        power = best[compiled.cells]
+        power = cell_powers(compiled, best)
         broken = [s for s in stays if s.vehicle not in done | kept_out and not s.whole(power[s.cells])][:batch]
         if not broken:
             break
@@ -90,7 +91,7 @@ def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, colum
             kept_out |= {s.vehicle for s in losers}
         best = columns
         done |= {s.vehicle for s in mended} - kept_out
-    _keep_whole([s for s in stays if s.vehicle not in done | kept_out], bounds, power=best[compiled.cells])
+    _keep_whole([s for s in stays if s.vehicle not in done | kept_out], bounds, power=cell_powers(compiled, best))
     return best
 
 

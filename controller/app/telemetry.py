@@ -26,6 +26,7 @@ from controller.journal import SqlJournal
 from controller.journal_store import newest_events
 from controller.pack_view import PackDetail, PacksView, TripsView
 from controller.packs import DeclaredPack, KnownPacks, Packs
+from controller.planning_life import SafetyPacks
 from controller.rejections.room import Rejections
 from controller.rejections.store import RejectionStore, rejections_file
 from controller.safety import Safety, SafetyParts
@@ -71,6 +72,7 @@ def add_safety(core: Core, settings: Settings, *, journal: SqlJournal, store: St
     core.views.board.kinds |= KINDS
     core.add(safety)
     core.twin.packs, core.twin.hottest_c = parts.packs, lambda: hottest_of(safety)
+    core.planning.packs = SafetyPacks(safety.parts.packs, safety.newest)
     safety.guard.pseudonyms = Pseudonyms.of_secret(secret)
     if settings.telemetry is not None:
         _listen(core, settings, safety)
