@@ -14,10 +14,13 @@ from scipy.optimize import linprog
 
 from optimizer import (
     Cap,
+    ChargeCurve,
     DemandPiece,
     Feeder,
+    LifeCost,
     Milestone,
     Need,
+    PackHeat,
     Policy,
     Problem,
     Storage,
@@ -42,11 +45,41 @@ levels = st.integers(0, 60).map(float)
 
 
 @st.composite
-def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
+def lives(draw: st.DrawFn) -> LifeCost:
+    steep = draw(st.booleans())
+    per_slot = st.lists(st.integers(0, 40).map(lambda n: n / 100), min_size=SLOTS, max_size=SLOTS).map(np.array)
+    return LifeCost(
+        rent_per_kwh_h=draw(per_slot | st.sampled_from([np.array(0.0), np.array(0.03)])),
+        wear_per_kwh=draw(per_slot),
+        gentle_kw=float(draw(st.integers(0, 30))) if steep else None,
+        steep_per_kwh=draw(per_slot | st.just(np.array(0.4))) if steep else None,
+    )
+
+
+@st.composite
+def heats(draw: st.DrawFn) -> PackHeat:
+    return PackHeat(
+        temp_c=float(draw(st.integers(10, 60))),
+        ceiling_c=float(draw(st.integers(30, 50))),
+        ambient_c=np.array(float(draw(st.integers(0, 50)))),
+        settle_h=draw(st.sampled_from([0.1, 1.0, 4.0])),
+        rise_per_kw=draw(st.sampled_from([0.0, 0.3, 3.0])),
+    )
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> ChargeCurve:
+    capacity = draw(st.integers(10, 60))
+    accepts = np.array([0.0, *(float(draw(st.integers(0, 60))) for _ in range(3))])[::-1]
+    return ChargeCurve(np.array([0.0, 0.5, 0.8, 1.0]), accepts, float(capacity), float(draw(st.integers(0, capacity))))
+
+
+@st.composite
+def vehicles(draw: st.DrawFn, name: str, feeders: int, alive: bool = False) -> Vehicle:
     arrival = draw(st.integers(0, SLOTS))
     p_max = draw(st.integers(0, 50))
     capacity = draw(st.integers(10, 60)) if draw(st.booleans()) else 0
-    return Vehicle(
+    vehicle = Vehicle(
         id=name,
         arrival_slot=arrival,
         departure_slot=draw(st.integers(arrival, SLOTS)),
@@ -64,7 +97,11 @@ def vehicles(draw: st.DrawFn, name: str, feeders: int) -> Vehicle:
         capacity_kwh=capacity,
         reserve_kwh=draw(st.integers(0, capacity)) / 2,
         wear_per_kwh=draw(st.none() | st.sampled_from([0.0, 0.05, 2.0])),
+        life=draw(st.none() | lives()) if alive else None,
+        heat=draw(st.none() | heats()) if alive else None,
+        curve=draw(st.none() | curves()) if alive else None,
     )
+    return vehicle if vehicle.curve is None else replace(vehicle, floor_kw=0.0)  # what a battery does not take is no floor
 
 
 @st.composite
@@ -101,7 +138,7 @@ def caps(draw: st.DrawFn, name: str, n_vehicles: int, n_batteries: int) -> Cap:
 
 
 @st.composite
-def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, most_caps: int = 0) -> Problem:
+def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, most_caps: int = 0, alive: bool = False) -> Problem:
     feeders = draw(st.integers(0, 3))
     n_vehicles, n_batteries = draw(st.integers(0, 5)), draw(st.integers(0, most_batteries))
     per_slot = st.lists(levels, min_size=SLOTS, max_size=SLOTS).map(np.array)
@@ -119,7 +156,7 @@ def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, mos
         export_limit_kw=draw(st.sampled_from([0.0, 0.0, 15.0])),
         export_price_per_kwh=draw(st.sampled_from([0.0, 0.3, 5.0])),
         feeders=tuple(Feeder(f"F{n}", draw(per_slot), draw(st.none() | st.integers(0, n - 1)) if n else None) for n in range(feeders)),
-        vehicles=tuple(draw(vehicles(f"v{n}", feeders)) for n in range(n_vehicles)),
+        vehicles=tuple(draw(vehicles(f"v{n}", feeders, alive)) for n in range(n_vehicles)),
         storages=tuple(draw(batteries(f"b{n}", feeders)) for n in range(n_batteries)),
         demand_pieces=tuple(draw(pieces()) for _ in range(draw(st.integers(0, most_pieces)))),
         caps=tuple(draw(caps(f"c{n}", n_vehicles, n_batteries)) for n in range(draw(st.integers(0, most_caps)))),
@@ -145,7 +182,7 @@ def visiting(draw: st.DrawFn) -> Problem:
 
 
 @settings(max_examples=60, deadline=None)
-@given(problem=problems(), policy=st.sampled_from(Policy), round_minimum=st.booleans())
+@given(problem=problems() | problems(alive=True), policy=st.sampled_from(Policy), round_minimum=st.booleans())
 def test_a_plan_keeps_every_limit_that_can_be_kept(problem: Problem, policy: Policy, round_minimum: bool) -> None:
     result = plan(problem, policy=policy, round_minimum=round_minimum)
     power = result.power_kw
@@ -264,7 +301,12 @@ def test_batteries_keep_every_limit_and_cost_nothing(problem: Problem, policy: P
 
 @settings(max_examples=60, deadline=None)
 @given(
-    problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3) | visiting(),
+    problem=problems()
+    | problems(most_batteries=2)
+    | problems(most_pieces=3)
+    | problems(most_batteries=1, most_caps=3)
+    | problems(most_caps=2, alive=True)
+    | visiting(),
     policy=st.sampled_from(Policy),
 )
 def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Policy) -> None:
@@ -278,6 +320,8 @@ def test_the_arrays_say_what_the_pyomo_model_says(problem: Problem, policy: Poli
     assert (fast.total_slots == reference.total_slots).all()
     assert len(fast.storage_drawn) == len(reference.storage_drawn)
     assert len(fast.storage_given) == len(reference.storage_given)
+    assert (fast.steep_of == reference.steep_of).all()
+    assert (fast.gentle_kw == reference.gentle_kw).all()
     assert (fast.column_keys[fast.cells] == reference.column_keys[reference.cells]).all()
     assert np.array_equal(np.sort(fast.column_keys), np.sort(reference.column_keys))
     assert np.array_equal(np.sort(fast.row_keys), np.sort(reference.row_keys))
@@ -329,7 +373,7 @@ def test_lending_energy_never_costs_more_and_leaves_nobody_short(problem: Proble
 @settings(max_examples=60, deadline=None)
 @given(
     problem=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(most_batteries=1, most_caps=3),
-    before=problems() | problems(most_batteries=2) | problems(most_pieces=3),
+    before=problems() | problems(most_batteries=2) | problems(most_pieces=3) | problems(alive=True),
     later=st.integers(-SLOTS, SLOTS),
     policy=st.sampled_from(Policy),
 )
