@@ -16,7 +16,7 @@ pack that brings nothing any more still carries its vehicle, and a pack that sel
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,7 @@ def life_cost(
 
 def checked(who: str, life: LifeCost, n_slots: int) -> LifeCost:
     """The same with arrays that cannot be written to; raises :class:`InvalidProblem`."""
-    made = {}
+    made: dict[str, Any] = {}
     for name in ("rent_per_kwh_h", "wear_per_kwh", "steep_per_kwh"):
         value = getattr(life, name)
         if value is None:
