@@ -27,6 +27,9 @@ DEMAND_PER_KW_MONTH = 18.0
 HEADROOM = 1.10
 """Site limit above the least feasible peak."""
 
+NEW_PRICES = 16
+"""Ticks."""
+
 FEEDER_SHARE = 0.75
 PER_FEEDER = 25
 
@@ -125,13 +128,15 @@ def least_peak_kw(scenario: Scenario) -> float:
 
 class Night:
     """One night, asked about every quarter of an hour. The depot learns as it goes: every twentieth vehicle is known only when it
-    plugs in, some leave early, needs and prices are corrected a little at each tick."""
+    plugs in, some leave early; at each tick every tenth need and the forecast of the base load are corrected a little, and every
+    sixteenth tick brings new prices, each of them within 1 % of the old one."""
 
     def __init__(self, scenario: Scenario, *, seed: int) -> None:
         self._whole = scenario
         self._rng = np.random.default_rng(seed)
         self._left = {v["id"]: float(v["energy_kwh"]) for v in scenario["vehicles"]}
         self._gone: set[str] = set()
+        self._price = np.array(scenario["tariff"]["energy_per_kwh"])
         self._peak_kw = float(scenario["site"]["mtd_peak_kw"])
         self.tick = 0
 
@@ -145,9 +150,11 @@ class Night:
                 continue
             arrival, departure = max(vehicle["arrival_slot"] - tick, 0), vehicle["departure_slot"] - tick
             vehicles.append(vehicle | {"arrival_slot": arrival, "departure_slot": departure, "energy_kwh": self._left[vehicle["id"]]})
-        prices = np.array(whole["tariff"]["energy_per_kwh"][tick:])
+        if tick and tick % NEW_PRICES == 0:
+            self._price = np.array(whole["tariff"]["energy_per_kwh"]) * (1 + 0.01 * self._rng.uniform(-1, 1, whole["n_slots"]))
+        base = np.array(whole["site"]["base_load_kw"][tick:]) * (1 + 0.02 * self._rng.uniform(-1, 1))
         site = whole["site"] | {
-            "base_load_kw": whole["site"]["base_load_kw"][tick:],
+            "base_load_kw": base.tolist(),
             "pv_kw": whole["site"]["pv_kw"][tick:],
             "mtd_peak_kw": self._peak_kw,
         }
@@ -155,7 +162,7 @@ class Night:
         return whole | {
             "t0": f"2026-01-{12 + minutes // 1440:02}T{minutes // 60 % 24:02}:{minutes % 60:02}:00",
             "n_slots": whole["n_slots"] - tick,
-            "tariff": whole["tariff"] | {"energy_per_kwh": (prices * (1 + 0.01 * self._rng.standard_normal(len(prices)))).tolist()},
+            "tariff": whole["tariff"] | {"energy_per_kwh": self._price[tick:].tolist()},
             "site": site,
             "vehicles": vehicles,
         }

@@ -236,13 +236,12 @@ def model_of(arrays: Arrays) -> Any:
     highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in OPTIONS.items():
         highs.setOptionValue(option, value)
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(arrays.cost), len(arrays.row_lower)
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = arrays.cost, arrays.lower, arrays.upper
-    lp.row_lower_, lp.row_upper_ = arrays.row_lower, arrays.row_upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = arrays.starts, arrays.rows, arrays.values
-    highs.passModel(lp)
+    columns, rows = len(arrays.cost), len(arrays.row_lower)
+    highs.passModel(  # whole arrays: an HighsLp would take them number by number
+        *(columns, rows, len(arrays.values), int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), 0.0),
+        *(arrays.cost, arrays.lower, arrays.upper, arrays.row_lower, arrays.row_upper),
+        *(arrays.starts, arrays.rows, arrays.values, np.zeros(columns, dtype=np.int32)),
+    )
     return highs
 
 

@@ -57,7 +57,7 @@ def read_answer(body: bytes) -> Answer:
 
 def _from_array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return {"shape": value.shape, "f8": base64.b64encode(np.ascontiguousarray(value, dtype="<f8")).decode("ascii")}
+        return {"shape": value.shape, "f8": base64.b64encode(value.astype("<f8").tobytes()).decode("ascii")}
     raise NotImplementedError(f"{type(value)} has no place in a frame")
 
 

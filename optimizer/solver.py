@@ -14,13 +14,16 @@ import numpy as np
 from optimizer.compiled import Compiled, IntArray
 from optimizer.errors import SolverFailed
 from optimizer.problem import FloatArray
-from optimizer.warm import Basis
+from optimizer.warm import BASIC, FREE, LOWER, UPPER, Basis, Codes
 
 _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
 
 
 WARM_SHARE = 0.5
 """Of the time that is left: what a search from an old basis gets, before another one begins from nothing."""
+
+WRONG = 1e-9
+"""A reduced cost that is further on the wrong side of 0 is on the wrong side."""
 
 _STATUSES = np.array([highspy.HighsBasisStatus(code) for code in range(5)], dtype=object)
 
@@ -35,25 +38,21 @@ class Solver:
     def __init__(self, compiled: Compiled, *, deadline: float, start: Basis | None = None) -> None:
         self._deadline = deadline
         started = perf_counter()
-        lp = highspy.HighsLp()
-        lp.num_col_ = len(compiled.cost)
-        lp.num_row_ = len(compiled.row_lower)
-        lp.col_cost_ = compiled.cost
-        lp.col_lower_ = compiled.lower
-        lp.col_upper_ = compiled.upper
-        lp.row_lower_ = compiled.row_lower
-        lp.row_upper_ = compiled.row_upper
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        lp.a_matrix_.start_ = compiled.starts
-        lp.a_matrix_.index_ = compiled.rows
-        lp.a_matrix_.value_ = compiled.values
+        self._lower, self._upper = compiled.lower.copy(), compiled.upper.copy()
+        self._row_lower, self._row_upper = compiled.row_lower, compiled.row_upper
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # its stubs leave the constructor open
         for option, value in _OPTIONS.items():
             if self._highs.setOptionValue(option, value) != highspy.HighsStatus.kOk:
                 raise SolverFailed(f"this HiGHS refuses the option {option}={value}; install the version of the lock file")
-        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
+        columns, rows = len(compiled.cost), len(compiled.row_lower)
+        passed = self._highs.passModel(  # whole arrays: an HighsLp would take them number by number
+            *(columns, rows, len(compiled.values), int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), 0.0),
+            *(compiled.cost, compiled.lower, compiled.upper, compiled.row_lower, compiled.row_upper),
+            *(compiled.starts, compiled.rows, compiled.values, np.zeros(columns, dtype=np.int32)),
+        )
+        if passed == highspy.HighsStatus.kError:
             raise SolverFailed("HiGHS refuses the model")
-        self._warm = start is not None and self._set(start)
+        self._warm = start is not None and self._begin(compiled, start)
         self.pass_s = perf_counter() - started
         self.solve_s = 0.0
 
@@ -81,8 +80,24 @@ class Solver:
         self._highs.run()
         return self._highs.getModelStatus()
 
+    def _begin(self, compiled: Compiled, start: Basis) -> bool:
+        """Begin there; False where HiGHS does not want to.
+
+        A column between two bounds whose reduced cost has the wrong sign is put to its other bound: then the basis is dual
+        feasible. One that is not makes HiGHS forget at which bounds the columns stand, and begin with none of them charging.
+        """
+        if not self._set(start):
+            return False
+        duals = self.duals_under(compiled.cost[None, :])[0]
+        summed = np.concatenate(([0.0], np.cumsum(compiled.values * duals[compiled.rows])))
+        reduced = compiled.cost - np.diff(summed[compiled.starts])
+        up = (start.columns == LOWER) & (reduced < -WRONG) & np.isfinite(compiled.upper)
+        down = (start.columns == UPPER) & (reduced > WRONG) & np.isfinite(compiled.lower)
+        if not (up | down).any():
+            return True
+        return self._set(Basis(np.where(up, UPPER, np.where(down, LOWER, start.columns)).astype(np.int8), start.rows))
+
     def _set(self, start: Basis) -> bool:
-        """Begin there; False where HiGHS does not want to."""
         basis = highspy.HighsBasis()
         basis.col_status = _STATUSES[start.columns].tolist()
         basis.row_status = _STATUSES[start.rows].tolist()
@@ -91,9 +106,14 @@ class Solver:
         return bool(self._highs.setBasis(basis) == highspy.HighsStatus.kOk)
 
     def basis(self) -> Basis:
-        """Where the columns and rows stand after a solve."""
-        found = self._highs.getBasis()
-        columns, rows = (np.array([status.value for status in of], dtype=np.int8) for of in (found.col_status, found.row_status))
+        """Where the columns and rows stand after a solve. (HiGHS' own list of them has an object for each.)"""
+        solution = self._highs.getSolution()
+        values = np.array(solution.col_value, dtype=np.float64), np.array(solution.row_value, dtype=np.float64)
+        basic = np.array(self._highs.getBasicVariables()[1], dtype=np.int64)
+        columns = _standing(values[0], self._lower, self._upper)
+        rows = _standing(values[1], self._row_lower, self._row_upper)
+        columns[basic[basic >= 0]] = BASIC
+        rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns, rows)
 
     def duals(self) -> tuple[FloatArray, FloatArray]:
@@ -114,3 +134,12 @@ class Solver:
     def change_bounds(self, columns: IntArray, *, lower: FloatArray, upper: FloatArray) -> None:
         """New bounds of some columns; the next solve starts from the last basis."""
         self._highs.changeColsBounds(len(columns), columns, lower, upper)
+        self._lower[columns], self._upper[columns] = lower, upper
+
+
+def _standing(values: FloatArray, lower: FloatArray, upper: FloatArray) -> Codes:
+    """At which of its bounds each stands that is in no basis."""
+    at_upper = np.abs(values - upper) < np.abs(values - lower)
+    free = np.isinf(lower) & np.isinf(upper)
+    standing: Codes = np.where(free, FREE, np.where(at_upper, UPPER, LOWER)).astype(np.int8)
+    return standing

@@ -4,7 +4,8 @@
 
 A vehicle that left or plugged in, a slot that has passed, a limit that binds now: each is some columns and rows more or
 less. By its key (:mod:`optimizer.keys`; vehicles by their ids, slots by the clock) each of the new ones finds what it was;
-what is new starts at a bound (columns) or in the basis (rows). A basis says where the search begins and nothing else: from
+what is new starts at a bound (columns) or in the basis (rows). What has gone leaves rows behind for which no basic column
+is left, or columns without a row: a matching of both finds them. A basis says where the search begins and nothing else: from
 any of them, right or wrong, the simplex ends at an optimum of the new model.
 """
 
@@ -15,6 +16,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csc_array, csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from optimizer.compiled import Compiled
 from optimizer.keys import MOST_SLOTS, OF_SLOTS, OF_VEHICLES, PLACE_SHIFT, SLOT_MASK, WHO_MASK, KeyArray
@@ -71,7 +74,24 @@ def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
     standing = _found(compiled.column_keys, columns, kept.basis.columns, new=LOWER)
     standing = np.where((standing == UPPER) & np.isinf(compiled.upper), LOWER, standing)
     standing = np.where((standing == LOWER) & np.isinf(compiled.lower), np.where(np.isinf(compiled.upper), FREE, UPPER), standing)
-    return Basis(standing.astype(np.int8), _found(compiled.row_keys, rows, kept.basis.rows, new=BASIC))
+    return repaired(Basis(standing.astype(np.int8), _found(compiled.row_keys, rows, kept.basis.rows, new=BASIC)), compiled)
+
+
+def repaired(basis: Basis, compiled: Compiled) -> Basis:
+    """A basis with as many columns and rows as the model has rows, each of its own: HiGHS would forget at which bounds the others
+    stand, were it asked to take a basis that is none."""
+    basic = np.flatnonzero(basis.columns == BASIC)
+    matrix = csc_array((compiled.values, compiled.rows, compiled.starts), shape=(len(basis.rows), len(basis.columns)))[:, basic].tocoo()
+    open_rows = basis.rows != BASIC
+    wanted = open_rows[matrix.row]
+    links = csr_array((np.ones(int(wanted.sum())), (matrix.row[wanted], matrix.col[wanted])), shape=matrix.shape)
+    column_of = maximum_bipartite_matching(links, perm_type="column")
+    rows, columns = basis.rows.copy(), basis.columns.copy()
+    rows[open_rows & (column_of < 0)] = BASIC
+    alone = np.ones(len(basic), dtype=bool)
+    alone[column_of[column_of >= 0]] = False
+    columns[basic[alone]] = np.where(np.isinf(compiled.lower[basic[alone]]), FREE, LOWER)
+    return Basis(columns, rows)
 
 
 def _renamed(keys: KeyArray, *, places: npt.NDArray[np.int64], slots: int) -> KeyArray:
