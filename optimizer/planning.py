@@ -104,7 +104,7 @@ def _solved(
     solver = Solver(compiled, deadline=deadline, start=carried(last, problem, compiled) if last is not None else None)
     columns = solver.solve()
     if kept is not None:
-        kept[model] = Kept.of(problem, compiled, solver.basis())
+        kept[model] = Kept.of(problem, compiled, solver.basis(), solver.row_duals())
     return solver, columns
 
 

@@ -116,6 +116,10 @@ class Solver:
         rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns, rows)
 
+    def row_duals(self) -> FloatArray:
+        """Of the rows alone, which are few."""
+        return np.array(self._highs.getSolution().row_dual, dtype=np.float64)
+
     def duals(self) -> tuple[FloatArray, FloatArray]:
         """Of the rows (what one more of its right-hand side costs) and of the columns (reduced costs), at the optimum."""
         solution = self._highs.getSolution()

@@ -5,8 +5,9 @@
 A vehicle that left or plugged in, a slot that has passed, a limit that binds now: each is some columns and rows more or
 less. By its key (:mod:`optimizer.keys`; vehicles by their ids, slots by the clock) each of the new ones finds what it was;
 what is new starts at a bound (columns) or in the basis (rows). What has gone leaves rows behind for which no basic column
-is left, or columns without a row: a matching of both finds them. A basis says where the search begins and nothing else: from
-any of them, right or wrong, the simplex ends at an optimum of the new model.
+is left, or columns without a row: a matching of both finds them, and such a row gets the column that the old prices of the
+limits (the duals) find the next best, so that these prices stay nearly what they were. A basis says where the search begins
+and nothing else: from any of them, right or wrong, the simplex ends at an optimum of the new model.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from optimizer.compiled import Compiled
 from optimizer.keys import MOST_SLOTS, OF_SLOTS, OF_VEHICLES, PLACE_SHIFT, SLOT_MASK, WHO_MASK, KeyArray
-from optimizer.problem import Problem
+from optimizer.problem import FloatArray, Problem
 
 Codes = npt.NDArray[np.int8]
 
@@ -44,7 +45,7 @@ class Basis:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Kept:
-    """A basis with what is needed to know its columns and rows again."""
+    """A basis with what is needed to know its columns and rows again. ``duals``: of the rows."""
 
     t0: datetime
     slot_minutes: float
@@ -52,12 +53,13 @@ class Kept:
     column_keys: KeyArray
     row_keys: KeyArray
     basis: Basis
+    duals: FloatArray
 
     @classmethod
-    def of(cls, problem: Problem, compiled: Compiled, basis: Basis) -> Kept:
-        """``basis`` of ``compiled``, which was written from ``problem``."""
+    def of(cls, problem: Problem, compiled: Compiled, basis: Basis, duals: FloatArray) -> Kept:
+        """``basis`` and ``duals`` at the optimum of ``compiled``, which was written from ``problem``."""
         places = {vehicle.id: place for place, vehicle in enumerate(problem.vehicles)}
-        return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis)
+        return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis, duals)
 
 
 def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
@@ -71,15 +73,18 @@ def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
         if was is not None:
             places[was] = place
     columns, rows = (_renamed(keys, places=places, slots=slots) for keys in (kept.column_keys, kept.row_keys))
-    standing = _found(compiled.column_keys, columns, kept.basis.columns, new=LOWER)
+    at, known = _found(compiled.column_keys, columns)
+    standing = np.where(known, kept.basis.columns[at], LOWER)
     standing = np.where((standing == UPPER) & np.isinf(compiled.upper), LOWER, standing)
     standing = np.where((standing == LOWER) & np.isinf(compiled.lower), np.where(np.isinf(compiled.upper), FREE, UPPER), standing)
-    return repaired(Basis(standing.astype(np.int8), _found(compiled.row_keys, rows, kept.basis.rows, new=BASIC)), compiled)
+    at, known = _found(compiled.row_keys, rows)
+    basis = Basis(standing.astype(np.int8), np.where(known, kept.basis.rows[at], BASIC).astype(np.int8))
+    return repaired(basis, compiled, duals=np.where(known, kept.duals[at], 0.0))
 
 
-def repaired(basis: Basis, compiled: Compiled) -> Basis:
+def repaired(basis: Basis, compiled: Compiled, *, duals: FloatArray) -> Basis:
     """A basis with as many columns and rows as the model has rows, each of its own: HiGHS would forget at which bounds the others
-    stand, were it asked to take a basis that is none."""
+    stand, were it asked to take a basis that is none. ``duals``: about what the rows' are."""
     basic = np.flatnonzero(basis.columns == BASIC)
     matrix = csc_array((compiled.values, compiled.rows, compiled.starts), shape=(len(basis.rows), len(basis.columns)))[:, basic].tocoo()
     open_rows = basis.rows != BASIC
@@ -87,11 +92,36 @@ def repaired(basis: Basis, compiled: Compiled) -> Basis:
     links = csr_array((np.ones(int(wanted.sum())), (matrix.row[wanted], matrix.col[wanted])), shape=matrix.shape)
     column_of = maximum_bipartite_matching(links, perm_type="column")
     rows, columns = basis.rows.copy(), basis.columns.copy()
-    rows[open_rows & (column_of < 0)] = BASIC
+    for row, column in _next_best(np.flatnonzero(open_rows & (column_of < 0)), basis, compiled, duals).items():
+        if column is None:
+            rows[row] = BASIC
+        else:
+            columns[column] = BASIC
     alone = np.ones(len(basic), dtype=bool)
     alone[column_of[column_of >= 0]] = False
     columns[basic[alone]] = np.where(np.isinf(compiled.lower[basic[alone]]), FREE, LOWER)
     return Basis(columns, rows)
+
+
+def _next_best(wanting: npt.NDArray[np.intp], basis: Basis, compiled: Compiled, duals: FloatArray) -> dict[int, int | None]:
+    """For each of these rows the column that shall be basic in it: the one whose reduced cost is next to 0; None: its own slack,
+    where the row's dual is nearer still."""
+    of_column = np.repeat(np.arange(len(basis.columns)), np.diff(compiled.starts))
+    found: dict[int, int | None] = dict.fromkeys(wanting.tolist())
+    asked = np.zeros(len(basis.rows), dtype=bool)
+    asked[wanting] = True
+    inside = np.flatnonzero(asked[compiled.rows] & (basis.columns[of_column] != BASIC))
+    summed = np.concatenate(([0.0], np.cumsum(compiled.values * duals[compiled.rows])))
+    reduced = compiled.cost - np.diff(summed[compiled.starts])
+    far = np.abs(reduced[of_column[inside]] / compiled.values[inside])
+    taken: set[int] = set()
+    for entry in inside[np.argsort(far, kind="stable")].tolist():
+        row, column = int(compiled.rows[entry]), int(of_column[entry])
+        near = abs(float(reduced[column] / compiled.values[entry])) < abs(float(duals[row]))
+        if found[row] is None and column not in taken and near:
+            found[row] = column
+            taken.add(column)
+    return found
 
 
 def _renamed(keys: KeyArray, *, places: npt.NDArray[np.int64], slots: int) -> KeyArray:
@@ -106,10 +136,9 @@ def _renamed(keys: KeyArray, *, places: npt.NDArray[np.int64], slots: int) -> Ke
     return renamed
 
 
-def _found(wanted: KeyArray, known: KeyArray, codes: Codes, *, new: int) -> Codes:
-    """The code of each wanted key, ``new`` where it is not known."""
+def _found(wanted: KeyArray, known: KeyArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Where each wanted key stands among the known ones, and whether it does."""
     order = np.argsort(known, kind="stable")  # nearly sorted already
     ordered = known[order]
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-    standing: Codes = np.where((ordered[at] == wanted) & (wanted >= 0), codes[order[at]], new).astype(np.int8)
-    return standing
+    return order[at], (ordered[at] == wanted) & (wanted >= 0)

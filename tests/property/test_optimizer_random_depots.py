@@ -386,7 +386,7 @@ def test_from_any_old_basis_the_optimum_is_the_same(problem: Problem, before: Pr
     old, new = (arrays.build(one, costs_of(one, policy)) for one in (before, problem))
     first = Solver(old, deadline=perf_counter() + 10)
     first.solve()
-    start = carried(Kept.of(before, old, first.basis()), problem, new)
+    start = carried(Kept.of(before, old, first.basis(), first.row_duals()), problem, new)
     assert start is not None
     cold = new.cost @ Solver(new, deadline=perf_counter() + 10).solve()
     warm = new.cost @ Solver(new, deadline=perf_counter() + 10, start=start).solve()

@@ -140,7 +140,7 @@ def test_what_is_still_there_keeps_its_place_and_what_is_new_begins_at_a_bound()
     compiled = arrays.build(problem, costs_of(problem, Policy.CHEAPEST))
     solver = Solver(compiled, deadline=perf_counter() + 20)
     solver.solve()
-    kept = Kept.of(problem, compiled, solver.basis())
+    kept = Kept.of(problem, compiled, solver.basis(), solver.row_duals())
     same = carried(kept, problem, compiled)
     assert same is not None
     assert same.complete
