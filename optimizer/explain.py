@@ -28,6 +28,7 @@ from optimizer.keys import Family
 from optimizer.pieces import counted_blocks, over_background_kw
 from optimizer.planning import DEADLINE_S, plan, power_of, storage_of
 from optimizer.problem import EPS, FloatArray, Policy, Problem
+from optimizer.stays import Shortfall, shortfalls
 from optimizer.weights import Weights
 from optimizer.what_if_changes import changed
 from optimizer.what_if_values import Change, ChangeKind
@@ -98,6 +99,7 @@ def explain(
         shortfalls=with_remedies(
             problem, policy, short, unmet_kwh=unmet, powers=(power, drawn), cost=verdict.cost, most=depth.remedies, deadline=deadline
         ),
+        milestones=_milestones(problem, power),
         relaxed=relaxed(problem),
         values=values,
         solve_s=perf_counter() - started,
@@ -211,6 +213,10 @@ def _tidy(values: npt.NDArray[np.float64] | float, least: float = TINY) -> Float
     return tidy
 
 
+def _milestones(problem: Problem, power: FloatArray) -> tuple[Shortfall, ...]:
+    return tuple(one for one in shortfalls(problem, power) if one.milestone is not None)
+
+
 def _empty(problem: Problem, policy: Policy | Weights) -> Explanation:
     """Of a plan in which nothing flows: nobody can be served, or needs to be."""
     n, slots = len(problem.vehicles), np.zeros(problem.n_slots)
@@ -238,6 +244,7 @@ def _empty(problem: Problem, policy: Policy | Weights) -> Explanation:
         vehicles=VehiclePrices(none, none, none, none, none, none, (Grounds.EXACT,) * n),
         cells=(),
         shortfalls=short_reasons(problem, power_kw=power, unmet_kwh=verdict.unmet_kwh, limits=(site,)),
+        milestones=_milestones(problem, power),
         relaxed=relaxed(problem),
         values=(),
     )

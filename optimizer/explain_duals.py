@@ -29,7 +29,7 @@ from optimizer.warm import Kept, carried
 from optimizer.weights import Weights
 
 BILL, LIFE, SHORTAGE, KWH = range(4)
-"""Parts: of the objective the first three, in currency; the last one counts kWh (battery) that are not served."""
+"""Parts: of the objective the first three, in currency; the last one counts kWh (battery) of whole needs that are not served."""
 
 SHARED = (Family.FEEDER, Family.CAP)
 PEAKS = (Family.PEAKS, Family.PIECE)
@@ -122,9 +122,9 @@ def _parts(problem: Problem, policy: Policy | Weights, costs: Costs, compiled: C
     money = np.isin(family, (Family.IMPORTED, Family.EXPORTED, Family.OVER, Family.DEAR))
     bill[money] = compiled.cost[money]
     bill[family == Family.PEAK] = weight * problem.demand_charge_per_kw
-    missing = np.isin(family, (Family.UNMET,))
+    missing = np.isin(family, (Family.UNMET, Family.SHORT, Family.SHARE))
     parts[SHORTAGE, missing] = compiled.cost[missing]
-    parts[KWH, missing] = 1.0
+    parts[KWH, family == Family.UNMET] = 1.0
     parts[LIFE] = compiled.cost - bill - parts[SHORTAGE]
     return parts
 

@@ -21,6 +21,7 @@ from enum import StrEnum
 import numpy as np
 
 from optimizer.problem import FloatArray, Policy
+from optimizer.stays import Shortfall
 from optimizer.weights import Weights
 
 SCHEMA = "plan-explanation/1"
@@ -212,7 +213,8 @@ class Explanation:
     tariff's where the sun gives more than is drawn); ``peak_per_kw`` [slot]: what a kW adds to the demand charges; ``life_per_kw``
     and ``penalty_per_kw`` [slot]: what else it adds for everybody, of what the policy weighs beside the bill, and of energy that somebody
     would lack.
-    ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``power_kw`` [vehicle × slot] is the
+    ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``shortfalls``: of whole needs;
+    ``milestones``: those that are missed. ``power_kw`` [vehicle × slot] is the
     relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded."""
 
     problem_id: str
@@ -234,6 +236,7 @@ class Explanation:
     vehicles: VehiclePrices
     cells: tuple[CellPrice, ...]
     shortfalls: tuple[ShortReason, ...]
+    milestones: tuple[Shortfall, ...]
     relaxed: tuple[Relaxed, ...]
     values: tuple[LimitValue, ...]
     solve_s: float = 0.0

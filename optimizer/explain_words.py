@@ -7,6 +7,7 @@ from datetime import tzinfo
 
 from optimizer.explain_values import CellReason, Part, Relaxed, Remedy, RemedyKind, ShortReason
 from optimizer.problem import Policy, Problem
+from optimizer.stays import Shortfall, windows_of
 from optimizer.weights import Weights
 from optimizer.what_if import clock
 
@@ -14,7 +15,14 @@ USED_KW = 1e-4
 TELLING = 0.01
 """Of what a kWh costs: a smaller part is not worth a word, a smaller difference is none."""
 
-_PARTS = {"energy": "energy", "peak": "demand charge", "site": "site limit", "feeder": "feeder", "cap": "limit", "own": "its own battery"}
+_PARTS = {
+    "energy": "energy",
+    "peak": "demand charge",
+    "site": "site limit",
+    "feeder": "feeder",
+    "cap": "limit",
+    "own": "its own battery and milestones",
+}
 
 
 def cell_words(
@@ -28,9 +36,10 @@ def cell_words(
 def _cell(problem: Problem, reason: CellReason, at: str, *, short_kwh: float, policy: Policy | Weights, zone: tzinfo | None) -> str:
     vehicle = problem.vehicles[reason.vehicle]
     name, power = reason.id, abs(reason.power_kw)
-    if not vehicle.arrival_slot <= reason.slot < vehicle.departure_slot:
-        when = f"arrives at {clock(problem, vehicle.arrival_slot, zone)}" if reason.slot < vehicle.arrival_slot else "has left"
-        return f"{name} is not there at {at}: it {when}."
+    windows = windows_of(vehicle)
+    if not any(start <= reason.slot < end for start, end in windows):
+        comes = min((start for start, _ in windows if start > reason.slot), default=None)
+        return f"{name} is not there at {at}: it {'has left' if comes is None else f'arrives at {clock(problem, comes, zone)}'}."
     if reason.most_kw <= USED_KW:
         return f"{name} cannot draw anything at {at}."
     if reason.power_kw < -USED_KW:
@@ -106,6 +115,13 @@ def short_words(problem: Problem, reason: ShortReason, *, zone: tzinfo | None = 
     if reason.ahead:
         why += f", where {reason.ahead} of a higher class go first"
     return f"{what}: {why}; {_helps(problem, reason, zone)}"
+
+
+def milestone_words(problem: Problem, one: Shortfall, *, zone: tzinfo | None = None) -> str:
+    """A milestone that is missed, in a sentence."""
+    what = f"{one.need}{f': {one.label}' if one.label else ''}"
+    by = clock(problem, one.by_slot, zone) if one.by_slot < problem.n_slots else "the end"
+    return f"{one.vehicle} lacks {one.kwh:.1f} kWh by {by} ({what})."
 
 
 def _helps(problem: Problem, reason: ShortReason, zone: tzinfo | None) -> str:

@@ -15,7 +15,8 @@ from rich.table import Table
 from optimizer import InvalidProblem, Policy, Problem
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_values import CellReason, Explanation, Grounds, LimitKind, LimitPrice
-from optimizer.explain_words import relaxed_words, remedy_words, short_words
+from optimizer.explain_words import milestone_words, relaxed_words, remedy_words, short_words
+from optimizer.stays import windows_of
 from optimizer.what_if import clock
 from optimizer.what_if_text import slot_of
 from optimizer.what_if_values import Comparison, Figures
@@ -30,6 +31,8 @@ def show(problem: Problem, explanation: Explanation, console: Console) -> None:
     """Who is short, dear hours, what a kW is worth, what wishes cost."""
     for one in explanation.relaxed:
         console.print(relaxed_words(problem, one), markup=False, highlight=False, soft_wrap=True)
+    for missed in explanation.milestones:
+        console.print(milestone_words(problem, missed), markup=False, highlight=False, soft_wrap=True)
     if explanation.shortfalls:
         console.print(_short(problem, explanation))
     console.print(_dear_hours(problem, explanation))
@@ -48,7 +51,7 @@ def show(problem: Problem, explanation: Explanation, console: Console) -> None:
 def show_vehicle(problem: Problem, explanation: Explanation, vehicle: int, console: Console) -> None:
     """Every slot of its stay: what a kWh costs there, what it draws, and why."""
     its = problem.vehicles[vehicle]
-    reasons = [explain_cell(problem, explanation, vehicle=vehicle, slot=k) for k in range(its.arrival_slot, its.departure_slot)]
+    reasons = [explain_cell(problem, explanation, vehicle=vehicle, slot=k) for visit in windows_of(its) for k in range(*visit)]
     table = Table(title=f"{its.id}: {its.energy_kwh:.1f} kWh, a kWh is worth {_worth(explanation, vehicle)}", title_justify="left")
     for name in ("From", "Power kW", "of kW", f"{problem.currency}/kWh", "Of which"):
         table.add_column(name, justify="left" if name in ("From", "Of which") else "right")

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from optimizer import Cap, DemandPiece, Feeder, InvalidProblem, NamedLimit, Policy, Problem, Storage, Vehicle
+from optimizer import Cap, DemandPiece, Feeder, InvalidProblem, Milestone, NamedLimit, Need, Policy, Problem, Storage, Vehicle
 from optimizer.explain import QUICK, Depth, explain
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_values import Cause, Explanation, Grounds, LimitKind, LimitPrice, RemedyKind
-from optimizer.explain_words import relaxed_words, short_words
+from optimizer.explain_words import milestone_words, relaxed_words, short_words
 from optimizer.planning import plan
 from optimizer.what_if_changes import changed
 from optimizer.what_if_values import Change, ChangeKind
@@ -242,6 +242,28 @@ def test_a_cell_says_what_it_costs_and_compares() -> None:
                 assert reason.reduced_per_kwh >= -1e-6
     waits = explain_cell(problem, found, vehicle=0, slot=0)
     assert waits.words.startswith("a draws nothing at 00:00: a kWh costs 4.00 INR there, 1.00 more than at ")
+
+
+def test_milestones_have_their_price_and_are_told_when_missed() -> None:
+    soon = Milestone(by_slot=1, at_least_kwh=30.0, need=Need.SAFETY, label="20 %")
+    problem = depot(bus("a", 40.0, milestones=(soon,)), site_limit_kw=20.0)
+    found = explain(problem)
+    assert found.shortfalls == ()
+    (missed,) = found.milestones
+    assert milestone_words(problem, missed) == "a lacks 10.0 kWh by 01:00 (safety: 20 %)."
+    first = explain_cell(problem, found, vehicle=0, slot=0)
+    assert first.power_kw == pytest.approx(20)
+    assert first.reduced_per_kwh <= 1e-6
+    met = explain(depot(bus("a", 40.0, milestones=(Milestone(1, 10.0),))))
+    assert {cell.slot for cell in met.cells} == {0}
+    assert explain_cell(depot(bus("a", 40.0, milestones=(Milestone(1, 10.0),))), met, vehicle=0, slot=0).reduced_per_kwh == near(0)
+
+
+def test_between_two_visits_a_vehicle_is_away() -> None:
+    problem = depot(bus("a", 60.0, departure_slot=1, windows=((3, 4),)))
+    found = explain(problem)
+    assert explain_cell(problem, found, vehicle=0, slot=2).words == "a is not there at 02:00: it arrives at 03:00."
+    assert found.unmet_kwh == pytest.approx([0])
 
 
 def test_words_for_what_cannot_be() -> None:
