@@ -1,10 +1,10 @@
 """``chargeyard test``: the gates, then all tests; says how many were skipped and why.
 
-Tests run on two processes, file by file; those marked ``serial`` (they measure times, or need the machine's quiet) run
-alone after them. Both runs count into one last line in pytest's own form.
+Tests run on two processes, file by file; after them those marked ``apart`` (they start whole depots), two at a time; then, alone,
+those marked ``serial`` (they measure times, or need the machine's quiet). All runs count into one last line in pytest's own form.
 
-A machine that is busy with something else makes a measured time late. So of the serial tests a few that failed get one more
-try, and are named whatever it says; the others get none.
+A machine that is busy with something else makes a measured time late. So of the last two kinds a few tests that failed get one more
+try, alone, and are named whatever it says; the others get none.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from rich.console import Console
 
 from controller.app.check import ROOT, STEPS, program, run_steps
 
-PARALLEL = ("-n", "2", "--dist", "loadfile", "-m", "not serial")
-SERIAL = ("-m", "serial")
+PAIRS = ("-n", "2", "--dist", "loadfile")
+PARALLEL = (*PAIRS, "-m", "not serial and not apart")
+TIMED = {"apart": PAIRS, "serial": ()}
 
 AGAIN_AT_MOST = 4
-"""As many serial tests get a second try; more that fail are no chance."""
+"""As many tests of a run get a second try; more that fail are no chance."""
 
 SOME_FAILED = 1
 """pytest's exit code when it ran, and tests failed."""
@@ -85,7 +86,8 @@ def run_tests(console: Console, *, long: bool, pytest_arguments: tuple[str, ...]
         tally.add(*_pytest((*pytest_arguments, *more)))
     else:
         tally.add(*_pytest((*PARALLEL, "--skip-budget", *more)))
-        _run_serial(tally, more)
+        for marker, how in TIMED.items():
+            _run_timed(tally, (*how, "-m", marker, *files_with(marker)), more)
     if tally.skips:
         console.print(f"\nskipped: {len(tally.skips)}", highlight=False)
         for line in skip_table(tally.skips):
@@ -99,8 +101,15 @@ def run_tests(console: Console, *, long: bool, pytest_arguments: tuple[str, ...]
     return 1 if failed else 0
 
 
-def _run_serial(tally: Tally, more: tuple[str, ...]) -> None:
-    summary, exit_code = _pytest((*SERIAL, "--skip-budget", *more))
+def files_with(marker: str) -> list[str]:
+    """The test files in which a marker stands: to collect all others again would take a minute."""
+    return sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if f"mark.{marker}" in path.read_text("utf-8")
+    )
+
+
+def _run_timed(tally: Tally, selection: tuple[str, ...], more: tuple[str, ...]) -> None:
+    summary, exit_code = _pytest((*selection, "--skip-budget", *more))
     tried = second_try(summary, exit_code)
     tally.add(summary, 0 if tried else exit_code)
     if tried:
@@ -108,7 +117,7 @@ def _run_serial(tally: Tally, more: tuple[str, ...]) -> None:
 
 
 def second_try(summary: dict[str, Any], exit_code: int) -> list[str]:
-    """The tests of a serial run that get another try: none where something else than a few tests failed."""
+    """The tests of a run that get another try: none where something else than a few tests failed."""
     failed = summary.get("failures", [])
     only_tests = exit_code == SOME_FAILED and not summary.get("over_budget") and len(failed) == summary["outcomes"].get("failed", 0)
     return list(failed) if only_tests and len(failed) <= AGAIN_AT_MOST else []

@@ -29,7 +29,7 @@ PASSWORD = "correct horse battery staple"
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.browser,
-    pytest.mark.serial,
+    pytest.mark.apart,
     pytest.mark.timeout(150),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt install chromium)"),
 ]

@@ -27,7 +27,7 @@ from simulator.day import Day, Stay
 from simulator.demo_day import demo_spec
 from simulator.payer import Payer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.apart, pytest.mark.timeout(240)]
 
 CONTACT, TAG = "+919000000001", "CARD-7"
 SECRETS = {

@@ -22,7 +22,7 @@ from simulator.meter_server import MeterServer
 from simulator.sunspec_units import BatteryFace, SolarFace, SunSpecServer
 
 __all__ = ["config"]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 
 LOAD_W, SUN_W, ABOVE_W = 150_000.0, 30_000.0, 90_000
 SECTIONS = f"""

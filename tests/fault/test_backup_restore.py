@@ -28,7 +28,7 @@ from simulator.demo_day import demo_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(280)]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from controller.pack_view import TripsView
 from controller.settings import Settings
 
 __all__ = ["config"]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 
 MAPS = Path(__file__).resolve().parents[2] / "bms_bridge" / "can" / "maps"
 SECTIONS = """

@@ -14,7 +14,7 @@ from benchmarks.kill_core import GOAL_READY_S, random_moments, run
 from depot.values import ConnectorId
 from simulator.outbox import Kind, Message
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(150)]
 
 
 SEED = 3

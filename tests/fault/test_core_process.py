@@ -20,7 +20,7 @@ from controller.app.demo import OCPP_PORT, WEB_PORT, write_depot
 from simulator.demo_day import demo_spec
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from depot.outputs import SITE
 from depot.values import Role
 
 __all__ = ["config"]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 
 T = TypeVar("T", bound=Struct)
 

@@ -21,7 +21,7 @@ from controller.rejections.views import RejectionsView, TelemetryIssuesView
 from controller.settings import Settings
 
 __all__ = ["config"]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 
 VIN = "MAT445401JPA12345"
 SECTIONS = """

@@ -24,7 +24,7 @@ from simulator.demo_day import demo_spec
 from storage import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240), pytest.mark.anyio]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240), pytest.mark.anyio]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from depot.events import Envelope
 from depot.last_words import LastWord
 from storage import Store
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serial, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.apart, pytest.mark.timeout(180)]
 
 STATIONS = 10
 STEP_WH = 10.0

@@ -30,7 +30,7 @@ from storage import Store
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 3, 29, 18, 30, tzinfo=UTC)
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(180), pytest.mark.anyio]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(180), pytest.mark.anyio]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from benchmarks.offline_replay import depot_of, judge, run
 SEED = 5
 
 
-@pytest.mark.serial
+@pytest.mark.apart
 @pytest.mark.timeout(300)
 def test_no_7_offline_transactions_have_the_totals_of_the_history_after_a_kill(tmp_path: Path) -> None:
     with proof(1, "offline_replay", seed=SEED) as row:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.debits import Found, play
 from benchmarks.evidence import proof
 
-pytestmark = [pytest.mark.serial]
+pytestmark = [pytest.mark.apart]
 
 
 def holds(found: Found, row: dict[str, Any]) -> None:

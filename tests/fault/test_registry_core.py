@@ -22,7 +22,7 @@ from controller.registry_view import SiteDeclarationView
 from controller.settings import Settings
 
 __all__ = ["config"]
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 CORE = "controller.app.core_process"
 KEY = "ab" * 32
 

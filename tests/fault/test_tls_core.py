@@ -29,7 +29,7 @@ from tests.security.wallbox import USE, Wallbox
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = secrets.token_hex(32)
-pytestmark = [pytest.mark.anyio, pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.apart, pytest.mark.timeout(120)]
 CONFIG = """
 port_offset = {offset}
 

@@ -35,7 +35,7 @@ from web.users import Users
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(240)]
 
 
 def wait_for(what: Callable[[], bool]) -> None:

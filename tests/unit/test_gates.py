@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from skip_budget import Allowance, over_budget, read_allowances
 
-from controller.app.testing import Tally, second_try, skip_table
+from controller.app.testing import Tally, files_with, second_try, skip_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "chargeyard"
@@ -211,6 +211,12 @@ def test_a_few_serial_tests_get_a_second_try_and_it_is_told() -> None:
     assert (tally.failed, tally.last_line(1.0), tally.again) == (False, "5 passed in 1.0s", ["t.py::a", "t.py::b"])
     tally.add_second_try(["t.py::a"], {"outcomes": {"failed": 1}}, 1)
     assert tally.failed
+
+
+def test_files_with_a_marker_are_found() -> None:
+    assert "tests/fault/test_core_process.py" in files_with("apart")
+    assert "tests/fault/test_outputs.py" in files_with("serial")
+    assert "tests/unit/test_controller_limiter.py" not in files_with("apart") + files_with("serial")
 
 
 def test_skip_table_groups_by_reason() -> None:
