@@ -121,7 +121,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     sunny = (price > 0) & ((problem.background_kw < 0) | bool(problem.storages))
     if lends:
         sunny |= problem.discharge_upper_kw.any(axis=0) & (problem.discharge_room_kw > problem.background_kw)
-    scale = _price_scale(problem)
+    scale = price_scale(problem)
     if policy is Policy.READINESS:
         steep = None
         weight, delay = READINESS_MONEY, np.broadcast_to(scale * problem.starts_h, problem.upper_kw.shape)
@@ -158,7 +158,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
 def _given(problem: Problem, moved: npt.NDArray[np.bool_], wear: float) -> FloatArray:
     """[vehicle × slot] what a kW that is given costs: the battery's wear, less the price, where that has not ``moved`` from the
     cells to the import, and less the rent that the battery saves, as far as the batteries' life counts (``wear``)."""
-    typical = TYPICAL_WEAR * _price_scale(problem)
+    typical = TYPICAL_WEAR * price_scale(problem)
     least = life.least_wear(problem) * max(wear, 1.0)
     per_kwh = np.array(
         [
@@ -277,7 +277,7 @@ def held_h(problem: Problem) -> FloatArray:
 def holding(problem: Problem) -> FloatArray:
     """[vehicle] what holding a kWh for an hour costs its battery (currency); a typical share of the price where nothing is known, 0
     where its life is."""
-    typical = TYPICAL_HOLDING * _price_scale(problem)
+    typical = TYPICAL_HOLDING * price_scale(problem)
     told = (typical if v.holding_per_kwh_h is None else v.holding_per_kwh_h for v in problem.vehicles)
     return np.array([0.0 if v.life is not None else per_kwh_h for v, per_kwh_h in zip(problem.vehicles, told, strict=True)])
 
@@ -302,6 +302,6 @@ def _needs(problem: Problem) -> FloatArray:
     return np.array([v.energy_kwh for v in problem.vehicles])
 
 
-def _price_scale(problem: Problem) -> float:
+def price_scale(problem: Problem) -> float:
     """Mean size of the price; 1 where energy is free."""
     return float(np.abs(problem.price_per_kwh).mean()) or 1.0

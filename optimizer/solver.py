@@ -140,6 +140,15 @@ class Solver:
         self._highs.changeColsBounds(len(columns), columns, lower, upper)
         self._lower[columns], self._upper[columns] = lower, upper
 
+    def add_row(self, columns: IntArray, values: FloatArray, *, upper: float) -> int:
+        """One more row, Σ value · column ≤ upper; returns its number."""
+        self._highs.addRow(-np.inf, upper, len(columns), columns, values)
+        return int(self._highs.getNumRow()) - 1
+
+    def change_row(self, row: int, *, upper: float) -> None:
+        """Another upper bound of a row; the next solve starts from the last basis."""
+        self._highs.changeRowBounds(row, -np.inf, upper)
+
 
 def _standing(values: FloatArray, lower: FloatArray, upper: FloatArray) -> Codes:
     """At which of its bounds each stands that is in no basis."""

@@ -1,0 +1,48 @@
+"""What each aim of a frontier measures: per kW of a cell, and of a whole plan.
+
+Cost and peak come from :mod:`optimizer.evaluate`, as everywhere. Wear is what the objective of ``battery-life`` counts beside the
+bill: holding energy until the departure, and what is given. Delay is how long a kWh lets its vehicle wait for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.evaluate import Verdict, evaluate
+from optimizer.planning import held_h, holding, wear_per_kwh
+from optimizer.problem import FloatArray, Problem
+from optimizer.weights import Aim, FrontierPoint, Weights
+
+
+def wear_per_kw(problem: Problem) -> FloatArray:
+    """[vehicle × slot] what a kW that is drawn in a slot costs the battery by being held until the departure (currency)."""
+    cost: FloatArray = held_h(problem) * holding(problem)[:, None] * problem.hours
+    return cost
+
+
+def delay_per_kw(problem: Problem) -> FloatArray:
+    """[vehicle × slot] kWh·h for which a kW that is drawn in a slot comes later than at the arrival."""
+    arrives_h = problem.starts_h[np.minimum([v.arrival_slot for v in problem.vehicles], problem.n_slots - 1).astype(np.intp)]
+    delay: FloatArray = np.maximum(problem.starts_h - arrives_h[:, None], 0.0) * problem.hours
+    return delay
+
+
+def point_of(
+    problem: Problem, power_kw: FloatArray, storage_kw: FloatArray, *, aim: Aim, weights: Weights, verdict: Verdict | None = None
+) -> FrontierPoint:
+    """A plan as a point of the frontier, its step not yet known."""
+    verdict = verdict or evaluate(problem, power_kw, storage_kw)
+    drawn, given = np.maximum(power_kw, 0.0), np.maximum(-power_kw, 0.0)
+    wear = float((wear_per_kw(problem) * drawn).sum() + ((given @ problem.hours) * wear_per_kwh(problem)).sum())
+    return FrontierPoint(
+        aim=aim,
+        step=0.0,
+        weights=weights,
+        energy_cost=verdict.energy_cost,
+        demand_cost=verdict.demand_cost,
+        wear_cost=wear,
+        peak_kw=verdict.peak_kw,
+        delay_kwh_h=float((delay_per_kw(problem) * drawn).sum()),
+        unmet_kwh=float(verdict.unmet_kwh.sum()),
+        site_kw=verdict.site_kw,
+    )
