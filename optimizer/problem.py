@@ -52,10 +52,12 @@ class Policy(StrEnum):
 
 class PlanStatus(StrEnum):
     """``unpolished``: optimal, but the time was over before what was left to do beside the optimum was
-    done: bounds of batteries that taper, small powers of the first hour."""
+    done: bounds of batteries that taper, small powers of the first hour. ``learned``: no solver was there; by
+    :mod:`optimizer.learned`, good and not optimal."""
 
     OPTIMAL = "optimal"
     UNPOLISHED = "unpolished"
+    LEARNED = "learned"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
