@@ -237,6 +237,8 @@ class _Projection:
         self._need = np.maximum(np.array([v.energy_kwh for v in problem.vehicles]) / eff - floors @ problem.hours, 0.0)
         self._logits = logits
         self._kinds = [replace(kind, limit_kw=np.maximum(kind.limit_kw - kind.sums(floors), 0.0)) for kind in limits_of(problem)]
+        self._all = list(self._kinds)
+        """Before any peak is lowered."""
         self._background = problem.background_kw + floors.sum(axis=0)
         self._worth = np.zeros(len(problem.vehicles), dtype=np.float32)
         self._prices = [np.zeros(kind.limit_kw.shape, dtype=np.float32) for kind in self._kinds]
@@ -300,8 +302,8 @@ class _Projection:
             who = np.flatnonzero((left > EPS) & (self._upper[:, slot] > 0))
             laxity_h = stands_h[ends[who] + 1] - stands_h[slot] - left[who] / rating[who]
             given = np.minimum(self._upper[who, slot], left[who] / self._hours[slot])
-            for kind in reversed(self._kinds):  # the site last: what a feeder does not take is left for others
-                given = kind.in_order(who, given, laxity_h, slot)
+            for kind in reversed(self._all):  # the site last: what a feeder does not take is left for others
+                given = kind.in_order(who, given, laxity_h, int(slot))
             power[who, slot] = given
             left[who] -= given * self._hours[slot]
         return power + self._floors
@@ -317,15 +319,30 @@ class _Projection:
 @dataclass(frozen=True, eq=False, slots=True)
 class _Kind:
     """Limits of one kind, of which each vehicle loads at most one: ``group`` [vehicle] which, −1 for none; ``limit_kw`` [limit × slot];
-    ``members`` [limit × vehicle]: 1 where it loads it."""
+    ``weight`` [vehicle] with which it counts, above 0. ``order``: those that load any, by limit; ``first``, ``present``: where in it
+    the members of each limit begin that has any."""
 
     group: npt.NDArray[np.intp]
     limit_kw: FloatArray
-    members: Matrix
+    weight: FloatArray
+    order: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+    present: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, group: npt.NDArray[np.intp], limit_kw: FloatArray, weight: FloatArray | None = None) -> _Kind:
+        """``weight`` None: everybody counts as it draws."""
+        order = np.argsort(group, kind="stable")
+        order = order[group[order] >= 0]
+        present, first = np.unique(group[order], return_index=True)
+        return cls(group, limit_kw, np.ones(len(group)) if weight is None else weight, order, first, present)
 
     def sums(self, power: npt.NDArray[np.floating]) -> FloatArray:
-        """[limit × slot] what is drawn."""
-        sums: FloatArray = self.members.astype(power.dtype) @ power
+        """[limit × slot] what is drawn. (No matrix product: its threads would wait for a busy machine.)"""
+        sums = np.zeros(self.limit_kw.shape)
+        if len(self.order):
+            weights = self.weight[self.order, None].astype(power.dtype)
+            sums[self.present] = np.add.reduceat(power[self.order] * weights, self.first, axis=0)
         return sums
 
     def of_vehicles(self, values: FloatArray) -> FloatArray:
@@ -335,13 +352,14 @@ class _Kind:
 
     def prices_of(self, prices: Matrix) -> Matrix:
         """[vehicle × slot] what its limit costs; 0 for those that load none."""
-        found: Matrix = self.members.T @ prices if len(prices) > 1 else self.members.T * prices
+        found: Matrix = prices[self.group] * np.where(self.group >= 0, self.weight, 0.0).astype(np.float32)[:, None]
         return found
 
     def sums_of(self, who: npt.NDArray[np.intp], power: FloatArray) -> FloatArray:
         """[limit] of some vehicles in one slot."""
-        group = self.group[who]
-        return np.bincount(group[group >= 0], power[group >= 0], minlength=len(self.limit_kw))
+        group, drawn = self.group[who], self.weight[who] * power
+        sums: FloatArray = np.bincount(group[group >= 0], weights=drawn[group >= 0], minlength=len(self.limit_kw)).astype(np.float64)
+        return sums
 
     def of_some(self, who: npt.NDArray[np.intp], values: FloatArray) -> FloatArray:
         """[some vehicle] of what is per limit."""
@@ -351,23 +369,30 @@ class _Kind:
 
     def in_order(self, who: npt.NDArray[np.intp], power: FloatArray, rank: FloatArray, slot: int) -> FloatArray:
         """[some vehicle] as much of ``power`` as each limit takes, the least ``rank`` first."""
-        group = self.group[who]
-        order = np.lexsort((rank, group))
-        sorted_group, drawn = group[order], np.cumsum(power[order])
-        first = np.searchsorted(sorted_group, sorted_group)
-        before = drawn - power[order] - np.where(first > 0, drawn[np.maximum(first - 1, 0)], 0.0)
-        room = np.where(sorted_group >= 0, np.maximum(self.limit_kw[sorted_group, slot] - before, 0.0), np.inf)
+        order = np.lexsort((rank, self.group[who]))
+        group, weight = self.group[who][order], self.weight[who][order]
+        drawn = np.cumsum(weight * power[order])
+        first = np.searchsorted(group, group)
+        before = drawn - weight * power[order] - np.where(first > 0, drawn[np.maximum(first - 1, 0)], 0.0)
+        room = np.where(group >= 0, np.maximum(self.limit_kw[group, slot] - before, 0.0) / weight, np.inf)
         given = np.empty_like(power)
         given[order] = np.minimum(power[order], room)
         return given
 
 
 def limits_of(problem: Problem) -> list[_Kind]:
-    """All limits, the site's first."""
-    count = len(problem.vehicles)
-    feeder = np.array([-1 if v.feeder is None else v.feeder for v in problem.vehicles], dtype=np.intp)
-    kinds = [_Kind(np.zeros(count, dtype=np.intp), problem.room_kw[None, :], np.ones((1, count), dtype=np.float32))]
-    if problem.feeders:
-        members = (feeder == np.arange(len(problem.feeders))[:, None]).astype(np.float32)
-        kinds.append(_Kind(feeder, problem.feeder_room_kw, members))
+    """All limits: the site's, the feeders' by their depth in the tree, each cap. A cap's negative weights are left out: what others
+    draw makes no room."""
+    nobody = np.full(len(problem.vehicles), -1, dtype=np.intp)
+    kinds = [_Kind.of(nobody + 1, problem.room_kw[None, :])]
+    paths = [() if v.feeder is None else problem.feeder_paths[v.feeder][::-1] for v in problem.vehicles]
+    for depth in range(max((len(path) for path in paths), default=0)):
+        group = np.array([path[depth] if depth < len(path) else -1 for path in paths], dtype=np.intp)
+        kinds.append(_Kind.of(group, problem.feeder_room_kw))
+    rows = problem.limit_rows
+    for row in range(len(problem.feeders), len(rows.limit_kw)):
+        mine = (rows.row == row) & (rows.weight > 0)
+        group, weight = nobody.copy(), np.ones(len(nobody))
+        group[rows.vehicle[mine]], weight[rows.vehicle[mine]] = 0, rows.weight[mine]
+        kinds.append(_Kind.of(group, np.maximum(rows.room_kw[row : row + 1], 0.0), weight))
     return kinds

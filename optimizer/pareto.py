@@ -6,15 +6,16 @@
 
 What bounds this night's wear says nothing of the next one; the dual of the bound, a price, does. So the bound places the points
 evenly, and the point itself is the plan that its price makes: :func:`optimizer.plan` with ``policy=point.weights`` makes it again.
-Two models are held warm. In one only the bound of a row moves (dual simplex goes on from where it was), in the other only the
-objective. Where vehicles may give, a plan decides first who does: there each point is planned by itself.
+Bound and plans are held warm: in the one only the bound of a row moves, each of the others begins where the last one ended. What an
+aim gains without money (ties of the bill) is taken first: the way to it begins there.
 
-Deterministic, except for where a deadline or a cancellation cuts the work off.
+Deterministic, except for where a deadline or a cancellation cuts the work off. What is a tie to a point's weights (whose battery is
+charged late, where only the bill counts) may fall otherwise when it is planned again; what they weigh does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import floor, log10
 from time import perf_counter
@@ -24,22 +25,23 @@ import numpy.typing as npt
 
 from optimizer import arrays, planning
 from optimizer.aims import delay_per_kw, point_of, wear_per_kw
-from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.errors import SolverFailed
 from optimizer.keys import Family, keys_of
-from optimizer.problem import FloatArray, Problem
+from optimizer.problem import Problem
 from optimizer.solver import Solver
+from optimizer.warm import Kept
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
 AIMS = (Aim.WEAR, Aim.PEAK, Aim.READINESS)
 """What money can be given up for."""
 
-STEPS = 5
+STEPS = 6
 DEADLINE_S = 60.0
 
-DEAREST = 100.0
-"""Weight of an aim at the end of its way (wear), in multiples of the mean price where it is per kW or per kWh·h: more than any exchange on
-the way is worth."""
+LEAST = {Aim.WEAR: 0.05, Aim.PEAK: 1e-3, Aim.READINESS: 1.5e-3}
+MOST = {Aim.WEAR: 100.0, Aim.PEAK: 100.0, Aim.READINESS: 100.0}
+"""Weight of an aim at both ends of its way, in multiples of the mean price where it is per kW or per kWh·h: hardly more than ties are
+broken by, and more than any exchange on the way is worth."""
 
 TRACE = 1e-6
 """Of the mean price, per kW of peak: where the tariff has no demand charge, the lowest of the peaks that cost the same."""
@@ -66,7 +68,7 @@ def frontier(
     progress: Callable[[FrontierProgress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Frontier:
-    """Points from the cheapest plan towards each of ``aims``, at most ``steps`` on each way, and ``battery-life`` among them.
+    """Points from the cheapest plan towards each of ``aims``, at most ``steps`` on each way.
 
     Each point serves the same energy, as far as the limits allow. ``progress`` is called before each plan; ``cancelled`` is asked
     then, too. What is there when ``deadline_s`` are over, or when somebody cancels, is returned as incomplete; raises
@@ -83,8 +85,7 @@ def frontier(
         cheapest = work.plan(Aim.COST, work.base)
         points.append(cheapest)
         for aim in ways:
-            for point in _way(work, aim, steps=steps, cheapest=cheapest):
-                points.append(point)
+            points.extend(_way(work, aim, steps=steps, cheapest=cheapest))
         complete = True
     except _Stopped:
         pass
@@ -102,23 +103,27 @@ def frontier(
     )
 
 
-def _way(work: _Work, aim: Aim, *, steps: int, cheapest: FrontierPoint) -> list[FrontierPoint]:
-    """From the plan that is best in ``aim`` back to the cheapest."""
-    best = work.plan(aim, work.dearest(aim))
-    points = [best]
+def _way(work: _Work, aim: Aim, *, steps: int, cheapest: FrontierPoint) -> Iterator[FrontierPoint]:
+    """From the plan that gains what costs nothing to the one that is best in ``aim``."""
+    best = work.plan(aim, work.weighing(aim, MOST))
     most, least = _score(cheapest, aim), _score(best, aim)
     if most - least <= EVEN * max(abs(most), 1.0):
         work.skip(steps - 1)
-        return []
-    seen = {best.weights}
-    for step in range(steps - 1, 0, -1):
-        weights = work.weights_at(aim, most - (most - least) * step / steps)
+        return
+    yield best
+    if steps == 1:
+        return
+    free = work.plan(aim, work.weighing(aim, LEAST))
+    yield free
+    seen = {best.weights, free.weights}
+    most = max(_score(free, aim), least)
+    for step in range(1, steps - 1):
+        weights = work.weights_at(aim, most - (most - least) * step / (steps - 1))
         if weights is None or weights in seen:
             work.skip(1)
             continue
         seen.add(weights)
-        points.append(work.plan(aim, weights))
-    return points
+        yield work.plan(aim, weights)
 
 
 class _Work:
@@ -138,16 +143,16 @@ class _Work:
         self._of, self._progress, self._cancelled = of, progress, cancelled
         self._scale = planning.price_scale(problem)
         self._alone = problem.with_lenders()
-        self._warm: tuple[Compiled, Solver] | None = None
+        self._kept: dict[str, Kept] = {}
         self._bounded: _Bounded | None = None
         self._told = 0
         self.done = 0
         trace = 0.0 if problem.demand_charge_per_kw else TRACE * self._scale
         self.base = Weights(peak_per_kw=_rounded(trace) if trace else 0.0)
 
-    def dearest(self, aim: Aim) -> Weights:
-        """Weights at the end of an aim's way."""
-        return self._with(aim, DEAREST if aim is Aim.WEAR else DEAREST * self._scale)
+    def weighing(self, aim: Aim, weight: Mapping[Aim, float]) -> Weights:
+        """Weights at an end of an aim's way."""
+        return self._with(aim, _rounded(weight[aim] * (1.0 if aim is Aim.WEAR else self._scale)))
 
     def skip(self, plans: int) -> None:
         """So many will not be needed."""
@@ -158,21 +163,16 @@ class _Work:
         if self._cancelled() or perf_counter() >= self._deadline:
             raise _Stopped
         self._progress(FrontierProgress(self._told, self._of, _WORDS[aim]))
-        costs = planning.costs_of(self._problem, weights)
-        if costs.given is not None or not shape_of(self._problem, costs).usable.any():
-            left_s = self._deadline - perf_counter()
-            result = planning.plan(self._problem, policy=weights, deadline_s=left_s, direct=True)
-            power, stored = result.power_kw, result.storage_kw
-        else:
-            power, stored = self._solved(costs)
+        left_s = self._deadline - perf_counter()
+        result = planning.plan(self._problem, policy=weights, deadline_s=left_s, kept=self._kept)
         self.done += 1
         self._told += 1
-        return point_of(self._problem, power, stored, aim=aim, weights=weights)
+        return point_of(self._problem, result.power_kw, result.storage_kw, aim=aim, weights=weights)
 
     def weights_at(self, aim: Aim, bound: float) -> Weights | None:
         """What the aim is worth where the least bill keeps it at ``bound``; None: nothing, it is reached anyway."""
         if self._bounded is None:
-            self._bounded = _Bounded(self._alone, self.base, dearest=[self.dearest(aim) for aim in AIMS], deadline=self._deadline)
+            self._bounded = _Bounded(self._alone, self.base, dearest=[self.weighing(aim, MOST) for aim in AIMS], deadline=self._deadline)
         worth = self._bounded.worth(aim, bound)
         if worth <= 0:
             return None
@@ -185,15 +185,6 @@ class _Work:
         if aim is Aim.PEAK:
             return replace(self.base, peak_per_kw=_rounded(self.base.peak_per_kw + worth))
         return replace(self.base, delay_per_kwh_h=worth)
-
-    def _solved(self, costs: Costs) -> tuple[FloatArray, FloatArray]:
-        compiled = arrays.build(self._problem, costs)
-        if self._warm is None or len(self._warm[0].cost) != len(compiled.cost):
-            self._warm = compiled, Solver(compiled, deadline=self._deadline)
-        else:
-            self._warm[1].change_costs(compiled.cost)
-        columns = self._warm[1].solve()
-        return planning.power_of(self._problem, compiled, columns), planning.storage_of(self._problem, compiled, columns)
 
 
 class _Bounded:

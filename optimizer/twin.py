@@ -229,10 +229,13 @@ class Twin:
         problem = self._problem
         verdict = evaluate(problem, self._power, self._storage)
         forced = float(problem.over_limit_kw @ problem.hours)
-        floors = float((np.maximum(problem.feeder_room_kw - problem.feeder_limit_kw, 0.0) @ problem.hours).sum())
+        rows = problem.limit_rows
+        floors = np.maximum(rows.room_kw - rows.limit_kw, 0.0) @ problem.hours
+        on_feeders, on_caps = float(floors[: len(problem.feeders)].sum()), float(floors[len(problem.feeders) :].sum())
         over = {
             "the site's limit": verdict.over_site_limit_kwh - forced,
-            "a feeder's limit": verdict.over_feeder_limit_kwh - floors,
+            "a feeder's limit": verdict.over_feeder_limit_kwh - on_feeders,
+            "a limit on several vehicles together": verdict.over_cap_kwh - on_caps,
             "the rating of a charger or battery": verdict.over_rating_kwh,
             "the time in which a vehicle is there": verdict.outside_window_kwh,
             "what may be given back": max(verdict.discharge_kwh, verdict.over_export_limit_kwh),
