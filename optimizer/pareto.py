@@ -6,11 +6,11 @@
 
 What bounds this night's wear says nothing of the next one; the dual of the bound, a price, does. So the bound places the points
 evenly, and the point itself is the plan that its price makes: :func:`optimizer.plan` with ``policy=point.weights`` makes it again.
-Bound and plans are held warm: in the one only the bound of a row moves, each of the others begins where the last one ended. What an
-aim gains without money (ties of the bill) is taken first: the way to it begins there.
+The bounded model is held warm: only the bound of a row moves. Points are planned each from its own beginning: warm ones would be
+faster, but what is a tie to a point's weights (whose battery is charged late, where only the peak counts) would fall
+otherwise when it is planned again. What an aim gains without money is taken first: the way to it begins there.
 
-Deterministic, except for where a deadline or a cancellation cuts the work off. What is a tie to a point's weights (whose battery is
-charged late, where only the bill counts) may fall otherwise when it is planned again; what they weigh does not.
+Deterministic, except for where a deadline or a cancellation cuts the work off.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from optimizer.errors import SolverFailed
 from optimizer.keys import Family, keys_of
 from optimizer.problem import Problem
 from optimizer.solver import Solver
-from optimizer.warm import Kept
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
 AIMS = (Aim.WEAR, Aim.PEAK, Aim.READINESS)
@@ -143,7 +142,6 @@ class _Work:
         self._of, self._progress, self._cancelled = of, progress, cancelled
         self._scale = planning.price_scale(problem)
         self._alone = problem.with_lenders()
-        self._kept: dict[str, Kept] = {}
         self._bounded: _Bounded | None = None
         self._told = 0
         self.done = 0
@@ -164,7 +162,7 @@ class _Work:
             raise _Stopped
         self._progress(FrontierProgress(self._told, self._of, _WORDS[aim]))
         left_s = self._deadline - perf_counter()
-        result = planning.plan(self._problem, policy=weights, deadline_s=left_s, kept=self._kept)
+        result = planning.plan(self._problem, policy=weights, deadline_s=left_s)
         self.done += 1
         self._told += 1
         return point_of(self._problem, result.power_kw, result.storage_kw, aim=aim, weights=weights)
