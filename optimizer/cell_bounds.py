@@ -40,6 +40,7 @@ class CellBounds:
 
     def send(self, cells: Index) -> None:
         """Tell the solver how the bounds of ``cells`` are now."""
+        cells = np.unique(cells)  # HiGHS refuses a column that is named twice
         if len(cells):
             columns, lower, upper = column_bounds(self._compiled, cells, self.lower[cells], self.upper[cells])
             self._solver.change_bounds(columns, lower=lower, upper=upper)

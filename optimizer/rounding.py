@@ -2,10 +2,13 @@
 
 The semi-continuous model does not close in the loop's time; of the relaxed one's active cells only a few percent lie
 below the minimum. They are fixed, to 0 or to the minimum by the half-way rule, and the model is solved again from the
-old basis. What cannot be rounded without leaving somebody short stays: the limiter deals with it.
+old basis. Whoever is short by it has its old bounds back, and its small powers are only raised from then on. What cannot
+be rounded without leaving somebody short stays: the limiter deals with it.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from optimizer.solver import Solver
 
 PASSES = 4
 PASSES_EVERYWHERE = 12
+CHANCES = 2
 HOUR = 1.0
 
 
@@ -35,22 +39,23 @@ def round_minimum_powers(
     given = bounds.copy()
 
     best, missing = columns, columns[compiled.unmet].sum()
-    kept_out: set[int] = set()
+    lost: Counter[int] = Counter()
     for _ in range(PASSES_EVERYWHERE if everywhere else PASSES):
         power = cell_powers(compiled, columns)
         small = np.flatnonzero(free & (power > TOLERANCE_KW) & (power < least - TOLERANCE_KW))
-        small = np.array([c for c in small if int(compiled.vehicle[c]) not in kept_out], dtype=np.int32)
+        small = np.array([c for c in small if lost[int(compiled.vehicle[c])] < CHANCES], dtype=np.int32)
         if not len(small):
             break
-        _halfway(problem, compiled, bounds, small[np.argsort(power[small] / least[small])[::-1]], power=power, least=least)
+        order = small[np.argsort(power[small] / least[small])[::-1]]
+        _halfway(problem, compiled, bounds, order, power=power, least=least, only_up=set(lost))
         columns = solver.solve()
         short = columns[compiled.unmet] > best[compiled.unmet] + SHORT_KWH
         if not short.any():
             best = columns
             continue
-        losers = set(compiled.needy[short].tolist())  # whoever lost by it gets the old bounds back, and is left alone
-        kept_out |= losers
-        theirs = np.flatnonzero(looked_at & np.isin(compiled.vehicle, list(losers)))
+        losers = compiled.needy[short].tolist()
+        lost.update(losers)
+        theirs = np.flatnonzero(looked_at & np.isin(compiled.vehicle, losers))
         if not len(theirs):
             break
         bounds.restore(given, theirs)
@@ -60,14 +65,18 @@ def round_minimum_powers(
     return best
 
 
-def _halfway(problem: Problem, compiled: Compiled, bounds: CellBounds, small: Index, *, power: FloatArray, least: FloatArray) -> None:
-    """Fix the cells ``small``, those nearest to their minimum first: at least that where it is half-way and fits, else 0."""
+def _halfway(
+    problem: Problem, compiled: Compiled, bounds: CellBounds, small: Index, *, power: FloatArray, least: FloatArray, only_up: set[int]
+) -> None:
+    """Fix the cells ``small``, those nearest to their minimum first: at least that where it is half-way and fits, else 0, but not
+    for the vehicles ``only_up``."""
     room = Room(problem, compiled, bounds.lower)
     for c in small:
         more_kw = least[c] - bounds.lower[c]
-        up = power[c] >= least[c] / 2 and more_kw > 0
-        if up and room.takes(int(compiled.vehicle[c]), compiled.slot[c : c + 1], np.array([more_kw])):
+        vehicle = int(compiled.vehicle[c])
+        up = more_kw > 0 and (vehicle in only_up or power[c] >= least[c] / 2)
+        if up and room.takes(vehicle, compiled.slot[c : c + 1], np.array([more_kw])):
             bounds.lower[c] = least[c]
-        elif bounds.lower[c] < TOLERANCE_KW:
+        elif bounds.lower[c] < TOLERANCE_KW and vehicle not in only_up:
             bounds.upper[c] = 0.0
     bounds.send(small)

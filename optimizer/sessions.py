@@ -12,6 +12,7 @@ plan, and the limiter deals with it. Of runs that cost the same the one that beg
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,12 @@ from optimizer.life_bands import cell_powers
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
 
-PASSES = 12
+PASSES = 16
+PORTIONS = 3
+"""So many times prices are asked anew before everybody has had a turn: who is mended later finds what the others left."""
+
+SPARE = (0.0, 0.3, 1.0, 3.0)
+"""By try: how much more than what is needed a run must be able to hold, as a share. Who lost by a tight one gets a wider one."""
 BOUNDED, CANDIDATES = 192, 12
 """Runs that are looked at closely, and of these the ones that are tried."""
 
@@ -44,6 +50,10 @@ class _Stay:
     hours: FloatArray
     runs: bool
 
+    def strain(self, power_kw: FloatArray) -> float:
+        """How much of what it could take it takes, 0–1: the more, the less freedom it has."""
+        return float(power_kw @ self.hours) / float(self.upper_kw @ self.hours)
+
     def whole(self, power_kw: FloatArray) -> bool:
         """Whether a session of these powers is never interrupted. In its last cell it may end."""
         active = np.flatnonzero(power_kw > TOLERANCE_KW)
@@ -61,37 +71,39 @@ def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, colum
     """A solution with fewer broken sessions, nobody shorter than in ``columns``; ``bounds`` are left as they are for it. Raises
     :class:`SolverFailed` when the time is over; then the given solution still stands."""
     stays = _stays(problem, compiled, bounds)
-    best, done, kept_out = columns, set[int](), set[int]()
-    batch = len(stays)
+    best, done, tried = columns, set[int](), Counter[int]()
+    given, batch = bounds.copy(), -(-len(stays) // PORTIONS)
     for _ in range(PASSES if stays else 0):
         power = cell_powers(compiled, best)
-        broken = [s for s in stays if s.vehicle not in done | kept_out and not s.whole(power[s.cells])][:batch]
+        broken = [s for s in stays if s.vehicle not in done and tried[s.vehicle] < len(SPARE) and not s.whole(power[s.cells])]
         if not broken:
             break
-        kept = bounds.copy()
-        mended = _mend(problem, compiled, bounds, broken, power=power, worth=solver.duals()[1][compiled.cells])
-        kept_out |= {s.vehicle for s in broken} - {s.vehicle for s in mended}
+        broken = sorted(broken, key=lambda s: (-s.strain(power[s.cells]), s.vehicle))[:batch]
+        tried.update(s.vehicle for s in broken)
+        kept, done_before = bounds.copy(), set(done)
+        spare = [SPARE[tried[s.vehicle] - 1] for s in broken]
+        mended = _mend(problem, compiled, bounds, broken, power=power, worth=solver.duals()[1][compiled.cells], spare=spare)
         if not mended:
             continue
         columns = solver.solve()
         short = _short(compiled, columns, best)
-        if short:  # whoever lost by it gets the old bounds back, and is left alone
-            losers = [s for s in mended if s.vehicle in short]
+        done |= {s.vehicle for s in mended}
+        free: list[_Stay] = []
+        for turn in (mended, stays):  # whoever lost by it is free again, those of before only then, and has another turn
+            losers = [s for s in turn if s.vehicle in short & done]
             if losers:
-                bounds.restore(kept, np.concatenate([s.cells for s in losers]))
+                bounds.restore(given, np.concatenate([s.cells for s in losers]))
+                done -= {s.vehicle for s in losers}
+                free += losers
                 columns = solver.solve()
                 short = _short(compiled, columns, best)
-            if short:  # somebody else did: fewer at once
-                bounds.restore(kept, np.concatenate([s.cells for s in mended]))
-                solver.solve()  # for the duals; of several plans that are as good, the one before stands
-                batch = max(1, len(mended) // 2)
-                if len(mended) == 1:
-                    kept_out.add(mended[0].vehicle)
-                continue
-            kept_out |= {s.vehicle for s in losers}
-        best = columns
-        done |= {s.vehicle for s in mended} - kept_out
-    _keep_whole([s for s in stays if s.vehicle not in done | kept_out], bounds, power=cell_powers(compiled, best))
+        if short:  # somebody else did: fewer at once
+            bounds.restore(kept, np.concatenate([s.cells for s in (*mended, *free)]))
+            solver.solve()  # for the duals; of several plans that are as good, the one before stands
+            done, batch = done_before, max(1, len(mended) // 2)
+            continue
+        best, batch = columns, max(batch, min(2 * batch, -(-len(stays) // PORTIONS)))
+    _keep_whole([s for s in stays if s.vehicle not in done], bounds, power=cell_powers(compiled, best))
     return best
 
 
@@ -165,20 +177,27 @@ def _short(compiled: Compiled, columns: FloatArray, before: FloatArray) -> set[i
 
 
 def _mend(
-    problem: Problem, compiled: Compiled, bounds: CellBounds, broken: list[_Stay], *, power: FloatArray, worth: FloatArray
+    problem: Problem,
+    compiled: Compiled,
+    bounds: CellBounds,
+    broken: list[_Stay],
+    *,
+    power: FloatArray,
+    worth: FloatArray,
+    spare: list[float],
 ) -> list[_Stay]:
-    """Bounds of a whole session for each of ``broken``, in the solver, too; returns those for whom there is one that fits. Whoever
-    has the least freedom is first."""
+    """Bounds of a whole session for each of ``broken`` in turn, in the solver, too; returns those for whom there is one that fits.
+    ``spare``: of each, how much more than what it needs its run shall be able to hold."""
     room = Room(problem, compiled, bounds.lower)
     scale = MOVED_SHARE * float(np.mean(np.abs(compiled.cost[compiled.cells]) / problem.hours[compiled.slot]))
-    order = sorted(broken, key=lambda s: (-float(power[s.cells] @ s.hours) / float(s.upper_kw @ s.hours), s.vehicle))
     mended = []
-    for stay in order:
-        for begin, end in _runs(stay, power[stay.cells], worth[stay.cells], moved=scale):
+    for stay, more in zip(broken, spare, strict=True):
+        its = power[stay.cells]
+        for begin, end in _runs(stay, its, worth[stay.cells], moved=scale, spare=more):
             inside = slice(begin, end)
             floor = stay.floor_kw[inside]
             if end - begin == 1:  # so little is needed that one slot at the floor is too much
-                floor = np.minimum(floor, power[stay.cells] @ stay.hours / stay.hours[inside])
+                floor = np.minimum(floor, its @ stay.hours / stay.hours[inside])
             if room.takes(stay.vehicle, stay.slots[inside], np.maximum(floor - stay.lower_kw[inside], 0.0)):
                 bounds.upper[stay.cells[:begin]] = bounds.upper[stay.cells[end:]] = 0.0
                 bounds.lower[stay.cells[inside]] = np.maximum(floor * (1 - 1e-9), stay.lower_kw[inside])
@@ -188,14 +207,14 @@ def _mend(
     return mended
 
 
-def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float) -> list[tuple[int, int]]:
+def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float, spare: float) -> list[tuple[int, int]]:
     """The best begins and ends (of cells, half-open) in which what the stay gets fits, and not less than its floors, best first.
 
     For all of them a bound: each cell at its floor or its upper bound, as it is worth. For the best of these the least cost: the
     floors, and the rest in the cheapest cells.
     """
     need = float(power @ stay.hours)
-    begin, end = _fitting(stay, need)
+    begin, end = _fitting(stay, need, spare=spare)
     bound = _sums(np.where(worth > 0, stay.floor_kw, stay.upper_kw) * worth)
     nearest = np.lexsort((-begin, bound[end] - bound[begin]))[:BOUNDED]
     begin, end = begin[nearest], end[nearest]
@@ -215,17 +234,20 @@ def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float) ->
     return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
 
 
-def _fitting(stay: _Stay, need: float) -> tuple[Index, Index]:
-    """All begins and ends of runs without a gap that can hold ``need`` kWh and do not ask for more, nor leave out what it must draw."""
+def _fitting(stay: _Stay, need: float, *, spare: float) -> tuple[Index, Index]:
+    """All begins and ends of runs without a gap that can hold ``need`` kWh and the share ``spare`` more, or as much of that as any
+    can, and neither ask for more than ``need`` nor leave out what it must draw."""
     floor, upper = _sums(stay.floor_kw * stay.hours), _sums(stay.upper_kw * stay.hours)
     begin, end = np.triu_indices(len(stay.cells) + 1, 1)
-    fits = (upper[end] - upper[begin] >= need * (1 - 1e-9)) & ((floor[end] - floor[begin] <= need * (1 + 1e-9)) | (end == begin + 1))
+    holds = upper[end] - upper[begin]
+    fits = (holds >= need * (1 - 1e-9)) & ((floor[end] - floor[begin] <= need * (1 + 1e-9)) | (end == begin + 1))
     fits &= stay.slots[end - 1] - stay.slots[begin] == end - 1 - begin
     must = np.flatnonzero(stay.lower_kw > 0)
     if stay.runs or len(must):
         fits &= begin == 0
     if len(must):
         fits &= end > must[-1]
+    fits &= holds >= min(need * (1 + spare), holds[fits].max(initial=0.0)) * (1 - 1e-9)
     return begin[fits], end[fits]
 
 
