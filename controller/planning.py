@@ -25,12 +25,14 @@ from controller.plan_policy import in_force as policy_in_force
 from controller.plan_twin import PlanTwin, approved
 from controller.planner import Planner, PlannerError
 from controller.planning_life import LifeSettings, PacksNow, charge_curve, kept_out, policy_of, with_life
+from controller.planning_limits import feeders_of, least_kw, places, site_limits
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import ConnectorId, Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
-from optimizer import DemandPiece, Feeder, PlanResult, Policy, Problem, Vehicle, Weights
+from optimizer import DemandPiece, PlanResult, Policy, Problem, Vehicle, Weights
+from optimizer.site_limits import least_of
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +179,7 @@ def building(
             wanting.append(visit)
         if n % AT_A_TIME == AT_A_TIME - 1:
             yield
-    feeders = [feeder.feeder_id for feeder in yard.spec.feeders]
-    storages = outlook.storages(feeders) if outlook is not None else ()
+    storages = outlook.storages([feeder.feeder_id for feeder in yard.spec.feeders]) if outlook is not None else ()
     if not wanting and not storages:
         return None
     last = max((visit.announced.depart_at for visit in wanting), default=start)
@@ -192,11 +193,12 @@ def building(
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
     by_scope = limits.by_scope(in_force)
+    place = places(yard.spec)
     for n, visit in enumerate(wanting):
         if n % AT_A_TIME == AT_A_TIME - 1:
             yield
         own = by_scope.get(str(visit.connector), ())
-        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, feeders=feeders, price=price, own=own, packs=packs)
+        made = _vehicle(yard, settings, visit, now=now, start=start, slots=slots, place=place, price=price, own=own, packs=packs)
         if made is not None:
             rows.append(kept_out(made[0], policy or settings.policy, settings.life))
             overlaps.append(made[1])
@@ -209,12 +211,13 @@ def building(
     else:  # the load alone, and what the sun will give
         load = background_forecast(yard, start, slots, slot_s, now_w=measured + outlook.pv_now_w)
         background = load - outlook.pv_kw(start.timestamp(), slots, slot_s)
-    site_limit = _limit_kw(by_scope, "", settings, start, slots, slot_s)
-    of_feeders = []
-    for n, name in enumerate(feeders):
-        of_feeders.append(Feeder(name, _limit_kw(by_scope, name, settings, start, slots, slot_s)))
-        if n % AT_A_TIME == AT_A_TIME - 1:
-            yield
+    kept = _kept_share(settings, slots, slot_s)
+    sources = site_limits(by_scope.get("", ()), kept, start=start, slots=slots, slot_s=slot_s)
+
+    def of_feeder(name: str) -> np.ndarray:
+        least: np.ndarray = least_kw(by_scope.get(name, ()), start=start, slots=slots, slot_s=slot_s) * kept
+        return least
+
     block = max(1, prices.demand_interval_min // settings.slot_minutes)
     problem = Problem(
         t0=start,
@@ -228,9 +231,10 @@ def building(
         demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s)
         if block > 1
         else 0,
-        site_limit_kw=site_limit,
+        site_limit_kw=least_of(sources),
+        limit_sources=sources,
         background_kw=background,
-        feeders=tuple(of_feeders),
+        feeders=feeders_of(yard.spec, of_feeder),
         vehicles=tuple(rows),
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
@@ -271,16 +275,11 @@ def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
     return yard.remaining_wh(visit) > 0
 
 
-def _limit_kw(
-    by_scope: Mapping[str, Sequence[Limit]], scope: str, settings: PlanningSettings, start: datetime, slots: int, slot_s: int
-) -> np.ndarray:
-    out, its = np.empty(slots), by_scope.get(scope, ())
-    for k in range(slots):
-        at = start + timedelta(seconds=k * slot_s)
-        allowed = limits.budget(its, scope, now=at, life=timedelta(seconds=slot_s)).window_w / 1000.0
-        share = settings.margin_share + (settings.reserve_share if k * slot_s >= 3600 else 0.0)
-        out[k] = allowed * (1.0 - share)
-    return out
+def _kept_share(settings: PlanningSettings, slots: int, slot_s: int) -> np.ndarray:
+    """[slot] the part of each limit that is planned on."""
+    later = np.arange(slots) * slot_s >= 3600
+    kept: np.ndarray = 1.0 - (settings.margin_share + np.where(later, settings.reserve_share, 0.0))
+    return kept
 
 
 def _vehicle(
@@ -291,12 +290,12 @@ def _vehicle(
     now: datetime,
     start: datetime,
     slots: int,
-    feeders: list[str],
+    place: Mapping[ConnectorId, int],
     price: float,
     own: Sequence[Limit],
     packs: PacksNow | None,
 ) -> tuple[Vehicle, np.ndarray] | None:
-    """``own``: limits of its connector."""
+    """``place``: of each connector's feeder in the problem; ``own``: limits of its connector."""
     key = visit.connector
     if key is None:
         return None
@@ -342,7 +341,8 @@ def _vehicle(
         eff=visit.announced.efficiency,
         p_max_kw=max_w / 1000.0,
         p_min_kw=min(round(spec.min_w * share), max_w) / 1000.0,
-        feeder=feeders.index(yard.spec.feeder_of[key]),
+        feeder=place[key],
+        pausable=yard.pausable(key, visit),
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
         cap_kw=overlap * max_w / 1000.0 * external,

@@ -82,6 +82,11 @@ class FeederSection(Section):
     id: FeederId = setting(..., "Name by which stations refer to it.")
     rating_kw: float = setting(..., "What the feeder can carry; nothing lifts this limit.", unit="kW", gt=0)
     name: str = setting("", "Name on the screens; the id where it is empty.")
+    parent: FeederId | None = setting(
+        None,
+        "Feeder that feeds this one. Plans keep the rating of a parent for all that hangs below it; the limiter keeps each rating for the "
+        "stations that name the feeder themselves. Unset: the site.",
+    )
 
     def to_spec(self) -> FeederSpec:
         return FeederSpec(self.id, watts(self.rating_kw), self.name or self.id)
@@ -146,6 +151,9 @@ class StationSection(Section):
     bay: str = setting("", "Parking bay, for people.")
     key_hash: KeyHash | None = setting(
         None, "Keyed hash of the station's password (HMAC-SHA-256, 64 hex digits, made for this depot). The password itself stands nowhere."
+    )
+    shared_kw: float | None = setting(
+        None, "What the cabinet gives all its connectors together, for plans. Unset: each its full rating at once.", unit="kW", gt=0
     )
     open: bool = setting(False, "Let it connect without a password. Needs ocpp.allow_open, and so a loopback address.")
     security_profile: int | None = setting(

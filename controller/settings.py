@@ -243,6 +243,8 @@ class Settings(BaseSettings):
             contract_va=watts(depot.contract_kva),
             transformer_va=watts(depot.transformer_kva),
             worst_power_factor=depot.worst_power_factor,
+            feeder_parents={f.id: f.parent for f in self.feeder if f.parent is not None},
+            hub_w={s.id: watts(s.shared_kw) for s in self.station if s.shared_kw is not None},
         )
 
     def to_layout(self) -> Layout | None:

@@ -71,6 +71,8 @@ class DepotSpec:
     ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
     ``export_limit_w``: what discharging vehicles may make flow to the grid, beyond what the site itself draws.
     ``contract_va``, ``transformer_va``: limits in VA, 0: there is none. ``worst_power_factor``: what the load's may fall to.
+    ``feeder_parents``: of a feeder that another one feeds, that one's id. ``hub_w``: by station, what its connectors share, W. Plans
+    keep both; see :mod:`controller.planning_limits`.
     """
 
     depot_id: str
@@ -88,6 +90,8 @@ class DepotSpec:
     contract_va: int = 0
     transformer_va: int = 0
     worst_power_factor: float = 0.9
+    feeder_parents: Mapping[str, str] = field(default_factory=dict)
+    hub_w: Mapping[str, int] = field(default_factory=dict)
     connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
     feeder_of: Mapping[ConnectorId, str] = field(init=False)
 
@@ -108,6 +112,7 @@ class DepotSpec:
                     raise InvalidValue(f"connector {key} is declared twice")
                 connectors[key] = spec
                 feeder_of[key] = station.feeder_id
+        self._check_tree(feeders)
         if len(self.background_profile_w) not in (0, 24):
             raise InvalidValue(f"background_profile_w has {len(self.background_profile_w)} values; give 24 (one per local hour) or none")
         if min(self.contract_w, self.failsafe_w, self.worst_background_w, self.export_limit_w) < 0:
@@ -122,6 +127,19 @@ class DepotSpec:
                 )
         object.__setattr__(self, "connectors", connectors)
         object.__setattr__(self, "feeder_of", feeder_of)
+
+    def _check_tree(self, feeders: set[str]) -> None:
+        for feeder, parent in self.feeder_parents.items():
+            if feeder not in feeders or parent not in feeders:
+                unknown = parent if feeder in feeders else feeder
+                raise InvalidValue(f"feeder {feeder}: its parent is {parent!r}, but {unknown!r} is not declared")
+            above, steps = parent, 0
+            while above in self.feeder_parents and steps <= len(feeders):
+                above, steps = self.feeder_parents[above], steps + 1
+            if steps > len(feeders):
+                raise InvalidValue(f"feeder {feeder}: its parents lead back to themselves; the topmost one has none")
+        if min(self.hub_w.values(), default=1) <= 0:
+            raise InvalidValue("what a station's connectors share must be more than 0 W; leave it out where each has its full power")
 
     def connector(self, key: ConnectorId) -> ConnectorSpec:
         """The declared connector; raises :class:`UnknownThing`."""

@@ -30,9 +30,10 @@ from controller.app.report import CHARGEYARD, PolicyResult, SimulationReport, as
 from controller.app.report_html import write_html
 from controller.app.trace_slots import TraceSlots, trace_to_slots
 from controller.planning import PlanningSettings
+from controller.planning_limits import feeders_of, places
 from depot.values import DepotError
 from grid.tariff import Tariff
-from optimizer import Feeder, Problem, Vehicle, feasible_energy_kwh, min_peak_kw
+from optimizer import Problem, Vehicle, feasible_energy_kwh, min_peak_kw
 from optimizer import baselines as rules
 from optimizer import scenario as scenario_file
 from optimizer.evaluate import Verdict, evaluate
@@ -136,8 +137,9 @@ def _limited(problem: Problem, limit_kw: float) -> Problem:
 def true_problem(day: Day) -> Problem:
     """The day as it really happens, in quarter-hour slots: whole slots inside of the true stay."""
     slots = int(-(-day.duration_s // SLOT_S))
-    feeders = tuple(Feeder(f.feeder_id, np.full(slots, f.rating_w / 1000)) for f in day.spec.feeders)
-    index = {f.feeder_id: i for i, f in enumerate(day.spec.feeders)}
+    rating_w = {f.feeder_id: f.rating_w for f in day.spec.feeders}
+    feeders = feeders_of(day.spec, lambda name: np.full(slots, rating_w[name] / 1000))
+    place = places(day.spec)
     vehicles = []
     for stay in day.stays:
         arrive = int(-(-stay.arrive_s // SLOT_S))
@@ -151,7 +153,7 @@ def true_problem(day: Day) -> Problem:
                 p_max_kw=stay.max_w / 1000,
                 eff=stay.efficiency,
                 p_min_kw=min(stay.min_w, stay.max_w) / 1000,
-                feeder=index[day.spec.feeder_of[stay.connector]],
+                feeder=place[stay.connector],
                 priority=stay.priority,
             )
         )
