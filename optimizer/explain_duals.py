@@ -159,7 +159,7 @@ def burdens(found: Solved) -> Burdens:
     low, high, at = compiled.lower[compiled.totals], compiled.upper[compiled.totals], found.columns[compiled.totals]
     grows = found.reduced[:KWH, compiled.totals].sum(axis=0) > 0  # of a sum that can be one thing only, either bound may be the dear one
     at_top = (at >= high - AT_BOUND) & ~grows
-    below = (at <= low + AT_BOUND) & (low < 0) & grows
+    below = (at <= low + AT_BOUND) & grows & bool(len(compiled.storage_drawn))  # else nothing could go below, and nothing costs that
     site[:, slots[at_top]] = -found.reduced[:, compiled.totals[at_top]]
     energy[:, slots[below]] = -found.reduced[:, compiled.totals[below]]
     for column, slot in zip(compiled.totals, slots, strict=True):
