@@ -27,7 +27,7 @@ from optimizer.storage import Storage
 from optimizer.weights import Aim, Frontier, FrontierPoint, FrontierProgress, Weights
 
 if TYPE_CHECKING:
-    from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan
+    from optimizer.planning import feasible_energy_kwh, min_peak_kw, plan, rule_plan
     from optimizer.replan import Replanner
 
 __all__ = [
@@ -63,9 +63,16 @@ __all__ = [
     "life_cost",
     "min_peak_kw",
     "plan",
+    "rule_plan",
 ]
 
-_SOLVING = {"Replanner": "replan", "feasible_energy_kwh": "planning", "min_peak_kw": "planning", "plan": "planning"}
+_SOLVING = {
+    "Replanner": "replan",
+    "feasible_energy_kwh": "planning",
+    "min_peak_kw": "planning",
+    "plan": "planning",
+    "rule_plan": "planning",
+}
 
 
 def __getattr__(name: str) -> Any:

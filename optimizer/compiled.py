@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.keys import KeyArray
+from optimizer.keys import PLACE_SHIFT, WHO_MASK, Family, KeyArray
 from optimizer.problem import FloatArray, Problem
 from optimizer.stays import StayCosts
 from optimizer.storage import StorageCosts
@@ -111,6 +111,13 @@ def shape_of(problem: Problem, costs: Costs) -> Shape:
         lends=np.unique(vehicle[giving]),
         slots=np.unique(slot) if costs.storage is None else np.arange(problem.n_slots, dtype=np.int32),
     )
+
+
+def shortages_of(compiled: Compiled) -> tuple[IntArray, IntArray]:
+    """Columns of all that is left short, of needs and of milestones, and the vehicle of each."""
+    family = compiled.column_keys >> 48
+    columns = np.flatnonzero((compiled.column_keys >= 0) & np.isin(family, (Family.UNMET, Family.SHORT))).astype(np.int32)
+    return columns, ((compiled.column_keys[columns] >> PLACE_SHIFT) & WHO_MASK).astype(np.int32)
 
 
 def levels_of(problem: Problem, shape: Shape) -> IntArray:

@@ -27,8 +27,10 @@ class Feeder:
 
 def checked(feeders: Sequence[Feeder], n_slots: int) -> tuple[Feeder, ...]:
     """The feeders with one limit per slot; raises :class:`InvalidProblem` for one that cannot be."""
-    out = []
+    out: list[Feeder] = []
     for place, feeder in enumerate(feeders):
+        if any(feeder.id == other.id for other in out):
+            raise InvalidProblem(f"feeder {feeder.id} stands twice in the problem")
         limit = per_slot(f"feeder {feeder.id}: limit_kw", feeder.limit_kw, n_slots)
         if limit.min() < 0:
             raise InvalidProblem(f"feeder {feeder.id}: limit_kw is negative; 0 is the least")

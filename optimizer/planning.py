@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer import arrays, life
+from optimizer.baselines import least_laxity_first
 from optimizer.compiled import Compiled, Costs, shape_of
 from optimizer.evaluate import evaluate
 from optimizer.lending import lenders
@@ -86,6 +87,12 @@ def plan(
         status = PlanStatus.UNPOLISHED
     power, stored = power_of(problem, compiled, columns), storage_of(problem, compiled, columns)
     return _result(problem, power, policy=policy, status=status, compiled=compiled, solver=solver, storage_kw=stored)
+
+
+def rule_plan(problem: Problem, *, policy: Policy | Weights = Policy.CHEAPEST) -> PlanResult:
+    """What can be said when there was no time for a plan: whoever has the least time to spare charges first, under all limits, whatever
+    that costs. Its status says so. No solver, no discharge, no batteries; minimum powers play no part."""
+    return _result(problem, least_laxity_first(problem), policy=policy, status=PlanStatus.RULE)
 
 
 def _written(problem: Problem, costs: Costs, *, direct: bool) -> Compiled:

@@ -53,11 +53,12 @@ class Policy(StrEnum):
 class PlanStatus(StrEnum):
     """``unpolished``: optimal, but the time was over before what was left to do beside the optimum was
     done: bounds of batteries that taper, small powers of the first hour. ``learned``: no solver was there; by
-    :mod:`optimizer.learned`, good and not optimal."""
+    :mod:`optimizer.learned`, good and not optimal. ``rule``: there was no time either for what is good; least laxity first."""
 
     OPTIMAL = "optimal"
     UNPOLISHED = "unpolished"
     LEARNED = "learned"
+    RULE = "rule"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

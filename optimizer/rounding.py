@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
-from optimizer.compiled import Compiled
+from optimizer.compiled import Compiled, shortages_of
 from optimizer.life_bands import cell_powers
 from optimizer.problem import EPS, FloatArray, Problem
 from optimizer.solver import Solver
@@ -38,7 +38,8 @@ def round_minimum_powers(
     free = looked_at & (least > 0) & (bounds.upper >= least) & (bounds.lower < TOLERANCE_KW)
     given = bounds.copy()
 
-    best, missing = columns, columns[compiled.unmet].sum()
+    shortages, whose = shortages_of(compiled)
+    best, missing = columns, columns[shortages].sum()
     lost: Counter[int] = Counter()
     for _ in range(PASSES_EVERYWHERE if everywhere else PASSES):
         power = cell_powers(compiled, columns)
@@ -49,18 +50,18 @@ def round_minimum_powers(
         order = small[np.argsort(power[small] / least[small])[::-1]]
         _halfway(problem, compiled, bounds, order, power=power, least=least, only_up=set(lost))
         columns = solver.solve()
-        short = columns[compiled.unmet] > best[compiled.unmet] + SHORT_KWH
+        short = columns[shortages] > best[shortages] + SHORT_KWH
         if not short.any():
             best = columns
             continue
-        losers = compiled.needy[short].tolist()
+        losers = set(whose[short].tolist())
         lost.update(losers)
-        theirs = np.flatnonzero(looked_at & np.isin(compiled.vehicle, losers))
+        theirs = np.flatnonzero(looked_at & np.isin(compiled.vehicle, list(losers)))
         if not len(theirs):
             break
         bounds.restore(given, theirs)
         columns = solver.solve()
-        if columns[compiled.unmet].sum() <= missing + SHORT_KWH:
+        if columns[shortages].sum() <= missing + SHORT_KWH:
             best = columns
     return best
 

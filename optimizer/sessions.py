@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
-from optimizer.compiled import Compiled
+from optimizer.compiled import Compiled, shortages_of
 from optimizer.life_bands import cell_powers
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
@@ -124,7 +124,7 @@ def broken_sessions(problem: Problem, power_kw: FloatArray) -> list[int]:
     """Vehicles that cannot pause and whose session in ``power_kw`` [vehicle × slot] is interrupted or below its floor on the way."""
     found = []
     for i, (vehicle, row) in enumerate(zip(problem.vehicles, power_kw, strict=True)):
-        active = np.flatnonzero(row > TOLERANCE_KW)
+        active = np.flatnonzero(row[: vehicle.departure_slot] > TOLERANCE_KW)
         if vehicle.pausable or not len(active):
             continue
         run = slice(active[0], active[-1])
@@ -143,7 +143,10 @@ def _stays(problem: Problem, compiled: Compiled, bounds: CellBounds) -> list[_St
         if vehicle.pausable or i in gives or its.stop <= its.start or not max(vehicle.floor_kw, vehicle.p_min_kw):
             continue
         cells = np.arange(its.start, its.stop)
+        cells = cells[compiled.slot[cells] < vehicle.departure_slot]  # later visits are sessions of their own, and planned again by then
         slots = compiled.slot[cells]
+        if not len(cells):
+            continue
         lower = bounds.lower[cells]
         found.append(
             _Stay(
@@ -172,8 +175,8 @@ def _floor(problem: Problem, i: int, slots: Index) -> FloatArray:
 
 def _short(compiled: Compiled, columns: FloatArray, before: FloatArray) -> set[int]:
     """Vehicles that are short by more than before."""
-    worse = columns[compiled.unmet] > before[compiled.unmet] + SHORT_KWH
-    return set(compiled.needy[worse].tolist())
+    shortages, whose = shortages_of(compiled)
+    return set(whose[columns[shortages] > before[shortages] + SHORT_KWH].tolist())
 
 
 def _mend(

@@ -1,7 +1,8 @@
 """``chargeyard plan``: a charging plan for a scenario file, written beside a table of what it costs; and questions about it.
 
 Exit codes: 0 everybody is served, 1 not everybody can be (the plan is written all the same, and says who is short) or
-no plan was found in time, 2 the scenario or a question cannot be read, or the plan cannot be written.
+no plan was found in time (what a rule would do is written instead, and says so), 2 the scenario or a question cannot
+be read, or the plan cannot be written.
 """
 
 from __future__ import annotations
@@ -83,8 +84,9 @@ def run_plan(
         with console.status(f"{len(problem.vehicles)} vehicles, {problem.n_slots} slots: solving …"):
             result = optimizer.plan(problem, policy=policy, deadline_s=deadline_s, round_minimum=True)
     except SolverFailed as error:
-        complaints.print(f"No plan: {error}. Give it more time with --deadline.", markup=False, highlight=False, soft_wrap=True)
-        return 1
+        said = f"No plan: {error}. A rule stands in for it, least laxity first. Give it more time with --deadline."
+        complaints.print(said, markup=False, highlight=False, soft_wrap=True)
+        result = optimizer.rule_plan(problem, policy=policy)
     try:
         if output is not None:
             _write(output, write_plan(problem, result))
@@ -95,6 +97,8 @@ def run_plan(
     quiet.print(_table(problem, result, output))
     _warn(result, quiet)
     served = _everyone_served(problem, result, quiet)
+    if result.status is PlanStatus.RULE:
+        return 1
     try:
         _answer(problem, policy, questions, asked, console, deadline_s=deadline_s)
     except InvalidProblem as error:

@@ -89,7 +89,9 @@ def test_no_time(tmp_path: Path) -> None:
     code, _, complained = run(tmp_path, scenario(), deadline_s=0.0)
     assert code == 1
     assert "--deadline" in complained
-    assert not (tmp_path / "plan.json").exists()
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written["status"] == "rule"
+    assert written["unmet_kwh"] == {}
 
 
 def test_why_in_the_terminal(tmp_path: Path) -> None:
