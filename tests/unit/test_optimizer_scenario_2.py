@@ -14,13 +14,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Cap, InvalidScenario, Problem
+from optimizer import Cap, InvalidScenario, Problem, Vehicle
+from optimizer.charge_curve import ChargeCurve
+from optimizer.heat import PackHeat
+from optimizer.life import LifeCost
 from optimizer.scenario import read, write
 from optimizer.scenario_schema import schema
 from tests.property.test_optimizer_random_depots import pieces, problems, visiting
 from tests.unit.test_optimizer_scenario import SCENARIO, changed
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "schemas" / "depot-scenario-2.json"
+
+
+@st.composite
+def packed(draw: st.DrawFn, vehicle: Vehicle, slots: int) -> Vehicle:
+    """With what is known of its battery."""
+    series = st.lists(st.floats(0, 1), min_size=slots, max_size=slots).map(np.array)
+    gentle_kw, steep_per_kwh = draw(st.none() | st.floats(1, 9)), draw(series)
+    life = LifeCost(draw(series), draw(series), gentle_kw, None if gentle_kw is None else steep_per_kwh)
+    curve = ChargeCurve(np.array([0.0, 0.8, 1.0]), np.array([50.0, 50.0, 5.0]), capacity_kwh=60.0, stored_kwh=draw(st.floats(0, 60)))
+    heat = PackHeat(25.0, 45.0, draw(series), 2.0, 0.01)
+    return replace(
+        vehicle,
+        holding_per_kwh_h=draw(st.none() | st.floats(0, 1)),
+        life=draw(st.none() | st.just(life)),
+        curve=draw(st.none() | st.just(curve)),
+        heat=draw(st.none() | st.just(heat)),
+    )
 
 
 @st.composite
@@ -31,7 +51,7 @@ def depots(draw: st.DrawFn) -> Problem:
     caps = tuple(
         Cap(f"c{n}", {i: draw(weight) for i in range(len(problem.vehicles))}, np.array(5.0 + n)) for n in range(draw(st.integers(0, 2)))
     )
-    named = tuple(replace(v, holding_per_kwh_h=draw(st.none() | st.floats(0, 1))) for v in problem.vehicles)
+    named = tuple(draw(packed(v, problem.n_slots)) for v in problem.vehicles)
     return replace(problem, id=draw(st.sampled_from(["", "yard"])), vehicles=named, caps=caps, demand_pieces=(draw(pieces()),))
 
 
@@ -48,7 +68,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(problem=depots())
 def test_what_is_written_is_read_back_and_fits_the_schema(problem: Problem) -> None:
     content = json.loads(json.dumps(write(problem), allow_nan=False))
@@ -135,7 +155,7 @@ def test_what_is_wrong_is_said(change: Callable[[dict[str, Any]], object], words
 JUNK = [None, True, "x", "", -1, 1e300, float("nan"), 10**400, [], [[]], {}, [{}], [None]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(place=st.integers(0, 10**6), junk=st.sampled_from(JUNK))
 def test_any_value_of_a_file_may_be_junk(place: int, junk: object) -> None:
     """Each value of a full file in turn: a problem or an error that is meant for people, nothing else."""
