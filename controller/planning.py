@@ -21,6 +21,8 @@ from uuid6 import uuid7
 
 from controller import lending, limits
 from controller.asset_outlook import Outlook, plan_rows
+from controller.plan_fallback import learned_plan
+from controller.plan_fallback import needed as fallback_needed
 from controller.plan_policy import in_force as policy_in_force
 from controller.plan_twin import PlanTwin, approved
 from controller.planner import Planner, PlannerError
@@ -69,8 +71,8 @@ class PlanningSettings:
     the limit is held back in slots more than an hour ahead (late arrivals, reference §4.2). ``ready_margin_min``:
     vehicles are planned to be ready this long before they leave. ``demand_share``: the part of the month's demand
     charge that one horizon is made to feel. ``reserve_soc``: no vehicle is planned to give below it; ``wear_per_kwh``: what a
-    kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export.
-    ``life``: what batteries cost."""
+    kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export;
+    ``learned_fallback``: plan by the learned policy while the planner is down. ``life``: what batteries cost."""
 
     slot_minutes: int = 15
     horizon_h: int = 24
@@ -85,6 +87,7 @@ class PlanningSettings:
     reserve_soc: float = 0.3
     wear_per_kwh: float | None = None
     export_price_per_kwh: float = 0.0
+    learned_fallback: bool = False
     life: LifeSettings = field(default_factory=LifeSettings)
 
 
@@ -523,15 +526,23 @@ class Planning:
                 log.error("no new plan: %s; the last plan holds until it expires, then earliest departure first", error)
                 self.failed_since = now
             self.text = f"no new plan: {error}"
+            if self.settings.learned_fallback and fallback_needed(self.yard.plan, now, cadence_s=self.settings.cadence_s):
+                result = await learned_plan(asked.problem)
+                if self.twin is None or not (await self.twin.judged(asked.problem, asked.visit_ids, result)).veto:
+                    await self._take(asked, result, now, cause)
+                    self.text = f"no new plan: {error}; a learned policy plans meanwhile"
             return
         if self.failed_since is not None:
             log.info("planning works again")
             self.failed_since = None
+        await self._take(asked, result, now, cause)
+        self.text = f"plan of {len(asked.visit_ids)} vehicles in {max(0.01, result.total_s):.2f} s"
+
+    async def _take(self, asked: Asked, result: PlanResult, now: datetime, cause: str) -> None:
         plan = read_answer(asked, result, now=now, settings=self.settings)
         self.yard.plan = plan
         self.newest = Newest(plan.plan_id, asked, result)
         self.made += 1
-        self.text = f"plan of {len(asked.visit_ids)} vehicles in {max(0.01, result.total_s):.2f} s"
         self.on_plan()
         accepted = ev.PlanAccepted(plan.plan_id, plan.cost, sum(plan.unmet_wh.values()), plan.solve_s, cause)
         if not self.yard.journal.frozen:

@@ -318,6 +318,9 @@ class PlannerSection(Section):
     )
     policy: Literal["cheapest", "readiness", "battery-life"] = setting("cheapest", "What a plan prefers once every vehicle is served.")
     reserve: float = setting(0.05, "Share of the limit that plans leave free from one hour ahead on, for late arrivals.", ge=0, le=0.5)
+    learned_fallback: bool = setting(
+        True, "While the planner's solver is down, a learned policy plans; false: earliest departure first, as soon as the plan has ended."
+    )
     ready_margin_min: float = setting(10.0, "Vehicles are planned to be ready this long before they leave.", unit="min", ge=0, le=240)
 
     @field_validator("slot_minutes")

@@ -524,6 +524,7 @@ class Settings(BaseSettings):
             reserve_soc=self.v2g.reserve_soc,
             wear_per_kwh=self.v2g.wear_per_kwh,
             export_price_per_kwh=self.v2g.export_price_per_kwh,
+            learned_fallback=self.planner.learned_fallback,
             life=LifeSettings(
                 price_per_kwh=self.pack_life.price_per_kwh,
                 worth_per_kwh=self.pack_life.worth_per_kwh,
