@@ -263,6 +263,30 @@ def _answer(depot: Depot, arrays: Arrays, highs: Any, began: float) -> Solved:
     return Solved(power, float(arrays.cost @ columns) - arrays.free_cost, perf_counter() - began)
 
 
+def begin(highs: Any, arrays: Arrays, columns: npt.NDArray[np.int8], rows: npt.NDArray[np.int8]) -> None:
+    """Set an old basis. HiGHS repairs one that has too few or too many columns; columns whose reduced costs have the wrong sign are
+    put to their other bound, as else HiGHS would begin with none at its upper one."""
+    for _ in range(2):
+        basis = highspy.HighsBasis()
+        basis.col_status, basis.row_status = STATUSES[columns].tolist(), STATUSES[rows].tolist()
+        basis.valid = True
+        basis.alien = int((columns == BASIC).sum() + (rows == BASIC).sum()) != len(rows)
+        highs.setBasis(basis)
+        status, found = highs.getBasicVariables()
+        if status != highspy.HighsStatus.kOk:
+            return
+        basic = np.array(found, dtype=np.int64)
+        columns, rows = np.where(columns == BASIC, LOWER, columns), np.where(rows == BASIC, LOWER, rows)
+        columns[basic[basic >= 0]] = BASIC
+        rows[-1 - basic[basic < 0]] = BASIC
+        duals = highs.getBasisTransposeSolve(np.where(basic >= 0, arrays.cost[np.maximum(basic, 0)], 0.0))[1]
+        summed = np.concatenate([[0.0], np.cumsum(arrays.values * np.array(duals)[arrays.rows])])
+        reduced = arrays.cost - np.diff(summed[arrays.starts])
+        up = (columns == LOWER) & (reduced < -1e-9) & np.isfinite(arrays.upper)
+        down = (columns == UPPER) & (reduced > 1e-9)
+        columns = np.where(up, UPPER, np.where(down, LOWER, columns))
+
+
 class Ticker:
     """Plans one after another, each begun at the last one's basis. Statuses are kept in tables by vehicle and by slot of the clock;
     ``clock``: how many slots have passed since the first plan."""
@@ -288,17 +312,17 @@ class Ticker:
         cells, needy, slots = (who[arrays.vehicle], arrays.slot + clock), who[arrays.needy], arrays.slots + clock
         feeders, blocks = (arrays.feeder_rows[0], arrays.feeder_rows[1] + clock), arrays.blocks + (clock - int(depot.block[0]))
         if self._warm:
-            basis = highspy.HighsBasis()
             columns = np.concatenate([self._cells[cells], self._unmet[needy], self._total[slots], self._rest[: bool(len(blocks))]])
             rows = np.concatenate([self._energy[needy], self._totals[slots], self._feeders[feeders], self._blocks[blocks]])
-            basis.col_status, basis.row_status = STATUSES[columns].tolist(), STATUSES[rows].tolist()
-            basis.valid = True
-            basis.alien = int((columns == BASIC).sum() + (rows == BASIC).sum()) != len(rows)
-            highs.setBasis(basis)
+            begin(highs, arrays, columns, rows)
         highs.run()
         answer = _answer(depot, arrays, highs, began)
-        found = highs.getBasis()
-        columns, rows = (np.array([status.value for status in of], dtype=np.int8) for of in (found.col_status, found.row_status))
+        values = np.array(highs.getSolution().col_value)
+        columns = np.where(np.abs(values - arrays.upper) < np.abs(values - arrays.lower), UPPER, LOWER).astype(np.int8)
+        rows = np.where(np.isinf(arrays.row_lower), UPPER, LOWER).astype(np.int8)
+        basic = np.array(highs.getBasicVariables()[1])
+        columns[basic[basic >= 0]] = BASIC
+        rows[-1 - basic[basic < 0]] = BASIC
         edges = np.cumsum([len(arrays.vehicle), len(needy), len(slots)])
         self._cells[cells], self._unmet[needy], self._total[slots], self._rest = np.split(columns, edges)
         edges = np.cumsum([len(needy), len(slots), len(feeders[0])])

@@ -88,6 +88,8 @@ class Solver:
         """
         if not self._set(start):
             return False
+        if self._highs.getBasicVariables()[0] != highspy.HighsStatus.kOk:
+            return True  # columns in it depend on each other: HiGHS takes some out when it begins
         duals = self.duals_under(compiled.cost[None, :])[0]
         summed = np.concatenate(([0.0], np.cumsum(compiled.values * duals[compiled.rows])))
         reduced = compiled.cost - np.diff(summed[compiled.starts])

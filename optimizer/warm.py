@@ -104,23 +104,31 @@ def repaired(basis: Basis, compiled: Compiled, *, duals: FloatArray) -> Basis:
 
 
 def _next_best(wanting: npt.NDArray[np.intp], basis: Basis, compiled: Compiled, duals: FloatArray) -> dict[int, int | None]:
-    """For each of these rows the column that shall be basic in it: the one whose reduced cost is next to 0; None: its own slack,
-    where the row's dual is nearer still."""
-    of_column = np.repeat(np.arange(len(basis.columns)), np.diff(compiled.starts))
+    """For each of these rows the column that shall be basic with it: of those in the row, or else in a row that it shares a basic
+    column with, the one whose reduced cost is next to 0; None: its own slack, where the row's dual is nearer still."""
     found: dict[int, int | None] = dict.fromkeys(wanting.tolist())
-    asked = np.zeros(len(basis.rows), dtype=bool)
-    asked[wanting] = True
-    inside = np.flatnonzero(asked[compiled.rows] & (basis.columns[of_column] != BASIC))
+    if not found:
+        return found
+    of_column = np.repeat(np.arange(len(basis.columns)), np.diff(compiled.starts))
+    outside = basis.columns[of_column] != BASIC
     summed = np.concatenate(([0.0], np.cumsum(compiled.values * duals[compiled.rows])))
     reduced = compiled.cost - np.diff(summed[compiled.starts])
-    far = np.abs(reduced[of_column[inside]] / compiled.values[inside])
+    far = np.abs(reduced[of_column] / compiled.values)
     taken: set[int] = set()
-    for entry in inside[np.argsort(far, kind="stable")].tolist():
-        row, column = int(compiled.rows[entry]), int(of_column[entry])
-        near = abs(float(reduced[column] / compiled.values[entry])) < abs(float(duals[row]))
-        if found[row] is None and column not in taken and near:
-            found[row] = column
-            taken.add(column)
+    for row in wanting.tolist():
+        its = compiled.rows == row
+        inside = np.flatnonzero(its & outside)
+        if not len(inside):
+            shared = np.isin(of_column, of_column[its])
+            inside = np.flatnonzero(np.isin(compiled.rows, compiled.rows[shared]) & outside)
+        for entry in inside[np.argsort(far[inside], kind="stable")].tolist():
+            column = int(of_column[entry])
+            if far[entry] >= abs(float(duals[row])):
+                break
+            if column not in taken:
+                found[row] = column
+                taken.add(column)
+                break
     return found
 
 
