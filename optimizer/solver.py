@@ -22,6 +22,9 @@ _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simple
 WARM_SHARE = 0.5
 """Of the time that is left: what a search from an old basis gets, before another one begins from nothing."""
 
+VIOLATION = 1e-5
+"""kW or kWh: more than HiGHS' own tolerance leaves of a violation."""
+
 WRONG = 1e-9
 """A reduced cost that is further on the wrong side of 0 is on the wrong side."""
 
@@ -38,6 +41,7 @@ class Solver:
     def __init__(self, compiled: Compiled, *, deadline: float, start: Basis | None = None) -> None:
         self._deadline = deadline
         started = perf_counter()
+        self._compiled = compiled
         self._lower, self._upper = compiled.lower.copy(), compiled.upper.copy()
         self._row_lower, self._row_upper = compiled.row_lower, compiled.row_upper
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # its stubs leave the constructor open
@@ -63,8 +67,8 @@ class Solver:
         if left_s <= 0:
             raise SolverFailed("the time was over before the solver began")
         status = self._run(left_s * WARM_SHARE if self._warm else left_s)
-        if self._warm and status != highspy.HighsModelStatus.kOptimal:  # a start that leads nowhere: begin from nothing
-            self._highs.clearSolver()
+        if self._warm and (status != highspy.HighsModelStatus.kOptimal or self._violation() > VIOLATION):
+            self._highs.clearSolver()  # a start that leads nowhere: begin from nothing
             status = self._run(max(self._deadline - perf_counter(), 0.0))
         self._warm = False
         self.solve_s += perf_counter() - started
@@ -80,6 +84,14 @@ class Solver:
         self._highs.run()
         return self._highs.getModelStatus()
 
+    def _violation(self) -> float:
+        """By how much the solution breaks a row or a bound, counted here: a basis of somebody else has led HiGHS astray before."""
+        columns = np.array(self._highs.getSolution().col_value, dtype=np.float64)
+        of_column = np.repeat(np.arange(len(columns)), np.diff(self._compiled.starts))
+        rows = np.bincount(self._compiled.rows, self._compiled.values * columns[of_column], minlength=len(self._row_lower))
+        over = [self._row_lower - rows, rows - self._row_upper, self._lower - columns, columns - self._upper]
+        return max(float(one.max(initial=0.0)) for one in over)
+
     def _begin(self, compiled: Compiled, start: Basis) -> bool:
         """Begin there; False where HiGHS does not want to.
 
@@ -89,7 +101,8 @@ class Solver:
         if not self._set(start):
             return False
         if self._highs.getBasicVariables()[0] != highspy.HighsStatus.kOk:
-            return True  # columns in it depend on each other: HiGHS takes some out when it begins
+            self._highs.clearSolver()  # its columns depend on each other
+            return False
         duals = self.duals_under(compiled.cost[None, :])[0]
         summed = np.concatenate(([0.0], np.cumsum(compiled.values * duals[compiled.rows])))
         reduced = compiled.cost - np.diff(summed[compiled.starts])
