@@ -35,6 +35,7 @@ from depot.values import ConnectorId, Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
 from optimizer import DemandPiece, PlanResult, Policy, Problem, Vehicle, Weights
 from optimizer.site_limits import least_of
+from optimizer.windows import clock_blocks
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ def building(
         least: np.ndarray = least_kw(by_scope.get(name, ()), start=start, slots=slots, slot_s=slot_s) * kept
         return least
 
-    block = max(1, prices.demand_interval_min // settings.slot_minutes)
+    block, past = clock_blocks(start.astimezone(zone), slot_minutes=settings.slot_minutes, block_minutes=prices.demand_interval_min)
     problem = Problem(
         t0=start,
         n_slots=slots,
@@ -231,9 +232,7 @@ def building(
         demand_charge_per_kw=float(prices.demand_charge_per_kw_month) * settings.demand_share if pieces is None else 0.0,
         mtd_peak_kw=peak_w / 1000.0,
         demand_interval_slots=block,
-        demand_offset_slots=round((start - slot_start(start, prices.demand_interval_min, zone)).total_seconds() / slot_s)
-        if block > 1
-        else 0,
+        demand_offset_slots=past,
         site_limit_kw=least_of(sources),
         limit_sources=sources,
         background_kw=background,

@@ -106,7 +106,7 @@ def build(problem: Problem, costs: Costs) -> Compiled:
 
     means = _Means(problem, slots=slots, totals=totals, lent=lent)
     if len(peaks):
-        means.write(matrix, np.unique(problem.blocks[slots]), column=int(peaks[0]), free_kw=0.0, family=Family.PEAKS)
+        means.write(matrix, problem.windows.holding(slots), column=int(peaks[0]), free_kw=0.0, family=Family.PEAKS)
     pieces.write(matrix, means)
 
     most = -problem.background_kw[sunny]
@@ -184,18 +184,16 @@ class _Means:
     def __init__(self, problem: Problem, *, slots: _Index, totals: IntArray, lent: _Lent) -> None:
         self._problem, self._slots, self._totals, self._lent = problem, slots, totals, lent
         self._background = problem.block_means(problem.background_kw)
-        self._hours = np.bincount(problem.blocks, problem.hours)
 
     def write(self, matrix: _Matrix, blocks: _Index, *, column: int, free_kw: float, family: Family, who: int = 0) -> None:
         """Mean of each of ``blocks`` ≤ ``free_kw`` + what ``column`` says."""
         problem, lent = self._problem, self._lent
-        keys = keys_of(family, who, problem.last_slots[blocks])
+        windows = problem.windows
+        keys = keys_of(family, who, windows.last_slots[blocks], windows.last_parts[blocks])
         first = matrix.block(lower=np.full(len(blocks), -np.inf), upper=free_kw - self._background[blocks], keys=keys)
         for columns, slots, sign in ((self._totals, self._slots, 1.0), (lent.given, lent.slots, -1.0)):
-            of_block = problem.blocks[slots]
-            mine = np.isin(of_block, blocks)
-            share = sign * problem.hours[slots[mine]] / self._hours[of_block[mine]]
-            matrix.put(first + np.searchsorted(blocks, of_block[mine]), columns[mine], share)
+            of_block, of_slot, share = windows.parts(blocks, slots)
+            matrix.put(first + of_block, columns[of_slot], sign * share)
         matrix.put(first + np.arange(len(blocks)), np.full(len(blocks), column), -1.0)
 
 
@@ -204,7 +202,7 @@ class _Pieces:
 
     def __init__(self, problem: Problem, costs: Costs, slots: _Index, *, first_column: int) -> None:
         self._problem, self._weight = problem, costs.pieces
-        reached = np.unique(problem.blocks[slots])
+        reached = problem.windows.holding(slots)
         wanted = enumerate(problem.demand_pieces) if costs.pieces else ()
         found = {p: np.intersect1d(counted_blocks(problem, piece), reached) for p, piece in wanted}
         self._blocks = {p: blocks for p, blocks in found.items() if len(blocks)}

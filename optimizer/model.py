@@ -147,11 +147,12 @@ def _write(problem: Problem, costs: Costs) -> tuple[ConcreteModel, Shape, Named]
 
     if costs.peak:
         background = problem.block_means(problem.background_kw)
-        blocks = np.unique(problem.blocks[slots]).tolist()
+        windows = problem.windows
+        blocks = windows.holding(shape.slots).tolist()
         model.peaks = Constraint(blocks)
         for block in blocks:
             model.peaks[block] = _mean_above(problem, model, block, slots, given, model.peak) <= -float(background[block])
-        named.add(Family.PEAKS, model.peaks, lambda block: (0, problem.last_slots[block]))
+        named.add(Family.PEAKS, model.peaks, lambda block: (0, windows.last_slots[block], windows.last_parts[block]))
     if costs.pieces and problem.demand_pieces:
         dear = _write_pieces(problem, model, named, slots, given)
         terms.append(([costs.pieces * factor for factor, _ in dear], [column for _, column in dear]))
@@ -186,14 +187,14 @@ def _at_slot(k: int) -> tuple[int, int]:
 
 def _mean_above(problem: Problem, model: ConcreteModel, block: int, slots: list[int], given: dict[int, list[Any]], column: Any) -> Any:
     """Mean of what the vehicles draw in a block, less ``column``."""
-    hours = problem.hours
-    its_hours = float(hours[problem.blocks == block].sum())
-    its_slots = [k for k in slots if problem.blocks[k] == block]
-    share = {k: float(hours[k]) / its_hours for k in its_slots}
-    lent = [k for k in its_slots if k in given]
+    windows = problem.windows
+    its = windows.block == block
+    share = dict(zip(windows.slot[its].tolist(), (windows.hours[its] / windows.block_hours[block]).tolist(), strict=True))
+    share = {k: part for k, part in share.items() if k in slots}
+    lent = [k for k in share if k in given]
     return _linear(
         [*share.values(), *(-share[k] for k in lent), -1.0],
-        [*(model.total[k] for k in its_slots), *(model.given[k] for k in lent), column],
+        [*(model.total[k] for k in share), *(model.given[k] for k in lent), column],
     )
 
 
@@ -203,7 +204,8 @@ def _write_pieces(
     """Rows of the demand pieces; (cost, column) of what they add. ``over``: kW above what is free; ``dear``: the highest cost of a
     group of several."""
     pieces, background = problem.demand_pieces, problem.block_means(problem.background_kw)
-    reached = set(np.unique(problem.blocks[slots]).tolist())
+    windows = problem.windows
+    reached = set(windows.holding(np.array(slots, dtype=np.intp)).tolist())
     rows = [(p, b) for p, piece in enumerate(pieces) for b in counted_blocks(problem, piece).tolist() if b in reached]
     model.over = Var(sorted({p for p, _ in rows}), bounds=lambda _, p: (over_background_kw(problem, pieces[p]), None))
     model.piece = Constraint(rows)
@@ -224,7 +226,7 @@ def _write_pieces(
             costs += [(pieces[p].per_kw, model.over[p]) for p in members]
     named.add(Family.OVER, model.over, lambda p: (p,))
     named.add(Family.DEAR, model.dear, lambda name: (its[name][0],))
-    named.add(Family.PIECE, model.piece, lambda index: (index[0], problem.last_slots[index[1]]))
+    named.add(Family.PIECE, model.piece, lambda index: (index[0], windows.last_slots[index[1]], windows.last_parts[index[1]]))
     named.add(Family.DEAREST, model.dearest, lambda index: (index[1],))
     return costs
 

@@ -55,8 +55,7 @@ def checked(pieces: Sequence[DemandPiece], n_slots: int) -> tuple[DemandPiece, .
 
 def counted_blocks(problem: Problem, piece: DemandPiece) -> npt.NDArray[np.intp]:
     """Indices of the blocks that count for a piece."""
-    found: npt.NDArray[np.intp] = np.unique(problem.blocks[piece.counts > 0])
-    return found
+    return problem.windows.holding(np.flatnonzero(piece.counts > 0))
 
 
 def groups(problem: Problem) -> dict[str, list[int]]:

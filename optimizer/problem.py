@@ -35,11 +35,14 @@ from optimizer.series import FloatArray, per_slot, positive
 from optimizer.site_limits import NamedLimit
 from optimizer.stays import Milestone, Need, Shortfall
 from optimizer.storage import Storage
+from optimizer.windows import Windows, windows_of
 from optimizer.weights import Weights
 
 __all__ = ["EPS", "Feeder", "FloatArray", "PlanResult", "PlanStatus", "Policy", "Problem", "Vehicle", "level_bounds_kwh"]
 
 EPS = 1e-9
+
+LEAST_BLOCK_SLOTS = 0.01
 
 
 class Policy(StrEnum):
@@ -128,8 +131,9 @@ class Problem:
     """One planning horizon of one depot; raises :class:`InvalidProblem` when built from numbers that cannot be.
 
     ``first_slot_fraction``: the part of slot 0 that is still ahead. ``mtd_peak_kw``: peaks up to here cost nothing
-    more (this month's recorded peak, or its target). ``demand_interval_slots``: slots per demand block; the peak is
-    that of block means. ``demand_offset_slots``: slots of the first block that lie before slot 0.
+    more (this month's recorded peak, or its target). ``demand_interval_slots``: slots per demand block, also a part of one or
+    one and a half; the peak is that of block means. ``demand_offset_slots``: how much of the first block lies before slot 0, in
+    slots (:func:`optimizer.windows.clock_blocks` finds both).
     ``demand_charge_per_kw``: this horizon's share, on the peak above what is free. ``export_limit_kw``: what may flow to the
     grid, for ``export_price_per_kwh`` (counted at most as high as the price of import). ``storages``: stationary batteries.
     ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it. ``caps``: limits on weighted
@@ -149,8 +153,8 @@ class Problem:
     first_slot_fraction: float = 1.0
     demand_charge_per_kw: float = 0.0
     mtd_peak_kw: float = 0.0
-    demand_interval_slots: int = 1
-    demand_offset_slots: int = 0
+    demand_interval_slots: float = 1
+    demand_offset_slots: float = 0
     export_limit_kw: FloatArray = field(default_factory=lambda: np.zeros(()))
     export_price_per_kwh: FloatArray = field(default_factory=lambda: np.zeros(()))
     currency: str = "USD"
@@ -173,10 +177,10 @@ class Problem:
                 raise InvalidProblem(f"{name} is negative; 0 is the least")
         for name in ("demand_charge_per_kw", "mtd_peak_kw"):
             positive(name, getattr(self, name))
-        if self.demand_interval_slots < 1 or not 0 <= self.demand_offset_slots < self.demand_interval_slots:
+        interval, offset = self.demand_interval_slots, self.demand_offset_slots
+        if not (LEAST_BLOCK_SLOTS <= interval < np.inf and 0 <= offset < interval):
             raise InvalidProblem(
-                f"demand block of {self.demand_interval_slots} slots, {self.demand_offset_slots} of them past: "
-                "at least one slot, and fewer past than there are"
+                f"demand block of {interval} slots, {offset} of them past: at least {LEAST_BLOCK_SLOTS:g} of a slot, and less past than it has"
             )
         object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
         object.__setattr__(self, "feeders", fd.checked(self.feeders, self.n_slots))
@@ -334,14 +338,17 @@ class Problem:
         return over
 
     @cached_property
-    def blocks(self) -> npt.NDArray[np.intp]:
-        """[slot] index of its demand block."""
-        return (np.arange(self.n_slots) + self.demand_offset_slots) // self.demand_interval_slots
+    def windows(self) -> Windows:
+        """The demand blocks, as parts of slots."""
+        return windows_of(
+            self.hours, slot_h=self.slot_h, interval_slots=self.demand_interval_slots, offset_slots=self.demand_offset_slots
+        )
 
     @cached_property
-    def last_slots(self) -> npt.NDArray[np.intp]:
-        """[block] its last slot, as if it were whole: what the block is called by, in whichever horizon it lies."""
-        return (np.arange(self.blocks[-1] + 1) + 1) * self.demand_interval_slots - self.demand_offset_slots - 1
+    def blocks(self) -> npt.NDArray[np.intp]:
+        """[slot] index of the demand block that it begins in."""
+        windows = self.windows
+        return windows.block[np.searchsorted(windows.slot, np.arange(self.n_slots))]
 
     @cached_property
     def has_target(self) -> npt.NDArray[np.bool_]:
@@ -359,7 +366,7 @@ class Problem:
 
     def block_means(self, site_kw: FloatArray) -> FloatArray:
         """[block] mean of a power per slot over each demand block, as far as the block lies in the horizon."""
-        return np.bincount(self.blocks, site_kw * self.hours) / np.bincount(self.blocks, self.hours)
+        return self.windows.means(site_kw)
 
     @cached_property
     def free_peak_kw(self) -> float:

@@ -27,6 +27,7 @@ from optimizer.scenario_fields import ALSO, BACKGROUND, FEEDER, KEYS_1, PLACES, 
 from optimizer.scenario_packs import battery, holding
 from optimizer.scenario_values import Frame, hints, keyed, level, listed, number, numbers, of_fields, of_type, required, shown, whole
 from optimizer.scenario_writer import write, write_plan
+from optimizer.windows import clock_blocks
 
 __all__ = ["read", "write", "write_plan"]
 
@@ -192,18 +193,16 @@ def _places(entries: object) -> dict[str, int]:
     return {str(entry["id"]): n for n, entry in enumerate(entries) if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)}
 
 
-def _demand_blocks(tariff: Mapping[str, Any], *, t0: datetime, slot_minutes: float) -> dict[str, int]:
-    """Slots per demand block, and how many of the first block lie before ``t0``. Blocks follow the clock of ``t0``."""
+def _demand_blocks(tariff: Mapping[str, Any], *, t0: datetime, slot_minutes: float) -> dict[str, float]:
+    """Slots per demand block, and how much of the first block lies before ``t0``. Blocks follow the clock of ``t0``."""
     if "demand_interval_min" not in tariff:
         return {}
     minutes = number(tariff["demand_interval_min"], "tariff.demand_interval_min")
-    if minutes <= slot_minutes:
-        return {}
-    slots = minutes / slot_minutes
-    if slots != int(slots):
-        raise InvalidScenario(f"tariff.demand_interval_min {minutes:g} is no multiple of slot_minutes {slot_minutes:g}")
-    offset = int((t0.hour * 60 + t0.minute) // slot_minutes % int(slots))
-    return {"demand_interval_slots": int(slots), "demand_offset_slots": offset}
+    try:
+        interval, offset = clock_blocks(t0, slot_minutes=slot_minutes, block_minutes=minutes)
+    except InvalidProblem as error:
+        raise InvalidScenario(f"tariff.demand_interval_min: {error}") from None
+    return {"demand_interval_slots": interval, "demand_offset_slots": offset}
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

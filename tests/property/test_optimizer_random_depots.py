@@ -152,7 +152,7 @@ def problems(draw: st.DrawFn, most_batteries: int = 0, most_pieces: int = 0, mos
         background_kw=draw(st.lists(st.integers(-30, 80).map(float), min_size=SLOTS, max_size=SLOTS).map(np.array)),
         demand_charge_per_kw=draw(st.sampled_from([0.0, 0.5, 20.0])),
         mtd_peak_kw=draw(levels),
-        demand_interval_slots=draw(st.sampled_from([1, 2, 4])),
+        demand_interval_slots=draw(st.sampled_from([1, 2, 4, 0.75, 1.5])),
         export_limit_kw=draw(st.sampled_from([0.0, 0.0, 15.0])),
         export_price_per_kwh=draw(st.sampled_from([0.0, 0.3, 5.0])),
         feeders=tuple(Feeder(f"F{n}", draw(per_slot), draw(st.none() | st.integers(0, n - 1)) if n else None) for n in range(feeders)),
@@ -247,8 +247,7 @@ def test_an_independent_model_finds_nothing_cheaper(problem: Problem) -> None:
             mine = row * np.array([[float(stands_below(problem, v.feeder, f))] for v in problem.vehicles])
             rows.append(np.append(mine.ravel(), 0.0))
             limits.append(problem.feeder_room_kw[f, k])
-    for block in np.unique(problem.blocks):
-        share = np.where(problem.blocks == block, hours, 0.0)
+    for share in blocks_step_by_step(problem):
         rows.append(np.append((share / share.sum() * np.ones((n, 1))).ravel(), -1.0))
         limits.append(-float((problem.background_kw * share).sum() / share.sum()))
     energy = np.zeros((n, n * slots + 1))
@@ -393,6 +392,12 @@ def test_from_any_old_basis_the_optimum_is_the_same(problem: Problem, before: Pr
     assert warm == pytest.approx(cold, rel=1e-6, abs=1e-6)
 
 
+def blocks_step_by_step(problem: Problem) -> list[FloatArray]:
+    """Hours of each slot in each demand block that is not over, counted in hundredths of a slot."""
+    steps = (np.arange(100 * problem.n_slots) + 0.5) / 100
+    steps = steps[steps > 1 - problem.first_slot_fraction]
+    of_block = np.floor((steps + problem.demand_offset_slots) / problem.demand_interval_slots)
+    return [np.bincount(steps[of_block == b].astype(int), minlength=problem.n_slots) * problem.slot_h / 100 for b in np.unique(of_block)]
 def stands_below(problem: Problem, feeder: int | None, above: int) -> bool:
     """Whether what is on ``feeder`` flows through ``above``."""
     while feeder is not None and feeder != above:

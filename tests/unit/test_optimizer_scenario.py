@@ -99,7 +99,7 @@ def test_notes_are_ignored() -> None:
         (lambda s: s["vehicles"][0].update(id=""), "vehicles.0.: id: a text is expected"),
         (lambda s: s["vehicles"].append(7), "vehicles.2.: a JSON object is expected"),
         (lambda s: s["tariff"]["energy_per_kwh"].pop(), "tariff.energy_per_kwh: 3 numbers, expected one for each of the 4 slots"),
-        (lambda s: s["tariff"].update(demand_interval_min=20), "demand_interval_min 20 is no multiple"),
+        (lambda s: s["tariff"].update(demand_interval_min=50), "demand_interval_min: demand blocks of 50 min do not fill a day"),
         (lambda s: s["site"].update(limit_kw=[1.0, 2.0]), "site.limit_kw: 2 numbers"),
         (lambda s: s["site"].update(limit_kw=-5), "site_limit_kw is negative"),
         (lambda s: s["site"].update(pv_kw=None), "site.pv_kw: a list is expected"),
