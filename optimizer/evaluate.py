@@ -26,7 +26,7 @@ class Verdict:
     than 2 % of their need and 0.1 kWh; ``below_minimum``: cells with a power in (0, p_min); the rest are kWh.
     ``over_cap_kwh``: above the caps, in the sums' weights. ``discharge_kwh``: given beyond what a vehicle may;
     ``state_of_charge_kwh``: below the reserve of a vehicle that gives, or above its capacity, or above what a milestone says that a
-    battery takes."""
+    battery takes. ``co2_kg``: carbon of what is imported for them."""
 
     site_kw: FloatArray
     energy_cost: float
@@ -44,6 +44,7 @@ class Verdict:
     discharge_kwh: float
     over_export_limit_kwh: float
     state_of_charge_kwh: float
+    co2_kg: float
 
     @property
     def cost(self) -> float:
@@ -117,6 +118,7 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
         state_of_charge_kwh=max(
             _beyond_battery_kwh(problem, gained), _beyond_milestones_kwh(problem, gained), _beyond_storage_kwh(problem, stored)
         ),
+        co2_kg=float(problem.co2_g_per_kwh @ (imported * hours)) / 1000,
     )
 
 

@@ -40,7 +40,7 @@ def lenders(problem: Problem, given: FloatArray, *, base: Compiled, solver: Solv
     energy[base.needy] = row_dual[[_row(base, column, 1.0) for column in base.unmet]]
     for i in np.flatnonzero(problem.takes_part & ~np.isin(np.arange(len(problem.vehicles)), base.needy)):
         window = problem.upper_kw[i] > 0  # it needs nothing itself: what it gives it buys back in its cheapest slot
-        price = np.where(problem.price_per_kwh > 0, problem.price_per_kwh, 0.0) - room / hours
+        price = np.where(problem.weight_per_kwh > 0, problem.weight_per_kwh, 0.0) - room / hours
         energy[i] = float(price[window].min()) / problem.vehicles[i].eff
     eff = np.array([v.eff for v in problem.vehicles])
     reduced = given + hours * (energy / eff)[:, None] + scarce

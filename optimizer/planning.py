@@ -123,7 +123,7 @@ def costs_of(problem: Problem, policy: Policy | Weights) -> Costs:
     Whoever wants readiness lends nothing.
     """
     weights = weights_of(policy)
-    price, hours = problem.price_per_kwh, problem.hours
+    price, hours = problem.weight_per_kwh, problem.hours
     lends = policy is not Policy.READINESS and bool(problem.discharge_upper_kw.any())
     sunny = (price > 0) & ((problem.background_kw < 0) | bool(problem.storages))
     if lends:
@@ -175,7 +175,7 @@ def _given(problem: Problem, moved: npt.NDArray[np.bool_], wear: float) -> Float
     )
     eff = np.array([v.eff for v in problem.vehicles])
     worn = (per_kwh / eff)[:, None] - wear * life.rent_until(problem) / eff[:, None]
-    cost: FloatArray = (worn - np.where(moved, 0.0, problem.price_per_kwh)) * problem.hours
+    cost: FloatArray = (worn - np.where(moved, 0.0, problem.weight_per_kwh)) * problem.hours
     return cost
 
 
@@ -235,6 +235,7 @@ def _result(
         over_limit_kw=problem.over_limit_kw,
         energy_cost=verdict.energy_cost,
         demand_cost=verdict.demand_cost,
+        co2_kg=verdict.co2_kg,
         peak_kw=verdict.peak_kw,
         status=status,
         policy=policy,

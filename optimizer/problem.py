@@ -35,14 +35,15 @@ from optimizer.series import FloatArray, per_slot, positive
 from optimizer.site_limits import NamedLimit
 from optimizer.stays import Milestone, Need, Shortfall
 from optimizer.storage import Storage
-from optimizer.windows import Windows, windows_of
 from optimizer.weights import Weights
+from optimizer.windows import Windows, windows_of
 
 __all__ = ["EPS", "Feeder", "FloatArray", "PlanResult", "PlanStatus", "Policy", "Problem", "Vehicle", "level_bounds_kwh"]
 
 EPS = 1e-9
 
 LEAST_BLOCK_SLOTS = 0.01
+GRAMS_PER_TONNE = 1e6
 
 
 class Policy(StrEnum):
@@ -139,6 +140,7 @@ class Problem:
     ``demand_pieces``: demand charges that a rate above what is free does not say, in addition to it. ``caps``: limits on weighted
     sums of powers. ``limit_sources``: what ``site_limit_kw`` is the least of, for whoever explains a plan.
     ``share_shortage``: where not everything fits, those of one class are left short in like parts of their needs.
+    ``co2_g_per_kwh``: carbon of a kWh from the grid; at ``co2_price_per_tonne`` it weighs beside the bill, and stands on none.
     Arrays have one number per slot; plain numbers and sequences are accepted and spread.
     """
 
@@ -164,23 +166,26 @@ class Problem:
     caps: tuple[Cap, ...] = ()
     limit_sources: tuple[NamedLimit, ...] = ()
     share_shortage: bool = False
+    co2_g_per_kwh: FloatArray = field(default_factory=lambda: np.zeros(()))
+    co2_price_per_tonne: float = 0.0
 
     def __post_init__(self) -> None:
         if self.n_slots < 1 or not 0 < self.slot_minutes <= 24 * 60:
             raise InvalidProblem(f"{self.n_slots} slots of {self.slot_minutes} min: there must be at least one, each at most a day long")
         if not 0 < self.first_slot_fraction <= 1:
             raise InvalidProblem(f"first_slot_fraction {self.first_slot_fraction} is not in (0, 1]")
-        for name in ("price_per_kwh", "site_limit_kw", "background_kw", "export_limit_kw", "export_price_per_kwh"):
+        for name in ("price_per_kwh", "site_limit_kw", "background_kw", "export_limit_kw", "export_price_per_kwh", "co2_g_per_kwh"):
             object.__setattr__(self, name, per_slot(name, getattr(self, name), self.n_slots))
-        for name in ("site_limit_kw", "export_limit_kw", "export_price_per_kwh"):
+        for name in ("site_limit_kw", "export_limit_kw", "export_price_per_kwh", "co2_g_per_kwh"):
             if getattr(self, name).min() < 0:
                 raise InvalidProblem(f"{name} is negative; 0 is the least")
-        for name in ("demand_charge_per_kw", "mtd_peak_kw"):
+        for name in ("demand_charge_per_kw", "mtd_peak_kw", "co2_price_per_tonne"):
             positive(name, getattr(self, name))
         interval, offset = self.demand_interval_slots, self.demand_offset_slots
         if not (LEAST_BLOCK_SLOTS <= interval < np.inf and 0 <= offset < interval):
             raise InvalidProblem(
-                f"demand block of {interval} slots, {offset} of them past: at least {LEAST_BLOCK_SLOTS:g} of a slot, and less past than it has"
+                f"demand block of {interval} slots, {offset} of them past: at least {LEAST_BLOCK_SLOTS:g} of a slot, "
+                "and less past than it has"
             )
         object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
         object.__setattr__(self, "feeders", fd.checked(self.feeders, self.n_slots))
@@ -245,6 +250,12 @@ class Problem:
         return hours
 
     @cached_property
+    def weight_per_kwh(self) -> FloatArray:
+        """[slot] what a kWh from the grid weighs in a plan: its price, and its carbon where that has one."""
+        weight: FloatArray = self.price_per_kwh + self.co2_g_per_kwh * self.co2_price_per_tonne / GRAMS_PER_TONNE
+        return weight
+
+    @cached_property
     def starts_h(self) -> FloatArray:
         """[slot] its beginning, in hours from now."""
         return np.concatenate(([0.0], np.cumsum(self.hours)[:-1]))
@@ -270,7 +281,7 @@ class Problem:
     def discharge_upper_kw(self) -> FloatArray:
         """[vehicle × slot] most mean power that it gives: where it may draw as well, energy has a price, and there is room."""
         upper = np.zeros((len(self.vehicles), self.n_slots))
-        useful = (self.price_per_kwh > 0) & (self.discharge_room_kw > 0)
+        useful = (self.weight_per_kwh > 0) & (self.discharge_room_kw > 0)
         for i, vehicle in enumerate(self.vehicles):
             if not vehicle.discharge_kw:
                 continue
@@ -340,9 +351,7 @@ class Problem:
     @cached_property
     def windows(self) -> Windows:
         """The demand blocks, as parts of slots."""
-        return windows_of(
-            self.hours, slot_h=self.slot_h, interval_slots=self.demand_interval_slots, offset_slots=self.demand_offset_slots
-        )
+        return windows_of(self.hours, slot_h=self.slot_h, interval_slots=self.demand_interval_slots, offset_slots=self.demand_offset_slots)
 
     @cached_property
     def blocks(self) -> npt.NDArray[np.intp]:
@@ -383,7 +392,8 @@ class PlanResult:
     ``power_kw`` [vehicle × slot] and ``storage_kw`` [storage × slot] (negative: it gives), ``site_kw`` [slot, with background] are
     grid-side slot means. ``energy_cost`` and ``demand_cost`` are what vehicles and batteries add to the bill. ``unmet_kwh``
     [vehicle] is battery energy that does not fit, ``short`` each need and milestone that it leaves short. ``over_limit_kw``
-    [slot]: background and floors alone exceed the site limit by this.
+    [slot]: background and floors alone exceed the site limit by this. ``co2_kg``: carbon of what vehicles and batteries import, where the
+    problem says how much a kWh has.
     """
 
     power_kw: FloatArray
@@ -401,6 +411,7 @@ class PlanResult:
     solve_s: float = 0.0
     storage_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     short: tuple[Shortfall, ...] = ()
+    co2_kg: float = 0.0
 
     @property
     def cost(self) -> float:

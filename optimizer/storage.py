@@ -91,7 +91,7 @@ def upper_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
     shape = (len(problem.storages), problem.n_slots)
     charge = np.array([s.charge_kw for s in problem.storages], dtype=np.float64)
     discharge = np.array([s.discharge_kw for s in problem.storages], dtype=np.float64)
-    gives = np.where(problem.price_per_kwh > 0, 1.0, 0.0)
+    gives = np.where(problem.weight_per_kwh > 0, 1.0, 0.0)
     return np.broadcast_to(charge[:, None], shape).copy(), discharge[:, None] * gives[None, :]
 
 
@@ -100,7 +100,7 @@ def costs_of(problem: Problem, *, weight: float, on_import: np.ndarray, scale: f
     price; ``weight``: of money in the objective."""
     if not problem.storages:
         return None
-    price, hours = problem.price_per_kwh, problem.hours
+    price, hours = problem.weight_per_kwh, problem.hours
     positive = price[price > 0]
     cheapest = float(positive.min()) if len(positive) else 0.0
     wear = np.array([(TYPICAL_WEAR * scale if s.wear_per_kwh is None else s.wear_per_kwh) / s.eff for s in problem.storages])

@@ -78,7 +78,7 @@ def windows_of(hours: FloatArray, *, slot_h: float, interval_slots: float, offse
     part_h = np.where((counts == 1)[slot], hours[slot], (high - low) * slot_h)
     inside = np.flatnonzero((np.bincount(block) == 1)[block])  # parts that are a whole block of one slot
     same = inside[1:][slot[inside[1:]] == slot[inside[:-1]]]
-    slot, block, part_h = (np.delete(array, same) for array in (slot, block, part_h))
+    slot, block, part_h = np.delete(slot, same), np.delete(block, same), np.delete(part_h, same)
     block = np.unique(block, return_inverse=True)[1].astype(np.intp)
     return Windows(slot, block, part_h, np.bincount(block, part_h))
 
