@@ -122,7 +122,7 @@ def _vehicle_prices(found: Solved, wishes: FloatArray, power: FloatArray, most: 
 def _energy_price(found: Solved, borne: Burdens) -> FloatArray:
     """[slot] what a kWh adds to the energy bill: the tariff's price where it stands on the cells, else what import there costs."""
     problem = found.problem
-    of_cells = np.where(found.moved, 0.0, problem.price_per_kwh)
+    of_cells = np.where(found.moved, 0.0, problem.weight_per_kwh)
     price: FloatArray = of_cells + borne.energy[BILL] / problem.hours
     return price
 
@@ -235,7 +235,7 @@ def _empty(problem: Problem, policy: Policy | Weights) -> Explanation:
         peak_kw=verdict.peak_kw,
         unmet_kwh=verdict.unmet_kwh,
         power_kw=power,
-        energy_price_per_kwh=problem.price_per_kwh,
+        energy_price_per_kwh=problem.weight_per_kwh,
         peak_per_kw=slots,
         life_per_kw=slots,
         penalty_per_kw=slots,

@@ -62,7 +62,7 @@ def _parts(problem: Problem, explanation: Explanation, vehicle: int) -> list[tup
     hours = problem.hours
     weight = READINESS_MONEY if explanation.policy is Policy.READINESS else 1.0
     costs = costs_of(problem, explanation.policy)
-    on_cells = np.where(costs.imported != 0, 0.0, problem.price_per_kwh)
+    on_cells = np.where(costs.imported != 0, 0.0, problem.weight_per_kwh)
     life = (np.array(costs.cell[vehicle]) + explanation.life_per_kw) / hours - weight * on_cells
     shortage = explanation.penalty_per_kw / hours
     parts = [

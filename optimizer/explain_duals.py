@@ -113,7 +113,7 @@ def solved(problem: Problem, policy: Policy | Weights, *, deadline: float) -> So
 def _parts(problem: Problem, policy: Policy | Weights, costs: Costs, compiled: Compiled, weight: float) -> FloatArray:
     """[part × column] costs. What is no energy, demand charge or shortage is life: wear, delay, the tie-break."""
     family, slot = family_of(compiled.column_keys), slot_of(compiled.column_keys)
-    on_cells = weight * np.where(costs.imported != 0, 0.0, problem.price_per_kwh) * problem.hours
+    on_cells = weight * np.where(costs.imported != 0, 0.0, problem.weight_per_kwh) * problem.hours
     parts = np.zeros((4, len(compiled.cost)))
     bill = parts[BILL]
     drawn, given = (np.isin(family, its) for its in ((Family.P, Family.STORAGE_DRAWN), (Family.GIVES, Family.STORAGE_GIVEN)))
