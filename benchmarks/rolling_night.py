@@ -4,8 +4,8 @@
     python -m benchmarks.rolling_night --invented 1,2,3 [--kinds mix,van,bus,truck] ...
 
 Arrivals late by N(30, 45) minutes, needs ± 10 %, ticks of a slot, one line for each scenario and way over the seeds. ``DIR`` holds
-``scenarios/*.json``. Both numbers are beyond perfect information on the same truth: the one plan of somebody who knows it.
-``--past`` visits are what the reserve has learned from (0: it knows its prior alone), drawn by other seeds.
+``scenarios/*.json``. Nobody gives energy back. Both numbers are beyond perfect information on the same truth: the one plan of
+somebody who knows it. ``--past`` visits are what the reserve has learned from (0: it knows its prior alone), drawn by other seeds.
 Exit 1 where the reserve leaves more than 0.05 % unmet on average, or costs more than 3 % on average or 4 % in one night.
 """
 
@@ -100,7 +100,7 @@ def _nights(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> I
     if arguments.data is None:
         parser.error("either --data or --invented is needed")
     for name in arguments.scenarios.split(","):
-        yield read(arguments.data / "scenarios" / f"{name}.json")
+        yield read(arguments.data / "scenarios" / f"{name}.json").with_lenders()
 
 
 def _played(announced: Problem, way: str, seed: int, rule: ReserveRule, arguments: argparse.Namespace) -> Beyond:
@@ -121,9 +121,9 @@ def _planner(way: str, seed: int, rule: ReserveRule, arguments: argparse.Namespa
     past = errors_of(seed, arguments.past)
     match way:
         case "believed":
-            return believing
+            return believing()
         case "plugged":
-            return plugged_in_only
+            return plugged_in_only()
         case "fixed":
             return holding_back(0.05)
         case "reserve":

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimizer import Problem, plan
+from optimizer import Problem
 from optimizer.evaluate import Verdict, evaluate
+from optimizer.replan import Replanner
 from optimizer.reserve import Blend, ForecastErrors, ReserveRule, hedged
 from optimizer.two_stage import plan_two_stage
 
@@ -112,38 +113,41 @@ def believed(announced: Problem, truth: Problem, left_kwh: np.ndarray, *, slot: 
     return Belief(rest, np.array(rows), np.array(present), np.array(overdue, dtype=np.float64), slot)
 
 
-def believing(belief: Belief) -> np.ndarray:
+def _replanning(careful: Callable[[Belief], Problem]) -> Planner:
+    """Plans what ``careful`` makes of a belief, each time from where the last plan ended."""
+    replanner = Replanner()
+    return lambda belief: replanner.plan(careful(belief)).power_kw[:, 0]
+
+
+def believing() -> Planner:
     """Plans with the timetable as it is."""
-    return plan(belief.problem, direct=True).power_kw[:, 0]
+    return _replanning(lambda belief: belief.problem)
 
 
-def plugged_in_only(belief: Belief) -> np.ndarray:
+def plugged_in_only() -> Planner:
     """Plans for who is there, and for nobody else."""
-    there = tuple(
-        replace(v, energy_kwh=v.energy_kwh if here else 0.0) for v, here in zip(belief.problem.vehicles, belief.present, strict=True)
-    )
-    return plan(replace(belief.problem, vehicles=there), direct=True).power_kw[:, 0]
+
+    def there(belief: Belief) -> Problem:
+        both = zip(belief.problem.vehicles, belief.present, strict=True)
+        return replace(belief.problem, vehicles=tuple(v if here else replace(v, energy_kwh=0.0) for v, here in both))
+
+    return _replanning(there)
 
 
 def holding_back(share: float) -> Planner:
     """Leaves a fixed share of the site's limit free in all slots but the present one."""
 
-    def planner(belief: Belief) -> np.ndarray:
+    def held(belief: Belief) -> Problem:
         limit = belief.problem.site_limit_kw * (1 - share)
         limit[0] = belief.problem.site_limit_kw[0]
-        return plan(replace(belief.problem, site_limit_kw=limit), direct=True).power_kw[:, 0]
+        return replace(belief.problem, site_limit_kw=limit)
 
-    return planner
+    return _replanning(held)
 
 
 def reserving(blend: Blend, rule: ReserveRule) -> Planner:
     """With the adaptive reserve."""
-
-    def planner(belief: Belief) -> np.ndarray:
-        careful = hedged(belief.problem, blend, rule, present=belief.present, overdue_min=belief.overdue_min)
-        return plan(careful, direct=True).power_kw[:, 0]
-
-    return planner
+    return _replanning(lambda belief: hedged(belief.problem, blend, rule, present=belief.present, overdue_min=belief.overdue_min))
 
 
 def in_two_stages(errors: ForecastErrors, *, futures: int, seed: int) -> Planner:

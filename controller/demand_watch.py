@@ -83,6 +83,8 @@ class DemandWatch:
         on_lower: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
+        self.chosen_w: int | None = None
+        """The month's peak target as found from past nights; what the settings say comes before it."""
         self.store: KeptBlocks = store if store is not None else BlockMemory()
         self.interval_min = interval_min
         self.zone = ZoneInfo(yard.spec.timezone)
@@ -184,9 +186,14 @@ class DemandWatch:
             return "entered"
         return "assumed" if self._clock.offset_s is None else "measured"
 
+    @property
+    def target_w(self) -> int | None:
+        """What the month's highest block shall be: by the settings, else as chosen; None: nobody said."""
+        return self.settings.target_w if self.settings.target_w is not None else self.chosen_w
+
     def free_peak_w(self) -> int:
         """Peaks up to here cost the plan nothing more: the month's recorded one, or its target."""
-        return max(self._blocks.status(self._yard.clock.now()).month_peak_w, self.settings.target_w or 0)
+        return max(self._blocks.status(self._yard.clock.now()).month_peak_w, self.target_w or 0)
 
     def _foreseen(self, now: datetime, ends_at: datetime) -> tuple[tuple[float, float], ...]:
         plan = self._yard.plan
@@ -225,7 +232,7 @@ class DemandWatch:
     def soft_limits(self, now: datetime) -> Sequence[Limit]:
         """The month's peak target for the limiter: as high as the peak that is there already, and as the plan needs. Without a plan
         nobody knows whether it would cost a departure, and it does not bind."""
-        target_w, plan = self.settings.target_w, self._yard.plan
+        target_w, plan = self.target_w, self._yard.plan
         if target_w is None or plan is None or plan.expires_at <= now:
             return ()
         status = self._blocks.status(now)

@@ -314,7 +314,7 @@ class GridRoom:
             block_min=self._history.block_min,
             allowed_w=allowed_w,
             since=watch.known_since,
-            target_w=watch.settings.target_w,
+            target_w=watch.target_w,
             clock=ClockView(offset_s=watch.clock_offset_s, known=watch.clock_known, error_s=watch.settings.clock_error_s),
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, SupportsFloat
 from zoneinfo import ZoneInfo
@@ -26,14 +26,16 @@ from controller.plan_fallback import needed as fallback_needed
 from controller.plan_policy import in_force as policy_in_force
 from controller.plan_twin import PlanTwin, approved
 from controller.planner import Planner, PlannerError
+from controller.planning_demand import pieces_of
 from controller.planning_life import LifeSettings, PacksNow, charge_curve, kept_out, policy_of, with_life
 from controller.planning_limits import feeders_of, least_kw, places, site_limits
+from controller.planning_reserve import Reserve, told
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
 from depot.values import ConnectorId, Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
-from optimizer import DemandPiece, PlanResult, Policy, Problem, Vehicle, Weights
+from optimizer import PlanResult, Policy, Problem, Vehicle, Weights
 from optimizer.site_limits import least_of
 from optimizer.windows import clock_blocks
 
@@ -241,26 +243,10 @@ def building(
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
         currency=prices.currency,
-        demand_pieces=_demand_pieces(pieces or (), start, slots, slot_s, zone, settings.demand_share),
+        demand_pieces=pieces_of(pieces or (), start, slots, slot_s, zone, share=settings.demand_share),
         storages=storages,
     )
     return Asked(problem, tuple(ids), tuple(overlaps), start)
-
-
-def _demand_pieces(
-    pieces: Sequence[SiteDemandPiece], start: datetime, slots: int, slot_s: int, zone: ZoneInfo, share: float
-) -> tuple[DemandPiece, ...]:
-    """The tariff's pieces over the horizon: which slots count, and the share of the month's rate."""
-    minutes = [local.hour * 60 + local.minute for local in ((start + timedelta(seconds=k * slot_s)).astimezone(zone) for k in range(slots))]
-    return tuple(
-        DemandPiece(
-            group=piece.group,
-            per_kw=float(piece.rate_per_kw) * share,
-            free_kw=float(piece.free_kw),
-            counts=np.array([1.0 if piece.hours is None or piece.hours.hold(minute) else 0.0 for minute in minutes]),
-        )
-        for piece in pieces
-    )
 
 
 def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
@@ -479,6 +465,8 @@ class Planning:
         """Who looks at a plan before it is taken; None: nobody."""
         self.packs: PacksNow | None = None
         """Who knows the vehicles' batteries."""
+        self.reserve: Reserve | None = None
+        """What plans keep free for wrong timetables, where that follows the depot's own errors."""
         self.text = "no plan yet"
         self.failed_since: datetime | None = None
         self.made = 0
@@ -516,10 +504,13 @@ class Planning:
             self.text = "nothing to plan: no vehicle needs energy"
             return
         policy = policy_of(self._policy(), self.settings.life)
+        problem = asked.problem
+        if self.reserve is not None:
+            problem = self.reserve.careful(problem, self.yard.state.visits, now=now)
         try:
-            result = await self.planner.solve(asked.problem, policy=policy)
+            result = await self.planner.solve(problem, policy=policy)
             if self.twin is not None:
-                result = await approved(self.twin, self.planner, asked.problem, asked.visit_ids, result, policy=policy)
+                result = await approved(self.twin, self.planner, problem, asked.visit_ids, result, policy=policy)
         except PlannerError as error:
             if self.failed_since is None:
                 log.error("no new plan: %s; the last plan holds until it expires, then earliest departure first", error)
@@ -534,7 +525,7 @@ class Planning:
         if self.failed_since is not None:
             log.info("planning works again")
             self.failed_since = None
-        await self._take(asked, result, now, cause)
+        await self._take(replace(asked, problem=problem), told(result, asked.problem, problem), now, cause)
         self.text = f"plan of {len(asked.visit_ids)} vehicles in {max(0.01, result.total_s):.2f} s"
 
     async def _take(self, asked: Asked, result: PlanResult, now: datetime, cause: str) -> None:

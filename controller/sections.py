@@ -321,6 +321,10 @@ class PlannerSection(Section):
     learned_fallback: bool = setting(
         True, "While the planner's solver is down, a learned policy plans; false: earliest departure first, as soon as the plan has ended."
     )
+    adaptive_reserve: bool = setting(
+        False,
+        "In place of that share: a reserve that follows how late and hungry this depot's own vehicles came (docs/uncertainty.md).",
+    )
     ready_margin_min: float = setting(10.0, "Vehicles are planned to be ready this long before they leave.", unit="min", ge=0, le=240)
 
     @field_validator("slot_minutes")

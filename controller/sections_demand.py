@@ -18,6 +18,9 @@ class DemandSection(Section):
     peak_target_kw: float | None = setting(
         None, "The month's highest block average shall stay below this, as long as every vehicle leaves in time.", unit="kW", gt=0
     )
+    choose_peak_target: bool = setting(
+        False, "Choose such a target every noon from the nights of the past weeks, where peak_target_kw is unset (docs/uncertainty.md)."
+    )
     power_factor: float = setting(0.95, "kW per kVA of the site where the meter tells no apparent power.", ge=0.5, le=1)
     clock_offset_s: float | None = setting(
         None,

@@ -519,7 +519,7 @@ class Settings(BaseSettings):
             cadence_s=self.planner.cadence_s,
             policy=Policy(self.planner.policy),
             margin_share=self.limiter.margin_share,
-            reserve_share=self.planner.reserve,
+            reserve_share=0.0 if self.planner.adaptive_reserve else self.planner.reserve,
             ready_margin_min=self.planner.ready_margin_min,
             reserve_soc=self.v2g.reserve_soc,
             wear_per_kwh=self.v2g.wear_per_kwh,

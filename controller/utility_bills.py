@@ -80,6 +80,7 @@ class UtilityBills:
         self._watch = watch
         self._tariff = tariff
         self._pieces: list[DemandPiece] | None = None
+        self._plain_pieces: list[DemandPiece] | None = None
         self._pieces_of: tuple[object, ...] = ()
         self._past: dict[Month, tuple[int | None, int | None, int]] = {}
         self.commands: Mapping[type[Command], Carrier] = {
@@ -103,10 +104,11 @@ class UtilityBills:
         """Once."""
         now = self._yard.clock.now()
         status = self._watch.status(now)
-        asked = (status.begins_at, status.month_peak_w, self._book())
+        asked = (status.begins_at, status.month_peak_w, self._watch.target_w, self._book())
         if asked != self._pieces_of:
             self._pieces_of = asked
-            self._pieces = await asyncio.to_thread(self._find_pieces, now)
+            self._plain_pieces = await asyncio.to_thread(self._find_pieces, now)
+            self._pieces = self._with_target(self._plain_pieces)
 
     # -- what people say ----------------------------------------------------------------------------------------
 
@@ -154,15 +156,22 @@ class UtilityBills:
         counts."""
         return self._pieces
 
+    def plain_pieces(self) -> Sequence[DemandPiece] | None:
+        """The same without the month's peak target: what a target is chosen with."""
+        return self._plain_pieces
+
     def _find_pieces(self, now: datetime) -> list[DemandPiece] | None:
-        month, target_w = self._watch.month(now), self._watch.settings.target_w
+        month = self._watch.month(now)
         blocks, _ = self._blocks(month)
         try:
-            found = demand_pieces(self._tariff, now, contract=self._contract(), history=self._history(month), so_far=blocks)
+            return demand_pieces(self._tariff, now, contract=self._contract(), history=self._history(month), so_far=blocks)
         except GridError as error:
             log.warning("what a peak costs is not known in pieces: %s", error)
             return None
-        if target_w is None:
+
+    def _with_target(self, found: list[DemandPiece] | None) -> list[DemandPiece] | None:
+        target_w = self._watch.target_w
+        if found is None or target_w is None:
             return found
         target_kw = Fraction(target_w, 1000)  # peaks up to the target shall cost the plan nothing; above the contract they do
         return [piece if piece.above_contract else replace(piece, free_kw=max(piece.free_kw, target_kw)) for piece in found]
@@ -337,7 +346,7 @@ class UtilityBills:
             interval_min=self._watch.interval_min,
             contract_w=settings.contract_w,
             contract_va=settings.contract_va,
-            target_w=settings.target_w,
+            target_w=self._watch.target_w,
             blocks=[block_view(b, source) for b, source in sorted(both, key=lambda pair: (pair[0].begins_at, pair[1].value))],
             months=[self._month_row(month.after(-back)) for back in range(PAST_MONTHS + 1)],
             unit="kVA" if self._in_va() else "kW",

@@ -79,8 +79,9 @@ def windows_of(hours: FloatArray, *, slot_h: float, interval_slots: float, offse
     inside = np.flatnonzero((np.bincount(block) == 1)[block])  # parts that are a whole block of one slot
     same = inside[1:][slot[inside[1:]] == slot[inside[:-1]]]
     slot, block, part_h = np.delete(slot, same), np.delete(block, same), np.delete(part_h, same)
-    block = np.unique(block, return_inverse=True)[1].astype(np.intp)
-    return Windows(slot, block, part_h, np.bincount(block, part_h))
+    kept, block = np.unique(block, return_inverse=True)
+    block = block.astype(np.intp)
+    return Windows(slot, block, part_h, np.bincount(block, part_h), (kept + 1) * interval_slots - offset_slots)
 
 
 def clock_blocks(start: datetime, *, slot_minutes: float, block_minutes: float) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
 from controller.app.emergency import add_emergency
 from controller.app.exits import exit_code_of, sentence
+from controller.app.forecasts import add_forecasts
 from controller.app.garbage import collect_rarely, settle
 from controller.app.hazards import add_hazards
 from controller.app.kit import add_kit, companions
@@ -200,6 +201,7 @@ async def serve_core(settings: Settings) -> None:
         core.planning.pieces = bills.demand_pieces
         alarms.sources.append(core.twin)
         core.add(bills)
+        add_forecasts(core, settings, demand=demand, bills=bills, journal=journal, store=store, stack=stack)
         grid = GridRoom(
             core.yard,
             core.loop,

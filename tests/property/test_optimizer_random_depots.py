@@ -398,6 +398,8 @@ def blocks_step_by_step(problem: Problem) -> list[FloatArray]:
     steps = steps[steps > 1 - problem.first_slot_fraction]
     of_block = np.floor((steps + problem.demand_offset_slots) / problem.demand_interval_slots)
     return [np.bincount(steps[of_block == b].astype(int), minlength=problem.n_slots) * problem.slot_h / 100 for b in np.unique(of_block)]
+
+
 def stands_below(problem: Problem, feeder: int | None, above: int) -> bool:
     """Whether what is on ``feeder`` flows through ``above``."""
     while feeder is not None and feeder != above:

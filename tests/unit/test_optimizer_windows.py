@@ -85,7 +85,7 @@ def test_the_plan_shaves_what_is_billed(slot_minutes: int, block_minutes: int, p
         demand_offset_slots=offset,
     )  # fmt: skip
     for direct in (False, True):
-        found = plan(asked, direct=direct)
+        found = plan(asked, direct=direct, deadline_s=60)
         assert found.peak_kw == pytest.approx(peak_kw)
         assert found.demand_cost == pytest.approx(5.0 * peak_kw)
         assert np.sum(found.power_kw) * slot_minutes / 60 == pytest.approx(20.0)
