@@ -18,7 +18,8 @@ import numpy as np
 
 from optimizer import arrays
 from optimizer.errors import InvalidProblem
-from optimizer.model import Compiled, IntArray
+from optimizer.keys import NO_KEY
+from optimizer.compiled import Compiled, IntArray
 from optimizer.planning import DEADLINE_S, costs_of, power_of
 from optimizer.problem import FloatArray, Policy, Problem
 from optimizer.solver import Solver
@@ -101,5 +102,7 @@ def _joined(parts: Sequence[Compiled]) -> tuple[Compiled, list[IntArray]]:
         starts=starts,
         rows=np.concatenate(rows)[order].astype(np.int32),
         values=np.concatenate(values)[order],
+        column_keys=np.full(width, NO_KEY, dtype=np.int64),
+        row_keys=np.full(height, NO_KEY, dtype=np.int64),
     )
     return joined, places
