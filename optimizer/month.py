@@ -74,7 +74,7 @@ def end_to_end(nights: Sequence[Problem], *, weight: float = 1.0) -> Problem:
     """One problem of all ``nights``: energy at ``weight`` times its price, because each night stands for so many, and one peak.
 
     Their slots, demand blocks, feeders and demand charges must be alike. Stationary batteries go through from the first night on.
-    What orders vehicles inside of a night (delay, steadiness, floors) plays no part. Raises :class:`InvalidProblem`."""
+    What orders vehicles inside of a night (delay, steadiness, floors) and the batteries' life play no part. Raises :class:`InvalidProblem`."""
     first = nights[0]
     offset = 0
     vehicles: list[Vehicle] = []
@@ -135,6 +135,9 @@ def _placed(vehicle: Vehicle, name: str, offset: int, slots: int, total: int, we
         discharge_cap_kw=moved(vehicle.discharge_cap_kw),
         holding_per_kwh_h=None if vehicle.holding_per_kwh_h is None else weight * vehicle.holding_per_kwh_h,
         wear_per_kwh=None if vehicle.wear_per_kwh is None else weight * vehicle.wear_per_kwh,
+        windows=tuple((a + offset, b + offset) for a, b in vehicle.windows),
+        milestones=tuple(replace(milestone, by_slot=milestone.by_slot + offset) for milestone in vehicle.milestones),
+        life=None,
         delay_per_kwh_h=0.0,
         steady_per_kwh=0.0,
         floor_kw=0.0,

@@ -181,7 +181,10 @@ def hedged(
 
 
 def _careful(vehicle: Vehicle, problem: Problem, *, arrival: int, early_slots: float, factor: float) -> Vehicle:
-    """Later, sooner gone and hungrier, but always with the time to charge what it is said to need, as far as it had that."""
+    """Later, sooner gone and hungrier, but always with the time to charge what it is said to need, as far as it had that. A vehicle
+    with several visits or milestones is left as it is: its times hang together."""
+    if vehicle.windows or vehicle.milestones:
+        return vehicle
     at_most = vehicle.p_max_kw * vehicle.eff * problem.slot_h
     needs = int(np.ceil(vehicle.energy_kwh / at_most - 1e-9)) if at_most > 0 else 0
     first = min(arrival, max(vehicle.arrival_slot, vehicle.departure_slot - needs))

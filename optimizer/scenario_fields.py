@@ -30,6 +30,8 @@ PLACES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "demand_offset_slots": (TARIFF, "demand_offset_slots"),
         "demand_pieces": (TARIFF, "demand_pieces"),
         "export_price_per_kwh": (TARIFF, "export_per_kwh"),
+        "co2_g_per_kwh": (TARIFF, "co2_g_per_kwh"),
+        "co2_price_per_tonne": (TARIFF, "co2_price_per_tonne"),
         "currency": (TARIFF, "currency"),
         "site_limit_kw": (SITE, "limit_kw"),
         "mtd_peak_kw": (SITE, "mtd_peak_kw"),

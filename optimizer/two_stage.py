@@ -17,9 +17,9 @@ from time import perf_counter
 import numpy as np
 
 from optimizer import arrays
+from optimizer.compiled import Compiled, IntArray
 from optimizer.errors import InvalidProblem
 from optimizer.keys import NO_KEY
-from optimizer.compiled import Compiled, IntArray
 from optimizer.planning import DEADLINE_S, costs_of, power_of
 from optimizer.problem import FloatArray, Policy, Problem
 from optimizer.solver import Solver
