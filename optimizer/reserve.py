@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from optimizer.errors import InvalidProblem
 from optimizer.problem import FloatArray, Problem, Vehicle
+from optimizer.site_limits import NamedLimit
 
 PRIOR_VISITS = 20.0
 """What the prior weighs beside a depot's own samples, in visits."""
@@ -32,6 +33,9 @@ _NORMAL = np.array(
     [-1.96, -1.44, -1.15, -0.93, -0.76, -0.6, -0.45, -0.32, -0.19, -0.06, 0.06, 0.19, 0.32, 0.45, 0.6, 0.76, 0.93, 1.15, 1.44, 1.96]
 )
 """Twenty quantiles of the normal distribution, at (k + ½)/20."""
+
+SOURCE = "reserve"
+"""What the site's limit is named after where something is held back."""
 
 WAITED_MIN = 15.0
 """Who is later than anybody ever was is expected so much later still."""
@@ -177,7 +181,8 @@ def hedged(
         problem.site_limit_kw - held * room - (background - problem.background_kw), np.minimum(problem.site_limit_kw, problem.background_kw)
     )
     feeders = tuple(replace(feeder, limit_kw=feeder.limit_kw * (1 - held)) for feeder in problem.feeders)
-    return replace(problem, vehicles=tuple(vehicles), site_limit_kw=limit, feeders=feeders)
+    sources = (*problem.limit_sources, NamedLimit(SOURCE, limit)) if problem.limit_sources else ()
+    return replace(problem, vehicles=tuple(vehicles), site_limit_kw=limit, feeders=feeders, limit_sources=sources)
 
 
 def _careful(vehicle: Vehicle, problem: Problem, *, arrival: int, early_slots: float, factor: float) -> Vehicle:
