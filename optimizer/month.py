@@ -74,7 +74,8 @@ def end_to_end(nights: Sequence[Problem], *, weight: float = 1.0) -> Problem:
     """One problem of all ``nights``: energy at ``weight`` times its price, because each night stands for so many, and one peak.
 
     Their slots, demand blocks, feeders and demand charges must be alike. Stationary batteries go through from the first night on.
-    What orders vehicles inside of a night (delay, steadiness, floors) and the batteries' life play no part. Raises :class:`InvalidProblem`."""
+    What orders vehicles inside of a night (delay, steadiness, floors) and the batteries' life play no part.
+    Raises :class:`InvalidProblem`."""
     first = nights[0]
     offset = 0
     vehicles: list[Vehicle] = []
