@@ -11,7 +11,7 @@ kW more really saves) is done as far as :class:`Depth` and the time allow; what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -73,7 +73,7 @@ def explain(
     limits = tuple(_limits(found, borne))
     wishes = worth(found)
     peaks = tuple(_peaks(found, verdict.site_kw))
-    short = short_reasons(problem, power_kw=power, unmet_kwh=unmet, limits=limits)
+    short = short_reasons(_bounded(problem, found), power_kw=power, unmet_kwh=unmet, limits=limits)
     values = _values(found, limits, peaks)
     if depth.next_kw:
         values = tuple(_with_next(problem, policy, value, verdict.cost, deadline=deadline) for value in values)
@@ -102,6 +102,8 @@ def explain(
         milestones=_milestones(problem, power),
         relaxed=relaxed(problem),
         values=values,
+        least_kw=None if found.bounds is None else found.of_cells(found.bounds.lower),
+        most_kw=None if found.bounds is None else found.of_cells(found.bounds.upper),
         solve_s=perf_counter() - started,
     )
 
@@ -211,6 +213,15 @@ def _tidy(values: npt.NDArray[np.float64] | float, least: float = TINY) -> Float
     """Without the solver's rounding."""
     tidy: FloatArray = np.where(np.abs(values) > least, values, 0.0)
     return tidy
+
+
+def _bounded(problem: Problem, found: Solved) -> Problem:
+    """With caps of the powers that batteries accept, so that what they do not take is not counted as kept from them."""
+    if found.bounds is None:
+        return problem
+    most = found.of_cells(found.bounds.upper)
+    caps = [replace(v, cap_kw=row) if v.curve is not None else v for v, row in zip(problem.vehicles, most, strict=True)]
+    return replace(problem, vehicles=tuple(caps))
 
 
 def _milestones(problem: Problem, power: FloatArray) -> tuple[Shortfall, ...]:

@@ -34,7 +34,9 @@ def explain_cell(problem: Problem, explanation: Explanation, *, vehicle: int, sl
         )
     if explanation.power_kw.shape != problem.upper_kw.shape:
         raise InvalidProblem("the explanation is of another problem")
-    power, upper, lower = explanation.power_kw[vehicle], problem.upper_kw[vehicle], problem.lower_kw[vehicle]
+    power = explanation.power_kw[vehicle]
+    upper = problem.upper_kw[vehicle] if explanation.most_kw is None else explanation.most_kw[vehicle]
+    lower = problem.lower_kw[vehicle] if explanation.least_kw is None else explanation.least_kw[vehicle]
     parts = _parts(problem, explanation, vehicle)
     per_kwh = np.sum([values for _, _, values in parts], axis=0)
     worth = _worth(problem, explanation, vehicle)

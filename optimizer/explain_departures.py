@@ -24,14 +24,14 @@ USED_KW = 1e-6
 def departures(found: Solved, power_kw: FloatArray, *, most: int) -> tuple[FloatArray, FloatArray, tuple[Grounds, ...]]:
     """[vehicle] currency and kWh that fall short, and how each was found. ``most``: how many are solved for, those with the most energy
     in their last slot first; uses the solver of ``found``, whose duals must have been taken before."""
-    problem, compiled = found.problem, found.compiled
+    problem = found.problem
     n = len(problem.vehicles)
     bill, short, grounds = np.zeros(n), np.zeros(n), [Grounds.EXACT] * n
     last = [vehicle.departure_slot - 1 for vehicle in problem.vehicles]
     used = [i for i in range(n) if last[i] >= 0 and abs(power_kw[i, last[i]]) > USED_KW]
     columns_of = dict(zip(used, _columns(found, [(i, last[i]) for i in used]), strict=True))
     for i, columns in columns_of.items():
-        at_top = found.columns[columns] >= compiled.upper[columns] - USED_KW
+        at_top = found.columns[columns] >= found.upper[columns] - USED_KW
         per_kw = -found.reduced[:, columns] * (at_top * found.columns[columns])
         bill[i] = max(0.0, float(per_kw[BILL].sum()) / found.weight)
         short[i] = max(0.0, float(per_kw[KWH].sum()))
@@ -49,7 +49,7 @@ def departures(found: Solved, power_kw: FloatArray, *, most: int) -> tuple[Float
 def _columns(found: Solved, used: Sequence[tuple[int, int]]) -> list[IntArray]:
     """Of each (vehicle, slot) the columns of what is drawn and given there."""
     keys = found.compiled.column_keys
-    mine = np.flatnonzero(np.isin(family_of(keys), (Family.P, Family.GIVES)))
+    mine = np.flatnonzero(np.isin(family_of(keys), (Family.P, Family.STEEP, Family.GIVES)))
     cells = who_of(keys[mine]) * found.problem.n_slots + slot_of(keys[mine])
     order = np.argsort(cells, kind="stable")
     wanted = [vehicle * found.problem.n_slots + slot for vehicle, slot in used]
@@ -59,11 +59,11 @@ def _columns(found: Solved, used: Sequence[tuple[int, int]]) -> list[IntArray]:
 
 def _without(found: Solved, columns: IntArray) -> tuple[float, float]:
     """What it costs, and leaves short, to close these columns."""
-    compiled, solver = found.compiled, found.solver
+    solver = found.solver
     nothing = np.zeros(len(columns))
     solver.change_bounds(columns, lower=nothing, upper=nothing)
     try:
         changed = found.cost(solver.solve()) - found.cost(found.columns)
     finally:
-        solver.change_bounds(columns, lower=compiled.lower[columns], upper=compiled.upper[columns])
+        solver.change_bounds(columns, lower=found.lower[columns], upper=found.upper[columns])
     return float(changed[BILL]), max(0.0, float(changed[KWH]))

@@ -20,9 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer import arrays
+from optimizer.cell_bounds import CellBounds
 from optimizer.compiled import Compiled, Costs
 from optimizer.keys import PLACE_SHIFT, SLOT_MASK, WHO_MASK, Family, KeyArray
+from optimizer.life_bands import column_bounds
 from optimizer.planning import READINESS_MONEY, costs_of, plan
+from optimizer.polish import polish
 from optimizer.problem import FloatArray, Policy, Problem
 from optimizer.solver import Solver
 from optimizer.warm import Kept, carried
@@ -40,13 +43,18 @@ AT_BOUND = 1e-7
 class Solved:
     """A model at its optimum. ``costs`` [part × column], ``duals`` [part × row], ``reduced`` [part × column]; ``weight``: of the bill in
     the objective; ``moved`` [slot]: where the price stands on the import. ``problem`` is the one that was solved: of those that may
-    give, only who does."""
+    give, only who does. ``lower``, ``upper`` [column] as they are in the solver; ``bounds`` of its cells, where they are narrower than
+    the problem's: by what batteries accept, and by sessions that cannot pause.
+    """
 
     problem: Problem
     policy: Policy | Weights
     compiled: Compiled
     solver: Solver
     columns: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    bounds: CellBounds | None
     weight: float
     moved: npt.NDArray[np.bool_]
     costs: FloatArray
@@ -67,6 +75,12 @@ class Solved:
     def row_slot(self) -> KeyArray:
         """[row] its slot."""
         return slot_of(self.compiled.row_keys)
+
+    def of_cells(self, values: FloatArray) -> FloatArray:
+        """[vehicle × slot] of [cell], 0 where there is none."""
+        spread = np.zeros(self.problem.upper_kw.shape)
+        spread[self.compiled.vehicle, self.compiled.slot] = values
+        return spread
 
     def cost(self, columns: FloatArray) -> FloatArray:
         """[part] of the objective at ``columns``; the bill in currency."""
@@ -103,11 +117,32 @@ def solved(problem: Problem, policy: Policy | Weights, *, deadline: float) -> So
         return None
     last = kept.get("lending", kept.get("charging"))
     solver = Solver(compiled, deadline=deadline, start=carried(last, problem, compiled) if last is not None else None)
-    columns = solver.solve()
+    columns, bounds = solver.solve(), None
+    lower, upper = compiled.lower, compiled.upper
+    if any(vehicle.curve is not None or not vehicle.pausable for vehicle in problem.vehicles):
+        bounds = CellBounds(problem, compiled, solver)
+        polish(problem, compiled, solver=solver, columns=columns, round_minimum=False, bounds=bounds)
+        columns, lower, upper = solver.solve(), lower.copy(), upper.copy()
+        which, lower_of, upper_of = column_bounds(compiled, np.arange(len(compiled.cells)), bounds.lower, bounds.upper)
+        lower[which], upper[which] = lower_of, upper_of
     weight = READINESS_MONEY if policy is Policy.READINESS else 1.0
     parts = _parts(problem, policy, costs, compiled, weight)
     duals = solver.duals_under(parts)
-    return Solved(problem, policy, compiled, solver, columns, weight, costs.imported != 0, parts, duals, _reduced(compiled, parts, duals))
+    return Solved(
+        problem,
+        policy,
+        compiled,
+        solver,
+        columns,
+        lower,
+        upper,
+        bounds,
+        weight,
+        costs.imported != 0,
+        parts,
+        duals,
+        _reduced(compiled, parts, duals),
+    )
 
 
 def _parts(problem: Problem, policy: Policy | Weights, costs: Costs, compiled: Compiled, weight: float) -> FloatArray:
@@ -116,7 +151,7 @@ def _parts(problem: Problem, policy: Policy | Weights, costs: Costs, compiled: C
     on_cells = weight * np.where(costs.imported != 0, 0.0, problem.weight_per_kwh) * problem.hours
     parts = np.zeros((4, len(compiled.cost)))
     bill = parts[BILL]
-    drawn, given = (np.isin(family, its) for its in ((Family.P, Family.STORAGE_DRAWN), (Family.GIVES, Family.STORAGE_GIVEN)))
+    drawn, given = (np.isin(family, its) for its in ((Family.P, Family.STEEP, Family.STORAGE_DRAWN), (Family.GIVES, Family.STORAGE_GIVEN)))
     bill[drawn] = on_cells[slot[drawn]]
     bill[given] = -on_cells[slot[given]]
     money = np.isin(family, (Family.IMPORTED, Family.EXPORTED, Family.OVER, Family.DEAR))

@@ -215,7 +215,8 @@ class Explanation:
     would lack.
     ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``shortfalls``: of whole needs;
     ``milestones``: those that are missed. ``power_kw`` [vehicle × slot] is the
-    relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded."""
+    relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded. ``least_kw``,
+    ``most_kw`` [vehicle × slot]: bounds that batteries which taper and sessions that cannot pause have narrowed; None: the problem's."""
 
     problem_id: str
     policy: Policy | Weights
@@ -239,6 +240,8 @@ class Explanation:
     milestones: tuple[Shortfall, ...]
     relaxed: tuple[Relaxed, ...]
     values: tuple[LimitValue, ...]
+    least_kw: FloatArray | None = None
+    most_kw: FloatArray | None = None
     solve_s: float = 0.0
     schema: str = SCHEMA
 

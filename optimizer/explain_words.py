@@ -41,6 +41,8 @@ def _cell(problem: Problem, reason: CellReason, at: str, *, short_kwh: float, po
         comes = min((start for start, _ in windows if start > reason.slot), default=None)
         return f"{name} is not there at {at}: it {'has left' if comes is None else f'arrives at {clock(problem, comes, zone)}'}."
     if reason.most_kw <= USED_KW:
+        if not vehicle.pausable and problem.upper_kw[reason.vehicle, reason.slot] > USED_KW:
+            return f"{name} draws nothing at {at}: its session cannot pause, and is held at other times."
         return f"{name} cannot draw anything at {at}."
     if reason.power_kw < -USED_KW:
         return f"{name} gives {power:.4g} kW at {at}: energy is dear then, and it buys it back when it is cheap."
@@ -51,7 +53,12 @@ def _cell(problem: Problem, reason: CellReason, at: str, *, short_kwh: float, po
     cost = _cost(problem, reason)
     if reason.power_kw > USED_KW:
         whole = reason.power_kw >= reason.most_kw - USED_KW
-        how = f"draws all it can, {power:.4g} kW," if whole else f"draws {power:.4g} of {reason.most_kw:.4g} kW"
+        taken = problem.upper_kw[reason.vehicle, reason.slot] > reason.most_kw + USED_KW
+        how = (
+            f"draws all that {'its battery takes' if taken else 'it can'}, {power:.4g} kW,"
+            if whole
+            else f"draws {power:.4g} of {reason.most_kw:.4g} kW"
+        )
         if short_kwh > 0.05 and whole:
             return f"{name} {how} at {at}: it is short of energy, and every kWh counts."
         return f"{name} {how} at {at}: {cost}{_against(problem, reason, policy, used=True, zone=zone)}{_held(reason, whole)}."

@@ -21,11 +21,18 @@ RoundMinimum = bool | Literal["all"]
 
 
 def polish(
-    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, round_minimum: RoundMinimum
+    problem: Problem,
+    compiled: Compiled,
+    *,
+    solver: Solver,
+    columns: FloatArray,
+    round_minimum: RoundMinimum,
+    bounds: CellBounds | None = None,
 ) -> tuple[FloatArray, bool]:
     """Columns after all steps, and whether there was time for them; what was done before the time was over stands. Where nobody
-    is unable to pause and nothing is to be rounded, ``columns`` come back as they are."""
-    bounds = CellBounds(problem, compiled, solver)
+    is unable to pause and nothing is to be rounded, ``columns`` come back as they are. ``bounds``: where the caller wants to know
+    which are left in the solver."""
+    bounds = bounds or CellBounds(problem, compiled, solver)
     try:
         columns = tighten(problem, compiled, solver=solver, columns=columns, bounds=bounds)
         columns = hold_sessions(problem, compiled, solver=solver, columns=columns, bounds=bounds)

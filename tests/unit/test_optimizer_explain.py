@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from optimizer import Cap, DemandPiece, Feeder, InvalidProblem, Milestone, NamedLimit, Need, Policy, Problem, Storage, Vehicle
+from optimizer import Cap, ChargeCurve, DemandPiece, Feeder, InvalidProblem, Milestone, NamedLimit, Need, Policy, Problem, Storage, Vehicle
 from optimizer.explain import QUICK, Depth, explain
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_values import Cause, Explanation, Grounds, LimitKind, LimitPrice, RemedyKind
@@ -264,6 +264,25 @@ def test_between_two_visits_a_vehicle_is_away() -> None:
     found = explain(problem)
     assert explain_cell(problem, found, vehicle=0, slot=2).words == "a is not there at 02:00: it arrives at 03:00."
     assert found.unmet_kwh == pytest.approx([0])
+
+
+def test_a_battery_that_tapers_and_a_session_that_cannot_pause_are_explained_as_planned() -> None:
+    curve = ChargeCurve(np.array([0.0, 0.5, 1.0]), np.array([50.0, 50.0, 5.0]), capacity_kwh=100.0, stored_kwh=50.0)
+    problem = depot(bus("a", 45.0, curve=curve), bus("b", 30.0, pausable=False, p_min_kw=10.0, p_max_kw=20.0), site_limit_kw=60.0)
+    found, planned = explain(problem, depth=DEEP), plan(problem)
+    assert found.cost == pytest.approx(planned.cost, rel=1e-3)
+    assert found.power_kw.sum(axis=1) == pytest.approx(planned.power_kw.sum(axis=1), abs=1e-3)
+    assert found.most_kw is not None
+    assert (found.power_kw <= found.most_kw + 1e-6).all()
+    taken = [explain_cell(problem, found, vehicle=0, slot=k) for k in range(4)]
+    assert any("draws all that its battery takes" in reason.words for reason in taken)
+    for i in range(2):
+        for k in range(4):
+            reason = explain_cell(problem, found, vehicle=i, slot=k)
+            if reason.power_kw > reason.least_kw + 1e-4:
+                assert reason.reduced_per_kwh <= 1e-5
+            if reason.power_kw < reason.most_kw - 1e-4:
+                assert reason.reduced_per_kwh >= -1e-5
 
 
 def test_words_for_what_cannot_be() -> None:
