@@ -4,12 +4,13 @@
     python benchmarks/train_policy.py --check [--data DIR]                     # figures of the shipped weights alone
 
 Nights are synthetic depots of this file's generator: buses, vans, trucks, workplace cars; tariffs of two to four steps, of a
-day-ahead market, or flat; limits from 1.05 to 2.5 times the least that serves everybody; with and without demand charge.
+day-ahead market, or flat; limits from 1.05 to 2.5 times about the least that serves everybody; with and without demand charge.
 Trained on seeds 0–239, its few numbers of choice (size, sharpness) tuned on 1000–1039, reported on 2000–2099, which nothing was chosen
 by. ``DIR/scenarios/*.json`` are other people's depots; no number was chosen by them either. Beside it: uncontrolled is left out (it
 breaks limits), equal share, least laxity first, the projection without a net (log-odds from the price alone), the optimal plan.
 
-Exit 1 where it does not beat least laxity first on the held-out seeds: more unmet, or not cheaper.
+Exit 1 where it does not beat least laxity first on the held-out seeds: a night with more unmet (beyond 0.05 kWh, what the evaluator
+takes for rounding), or not cheaper on average, or a limit that is not kept.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from rich.table import Table
 
 from optimizer import PlanResult, Problem, Vehicle, plan
 from optimizer.baselines import equal_share, least_laxity_first
-from optimizer.evaluate import Verdict, evaluate
+from optimizer.evaluate import VIOLATION_KWH, Verdict, evaluate
 from optimizer.learned import FEATURES, Net, features_of, propose, shipped
 from optimizer.problem import Feeder, FloatArray
 from optimizer.scenario import read
@@ -232,7 +233,7 @@ class Sum:
         self.cost += verdict.cost / optimum
         self.unmet_kwh += float(verdict.unmet_kwh.sum())
         self.needed_kwh += verdict.required_kwh
-        self.worse += float(verdict.unmet_kwh.sum()) > float(rule.unmet_kwh.sum()) + 0.05
+        self.worse += float(verdict.unmet_kwh.sum()) > float(rule.unmet_kwh.sum()) + VIOLATION_KWH
         self.seconds = max(self.seconds, seconds)
         self.violation_kwh = max(self.violation_kwh, verdict.violation_kwh)
 
@@ -298,7 +299,7 @@ def main() -> int:
     for file in sorted((arguments.data / "scenarios").glob("*.json")) if arguments.data else ():
         console.print(table_of(file.stem, judge([read(file)], net), 1))
     learned, rule = sums["learned"], sums["least laxity"]
-    beats = learned.unmet_kwh <= rule.unmet_kwh + 0.05 and learned.cost < rule.cost and learned.violation_kwh <= 0.05
+    beats = not learned.worse and learned.cost < rule.cost and learned.violation_kwh <= VIOLATION_KWH
     console.print(f"the learned policy {'beats' if beats else 'does not beat'} least laxity first")
     return 0 if beats else 1
 
