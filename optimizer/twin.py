@@ -133,7 +133,8 @@ class Twin:
     ) -> None:
         self._problem, self._power, self._unmet, self._storage = problem, power_kw, unmet_kwh, storage_kw
         count = len(problem.vehicles)
-        self._known = np.array([pack is not None and pack.capacity_kwh > 0 for pack in packs], dtype=bool)
+        once = [not vehicle.windows for vehicle in problem.vehicles]  # between its visits a vehicle uses what nobody knows
+        self._known = np.array([pack is not None and pack.capacity_kwh > 0 for pack in packs], dtype=bool) & np.array(once, dtype=bool)
 
         def of(name: str, otherwise: float) -> FloatArray:
             values = [getattr(pack, name) if pack is not None else None for pack in packs]

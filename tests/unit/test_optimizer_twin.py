@@ -121,6 +121,14 @@ def test_what_is_not_known_is_not_judged_but_limits_are() -> None:
     assert "the site's limit" in over.veto
 
 
+def test_of_a_vehicle_that_comes_again_no_state_of_charge_is_said() -> None:
+    often = replace(depot().vehicles[0], departure_slot=6, windows=((10, SLOTS),))
+    problem = depot(vehicles=(often,))
+    report = judged(problem, plan(problem), PACK)
+    assert report.veto == ""
+    assert np.isnan(report.soc_at_departure).all()
+
+
 def test_limits_that_floors_and_background_break_are_no_fault_of_the_plan() -> None:
     vehicle = replace(depot().vehicles[0], floor_kw=20.0)
     problem = depot(vehicles=(vehicle,), site_limit_kw=np.full(SLOTS, 15.0))
