@@ -55,13 +55,15 @@ def read_answer(body: bytes) -> Answer:
     return _answers.decode(body)
 
 
-def _from_array(value: Any) -> Any:
+def from_array(value: Any) -> Any:
+    """For msgspec: arrays as they lie in memory."""
     if isinstance(value, np.ndarray):
         return {"shape": value.shape, "f8": base64.b64encode(value.astype("<f8").tobytes()).decode("ascii")}
     raise NotImplementedError(f"{type(value)} has no place in a frame")
 
 
-def _to_array(_type: type, value: Any) -> Any:
+def to_array(_type: type, value: Any) -> Any:
+    """For msgspec: the array again; raises its ValidationError."""
     try:
         numbers = np.frombuffer(base64.b64decode(value["f8"], validate=True), dtype="<f8")
         return numbers.reshape(value["shape"]).astype(np.float64)
@@ -69,6 +71,6 @@ def _to_array(_type: type, value: Any) -> Any:
         raise msgspec.ValidationError(f"numbers are expected ({error})") from None
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_from_array)
-_requests = msgspec.json.Decoder(Request, dec_hook=_to_array)
-_answers = msgspec.json.Decoder(Answer, dec_hook=_to_array)
+_encoder = msgspec.json.Encoder(enc_hook=from_array)
+_requests = msgspec.json.Decoder(Request, dec_hook=to_array)
+_answers = msgspec.json.Decoder(Answer, dec_hook=to_array)

@@ -1,0 +1,126 @@
+"""The questions child: ``python -m controller.plan_questions_worker PARENT_PID``. Answers what people ask of a plan, one question at a
+time: why it is so, what a change would do, what else could be picked.
+
+Started when somebody asks, ended by the core when nobody does; nicer than the planner child (+15), so that no question delays a
+plan. It ends at the end of its input, and the kernel kills it when the core dies in any other way. What libraries print goes to
+stderr; the answers have the pipe alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+from controller.logs import adopt_libraries, set_up
+from controller.plan_questions_wire import Compare, Explain, MakeFrontier, Question, Told, Why, Words, frame, read_question
+from controller.planner_wire import HEADER, READY_ID
+from controller.supervisor import die_with_parent
+from optimizer import FrontierProgress, InvalidProblem, SolverFailed
+from optimizer.explain_values import Explanation
+
+NICENESS = 15
+
+
+def main() -> None:
+    """Serve until the input ends. A defect ends the process: the core says so, and starts another one for the next question."""
+    set_up("plan questions")
+    die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the core ends this child in order
+    os.nice(NICENESS)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _load()
+    adopt_libraries()
+    _serve(sys.stdin.buffer, answers)
+
+
+def _load() -> None:
+    """What takes long on a busy machine, before the first question's time counts."""
+    from optimizer import explain, explain_cells, what_if  # noqa: F401
+
+
+def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    desk = _Desk(answers)
+    _send(answers, Told(READY_ID))
+    while len(header := questions.read(HEADER.size)) == HEADER.size:
+        (length,) = HEADER.unpack(header)
+        body = questions.read(length)
+        if len(body) < length:
+            return
+        question = read_question(body)
+        try:
+            told = desk.answer(question)
+        except (SolverFailed, InvalidProblem) as error:
+            told = Told(question.id, failure=str(error))
+        _send(answers, told)
+
+
+class _Desk:
+    """Answers; keeps the newest explanation, so that a look at a slot of the same plan solves nothing."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._kept: tuple[str, Explanation] | None = None
+
+    def answer(self, question: Question) -> Told:
+        what = question.what
+        if isinstance(what, Explain):
+            return self._explain(question, deep=what.deep)
+        if isinstance(what, Why):
+            return self._why(question, what)
+        if isinstance(what, Compare):
+            return _compare(question, what)
+        return self._frontier(question, what)
+
+    def _explain(self, question: Question, *, deep: bool) -> Told:
+        from optimizer.explain import QUICK, Depth, explain
+        from optimizer.explain_words import relaxed_words, remedy_words, short_words
+
+        problem, zone = question.problem, ZoneInfo(question.zone)
+        found = explain(problem, policy=question.policy, depth=Depth() if deep else QUICK, deadline_s=question.deadline_s)
+        self._kept = (question.plan_id, found)
+        words = Words(
+            short=tuple(short_words(problem, one, zone=zone) for one in found.shortfalls),
+            remedies=tuple(tuple(remedy_words(problem, remedy, zone=zone) for remedy in one.remedies) for one in found.shortfalls),
+            relaxed=tuple(relaxed_words(problem, one, zone=zone) for one in found.relaxed),
+        )
+        return Told(question.id, explanation=found, words=words)
+
+    def _why(self, question: Question, what: Why) -> Told:
+        from optimizer.explain_cells import explain_cell
+
+        if self._kept is None or self._kept[0] != question.plan_id:
+            self._explain(question, deep=False)
+        assert self._kept is not None
+        zone, explanation = ZoneInfo(question.zone), self._kept[1]
+        reasons = (explain_cell(question.problem, explanation, vehicle=one, slot=what.slot, zone=zone) for one in what.vehicles)
+        return Told(question.id, reasons=tuple(reasons))
+
+    def _frontier(self, question: Question, what: MakeFrontier) -> Told:
+        from optimizer.pareto import frontier
+
+        def tell(progress: FrontierProgress) -> None:
+            _send(self._answers, Told(question.id, progress=progress))
+
+        found = frontier(question.problem, steps=what.steps, deadline_s=question.deadline_s, progress=tell)
+        return Told(question.id, frontier=found)
+
+
+def _compare(question: Question, what: Compare) -> Told:
+    from optimizer.what_if import what_if
+
+    half_s = question.deadline_s / 2  # it solves twice
+    found = what_if(question.problem, what.changes, policy=question.policy, deadline_s=half_s, zone=ZoneInfo(question.zone))
+    return Told(question.id, comparison=found)
+
+
+def _send(answers: BinaryIO, told: Told) -> None:
+    answers.write(frame(told))
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()
