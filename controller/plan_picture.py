@@ -220,9 +220,9 @@ def layers_of(yard: Yard, span: Span, trail: PlanTrail, plan: Plan | None, wante
     ]
     if rest := order[len(own) :]:
         together: IntArray = np.sum([drawn.get(name, empty) for name in rest], axis=0)
-        should: IntArray = np.sum([planned.get(name, empty) for name in rest], axis=0)
+        told_to: IntArray = np.sum([planned.get(name, empty) for name in rest], axis=0)
         count = len(set().union(*(members[name] for name in rest)))
-        found.append(_layer("", "rest", count, sum(weight[name] for name in rest), together, should, seen, told))
+        found.append(_layer("", "rest", count, sum(weight[name] for name in rest), together, told_to, seen, told))
     return found + _batteries(span, plan, hours)
 
 

@@ -103,6 +103,11 @@ class Asked:
     overlap: tuple[np.ndarray, ...]
     start: datetime
 
+    @property
+    def slot(self) -> timedelta:
+        """How long a slot is."""
+        return timedelta(minutes=self.problem.slot_minutes)
+
 
 @dataclass(frozen=True, slots=True)
 class Newest:

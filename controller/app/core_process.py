@@ -34,6 +34,7 @@ from controller.app.hazards import add_hazards
 from controller.app.kit import add_kit, companions
 from controller.app.lake_room import add_lake
 from controller.app.outputs import add_outputs
+from controller.app.planning import add_plan
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
 from controller.app.telemetry import add_safety
@@ -64,7 +65,6 @@ from controller.local_lists import LocalLists
 from controller.logs import set_up
 from controller.names import NameBook
 from controller.plan_policy import PlanPolicy
-from controller.plan_room import PlanRoom
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
 from controller.profiles_room import ProfilesRoom
@@ -175,7 +175,7 @@ async def serve_core(settings: Settings) -> None:
         )
         alarms = add_kit(core, settings, store, journal)
         core.add(Departures(core.yard, core.views.ready))
-        core.add(PlanRoom(core.yard, core.loop, core.planning, core.history, state=lambda: planner.state))
+        await add_plan(core, planner, stack)
         core.add(PlanPolicy(core.yard, settings.to_planning().policy, replan=core.planning.request))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
         await add_billing(core, settings, stack, alarms)
