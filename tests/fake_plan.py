@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 from fake_depot import NOW, ZONE, FakeLink, at, sample
+from fake_plan_answers import fill_answers
 
 from controller.plan_view import PlanHead, PlanLayer, PlanRow, PlanSlots, PlanView
 
@@ -93,5 +94,6 @@ def without_plan(*, waiting: int = 0, planner: str = "running", text: str = "no 
 
 
 def fill_plan(link: FakeLink) -> None:
-    """Let the link show it."""
+    """Let the link show it, and what was asked of it."""
     link.made[PlanView] = plan
+    fill_answers(link)

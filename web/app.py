@@ -70,7 +70,9 @@ from web.pages import Pages
 from web.payments_page import payments_api, payments_screens
 from web.plan_api import SCHEMAS as plan_schemas
 from web.plan_api import plan_api
+from web.plan_ask_page import plan_ask_screens
 from web.plan_page import plan_screens
+from web.plan_policy_page import plan_policy_screens
 from web.probes import probes
 from web.problems import Problem
 from web.profiles_api import SCHEMAS as profile_schemas
@@ -144,6 +146,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(display_screens(web))
     app.include_router(departures_screens(web))
     app.include_router(plan_screens(web))
+    app.include_router(plan_ask_screens(web))
+    app.include_router(plan_policy_screens(web))
     app.include_router(grid_screens(web))
     app.include_router(bills_screens(web))
     app.include_router(limits_screens(web))

@@ -37,8 +37,19 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A part of the width that leads somewhere: per cent of the width, address, words."""
+
+    x: float
+    width: float
+    href: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawn chart. ``lines`` and ``areas``: (class, path). ``rules``: (class, x1, y1, x2, y2) in box units."""
+    """A drawn chart. ``lines`` and ``areas``: (class, path). ``rules``: (class, x1, y1, x2, y2) in box units. ``columns``: links over the
+    whole height, for the pointer; the keyboard has another way to the same places."""
 
     height: float
     grid: tuple[float, ...]
@@ -49,6 +60,7 @@ class Plot:
     description: str
     bands: tuple[Band, ...] = ()
     bands_unit: str = ""
+    columns: tuple[Column, ...] = ()
 
 
 def nice_top(value: float, steps: int = 4) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from controller.plan_view import PlanLayer, PlanSlots, PlanView
 from controller.readmodel import Point
 from web import text
-from web.charts import WIDTH, Frame, Label, Plot, midnights, nice_top, price_bands, short, time_labels
+from web.charts import WIDTH, Column, Frame, Label, Plot, midnights, nice_top, price_bands, short, time_labels
 
 HEIGHT = 306.0
 LABEL_PX = 15.0
@@ -47,8 +47,10 @@ def layer_css(layers: Sequence[PlanLayer], n: int, chosen: str) -> str:
     return {"rest": "layer rest", "battery": "layer battery"}.get(layer.kind, f"layer t{n % TONES}")
 
 
-def stack_chart(view: PlanView, *, clock: text.DepotTime, chosen: str = "", slot: int | None = None) -> Plot:
-    """The picture. ``chosen``: the layer that is looked at; ``slot``: the slot that is."""
+def stack_chart(
+    view: PlanView, *, clock: text.DepotTime, chosen: str = "", slot: int | None = None, links: tuple[Column, ...] = ()
+) -> Plot:
+    """The picture. ``chosen``: the layer that is looked at; ``slot``: the slot that is; ``links``: slots that can be."""
     slots = view.slots
     base = [max(0, watts or 0) for watts in slots.background_w]
     stack = [base]
@@ -100,6 +102,7 @@ def stack_chart(view: PlanView, *, clock: text.DepotTime, chosen: str = "", slot
         _description(view, clock),
         price_bands(frame, price),
         unit,
+        links,
     )
 
 

@@ -5,6 +5,8 @@ GET /plan    ?by=vehicle|feeder  ?back=1-24 hours before now  ?vehicle=  the lay
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +14,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from controller.plan_reasons_view import ExplanationView
 from controller.plan_view import PlanHead, PlanRow, PlanView
 from web import text
 from web.context import Web
+from web.plan_ask_page import plan_tabs
 from web.plan_chart import slot_at, stack_chart, swatches
+from web.plan_why import SLOT_FORM, columns, short_rows, slot_choices, slot_time, why_context, worth_chart
 from web.problems import Problem
 
 ROWS_SHOWN = 120
@@ -29,11 +34,13 @@ def plan_screens(web: Web) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/plan")
-    async def page(request: Request, by: str = "vehicle", back: str = "12", vehicle: str = "") -> Response:
+    async def page(request: Request, by: str = "vehicle", back: str = "12", vehicle: str = "", slot: str = "") -> Response:
         by = by if by in ("vehicle", "feeder") else "vehicle"
         back_h = int(back) if back.isdecimal() and len(back) < 3 and int(back) in BACKS else 12
         found = await plan_of(web, by=by, back_h=str(back_h), rows=str(ROWS_SHOWN))
-        context = plan_context(found, back_h=back_h, vehicle=vehicle[:80])
+        at, vehicle = slot_time(slot, found.timezone), vehicle[:80]
+        why = await web.link.show(ExplanationView, vehicle=vehicle, slot="" if at is None else at.isoformat())
+        context = plan_context(found, why, back_h=back_h, vehicle=vehicle, at=at)
         return web.pages.render(request, "plan.html", view=web.view(), screen="plan", **context)
 
     return router
@@ -47,29 +54,41 @@ async def plan_of(web: Web, **args: str) -> PlanView:
     return found
 
 
-def plan_context(view: PlanView, *, back_h: int, vehicle: str = "") -> dict[str, Any]:
-    """Everything that the template needs."""
+def plan_context(
+    view: PlanView, why: ExplanationView | None, *, back_h: int, vehicle: str = "", at: datetime | None = None
+) -> dict[str, Any]:
+    """Everything that the template needs. ``at``: in the slot that is looked into."""
     clock = text.DepotTime(view.timezone, view.at)
+    slot = None if at is None else clock.local(at).strftime(SLOT_FORM)
+    number = None if at is None else int((at - view.slots.start).total_seconds() // view.slots.slot_s)
+    chosen = number if number is not None and view.slots.now <= number < len(view.slots.price) else None
 
     def address(**changed: str) -> str:
-        wanted = {"by": view.by, "back": str(back_h), "vehicle": vehicle} | changed
-        defaults = {"by": "vehicle", "back": "12", "vehicle": ""}
+        wanted = {"by": view.by, "back": str(back_h), "vehicle": vehicle, "slot": slot or ""} | changed
+        defaults = {"by": "vehicle", "back": "12", "vehicle": "", "slot": ""}
         query = urlencode({name: value for name, value in wanted.items() if value != defaults[name]})
         return f"/plan?{query}" if query else "/plan"
 
     rows = [_row(row, view, clock, address) for row in view.rows]
     nothing = view.plan is None and not view.waiting
-    return {
+    links = columns(view, clock, address) if view.plan is not None else ()
+    worth = None if why is None else worth_chart(view.slots, why, at=view.at, clock=clock, chosen=chosen, links=links)
+    return why_context(why, view, clock, vehicle) | {
+        "tabs": plan_tabs("plan"),
+        "worth": worth,
+        "choices": slot_choices(view, clock),
+        "asked": {"slot": slot or "", "vehicle": vehicle, "by": view.by, "back": str(back_h)},
+        "names": [row.vehicle_id for row in view.rows],
         "subtitle": _subtitle(view, clock),
         "banner": _banner(view, clock),
         "empty": _empty(view) if view.plan is None else None,
         "nothing": nothing,
         "tiles": [] if view.plan is None else _tiles(view, view.plan, clock),
-        "plot": None if nothing else stack_chart(view, clock=clock, chosen=vehicle),
+        "plot": None if nothing else stack_chart(view, clock=clock, chosen=vehicle, slot=chosen, links=links),
         "key": swatches(view, vehicle),
         "by_tabs": [(address(by=by), words, view.by == by) for by, words in (("vehicle", "By vehicle"), ("feeder", "By feeder"))],
         "back_tabs": [(address(back=str(hours)), f"{hours} h back", hours == back_h) for hours in BACKS],
-        "short": _short(view, clock),
+        "short": _short(view, clock, {} if why is None else short_rows(why.shorts)),
         "rows": rows,
         "hidden": max(0, view.total - len(view.rows)),
         "total": view.total,
@@ -154,13 +173,17 @@ def _tiles(view: PlanView, plan: PlanHead, clock: text.DepotTime) -> list[dict[s
     ]  # fmt: skip
 
 
-def _short(view: PlanView, clock: text.DepotTime) -> list[dict[str, str]]:
-    """Who leaves short, in words."""
-    return [
-        {"vehicle": row.vehicle_id, "words": short_words(row, clock), "href": f"/departures/form?{urlencode({'visit': row.visit_id})}"}
-        for row in view.rows
-        if row.unmet_wh
-    ]
+def _short(view: PlanView, clock: text.DepotTime, known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Who leaves short, in words; with the cause and what would help where the plan is explained (``known``)."""
+    found = []
+    for row in view.rows:
+        if not row.unmet_wh:
+            continue
+        reason = known.get(row.vehicle_id)
+        words = f"{row.vehicle_id} {short_words(row, clock)}." if reason is None else reason["words"]
+        href = f"/departures/form?{urlencode({'visit': row.visit_id})}"
+        found.append({"words": words, "remedies": [] if reason is None else reason["remedies"], "href": href})
+    return found
 
 
 def short_words(row: PlanRow, clock: text.DepotTime) -> str:

@@ -28,6 +28,8 @@ PAGES = [
     "/",
     "/departures",
     "/plan",
+    "/plan/what-if",
+    "/plan/policy",
     "/registry/vehicles",
     "/registry/packs",
     "/registry/stations",

@@ -28,7 +28,7 @@ async def test_the_page_shows_the_plan_against_what_was_measured_and_who_is_shor
         page = await client.get("/plan")
         assert page.status_code == 200
         check(page.text)
-        for words in ("policy: cheapest", "optimal", "10,421", "441", "12.4", "E-103", "Who leaves short", "instead of 90 %", "now 01:12"):
+        for words in ("policy: cheapest", "optimal", "10,421", "441", "12.4", "E-103", "Who leaves short", "instead of 90%", "now 01:12"):
             assert words in page.text, words
         assert "Power of the site from" in page.text
         assert 'aria-current="page"' in page.text.split("Plan</a>")[0].rsplit("<li>", 1)[-1]

@@ -48,6 +48,7 @@ PATH = {
     "kind": "weekly",
     "asset": "b1",
     "incident": "2026-11-20-1",
+    "question_id": "q-1",
 }
 
 
