@@ -39,7 +39,7 @@ def main() -> None:
 
 def _load() -> None:
     """What takes long on a busy machine, before the first question's time counts."""
-    from optimizer import explain, explain_cells, what_if  # noqa: F401
+    from optimizer import explain, explain_cells, pareto, what_if  # noqa: F401
 
 
 def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
