@@ -45,7 +45,8 @@ What = Explain | Why | Compare | MakeFrontier
 
 
 class Words(Struct, frozen=True, forbid_unknown_fields=True):
-    """An explanation's sentences: of each shortfall, of each of its remedies, and of each limit that cannot be kept, in its order."""
+    """An explanation's sentences: of each shortfall, and of each of its remedies, in its order; ``relaxed``: of milestones that are
+    missed, and of limits that cannot be kept."""
 
     short: tuple[str, ...]
     remedies: tuple[tuple[str, ...], ...]

@@ -77,7 +77,7 @@ class _Desk:
 
     def _explain(self, question: Question, *, deep: bool) -> Told:
         from optimizer.explain import QUICK, Depth, explain
-        from optimizer.explain_words import relaxed_words, remedy_words, short_words
+        from optimizer.explain_words import milestone_words, relaxed_words, remedy_words, short_words
 
         problem, zone = question.problem, ZoneInfo(question.zone)
         found = explain(problem, policy=question.policy, depth=Depth() if deep else QUICK, deadline_s=question.deadline_s)
@@ -85,7 +85,10 @@ class _Desk:
         words = Words(
             short=tuple(short_words(problem, one, zone=zone) for one in found.shortfalls),
             remedies=tuple(tuple(remedy_words(problem, remedy, zone=zone) for remedy in one.remedies) for one in found.shortfalls),
-            relaxed=tuple(relaxed_words(problem, one, zone=zone) for one in found.relaxed),
+            relaxed=(
+                *(milestone_words(problem, missed, zone=zone) for missed in found.milestones),
+                *(relaxed_words(problem, one, zone=zone) for one in found.relaxed),
+            ),
         )
         return Told(question.id, explanation=found, words=words)
 

@@ -114,7 +114,8 @@ class SlotWhy(Struct, frozen=True, kw_only=True):
 
 class ExplanationView(Struct, frozen=True, kw_only=True):
     """``state``: of the explanation of the plan in force; ``deep``: remedies are looked for already. The lists per slot begin at
-    ``start``. ``price``: what a kWh that a vehicle draws adds to the energy bill."""
+    ``start``. ``price``: what a kWh that a vehicle draws adds to the energy bill; ``relaxed``: milestones that are missed, and limits that
+    cannot be kept, in sentences."""
 
     at: datetime
     timezone: str

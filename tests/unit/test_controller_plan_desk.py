@@ -90,7 +90,7 @@ def explained(problem: Problem) -> Explanation:
     return Explanation(
         problem_id="", policy=Policy.CHEAPEST, currency="INR", t0=problem.t0, slot_minutes=15.0,
         vehicle_ids=tuple(vehicle.id for vehicle in problem.vehicles), cost=1.0, peak_kw=2.0, unmet_kwh=none, power_kw=power,
-        energy_price_per_kwh=problem.price_per_kwh, peak_per_kw=slots, peak_life_per_kw=slots,
+        energy_price_per_kwh=problem.price_per_kwh, peak_per_kw=slots, life_per_kw=slots, penalty_per_kw=slots,
         limits=(
             LimitPrice(LimitKind.SITE, "", problem.site_limit_kw, slots, slots, slots, slots),
             LimitPrice(LimitKind.FEEDER, "A", problem.feeder_limit_kw[0], saved, slots, slots, slots),
@@ -99,7 +99,7 @@ def explained(problem: Problem) -> Explanation:
         shortfalls=(
             ShortReason(0, problem.vehicles[0].id, 40.0, 2.0, 0.0, Cause.FEEDER, "A", "", 3, 0, None, None, (remedy,)),
         ),
-        relaxed=(), values=(LimitValue("site", "", 0.4, None, 0.0),),
+        milestones=(), relaxed=(), values=(LimitValue("site", "", 0.4, None, 0.0),),
     )  # fmt: skip
 
 
