@@ -117,7 +117,10 @@ def plan_api(web: Web) -> APIRouter:
         return reply(await what_ifs(web))
 
     @router.get(
-        "/plan/what-if/{question_id}", responses=answers("WhatIfRow", 404), response_class=Response, summary="One question and its answer"
+        "/plan/what-if/{question_id}",
+        responses=answers("WhatIfRow", 404, 422),
+        response_class=Response,
+        summary="One question and its answer",
     )
     async def one(question_id: QuestionId) -> Response:
         return reply((await what_ifs(web, question=question_id)).rows[0])
