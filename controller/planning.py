@@ -30,6 +30,7 @@ from controller.planning_demand import pieces_of
 from controller.planning_life import LifeSettings, PacksNow, charge_curve, kept_out, policy_of, with_life
 from controller.planning_limits import feeders_of, least_kw, places, site_limits
 from controller.planning_reserve import Reserve, told
+from controller.planning_stays import StaySettings, lacking_kwh, with_needs
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
@@ -75,7 +76,8 @@ class PlanningSettings:
     vehicles are planned to be ready this long before they leave. ``demand_share``: the part of the month's demand
     charge that one horizon is made to feel. ``reserve_soc``: no vehicle is planned to give below it; ``wear_per_kwh``: what a
     kWh that leaves a battery costs it (None: a typical share of the price); ``export_price_per_kwh``: what is paid for export;
-    ``learned_fallback``: plan by the learned policy while the planner is down. ``life``: what batteries cost."""
+    ``learned_fallback``: plan by the learned policy while the planner is down. ``life``: what batteries cost.
+    ``stays``: what vehicles ask for beside energy."""
 
     slot_minutes: int = 15
     horizon_h: int = 24
@@ -92,6 +94,7 @@ class PlanningSettings:
     export_price_per_kwh: float = 0.0
     learned_fallback: bool = False
     life: LifeSettings = field(default_factory=LifeSettings)
+    stays: StaySettings = field(default_factory=StaySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ def building(
     rows: list[Vehicle] = []
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
+    lacking: list[float] = []
     by_scope = limits.by_scope(in_force)
     place = places(yard.spec)
     for n, visit in enumerate(wanting):
@@ -214,6 +218,7 @@ def building(
             rows.append(kept_out(made[0], policy or settings.policy, settings.life))
             overlaps.append(made[1])
             ids.append(visit.visit_id)
+            lacking.append(lacking_kwh(yard, visit, settings.stays, fresh_s=PLANNED_SOC_S))
     if not rows and not storages:
         return None
     measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
@@ -251,7 +256,7 @@ def building(
         demand_pieces=pieces_of(pieces or (), start, slots, slot_s, zone, share=settings.demand_share),
         storages=storages,
     )
-    return Asked(problem, tuple(ids), tuple(overlaps), start)
+    return Asked(with_needs(problem, lacking, settings.stays), tuple(ids), tuple(overlaps), start)
 
 
 def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:

@@ -326,6 +326,12 @@ class PlannerSection(Section):
         "In place of that share: a reserve that follows how late and hungry this depot's own vehicles came (docs/uncertainty.md).",
     )
     ready_margin_min: float = setting(10.0, "Vehicles are planned to be ready this long before they leave.", unit="min", ge=0, le=240)
+    minimum_soc: float = setting(
+        0.0, "State of charge to which a vehicle that is plugged in with less is brought before all departures. 0: none.", ge=0, le=1
+    )
+    share_shortage: bool = setting(
+        False, "Where not everything fits: whether vehicles of one priority go short in like parts of their needs."
+    )
 
     @field_validator("slot_minutes")
     @classmethod

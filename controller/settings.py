@@ -511,6 +511,7 @@ class Settings(BaseSettings):
         """For the planning cadence. The deadline goes to the planner itself."""
         from controller.planning import PlanningSettings
         from controller.planning_life import LifeSettings
+        from controller.planning_stays import StaySettings
         from optimizer.problem import Policy
 
         return PlanningSettings(
@@ -525,6 +526,7 @@ class Settings(BaseSettings):
             wear_per_kwh=self.v2g.wear_per_kwh,
             export_price_per_kwh=self.v2g.export_price_per_kwh,
             learned_fallback=self.planner.learned_fallback,
+            stays=StaySettings(self.planner.minimum_soc, self.planner.share_shortage),
             life=LifeSettings(
                 price_per_kwh=self.pack_life.price_per_kwh,
                 worth_per_kwh=self.pack_life.worth_per_kwh,
