@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from optimizer.errors import InvalidProblem
 from optimizer.life_table import GENTLE_C, MODEL_OF, models, rates_of
+from optimizer.stays import windows_of
 
 if TYPE_CHECKING:
     from optimizer.problem import Problem
@@ -156,9 +157,9 @@ def rent_until(problem: Problem) -> FloatArray:
     for row, vehicle in zip(rent, problem.vehicles, strict=True):
         if vehicle.life is None:
             continue
-        stay = slice(vehicle.arrival_slot, vehicle.departure_slot)
-        paid = (vehicle.life.rent_per_kwh_h * problem.hours)[stay]
-        row[stay] = np.cumsum(paid[::-1])[::-1] - 0.5 * paid  # on average it comes in the middle of its slot
+        for arrival, departure in windows_of(vehicle):
+            paid = (vehicle.life.rent_per_kwh_h * problem.hours)[arrival:departure]
+            row[arrival:departure] = np.cumsum(paid[::-1])[::-1] - 0.5 * paid  # on average it comes in the middle of its slot
     return rent
 
 

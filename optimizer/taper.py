@@ -1,12 +1,13 @@
 """The taper of a battery that is nearly full, by bounds: planned powers stay below what a battery accepts at the charge that it will have.
 
-    plan --what each battery holds--> most that a slot takes --> tighter bounds --> plan again
+    plan --what each battery holds--> most that a slot takes --> tighter bounds --> plan again, warm
 
 What a battery accepts depends on what it holds, which depends on the plan. Rows that say so exactly make a model of 1,000 vehicles ten
-times as slow. So the plan is made without, then held against the curves; what a slot could not take becomes its bound, and the model is
-solved again from the old basis, :data:`PASSES` times at most. Bounds only ever fall, so that this ends.
-What a slot can take is first counted from what the battery holds at its beginning; where it is too much once more, because energy moved
-to slots before it, from what the battery holds in the end.
+times as slow. So the plan is made without, then held against the curves, and the model is solved again from the old basis with what slots
+could not take as their bounds: first with a whole tail, backwards from the charge that the battery leaves with, which says where the rest
+will have to come; then with what is accepted, going on from the beginning of each slot that still asks for too much, and a little
+less, because a part of it moves to slots before. Bounds only ever fall, so that this ends: after :data:`PASSES`, or when a plan asks for
+nearly nothing that is not accepted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-PASSES = 4
+PASSES = 8
+LEFT_SHARE = 1e-3
+"""Of the energy: less than this may be asked for where it is not accepted."""
+
+BEYOND, LEAST_OF_ACCEPTED = 0.5, 0.25
+"""A bound lies below what is accepted by this part of what was too much, but not below this part of it."""
+
 STEPS = 5
 """In so many parts of a slot its power follows the curve, where what a battery can reach is computed."""
 
@@ -49,17 +56,20 @@ def tighten(
     if all(vehicle.curve is None for vehicle in problem.vehicles):
         return columns
     curves = _Curves(problem, compiled)
-    seen = np.zeros(len(compiled.cells), dtype=bool)
-    for _ in range(passes if len(curves.who) else 0):
-        onward, back = (most[compiled.vehicle, compiled.slot] for most in curves.most_kw(_powers(problem, compiled, columns)))
-        most = np.where(seen, back, np.maximum(onward, back))
-        over = np.flatnonzero((cell_powers(compiled, columns) > most + TOLERANCE_KW) & (most < bounds.upper - TOLERANCE_KW))
-        if not len(over):
+    for n in range(passes if len(curves.who) else 0):
+        powers = _powers(problem, compiled, columns)
+        accepted = curves.accepted_kw(powers)[compiled.vehicle, compiled.slot]
+        asked = cell_powers(compiled, columns)
+        over = np.where(asked > accepted + TOLERANCE_KW, asked - accepted, 0.0)
+        if over @ problem.hours[compiled.slot] <= LEFT_SHARE * (asked @ problem.hours[compiled.slot]):
             break
-        seen[over] = True
-        bounds.upper[over] = most[over]
-        bounds.lower[over] = np.minimum(bounds.lower[over], most[over])  # a floor that the battery does not take is no floor
-        bounds.send(over)
+        upper = np.where(over > 0, np.maximum(accepted - BEYOND * over, LEAST_OF_ACCEPTED * accepted), np.inf)
+        if n == 0:
+            upper = np.minimum(upper, curves.tails_kw(powers)[compiled.vehicle, compiled.slot])
+        tighter = np.flatnonzero(upper < bounds.upper - TOLERANCE_KW)
+        bounds.upper[tighter] = upper[tighter]
+        bounds.lower[tighter] = np.minimum(bounds.lower[tighter], upper[tighter])  # what the battery does not take is no floor
+        bounds.send(tighter)
         columns = solver.solve()
     return columns
 
@@ -94,25 +104,40 @@ class _Curves:
         self._stored = np.array([curve.stored_kwh for _, curve in found])
         self._eff = np.array([problem.vehicles[i].eff for i in self.who])
         self._row = np.arange(len(found))
-        self._reached = self._reach() if len(found) else self._stored
+        self._departure = np.array([problem.vehicles[i].departure_slot for i in self.who])
+        need = np.array([problem.vehicles[i].energy_kwh for i in self.who])
+        self._end = np.minimum(self._stored + need, self._reach()) if len(found) else self._stored
 
-    def most_kw(self, power_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """[vehicle × slot] the most that each slot takes at one power: going on from what ``power_kw`` has charged before it, and going
-        back from what it leaves in the end. What a slot cannot take and comes later instead changes nothing for the first, what
-        comes earlier nothing for the second."""
-        onward, back = np.full(power_kw.shape, np.inf), np.full(power_kw.shape, np.inf)
+    def accepted_kw(self, power_kw: FloatArray) -> FloatArray:
+        """[vehicle × slot] the most at one power that each slot of the first visit takes, going on from what ``power_kw`` has charged
+        before it as far as it was accepted."""
+        most, held = np.full(power_kw.shape, np.inf), self._stored
         theirs, problem = power_kw[self.who], self._problem
-        gained = np.where(theirs > 0, theirs * self._eff[:, None], theirs / self._eff[:, None]) * problem.hours
-        held = self._stored
         for k, hours in enumerate(problem.hours):
-            onward[self.who, k] = self._onward(held, problem.upper_kw[self.who, k], self._eff * hours)
-            held = held + np.minimum(gained[:, k], onward[self.who, k] * self._eff * hours)
-        held = np.minimum(self._stored + gained.sum(axis=1), self._reached)
+            here = k < self._departure
+            accepted = self._onward(held, problem.upper_kw[self.who, k], self._eff * hours)
+            most[self.who, k] = np.where(here, accepted, np.inf)
+            drawn = np.minimum(theirs[:, k], accepted) * hours
+            held = held + np.where(here, np.where(drawn > 0, drawn * self._eff, drawn / self._eff), 0.0)
+        return most
+
+    def tails_kw(self, power_kw: FloatArray) -> FloatArray:
+        """[vehicle × slot] bounds, going back from what the battery holds when it has what it needs: from the last slot that ``power_kw``
+        uses, and for the slots after that from its departure. A slot that is not used yet is taken to be filled."""
+        most = np.full(power_kw.shape, np.inf)
+        theirs, problem = power_kw[self.who], self._problem
+        used = (theirs > TOLERANCE_KW) & (np.arange(problem.n_slots) < self._departure[:, None])
+        last = np.where(used.any(axis=1), problem.n_slots - 1 - np.argmax(used[:, ::-1], axis=1), -1)
+        held = self._end
         for k in range(problem.n_slots - 1, -1, -1):
-            per_kw = self._eff * problem.hours[k]
-            back[self.who, k] = np.minimum(self._back(held, per_kw), self._accepted(held - gained[:, k]))
-            held = held - np.minimum(gained[:, k], back[self.who, k] * per_kw)
-        return onward, back
+            per_kw, upper = self._eff * problem.hours[k], problem.upper_kw[self.who, k]
+            here = (k < self._departure) & (upper > 0)
+            held = np.where(k == last, self._end, held)
+            accepted = self._back(held, per_kw)
+            most[self.who, k] = np.where(here, accepted, np.inf)
+            taken = np.minimum(accepted, np.where(used[:, k], theirs[:, k], upper)) * per_kw
+            held = np.where(here, np.maximum(held - taken, self._stored), held)
+        return most
 
     def _onward(self, held: FloatArray, upper: FloatArray, per_kw: FloatArray) -> FloatArray:
         """The power that is still accepted when most of a slot is over; the least of both where the slot's beginning takes less."""
@@ -143,5 +168,5 @@ class _Curves:
         upper = self._problem.upper_kw[self.who]
         for k, hours in enumerate(self._problem.hours):
             for _ in range(STEPS):
-                held = held + np.minimum(upper[:, k], self._accepted(held)) * self._eff * hours / STEPS
+                held = held + (k < self._departure) * np.minimum(upper[:, k], self._accepted(held)) * self._eff * hours / STEPS
         return held

@@ -15,7 +15,8 @@ from time import perf_counter
 import numpy as np
 
 from optimizer.evaluate import evaluate
-from optimizer.planning import DEADLINE_S, held_h, plan
+from optimizer.life import ageing_of
+from optimizer.planning import DEADLINE_S, held_h, holding, plan
 from optimizer.problem import FloatArray, PlanResult, Policy, Problem
 from optimizer.weights import Weights
 from optimizer.what_if_changes import changed, in_words
@@ -76,14 +77,15 @@ def figures(problem: Problem, result: PlanResult) -> Figures:
 
 
 def wear_cost(problem: Problem, power_kw: FloatArray) -> float | None:
-    """What holding the energy until the departure costs the batteries, currency, of those vehicles that know it; None: none does."""
-    known = [i for i, vehicle in enumerate(problem.vehicles) if vehicle.holding_per_kwh_h is not None]
-    if not known:
+    """What a plan costs the batteries, currency, of those vehicles that know it: their life (:mod:`optimizer.life`), or holding the energy
+    until the departure; None: none does."""
+    known = np.array([vehicle.life is not None or vehicle.holding_per_kwh_h is not None for vehicle in problem.vehicles], dtype=bool)
+    if not known.any():
         return None
-    rent = np.array([problem.vehicles[i].holding_per_kwh_h or 0.0 for i in known])
-    eff = np.array([problem.vehicles[i].eff for i in known])
-    stored = np.where(power_kw[known] > 0, power_kw[known] * eff[:, None], power_kw[known] / eff[:, None]) * problem.hours
-    return float(rent @ (stored * held_h(problem)[known]).sum(axis=1))
+    eff = np.array([vehicle.eff for vehicle in problem.vehicles])[:, None]
+    stored = np.where(power_kw > 0, power_kw * eff, power_kw / eff) * problem.hours
+    held = holding(problem) * (stored * held_h(problem)).sum(axis=1)
+    return float(held[known].sum() + ageing_of(problem, power_kw).total.sum())
 
 
 def clock(problem: Problem, slot: int, zone: tzinfo | None = None) -> str:
