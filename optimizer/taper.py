@@ -7,7 +7,8 @@ times as slow. So the plan is made without, then held against the curves, and th
 could not take as their bounds: first with a whole tail, backwards from the charge that the battery leaves with, which says where the rest
 will have to come; then with what is accepted, going on from the beginning of each slot that still asks for too much, and a little
 less, because a part of it moves to slots before. Bounds only ever fall, so that this ends: after :data:`PASSES`, or when a plan asks for
-nearly nothing that is not accepted.
+nearly nothing that is not accepted. Whose need no longer fits below them is in a hurry: its bounds
+are what it accepts when it is charged as fast as it can from its arrival on.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def tighten(
     if all(vehicle.curve is None for vehicle in problem.vehicles):
         return columns
     curves = _Curves(problem, compiled)
+    given, eff = bounds.copy(), np.array([vehicle.eff for vehicle in problem.vehicles])
+    per_kw = eff[compiled.vehicle] * problem.hours[compiled.slot]
+    hurried = np.zeros(len(problem.vehicles), dtype=bool)
     for n in range(passes if len(curves.who) else 0):
         powers = _powers(problem, compiled, columns)
         accepted = curves.accepted_kw(powers)[compiled.vehicle, compiled.slot]
@@ -66,10 +70,14 @@ def tighten(
         upper = np.where(over > 0, np.maximum(accepted - BEYOND * over, LEAST_OF_ACCEPTED * accepted), np.inf)
         if n == 0:
             upper = np.minimum(upper, curves.tails_kw(powers)[compiled.vehicle, compiled.slot])
-        tighter = np.flatnonzero(upper < bounds.upper - TOLERANCE_KW)
-        bounds.upper[tighter] = upper[tighter]
-        bounds.lower[tighter] = np.minimum(bounds.lower[tighter], upper[tighter])  # what the battery does not take is no floor
-        bounds.send(tighter)
+        upper = np.minimum(upper, bounds.upper)
+        room = np.bincount(compiled.vehicle, upper * per_kw, minlength=len(problem.vehicles))
+        hurried |= room < curves.wants_kwh * (1 - LEFT_SHARE)
+        upper = np.where(hurried[compiled.vehicle], np.minimum(given[1], curves.fastest_kw[compiled.vehicle, compiled.slot]), upper)
+        changed = np.flatnonzero(np.abs(upper - bounds.upper) > TOLERANCE_KW)
+        bounds.upper[changed] = upper[changed]
+        bounds.lower[changed] = np.minimum(given[0][changed], upper[changed])  # what the battery does not take is no floor
+        bounds.send(changed)
         columns = solver.solve()
     return columns
 
@@ -104,9 +112,13 @@ class _Curves:
         self._stored = np.array([curve.stored_kwh for _, curve in found])
         self._eff = np.array([problem.vehicles[i].eff for i in self.who])
         self._row = np.arange(len(found))
+        self.fastest_kw = np.full(problem.upper_kw.shape, np.inf)
         self._departure = np.array([problem.vehicles[i].departure_slot for i in self.who])
         need = np.array([problem.vehicles[i].energy_kwh for i in self.who])
         self._end = np.minimum(self._stored + need, self._reach()) if len(found) else self._stored
+        self.wants_kwh = np.zeros(len(problem.vehicles))
+        """[vehicle] what it can take and needs, of those that the curves bind."""
+        self.wants_kwh[self.who] = self._end - self._stored
 
     def accepted_kw(self, power_kw: FloatArray) -> FloatArray:
         """[vehicle × slot] the most at one power that each slot of the first visit takes, going on from what ``power_kw`` has charged
@@ -163,10 +175,12 @@ class _Curves:
         return accepted
 
     def _reach(self) -> FloatArray:
-        """What each battery holds in the end when it takes all it can from its arrival on."""
+        """What each battery holds in the end when it takes all it can from its arrival on; keeps what each slot's beginning accepts."""
         held = self._stored.copy()
         upper = self._problem.upper_kw[self.who]
         for k, hours in enumerate(self._problem.hours):
+            here = k < self._departure
+            self.fastest_kw[self.who, k] = np.where(here, self._accepted(held), np.inf)
             for _ in range(STEPS):
-                held = held + (k < self._departure) * np.minimum(upper[:, k], self._accepted(held)) * self._eff * hours / STEPS
+                held = held + here * np.minimum(upper[:, k], self._accepted(held)) * self._eff * hours / STEPS
         return held

