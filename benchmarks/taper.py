@@ -70,7 +70,8 @@ def driven_kwh(problem: Problem, power_kw: FloatArray) -> FloatArray:
             at = np.clip(np.rint(held / size * 1000), 0, 1000).astype(int)
             power = np.minimum(power_kw[:, k], accepts[rows, at])
             held = np.minimum(held + power * eff * STEP_H, np.maximum(start + need, held))
-    return held - start
+    gained: FloatArray = held - start
+    return gained
 
 
 def main() -> int:

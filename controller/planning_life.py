@@ -111,7 +111,8 @@ def with_life(vehicle: Vehicle, pack: PackNow | None, settings: LifeSettings, *,
     if pack is None or not size_kwh:
         return vehicle
     life = _life(vehicle, pack, settings, size_kwh=size_kwh, ahead_h=ahead_h)
-    return replace(vehicle, life=life, heat=_heat(vehicle, pack, settings, size_kwh=size_kwh))
+    heat = _heat(vehicle, pack, settings, size_kwh=size_kwh)
+    return vehicle if life is None and heat is None else replace(vehicle, life=life, heat=heat)
 
 
 def kept_out(vehicle: Vehicle, policy: Policy | Weights, settings: LifeSettings) -> Vehicle:
