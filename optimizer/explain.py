@@ -26,7 +26,7 @@ from optimizer.explain_shortfalls import relaxed, short_reasons
 from optimizer.explain_values import TINY, CellPrice, Explanation, Grounds, LimitKind, LimitPrice, LimitValue, PeakPrice, VehiclePrices
 from optimizer.keys import Family
 from optimizer.pieces import counted_blocks, over_background_kw
-from optimizer.planning import DEADLINE_S, plan, power_of, storage_of
+from optimizer.planning import DEADLINE_S, min_peak_kw, plan, power_of, storage_of
 from optimizer.problem import EPS, FloatArray, Policy, Problem
 from optimizer.stays import Shortfall, shortfalls
 from optimizer.weights import Weights
@@ -46,6 +46,9 @@ class Depth:
     departures: int = 40
     next_kw: bool = True
 
+
+REMEDIES_SHARE = 0.7
+"""Of the time: remedies may take so much of it, and leave the rest to what one kW and the departures cost."""
 
 QUICK = Depth(remedies=0, departures=0, next_kw=False)
 """Duals only: what can go with every plan."""
@@ -74,6 +77,16 @@ def explain(
     wishes = worth(found)
     peaks = tuple(_peaks(found, verdict.site_kw))
     short = short_reasons(_bounded(problem, found), power_kw=power, unmet_kwh=unmet, limits=limits)
+    short = with_remedies(
+        problem,
+        policy,
+        short,
+        unmet_kwh=unmet,
+        powers=(power, drawn),
+        cost=verdict.cost,
+        most=depth.remedies,
+        deadline=started + REMEDIES_SHARE * deadline_s,
+    )
     values = _values(found, limits, peaks)
     if depth.next_kw:
         values = tuple(_with_next(problem, policy, value, verdict.cost, deadline=deadline) for value in values)
@@ -96,12 +109,11 @@ def explain(
         peaks=peaks,
         vehicles=_vehicle_prices(found, wishes, power, depth.departures),
         cells=tuple(_cell_prices(found, borne)),
-        shortfalls=with_remedies(
-            problem, policy, short, unmet_kwh=unmet, powers=(power, drawn), cost=verdict.cost, most=depth.remedies, deadline=deadline
-        ),
+        shortfalls=short,
         milestones=_milestones(problem, power),
         relaxed=relaxed(problem),
         values=values,
+        site_kw_for_all=_for_all(problem, deadline) if short and depth.next_kw else None,
         least_kw=None if found.bounds is None else found.of_cells(found.bounds.lower),
         most_kw=None if found.bounds is None else found.of_cells(found.bounds.upper),
         solve_s=perf_counter() - started,
@@ -213,6 +225,14 @@ def _tidy(values: npt.NDArray[np.float64] | float, least: float = TINY) -> Float
     """Without the solver's rounding."""
     tidy: FloatArray = np.where(np.abs(values) > least, values, 0.0)
     return tidy
+
+
+def _for_all(problem: Problem, deadline: float) -> float | None:
+    """The site limit that would serve everybody, where there is time to ask."""
+    try:
+        return min_peak_kw(problem) if perf_counter() < deadline else None
+    except SolverFailed:
+        return None
 
 
 def _bounded(problem: Problem, found: Solved) -> Problem:

@@ -148,7 +148,10 @@ def _under(problem: Problem, cause: tuple[Cause, str]) -> list[int]:
 
 def _soc(vehicle: Vehicle, short_kwh: float) -> tuple[float | None, float | None]:
     """State of charge that it needs and reaches at its departure, where its battery is known."""
-    if not vehicle.capacity_kwh or not vehicle.stored_kwh:
+    capacity_kwh, stored_kwh = vehicle.capacity_kwh, vehicle.stored_kwh
+    if vehicle.curve is not None:
+        capacity_kwh, stored_kwh = vehicle.curve.capacity_kwh, vehicle.curve.stored_kwh
+    if not capacity_kwh or not stored_kwh:
         return None, None
-    needed = min(1.0, (vehicle.stored_kwh + vehicle.energy_kwh) / vehicle.capacity_kwh)
-    return needed, max(0.0, needed - short_kwh / vehicle.capacity_kwh)
+    needed = min(1.0, (stored_kwh + vehicle.energy_kwh) / capacity_kwh)
+    return needed, max(0.0, needed - short_kwh / capacity_kwh)

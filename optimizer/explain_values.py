@@ -215,8 +215,10 @@ class Explanation:
     would lack.
     ``limits``: the site's first, then those that bind. ``cells``: what single cells bear beside. ``shortfalls``: of whole needs;
     ``milestones``: those that are missed. ``power_kw`` [vehicle × slot] is the
-    relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded. ``least_kw``,
-    ``most_kw`` [vehicle × slot]: bounds that batteries which taper and sessions that cannot pause have narrowed; None: the problem's."""
+    relaxed plan's: the plan itself may differ in the first hour, where powers below a charger's minimum are rounded.
+    ``site_kw_for_all``: the site limit, the same in all slots, that would serve everybody whom a higher site limit can; None: nobody
+    is short, or it was not asked. ``least_kw``, ``most_kw`` [vehicle × slot]: bounds that batteries which taper and sessions that
+    cannot pause have narrowed; None: the problem's."""
 
     problem_id: str
     policy: Policy | Weights
@@ -240,6 +242,7 @@ class Explanation:
     milestones: tuple[Shortfall, ...]
     relaxed: tuple[Relaxed, ...]
     values: tuple[LimitValue, ...]
+    site_kw_for_all: float | None = None
     least_kw: FloatArray | None = None
     most_kw: FloatArray | None = None
     solve_s: float = 0.0

@@ -110,7 +110,7 @@ def _held(reason: CellReason, whole: bool) -> str:
 def short_words(problem: Problem, reason: ShortReason, *, zone: tzinfo | None = None) -> str:
     """Who is short, why, and what would help, in one or two sentences."""
     if reason.soc_needed is not None and reason.soc_reached is not None:
-        what = f"{reason.id} leaves with {reason.soc_reached:.0%} instead of {reason.soc_needed:.0%}"
+        what = f"{reason.id} leaves with {100 * reason.soc_reached:.0f} % instead of {100 * reason.soc_needed:.0f} %"
     else:
         what = f"{reason.id} leaves with {reason.need_kwh - reason.short_kwh:.1f} kWh instead of {reason.need_kwh:.1f} kWh"
     why = {

@@ -35,6 +35,9 @@ def show(problem: Problem, explanation: Explanation, console: Console) -> None:
         console.print(milestone_words(problem, missed), markup=False, highlight=False, soft_wrap=True)
     if explanation.shortfalls:
         console.print(_short(problem, explanation))
+    if explanation.site_kw_for_all is not None and explanation.site_kw_for_all > problem.site_limit_kw.min():
+        need_kw = explanation.site_kw_for_all
+        console.print(f"A site limit of {need_kw:,.0f} kW would serve everybody whom a higher site limit can serve.", highlight=False)
     console.print(_dear_hours(problem, explanation))
     if explanation.values:
         console.print(_values(explanation))

@@ -201,6 +201,14 @@ def test_short_by_a_feeder_with_the_least_that_helps() -> None:
     assert "kW more on feeder B from 00:00" in words
 
 
+def test_states_of_charge_are_told_where_the_battery_is_known() -> None:
+    curve = ChargeCurve(np.array([0.0, 1.0]), np.array([50.0, 50.0]), capacity_kwh=100.0, stored_kwh=20.0)
+    problem = depot(bus("bus-17", 60.0, departure_slot=2, feeder=0, curve=curve), feeders=(Feeder("B", 20.0),))
+    (reason,) = explain(problem, depth=DEEP).shortfalls
+    words = short_words(problem, reason)
+    assert words.startswith("bus-17 leaves with 60 % instead of 80 %: feeder B; ")
+
+
 def test_a_remedy_may_need_two_limits_at_once() -> None:
     stay = {"departure_slot": 2, "feeder": 0}
     problem = depot(bus("a", 60.0, **stay), feeders=(Feeder("B", 20.0),), site_limit_kw=20.0)
@@ -214,6 +222,7 @@ def test_who_goes_first_is_told_and_what_a_higher_class_would_take_from_others()
     found = explain(depot(bus("a", 40.0), bus("b", 80.0, priority=2), site_limit_kw=25.0), depth=DEEP)
     (reason,) = found.shortfalls
     assert (reason.id, reason.ahead, reason.cause) == ("a", 1, Cause.SITE)
+    assert found.site_kw_for_all == pytest.approx(30, abs=0.1)
     priority = next(one for one in reason.remedies if one.kind is RemedyKind.PRIORITY)
     assert priority.others_short_kwh == pytest.approx(20, abs=0.1)
     assert reason.remedies[-1] is priority
