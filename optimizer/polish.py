@@ -35,11 +35,11 @@ def polish(
     bounds = bounds or CellBounds(problem, compiled, solver)
     try:
         columns = tighten(problem, compiled, solver=solver, columns=columns, bounds=bounds)
-        columns = hold_sessions(problem, compiled, solver=solver, columns=columns, bounds=bounds)
-        if round_minimum:
+        columns, finished = hold_sessions(problem, compiled, solver=solver, columns=columns, bounds=bounds)
+        if finished and round_minimum:
             columns = round_minimum_powers(
                 problem, compiled, solver=solver, columns=columns, bounds=bounds, everywhere=round_minimum == "all"
             )
     except SolverFailed:
         return columns, False
-    return columns, True
+    return columns, finished

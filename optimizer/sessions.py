@@ -19,16 +19,18 @@ import numpy as np
 
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
 from optimizer.compiled import Compiled, shortages_of
+from optimizer.errors import SolverFailed
 from optimizer.life_bands import cell_powers
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
 
-PASSES = 16
+PASSES = 8
 PORTIONS = 3
 """So many times prices are asked anew before everybody has had a turn: who is mended later finds what the others left."""
 
-SPARE = (0.0, 0.3, 1.0, 3.0)
+SPARE = (0.3, 1.0, 3.0)
 """By try: how much more than what is needed a run must be able to hold, as a share. Who lost by a tight one gets a wider one."""
+
 BOUNDED, CANDIDATES = 192, 12
 """Runs that are looked at closely, and of these the ones that are tried."""
 
@@ -67,57 +69,80 @@ class _Stay:
         return bool((power_kw[first:last] >= self.floor_kw[first:last] - TOLERANCE_KW).all())
 
 
-def hold_sessions(problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds) -> FloatArray:
-    """A solution with fewer broken sessions, nobody shorter than in ``columns``; ``bounds`` are left as they are for it. Raises
-    :class:`SolverFailed` when the time is over; then the given solution still stands."""
-    stays = _stays(problem, compiled, bounds)
-    best, done, tried = columns, set[int](), Counter[int]()
-    given, batch = bounds.copy(), -(-len(stays) // PORTIONS)
-    for _ in range(PASSES if stays else 0):
-        power = cell_powers(compiled, best)
-        broken = [s for s in stays if s.vehicle not in done and tried[s.vehicle] < len(SPARE) and not s.whole(power[s.cells])]
-        if not broken:
-            break
-        broken = sorted(broken, key=lambda s: (-s.strain(power[s.cells]), s.vehicle))[:batch]
-        tried.update(s.vehicle for s in broken)
-        kept, done_before = bounds.copy(), set(done)
-        spare = [SPARE[tried[s.vehicle] - 1] for s in broken]
-        mended = _mend(problem, compiled, bounds, broken, power=power, worth=solver.duals()[1][compiled.cells], spare=spare)
+def hold_sessions(
+    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds
+) -> tuple[FloatArray, bool]:
+    """A solution with fewer broken sessions, nobody shorter than in ``columns``, and whether there was time for all of them;
+    ``bounds`` are left as they are for it."""
+    mending = _Mending(problem, compiled, solver=solver, columns=columns, bounds=bounds)
+    try:
+        for _ in range(PASSES):
+            if not mending.turn():
+                break
+    except SolverFailed:
+        return mending.best, False
+    mending.keep_whole()
+    return mending.best, True
+
+
+class _Mending:
+    """``best``: the solution so far; ``done``: vehicles whose bounds keep their sessions whole."""
+
+    def __init__(self, problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds) -> None:
+        self._problem, self._compiled, self._solver, self._bounds = problem, compiled, solver, bounds
+        self._stays = _stays(problem, compiled, bounds)
+        self._given = bounds.copy()
+        self._most = self._batch = -(-len(self._stays) // PORTIONS)
+        self._tried: Counter[int] = Counter()
+        self.best = columns
+        self.done: set[int] = set()
+
+    def turn(self) -> bool:
+        """Mend some of the broken sessions; False: there are none that have not had their turns."""
+        power = cell_powers(self._compiled, self.best)
+        broken = [s for s in self._stays if s.vehicle not in self.done and not s.whole(power[s.cells])]
+        broken = [s for s in broken if self._tried[s.vehicle] < len(SPARE)]
+        broken = sorted(broken, key=lambda s: (-s.strain(power[s.cells]), s.vehicle))[: self._batch]
+        self._tried.update(s.vehicle for s in broken)
+        kept, done = self._bounds.copy(), set(self.done)
+        spare = [SPARE[self._tried[s.vehicle] - 1] for s in broken]
+        worth = self._solver.duals()[1][self._compiled.cells] if broken else power
+        mended = _mend(self._problem, self._compiled, self._bounds, broken, power=power, worth=worth, spare=spare)
         if not mended:
-            continue
-        columns = solver.solve()
-        short = _short(compiled, columns, best)
-        done |= {s.vehicle for s in mended}
-        free: list[_Stay] = []
-        for turn in (mended, stays):  # whoever lost by it is free again, those of before only then, and has another turn
-            losers = [s for s in turn if s.vehicle in short & done]
+            return bool(broken)
+        columns = self._solver.solve()
+        short = _short(self._compiled, columns, self.best)
+        self.done |= {s.vehicle for s in mended}
+        changed = list(mended)
+        for some in (mended, self._stays):  # whoever lost by it is free again, those of before only then, and has another turn
+            losers = [s for s in some if s.vehicle in short & self.done]
             if losers:
-                bounds.restore(given, np.concatenate([s.cells for s in losers]))
-                done -= {s.vehicle for s in losers}
-                free += losers
-                columns = solver.solve()
-                short = _short(compiled, columns, best)
+                self._bounds.restore(self._given, np.concatenate([s.cells for s in losers]))
+                self.done -= {s.vehicle for s in losers}
+                changed += losers
+                columns = self._solver.solve()
+                short = _short(self._compiled, columns, self.best)
         if short:  # somebody else did: fewer at once
-            bounds.restore(kept, np.concatenate([s.cells for s in (*mended, *free)]))
-            solver.solve()  # for the duals; of several plans that are as good, the one before stands
-            done, batch = done_before, max(1, len(mended) // 2)
-            continue
-        best, batch = columns, max(batch, min(2 * batch, -(-len(stays) // PORTIONS)))
-    _keep_whole([s for s in stays if s.vehicle not in done], bounds, power=cell_powers(compiled, best))
-    return best
+            self._bounds.restore(kept, np.concatenate([s.cells for s in changed]))
+            self._solver.solve()  # for the duals; of several plans that are as good, the one before stands
+            self.done, self._batch = done, max(1, len(mended) // 2)
+        else:
+            self.best, self._batch = columns, max(self._batch, min(2 * self._batch, self._most))
+        return True
 
-
-def _keep_whole(stays: list[_Stay], bounds: CellBounds, *, power: FloatArray) -> None:
-    """Bounds that keep sessions whole which are so already, whatever is solved next. The present solution is within them."""
-    kept = [stay for stay in stays if (power[stay.cells] > TOLERANCE_KW).any() and stay.whole(power[stay.cells])]
-    for stay in kept:
-        active = np.flatnonzero(power[stay.cells] > TOLERANCE_KW)
-        begin, end = int(active[0]), int(active[-1])
-        bounds.upper[stay.cells[:begin]] = bounds.upper[stay.cells[end + 1 :]] = 0.0
-        inside = stay.cells[begin:end]
-        bounds.lower[inside] = np.maximum(bounds.lower[inside], np.minimum(stay.floor_kw[begin:end], power[inside]))
-    if kept:
-        bounds.send(np.concatenate([stay.cells for stay in kept]))
+    def keep_whole(self) -> None:
+        """Bounds that keep sessions whole which are so already, whatever is solved next. The present solution is within them."""
+        power, bounds = cell_powers(self._compiled, self.best), self._bounds
+        others = [s for s in self._stays if s.vehicle not in self.done and (power[s.cells] > TOLERANCE_KW).any()]
+        kept = [s for s in others if s.whole(power[s.cells])]
+        for stay in kept:
+            active = np.flatnonzero(power[stay.cells] > TOLERANCE_KW)
+            begin, end = int(active[0]), int(active[-1])
+            bounds.upper[stay.cells[:begin]] = bounds.upper[stay.cells[end + 1 :]] = 0.0
+            inside = stay.cells[begin:end]
+            bounds.lower[inside] = np.maximum(bounds.lower[inside], np.minimum(stay.floor_kw[begin:end], power[inside]))
+        if kept:
+            bounds.send(np.concatenate([stay.cells for stay in kept]))
 
 
 def broken_sessions(problem: Problem, power_kw: FloatArray) -> list[int]:
