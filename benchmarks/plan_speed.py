@@ -51,7 +51,7 @@ EXACT = 1e-3
 SAME = 1e-6
 """The same where both solve the same relaxed model."""
 
-WHOLE_S = 5.0
+WHOLE_S = 2.0
 """What a mixed-integer model gets to close."""
 
 

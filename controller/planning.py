@@ -53,7 +53,7 @@ STEADY_SHARE = 0.03
 PLANNED_SOC_S = 900.0
 """A state of charge this old still serves for a plan."""
 
-AT_A_TIME = 20
+AT_A_TIME = 10
 """Vehicles that are looked at before the loop gets its turn again."""
 
 
@@ -234,6 +234,9 @@ def building(
         least: np.ndarray = least_kw(by_scope.get(name, ()), start=start, slots=slots, slot_s=slot_s) * kept
         return least
 
+    yield
+    of_feeders = feeders_of(yard.spec, of_feeder)
+    yield
     block, past = clock_blocks(start.astimezone(zone), slot_minutes=settings.slot_minutes, block_minutes=prices.demand_interval_min)
     problem = Problem(
         t0=start,
@@ -248,7 +251,7 @@ def building(
         site_limit_kw=least_of(sources),
         limit_sources=sources,
         background_kw=background,
-        feeders=feeders_of(yard.spec, of_feeder),
+        feeders=of_feeders,
         vehicles=tuple(rows),
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
