@@ -121,6 +121,45 @@ async def test_a_hung_child_is_killed_at_the_deadline_and_replaced(tmp_path: Pat
             await planner.solve(problem(), policy=Policy.CHEAPEST)
 
 
+def large(vehicles: int = 400) -> Problem:
+    """A night that takes a while."""
+    rng = random.Random(1)
+    rows = [
+        Vehicle(f"v{n}", rng.randint(0, 20), rng.randint(60, 96), energy_kwh=rng.uniform(50, 300), p_max_kw=100.0, eff=0.9)
+        for n in range(vehicles)
+    ]
+    return Problem(
+        t0=T0,
+        n_slots=96,
+        slot_minutes=15,
+        price_per_kwh=np.array([rng.uniform(0.1, 0.3) for _ in range(96)]),
+        site_limit_kw=12.0 * vehicles,
+        background_kw=0.0,
+        vehicles=tuple(rows),
+        demand_charge_per_kw=1.0,
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("end", "error"), [(signal.SIGSTOP, PlannerLate), (signal.SIGKILL, PlannerDead)])
+async def test_a_solver_hung_or_killed_in_the_middle_is_told_by_the_deadline_and_replaced(
+    end: signal.Signals, error: type[Exception]
+) -> None:
+    async with PlannerProcess(deadline_s=3.0, grace_s=0.5, chance=random.Random(1)) as planner:
+        await until(lambda: planner.text == "the planner is ready", 90)  # the real one: it loads its libraries
+        first = planner.pid
+        assert first is not None
+        began = asyncio.get_running_loop().time()
+        asked = asyncio.create_task(planner.solve(large(), policy=Policy.CHEAPEST))
+        await asyncio.sleep(0.05)
+        os.kill(first, end)
+        with pytest.raises(error):
+            await asked
+        assert asyncio.get_running_loop().time() - began < 6.0
+        await until(lambda: planner.pid not in (None, first), 90)
+        assert (await planner.solve(problem(), policy=Policy.CHEAPEST)).cost == pytest.approx(5.0)
+
+
 @pytest.mark.anyio
 async def test_a_solver_that_gives_up_is_late_and_stays(tmp_path: Path) -> None:
     async with PlannerProcess(command=worker(tmp_path, "say(Answer(request.id, failure='no plan within 3.0 s'))")) as planner:
