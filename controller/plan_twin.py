@@ -110,14 +110,16 @@ async def approved(
     """The plan, or the one that was asked for after it, with less power for packs that it would have overheated. Raises
     :class:`PlanRefused` for one that may not be taken, and what the planner raises."""
     report = await twin.judged(problem, visit_ids, result)
-    cooler = cooled(problem, report)
+    veto, cooler = report.veto, cooled(problem, report)
     if cooler is not None:
-        log.warning("a plan is made again, with less power for some: %s", report.veto)
+        log.warning("a plan is made again, with less power for some: %s", veto)
         result = await planner.solve(cooler, policy=policy)
         report = await twin.judged(cooler, visit_ids, result)
-    if report.veto:
-        twin.vetoed = PlanVetoed(twin.yard.clock.now(), report.veto)
-        raise PlanRefused(f"its run against the packs says: {report.veto}")
+        others = [finding.text for finding in report.findings if finding.vetoes and finding.fault is not Fault.HOT]
+        veto = others[0] if others else ""  # as cool as a plan can make it: what a floor still heats is no reason to plan for nobody
+    if veto:
+        twin.vetoed = PlanVetoed(twin.yard.clock.now(), veto)
+        raise PlanRefused(f"its run against the packs says: {veto}")
     twin.vetoed = None
     return result
 

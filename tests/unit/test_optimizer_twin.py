@@ -137,17 +137,13 @@ def test_limits_that_floors_and_background_break_are_no_fault_of_the_plan() -> N
     assert judged(problem, result, PACK).veto == ""
 
 
-def test_a_full_pack_takes_less_and_a_fleet_of_them_makes_a_plan_useless() -> None:
-    vehicles = tuple(replace(v, energy_kwh=19.0, departure_slot=2) for v in depot().vehicles)
+def test_a_full_pack_takes_less_and_is_told_of_but_keeps_no_plan_from_the_others() -> None:
+    vehicles = tuple(replace(v, energy_kwh=9.0, departure_slot=1, p_max_kw=40.0) for v in depot().vehicles)
     problem = depot(vehicles=vehicles)
-    nearly = replace(PACK, soc=0.8)
-    report = judged(problem, plan(problem, direct=True), nearly, nearly)
-    assert (report.received_kwh < 19.0).all()
-    full = replace(PACK, capacity_kwh=100.0, soc=0.96)
-    forced = np.zeros((2, SLOTS))
-    forced[:, :1] = 17.0
-    short = replace(problem, vehicles=tuple(replace(v, energy_kwh=3.825, departure_slot=1, p_max_kw=17.0) for v in vehicles))
-    assert "too full" in run(short, forced, np.zeros(2), (full, full)).veto
+    report = judged(problem, plan(problem), replace(PACK, soc=0.9), PACK)
+    assert report.received_kwh[0] < report.received_kwh[1] == pytest.approx(9.0)
+    assert report.veto == ""
+    assert any(f.fault is Fault.SHORT and "too full" in f.text and f.vehicle == 0 for f in report.findings)
 
 
 def test_every_chemistry_has_parameters_that_can_be() -> None:
