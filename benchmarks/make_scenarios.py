@@ -5,7 +5,8 @@
 The fleet, prices and limits are those of :func:`benchmarks.plan_depots.mixed` (``--plain`` stops there), and on top of them: a tree of
 feeders, cabinets with two outlets, phases with an unbalance limit, a transformer in kVA beside the contract, sun, export, two stationary
 batteries, a demand charge in pieces, vehicles that give, second visits, minimum states of charge, full charges, preconditioning,
-sessions that cannot pause, shared shortages. The file is ``depot-scenario/2``; the same seed makes the same file.
+sessions that cannot pause, what batteries' life costs, tapers, temperature ceilings, shared shortages. The file is
+``depot-scenario/2``; the same seed makes the same file.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.plan_depots import mixed
 from optimizer import Cap, DemandPiece, Feeder, NamedLimit, Problem, Storage, Vehicle
 from optimizer.apparent_power import transformer_limit
+from optimizer.charge_curve import ChargeCurve
+from optimizer.heat import PackHeat
+from optimizer.life import life_cost
 from optimizer.needs import Load, NextVisit, full_charge, minimum_now, preconditioned, several_visits
 from optimizer.phases import PhaseLimits, Wiring, phase_caps
 from optimizer.scenario import read, write
 from optimizer.site_limits import least_of
 
-GIVES, LATER, LOW, FULL, WARMED, STEADY, CABINETS = 0.12, 0.15, 0.03, 0.10, 0.10, 0.10, 0.20
+GIVES, LATER, LOW, FULL, WARMED, STEADY, CABINETS, TAPERS, WARM = 0.12, 0.15, 0.03, 0.10, 0.10, 0.10, 0.20, 0.20, 0.05
 """Parts of the fleet: gives energy, visits again, is below its minimum, is to be full, is warmed before it leaves, cannot pause, shares
-a cabinet."""
+a cabinet, accepts less when nearly full, is near the ceiling of its temperature."""
 
 PER_MAIN = 8
 """Feeders below a main feeder."""
@@ -111,7 +115,7 @@ def _vehicle(depot: Problem, place: int, rng: np.random.Generator) -> Vehicle:
     gives, later, full, steady = rng.random(4) < (GIVES, LATER, FULL, STEADY)
     capacity = vehicle.energy_kwh / float(rng.uniform(0.45, 0.75))
     stored = max(0.95 * capacity - vehicle.energy_kwh, 0.05 * capacity)
-    vehicle = replace(vehicle, urgency=round(float(rng.random()), 2))
+    vehicle = _pack(replace(vehicle, urgency=round(float(rng.random()), 2)), rng, capacity=capacity, stored=stored)
     if gives:
         return replace(vehicle, discharge_kw=vehicle.p_max_kw, stored_kwh=stored, capacity_kwh=capacity, reserve_kwh=0.2 * capacity)
     back = vehicle.departure_slot + 6
@@ -121,6 +125,21 @@ def _vehicle(depot: Problem, place: int, rng: np.random.Generator) -> Vehicle:
     if full:
         return full_charge(vehicle, full_kwh=1.1 * vehicle.energy_kwh, dwell_slots=2)
     return replace(vehicle, pausable=not steady)
+
+
+def _pack(vehicle: Vehicle, rng: np.random.Generator, *, capacity: float, stored: float) -> Vehicle:
+    """What is known of its battery: what its life costs; of some what it accepts, and how warm it becomes."""
+    cells, temp_c = ("LFP" if rng.random() < 0.6 else "NMC"), float(rng.uniform(8, 36))
+    tapers, warm = rng.random(2) < (TAPERS, WARM)
+    full = vehicle.p_max_kw
+    return replace(
+        vehicle,
+        life=life_cost(
+            cells, temp_c=temp_c, nominal_kwh=capacity, price_per_kwh=180.0, power_kw=full, least_kw=vehicle.p_min_kw, eff=vehicle.eff
+        ),
+        curve=ChargeCurve(np.array([0.0, 0.85, 1.0]), np.array([full, full, 0.15 * full]), capacity, stored) if tapers else None,
+        heat=PackHeat(temp_c, 45.0, np.array(30.0), settle_h=2.0, rise_per_kw=25.0 / full) if warm else None,
+    )
 
 
 def _cabinets(depot: Problem, rng: np.random.Generator) -> list[Cap]:

@@ -21,7 +21,7 @@ from rich.table import Table
 
 import optimizer
 from controller.app import plan_explain
-from optimizer import InvalidProblem, InvalidScenario, PlanResult, PlanStatus, Policy, Problem, SolverFailed
+from optimizer import InvalidProblem, InvalidScenario, Need, PlanResult, PlanStatus, Policy, Problem, SolverFailed
 from optimizer.scenario import read, write_plan
 from optimizer.what_if_text import read_changes
 from optimizer.what_if_values import Change
@@ -191,6 +191,11 @@ def _table(problem: Problem, result: PlanResult, output: Path | None) -> Table:
 def _warn(result: PlanResult, console: Console) -> None:
     if result.status is PlanStatus.UNPOLISHED:
         console.print("The time was over before powers below a charger's minimum were rounded away.", highlight=False)
+    beside = [one for one in result.short if one.milestone is not None or one.need is not Need.READINESS]
+    if beside:
+        named = ", ".join(f"{one.vehicle} {one.label or one.need} ({one.kwh:.1f} kWh)" for one in beside[:_NAMED])
+        more = f" and {len(beside) - _NAMED} more" if len(beside) > _NAMED else ""
+        console.print(f"Needs beside the last departure that go short: {named}{more}", markup=False, highlight=False, soft_wrap=True)
     over = result.over_limit_kw
     if over.any():
         slot = int(np.argmax(over))

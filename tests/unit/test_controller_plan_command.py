@@ -65,6 +65,14 @@ def test_not_everybody_can_be_served(tmp_path: Path) -> None:
     assert sum(json.loads((tmp_path / "plan.json").read_text())["unmet_kwh"].values()) == pytest.approx(20)
 
 
+def test_needs_beside_the_departure_that_go_short_are_named(tmp_path: Path) -> None:
+    content = scenario(limit_kw=12.0) | {"schema": "depot-scenario/2"}
+    content["vehicles"][0]["milestones"] = [{"by_slot": 4, "at_least_kwh": 30.0, "need": "comfort", "label": "full"}]
+    code, told, _ = run(tmp_path, content)
+    assert code == 0
+    assert "Needs beside the last departure that go short: bus-0 full (10.0 kWh)" in told
+
+
 def test_background_above_the_limit_is_said(tmp_path: Path) -> None:
     code, told, _ = run(tmp_path, scenario(base_load_kw=[50.0, 2.0, 2.0, 2.0]))
     assert code == 0
