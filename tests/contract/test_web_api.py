@@ -14,6 +14,7 @@ from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
 from fake_kit import fill_emergency
 from fake_limits import fill_limits
+from fake_plan import fill_plan
 from fake_registry import fill
 from fake_stations import fill as fill_stations
 from fake_stations import station
@@ -276,6 +277,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         link.view = sample()
         fill(link)
         fill_limits(link)
+        fill_plan(link)
         fill_bills(link)
         fill_stations(link)
         fill_emergency(link)
