@@ -289,14 +289,14 @@ class PlanDesk:
 
 def _figures(found: Figures, names: Names) -> PlanFigures:
     return PlanFigures(
-        cost=found.cost,
-        energy_cost=found.energy_cost,
-        demand_cost=found.demand_cost,
+        cost=float(found.cost),
+        energy_cost=float(found.energy_cost),
+        demand_cost=float(found.demand_cost),
         energy_wh=round(found.energy_kwh * 1000),
         peak_w=round(found.peak_kw * 1000),
         unmet_wh=round(found.unmet_kwh * 1000),
         short=[names.vehicle(one) for one in found.short],
-        wear_cost=found.wear_cost,
+        wear_cost=None if found.wear_cost is None else float(found.wear_cost),
     )
 
 
@@ -319,13 +319,13 @@ def _frontier_rows(found: Frontier, now: Policy | Weights) -> list[FrontierRow]:
     return [
         FrontierRow(
             aim=point.aim.value,
-            step=point.step,
-            cost=point.cost,
-            energy_cost=point.energy_cost,
-            demand_cost=point.demand_cost,
-            wear_cost=point.wear_cost,
+            step=float(point.step),
+            cost=float(point.cost),
+            energy_cost=float(point.energy_cost),
+            demand_cost=float(point.demand_cost),
+            wear_cost=float(point.wear_cost),
             peak_w=round(point.peak_kw * 1000),
-            delay_kwh_h=point.delay_kwh_h,
+            delay_kwh_h=float(point.delay_kwh_h),
             unmet_wh=round(point.unmet_kwh * 1000),
             wear=point.weights.wear,
             delay_per_kwh_h=point.weights.delay_per_kwh_h,

@@ -349,7 +349,7 @@ def _plan_row(
     stay, key = visit.announced, visit.connector
     here = key if visit.present and key in yard.grants else None
     flowing = [k for k, watts in ahead if watts]
-    planned_wh = sum(watts * hours[k] for k, watts in ahead)
+    planned_wh = float(sum(watts * hours[k] for k, watts in ahead))
     soc = soc_of(yard, here, visit) if here is not None else stay.soc_arrival
     battery_wh = yard.battery_wh(visit)
     departure = None
@@ -369,7 +369,7 @@ def _plan_row(
         starts_at=max(now, span.at(flowing[0])) if flowing else None,
         stops_at=span.at(flowing[-1] + 1) if flowing else None,
         pauses=sum(1 for a, b in pairwise(flowing) if b > a + 1),
-        cost=round(sum(watts * hours[k] * prices[k] for k, watts in ahead) / 1000.0, 2) if ahead else None,
+        cost=round(float(sum(watts * hours[k] * prices[k] for k, watts in ahead)) / 1000.0, 2) if ahead else None,
         soc=soc,
         soc_departure=departure,
         soc_target=soc_target_of(visit),

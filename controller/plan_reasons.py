@@ -195,10 +195,10 @@ class PlanReasons:
                 kind=value.kind,
                 id=value.id,
                 name=self._name(value.kind, value.id),
-                saved=value.saved_bill,
-                saved_next=value.saved_next,
-                served_wh=value.served_kwh * 1000,
-                month=value.month(1 / share if share > 0 else 1.0),
+                saved=float(value.saved_bill),
+                saved_next=None if value.saved_next is None else float(value.saved_next),
+                served_wh=float(value.served_kwh) * 1000,
+                month=float(value.month(1 / share if share > 0 else 1.0)),
             )
             for value in found.values
         ]
@@ -291,7 +291,7 @@ def _short(names: Names, one: ShortReason, words: str, helps: Sequence[str]) -> 
         short_wh=round(one.short_kwh * 1000),
         tried=one.tried,
         remedies=[
-            RemedyRow(kind=remedy.kind.value, words=said, amount=remedy.amount, unit=remedy.unit, bill=remedy.bill)
+            RemedyRow(kind=remedy.kind.value, words=said, amount=float(remedy.amount), unit=remedy.unit, bill=float(remedy.bill))
             for remedy, said in zip(one.remedies, helps, strict=True)
         ],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -37,6 +37,7 @@ from optimizer.explain_values import (
 )
 from optimizer.what_if_values import ChangeKind, Comparison, Figures, How, VehicleChange
 
+T = TypeVar("T", bound=msgspec.Struct)
 FIGURES = Figures(cost=100.0, energy_cost=90.0, demand_cost=10.0, energy_kwh=40.0, peak_kw=60.0, unmet_kwh=0.0, short=(), wear_cost=None,
                   over_limit_kw=0.0)  # fmt: skip
 
@@ -139,13 +140,18 @@ class Depot:
         return await self.what_ifs(changes=msgspec.json.encode(changes).decode())
 
     async def what_ifs(self, **args: str) -> WhatIfsView:
-        return cast("WhatIfsView", await self.desk.views[WhatIfsView](args))
+        return through(await self.desk.views[WhatIfsView](args), WhatIfsView)
 
     async def frontier(self, **args: str) -> FrontierView:
-        return cast("FrontierView", await self.desk.views[FrontierView](args))
+        return through(await self.desk.views[FrontierView](args), FrontierView)
 
     async def why(self, **args: str) -> ExplanationView:
-        return cast("ExplanationView", await self.reasons.views[ExplanationView](args))
+        return through(await self.reasons.views[ExplanationView](args), ExplanationView)
+
+
+def through(view: msgspec.Struct | None, kind: type[T]) -> T:
+    """As it comes out of the link."""
+    return msgspec.json.decode(msgspec.json.encode(view), type=kind)
 
 
 async def soon() -> None:
