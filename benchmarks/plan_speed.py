@@ -6,6 +6,7 @@ cold     one plan from nothing: from a problem that nothing is known of yet to i
 tick     the same depot a quarter of an hour later each time, begun at the last plan's end; vehicles come and go, needs and prices
          move. Both sides keep their own last basis
 memory   the most that a process of its own has held after a plan of 1,000 vehicles and some ticks
+all      the same with everything that a plan can know switched on
 random   small random depots: objective against the raw model, and the first hour's minimum powers against a mixed-integer model
 lag      how late the controller's loop is while it has 1,000 vehicles planned (benchmarks/plan_lag.py)
 data     the scenario files in DIR/scenarios, where they are given
@@ -36,9 +37,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import raw_plan
+from benchmarks.make_scenarios import everything
 from benchmarks.plan_depots import Night, Scenario, mixed, random_depot
-from optimizer import Replanner, plan
+from optimizer import Policy, Replanner, arrays, plan
+from optimizer.planning import costs_of
 from optimizer.scenario import read
+from optimizer.solver import Solver
 
 DEADLINE_S = 120.0
 SIZES = (50, 200, 1000)
@@ -150,6 +154,27 @@ def ticks(scenario: Scenario, count: int) -> tuple[Pair, Pair]:
     return warm, again
 
 
+def all_on(count: int, repeats: int) -> tuple[Pair, Pair]:
+    """The depot with everything switched on (benchmarks/make_scenarios.py), as a depot asks: first hour rounded. Raw is HiGHS from
+    nothing with the finished arrays of the whole model, every vehicle that may give in it; writing them is not counted. A tick here
+    is three minutes of the first slot. How far objectives are apart is not said: ours asks only those to give for whom it pays."""
+    problem = everything(count, seed=SEED)
+    cold_pair, warm = Pair(f"all {count}", [], []), Pair(f"all {count}, tick", [], [])
+    replanner = Replanner()
+    for tick in range(repeats):
+        asked = replace(
+            problem,
+            first_slot_fraction=1.0 - 0.2 * (tick % 5),
+            vehicles=tuple(replace(v, energy_kwh=v.energy_kwh * (1 - 0.004 * tick)) for v in problem.vehicles),
+        )
+        compiled = arrays.build(asked, costs_of(asked, Policy.CHEAPEST))
+        seconds = timed(lambda compiled=compiled: Solver(compiled, deadline=perf_counter() + DEADLINE_S).solve())[0]
+        for pair in (warm,) if tick else (cold_pair,):
+            timed(partial(replanner.plan, replace(asked), deadline_s=DEADLINE_S, round_minimum=True), pair)
+            pair.raw.append(seconds)
+    return cold_pair, warm
+
+
 def memory_mb(whose: str) -> float:
     """The most that a process held which has planned 1,000 vehicles and six ticks."""
     command = [sys.executable, "-m", "benchmarks.plan_speed", "--memory", whose]
@@ -224,6 +249,9 @@ def goals_of(pairs: dict[str, Pair], memory: dict[str, float], exact: Exactness,
         Goal("tick 1000: median s", statistics.median(tick.ours), 0.12),
         Goal("tick 1000: max s", max(tick.ours), 0.3),
         Goal("tick 1000: × raw's tick", tick.ratio, 1.5),
+        Goal("all 1000: median s", statistics.median(pairs["all 1000"].ours), 6.0),
+        Goal("all 1000: × raw", pairs["all 1000"].ratio, 2.0),
+        Goal("all 1000, tick: median s", statistics.median(pairs["all 1000, tick"].ours), 1.5),
         Goal("memory 1000: MB", memory["ours"], 400.0),
         Goal("objective beside raw, big depots", worst, SAME),
         Goal("objective beside raw, random depots", exact.worst, EXACT),
@@ -270,6 +298,7 @@ def main() -> int:
         scenario = mixed(count, seed=SEED)
         pairs.append(cold(scenario, 3 if arguments.quick else 7))
         pairs += ticks(scenario, 12 if arguments.quick else TICKS)
+    pairs += all_on(1000, 3 if arguments.quick else 6)
     if not arguments.quick:
         pairs.append(cold(mixed(LARGE, seed=SEED), 2))
     by_name = {pair.name: pair for pair in pairs}
