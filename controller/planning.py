@@ -478,6 +478,8 @@ class Planning:
         """Who looks at a plan before it is taken; None: nobody."""
         self.packs: PacksNow | None = None
         """Who knows the vehicles' batteries."""
+        self.whole_rate: Callable[[], bool] = lambda: False
+        """Whether a kW above what is free costs a plan the month's whole rate: once a peak target says what the month pays for."""
         self.reserve: Reserve | None = None
         """What plans keep free for wrong timetables, where that follows the depot's own errors."""
         self.text = "no plan yet"
@@ -558,9 +560,10 @@ class Planning:
         """The problem of this moment, made between what else the loop has to do."""
         while True:
             spec = self.yard.spec
+            settings = replace(self.settings, demand_share=1.0) if self.whole_rate() else self.settings
             steps = building(
                 self.yard,
-                self.settings,
+                settings,
                 self.prices,
                 self.limits_in_force(),
                 now=now,

@@ -16,7 +16,9 @@ import numpy as np
 
 from depot.state import Visit
 from optimizer import PlanResult, Problem
+from optimizer.evaluate import evaluate
 from optimizer.reserve import Blend, ForecastErrors, ReserveRule, hedged
+from optimizer.stays import TOLERANCE_KWH
 
 
 class Reserve:
@@ -42,6 +44,16 @@ class Reserve:
 
 
 def told(result: PlanResult, announced: Problem, careful: Problem) -> PlanResult:
-    """The result, whose unmet energy is that of ``announced``: what the reserve added and could not fit is nobody's shortage."""
+    """The result as ``announced`` has it: by its prices, and what the reserve added and could not fit is nobody's shortage."""
+    if careful is announced:
+        return result
     added = np.array([c.energy_kwh - a.energy_kwh for a, c in zip(announced.vehicles, careful.vehicles, strict=True)])
-    return replace(result, unmet_kwh=np.maximum(result.unmet_kwh - np.maximum(added, 0.0), 0.0))
+    unmet = np.maximum(result.unmet_kwh - np.maximum(added, 0.0), 0.0)
+    missing = {vehicle.id: float(kwh) for vehicle, kwh in zip(announced.vehicles, unmet, strict=True)}
+    short = tuple(
+        one if one.milestone is not None else replace(one, kwh=missing[one.vehicle])
+        for one in result.short
+        if one.milestone is not None or missing[one.vehicle] > TOLERANCE_KWH
+    )
+    verdict = evaluate(announced, result.power_kw, result.storage_kw)
+    return replace(result, unmet_kwh=unmet, short=short, energy_cost=verdict.energy_cost, demand_cost=verdict.demand_cost)

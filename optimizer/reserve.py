@@ -79,9 +79,9 @@ class ReserveRule:
 
     arrival_quantile: float = 0.6
     departure_quantile: float = 0.8
-    energy_quantile: float = 0.95
+    energy_quantile: float = 0.9
     background_quantile: float = 0.9
-    hold_share: float = 0.04
+    hold_share: float = 0.03
     ramp_h: float = 1.0
 
     def __post_init__(self) -> None:

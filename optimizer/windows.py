@@ -81,7 +81,7 @@ def windows_of(hours: FloatArray, *, slot_h: float, interval_slots: float, offse
     slot, block, part_h = np.delete(slot, same), np.delete(block, same), np.delete(part_h, same)
     kept, block = np.unique(block, return_inverse=True)
     block = block.astype(np.intp)
-    block_hours: FloatArray = np.bincount(block, part_h)
+    block_hours = np.asarray(np.bincount(block, part_h), dtype=np.float64)
     return Windows(slot, block, part_h, block_hours, (kept + 1) * interval_slots - offset_slots)
 
 

@@ -39,6 +39,7 @@ def add_forecasts(
         core.planning.reserve = Reserve(past.errors)
     if settings.demand.choose_peak_target and settings.demand.peak_target_kw is None:
         parts = core.parts
+        core.planning.whole_rate = lambda: demand.chosen_w is not None
         core.add(
             MonthTarget(
                 core.yard,

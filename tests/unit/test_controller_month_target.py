@@ -23,7 +23,7 @@ from depot import events as ev
 from depot.metering import MeterBlock
 from depot.values import ConnectorId
 from grid.demand_pieces import DemandPiece
-from optimizer import PlanResult, Policy, Problem
+from optimizer import PlanResult, Policy, Problem, plan
 from optimizer.reserve import ForecastErrors
 
 
@@ -33,6 +33,9 @@ def visit(nights_ago: int, connector: ConnectorId = ONE, *, kwh: float = 90.0) -
     name = f"{connector}-{nights_ago}"
     said = ev.VisitAnnounced(name, name, came, came + timedelta(hours=12), round(kwh * 1000), 60_000, connector=connector, efficiency=1.0)
     return PastVisit(name, said, said, connector, came, came + timedelta(hours=12), round(kwh * 1000), None)
+
+
+assert callable(plan)  # its libraries are loaded here, not within the five seconds of a test
 
 
 class Depot:
@@ -79,6 +82,19 @@ def test_plans_may_use_it_and_so_may_the_limiter_until_the_settings_say_other() 
     fixed = Depot(target_w=90_000)
     fixed.watch.chosen_w = 70_000
     assert (fixed.watch.target_w, fixed.watch.free_peak_w()) == (90_000, 90_000)
+
+
+def test_above_a_chosen_target_a_plan_feels_the_whole_rate() -> None:
+    async def main() -> None:
+        world = SmallYard()
+        world.arrive(ONE, "BUS", kwh=30)
+        for whole, rate in ((False, 300 / 21), (True, 300.0)):
+            world.planning.whole_rate = lambda whole=whole: whole
+            asked = await world.planning._asked(world.clock.now())
+            assert asked is not None
+            assert asked.problem.demand_charge_per_kw == pytest.approx(rate)
+
+    run(main())
 
 
 def test_a_peak_that_was_reached_stays() -> None:
