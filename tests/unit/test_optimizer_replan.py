@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -75,17 +75,18 @@ def next_quarter(problem: Problem, power_kw: np.ndarray, *, seed: int) -> Proble
         stay.append(replace(vehicle, arrival_slot=arrival, departure_slot=departure, energy_kwh=left * rng.uniform(0.97, 1.03)))
     if problem.n_slots > 12:
         stay.append(replace(stay[0], id=f"new-{seed}", arrival_slot=0, departure_slot=10, energy_kwh=20.0))
+    per_slot = {one.name: getattr(problem, one.name) for one in fields(problem)}
+    ahead = {name: value[1:] for name, value in per_slot.items() if isinstance(value, np.ndarray)}
     return replace(
         problem,
-        t0=problem.t0 + timedelta(minutes=15),
-        n_slots=problem.n_slots - 1,
-        price_per_kwh=problem.price_per_kwh[1:] * rng.uniform(0.98, 1.02),
-        site_limit_kw=problem.site_limit_kw[1:],
-        background_kw=problem.background_kw[1:],
-        export_limit_kw=0.0,
-        export_price_per_kwh=0.0,
-        feeders=tuple(Feeder(f.id, f.limit_kw[1:]) for f in problem.feeders),
-        vehicles=tuple(stay),
+        **ahead
+        | {
+            "t0": problem.t0 + timedelta(minutes=15),
+            "n_slots": problem.n_slots - 1,
+            "price_per_kwh": ahead["price_per_kwh"] * rng.uniform(0.98, 1.02),
+            "feeders": tuple(Feeder(f.id, f.limit_kw[1:]) for f in problem.feeders),
+            "vehicles": tuple(stay),
+        },
     )
 
 
