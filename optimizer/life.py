@@ -44,6 +44,13 @@ LEAST_SOH = 0.4
 
 HOURS_PER_YEAR = 8760.0
 
+LEAST_RENT = 1e-12
+
+RENT_STEP = 1.3
+"""Rents count in steps of this ratio: a forecast of their temperatures is no better, and where each vehicle has one of its own in between,
+the simplex takes several times as long to order what costs nearly the same (11 s instead of 1.5 s for 1,000 cold LFP packs, for less than
+half a percent of the ageing). What a plan wears is told exactly."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LifeCost:
@@ -151,16 +158,23 @@ def checked(who: str, life: LifeCost, n_slots: int) -> LifeCost:
     return replace(life, **made)
 
 
-def rent_until(problem: Problem) -> FloatArray:
-    """[vehicle × slot] rent of a battery-side kWh that comes in a slot, until its vehicle leaves; 0 where nothing is known."""
+def rent_until(problem: Problem, *, in_steps: bool = False) -> FloatArray:
+    """[vehicle × slot] rent of a battery-side kWh that comes in a slot, until its vehicle leaves; 0 where nothing is known.
+    ``in_steps``: of :data:`RENT_STEP`, as it counts in the objective (grid side)."""
     rent = np.zeros(problem.upper_kw.shape)
     for row, vehicle in zip(rent, problem.vehicles, strict=True):
         if vehicle.life is None:
             continue
+        per_h = _stepped(vehicle.life.rent_per_kwh_h * vehicle.eff) / vehicle.eff if in_steps else vehicle.life.rent_per_kwh_h
         for arrival, departure in windows_of(vehicle):
-            paid = (vehicle.life.rent_per_kwh_h * problem.hours)[arrival:departure]
+            paid = (per_h * problem.hours)[arrival:departure]
             row[arrival:departure] = np.cumsum(paid[::-1])[::-1] - 0.5 * paid  # on average it comes in the middle of its slot
     return rent
+
+
+def _stepped(rent: FloatArray) -> FloatArray:
+    steps: FloatArray = np.log(np.maximum(rent, LEAST_RENT)) / np.log(RENT_STEP)
+    return np.where(rent > LEAST_RENT, RENT_STEP ** np.round(steps), rent)
 
 
 def wear_in(problem: Problem) -> FloatArray:
@@ -181,14 +195,7 @@ def least_wear(problem: Problem) -> FloatArray:
 def cell_costs(problem: Problem) -> FloatArray:
     """[vehicle × slot] what a grid-side kWh costs the battery's life, by when it comes; at least 0."""
     eff = np.array([v.eff for v in problem.vehicles])[:, None]
-    cost: FloatArray = eff * (rent_until(problem) + np.maximum(wear_in(problem) - least_wear(problem)[:, None], 0.0))
-    return cost
-
-
-def giving_costs(problem: Problem) -> FloatArray:
-    """[vehicle × slot] what a grid-side kWh that is given costs the battery's life: its wear, less the rent that it no longer pays."""
-    eff = np.array([v.eff for v in problem.vehicles])[:, None]
-    cost: FloatArray = (least_wear(problem)[:, None] - rent_until(problem)) / eff
+    cost: FloatArray = eff * (rent_until(problem, in_steps=True) + np.maximum(wear_in(problem) - least_wear(problem)[:, None], 0.0))
     return cost
 
 

@@ -174,7 +174,7 @@ def _given(problem: Problem, moved: npt.NDArray[np.bool_], wear: float) -> Float
         ]
     )
     eff = np.array([v.eff for v in problem.vehicles])
-    worn = (per_kwh / eff)[:, None] - wear * life.rent_until(problem) / eff[:, None]
+    worn = (per_kwh / eff)[:, None] - wear * life.rent_until(problem, in_steps=True) / eff[:, None]
     cost: FloatArray = (worn - np.where(moved, 0.0, problem.weight_per_kwh)) * problem.hours
     return cost
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from optimizer import ChargeCurve, LifeCost, PackHeat, Policy, Problem, Vehicle, life_cost, plan
+from optimizer import ChargeCurve, LifeCost, PackHeat, Policy, Problem, Vehicle, life, life_cost, plan
 from optimizer.heat import temperatures
 from optimizer.life import ageing_of
 from optimizer.problem import FloatArray
@@ -48,9 +49,17 @@ def depots(draw: st.DrawFn, most_kw: int = 150) -> Problem:
     )
 
 
-def known(life: LifeCost | None) -> LifeCost:
-    assert life is not None
-    return life
+@pytest.fixture(autouse=True, scope="module")
+def fine_steps() -> Iterator[None]:
+    """What is compared here is smaller than the steps in which rents count."""
+    step, life.RENT_STEP = life.RENT_STEP, 1.0001
+    yield
+    life.RENT_STEP = step
+
+
+def known(cost: LifeCost | None) -> LifeCost:
+    assert cost is not None
+    return cost
 
 
 @settings(max_examples=10, deadline=None)
@@ -76,14 +85,14 @@ def test_bands_are_the_convex_cost_of_the_power(problem: Problem) -> None:
     steep, gentle = np.zeros((n, slots)), np.full((n, slots), np.inf)
     wear = np.zeros((n, slots))
     for i, vehicle in enumerate(problem.vehicles):
-        life = known(vehicle.life)
+        cost_of = known(vehicle.life)
         for k in range(vehicle.arrival_slot, vehicle.departure_slot):
-            rent[i, k] = sum(float(life.rent_per_kwh_h[j]) for j in range(k + 1, vehicle.departure_slot)) + 0.5 * float(
-                life.rent_per_kwh_h[k]
+            rent[i, k] = sum(float(cost_of.rent_per_kwh_h[j]) for j in range(k + 1, vehicle.departure_slot)) + 0.5 * float(
+                cost_of.rent_per_kwh_h[k]
             )
-        wear[i] = life.wear_per_kwh
-        if life.gentle_kw is not None and life.steep_per_kwh is not None:
-            steep[i], gentle[i] = life.steep_per_kwh, life.gentle_kw
+        wear[i] = cost_of.wear_per_kwh
+        if cost_of.gentle_kw is not None and cost_of.steep_per_kwh is not None:
+            steep[i], gentle[i] = cost_of.steep_per_kwh, cost_of.gentle_kw
     cost = np.concatenate(((problem.price_per_kwh + 0.9 * (rent + wear)).ravel(), 0.9 * steep.ravel(), [problem.demand_charge_per_kw]))
     rows, limits = [], []
     for k in range(slots):

@@ -153,8 +153,9 @@ def test_what_differs_between_slots_is_wear_too() -> None:
     assert life.cell_costs(asked)[0, 4:].max() == 0.0
 
 
-def test_giving_wears_what_charging_back_does() -> None:
+def test_giving_wears_what_charging_back_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a plan with giving costs the battery in the objective is what it wears, up to what every plan wears."""
+    monkeypatch.setattr(life, "RENT_STEP", 1.0001)
     cost = known("NMC", temp_c=np.linspace(20, 40, 8))
     stay = bus(cost=cost, eff=0.9, energy_kwh=50.0, discharge_kw=50.0, stored_kwh=100.0, capacity_kwh=200.0, reserve_kwh=20.0)
     asked = replace(problem(stay), background_kw=np.full(8, 100.0))
@@ -171,7 +172,13 @@ def test_giving_wears_what_charging_back_does() -> None:
     plain = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50 / 0.9, 0.0])
     lent = np.array([-40.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50 / 0.9, 40 / 0.81])
     worn = [life.ageing_of(asked, row[None, :]).total[0] for row in (plain, lent)]
-    assert in_objective(lent) - in_objective(plain) == pytest.approx(worn[1] - worn[0])
+    assert in_objective(lent) - in_objective(plain) == pytest.approx(worn[1] - worn[0], rel=1e-3)
+
+
+def test_rents_count_in_steps_that_many_vehicles_share() -> None:
+    asked = problem(*(bus(f"b{n}", known("NMC", soh=1.0 - n / 100)) for n in range(5)))
+    assert len(np.unique(np.round(life.cell_costs(asked)[:, 0], 9))) <= 2
+    assert life.rent_until(asked, in_steps=True) == pytest.approx(life.rent_until(asked), rel=0.15)
 
 
 @given(
