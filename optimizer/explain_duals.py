@@ -119,7 +119,7 @@ def solved(problem: Problem, policy: Policy | Weights, *, deadline: float) -> So
     solver = Solver(compiled, deadline=deadline, start=carried(last, problem, compiled) if last is not None else None)
     columns, bounds = solver.solve(), None
     lower, upper = compiled.lower, compiled.upper
-    if any(vehicle.curve is not None or not vehicle.pausable for vehicle in problem.vehicles):
+    if len(compiled.cells) and any(vehicle.curve is not None or not vehicle.pausable for vehicle in problem.vehicles):
         bounds = CellBounds(problem, compiled, solver)
         polish(problem, compiled, solver=solver, columns=columns, round_minimum=False, bounds=bounds)
         columns, lower, upper = solver.solve(), lower.copy(), upper.copy()

@@ -16,7 +16,7 @@ from optimizer.explain import QUICK, Depth, explain
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_duals import SHORTAGE, Solved, solved
 from optimizer.explain_remedies import changes_of
-from optimizer.explain_values import RemedyKind
+from optimizer.explain_values import LimitKind, RemedyKind
 from optimizer.planning import READINESS_MONEY
 from optimizer.what_if_changes import changed
 from optimizer.what_if_values import Change, ChangeKind
@@ -35,7 +35,7 @@ def solve(problem: Problem, policy: Policy) -> Solved | None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(problem=problems(most_batteries=1, most_pieces=2), policy=st.sampled_from(Policy))
+@given(problem=problems(most_batteries=1, most_pieces=2, most_caps=2, alive=True), policy=st.sampled_from(Policy))
 def test_the_parts_sum_to_the_duals_of_the_solver(problem: Problem, policy: Policy) -> None:
     found = solve(problem, policy)
     assume(found is not None)
@@ -47,32 +47,37 @@ def test_the_parts_sum_to_the_duals_of_the_solver(problem: Problem, policy: Poli
 
 
 @settings(max_examples=12, deadline=None)
-@given(problem=problems(most_batteries=1, most_pieces=2), policy=st.sampled_from(Policy))
+@given(problem=problems(most_batteries=1, most_pieces=2, most_caps=2, alive=True), policy=st.sampled_from(Policy))
 def test_no_limit_has_a_negative_price_and_none_that_is_not_full_has_any(problem: Problem, policy: Policy) -> None:
     found = explain(problem, policy=policy, depth=QUICK)
     drawn = np.maximum(found.power_kw, 0.0)
     for limit in found.limits:
         price = weight_of(policy) * limit.saved_bill + limit.saved_life + limit.penalty
         assert (price >= -EPS).all()
-        if limit.id and not problem.storages:
-            place = [feeder.id for feeder in problem.feeders].index(limit.id)
-            room = problem.feeder_room_kw[place] - problem.feeder_sums(drawn)[place]
+        if problem.storages or (limit.kind is LimitKind.CAP and problem.discharge_upper_kw.any()):
+            continue  # batteries and what is given count there, too
+        if limit.id:
+            names = [(LimitKind.FEEDER, feeder.id) for feeder in problem.feeders] + [(LimitKind.CAP, cap.id) for cap in problem.caps]
+            row = names.index((limit.kind, limit.id))
+            room = problem.limit_rows.room_kw[row] - problem.limit_rows.sums(drawn)[row]
             assert (room[price > EPS] <= 1e-4).all()
-        elif not problem.storages:
+        else:
             assert ((problem.room_kw - drawn.sum(axis=0))[price > EPS] <= 1e-4).all()
     assert (weight_of(policy) * found.peak_per_kw + found.life_per_kw + found.penalty_per_kw >= -EPS).all() or problem.storages
     assert all(peak.saved_per_kw <= peak.per_kw + EPS for peak in found.peaks)
 
 
 @settings(max_examples=20, deadline=None)
-@given(problem=problems(most_batteries=1, most_pieces=2), policy=st.sampled_from(Policy))
+@given(problem=problems(most_batteries=1, most_pieces=2, most_caps=2, alive=True), policy=st.sampled_from(Policy))
 def test_a_vehicle_draws_where_it_is_cheap_and_not_where_it_is_dear(problem: Problem, policy: Policy) -> None:
     found = explain(problem, policy=policy, depth=QUICK)
     for i in range(len(problem.vehicles)):
         for k in np.flatnonzero(problem.upper_kw[i] > 0).tolist():
             reason = explain_cell(problem, found, vehicle=i, slot=k)
             assert reason.words
-            if problem.vehicles[i].energy_kwh <= 0 or reason.power_kw < 0:
+            life = problem.vehicles[i].life
+            steep = life is not None and life.gentle_kw is not None and reason.power_kw >= life.gentle_kw - 1e-4
+            if problem.vehicles[i].energy_kwh <= 0 or reason.power_kw < 0 or steep:  # above its gentle rate a kWh costs more than told
                 continue
             size = EPS * max(1.0, abs(reason.per_kwh), abs(reason.worth_per_kwh))
             if reason.power_kw > reason.least_kw + 1e-4:
