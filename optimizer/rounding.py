@@ -15,11 +15,15 @@ import numpy as np
 from optimizer.cell_bounds import SHORT_KWH, TOLERANCE_KW, CellBounds, Index, Room
 from optimizer.compiled import Compiled, shortages_of
 from optimizer.life_bands import cell_powers
+from optimizer.limit_rows import BoolArray
 from optimizer.problem import EPS, FloatArray, Problem
 from optimizer.solver import Solver
 
 PASSES = 4
 PASSES_EVERYWHERE = 12
+HALFWAY = 6
+"""From this pass on a vehicle's small powers are gathered in cells that it uses already: fixed one by one they come up elsewhere."""
+
 CHANCES = 2
 HOUR = 1.0
 
@@ -41,14 +45,18 @@ def round_minimum_powers(
     shortages, whose = shortages_of(compiled)
     best, missing = columns, columns[shortages].sum()
     lost: Counter[int] = Counter()
-    for _ in range(PASSES_EVERYWHERE if everywhere else PASSES):
+    for n in range(PASSES_EVERYWHERE if everywhere else PASSES):
         power = cell_powers(compiled, columns)
         small = np.flatnonzero(free & (power > TOLERANCE_KW) & (power < least - TOLERANCE_KW))
         small = np.array([c for c in small if lost[int(compiled.vehicle[c])] < CHANCES], dtype=np.int32)
         if not len(small):
             break
         order = small[np.argsort(power[small] / least[small])[::-1]]
-        _halfway(problem, compiled, bounds, order, power=power, least=least, only_up=set(lost))
+        if n < HALFWAY:
+            _halfway(problem, compiled, bounds, order, power=power, least=least, only_up=set(lost))
+        else:
+            for vehicle in dict.fromkeys(compiled.vehicle[order].tolist()):
+                _gather(problem, compiled, bounds, vehicle, power=power, least=least, free=free)
         columns = solver.solve()
         short = columns[shortages] > best[shortages] + SHORT_KWH
         if not short.any():
@@ -81,3 +89,27 @@ def _halfway(
         elif bounds.lower[c] < TOLERANCE_KW and vehicle not in only_up:
             bounds.upper[c] = 0.0
     bounds.send(small)
+
+
+def _gather(
+    problem: Problem, compiled: Compiled, bounds: CellBounds, vehicle: int, *, power: FloatArray, least: FloatArray, free: BoolArray
+) -> None:
+    """Let a vehicle draw in the cells in which it draws enough, and in so many of the small ones as their energy makes whole; in no
+    others. Left as it is where its energy does not fit into these, or they ask for more than it needs."""
+    its = bounds.of(vehicle)
+    mine, floor, hours = power[its], least[its], problem.hours[compiled.slot[its]]
+    small = np.flatnonzero(free[its] & (mine > TOLERANCE_KW) & (mine < floor - TOLERANCE_KW))
+    small = small[np.argsort(-mine[small], kind="stable")]
+    whole = round(float(mine[small] @ hours[small]) / float((floor * hours)[small].max()))
+    for count in dict.fromkeys((min(whole, len(small)), min(whole + 1, len(small)), max(whole - 1, 0))):
+        used = mine > TOLERANCE_KW
+        used[small[count:]] = False
+        lower = np.where(used & free[its], np.maximum(floor, bounds.lower[its]), bounds.lower[its])
+        need = float(mine @ hours)
+        if lower @ hours > need or np.where(used, bounds.upper[its], 0.0) @ hours < need or (bounds.lower[its] > 0)[~used].any():
+            continue
+        if Room(problem, compiled, bounds.lower).takes(vehicle, compiled.slot[its], lower - bounds.lower[its]):
+            bounds.lower[its] = lower
+            bounds.upper[its] = np.where(used, bounds.upper[its], 0.0)
+            bounds.send(np.arange(its.start, its.stop))
+            return
