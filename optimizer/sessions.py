@@ -103,13 +103,15 @@ class _Mending:
         broken = [s for s in self._stays if s.vehicle not in self.done and not s.whole(power[s.cells])]
         broken = [s for s in broken if self._tried[s.vehicle] < len(SPARE)]
         broken = sorted(broken, key=lambda s: (-s.strain(power[s.cells]), s.vehicle))[: self._batch]
+        if not broken:
+            return False
         self._tried.update(s.vehicle for s in broken)
         kept, done = self._bounds.copy(), set(self.done)
         spare = [SPARE[self._tried[s.vehicle] - 1] for s in broken]
-        worth = self._solver.duals()[1][self._compiled.cells] if broken else power
+        worth = self._solver.duals()[1][self._compiled.cells]
         mended = _mend(self._problem, self._compiled, self._bounds, broken, power=power, worth=worth, spare=spare)
         if not mended:
-            return bool(broken)
+            return True
         columns = self._solver.solve()
         short = _short(self._compiled, columns, self.best)
         self.done |= {s.vehicle for s in mended}
