@@ -75,7 +75,7 @@ EXACT = ForecastErrors(late_min=np.zeros(1), early_min=np.zeros(1), energy_ratio
 @dataclass(frozen=True, slots=True)
 class ReserveRule:
     """How careful: quantiles 0–1 of the errors, ``hold_share`` of the room in slots ``ramp_h`` or more ahead while all energy is
-    still on its way. Chosen on invented depots (docs/uncertainty.md), not on those that the results are told of."""
+    still on its way. How they were chosen, and how they do: docs/uncertainty.md."""
 
     arrival_quantile: float = 0.6
     departure_quantile: float = 0.8
