@@ -1,15 +1,39 @@
 """Which default each connector holds for the time when the controller is dead (invariant 3). Pure.
 
-Σ defaults ≤ fail-safe limit − worst background, and per feeder ≤ its rating. Where the minimum powers do not all fit,
-some defaults are 0, in rotation from day to day, so that it is not always the same vehicles that wait.
+Σ defaults ≤ fail-safe limit − worst background, and per feeder, with all that hangs on it, ≤ its rating. Where the minimum
+powers do not all fit, some defaults are 0, in rotation from day to day, so that it is not always the same vehicles that wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
+from controller.feeder_tree import above
 from depot.registry import DepotSpec
 from depot.values import ConnectorId
+
+
+class _Left:
+    """What the feeders' ratings leave, W."""
+
+    def __init__(self, spec: DepotSpec) -> None:
+        self._spec = spec
+        self._paths = {feeder.feeder_id: above(feeder.feeder_id, spec.feeder_parents) for feeder in spec.feeders}
+        self._watts = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+
+    def of(self, key: ConnectorId) -> int:
+        """On the feeder of a connector, and on all above it."""
+        return min(self._watts[feeder] for feeder in self._paths[self._spec.feeder_of[key]])
+
+    def take(self, key: ConnectorId, watts: int) -> None:
+        for feeder in self._paths[self._spec.feeder_of[key]]:
+            self._watts[feeder] -= watts
+
+    def copy(self) -> _Left:
+        other = copy(self)
+        other._watts = dict(self._watts)
+        return other
 
 
 def assign(spec: DepotSpec, *, rotation: int = 0, held: Mapping[ConnectorId, int] | None = None) -> Mapping[ConnectorId, int]:
@@ -18,7 +42,7 @@ def assign(spec: DepotSpec, *, rotation: int = 0, held: Mapping[ConnectorId, int
     ``held``: what connectors hold already and keep (they may be offline, and were given it on another day): it comes first.
     """
     left_w = max(0, spec.failsafe_w - spec.worst_background_w)
-    feeder_left = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+    feeder_left = _Left(spec)
     keys = list(spec.connectors)
     turn = rotation % len(keys) if keys else 0
     out: dict[ConnectorId, int] = {}
@@ -26,16 +50,15 @@ def assign(spec: DepotSpec, *, rotation: int = 0, held: Mapping[ConnectorId, int
         if key in spec.connectors:
             out[key] = watts
             left_w -= watts
-            feeder_left[spec.feeder_of[key]] -= watts
+            feeder_left.take(key, watts)
     for key in keys[turn:] + keys[:turn]:
         if key in out:
             continue
         minimum_w = spec.connectors[key].min_w
-        feeder = spec.feeder_of[key]
-        fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left[feeder]
+        fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left.of(key)
         out[key] = minimum_w if fits else 0
         left_w -= out[key]
-        feeder_left[feeder] -= out[key]
+        feeder_left.take(key, out[key])
     return out
 
 
@@ -48,10 +71,10 @@ class Ledger:
         self._left_w = max(0, spec.failsafe_w - spec.worst_background_w) - sum(
             watts for key, watts in held.items() if key in spec.connectors
         )
-        self._feeder_left = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+        self._feeder_left = _Left(spec)
         for key, watts in held.items():
             if key in spec.connectors:
-                self._feeder_left[spec.feeder_of[key]] -= watts
+                self._feeder_left.take(key, watts)
         self._place = {key: n for n, key in enumerate(spec.connectors)}
         self._without = {key for key in spec.connectors if key not in held}
 
@@ -62,17 +85,17 @@ class Ledger:
             everybody = assign(self._spec, rotation=rotation, held=others)
             return {key: everybody[key] for key in keys}
         spec, count = self._spec, max(1, len(self._place))
-        left_w, feeder_left = self._left_w, dict(self._feeder_left)
+        left_w, feeder_left = self._left_w, self._feeder_left.copy()
         for key in keys:
             left_w += self._held.get(key, 0)
-            feeder_left[spec.feeder_of[key]] += self._held.get(key, 0)
+            feeder_left.take(key, -self._held.get(key, 0))
         out: dict[ConnectorId, int] = {}
         for key in sorted(keys, key=lambda key: (self._place[key] - rotation) % count):
-            minimum_w, feeder = spec.connectors[key].min_w, spec.feeder_of[key]
-            fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left[feeder]
+            minimum_w = spec.connectors[key].min_w
+            fits = minimum_w > 0 and minimum_w <= left_w and minimum_w <= feeder_left.of(key)
             out[key] = minimum_w if fits else 0
             left_w -= out[key]
-            feeder_left[feeder] -= out[key]
+            feeder_left.take(key, out[key])
         return out
 
 

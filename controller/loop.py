@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from controller import appetite, giving, limits, trust
+from controller import appetite, feeder_tree, giving, limits, trust
 from controller.allocation import Action, Budget, Move, Row
 from controller.apparent import Apparent
 from controller.background import FRESH_S, Background, BackgroundEstimator
@@ -531,14 +531,16 @@ class ControlLoop:
         margin = math.ceil(site.now_w * self.settings.margin_share)
         held = background.now_w + max(background.unexplained_w, background.suspected_w) + margin + self.storages.held_w(now_s)
         site_budget = Budget(site.now_w - held, site.window_w - held)
-        feeder_budgets = []
+        whole: dict[str, Budget] = {}
+        parents = self.yard.spec.feeder_parents
         for feeder in self.yard.spec.feeders:
             allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
-            kept += self.storages.held_w(now_s, feeder.feeder_id)
-            feeder_budgets.append(Budget(allowed.now_w - kept, allowed.window_w - kept))
-        self._budgets = Budgets(site_budget, dict(zip((f.feeder_id for f in self.yard.spec.feeders), feeder_budgets, strict=True)))
+            kept += sum(self.storages.held_w(now_s, each) for each in feeder_tree.below(feeder.feeder_id, parents))
+            whole[feeder.feeder_id] = Budget(allowed.now_w - kept, allowed.window_w - kept)
         rows = self._rows.build(now, self._sums.bounds_w, gives_w=self._sums.gives_w, in_force=in_force)
+        parts = feeder_tree.divided(whole, feeder_tree.loads_of(rows, list(whole)), parents) if parents else whole
+        self._budgets, feeder_budgets = Budgets(site_budget, parts), [parts[feeder] for feeder in whole]
         gives = None if self._takes_w is None else Discharge(self._takes_w, [b.window_w for b in feeder_budgets])
         left_w = self.storages.yields_w(sum(self._sums.bounds_w.values()) - site_budget.window_w, now_s)
         for_now = Budget(site_budget.now_w + left_w, site_budget.window_w + left_w) if left_w else site_budget

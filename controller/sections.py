@@ -84,8 +84,7 @@ class FeederSection(Section):
     name: str = setting("", "Name on the screens; the id where it is empty.")
     parent: FeederId | None = setting(
         None,
-        "Feeder that feeds this one. Plans keep the rating of a parent for all that hangs below it; the limiter keeps each rating for the "
-        "stations that name the feeder themselves. Unset: the site.",
+        "Feeder that feeds this one: a parent's rating holds for all that hangs below it. Unset: the site.",
     )
 
     def to_spec(self) -> FeederSpec:

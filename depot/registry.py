@@ -71,8 +71,8 @@ class DepotSpec:
     ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
     ``export_limit_w``: what discharging vehicles may make flow to the grid, beyond what the site itself draws.
     ``contract_va``, ``transformer_va``: limits in VA, 0: there is none. ``worst_power_factor``: what the load's may fall to.
-    ``feeder_parents``: of a feeder that another one feeds, that one's id. ``hub_w``: by station, what its connectors share, W. Plans
-    keep both; see :mod:`controller.planning_limits`.
+    ``feeder_parents``: of a feeder that another one feeds, that one's id. ``hub_w``: by station, what its connectors share, W; plans
+    keep it (:mod:`controller.planning_limits`), and the cabinet itself.
     """
 
     depot_id: str

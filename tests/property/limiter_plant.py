@@ -724,11 +724,17 @@ class Plant:
         outlet.fault_at_s = self.now_s()
         self.verdicts.faults += 1
         self.note(f"fault {outlet.key} draws {outlet.power_w:.0f} W, granted {outlet.granted_w:.0f} W")
-        for scope in ("", self.scenario.spec.feeder_of[outlet.key]):
+        for scope in ("", *(scope for scope in self.limit_w if scope and self.hangs_on(outlet, scope))):
             self.grace[scope] = max(self.grace[scope], self.t() + COMPLY_S)
 
+    def hangs_on(self, outlet: Outlet, scope: str) -> bool:
+        """On a feeder, or on one that it feeds; everything hangs on the site."""
+        feeder: str | None = self.scenario.spec.feeder_of[outlet.key]
+        while scope and feeder is not None and feeder != scope:
+            feeder = self.scenario.spec.feeder_parents.get(feeder)
+        return not scope or feeder == scope
+
     async def judge(self) -> None:
-        names = self.scenario.spec.feeder_of
         while True:
             await asyncio.sleep(STEP_S)
             now, now_s, t = self.clock.now(), self.now_s(), self.t()
@@ -737,7 +743,7 @@ class Plant:
                     self.fault(outlet)
             self._limits(now, t)
             for scope, limit in self.limit_w.items():
-                members = [o for o in self.outlets.values() if not scope or names[o.key] == scope]
+                members = [o for o in self.outlets.values() if self.hangs_on(o, scope)]
                 load = sum(o.power_w for o in members) + (self.base_w if not scope else 0)
                 over = load - limit - TOLERANCE_W
                 if over <= 0:

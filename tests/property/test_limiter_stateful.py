@@ -135,6 +135,24 @@ def test_invariants_hold_in_many_random_depots(first: int) -> None:
         _assert_kept(seed, play(scenario_of(seed)))
 
 
+def as_tree(scenario: Scenario) -> Scenario:
+    """The same, with the first feeder feeding all others (the third hangs on the second), and too small for all of them."""
+    rng = random.Random(f"tree/{scenario.seed}")
+    first, *others = scenario.spec.feeders
+    parents = {feeder.feeder_id: (first.feeder_id, others[0].feeder_id)[k > 0 and rng.random() < 0.5] for k, feeder in enumerate(others)}
+    small = replace(first, rating_w=round(sum(f.rating_w for f in scenario.spec.feeders) * rng.uniform(0.3, 0.7)))
+    spec = replace(scenario.spec, feeders=(small, *others), feeder_parents=parents)
+    return replace(scenario, spec=spec)
+
+
+@pytest.mark.parametrize("seed", [seed for seed in range(200, 210) if len(scenario_of(seed).spec.feeders) > 1])
+def test_invariants_hold_where_feeders_hang_on_feeders(seed: int) -> None:
+    scenario = as_tree(scenario_of(seed))
+    verdicts = play(scenario)
+    _assert_kept(seed, verdicts)
+    assert verdicts.energy_wh > 0
+
+
 def _row_of_chargers(manners: dict[int, Manners], happenings: list[Happening], *, minutes: float = 12) -> Scenario:
     """Six chargers of 22 kW on one feeder of a 90 kW site, each with a vehicle that takes all it gets."""
     stations = tuple(StationSpec(f"CP{i}", "F0", (ConnectorSpec(1, 22_000, 4_140),)) for i in range(6))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.defaults import Ledger, assign, commissioning_notes
+from controller.feeder_tree import below
 from depot.registry import ConnectorSpec, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId
 
@@ -45,16 +47,24 @@ def test_a_background_that_fills_the_fail_safe_limit_leaves_0_for_all() -> None:
     worst_w=st.integers(0, 100_000),
     ratings=st.tuples(*[st.integers(0, 200_000)] * 3),
     rotation=st.integers(0, 1000),
+    parents=st.sampled_from([(), (("F1", "F0"),), (("F1", "F0"), ("F2", "F1")), (("F0", "F2"), ("F1", "F2"))]),
 )
 def test_invariant_3_the_sum_of_the_defaults_fits_site_and_feeders(
-    minima: list[tuple[int, int]], failsafe_w: int, worst_w: int, ratings: tuple[int, ...], rotation: int
+    minima: list[tuple[int, int]],
+    failsafe_w: int,
+    worst_w: int,
+    ratings: tuple[int, ...],
+    rotation: int,
+    parents: tuple[tuple[str, str], ...],
 ) -> None:
-    spec = depot(minima, failsafe_w=failsafe_w, worst_w=worst_w, ratings=ratings)
+    flat = depot(minima, failsafe_w=failsafe_w, worst_w=worst_w, ratings=ratings)
+    spec = replace(flat, feeder_parents=dict(parents))
     found = assign(spec, rotation=rotation)
     assert found.keys() == spec.connectors.keys()
     assert sum(found.values()) <= max(0, failsafe_w - worst_w)
     for feeder in spec.feeders:
-        assert sum(w for key, w in found.items() if spec.feeder_of[key] == feeder.feeder_id) <= feeder.rating_w
+        its = below(feeder.feeder_id, spec.feeder_parents)
+        assert sum(w for key, w in found.items() if spec.feeder_of[key] in its) <= feeder.rating_w
     assert all(w in (0, spec.connectors[key].min_w) for key, w in found.items())
 
 
