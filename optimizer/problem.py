@@ -184,7 +184,7 @@ class Problem:
         interval, offset = self.demand_interval_slots, self.demand_offset_slots
         if not (LEAST_BLOCK_SLOTS <= interval < np.inf and 0 <= offset < interval):
             raise InvalidProblem(
-                f"demand block of {interval} slots, {offset} of them past: at least {LEAST_BLOCK_SLOTS:g} of a slot, "
+                f"demand block of {interval:g} slots, {offset:g} of them past: at least {LEAST_BLOCK_SLOTS:g} of a slot, "
                 "and less past than it has"
             )
         object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
