@@ -1,7 +1,7 @@
 """The questions child: ``python -m controller.plan_questions_worker PARENT_PID``. Answers what people ask of a plan, one question at a
 time: why it is so, what a change would do, what else could be picked.
 
-Started when somebody asks, ended by the core when nobody does; nicer than the planner child (+15), so that no question delays a
+Started when somebody asks, ended by the core when nobody does; nicer than the planner child (+19), so that no question delays a
 plan. It ends at the end of its input, and the kernel kills it when the core dies in any other way. What libraries print goes to
 stderr; the answers have the pipe alone.
 """
@@ -21,7 +21,7 @@ from controller.supervisor import die_with_parent
 from optimizer import FrontierProgress, InvalidProblem, SolverFailed
 from optimizer.explain_values import Explanation
 
-NICENESS = 15
+NICENESS = 19
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """The planner child: ``python -m controller.planner_worker PARENT_PID``. Reads requests, solves, answers, one at a time.
 
 It ends at the end of its input, and the kernel kills it when the core dies in any other way. It is nicer than the core
-(+5): a long solve takes no time from the limiter. What libraries print goes to stderr; the answers have the pipe alone.
+(+15): a long solve takes no time from the limiter. What libraries print goes to stderr; the answers have the pipe alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from controller.planner_wire import HEADER, READY_ID, Answer, frame, read_reques
 from controller.supervisor import die_with_parent
 from optimizer import SolverFailed
 
-NICENESS = 5
+NICENESS = 15
 
 
 def main() -> None:
