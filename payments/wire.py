@@ -7,11 +7,31 @@ from typing import Any
 
 import msgspec
 
-from payments.gateway import Notification, Order, Payment, Refund, Token
+from payments.gateway import (
+    AuthLink,
+    LinkState,
+    Notification,
+    Order,
+    Payment,
+    Refund,
+    SettlementItem,
+    SettlementKind,
+    Token,
+)
 from payments.reasons import Reason
 from payments.states import MandateState, NotificationState, PaymentState, RefundState
 
-__all__ = ["WireError", "WireNotification", "WireOrder", "WirePayment", "WireRefund", "WireToken", "mandate_state"]
+__all__ = [
+    "WireAuthLink",
+    "WireError",
+    "WireNotification",
+    "WireOrder",
+    "WirePayment",
+    "WireRefund",
+    "WireSettlementItem",
+    "WireToken",
+    "mandate_state",
+]
 
 _MANDATE = {
     "initiated": MandateState.INITIATED,
@@ -72,6 +92,10 @@ class WirePayment(msgspec.Struct):
     token_id: str | None = None
     error_reason: str | None = None
     notes: dict[str, Any] | list[Any] = msgspec.field(default_factory=dict)
+    fee: int | None = None
+    tax: int | None = None
+    created_at: int = 0
+    acquirer_data: dict[str, Any] | list[Any] | None = None
 
     def neutral(self) -> Payment:
         state = PaymentState.PART_REFUNDED if self.refund_status == "partial" else PaymentState(self.status)
@@ -88,11 +112,24 @@ class WirePayment(msgspec.Struct):
             token_id=self.token_id,
             reason=Reason.of(self.error_reason) if state is PaymentState.FAILED else None,
             submission=key if isinstance(key, str) else "",
+            fee_paise=self.fee,
+            tax_paise=self.tax,
+            rrn=_text(self.acquirer_data, "rrn"),
+            created_at_s=self.created_at,
         )
+
+
+def _text(data: dict[str, Any] | list[Any] | None, name: str) -> str:
+    """A text inside data that the gateway may leave out, or send as an empty list."""
+    found = data.get(name) if isinstance(data, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 class _RecurringDetails(msgspec.Struct):
     status: str
+    failure_reason: str | None = None
+    amount_blocked: int | None = None
+    amount_debited: int | None = None
 
 
 class WireToken(msgspec.Struct):
@@ -102,9 +139,71 @@ class WireToken(msgspec.Struct):
     recurring_details: _RecurringDetails
     max_amount: int | None = None
     expired_at: int | None = None
+    used_at: int | None = None
+    vpa: dict[str, Any] | list[Any] | None = None
 
     def neutral(self) -> Token:
-        return Token(self.id, mandate_state(self.recurring_details.status), self.max_amount, self.expired_at)
+        details = self.recurring_details
+        name, handle = _text(self.vpa, "username"), _text(self.vpa, "handle")
+        return Token(
+            self.id,
+            mandate_state(details.status),
+            self.max_amount,
+            self.expired_at,
+            blocked_paise=details.amount_blocked,
+            debited_paise=details.amount_debited,
+            failure_reason=details.failure_reason or "",
+            used_at_s=self.used_at,
+            vpa=f"{name}@{handle}" if name and handle else "",
+        )
+
+
+class WireAuthLink(msgspec.Struct):
+    """Entity ``invoice`` of type ``link``. Raises :class:`ValueError` for a status that we do not know."""
+
+    id: str
+    order_id: str
+    short_url: str
+    status: str
+    customer_id: str | None = None
+
+    def neutral(self) -> AuthLink:
+        return AuthLink(self.id, self.order_id, self.short_url, LinkState(self.status), self.customer_id or "")
+
+
+class WireSettlementItem(msgspec.Struct):
+    """An item of the settlement report."""
+
+    entity_id: str
+    type: str
+    debit: int
+    credit: int
+    amount: int
+    fee: int = 0
+    tax: int = 0
+    settled: bool = False
+    settled_at: int | None = None
+    settlement_id: str | None = None
+    settlement_utr: str | None = None
+    order_id: str | None = None
+    order_receipt: str | None = None
+
+    def neutral(self) -> SettlementItem:
+        return SettlementItem(
+            entity_id=self.entity_id,
+            kind=SettlementKind(self.type) if self.type in list(SettlementKind) else SettlementKind.OTHER,
+            amount_paise=self.amount,
+            credit_paise=self.credit,
+            debit_paise=self.debit,
+            fee_paise=self.fee,
+            tax_paise=self.tax,
+            settled=self.settled,
+            settlement_id=self.settlement_id or "",
+            utr=self.settlement_utr or "",
+            order_id=self.order_id or "",
+            receipt=self.order_receipt or "",
+            settled_at_s=self.settled_at,
+        )
 
 
 class WireRefund(msgspec.Struct):
