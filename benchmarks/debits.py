@@ -224,7 +224,7 @@ def _bury(child: subprocess.Popen[str]) -> None:
 async def _mandates(desk: Payments, url: str, count: int) -> None:
     async with RazorpayGateway(url, KEYS) as gateway:
         for number in range(count):
-            await desk.open_mandate(
+            await desk.mandates.open(
                 gateway,
                 mandate_id=f"m{number}",
                 driver_id=f"driver{number}",

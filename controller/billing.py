@@ -211,7 +211,7 @@ class Billing:
 
         async def open_(gateway: Gateway) -> str:
             self._till.payers.put(command.driver_id, command.id_tag)
-            view = await self._payments.open_mandate(
+            view = await self._payments.mandates.open(
                 gateway,
                 mandate_id=self._mandate_id(command),
                 driver_id=command.driver_id,
@@ -229,14 +229,14 @@ class Billing:
 
     def _mandate_id(self, command: cmd.RegisterMandate) -> str:
         """An id that the driver's unfinished request has already, so that asking again after a failure makes no second one."""
-        known = self._payments.mandate(command.driver_id)
+        known = self._payments.mandates.of(command.driver_id)
         if known is not None and known.state is MandateState.NEW and known.max_amount_paise == command.max_amount_paise:
             return known.mandate_id
         return f"m-{command.command_id}"
 
     async def _revoke(self, command: cmd.RevokeMandate, _: Envelope) -> _Outcome:
         async def cancel(gateway: Gateway) -> str:
-            view = await self._payments.cancel_mandate(gateway, command.mandate_id)
+            view = await self._payments.mandates.cancel(gateway, command.mandate_id)
             return f"the gateway was told; the mandate is {view.state.replace('_', ' ')}"
 
         return await self._at_gateway(cancel)

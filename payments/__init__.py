@@ -11,7 +11,9 @@
     razorpay   that port over HTTP, in the shape of Razorpay's API
     keys       the gateway's secrets, and the guard that keeps live keys and mocks apart
     records    the room's rows, read and changed in units of work
-    service    what the depot calls: mandates, gate, metered sessions, refunds
+    terms      what the operator decides: credit, taxes, rules
+    mandates   drivers' instruments: opened, looked at, ended
+    service    what the depot calls: gate, metered sessions, refunds
     payers     whose tag starts whose sessions
     overview   what a person wants to see: mandates, bills, debits, the ledger's sums
     tallies    how often, and when last: webhooks turned away, answers of the gateway

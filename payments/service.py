@@ -1,6 +1,6 @@
-"""What the depot calls: a driver's mandate, the gate before a session, the bill after it, refunds.
+"""What the depot calls: the gate before a session, the bill after it, refunds; mandates are in :mod:`payments.mandates`.
 
-    open_mandate → the driver approves in the UPI app → reserve (gate) → the session runs → meter_session → worker
+    mandates.open → the driver approves in the UPI app → reserve (gate) → the session runs → meter_session → worker
 
 Any process may use it beside the worker; every call may be repeated. Money moves in :mod:`payments.worker` only.
 """
@@ -8,55 +8,26 @@ Any process may use it beside the worker; every call may be repeated. Money move
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlmodel import col, func, select
 
 from depot.ports import Clock
-from payments import GatewayTrouble, Refused, ledger
+from payments import Refused, ledger
 from payments.gate import GateAnswer, MandateTerms, decide
-from payments.gateway import Answer, Customer, Gateway, Ok, Order, Rejected
-from payments.money import Bill, EnergyLine, GstRule, bill_of, financial_year
+from payments.mandates import Mandates, MandateView
+from payments.money import Bill, EnergyLine, bill_of, financial_year
 from payments.reasons import Reason
 from payments.records import Books, bill_value, key_for, looking
-from payments.rules import INDIA, Rules
-from payments.states import MandateState, Mode, PaymentState, Stage, stage_of
-from payments.tables import BillRow, MandateRow, OrderRow
+from payments.rules import Rules
+from payments.states import MandateState, PaymentState, Stage, stage_of
+from payments.tables import BillRow, OrderRow
+from payments.terms import Terms
 from payments.times import from_ms, to_ms
 from storage import Store
 
 __all__ = ["BillView", "MandateView", "Payments", "Terms"]
-
-T = TypeVar("T")
-
-_GATEWAY_MANDATE_PAISE = (1_00, 99_999_00)
-"""What Razorpay takes as max_amount for ordinary merchants."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What the operator decides. ``credit_limit_paise``: the most that a driver may owe."""
-
-    credit_limit_paise: int = 5_000_00
-    currency: str = "INR"
-    timezone: ZoneInfo = INDIA
-    gst: GstRule = field(default_factory=GstRule)
-    rules: Rules = field(default_factory=Rules)
-
-
-@dataclass(frozen=True, slots=True)
-class MandateView:
-    """A mandate as shown. ``intent_url``: for the driver's UPI app, while approval is still to come."""
-
-    mandate_id: str
-    driver_id: str
-    state: MandateState
-    max_amount_paise: int
-    expire_at: datetime
-    intent_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,98 +53,10 @@ class Payments:
     clock: Clock
     terms: Terms
 
-    async def open_mandate(
-        self,
-        gateway: Gateway,
-        *,
-        mandate_id: str,
-        driver_id: str,
-        name: str,
-        email: str,
-        contact: str,
-        max_amount_paise: int,
-        expire_at: datetime,
-    ) -> MandateView:
-        """Set up UPI AutoPay: customer, order, intent link. Name, e-mail and phone go to the gateway and are not kept.
-
-        May be called again with the same ``mandate_id`` after any failure. Raises :class:`~payments.Refused`,
-        :class:`~payments.GatewayTrouble` (call again).
-        """
-        row = self._mandate_intent(mandate_id, driver_id, max_amount_paise, expire_at)
-        if row.state != MandateState.NEW:
-            return _mandate_view(row)
-        customer = _sure(await gateway.create_customer(name=name, email=email, contact=contact), "customer")
-        order = await self._mandate_order(gateway, row, customer)
-        whole = Customer(customer.customer_id, customer.email or email, customer.contact or contact)
-        link = _sure(await gateway.authorise(order=order, customer=whole), "authorisation")
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.mandate(mandate_id)
-            row.customer_id, row.order_id, row.intent_url = customer.customer_id, order.order_id, link.url
-            books.note_mandate(row, MandateState.INTENT_OPEN, 0)
-            session.flush()
-            books.unpark(order.order_id)
-        return _mandate_view(row)
-
-    def _mandate_intent(self, mandate_id: str, driver_id: str, max_amount_paise: int, expire_at: datetime) -> MandateRow:
-        least, most = _GATEWAY_MANDATE_PAISE
-        if not least <= max_amount_paise <= most:
-            raise Refused(f"a mandate's maximum must be between ₹{least / 100:g} and ₹{most / 100:g}")
-        now = self.clock.now()
-        if expire_at <= now + self.terms.rules.mandate_spare:
-            raise Refused("the mandate would end too soon to debit a session")
-        with self.store.unit() as session:
-            row = session.get(MandateRow, (self.depot_id, mandate_id))
-            if row is None:
-                row = MandateRow(
-                    depot_id=self.depot_id,
-                    mandate_id=mandate_id,
-                    driver_id=driver_id,
-                    mode=Mode.AUTOPAY,
-                    state=MandateState.NEW,
-                    state_at_s=0,
-                    max_amount_paise=max_amount_paise,
-                    expire_ms=to_ms(expire_at),
-                    receipt=key_for(self.depot_id, "mandate", mandate_id),
-                    created_ms=to_ms(now),
-                )
-                session.add(row)
-            elif (row.driver_id, row.max_amount_paise) != (driver_id, max_amount_paise):
-                raise Refused(f"mandate {mandate_id} exists with another driver or maximum: use a new id")
-        return row
-
-    async def _mandate_order(self, gateway: Gateway, row: MandateRow, customer: Customer) -> Order:
-        """The order of an earlier call if there is one. A second one would be harmless: nobody approves it."""
-        found = _sure(await gateway.orders(row.receipt), "order")
-        if found:
-            return found[0]
-        answer = await gateway.create_mandate_order(
-            customer_id=customer.customer_id,
-            receipt=row.receipt,
-            max_amount_paise=row.max_amount_paise,
-            expire_at=from_ms(row.expire_ms),
-            currency=self.terms.currency,
-        )
-        return _sure(answer, "order")
-
-    async def cancel_mandate(self, gateway: Gateway, mandate_id: str) -> MandateView:
-        """Ask the gateway to end a mandate; it has ended once the worker has heard so."""
-        with self.store.unit() as session:
-            row = Books(session, self.depot_id).mandate(mandate_id)
-        if row.customer_id is None or row.token_id is None:
-            raise Refused(f"mandate {mandate_id} was never approved: it ends by itself")
-        state = _sure(await gateway.cancel_token(row.customer_id, row.token_id), "cancellation")
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.mandate(mandate_id)
-            books.note_mandate(row, state, row.state_at_s)
-        return _mandate_view(row)
-
-    def mandate(self, driver_id: str) -> MandateView | None:
-        """The driver's mandate that counts."""
-        with looking(self.store) as session:
-            row = Books(session, self.depot_id).newest_mandate(driver_id)
-        return _mandate_view(row) if row is not None else None
+    @property
+    def mandates(self) -> Mandates:
+        """The drivers' instruments."""
+        return Mandates(self.store, self.depot_id, self.clock, self.terms)
 
     def gate(self, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
         """May this driver charge now? Changes nothing."""
@@ -376,16 +259,3 @@ def new_order(depot_id: str, bill: BillRow, issue: int, now: datetime, rules: Ru
         payment_after_ms=to_ms(rules.payment_after(now)),
         notification="requested",
     )
-
-
-def _mandate_view(row: MandateRow) -> MandateView:
-    state = MandateState(row.state)
-    url = row.intent_url if state is MandateState.INTENT_OPEN else None
-    return MandateView(row.mandate_id, row.driver_id, state, row.max_amount_paise, from_ms(row.expire_ms), url)
-
-
-def _sure(answer: Answer[T], what: str) -> T:
-    if isinstance(answer, Ok):
-        return answer.value
-    said = answer.description if isinstance(answer, Rejected) else answer.why
-    raise GatewayTrouble(f"the gateway gave no {what}: {said}")

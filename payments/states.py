@@ -37,11 +37,17 @@ __all__ = [
 
 
 class Mode(StrEnum):
-    """Kind of payment instrument. ``reserve``: single block, multiple debits; ``otm``: one-time mandate."""
+    """Kind of payment instrument: AutoPay (each debit as presented, after a notice), Reserve Pay (one block, many debits),
+    a one-time mandate (one block, one debit)."""
 
     AUTOPAY = "autopay"
     RESERVE = "reserve"
-    OTM = "otm"
+    ONE_TIME = "one_time"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the money is blocked beforehand, so that a debit needs no notice and cannot lack funds."""
+        return self is not Mode.AUTOPAY
 
 
 class MandateState(StrEnum):

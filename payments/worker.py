@@ -9,15 +9,16 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 
 from depot.ports import Clock
 from payments.collector import Collector
 from payments.gateway import Gateway, Ok, Rejected
+from payments.mandates import Mandates
 from payments.records import Books, looking
 from payments.service import Terms
-from payments.states import MandateState, RefundState
-from payments.tables import BillRow, MandateRow, OrderRow, RefundRow
+from payments.states import RefundState
+from payments.tables import BillRow, OrderRow, RefundRow
 from payments.tallies import Tallies
 from payments.times import to_ms
 from payments.webhooks import Webhooks
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 _CONCURRENCY = 16
 _ROUND_S = 0.5
 _CALM_S = 1.0
-_MANDATE_CALM = timedelta(hours=1)
-_PAUSED_EVERY = timedelta(minutes=10)
 _RECONCILE_EVERY = timedelta(hours=1)
 _RECONCILE_BACK = timedelta(days=7)
 
@@ -51,9 +50,11 @@ class Worker:
     _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _reconciled_at: datetime | None = field(default=None, init=False)
     _collector: Collector = field(init=False)
+    _mandates: Mandates = field(init=False)
 
     def __post_init__(self) -> None:
         self._collector = Collector(self.store, self.depot_id, self.clock, self.gateway, self.terms)
+        self._mandates = Mandates(self.store, self.depot_id, self.clock, self.terms)
 
     def wake(self) -> None:
         """Something has come in: do not wait for the next round."""
@@ -104,7 +105,7 @@ class Worker:
                 case "refund":
                     await self.advance_refund(id_)
                 case "mandate":
-                    await self.look_at_mandate(id_)
+                    await self._mandates.look(self.gateway, id_)
                 case _:
                     await self.reconcile(self.clock.now() - _RECONCILE_BACK)
         except StoreUnavailable as error:
@@ -120,16 +121,6 @@ class Worker:
     def due(self, now: datetime) -> list[tuple[str, str]]:
         """What can be worked on: (``bill`` | ``refund`` | ``mandate``, id), longest due first."""
         now_ms = to_ms(now)
-        paused_ms, calm_ms, soon_ms = (to_ms(now - every) for every in (_PAUSED_EVERY, _MANDATE_CALM, self.terms.rules.lookup_spacing))
-        state, looked = col(MandateRow.state), col(MandateRow.looked_ms)
-        changing = (MandateState.INTENT_OPEN, MandateState.INITIATED, MandateState.CANCEL_PENDING)
-        stale = or_(
-            looked.is_(None),
-            state.in_(changing) & (looked <= soon_ms),
-            (state == MandateState.PAUSED) & (looked <= paused_ms),
-            (state == MandateState.ACTIVE) & (looked <= calm_ms),
-        )
-        live = state.in_((*changing, MandateState.ACTIVE, MandateState.PAUSED))
         with looking(self.store) as session:
             bills = session.exec(
                 select(BillRow.bill_id)
@@ -140,9 +131,7 @@ class Worker:
             refunds = session.exec(
                 select(RefundRow.key).where(RefundRow.depot_id == self.depot_id, col(RefundRow.next_ms) <= now_ms).limit(_CONCURRENCY)
             ).all()
-            mandates = session.exec(
-                select(MandateRow.mandate_id).where(MandateRow.depot_id == self.depot_id, live, stale).limit(_CONCURRENCY)
-            ).all()
+            mandates = self._mandates.due(session, now, most=_CONCURRENCY)
         return [("mandate", m) for m in mandates] + [("refund", r) for r in refunds] + [("bill", b) for b in bills]
 
     async def advance(self, bill_id: str) -> None:
@@ -165,29 +154,6 @@ class Worker:
             elif isinstance(answer, Rejected):
                 again.state, again.next_ms = RefundState.FAILED, None
                 log.error("refund of payment %s was refused: %s", row.payment_id, answer.description)
-
-    async def look_at_mandate(self, mandate_id: str) -> None:
-        """See what became of a mandate: find its token, then the token's state."""
-        with self.store.unit() as session:
-            row = Books(session, self.depot_id).mandate(mandate_id)
-        token_id, told = row.token_id, None
-        if token_id is None and row.order_id is not None:
-            seen = await self.gateway.payments(row.order_id)
-            if isinstance(seen, Ok):
-                token_id = next((p.token_id for p in seen.value if p.token_id is not None), None)
-        if token_id is not None and row.customer_id is not None:
-            told = await self.gateway.token(row.customer_id, token_id)
-        now = self.clock.now()
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.mandate(mandate_id)
-            row.looked_ms = to_ms(now)
-            if token_id is not None:
-                books.know_token(row, token_id)
-            if isinstance(told, Ok) and told.value.state is not None:
-                books.note_mandate(row, told.value.state, told.at_s)
-            if row.expire_ms <= to_ms(now):
-                books.note_mandate(row, MandateState.EXPIRED, to_ms(now) // 1000)
 
     async def reconcile(self, since: datetime) -> None:
         """Look at every order asked for since: late captures, doubled debits, what no webhook told."""

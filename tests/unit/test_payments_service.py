@@ -73,12 +73,12 @@ class World:
         return next(view.stage for view in self.desk.bills() if view.bill_id == session_id)
 
     def mandate_state(self, driver: str = "rani") -> MandateState:
-        view = self.desk.mandate(driver)
+        view = self.desk.mandates.of(driver)
         assert view is not None
         return view.state
 
     async def mandate(self, id_: str = "m1", *, max_amount_paise: int = 20_000_00) -> None:
-        view = await self.desk.open_mandate(
+        view = await self.desk.mandates.open(
             self.gateway,
             mandate_id=id_,
             driver_id="rani",
@@ -192,7 +192,7 @@ async def test_the_driver_pauses_resumes_and_revokes(world: World) -> None:
     assert world.desk.gate("rani", worst_case_paise=1, session_ends_at=ends).refusal is GateRefusal.MANDATE_PAUSED
     await asyncio.sleep(1.1)  # the gateway's clock has seconds
     await world.press("tokens", token, "resume")
-    await world.worker.look_at_mandate("m1")  # nobody tells of the end of a pause
+    await world.desk.mandates.look(world.worker.gateway, "m1")  # nobody tells of the end of a pause
     assert world.mandate_state() is MandateState.ACTIVE
     await world.press("tokens", token, "revoke")
     await world.until(lambda: world.mandate_state() is MandateState.CANCELLED)
