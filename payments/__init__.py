@@ -15,6 +15,8 @@
     mandates   drivers' instruments: opened, looked at, ended
     service    what the depot calls: gate, metered sessions, refunds
     payers     whose tag starts whose sessions
+    privacy    contact data sealed, masked, found by a keyed index; pure but for the random nonce
+    contacts   the list of drivers' contact data: kept sealed, told to the driver, erased
     overview   what a person wants to see: mandates, bills, debits, the ledger's sums
     tallies    how often, and when last: webhooks turned away, answers of the gateway
     collector  carries a bill's steps out: one intent, one debit, look-up after any doubt
@@ -31,6 +33,7 @@ Errors:
     ├── UnsafeKeys         a live key with a mock's address, or the reverse; or no usable key
     ├── UnknownRecord      no such driver, mandate or bill
     ├── Refused            the request contradicts what is stored; the message says what to do
+    ├── UnreadableContact  sealed contact data that none of the keys opens (payments.privacy)
     └── GatewayTrouble     the gateway refused, or did not answer, where the caller has to know at once
 """
 

@@ -1,6 +1,6 @@
 """The room's tables. Times are milliseconds since 1970, UTC; amounts are integer paise. Created by ``migrations/``.
 
-No names, phone numbers, addresses or VPAs rest here: the gateway keeps them, under the customer's id.
+Names, phone numbers, addresses and VPAs rest in :class:`ContactRow` alone, sealed (:mod:`payments.privacy`).
 """
 
 from __future__ import annotations
@@ -196,6 +196,28 @@ class PayerRow(SQLModel, table=True):
     driver_id: str = Field(primary_key=True)
     id_tag: str
     created_ms: int = Field(sa_column=_big())
+
+
+class ContactRow(SQLModel, table=True):
+    """How a driver can be reached. ``phone`` … ``vpa``: sealed with the key ``key_id``; ``phone_index``: keyed, to find a driver.
+    ``source``: page (the driver gave them), manager. ``used_ms``: last needed; ``erased_ms``: since when only the row is left."""
+
+    __tablename__ = "payments_contact"
+    __table_args__ = (Index("payments_contact_phone", "depot_id", "phone_index"),)
+
+    depot_id: str = Field(primary_key=True)
+    driver_id: str = Field(primary_key=True)
+    phone_index: str | None = None
+    key_id: str | None = None
+    phone: str | None = Field(default=None, repr=False)
+    email: str | None = Field(default=None, repr=False)
+    name: str | None = Field(default=None, repr=False)
+    vpa: str | None = Field(default=None, repr=False)
+    source: str = "manager"
+    language: str = "en"
+    created_ms: int = Field(sa_column=_big())
+    used_ms: int = Field(sa_column=_big())
+    erased_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
 
 class TallyRow(SQLModel, table=True):
