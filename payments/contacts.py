@@ -23,7 +23,7 @@ from payments import Refused, UnknownRecord
 from payments.privacy import Sealed, UnreadableContact, Vault, mask_email, mask_name, mask_phone, mask_vpa, phone_digits
 from payments.records import Books, looking
 from payments.states import MandateState, Stage, stage_of
-from payments.tables import BillRow, ContactRow, MandateRow, PayerRow, PaymentRow, WebhookRow
+from payments.tables import BillRow, ContactRow, MandateRow, PayerRow, WebhookRow
 from payments.times import from_ms, maybe_from_ms, to_ms
 from storage import Store
 
