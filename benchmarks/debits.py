@@ -33,6 +33,7 @@ import payments
 from benchmarks.evidence import write_evidence
 from controller.clock import SystemClock
 from payments import process
+from payments.gate import Ask
 from payments.keys import GatewayKeys
 from payments.mock_gateway import serve
 from payments.mock_gateway.settings import Misbehaviour, MockSettings
@@ -264,7 +265,7 @@ def play(folder: Path, *, debits: int, kills: int, seed: int, pace: str = "long"
         total = 0
         for number in range(debits):
             ends = datetime.now(UTC) + timedelta(hours=4)
-            answer = desk.reserve(f"s{number}", f"driver{number % drivers}", worst_case_paise=500_00, session_ends_at=ends)
+            answer = desk.reserve(f"s{number}", f"driver{number % drivers}", Ask(worst_paise=500_00, ends_at=ends))
             assert answer.allowed, answer
             total += desk.meter_session(f"s{number}", [EnergyLine(luck.randrange(1_000, 30_000), Fraction(750))]).total_paise
 

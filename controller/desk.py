@@ -17,6 +17,7 @@ from uuid6 import uuid7
 
 from controller import coverage
 from controller.defaults import Ledger, assign
+from controller.fleet import fleet_tag
 from controller.loop import ControlLoop
 from controller.moves import REMOTE_TAG
 from controller.yard import Yard
@@ -31,7 +32,7 @@ from depot.tokens import ACCEPTED, BLOCKED, INVALID, Authorization, Presented
 from depot.values import ConnectorId
 
 if TYPE_CHECKING:
-    from controller.till import Till
+    from controller.till import Admission, Till
 
 log = logging.getLogger(__name__)
 
@@ -283,10 +284,12 @@ class Desk:
         driver_id = self._payer(id_tag)
         if not answer.accepted or self.till is None or driver_id is None:
             return answer
-        refused = await self.till.may_start(driver_id, station_id)
-        if refused is not None and self.till.is_news(refused):
-            self.loop.note(refused)
-        return BLOCKED if refused is not None else _with_price(answer, self.till)
+        told = await self.till.may_start(driver_id, station_id)
+        if isinstance(told, ev.StartRefused):
+            if self.till.is_news(told):
+                self.loop.note(told)
+            return replace(BLOCKED, message=told.message)
+        return _with_price(answer, self.till, told.most_wh)
 
     async def _pass_shown(self, station_id: str, id_tag: str) -> None:
         """Who may end everybody's session is on record: once in a while, so that a reader cannot fill the journal with it."""
@@ -323,7 +326,7 @@ class Desk:
 
     def _payer(self, id_tag: str) -> str | None:
         """The driver who pays for what this tag starts; None for nobody, or a vehicle of the fleet."""
-        if self.till is None or self._announced(id_tag) or self.yard.state.vehicle_by_tag(id_tag) is not None:
+        if self.till is None or fleet_tag(self.yard.state, id_tag):
             return None
         return self.till.driver_of(id_tag)
 
@@ -345,8 +348,8 @@ class Desk:
         if answer.master:
             answer = BLOCKED  # it ends sessions and begins none
         if answer.accepted and driver_id is not None and self.yard.state.connector(request.connector).operative:
-            paid = await self.till.admit(driver_id, request) if self.till is not None else None
-            answer = _with_price(answer, self.till) if paid is not None and paid.accepted else BLOCKED
+            paid = await self.till.admit(driver_id, request, unasked=_unasked(request)) if self.till is not None else None
+            answer = _admitted(answer, self.till, paid)
         state = self.yard.state
         belated = self._belated(request)
         visit = self.yard.visit_on(request.connector) or (None if belated else self._visit_of_tag(state, request))
@@ -375,6 +378,8 @@ class Desk:
         money = []
         if paid is not None and paid.accepted == accepted:  # out of service meanwhile: no session, nothing to pay
             money = [ev.NewEvent(paid.fact, request.received_at, key=f"pay/{request.key}", actor=started.actor)]
+            if paid.unasked is not None:
+                money.append(ev.NewEvent(paid.unasked, request.received_at, key=f"unasked/{request.key}", actor=started.actor))
         envelope, *_ = await self.yard.journal.append([started, *money])
         data = envelope.data
         if not isinstance(data, ev.TransactionStarted):
@@ -527,9 +532,24 @@ class Desk:
         await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])
 
 
-def _with_price(answer: Authorization, till: Till | None) -> Authorization:
+def _with_price(answer: Authorization, till: Till | None, most_wh: int) -> Authorization:
     """Who pays is shown the price, where nobody wrote another message for this token."""
-    return answer if till is None or answer.message else replace(answer, message=till.price_in_words)
+    return answer if till is None or answer.message else replace(answer, message=till.offer_in_words(most_wh))
+
+
+def _admitted(answer: Authorization, till: Till | None, paid: Admission | None) -> Authorization:
+    """The answer to a start, as the till decided; a no says why."""
+    if paid is None:
+        return BLOCKED
+    if isinstance(paid.fact, ev.StartRefused):
+        return replace(BLOCKED, message=paid.fact.message)
+    return _with_price(answer, till, paid.fact.most_wh)
+
+
+def _unasked(request: StartRequest) -> bool:
+    """Whether the station began without asking: it was cut off, and says so or tells it late."""
+    late = request.reported_at is not None and request.received_at - request.reported_at > LATE
+    return late or request.offline
 
 
 def _changed(before: StationFacts | ConnectorFacts, status: ev.ConnectorStatus, error_code: str, detail: ev.StatusDetail) -> bool:

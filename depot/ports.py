@@ -63,7 +63,8 @@ class BootAnswer:
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """A StartTransaction.req, normalised. ``key``: its natural key (station, connector, idTag, timestamp, meterStart).
-    ``reservation_id``: the one that it uses up, as the station says. ``shown``: the token with all that the station said of it (2.x)."""
+    ``reservation_id``: the one that it uses up, as the station says. ``shown``: the token with all that the station said of it (2.x).
+    ``offline``: the station says that it was cut off when the transaction began (2.x)."""
 
     connector: ConnectorId
     id_tag: str
@@ -73,6 +74,7 @@ class StartRequest:
     key: str
     reservation_id: int | None = None
     shown: Presented | None = None
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,8 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class PaidSession:
-    """A session that a driver pays for, until it is billed. ``energy_wh`` None: it still runs."""
+    """A session that a driver pays for, until it is billed. ``energy_wh`` None: it still runs. ``unasked``: a station began it
+    without asking; ``warned`` and ``stopping``: what its driver was told last, and why it is being ended, None where nothing."""
 
     terms: ev.SessionAdmitted
     transaction_id: int
@@ -183,6 +184,17 @@ class PaidSession:
     energy_wh: int | None = None
     stopped_at: datetime | None = None
     estimated: bool = False
+    unasked: ev.SessionUnasked | None = None
+    warned: ev.SessionWarned | None = None
+    stopping: ev.SessionStopAsked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnaskedSession:
+    """A session that a station began without asking, of which a manager shall know."""
+
+    at: datetime
+    fact: ev.SessionUnasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +243,8 @@ class DepotState:
     """Sessions that a driver pays for and that are not billed yet, by session id."""
     security: se.SecurityState = field(default_factory=se.SecurityState)
     refused_starts: tuple[RefusedStart, ...] = ()
+    """The newest REFUSALS_KEPT, oldest first."""
+    unasked_sessions: tuple[UnaskedSession, ...] = ()
     """The newest REFUSALS_KEPT, oldest first."""
     id_tokens: Mapping[str, IdToken] = field(default_factory=dict)
     """Listed tokens by their key."""
@@ -623,6 +637,32 @@ def _start_refused(state: DepotState, e: ev.StartRefused, envelope: ev.Envelope)
     return replace(state, refused_starts=(*state.refused_starts, RefusedStart(envelope.occurred_at, e))[-REFUSALS_KEPT:])
 
 
+def _unasked(state: DepotState, e: ev.SessionUnasked, envelope: ev.Envelope) -> DepotState:
+    told = (*state.unasked_sessions, UnaskedSession(envelope.occurred_at, e))[-REFUSALS_KEPT:]
+    return replace(_paid(state, e.session_id, unasked=e), unasked_sessions=told)
+
+
+def _session_moved(state: DepotState, e: ev.SessionMoved, _: ev.Envelope) -> DepotState:
+    known = state.paid.get(e.session_id)
+    if known is None:
+        return state
+    terms = replace(known.terms, mandate_id=e.mandate_id, most_wh=e.most_wh, reserved_paise=e.reserved_paise)
+    return _paid(state, e.session_id, terms=terms, warned=None)
+
+
+def _session_warned(state: DepotState, e: ev.SessionWarned, _: ev.Envelope) -> DepotState:
+    return _paid(state, e.session_id, warned=e)
+
+
+def _stop_asked(state: DepotState, e: ev.SessionStopAsked, _: ev.Envelope) -> DepotState:
+    return _paid(state, e.session_id, stopping=e)
+
+
+def _paid(state: DepotState, session_id: str, **changes: Any) -> DepotState:
+    known = state.paid.get(session_id)
+    return state if known is None else replace(state, paid={**state.paid, session_id: replace(known, **changes)})
+
+
 def _billed(state: DepotState, e: ev.SessionBilled, _: ev.Envelope) -> DepotState:
     return replace(state, paid={k: v for k, v in state.paid.items() if k != e.session_id})
 
@@ -946,6 +986,10 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.CommandFinished: _approval_over,
     ev.SessionAdmitted: _admitted,
     ev.StartRefused: _start_refused,
+    ev.SessionUnasked: _unasked,
+    ev.SessionMoved: _session_moved,
+    ev.SessionWarned: _session_warned,
+    ev.SessionStopAsked: _stop_asked,
     ev.SessionBilled: _billed,
     ev.IdTokenListed: _token_listed,
     ev.IdTokenRemoved: _token_removed,

@@ -164,6 +164,7 @@ class TransactionEvents:
         """What the session will begin with, from whichever event says it first."""
         transaction.first_seen = transaction.first_seen or req["eventType"]
         transaction.began_at = transaction.began_at or at
+        transaction.began_offline = transaction.began_offline or bool(req.get("offline", False))
         if transaction.meter_start_wh is None:
             transaction.meter_start_wh = _register(samples, first=True)
         if transaction.reservation_id is None:
@@ -236,6 +237,7 @@ class TransactionEvents:
                 f"{self._station.station_id}|{KEYED}|{transaction.transaction_id}",
                 transaction.reservation_id,
                 transaction.shown,
+                transaction.began_offline,
             )
         )
         transaction.number, transaction.answer = answer.transaction_id, answer.authorization

@@ -59,6 +59,8 @@ class Transaction:
     """Its station has booted, and has not spoken of it since: it may be over."""
     cost: Cost | None = None
     heard: SeqNumbers = field(default_factory=SeqNumbers)
+    began_offline: bool = False
+    """The station said of an event before the session counted as one that it was cut off then."""
 
     @classmethod
     def of_word(cls, word: LastWord) -> Transaction:

@@ -226,7 +226,7 @@ class SettlementItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebitRequest:
-    """One debit on an order. ``key``: of our stored intent. ``mode``: of the mandate; RESERVE and OTM take from the block at
+    """One debit on an order. ``key``: of our stored intent. ``mode``: of the mandate; RESERVE and ONE_TIME take from the block at
     once, AUTOPAY needs the notice that went with the order."""
 
     order_id: str
@@ -251,7 +251,7 @@ class Gateway(Protocol):
     async def create_mandate_order(
         self, *, customer_id: str, receipt: str, max_amount_paise: int, expire_at: datetime, currency: str, mode: Mode = Mode.AUTOPAY
     ) -> Answer[Order]:
-        """AUTOPAY: ``max_amount_paise`` of each debit. RESERVE and OTM: the amount that is blocked at approval."""
+        """AUTOPAY: ``max_amount_paise`` of each debit. RESERVE and ONE_TIME: the amount that is blocked at approval."""
 
     async def authorise(self, *, order: Order, customer: Customer) -> Answer[IntentLink]:
         """The link that opens the driver's UPI app, for a page of our own."""
@@ -291,7 +291,7 @@ class Gateway(Protocol):
     async def create_debit_order(
         self, *, receipt: str, token_id: str, amount_paise: int, currency: str, payment_after: datetime | None
     ) -> Answer[Order]:
-        """``payment_after``: of the notice that the gateway sends (AUTOPAY). None: no notice (RESERVE, OTM)."""
+        """``payment_after``: of the notice that the gateway sends (AUTOPAY). None: no notice (RESERVE, ONE_TIME)."""
 
     async def order(self, order_id: str) -> Answer[Order]: ...
 

@@ -1,40 +1,51 @@
-"""A driver's instruments: opened at the gateway, ended, and what is known of them.
+"""Drivers' instruments at the gateway: opened, looked at, ended. One thing with three modes (:class:`~payments.states.Mode`).
 
-Any process may use it beside the worker; every call may be repeated.
+    open → the driver approves in the UPI app → webhook or look → ACTIVE ⇄ PAUSED → an end
+
+What is known is joined by rank, so webhooks and look-ups may come in any order. Any process may use it beside the worker;
+every call may be repeated.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
 
 from depot.ports import Clock
 from payments import GatewayTrouble, Refused
-from payments.gateway import Answer, Customer, Gateway, Ok, Order, Rejected
+from payments.exposure import instrument, instruments_of
+from payments.gateway import Answer, Customer, Gateway, LinkState, Ok, Order, Rejected
+from payments.instruments import BOUNDS, Instrument, in_order, link_ends_at, superseded
 from payments.records import Books, key_for, looking
-from payments.states import MandateState, Mode
-from payments.tables import MandateRow
+from payments.states import MandateState, Mode, Stage, stage_of
+from payments.tables import BillRow, MandateRow
 from payments.terms import Terms
 from payments.times import from_ms, to_ms
 from storage import Store
 
 __all__ = ["MandateView", "Mandates"]
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _CALM = timedelta(hours=1)
 _PAUSED_EVERY = timedelta(minutes=10)
-_GATEWAY_MANDATE_PAISE = (1_00, 99_999_00)
-"""What Razorpay takes as max_amount for ordinary merchants."""
+_ASKED = (MandateState.LINK_SENT, MandateState.INTENT_OPEN)
+_LIVE = (MandateState.ACTIVE, MandateState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
 class MandateView:
-    """A mandate as shown. ``intent_url``: for the driver's UPI app, while approval is still to come."""
+    """A mandate as shown. ``intent_url``: for the driver's UPI app (or a page of the gateway), while approval is still to come,
+    until ``link_ends_at``. ``blocked_paise`` and ``debited_paise``: of a block, as the gateway told. ``replaced``: a newer one of
+    the same kind is in force."""
 
     mandate_id: str
     driver_id: str
@@ -42,6 +53,11 @@ class MandateView:
     max_amount_paise: int
     expire_at: datetime
     intent_url: str | None
+    mode: Mode = Mode.AUTOPAY
+    blocked_paise: int = 0
+    debited_paise: int = 0
+    link_ends_at: datetime | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +80,62 @@ class Mandates:
         contact: str,
         max_amount_paise: int,
         expire_at: datetime,
+        mode: Mode = Mode.AUTOPAY,
+        hosted: bool = False,
+        tell_driver: bool = False,
     ) -> MandateView:
-        """Set up UPI AutoPay: customer, order, intent link. Name, e-mail and phone go to the gateway and are not kept.
+        """Ask for an instrument: customer, order, link for approval. Name, e-mail and phone go to the gateway and are not kept.
+        ``max_amount_paise``: of each debit (AutoPay), or what is blocked. ``hosted``: the link is a page of the gateway, which
+        sends it to the driver where ``tell_driver`` says so; else it opens the UPI app.
 
         May be called again with the same ``mandate_id`` after any failure. Raises :class:`~payments.Refused`,
         :class:`~payments.GatewayTrouble` (call again).
         """
-        row = self._intent(mandate_id, driver_id, max_amount_paise, expire_at)
+        row = self._intent(mandate_id, driver_id, max_amount_paise, expire_at, mode)
         if row.state != MandateState.NEW:
-            return _mandate_view(row)
+            return self._view(row)
         customer = _sure(await gateway.create_customer(name=name, email=email, contact=contact), "customer")
-        order = await self._order(gateway, row, customer)
-        whole = Customer(customer.customer_id, customer.email or email, customer.contact or contact)
-        link = _sure(await gateway.authorise(order=order, customer=whole), "authorisation")
+        link_id = None
+        if hosted:
+            made = await gateway.create_auth_link(
+                name=name,
+                email=email,
+                contact=contact,
+                receipt=row.receipt,
+                max_amount_paise=row.max_amount_paise,
+                expire_at=from_ms(row.expire_ms),
+                currency=self.terms.currency,
+                description="EV charging",
+                link_expires_at=link_ends_at(from_ms(row.created_ms)),
+                mode=mode,
+                tell_driver=tell_driver,
+            )
+            link = _sure(made, "link")
+            link_id, order_id, url, state = link.link_id, link.order_id, link.url, MandateState.LINK_SENT
+            customer_id = link.customer_id or customer.customer_id
+        else:
+            order = await self._order(gateway, row, customer)
+            whole = Customer(customer.customer_id, customer.email or email, customer.contact or contact)
+            intent = _sure(await gateway.authorise(order=order, customer=whole), "authorisation")
+            order_id, url, state, customer_id = order.order_id, intent.url, MandateState.INTENT_OPEN, customer.customer_id
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
             row = books.mandate(mandate_id)
-            row.customer_id, row.order_id, row.intent_url = customer.customer_id, order.order_id, link.url
-            books.note_mandate(row, MandateState.INTENT_OPEN, 0)
+            row.customer_id, row.order_id, row.intent_url, row.link_id = customer_id, order_id, url, link_id
+            books.note_mandate(row, state, 0)
             session.flush()
-            books.unpark(order.order_id)
-        return _mandate_view(row)
+            books.unpark(order_id)
+        return self._view(row)
 
-    def _intent(self, mandate_id: str, driver_id: str, max_amount_paise: int, expire_at: datetime) -> MandateRow:
-        least, most = _GATEWAY_MANDATE_PAISE
-        if not least <= max_amount_paise <= most:
-            raise Refused(f"a mandate's maximum must be between ₹{least / 100:g} and ₹{most / 100:g}")
-        now = self.clock.now()
-        if expire_at <= now + self.terms.rules.mandate_spare:
+    def _intent(self, mandate_id: str, driver_id: str, max_amount_paise: int, expire_at: datetime, mode: Mode) -> MandateRow:
+        bounds, rules, now = BOUNDS[mode], self.terms.rules, self.clock.now()
+        what = "a reserved amount" if mode.blocks else "a mandate's maximum"
+        if not bounds.least_paise <= max_amount_paise <= bounds.most_paise:
+            raise Refused(f"{what} must be between ₹{bounds.least_paise / 100:g} and ₹{bounds.most_paise / 100:,.0f}")
+        if expire_at <= now + (rules.block_spare if mode.blocks else rules.mandate_spare):
             raise Refused("the mandate would end too soon to debit a session")
+        if expire_at > now + bounds.longest:
+            raise Refused(f"it may live for {bounds.longest.days} days at most: choose an earlier end")
         with self.store.unit() as session:
             row = session.get(MandateRow, (self.depot_id, mandate_id))
             if row is None:
@@ -100,7 +143,7 @@ class Mandates:
                     depot_id=self.depot_id,
                     mandate_id=mandate_id,
                     driver_id=driver_id,
-                    mode=Mode.AUTOPAY,
+                    mode=mode,
                     state=MandateState.NEW,
                     state_at_s=0,
                     max_amount_paise=max_amount_paise,
@@ -109,8 +152,8 @@ class Mandates:
                     created_ms=to_ms(now),
                 )
                 session.add(row)
-            elif (row.driver_id, row.max_amount_paise) != (driver_id, max_amount_paise):
-                raise Refused(f"mandate {mandate_id} exists with another driver or maximum: use a new id")
+            elif (row.driver_id, row.max_amount_paise, row.mode) != (driver_id, max_amount_paise, mode):
+                raise Refused(f"mandate {mandate_id} exists with another driver, maximum or mode: use a new id")
         return row
 
     async def _order(self, gateway: Gateway, row: MandateRow, customer: Customer) -> Order:
@@ -124,46 +167,91 @@ class Mandates:
             max_amount_paise=row.max_amount_paise,
             expire_at=from_ms(row.expire_ms),
             currency=self.terms.currency,
+            mode=Mode(row.mode),
         )
         return _sure(answer, "order")
 
     async def cancel(self, gateway: Gateway, mandate_id: str) -> MandateView:
-        """Ask the gateway to end a mandate; it has ended once the worker has heard so."""
-        with self.store.unit() as session:
+        """Ask the gateway to end a mandate, which releases what a block still holds; it has ended once the worker has heard so.
+        A link that nobody has used yet is withdrawn, where it is one of the gateway's."""
+        with looking(self.store) as session:
             row = Books(session, self.depot_id).mandate(mandate_id)
+        if row.token_id is None and row.link_id is not None and row.state == MandateState.LINK_SENT:
+            link = _sure(await gateway.cancel_auth_link(row.link_id), "end of the link")
+            return self._note(mandate_id, MandateState.LINK_EXPIRED if link.state is not LinkState.PAID else MandateState.INITIATED)
         if row.customer_id is None or row.token_id is None:
             raise Refused(f"mandate {mandate_id} was never approved: it ends by itself")
-        state = _sure(await gateway.cancel_token(row.customer_id, row.token_id), "cancellation")
+        return self._note(mandate_id, _sure(await gateway.cancel_token(row.customer_id, row.token_id), "cancellation"))
+
+    def _note(self, mandate_id: str, state: MandateState) -> MandateView:
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
             row = books.mandate(mandate_id)
             books.note_mandate(row, state, row.state_at_s)
-        return _mandate_view(row)
+        return self._view(row)
 
     def of(self, driver_id: str) -> MandateView | None:
         """The driver's mandate that counts."""
         with looking(self.store) as session:
             row = Books(session, self.depot_id).newest_mandate(driver_id)
-        return _mandate_view(row) if row is not None else None
+        return self._view(row) if row is not None else None
+
+    def all_of(self, driver_id: str) -> list[MandateView]:
+        """All of a driver: those in force first, the newest first, and which of them a newer one has replaced."""
+        with looking(self.store) as session:
+            query = select(MandateRow).where(MandateRow.depot_id == self.depot_id, MandateRow.driver_id == driver_id)
+            rows = {row.mandate_id: row for row in session.exec(query).all()}
+        known = [instrument(row) for row in rows.values()]
+        old = {one.mandate_id for one in superseded(known)}
+        return [self._view(rows[one.mandate_id], replaced=one.mandate_id in old) for one in in_order(known)]
+
+    def look_soon(self, driver_id: str) -> None:
+        """Have the worker look at what may have changed at the gateway without our being told: a pause that ended, an approval.
+        At most once in the spacing that the network allows, however often a card is held to a reader."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            changing = (*_ASKED, MandateState.INITIATED, MandateState.PAUSED)
+            query = select(MandateRow).where(
+                MandateRow.depot_id == self.depot_id,
+                MandateRow.driver_id == driver_id,
+                col(MandateRow.state).in_(changing),
+                col(MandateRow.looked_ms) <= to_ms(now - self.terms.rules.lookup_spacing),
+            )
+            for row in session.exec(query).all():
+                row.looked_ms = None
 
     def due(self, session: Session, now: datetime, *, most: int) -> Sequence[str]:
-        """The mandates to look at now: those that change soon, paused ones now and then (nobody tells of the end of a
-        pause), the others once an hour."""
+        """The mandates to look at now: those that change soon and those that a newer one has replaced, paused ones now and then
+        (nobody tells of the end of a pause), the others once an hour."""
         paused_ms, calm_ms, soon_ms = (to_ms(now - every) for every in (_PAUSED_EVERY, _CALM, self.terms.rules.lookup_spacing))
         state, looked = col(MandateRow.state), col(MandateRow.looked_ms)
-        changing = (MandateState.INTENT_OPEN, MandateState.INITIATED, MandateState.CANCEL_PENDING)
+        changing = (*_ASKED, MandateState.INITIATED, MandateState.CANCEL_PENDING)
+        newer = aliased(MandateRow)
+        replaced = (
+            select(newer.mandate_id)
+            .where(
+                newer.depot_id == MandateRow.depot_id,
+                newer.driver_id == MandateRow.driver_id,
+                newer.mode == MandateRow.mode,
+                newer.state == MandateState.ACTIVE,
+                newer.created_ms > MandateRow.created_ms,
+            )
+            .exists()
+        )
         stale = or_(
             looked.is_(None),
             state.in_(changing) & (looked <= soon_ms),
             (state == MandateState.PAUSED) & (looked <= paused_ms),
             (state == MandateState.ACTIVE) & (looked <= calm_ms),
+            state.in_(_LIVE) & (looked <= soon_ms) & replaced if self.terms.cancel_older else looked.is_(None),
         )
-        live = state.in_((*changing, MandateState.ACTIVE, MandateState.PAUSED))
+        live = state.in_((*changing, *_LIVE)) | ((state == MandateState.LINK_EXPIRED) & looked.is_(None))
         return session.exec(select(MandateRow.mandate_id).where(MandateRow.depot_id == self.depot_id, live, stale).limit(most)).all()
 
     async def look(self, gateway: Gateway, mandate_id: str) -> None:
-        """See what became of a mandate: find its token, then the token's state."""
-        with self.store.unit() as session:
+        """See what became of a mandate: find its token, then the token's state. One that a newer one has replaced is ended
+        once nothing is to be debited under it any more."""
+        with looking(self.store) as session:
             row = Books(session, self.depot_id).mandate(mandate_id)
         token_id, told = row.token_id, None
         if token_id is None and row.order_id is not None:
@@ -180,15 +268,50 @@ class Mandates:
             if token_id is not None:
                 books.know_token(row, token_id)
             if isinstance(told, Ok) and told.value.state is not None:
-                books.note_mandate(row, told.value.state, told.at_s)
+                books.note_mandate(row, told.value.state, told.at_s, token=told.value)
             if row.expire_ms <= to_ms(now):
                 books.note_mandate(row, MandateState.EXPIRED, to_ms(now) // 1000)
+            if token_id is None and row.state in _ASKED and link_ends_at(from_ms(row.created_ms)) <= now:
+                books.note_mandate(row, MandateState.LINK_EXPIRED, to_ms(now) // 1000)  # an approval that comes all the same counts
+            session.flush()
+            ends = self.terms.cancel_older and row.token_id is not None and self._replaced(session, row) and not _open_on(books, row, now)
+        if ends:
+            try:
+                await self.cancel(gateway, mandate_id)
+            except GatewayTrouble as error:
+                log.info("mandate %s, which a newer one has replaced, is not ended yet: %s", mandate_id, error)
+
+    def _replaced(self, session: Session, row: MandateRow) -> bool:
+        return row.mandate_id in {one.mandate_id for one in superseded(instruments_of(session, self.depot_id, row.driver_id))}
+
+    def _view(self, row: MandateRow, *, replaced: bool = False) -> MandateView:
+        one: Instrument = instrument(row)
+        asked = one.state in _ASKED
+        return MandateView(
+            row.mandate_id,
+            row.driver_id,
+            one.state,
+            one.max_amount_paise,
+            one.expire_at,
+            row.intent_url if asked else None,
+            one.mode,
+            one.blocked_paise,
+            one.debited_paise,
+            link_ends_at(one.created_at) if asked else None,
+            replaced,
+        )
 
 
-def _mandate_view(row: MandateRow) -> MandateView:
-    state = MandateState(row.state)
-    url = row.intent_url if state is MandateState.INTENT_OPEN else None
-    return MandateView(row.mandate_id, row.driver_id, state, row.max_amount_paise, from_ms(row.expire_ms), url)
+def _open_on(books: Books, mandate: MandateRow, now: datetime) -> bool:
+    """Whether a session runs or a bill is unpaid under this mandate."""
+    query = select(BillRow).where(
+        BillRow.depot_id == books.depot_id,
+        BillRow.mandate_id == mandate.mandate_id,
+        col(BillRow.own).in_((Stage.ESTIMATED, Stage.INVOICED)),
+        (BillRow.own == Stage.ESTIMATED) | (BillRow.total_paise > 0),
+    )
+    bills = books.session.exec(query).all()
+    return any(bill.own == Stage.ESTIMATED for bill in bills) or any(stage_of(facts, now).owed for facts in books.facts_of(bills))
 
 
 def _sure(answer: Answer[T], what: str) -> T:

@@ -93,7 +93,11 @@ class _Deleted(msgspec.Struct):
 def mandate_terms(mode: Mode, max_amount_paise: int, expire_at: datetime) -> dict[str, Any]:
     """The ``token`` of an order, or the ``subscription_registration`` of a link: what is to be authorised. as_presented is
     the only frequency that fits sessions; Reserve Pay is a type of its own, a one-time mandate a frequency."""
-    terms = {"max_amount": max_amount_paise, "expire_at": to_s(expire_at), "frequency": "one_time" if mode is Mode.OTM else "as_presented"}
+    terms = {
+        "max_amount": max_amount_paise,
+        "expire_at": to_s(expire_at),
+        "frequency": "one_time" if mode is Mode.ONE_TIME else "as_presented",
+    }
     return terms | {"type": "single_block_multiple_debit"} if mode is Mode.RESERVE else terms
 
 

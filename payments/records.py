@@ -14,7 +14,7 @@ from enum import StrEnum
 from sqlmodel import Session, col, select, update
 
 from payments import UnknownRecord, ledger
-from payments.gateway import Notification, Payment, Refund
+from payments.gateway import Notification, Payment, Refund, Token
 from payments.money import Bill
 from payments.reasons import Reason
 from payments.states import (
@@ -85,14 +85,17 @@ class Books:
         return row
 
     def newest_mandate(self, driver_id: str) -> MandateRow | None:
-        """The mandate that counts: the newest that is usable, else the newest."""
+        """The mandate that counts: the newest in force, else the newest paused, else the newest."""
         rows = self.session.exec(
             select(MandateRow)
             .where(MandateRow.depot_id == self.depot_id, MandateRow.driver_id == driver_id)
             .order_by(col(MandateRow.created_ms).desc(), col(MandateRow.mandate_id).desc())
         ).all()
-        usable = (row for row in rows if row.state in (MandateState.ACTIVE, MandateState.PAUSED))
-        return next(usable, rows[0] if rows else None)
+        for state in (MandateState.ACTIVE, MandateState.PAUSED):
+            usable = next((row for row in rows if row.state == state), None)
+            if usable is not None:
+                return usable
+        return rows[0] if rows else None
 
     def orders(self, bill_id: str) -> Sequence[OrderRow]:
         """The bill's orders, oldest issue first."""
@@ -263,10 +266,12 @@ class Books:
             payment.state = join_payment(PaymentState(payment.state), PaymentState.REFUNDED if whole else PaymentState.PART_REFUNDED)
         return True
 
-    def note_mandate(self, row: MandateRow, state: MandateState, at_s: int) -> None:
-        """Join what is told of a mandate."""
-        known = join_mandate(MandateReport(MandateState(row.state), row.state_at_s), MandateReport(state, at_s))
-        row.state, row.state_at_s = known.state, known.at_s
+    def note_mandate(self, row: MandateRow, state: MandateState, at_s: int, *, token: Token | None = None) -> None:
+        """Join what is told of a mandate; ``token``: of a block its amounts too."""
+        before = MandateReport(MandateState(row.state), row.state_at_s, row.blocked_paise, row.debited_paise)
+        amounts = (token.blocked_paise or 0, token.debited_paise or 0) if token is not None else (0, 0)
+        known = join_mandate(before, MandateReport(state, at_s, *amounts))
+        row.state, row.state_at_s, row.blocked_paise, row.debited_paise = known.state, known.at_s, known.blocked_paise, known.debited_paise
 
     def know_token(self, row: MandateRow, token_id: str) -> None:
         """The gateway's token for our mandate."""

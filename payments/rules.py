@@ -25,6 +25,9 @@ NPCI_WINDOWS: tuple[Window, ...] = ((time(0), time(10)), (time(13), time(17)), (
 class Rules:
     """One instance per depot. Amounts in paise.
 
+    ``mandate_spare``: so long after a session's end a mandate must live to be debited; ``block_spare``: the same of a block, which is
+    debited at once and released 10 minutes before its end.
+
     ``lookup_spacing``, ``lookups_before_resubmit``, ``settle``: after a request without a clear answer the debit is
     asked for again only after so many empty look-ups, so far apart, and not before ``settle`` has passed since; it
     must be longer than the gateway can hide a payment that it has accepted.
@@ -39,6 +42,7 @@ class Rules:
     retry_wait: timedelta = timedelta(hours=6)
     max_notices: int = 3
     mandate_spare: timedelta = timedelta(hours=48)
+    block_spare: timedelta = timedelta(minutes=30)
     lookup_spacing: timedelta = timedelta(seconds=90)
     lookups_before_resubmit: int = 3
     settle: timedelta = timedelta(minutes=30)

@@ -7,15 +7,17 @@ Any process may use it beside the worker; every call may be repeated. Money move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 
 from depot.ports import Clock
 from payments import Refused, ledger
-from payments.gate import GateAnswer, MandateTerms, decide
+from payments.exposure import exposure_of, instruments_of
+from payments.gate import Ask, Credit, Exposure, GateAnswer, decide
+from payments.instruments import Instrument
 from payments.mandates import Mandates, MandateView
 from payments.money import Bill, EnergyLine, bill_of, financial_year
 from payments.reasons import Reason
@@ -58,33 +60,65 @@ class Payments:
         """The drivers' instruments."""
         return Mandates(self.store, self.depot_id, self.clock, self.terms)
 
-    def gate(self, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
-        """May this driver charge now? Changes nothing."""
+    def gate(self, driver_id: str, ask: Ask, *, running: Mapping[str, int] | None = None) -> GateAnswer:
+        """May this driver charge now? Changes nothing. ``running``: what sessions under way have cost so far, paise by id."""
         with looking(self.store) as session:
-            return self._gate(Books(session, self.depot_id), driver_id, worst_case_paise, session_ends_at)
+            return self._gate(session, driver_id, ask, running or {})
 
-    def reserve(self, session_id: str, driver_id: str, *, worst_case_paise: int, session_ends_at: datetime) -> GateAnswer:
+    def reserve(
+        self, session_id: str, driver_id: str, ask: Ask, *, running: Mapping[str, int] | None = None, unasked: bool = False
+    ) -> GateAnswer:
         """The gate, and in the same unit of work the reservation that it grants: two sessions at once cannot both use
-        the same room. The same session asked again gets yes again."""
+        the same room. The same session asked again gets yes again.
+
+        ``unasked``: a station began it without asking, so it is owed whatever the gate says; the answer says what it said, and
+        the reservation stands on the instrument that counts."""
         with self.store.unit() as session:
-            books = Books(session, self.depot_id)
             known = session.get(BillRow, (self.depot_id, session_id))
             if known is not None:
                 if known.driver_id != driver_id:
                     raise Refused(f"session {session_id} belongs to another driver")
-                return GateAnswer(True, "may charge", mandate_id=known.mandate_id)
-            answer = self._gate(books, driver_id, worst_case_paise, session_ends_at)
-            if answer.allowed:
-                session.add(self._reservation(session_id, driver_id, answer.mandate_id, worst_case_paise))
+                return GateAnswer(True, "may charge", mandate_id=known.mandate_id, granted_paise=known.reserved_paise)
+            answer = self._gate(session, driver_id, ask, running or {})
+            if answer.allowed or unasked:
+                reserved = answer.granted_paise if answer.allowed else ask.worst_paise
+                session.add(self._reservation(session_id, driver_id, answer.mandate_id, reserved))
             return answer
 
-    def readmit(self, session_id: str, driver_id: str, mandate_id: str, *, reserved_paise: int) -> None:
-        """The journal says that this session was let charge, and the books have no reservation (a backup older than it):
-        it is owed all the same. Raises :class:`~payments.UnknownRecord` where its mandate is missing too."""
+    def move(self, session_id: str, mandate_id: str, *, reserved_paise: int) -> None:
+        """Have a running session paid by another of its driver's instruments: a block that was topped up by a new one.
+        Raises :class:`~payments.Refused` for a session that is billed, or somebody else's instrument."""
         with self.store.unit() as session:
-            Books(session, self.depot_id).mandate(mandate_id)
-            if session.get(BillRow, (self.depot_id, session_id)) is None:
-                session.add(self._reservation(session_id, driver_id, mandate_id, reserved_paise))
+            books = Books(session, self.depot_id)
+            row, mandate = books.bill(session_id), books.mandate(mandate_id)
+            if row.own != Stage.ESTIMATED or row.driver_id != mandate.driver_id:
+                raise Refused(f"session {session_id} cannot be paid by mandate {mandate_id}")
+            row.mandate_id, row.reserved_paise = mandate_id, reserved_paise
+
+    def standing(self, driver_id: str, *, running: Mapping[str, int] | None = None) -> tuple[list[Instrument], Exposure, dict[str, str]]:
+        """A driver's instruments, what is open, and by which of them each session under way is paid."""
+        with looking(self.store) as session:
+            instruments = instruments_of(session, self.depot_id, driver_id)
+            exposure = exposure_of(session, self.depot_id, driver_id, instruments, running=running or {})
+            query = select(BillRow.bill_id, BillRow.mandate_id).where(
+                BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id, BillRow.own == Stage.ESTIMATED
+            )
+            return instruments, exposure, dict(session.exec(query).all())
+
+    def readmit(self, session_id: str, driver_id: str, mandate_id: str, *, reserved_paise: int) -> None:
+        """The journal says that this session was let charge, and the books have no reservation (a backup older than it, or books
+        that were shut when a station told of it): it is owed all the same. ``mandate_id`` "": that which counts now, if any.
+        Raises :class:`~payments.UnknownRecord` where its mandate is missing too."""
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            if session.get(BillRow, (self.depot_id, session_id)) is not None:
+                return
+            if mandate_id:
+                books.mandate(mandate_id)
+            else:
+                newest = books.newest_mandate(driver_id)
+                mandate_id = newest.mandate_id if newest is not None else ""
+            session.add(self._reservation(session_id, driver_id, mandate_id, reserved_paise))
 
     def _reservation(self, session_id: str, driver_id: str, mandate_id: str, reserved_paise: int) -> BillRow:
         return BillRow(
@@ -118,24 +152,15 @@ class Payments:
             row = session.get(BillRow, (self.depot_id, session_id))
             return None if row is None or row.own == Stage.ESTIMATED else (bill_value(row), row.invoice_no or "")
 
-    def _gate(self, books: Books, driver_id: str, worst_case_paise: int, ends_at: datetime) -> GateAnswer:
-        mandate = books.newest_mandate(driver_id)
-        terms = None
-        if mandate is not None:
-            state, until = MandateState(mandate.state), from_ms(mandate.expire_ms)
-            terms = MandateTerms(mandate.mandate_id, state, mandate.max_amount_paise, until)
-        bills = books.session.exec(select(BillRow).where(BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id)).all()
-        reserved = sum(bill.reserved_paise for bill in bills if bill.own == Stage.ESTIMATED)
-        owed = ledger.balance(books.session, self.depot_id, ledger.Account.RECEIVABLE, driver_id)
-        return decide(
-            terms,
-            open_paise=max(0, owed) + reserved,
-            worst_case_paise=worst_case_paise,
-            credit_limit_paise=self.terms.credit_limit_paise,
-            session_ends_at=ends_at,
-            in_arrears=any(stage_of(books.facts(bill), self.clock.now()) is Stage.ARREARS for bill in bills if bill.own == Stage.ARREARS),
-            rules=self.terms.rules,
-        )
+    @property
+    def credit(self) -> Credit:
+        """The terms as the gate wants them."""
+        return Credit(limit_paise=self.terms.credit_limit_paise, spread_days=self.terms.spread_days, rules=self.terms.rules)
+
+    def _gate(self, session: Session, driver_id: str, ask: Ask, running: Mapping[str, int]) -> GateAnswer:
+        instruments = instruments_of(session, self.depot_id, driver_id)
+        exposure = exposure_of(session, self.depot_id, driver_id, instruments, running=running)
+        return decide(instruments, exposure, ask, self.credit)
 
     def meter_session(self, session_id: str, lines: Sequence[EnergyLine], *, service_paise: int = 0) -> Bill:
         """The session has ended and was metered: rate it, invoice it, hand it to the worker. Nothing is due for no
@@ -161,7 +186,9 @@ class Payments:
                 return bill
             row.invoice_no = self._invoice_number(books, now)
             ledger.post(session, self.depot_id, ledger.invoiced(session_id, row.driver_id, bill, now))
-            if bill.total_paise > books.mandate(row.mandate_id).max_amount_paise:
+            if not row.mandate_id:  # a station began it without asking, for somebody who never set up how to pay
+                row.own, row.gave_up = Stage.ARREARS, Reason.MANDATE_NOT_ACTIVE
+            elif bill.total_paise > books.mandate(row.mandate_id).max_amount_paise:
                 row.own, row.gave_up = Stage.ARREARS, Reason.AMOUNT_NOT_MANDATES
             else:
                 row.next_ms = to_ms(now)

@@ -90,19 +90,25 @@ _TIE = list(MandateState)
 
 @dataclass(frozen=True, slots=True)
 class MandateReport:
-    """A state and when it was so, by the gateway's clock (Unix seconds)."""
+    """A state and when it was so, by the gateway's clock (Unix seconds). ``blocked_paise`` and ``debited_paise``: of a block,
+    what was held at first and what of it has been taken; 0 where nothing is blocked, or nothing was told."""
 
     state: MandateState = MandateState.NEW
     at_s: int = 0
+    blocked_paise: int = 0
+    debited_paise: int = 0
 
 
 def join_mandate(known: MandateReport, told: MandateReport) -> MandateReport:
-    """What is known after ``told``. Equal seconds: the more cautious state (paused beats active)."""
+    """What is known after ``told``. Equal seconds: the more cautious state (paused beats active). A block's amounts only grow,
+    so the larger one is the later."""
 
     def order(report: MandateReport) -> tuple[int, int, int]:
         return _MANDATE_RANK[report.state], report.at_s, _TIE.index(report.state)
 
-    return max(known, told, key=order)
+    last = max(known, told, key=order)
+    amounts = max(known.blocked_paise, told.blocked_paise), max(known.debited_paise, told.debited_paise)
+    return MandateReport(last.state, last.at_s, *amounts)
 
 
 class NotificationState(StrEnum):

@@ -18,7 +18,8 @@ def _seq() -> Column[int]:
 
 
 class MandateRow(SQLModel, table=True):
-    """A driver's mandate. ``state`` and ``state_at_s`` as in :mod:`payments.states`; ``looked_ms``: last look-up."""
+    """A driver's mandate. ``state``, ``state_at_s``, ``blocked_paise`` and ``debited_paise`` as in :mod:`payments.states`;
+    ``looked_ms``: last look-up; ``link_id``: of a page of the gateway on which it is approved."""
 
     __tablename__ = "payments_mandate"
 
@@ -37,6 +38,9 @@ class MandateRow(SQLModel, table=True):
     intent_url: str | None = None
     created_ms: int = Field(sa_column=_big())
     looked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    blocked_paise: int = Field(default=0, sa_column=_big())
+    debited_paise: int = Field(default=0, sa_column=_big())
+    link_id: str | None = None
 
 
 class BillRow(SQLModel, table=True):

@@ -191,13 +191,14 @@ class Webhooks:
         return EventState.APPLIED, ""
 
     def _token(self, books: Books, told: WireToken, at_s: int) -> tuple[EventState, str]:
-        mandate, state = _mandate_by(books, col(MandateRow.token_id), told.id), told.neutral().state
+        token = told.neutral()
+        mandate, state = _mandate_by(books, col(MandateRow.token_id), told.id), token.state
         if mandate is None:
             return EventState.PARKED, "about a token that we do not know"
         if state is None:
             mandate.looked_ms = None
             return EventState.ODD, f"a mandate's state is new to us: {told.recurring_details.status}"
-        books.note_mandate(mandate, state, at_s)
+        books.note_mandate(mandate, state, at_s, token=token)
         if state is MandateState.PAUSED:
             mandate.looked_ms = to_ms(self.clock.now())  # nobody tells of the end of a pause: looked up from now on
         return EventState.APPLIED, ""

@@ -82,7 +82,15 @@ from depot.events.orders import (
     ControllerStarted,
 )
 from depot.events.outputs import AreaIsolated, AreaReset, OutputMoved, OutputTested
-from depot.events.payments import SessionAdmitted, SessionBilled, StartRefused
+from depot.events.payments import (
+    SessionAdmitted,
+    SessionBilled,
+    SessionMoved,
+    SessionStopAsked,
+    SessionUnasked,
+    SessionWarned,
+    StartRefused,
+)
 from depot.events.planning import PlanPolicyPicked
 from depot.events.registry import (
     DeclarationWithdrawn,
@@ -247,6 +255,10 @@ __all__ = [
     "SecurityUpgradeWithdrawn",
     "SessionAdmitted",
     "SessionBilled",
+    "SessionMoved",
+    "SessionStopAsked",
+    "SessionUnasked",
+    "SessionWarned",
     "SetpointGranted",
     "SetpointLowered",
     "ShiftSet",

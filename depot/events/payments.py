@@ -35,6 +35,51 @@ class StartRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionUnasked(Event):
+    """A station began a session of a driver who pays without asking (it was cut off), and told it later: it is owed all the
+    same. ``refusal``: what the gate would have said, "" where it had said yes; ``message``: the same for people."""
+
+    TYPE: ClassVar[str] = "payment.session_unasked"
+    session_id: str
+    driver_id: str
+    station_id: str
+    refusal: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMoved(Event):
+    """A running session is paid by another of its driver's instruments from now on, such as a block that was topped up by a
+    new one. ``most_wh`` and ``reserved_paise`` as in :class:`SessionAdmitted`."""
+
+    TYPE: ClassVar[str] = "payment.session_moved"
+    session_id: str
+    mandate_id: str
+    most_wh: int
+    reserved_paise: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWarned(Event):
+    """The driver of a running session was told of something about money. ``why``: a word for machines."""
+
+    TYPE: ClassVar[str] = "payment.session_warned"
+    session_id: str
+    why: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStopAsked(Event):
+    """A paid session is being ended for money. ``why``: a word for machines; ``message``: for the driver."""
+
+    TYPE: ClassVar[str] = "payment.session_stop_asked"
+    session_id: str
+    why: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionBilled(Event):
     """A paid session stands in the books of money, whatever becomes of its debit. ``invoice_no`` "": nothing was due."""
 

@@ -13,6 +13,7 @@ from test_payments_service import KEYS, QUICK, World
 from test_payments_service import world as world  # the fixture
 
 from controller.clock import SystemClock
+from payments.gate import Ask
 from payments.money import EnergyLine
 from payments.restored import doubt_all
 from payments.service import Payments, Terms
@@ -33,7 +34,7 @@ def debits(world: World) -> int:
 async def test_what_was_debited_after_the_backup_is_found_and_not_debited_again(world: World, tmp_path: Path, doubted: bool) -> None:
     await world.mandate()
     ends = datetime.now(UTC) + timedelta(hours=1)
-    assert world.desk.reserve("running", "rani", worst_case_paise=1_00, session_ends_at=ends).allowed
+    assert world.desk.reserve("running", "rani", Ask(worst_paise=1_00, ends_at=ends)).allowed
     world.session("invoiced", 2_000)
     copy_database(tmp_path / "payments.db", tmp_path / "backup.db")  # nobody has worked on it yet
     world.desk.meter_session("running", [EnergyLine(3_000, Fraction(1_000))])

@@ -20,7 +20,7 @@ import uvicorn
 import payments
 from controller.clock import SystemClock
 from payments import GatewayTrouble, Refused, ledger
-from payments.gate import GateRefusal
+from payments.gate import Ask, GateRefusal
 from payments.keys import GatewayKeys
 from payments.ledger import Account
 from payments.mock_gateway.bank import Bank
@@ -100,7 +100,7 @@ class World:
 
     def session(self, id_: str, total_wh: int, paise_per_kwh: int = 1_000) -> int:
         ends = datetime.now(UTC) + timedelta(hours=1)
-        answer = self.desk.reserve(id_, "rani", worst_case_paise=1_00, session_ends_at=ends)
+        answer = self.desk.reserve(id_, "rani", Ask(worst_paise=1_00, ends_at=ends))
         assert answer.allowed, answer.message
         return self.desk.meter_session(id_, [EnergyLine(total_wh, Fraction(paise_per_kwh))]).total_paise
 
@@ -189,14 +189,14 @@ async def test_the_driver_pauses_resumes_and_revokes(world: World) -> None:
     ends = datetime.now(UTC) + timedelta(hours=1)
     await world.press("tokens", token, "pause")
     await world.until(lambda: world.mandate_state() is MandateState.PAUSED)
-    assert world.desk.gate("rani", worst_case_paise=1, session_ends_at=ends).refusal is GateRefusal.MANDATE_PAUSED
+    assert world.desk.gate("rani", Ask(worst_paise=1, ends_at=ends)).refusal is GateRefusal.MANDATE_PAUSED
     await asyncio.sleep(1.1)  # the gateway's clock has seconds
     await world.press("tokens", token, "resume")
     await world.desk.mandates.look(world.worker.gateway, "m1")  # nobody tells of the end of a pause
     assert world.mandate_state() is MandateState.ACTIVE
     await world.press("tokens", token, "revoke")
     await world.until(lambda: world.mandate_state() is MandateState.CANCELLED)
-    refused = world.desk.reserve("s9", "rani", worst_case_paise=1, session_ends_at=ends)
+    refused = world.desk.reserve("s9", "rani", Ask(worst_paise=1, ends_at=ends))
     assert refused.refusal is GateRefusal.MANDATE_NOT_ACTIVE
     assert world.desk.bills() == []
 
@@ -216,7 +216,7 @@ async def test_a_declined_debit_is_arrears_until_it_is_collected(world: World) -
         orders = connection.exec_driver_sql("SELECT count(*) FROM orders WHERE amount = 1551").scalar_one()
     assert (tries, orders) == (4, 1)  # one attempt, three retries, one order
     ends = datetime.now(UTC) + timedelta(hours=1)
-    assert world.desk.gate("rani", worst_case_paise=1, session_ends_at=ends).refusal is GateRefusal.IN_ARREARS
+    assert world.desk.gate("rani", Ask(worst_paise=1, ends_at=ends)).refusal is GateRefusal.IN_ARREARS
     world.desk.collect_again("s3")
     assert world.stage("s3") is not Stage.ARREARS
     with pytest.raises(Refused, match="not in arrears"):
@@ -244,9 +244,9 @@ async def test_more_than_the_mandate_allows_is_never_asked_for(world: World) -> 
 async def test_reservations_share_one_room(world: World) -> None:
     await world.mandate(max_amount_paise=1_000_00)
     ends = datetime.now(UTC) + timedelta(hours=1)
-    assert world.desk.reserve("s1", "rani", worst_case_paise=600_00, session_ends_at=ends).allowed
-    assert world.desk.reserve("s1", "rani", worst_case_paise=600_00, session_ends_at=ends).allowed
-    assert world.desk.reserve("s2", "rani", worst_case_paise=600_00, session_ends_at=ends).refusal is GateRefusal.EXPOSURE
+    assert world.desk.reserve("s1", "rani", Ask(worst_paise=600_00, ends_at=ends)).allowed
+    assert world.desk.reserve("s1", "rani", Ask(worst_paise=600_00, ends_at=ends)).allowed
+    assert world.desk.reserve("s2", "rani", Ask(worst_paise=600_00, ends_at=ends)).refusal is GateRefusal.EXPOSURE
 
 
 async def test_a_silent_gateway_is_said_and_the_mandate_can_be_set_up_later(world: World) -> None:

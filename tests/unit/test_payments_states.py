@@ -1,4 +1,4 @@
-"""States of money: ranks, what they make of a bill, reasons, rules of the network, gate, next step."""
+"""States of money: ranks, what they make of a bill, reasons, rules of the network, next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPayments, Step, Submit, Wait, next_step
-from payments.gate import GateRefusal, MandateTerms, decide
 from payments.reasons import Action, Reason, action_for, advice
 from payments.rules import Rules
 from payments.states import (
@@ -151,37 +150,6 @@ def test_rbi_notice_is_a_day_and_a_late_one_pushes_the_debit() -> None:
     assert RULES.payment_after(NOW) >= NOW + timedelta(hours=24)
     late = ORDER.requested_at + timedelta(hours=30)
     assert RULES.due_at(ORDER.requested_at + timedelta(hours=25), late) >= late + timedelta(hours=24)
-
-
-# -- gate -----------------------------------------------------------------------------------------------------------------
-
-TERMS = MandateTerms("m1", MandateState.ACTIVE, 2_000_00, NOW + timedelta(days=30))
-
-
-def gate(mandate: MandateTerms | None = TERMS, **changes: object) -> GateRefusal | None:
-    given = {"open_paise": 0, "worst_case_paise": 500_00, "credit_limit_paise": 5_000_00, "in_arrears": False} | changes
-    answer = decide(mandate, session_ends_at=NOW + timedelta(hours=4), rules=RULES, **given)  # type: ignore[arg-type]
-    assert answer.allowed is (answer.refusal is None)
-    assert answer.message
-    return answer.refusal
-
-
-def test_gate_lets_a_driver_with_room_charge() -> None:
-    assert gate() is None
-    assert gate(open_paise=1_500_00) is None  # to the paisa
-
-
-def test_gate_refuses_and_says_why() -> None:
-    assert gate(None) is GateRefusal.NO_MANDATE
-    assert gate(replace(TERMS, state=MandateState.PAUSED)) is GateRefusal.MANDATE_PAUSED
-    assert gate(replace(TERMS, state=MandateState.INTENT_OPEN)) is GateRefusal.MANDATE_NOT_ACTIVE
-    assert gate(replace(TERMS, expire_at=NOW + timedelta(hours=52))) is GateRefusal.MANDATE_EXPIRES  # end + 48 h
-    assert gate(in_arrears=True) is GateRefusal.IN_ARREARS
-    assert gate(open_paise=1_500_01) is GateRefusal.EXPOSURE
-    assert gate(credit_limit_paise=499_99) is GateRefusal.EXPOSURE
-    assert (
-        gate(replace(TERMS, max_amount_paise=50_000_00), worst_case_paise=15_000_01, credit_limit_paise=99_000_00) is GateRefusal.EXPOSURE
-    )
 
 
 # -- next step ------------------------------------------------------------------------------------------------------------
