@@ -29,6 +29,7 @@ Errors:
 
     PaymentsError
     ├── InvalidBill        a bill that cannot be right
+    ├── InvalidTariff      a driver's tariff that cannot be right, or says what is not supported
     ├── InvalidEntry       a ledger entry that cannot be right
     ├── UnsafeKeys         a live key with a mock's address, or the reverse; or no usable key
     ├── UnknownRecord      no such driver, mandate or bill
@@ -44,6 +45,10 @@ class PaymentsError(Exception):
 
 class InvalidBill(PaymentsError):
     """A bill that cannot be right."""
+
+
+class InvalidTariff(PaymentsError):
+    """A driver's tariff that cannot be right, or says what is not supported."""
 
 
 class InvalidEntry(PaymentsError):

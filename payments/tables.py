@@ -234,3 +234,82 @@ class TallyRow(SQLModel, table=True):
     number: int = Field(sa_column=_big())
     last_ms: int = Field(sa_column=_big())
     note: str = ""
+
+
+class TariffRow(SQLModel, table=True):
+    """A version of a driver tariff; never changed but for ``ended_ms``, from when on no session starts under it. ``body``: its
+    canonical text. ``number``: counts from 1 for each tariff."""
+
+    __tablename__ = "payments_tariff"
+
+    depot_id: str = Field(primary_key=True)
+    tariff_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    digest: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    actor: str
+    put_ms: int = Field(sa_column=_big())
+    ended_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class RecipientRow(SQLModel, table=True):
+    """Whom a driver's invoices are made out to, where it is a business or asked for. ``gstin`` "": not registered."""
+
+    __tablename__ = "payments_recipient"
+
+    depot_id: str = Field(primary_key=True)
+    driver_id: str = Field(primary_key=True)
+    name: str
+    address: str
+    gstin: str
+    state_code: str
+    changed_ms: int = Field(sa_column=_big())
+
+
+class SeriesRow(SQLModel, table=True):
+    """How far a series of document numbers has come in a financial year."""
+
+    __tablename__ = "payments_series"
+
+    depot_id: str = Field(primary_key=True)
+    series: str = Field(primary_key=True)
+    year: str = Field(primary_key=True)
+    last: int
+
+
+class RatingRow(SQLModel, table=True):
+    """What a bill was rated from: the frozen tariff and what was measured, as JSON. ``number`` 0: the first time, then each
+    correction."""
+
+    __tablename__ = "payments_rating"
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    tariff: str = Field(sa_column=Column(Text, nullable=False))
+    facts: str = Field(sa_column=Column(Text, nullable=False))
+    at_ms: int = Field(sa_column=_big())
+
+
+class DocumentRow(SQLModel, table=True):
+    """An invoice, credit note or debit note as issued. Never changed, never deleted. ``body``: canonical JSON, ``digest``: its
+    SHA-256. ``refers_to``: the invoice of a note."""
+
+    __tablename__ = "payments_document"
+    __table_args__ = (
+        Index("payments_document_bill", "depot_id", "bill_id"),
+        Index("payments_document_driver", "depot_id", "driver_id"),
+        Index("payments_document_day", "depot_id", "day"),
+    )
+
+    depot_id: str = Field(primary_key=True)
+    number: str = Field(primary_key=True)
+    kind: str
+    bill_id: str
+    driver_id: str
+    day: str
+    refers_to: str | None = None
+    total_paise: int = Field(sa_column=_big())
+    digest: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    issued_ms: int = Field(sa_column=_big())
