@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from payments import InvalidBill
 
-__all__ = ["Bill", "EnergyLine", "GstRule", "bill_of", "financial_year", "round_half_up"]
+__all__ = ["Bill", "EnergyLine", "GstRule", "bill_of", "bill_of_value", "financial_year", "round_half_up"]
 
 _WH_PER_KWH = 1000
 
@@ -86,13 +86,18 @@ def bill_of(lines: Sequence[EnergyLine], gst: GstRule, *, service_paise: int = 0
     if service_paise < 0:
         raise InvalidBill(f"a service charge of {service_paise} paise is negative")
     taxable = sum(line.value_paise for line in lines) + service_paise
+    return bill_of_value(taxable, sum(line.energy_wh for line in lines), gst)
+
+
+def bill_of_value(taxable: int, energy_wh: int, gst: GstRule) -> Bill:
+    """The bill of a taxable value in paise: each tax rounded for itself. Raises :class:`~payments.InvalidBill`."""
     half = round_half_up(taxable * gst.rate / 2)
     igst = round_half_up(taxable * gst.rate) if gst.inter_state else 0
     cgst = sgst = 0 if gst.inter_state else half
     exact = taxable + cgst + sgst + igst
     total = round_half_up(Fraction(exact, 100)) * 100 if gst.whole_rupees else exact
     return Bill(
-        energy_wh=sum(line.energy_wh for line in lines),
+        energy_wh=energy_wh,
         taxable_paise=taxable,
         cgst_paise=cgst,
         sgst_paise=sgst,
