@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "payments_0004"
-down_revision = "payments_0003"
+revision = "payments_0005"
+down_revision = "payments_0004"
 branch_labels = None
 depends_on = None
 
