@@ -1,4 +1,5 @@
-"""Webhooks leave: signed over the raw body, at least once, in no order, again with growing pauses for a day."""
+"""Webhooks leave: at least once, in no order, again with growing pauses for a day; then the webhook is disabled, as the real
+gateway does, until somebody enables it again."""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ import httpx
 import sqlalchemy as sa
 
 from depot.ports import Clock
-from payments.mock_gateway.books import EVENTS
+from payments.mock_gateway.books import EVENTS, STATE
 from payments.mock_gateway.settings import MockSettings
 from storage import Store
 
-__all__ = ["Sender"]
+__all__ = ["GIVEN_UP", "Sender"]
 
 log = logging.getLogger(__name__)
 
+GIVEN_UP = "given up"
 _CONCURRENCY = 8
 _BATCH = 100
 _ANSWER_S = 5.0
 _FIRST_PAUSE_S = 0.5
-_GIVE_UP_S = 24 * 3600.0
 _LOOK_S = 0.1
 
 
@@ -42,36 +43,49 @@ class Sender:
                 self._woken.clear()
                 due = self._due()
                 async with asyncio.TaskGroup() as group:
-                    for seq, event_id, body, tries in due:
-                        group.create_task(self._send(client, seq, event_id, body, tries))
+                    for row in due:
+                        group.create_task(self._send(client, *row))
                 if not due:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
                             await self._woken.wait()
 
-    def _due(self) -> list[tuple[int, str, str, int]]:
+    def _due(self) -> list[tuple[int, str, str, int, str]]:
         now = self._clock.now().timestamp()
-        query = sa.select(EVENTS.c.seq, EVENTS.c.event_id, EVENTS.c.body, EVENTS.c.tries).where(
-            EVENTS.c.delivered.is_(False), EVENTS.c.due_at <= now, EVENTS.c.made_at > now - _GIVE_UP_S
-        )
+        old = (EVENTS.c.made_at <= now - self._settings.give_up_s) & (EVENTS.c.tries > 0)
+        waiting = EVENTS.c.delivered.is_(False) & sa.func.coalesce(EVENTS.c.held, 0).is_(0)
+        query = sa.select(EVENTS.c.seq, EVENTS.c.event_id, EVENTS.c.body, EVENTS.c.tries, EVENTS.c.signature)
+        query = query.where(waiting, EVENTS.c.due_at <= now, ~old).order_by(EVENTS.c.due_at, EVENTS.c.seq).limit(_BATCH)
+        lost = waiting & old & (sa.func.coalesce(EVENTS.c.answer, "") != GIVEN_UP)
         with self._store.reading() as connection:
-            return [(r.seq, r.event_id, r.body, r.tries) for r in connection.execute(query.order_by(EVENTS.c.due_at).limit(_BATCH))]
+            if not connection.execute(sa.select(STATE.c.enabled)).scalar_one_or_none():
+                return []
+            gone = connection.execute(sa.select(EVENTS.c.seq).where(lost).limit(1)).first()
+            rows = [(r.seq, r.event_id, r.body, r.tries, r.signature or "") for r in connection.execute(query)]
+        if gone is None:
+            return rows
+        with self._store.writing() as connection:
+            connection.execute(sa.update(EVENTS).where(lost).values(answer=GIVEN_UP))
+            connection.execute(sa.update(STATE).values(enabled=0, disabled_at=now))
+        log.error("the webhook was not taken for %.0f h and is disabled: enable it at /app/lab", self._settings.give_up_s / 3600)
+        return []
 
-    async def _send(self, client: httpx.AsyncClient, seq: int, event_id: str, body: str, tries: int) -> None:
+    async def _send(self, client: httpx.AsyncClient, seq: int, event_id: str, body: str, tries: int, signature: str) -> None:
         raw = body.encode()
         headers = {
             "content-type": "application/json",
-            "x-razorpay-signature": hmac.new(self._settings.webhook_secret.encode(), raw, hashlib.sha256).hexdigest(),
+            "x-razorpay-signature": signature or hmac.new(self._settings.webhook_secret.encode(), raw, hashlib.sha256).hexdigest(),
             "x-razorpay-event-id": event_id,
         }
         async with self._turn:
             try:
                 answer = await client.post(self._settings.webhook_url, content=raw, headers=headers)
-                taken = answer.is_success
+                taken, words = answer.is_success, str(answer.status_code)
             except httpx.HTTPError as error:
                 log.debug("webhook %s was not taken: %s", event_id, type(error).__name__)
-                taken = False
+                taken, words = False, type(error).__name__
+        now = self._clock.now().timestamp()
         pause = min(_FIRST_PAUSE_S * 2 ** min(tries, 30), self._settings.most_pause_s)
-        change = {"delivered": True} if taken else {"tries": tries + 1, "due_at": self._clock.now().timestamp() + pause}
+        change = {"delivered": True, "delivered_at": now} if taken else {"due_at": now + pause}
         with self._store.writing() as connection:
-            connection.execute(sa.update(EVENTS).where(EVENTS.c.seq == seq).values(**change))
+            connection.execute(sa.update(EVENTS).where(EVENTS.c.seq == seq).values(tries=tries + 1, answer=words, **change))
