@@ -72,8 +72,8 @@ def pressed(form: dict[str, str], work: Callable[[], object], default: str = "/a
     return RedirectResponse(done if re.fullmatch(r"/app[A-Za-z0-9_/]*", done) else back or default, status_code=303)
 
 
-def _render(name: str, **shown: Any) -> HTMLResponse:
-    return HTMLResponse(PAGES.get_template(name).render(**shown))
+def _render(template: str, /, **shown: Any) -> HTMLResponse:
+    return HTMLResponse(PAGES.get_template(template).render(**shown))
 
 
 def add_driver_page(app: FastAPI, bank: Bank) -> None:

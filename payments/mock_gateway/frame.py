@@ -40,7 +40,7 @@ class Unauthorised(Exception):
 
 def error_body(description: str, *, code: str = "BAD_REQUEST_ERROR", reason: str | None = None, field: str | None = None) -> dict[str, Any]:
     """``{"error": {…}}`` as the real one writes it."""
-    error = {"code": code, "description": description, "source": "business", "step": None, "reason": reason, "metadata": {}}
+    error: dict[str, Any] = {"code": code, "description": description, "source": "business", "step": None, "reason": reason, "metadata": {}}
     return {"error": error | ({"field": field} if field else {})}
 
 
