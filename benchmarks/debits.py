@@ -71,6 +71,7 @@ class Pace:
             lookup_spacing=timedelta(seconds=self.lookup_s),
             settle=timedelta(seconds=self.settle_s),
             retry_wait=timedelta(seconds=1),
+            cut_off=None,
         )
         return Terms(credit_limit_paise=14_000_00, rules=rules)
 
@@ -270,7 +271,7 @@ def play(folder: Path, *, debits: int, kills: int, seed: int, pace: str = "long"
             total += desk.meter_session(f"s{number}", [EnergyLine(luck.randrange(1_000, 30_000), Fraction(750))]).total_paise
 
         killed, began, told = 0, time.monotonic(), 0.0
-        settled = "SELECT count(DISTINCT bill_id) FROM payments_payment WHERE state = 'captured' AND NOT surplus"
+        settled = "SELECT count(DISTINCT collection_id) FROM payments_payment WHERE state = 'captured' AND surplus_paise = 0"
         while (done := _ask(books, settled)[0][0]) < debits:
             if time.monotonic() > began + most_s:
                 raise TimeoutError(f"{done} of {debits} debits within {most_s:g} s: {(folder / 'worker.log').read_text()[-3000:]}")

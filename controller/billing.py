@@ -253,7 +253,7 @@ class Billing:
         await self._in_books(lambda: self._payments.refund_bill(command.session_id, why=command.reason))
         return cmd.CommandStatus.DONE, "the credit note is booked; the gateway gives the money back"
 
-    async def _in_books(self, work: Callable[[], None]) -> None:
+    async def _in_books(self, work: Callable[[], object]) -> None:
         self._seen = None
         try:
             await aside(self._store, work)

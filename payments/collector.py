@@ -1,4 +1,4 @@
-"""One bill's way to its one debit: decide the next step, store its intent, ask the gateway, store what came of it.
+"""One collection's way to its one debit: decide the next step, store its intent, ask the gateway, store what came of it.
 
 Decision and intent are one unit of work; the request leaves after it; what came of it is a second unit of work. A death
 between the two leaves the intent, and whoever comes next looks up what became of it (:mod:`payments.debits`).
@@ -14,12 +14,14 @@ from datetime import timedelta
 from sqlmodel import select
 
 from depot.ports import Clock
-from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPayments, Step, Submit, Wait, next_step
+from payments.batcher import new_order, receipt_of
+from payments.claims import owed_of
+from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPayments, MandateFacts, Step, Submit, Wait, next_step
 from payments.gateway import Answer, Customer, DebitRequest, Gateway, NotSent, Ok, Order, Payment, Rejected
 from payments.reasons import Reason
 from payments.records import Books, key_for, looking
-from payments.service import Terms, new_order
-from payments.states import PaymentState, Stage
+from payments.service import Terms
+from payments.states import MandateState, Mode, PaymentState, Stage
 from payments.tables import MandateRow, OrderRow, SubmissionRow
 from payments.times import from_ms, from_s, maybe_from_ms, to_ms
 from storage import Store
@@ -34,11 +36,12 @@ class _Doing:
     """A step with what its request needs."""
 
     step: Step
-    bill_id: str
+    collection_id: str
     order: OrderRow | None = None
     mandate: MandateRow | None = None
     amount_paise: int = 0
     key: str = ""
+    older: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,10 +55,10 @@ class Collector:
     terms: Terms
     _customers: dict[str, Customer] = field(default_factory=dict)
 
-    async def advance(self, bill_id: str) -> None:
-        """Take the bill's next step."""
-        customer = await self._customer_of(bill_id)
-        doing = self._decide(bill_id, customer)
+    async def advance(self, collection_id: str) -> None:
+        """Take the collection's next step."""
+        customer = await self._customer_of(collection_id)
+        doing = self._decide(collection_id, customer)
         rules = self.terms.rules
         match doing.step:
             case CreateOrder():
@@ -69,7 +72,7 @@ class Collector:
                     self._ask_order_anew(doing)
                     await self._create_order(doing, first=False)
                 else:
-                    self._looked(bill_id)
+                    self._looked(collection_id)
             case LookUpPayments(order_id=order_id):
                 self._payments_seen(doing, await self.gateway.payments(order_id))
             case Submit(order_id=order_id):
@@ -84,16 +87,17 @@ class Collector:
                     currency=self.terms.currency,
                     key=doing.key,
                     description="EV charging",
+                    mode=Mode(doing.mandate.mode),
                 )
                 self._submitted(doing, await self.gateway.create_debit(request), rules.lookup_spacing)
             case _:
                 pass
 
-    async def _customer_of(self, bill_id: str) -> Customer | None:
+    async def _customer_of(self, collection_id: str) -> Customer | None:
         """Contact data for the debit, from the gateway, which keeps them. Before the intent: it moves no money."""
         with looking(self.store) as session:
             books = Books(session, self.depot_id)
-            customer_id = books.mandate(books.bill(bill_id).mandate_id).customer_id
+            customer_id = books.mandate(books.collection(collection_id).mandate_id).customer_id
         if customer_id is None:
             return None
         if customer_id not in self._customers:
@@ -102,58 +106,109 @@ class Collector:
                 self._customers[customer_id] = answer.value
         return self._customers.get(customer_id)
 
-    def _decide(self, bill_id: str, customer: Customer | None) -> _Doing:
+    def _decide(self, collection_id: str, customer: Customer | None) -> _Doing:
         """The next step, with its intent stored in the same unit of work."""
         now, rules = self.clock.now(), self.terms.rules
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
-            bill = books.bill(bill_id)
+            debit = books.collection(collection_id)
+            orders = books.orders(collection_id)
+            mandate = books.mandate(orders[-1].mandate_id if orders else debit.mandate_id)
             step = next_step(
-                books.facts(bill), amount_paise=bill.total_paise, looked_at=maybe_from_ms(bill.looked_ms), now=now, rules=rules
+                books.debit(debit),
+                amount_paise=orders[-1].amount_paise if orders else debit.amount_paise,
+                looked_at=maybe_from_ms(debit.looked_ms),
+                now=now,
+                rules=rules,
+                mandate=MandateFacts(MandateState(mandate.state), from_ms(mandate.expire_ms)),
             )
-            orders = books.orders(bill_id)
-            mandate = books.mandate(orders[-1].mandate_id if orders else bill.mandate_id)
             order, key = (orders[-1] if orders else None), ""
+            older = tuple(o.order_id for o in orders if o.order_id is not None)
             match step:
                 case Done():
-                    bill.next_ms = None
+                    debit.next_ms = None
                 case Wait(until=until):
-                    bill.next_ms = to_ms(until)
+                    debit.next_ms = to_ms(until)
                 case GiveUp(reason=reason):
-                    bill.own, bill.gave_up, bill.next_ms = Stage.ARREARS, reason, None
-                    log.warning("session %s is in arrears: %s", bill_id, reason)
+                    debit.own, debit.gave_up, debit.next_ms = Stage.ARREARS, reason, None
+                    log.warning("debit %s is in arrears: %s", collection_id, reason)
                 case CreateOrder(issue=issue):
-                    bill.looked_ms = None
-                    order = new_order(self.depot_id, bill, issue, now, rules)
+                    debit.looked_ms = None
+                    order = new_order(self.depot_id, debit, issue, owed_of(books, debit), now, rules)
                     session.add(order)
                 case Submit(number=number) if customer is not None and order is not None:
                     key = key_for(order.receipt, number)
                     row = SubmissionRow(
-                        depot_id=self.depot_id, bill_id=bill_id, issue=order.issue, number=number, key=key, at_ms=to_ms(now)
+                        depot_id=self.depot_id, collection_id=collection_id, issue=order.issue, number=number, key=key, at_ms=to_ms(now)
                     )
-                    bill.looked_ms = to_ms(now)
+                    debit.looked_ms = to_ms(now)
                     session.add(row)
                 case Submit():
                     step = Wait(now + rules.lookup_spacing)
-                    bill.next_ms = to_ms(step.until)
+                    debit.next_ms = to_ms(step.until)
                 case _:
                     pass
-            return _Doing(step, bill_id, order, mandate, bill.total_paise, key)
+            return _Doing(step, collection_id, order, mandate, order.amount_paise if order is not None else 0, key, older)
 
     async def _first_order(self, doing: _Doing) -> None:
         """Ask for the order, unless the gateway has it: books that were restored from a backup do not know what was done
-        since. Where it cannot be looked up now, nothing was asked for, and the intent is void."""
+        since. Nor is a second order asked for while an older one may have been paid. Where that cannot be looked up now,
+        nothing was asked for, and the intent is void."""
         assert doing.order is not None
+        for order_id in doing.older:
+            seen = await self.gateway.payments(order_id)
+            if not isinstance(seen, Ok):
+                self._void_order(doing, back_off(seen) if isinstance(seen, NotSent) else self.terms.rules.lookup_spacing)
+                return
+            if self._note_older(order_id, seen.value):
+                self._void_order(doing, timedelta(0))
+                return
         known = await self.gateway.orders(doing.order.receipt)
         if isinstance(known, Ok) and known.value:
-            self._order_known(doing, known.value[0])
+            await self._found(doing, known.value[0])
         elif isinstance(known, Ok):
             await self._create_order(doing, first=True)
         else:
-            pause = back_off(known) if isinstance(known, NotSent) else self.terms.rules.lookup_spacing
+            self._void_order(doing, back_off(known) if isinstance(known, NotSent) else self.terms.rules.lookup_spacing)
+
+    async def _found(self, doing: _Doing, told: Order) -> None:
+        """An order that these books had not asked for: there may be later ones and payments, too."""
+        assert doing.order is not None
+        self._order_known(doing, told)
+        later, issue = [told.order_id], doing.order.issue
+        while True:
+            issue += 1
+            receipt = receipt_of(self.depot_id, doing.collection_id, issue)
+            known = await self.gateway.orders(receipt)
+            if not isinstance(known, Ok) or not known.value:
+                break
             with self.store.unit() as session:
-                session.delete(session.get(OrderRow, (self.depot_id, doing.bill_id, doing.order.issue)))
-                Books(session, self.depot_id).bill(doing.bill_id).next_ms = to_ms(self.clock.now() + pause)
+                debit, now = Books(session, self.depot_id).collection(doing.collection_id), self.clock.now()
+                row = new_order(self.depot_id, debit, issue, known.value[0].amount_paise, now, self.terms.rules)
+                session.add(row)
+                Books(session, self.depot_id).know_order(row, known.value[0].order_id, None)
+            later.append(known.value[0].order_id)
+        for order_id in reversed(later):
+            self._note_older(order_id, await self._payments_of(order_id))
+
+    async def _payments_of(self, order_id: str) -> Sequence[Payment]:
+        answer = await self.gateway.payments(order_id)
+        return answer.value if isinstance(answer, Ok) else ()
+
+    def _note_older(self, order_id: str, seen: Sequence[Payment]) -> bool:
+        """Join what is told of an older order's payments; whether one of them has taken money or may yet."""
+        now = self.clock.now()
+        with self.store.unit() as session:
+            books = Books(session, self.depot_id)
+            order = books.order_by_id(order_id)
+            states = [books.note_payment(order, told, now).state for told in seen] if order is not None else []
+        return any(PaymentState(state).taken or PaymentState(state).open for state in states)
+
+    def _void_order(self, doing: _Doing, pause: timedelta) -> None:
+        assert doing.order is not None
+        with self.store.unit() as session:
+            session.delete(session.get(OrderRow, (self.depot_id, doing.collection_id, doing.order.issue)))
+            Books(session, self.depot_id).collection(doing.collection_id).next_ms = to_ms(self.clock.now() + pause)
 
     async def _create_order(self, doing: _Doing, *, first: bool) -> None:
         order, mandate = doing.order, doing.mandate
@@ -165,29 +220,29 @@ class Collector:
             token_id=mandate.token_id,
             amount_paise=doing.amount_paise,
             currency=self.terms.currency,
-            payment_after=from_ms(order.payment_after_ms),
+            payment_after=from_ms(order.payment_after_ms) if order.noticed else None,
         )
         if isinstance(answer, Ok):
             self._order_known(doing, answer.value)
             return
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
-            bill, row = books.bill(doing.bill_id), session.get(OrderRow, (self.depot_id, doing.bill_id, order.issue))
+            debit, row = books.collection(doing.collection_id), session.get(OrderRow, (self.depot_id, doing.collection_id, order.issue))
             if isinstance(answer, Rejected):
-                log.warning("no order for session %s: %s (%s)", doing.bill_id, answer.reason, answer.description)
-                bill.own, bill.gave_up, bill.next_ms = Stage.ARREARS, answer.reason, None
+                log.warning("no order for debit %s: %s (%s)", doing.collection_id, answer.reason, answer.description)
+                debit.own, debit.gave_up, debit.next_ms = Stage.ARREARS, answer.reason, None
             elif isinstance(answer, NotSent) and first and row is not None:
                 session.delete(row)  # it cannot have been acted on: the intent is void
-                bill.next_ms = to_ms(self.clock.now() + back_off(answer))
+                debit.next_ms = to_ms(self.clock.now() + back_off(answer))
             else:
-                bill.looked_ms = to_ms(self.clock.now())
+                debit.looked_ms = to_ms(self.clock.now())
 
     def _ask_order_anew(self, doing: _Doing) -> None:
         """The first request for the order came to nothing: the notice's time counts from now."""
         assert doing.order is not None
         now = self.clock.now()
         with self.store.unit() as session:
-            row = session.get(OrderRow, (self.depot_id, doing.bill_id, doing.order.issue))
+            row = session.get(OrderRow, (self.depot_id, doing.collection_id, doing.order.issue))
             assert row is not None
             row.requested_ms, row.payment_after_ms = to_ms(now), to_ms(self.terms.rules.payment_after(now))
             doing.order.requested_ms, doing.order.payment_after_ms = row.requested_ms, row.payment_after_ms
@@ -197,13 +252,13 @@ class Collector:
         now = self.clock.now()
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
-            row = session.get(OrderRow, (self.depot_id, doing.bill_id, doing.order.issue))
+            row = session.get(OrderRow, (self.depot_id, doing.collection_id, doing.order.issue))
             assert row is not None
             if row.order_id is None:
                 if told.amount_paise != doing.amount_paise or told.currency != self.terms.currency:
-                    bill = books.bill(doing.bill_id)
-                    bill.own, bill.gave_up, bill.next_ms = Stage.ARREARS, Reason.UNKNOWN, None
-                    log.error("the gateway's order %s is not what session %s asked for", told.order_id, doing.bill_id)
+                    debit = books.collection(doing.collection_id)
+                    debit.own, debit.gave_up, debit.next_ms = Stage.ARREARS, Reason.UNKNOWN, None
+                    log.error("the gateway's order %s is not what debit %s asked for", told.order_id, doing.collection_id)
                     return
                 books.know_order(row, told.order_id, from_s(told.notification.payment_after_s) if told.notification else None)
             if told.notification is not None:
@@ -215,7 +270,7 @@ class Collector:
         now = self.clock.now()
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
-            bill = books.bill(doing.bill_id)
+            debit = books.collection(doing.collection_id)
             order = books.order_by_id(doing.order.order_id)
             row = session.exec(select(SubmissionRow).where(SubmissionRow.depot_id == self.depot_id, SubmissionRow.key == doing.key)).one()
             assert order is not None
@@ -229,13 +284,13 @@ class Collector:
                 books.note_payment(order, told, now)
             elif isinstance(answer, Rejected) and not _already_paid(answer):
                 row.refused = answer.reason
-                log.warning("debit of session %s refused: %s (%s)", doing.bill_id, answer.reason, answer.description)
+                log.warning("debit %s refused: %s (%s)", doing.collection_id, answer.reason, answer.description)
             elif isinstance(answer, NotSent):
                 session.delete(row)  # it cannot have been acted on: the intent is void
-                bill.next_ms = to_ms(now + max(spacing, back_off(answer)))
-                log.info("debit of session %s waits: %s", doing.bill_id, answer.why)
+                debit.next_ms = to_ms(now + max(spacing, back_off(answer)))
+                log.info("debit %s waits: %s", doing.collection_id, answer.why)
             else:
-                log.info("debit of session %s has no sure answer: it will be looked up", doing.bill_id)
+                log.info("debit %s has no sure answer: it will be looked up", doing.collection_id)
 
     def _payments_seen(self, doing: _Doing, answer: Answer[Sequence[Payment]]) -> None:
         assert doing.order is not None
@@ -243,26 +298,26 @@ class Collector:
         now, rules = self.clock.now(), self.terms.rules
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
-            books.bill(doing.bill_id).looked_ms = to_ms(now)
+            books.collection(doing.collection_id).looked_ms = to_ms(now)
             if not isinstance(answer, Ok):
                 return
             order = books.order_by_id(doing.order.order_id)
             assert order is not None
             for told in answer.value:
                 books.note_payment(order, told, now)
-            facts = books.facts(books.bill(doing.bill_id)).orders[-1]
+            facts = next(o for o in books.debit(books.collection(doing.collection_id)).orders if o.issue == order.issue)
             if facts.unresolved is None:
                 return
-            row = session.get(SubmissionRow, (self.depot_id, doing.bill_id, facts.issue, facts.unresolved.number))
+            row = session.get(SubmissionRow, (self.depot_id, doing.collection_id, facts.issue, facts.unresolved.number))
             assert row is not None
             row.empty_lookups += 1
             if row.empty_lookups >= rules.lookups_before_resubmit and now >= facts.unresolved.at + rules.settle:
                 row.lapsed = True
-                log.info("debit of session %s never arrived: it will be asked for again", doing.bill_id)
+                log.info("debit %s never arrived: it will be asked for again", doing.collection_id)
 
-    def _looked(self, bill_id: str) -> None:
+    def _looked(self, collection_id: str) -> None:
         with self.store.unit() as session:
-            Books(session, self.depot_id).bill(bill_id).looked_ms = to_ms(self.clock.now())
+            Books(session, self.depot_id).collection(collection_id).looked_ms = to_ms(self.clock.now())
 
 
 def back_off(answer: NotSent) -> timedelta:

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, func, select
 from payments import ledger
 from payments.gate import Exposure
 from payments.instruments import Instrument
+from payments.records import Books
 from payments.states import MandateState, Mode, Stage
 from payments.tables import BillRow, MandateRow
 from payments.times import from_ms
@@ -70,8 +71,8 @@ def exposure_of(
     for mandate_id in blocks:
         on_block[mandate_id] += billed_on(session, depot_id, mandate_id)
     owed = sum(max(0, ledger.balance(session, depot_id, ledger.Account.RECEIVABLE, one)) for one in people)
-    late = session.exec(select(BillRow.bill_id).where(*mine, BillRow.own == Stage.ARREARS).limit(1)).first()
-    return Exposure(unpaid_paise=owed, running_paise=on_credit, on_block=on_block, in_arrears=late is not None)
+    late = any(Books(session, depot_id).in_arrears(one) for one in people)
+    return Exposure(unpaid_paise=owed, running_paise=on_credit, on_block=on_block, in_arrears=late)
 
 
 def billed_on(session: Session, depot_id: str, mandate_id: str) -> int:

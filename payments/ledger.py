@@ -9,14 +9,15 @@ mistakes are corrected by further entries. Debits are positive. An entry's ``key
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 
 from sqlmodel import Session, col, func, select
 
 from payments import InvalidEntry
-from payments.money import Bill
+from payments.money import Bill, round_half_up
 from payments.tables import EntryRow, PostingRow
 from payments.times import to_ms
 
@@ -26,14 +27,13 @@ __all__ = [
     "Entry",
     "Transfer",
     "balance",
-    "captured",
     "check",
     "credited",
     "invoiced",
+    "part_of",
     "post",
-    "recovered",
     "refunded",
-    "unallocated",
+    "taken",
     "written_off",
 ]
 
@@ -94,22 +94,37 @@ def invoiced(bill_id: str, driver_id: str, bill: Bill, at: datetime) -> Entry:
     return Entry(f"invoice:{bill_id}", at, "session invoiced", driver_id, _transfers(bill, Account.RECEIVABLE))
 
 
-def captured(payment_id: str, driver_id: str, amount_paise: int, at: datetime) -> Entry:
-    """The gateway has taken what the driver owed; it owes us until settlement."""
-    transfer = Transfer(Account.CLEARING, Account.RECEIVABLE, amount_paise)
-    return Entry(f"capture:{payment_id}", at, "debit captured", driver_id, (transfer,))
+def taken(payment_id: str, driver_id: str, *, owed_paise: int, written_off_paise: int, surplus_paise: int, at: datetime) -> Entry:
+    """The gateway has taken a driver's money; it owes us until settlement. ``written_off_paise``: what had been given up;
+    ``surplus_paise``: what no bill asks for (a doubled debit), the driver's."""
+    parts = ((Account.RECEIVABLE, owed_paise), (Account.BAD_DEBTS, written_off_paise), (Account.REFUNDS_DUE, surplus_paise))
+    words = "debit captured" if owed_paise else "debit captured after it was written off" if written_off_paise else "surplus debit captured"
+    transfers = tuple(Transfer(Account.CLEARING, account, paise) for account, paise in parts if paise)
+    return Entry(f"capture:{payment_id}", at, words, driver_id, transfers)
 
 
-def unallocated(payment_id: str, driver_id: str, amount_paise: int, at: datetime) -> Entry:
-    """The gateway has taken money that no bill asks for (a doubled debit): it is the driver's."""
-    transfer = Transfer(Account.CLEARING, Account.REFUNDS_DUE, amount_paise)
-    return Entry(f"capture:{payment_id}", at, "debit captured that no bill asks for", driver_id, (transfer,))
+def credited(key: str, driver_id: str, part: Bill, at: datetime) -> Entry:
+    """Credit note for a paid bill or a part of it: revenue and taxes go back, the driver is due a refund."""
+    reverse = tuple(Transfer(t.credit, t.debit, t.amount_paise) for t in _transfers(part, Account.REFUNDS_DUE))
+    return Entry(f"credit:{key}", at, "credit note", driver_id, reverse)
 
 
-def credited(bill_id: str, driver_id: str, bill: Bill, at: datetime) -> Entry:
-    """Credit note for a paid bill as a whole: revenue and taxes go back, the driver is due a refund."""
-    reverse = tuple(Transfer(t.credit, t.debit, t.amount_paise) for t in _transfers(bill, Account.REFUNDS_DUE))
-    return Entry(f"credit:{bill_id}", at, "credit note", driver_id, reverse)
+def part_of(bill: Bill, amount_paise: int) -> Bill:
+    """The part of a bill that a credit of ``amount_paise`` takes back: its amounts in proportion, each rounded half up, what is
+    left of the rounding in the taxable value. The energy stays: what was charged was charged."""
+    if amount_paise == bill.total_paise:
+        return replace(bill, energy_wh=0)
+    ratio = Fraction(amount_paise, bill.total_paise)
+    cgst, sgst, igst = (round_half_up(tax * ratio) for tax in (bill.cgst_paise, bill.sgst_paise, bill.igst_paise))
+    return Bill(
+        energy_wh=0,
+        taxable_paise=amount_paise - cgst - sgst - igst,
+        cgst_paise=cgst,
+        sgst_paise=sgst,
+        igst_paise=igst,
+        round_off_paise=0,
+        total_paise=amount_paise,
+    )
 
 
 def refunded(refund_id: str, driver_id: str, amount_paise: int, at: datetime) -> Entry:
@@ -122,12 +137,6 @@ def written_off(bill_id: str, driver_id: str, amount_paise: int, why: str, at: d
     """The driver's debt is given up."""
     transfer = Transfer(Account.BAD_DEBTS, Account.RECEIVABLE, amount_paise)
     return Entry(f"writeoff:{bill_id}", at, f"written off: {why}", driver_id, (transfer,))
-
-
-def recovered(payment_id: str, driver_id: str, amount_paise: int, at: datetime) -> Entry:
-    """The gateway has taken, late, what had been written off."""
-    transfer = Transfer(Account.CLEARING, Account.BAD_DEBTS, amount_paise)
-    return Entry(f"capture:{payment_id}", at, "debit captured after it was written off", driver_id, (transfer,))
 
 
 def post(session: Session, depot_id: str, entry: Entry) -> bool:

@@ -23,7 +23,7 @@ from payments.exposure import instrument, instruments_of
 from payments.gateway import Answer, Customer, Gateway, LinkState, Ok, Order, Rejected
 from payments.instruments import BOUNDS, Instrument, in_order, link_ends_at, superseded
 from payments.records import Books, key_for, looking
-from payments.states import MandateState, Mode, Stage, stage_of
+from payments.states import MandateState, Mode, Stage, bill_stage
 from payments.tables import BillRow, MandateRow
 from payments.terms import Terms
 from payments.times import from_ms, to_ms
@@ -311,7 +311,7 @@ def _open_on(books: Books, mandate: MandateRow, now: datetime) -> bool:
         (BillRow.own == Stage.ESTIMATED) | (BillRow.total_paise > 0),
     )
     bills = books.session.exec(query).all()
-    return any(bill.own == Stage.ESTIMATED for bill in bills) or any(stage_of(facts, now).owed for facts in books.facts_of(bills))
+    return any(bill.own == Stage.ESTIMATED for bill in bills) or any(bill_stage(facts, now).owed for facts in books.facts_of(bills))
 
 
 def _sure(answer: Answer[T], what: str) -> T:

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, func, select
 from payments import ledger
 from payments.reasons import Reason, advice
 from payments.records import Books, EventState, looking
-from payments.states import BillFacts, MandateState, Stage, stage_of
-from payments.tables import BillRow, MandateRow, PostingRow, WebhookRow
+from payments.states import BillFacts, MandateState, Stage, bill_stage
+from payments.tables import BillRow, CollectionRow, MandateRow, PostingRow, WebhookRow
 from payments.tallies import Tally, tallies_of
 from payments.times import from_ms, maybe_from_ms
 from storage import Store
@@ -84,6 +84,7 @@ def overview(store: Store, depot_id: str, now: datetime, *, limit: int = 50, bef
     with looking(store) as session:
         rows, more = _page(session, depot_id, limit, before)
         books = Books(session, depot_id)
+        debits = _collections(session, depot_id, rows)
         mandates = session.exec(
             select(MandateRow)
             .where(MandateRow.depot_id == depot_id)
@@ -95,9 +96,10 @@ def overview(store: Store, depot_id: str, now: datetime, *, limit: int = 50, bef
             .where(PostingRow.depot_id == depot_id)
             .group_by(col(PostingRow.account))
         ).all()
-        arrears = session.exec(
-            select(func.count()).select_from(BillRow).where(BillRow.depot_id == depot_id, BillRow.own == Stage.ARREARS)
-        ).one()
+        arrears = [
+            session.exec(select(func.count()).select_from(table).where(table.depot_id == depot_id, table.own == Stage.ARREARS)).one()
+            for table in (BillRow, CollectionRow)
+        ]
         webhooks = session.exec(
             select(WebhookRow.state, func.count()).where(WebhookRow.depot_id == depot_id).group_by(col(WebhookRow.state))
         ).all()
@@ -105,9 +107,11 @@ def overview(store: Store, depot_id: str, now: datetime, *, limit: int = 50, bef
             ledger=ledger.check(session, depot_id),
             balances={account: int(total) for account, total in balances},
             mandates=[_mandate(row) for row in mandates],
-            bills=[_bill(row, facts, now) for row, facts in zip(rows, books.facts_of(rows), strict=True)],
+            bills=[
+                _bill(row, facts, debits.get(row.collection_id or ""), now) for row, facts in zip(rows, books.facts_of(rows), strict=True)
+            ],
             more=more,
-            in_arrears=arrears,
+            in_arrears=sum(arrears),
             webhooks=dict.fromkeys(EventState, 0) | dict(webhooks),
             tallies=tallies_of(session, depot_id),
         )
@@ -129,13 +133,22 @@ def _mandate(row: MandateRow) -> MandateLine:
     return MandateLine(row.mandate_id, row.driver_id, state, row.max_amount_paise, from_ms(row.expire_ms), from_ms(row.created_ms), url)
 
 
-def _bill(row: BillRow, facts: BillFacts, now: datetime) -> BillLine:
-    stage = stage_of(facts, now)
-    order = facts.orders[-1] if facts.orders else None
+def _collections(session: Session, depot_id: str, bills: Sequence[BillRow]) -> dict[str, CollectionRow]:
+    ids = {bill.collection_id for bill in bills if bill.collection_id}
+    found = session.exec(select(CollectionRow).where(CollectionRow.depot_id == depot_id, col(CollectionRow.collection_id).in_(ids))).all()
+    return {row.collection_id: row for row in found}
+
+
+def _bill(row: BillRow, facts: BillFacts, debit: CollectionRow | None, now: datetime) -> BillLine:
+    stage = bill_stage(facts, now)
+    orders = [order for share in facts.shares for order in share.collection.orders]
+    order = orders[-1] if orders else None
     failures = order.failures if order is not None else ()
-    reason = Reason(row.gave_up) if row.gave_up else failures[-1] if failures else None
+    gave_up = row.gave_up or (debit.gave_up if debit is not None else None)
+    reason = Reason(gave_up) if gave_up else failures[-1] if failures else None
     waits = order is not None and stage in (Stage.PDN_REQUESTED, Stage.PDN_DELIVERED, Stage.DEBIT_DUE)
-    due_at = maybe_from_ms(row.next_ms) if stage is Stage.RETRY_WAIT else order.payment_after if order is not None and waits else None
+    next_ms = debit.next_ms if debit is not None else None
+    due_at = maybe_from_ms(next_ms) if stage is Stage.RETRY_WAIT else order.payment_after if order is not None and waits else None
     return BillLine(
         session_id=row.bill_id,
         driver_id=row.driver_id,
@@ -148,7 +161,7 @@ def _bill(row: BillRow, facts: BillFacts, now: datetime) -> BillLine:
         tax_paise=row.cgst_paise + row.sgst_paise + row.igst_paise,
         total_paise=row.total_paise,
         reserved_paise=row.reserved_paise,
-        tries=sum(len(order.submissions) for order in facts.orders),
+        tries=sum(len(order.submissions) for order in orders),
         due_at=due_at,
         reason=reason if stage.owed or stage is Stage.WRITTEN_OFF else None,
     )

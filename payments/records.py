@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, func, select, update
 
 from payments import UnknownRecord, ledger
 from payments.gateway import Notification, Payment, Refund, Token
@@ -19,21 +21,35 @@ from payments.money import Bill
 from payments.reasons import Reason
 from payments.states import (
     BillFacts,
+    CollectionFacts,
     MandateReport,
     MandateState,
+    Mode,
     NotificationState,
     OrderFacts,
     PaymentFacts,
     PaymentState,
     RefundState,
+    ShareFacts,
     Stage,
     SubmissionFacts,
+    bill_stage,
     join_mandate,
     join_notification,
     join_payment,
     join_refund,
 )
-from payments.tables import BillRow, MandateRow, OrderRow, PaymentRow, RefundRow, SubmissionRow, WebhookRow
+from payments.tables import (
+    BillRow,
+    CollectionRow,
+    MandateRow,
+    OrderRow,
+    PaymentRow,
+    RefundRow,
+    ShareRow,
+    SubmissionRow,
+    WebhookRow,
+)
 from payments.times import from_ms, from_s, maybe_from_ms, to_ms
 from storage import Store
 
@@ -97,47 +113,141 @@ class Books:
                 return usable
         return rows[0] if rows else None
 
-    def orders(self, bill_id: str) -> Sequence[OrderRow]:
-        """The bill's orders, oldest issue first."""
-        query = select(OrderRow).where(OrderRow.depot_id == self.depot_id, OrderRow.bill_id == bill_id)
+    def collection(self, collection_id: str) -> CollectionRow:
+        """The collection; raises :class:`~payments.UnknownRecord`."""
+        row = self.session.get(CollectionRow, (self.depot_id, collection_id))
+        if row is None:
+            raise UnknownRecord(f"there is no debit {collection_id} in the books")
+        return row
+
+    def shares(self, collection_id: str) -> Sequence[ShareRow]:
+        """What a collection takes for which bill, oldest bill first."""
+        query = (
+            select(ShareRow)
+            .join(BillRow, (col(BillRow.depot_id) == ShareRow.depot_id) & (col(BillRow.bill_id) == ShareRow.bill_id))
+            .where(ShareRow.depot_id == self.depot_id, ShareRow.collection_id == collection_id)
+        )
+        return self.session.exec(query.order_by(col(BillRow.opened_ms), col(BillRow.bill_id))).all()
+
+    def collections_of(self, bill_id: str) -> Sequence[CollectionRow]:
+        """The collections that take a bill's money, oldest first."""
+        query = (
+            select(CollectionRow)
+            .join(
+                ShareRow,
+                (col(ShareRow.depot_id) == CollectionRow.depot_id) & (col(ShareRow.collection_id) == CollectionRow.collection_id),
+            )
+            .where(ShareRow.depot_id == self.depot_id, ShareRow.bill_id == bill_id)
+        )
+        return self.session.exec(query.order_by(col(CollectionRow.created_ms), col(CollectionRow.day))).all()
+
+    def orders(self, collection_id: str) -> Sequence[OrderRow]:
+        """The collection's orders, oldest issue first."""
+        query = select(OrderRow).where(OrderRow.depot_id == self.depot_id, OrderRow.collection_id == collection_id)
         return self.session.exec(query.order_by(col(OrderRow.issue))).all()
 
     def order_by_id(self, order_id: str) -> OrderRow | None:
         """The order that the gateway calls so."""
         return self.session.exec(select(OrderRow).where(OrderRow.depot_id == self.depot_id, OrderRow.order_id == order_id)).first()
 
-    def payments(self, bill_id: str) -> Sequence[PaymentRow]:
-        """The bill's payments, in the order in which we first saw them."""
-        query = select(PaymentRow).where(PaymentRow.depot_id == self.depot_id, PaymentRow.bill_id == bill_id)
+    def payments(self, collection_id: str) -> Sequence[PaymentRow]:
+        """The collection's payments, in the order in which we first saw them."""
+        query = select(PaymentRow).where(PaymentRow.depot_id == self.depot_id, PaymentRow.collection_id == collection_id)
         return self.session.exec(query.order_by(col(PaymentRow.seen_ms), col(PaymentRow.payment_id))).all()
 
-    def submissions(self, bill_id: str) -> Sequence[SubmissionRow]:
-        """The bill's submissions, oldest first."""
-        query = select(SubmissionRow).where(SubmissionRow.depot_id == self.depot_id, SubmissionRow.bill_id == bill_id)
+    def submissions(self, collection_id: str) -> Sequence[SubmissionRow]:
+        """The collection's submissions, oldest first."""
+        query = select(SubmissionRow).where(SubmissionRow.depot_id == self.depot_id, SubmissionRow.collection_id == collection_id)
         return self.session.exec(query.order_by(col(SubmissionRow.issue), col(SubmissionRow.number))).all()
 
+    def debit(self, row: CollectionRow) -> CollectionFacts:
+        """All that decides a collection's stage and next step."""
+        id_ = row.collection_id
+        return _debit(row, self.orders(id_), self.submissions(id_), self.payments(id_))
+
+    def debits(self, rows: Sequence[CollectionRow]) -> dict[str, CollectionFacts]:
+        """The same for many, in three questions."""
+        ids, ask = [row.collection_id for row in rows], self.session.exec
+        orders, submissions, payments = _By(), _By(), _By()
+        for order in ask(
+            select(OrderRow).where(OrderRow.depot_id == self.depot_id, col(OrderRow.collection_id).in_(ids)).order_by(col(OrderRow.issue))
+        ).all():
+            orders[order.collection_id].append(order)
+        for submission in ask(
+            select(SubmissionRow)
+            .where(SubmissionRow.depot_id == self.depot_id, col(SubmissionRow.collection_id).in_(ids))
+            .order_by(col(SubmissionRow.issue), col(SubmissionRow.number))
+        ).all():
+            submissions[submission.collection_id].append(submission)
+        for payment in ask(
+            select(PaymentRow)
+            .where(PaymentRow.depot_id == self.depot_id, col(PaymentRow.collection_id).in_(ids))
+            .order_by(col(PaymentRow.seen_ms), col(PaymentRow.payment_id))
+        ).all():
+            payments[payment.collection_id].append(payment)
+        return {
+            row.collection_id: _debit(row, orders[row.collection_id], submissions[row.collection_id], payments[row.collection_id])
+            for row in rows
+        }
+
     def facts(self, bill: BillRow) -> BillFacts:
-        """All that decides the bill's stage and next step."""
-        return _facts(bill, self.orders(bill.bill_id), self.submissions(bill.bill_id), self.payments(bill.bill_id))
+        """All that decides the bill's stage."""
+        return self.facts_of([bill])[0]
 
     def facts_of(self, bills: Sequence[BillRow]) -> list[BillFacts]:
-        """The same for many, in three questions."""
-        ids = [bill.bill_id for bill in bills]
-        ask = self.session.exec
-        orders = ask(
-            select(OrderRow).where(OrderRow.depot_id == self.depot_id, col(OrderRow.bill_id).in_(ids)).order_by(col(OrderRow.issue))
+        """The same for many, in six questions."""
+        ids, ask = [bill.bill_id for bill in bills], self.session.exec
+        shares = ask(select(ShareRow).where(ShareRow.depot_id == self.depot_id, col(ShareRow.bill_id).in_(ids))).all()
+        rows = ask(
+            select(CollectionRow)
+            .where(CollectionRow.depot_id == self.depot_id, col(CollectionRow.collection_id).in_({s.collection_id for s in shares}))
+            .order_by(col(CollectionRow.created_ms), col(CollectionRow.day))
         ).all()
-        submissions = ask(
-            select(SubmissionRow)
-            .where(SubmissionRow.depot_id == self.depot_id, col(SubmissionRow.bill_id).in_(ids))
-            .order_by(col(SubmissionRow.issue), col(SubmissionRow.number))
-        ).all()
-        payments = ask(
-            select(PaymentRow)
-            .where(PaymentRow.depot_id == self.depot_id, col(PaymentRow.bill_id).in_(ids))
-            .order_by(col(PaymentRow.seen_ms), col(PaymentRow.payment_id))
-        ).all()
-        return [_facts(bill, orders, submissions, payments) for bill in bills]
+        debits, place = self.debits(rows), {row.collection_id: n for n, row in enumerate(rows)}
+        mine: dict[str, list[ShareRow]] = defaultdict(list)
+        for share in sorted(shares, key=lambda s: place[s.collection_id]):
+            mine[share.bill_id].append(share)
+        back = self.given_back(ids)
+        return [
+            BillFacts(
+                own=Stage(bill.own),
+                total_paise=bill.total_paise,
+                refunded_paise=back.get(bill.bill_id, 0),
+                shares=tuple(ShareFacts(s.amount_paise, s.paid_paise, debits[s.collection_id]) for s in mine[bill.bill_id]),
+            )
+            for bill in bills
+        ]
+
+    def given_back(self, bill_ids: Sequence[str]) -> dict[str, int]:
+        """Paise of each bill that refunds have given back."""
+        query = select(RefundRow.bill_id, func.sum(RefundRow.amount_paise)).where(
+            RefundRow.depot_id == self.depot_id, col(RefundRow.bill_id).in_(bill_ids), RefundRow.state == RefundState.PROCESSED
+        )
+        return {bill_id: int(paise) for bill_id, paise in self.session.exec(query.group_by(col(RefundRow.bill_id))).all()}
+
+    def stage(self, bill: BillRow, now: datetime) -> Stage:
+        """How far the bill's money is."""
+        return bill_stage(self.facts(bill), now)
+
+    def in_arrears(self, driver_id: str) -> bool:
+        """Whether a bill of this driver waits for a person or the driver."""
+        mine = (CollectionRow.depot_id == self.depot_id) & (CollectionRow.driver_id == driver_id)
+        debits = self.session.exec(select(CollectionRow).where(mine, CollectionRow.own == Stage.ARREARS)).all()
+        if any(not any(p.state.taken for p in self.debit(row).payments) for row in debits):
+            return True
+        mine = (BillRow.depot_id == self.depot_id) & (BillRow.driver_id == driver_id)
+        return self.session.exec(select(BillRow.bill_id).where(mine, BillRow.own == Stage.ARREARS)).first() is not None
+
+    def owed_paise(self, bill: BillRow) -> int:
+        """What of an invoiced bill has not come yet; 0 for one that was settled otherwise."""
+        if bill.own in (Stage.ESTIMATED, Stage.WRITTEN_OFF, Stage.PAID_OTHER):
+            return 0
+        paid = self.session.exec(
+            select(func.coalesce(func.sum(ShareRow.paid_paise), 0)).where(
+                ShareRow.depot_id == self.depot_id, ShareRow.bill_id == bill.bill_id
+            )
+        ).one()
+        return bill.total_paise - int(paid)
 
     def know_order(self, order: OrderRow, order_id: str, payment_after: datetime | None) -> None:
         """The gateway's order for our intent; webhooks that came before it are taken up again."""
@@ -162,7 +272,7 @@ class Books:
         order.notification = join_notification(NotificationState(order.notification), told.state)
         if told.state is NotificationState.DELIVERED and order.delivered_ms is None:
             order.delivered_ms = to_ms(from_s(told.delivered_at_s) if told.delivered_at_s else now)
-        self.wake(order.bill_id, now)
+        self.wake(order.collection_id, now)
 
     def note_payment(self, order: OrderRow, told: Payment, now: datetime) -> PaymentRow:
         """Join what is told of a payment of ``order``, and book it the first time that money has moved."""
@@ -171,7 +281,7 @@ class Books:
             row = PaymentRow(
                 depot_id=self.depot_id,
                 payment_id=told.payment_id,
-                bill_id=order.bill_id,
+                collection_id=order.collection_id,
                 issue=order.issue,
                 submission=self._submission_number(order, told.submission),
                 state=told.state,
@@ -187,35 +297,39 @@ class Books:
             row.seen_ms = to_ms(now)
         self.session.flush()
         if PaymentState(row.state).taken:
-            self._taken(self.bill(order.bill_id), row, now)
-        self.wake(order.bill_id, now)
+            self._taken(self.collection(order.collection_id), row, now)
+        self.wake(order.collection_id, now)
         return row
 
-    def _taken(self, bill: BillRow, row: PaymentRow, now: datetime) -> None:
-        others = [p for p in self.payments(bill.bill_id) if p.payment_id != row.payment_id and not p.surplus]
-        doubled = any(PaymentState(p.state).taken for p in others)
-        if not doubled and row.amount_paise == bill.total_paise:
-            entry = ledger.recovered if bill.own == Stage.WRITTEN_OFF else ledger.captured
-            ledger.post(self.session, self.depot_id, entry(row.payment_id, bill.driver_id, row.amount_paise, now))
+    def _taken(self, collection: CollectionRow, row: PaymentRow, now: datetime) -> None:
+        """Book a payment once: to the bills of its collection that are owed still; what nobody owes goes back."""
+        if row.booked:
             return
-        if not ledger.post(self.session, self.depot_id, ledger.unallocated(row.payment_id, bill.driver_id, row.amount_paise, now)):
-            return
-        row.surplus = True
-        log.error("payment %s took %d paise that session %s does not owe", row.payment_id, row.amount_paise, bill.bill_id)
-        if doubled:
-            self.ask_refund(row, "doubled debit", now)
+        row.booked, row.taken_ms, left, lost = True, to_ms(now), row.amount_paise, 0
+        for share in self.shares(collection.collection_id):
+            bill = self.bill(share.bill_id)
+            paise = min(left, 0 if bill.own == Stage.PAID_OTHER else share.amount_paise - share.paid_paise)
+            share.paid_paise, left = share.paid_paise + paise, left - paise
+            lost += paise if bill.own == Stage.WRITTEN_OFF else 0
+        row.surplus_paise = left
+        owed = row.amount_paise - left - lost
+        entry = ledger.taken(row.payment_id, collection.driver_id, owed_paise=owed, written_off_paise=lost, surplus_paise=left, at=now)
+        ledger.post(self.session, self.depot_id, entry)
+        if left:
+            log.error("payment %s took %d paise that nobody owes (debit %s)", row.payment_id, left, collection.collection_id)
+            self.ask_refund(row, amount_paise=left, bill_id="", why="doubled debit", now=now, key="surplus")
 
-    def ask_refund(self, payment: PaymentRow, why: str, now: datetime) -> RefundRow:
-        """The intent to give a whole payment back; one per payment."""
-        key = key_for(self.depot_id, "refund", payment.payment_id)
-        row = self.session.get(RefundRow, (self.depot_id, key))
+    def ask_refund(self, payment: PaymentRow, *, amount_paise: int, bill_id: str, why: str, now: datetime, key: str) -> RefundRow:
+        """The intent to give money of a payment back; one per ``key`` and payment."""
+        id_ = key_for(self.depot_id, "refund", payment.payment_id, key)
+        row = self.session.get(RefundRow, (self.depot_id, id_))
         if row is None:
             row = RefundRow(
                 depot_id=self.depot_id,
-                key=key,
+                key=id_,
                 payment_id=payment.payment_id,
-                bill_id=payment.bill_id,
-                amount_paise=payment.amount_paise,
+                bill_id=bill_id,
+                amount_paise=amount_paise,
                 why=why,
                 state=RefundState.PENDING,
                 asked_ms=to_ms(now),
@@ -240,7 +354,7 @@ class Books:
                 depot_id=self.depot_id,
                 key=told.refund_id,
                 payment_id=told.payment_id,
-                bill_id=payment.bill_id,
+                bill_id=self._only_bill(payment.collection_id),
                 amount_paise=told.amount_paise,
                 why="made at the gateway",
                 state=told.state,
@@ -253,7 +367,7 @@ class Books:
             row.next_ms = None
         self.session.flush()
         if row.state == RefundState.PROCESSED:
-            driver = self.bill(payment.bill_id).driver_id
+            driver = self.collection(payment.collection_id).driver_id
             ledger.post(self.session, self.depot_id, ledger.refunded(told.refund_id, driver, told.amount_paise, now))
             given_back = self.session.exec(
                 select(RefundRow.amount_paise).where(
@@ -280,20 +394,32 @@ class Books:
             self.session.flush()
             self.unpark(token_id)
 
-    def wake(self, bill_id: str, now: datetime) -> None:
-        """Have the worker look at the bill soon."""
-        self.bill(bill_id).next_ms = to_ms(now)
+    def wake(self, collection_id: str, now: datetime) -> None:
+        """Have the worker look at the collection soon."""
+        self.collection(collection_id).next_ms = to_ms(now)
+
+    def _only_bill(self, collection_id: str) -> str:
+        shares = self.shares(collection_id)
+        return shares[0].bill_id if len(shares) == 1 else ""
 
     def _submission_number(self, order: OrderRow, key: str) -> int:
-        found = next((s for s in self.submissions(order.bill_id) if key and s.key == key and s.issue == order.issue), None)
+        found = next((s for s in self.submissions(order.collection_id) if key and s.key == key and s.issue == order.issue), None)
         return found.number if found is not None else 0
 
 
-def _facts(bill: BillRow, orders: Sequence[OrderRow], submissions: Sequence[SubmissionRow], payments: Sequence[PaymentRow]) -> BillFacts:
-    """From rows that may be other bills' too."""
-    mine = bill.bill_id
-    return BillFacts(
-        own=Stage(bill.own),
+class _By(defaultdict[str, list[Any]]):
+    """Rows by collection."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+
+def _debit(
+    row: CollectionRow, orders: Sequence[OrderRow], submissions: Sequence[SubmissionRow], payments: Sequence[PaymentRow]
+) -> CollectionFacts:
+    kept = [p for p in payments if p.booked and not p.surplus]
+    return CollectionFacts(
+        own=Stage(row.own),
         orders=tuple(
             OrderFacts(
                 issue=order.issue,
@@ -302,14 +428,16 @@ def _facts(bill: BillRow, orders: Sequence[OrderRow], submissions: Sequence[Subm
                 notification=NotificationState(order.notification),
                 delivered_at=maybe_from_ms(order.delivered_ms),
                 payment_after=from_ms(order.payment_after_ms),
-                submissions=tuple(_submission(s) for s in submissions if s.bill_id == mine and s.issue == order.issue),
-                payments=tuple(_payment(p) for p in payments if p.bill_id == mine and p.issue == order.issue),
+                submissions=tuple(_submission(s) for s in submissions if s.issue == order.issue),
+                payments=tuple(_payment(p) for p in payments if p.issue == order.issue),
+                noticed=order.noticed,
             )
             for order in orders
-            if order.bill_id == mine
         ),
-        disputed=bill.disputed,
-        settlement_utr=bill.settlement_utr,
+        mode=Mode(row.mode),
+        round_issue=row.round_issue,
+        disputed=any(p.disputed for p in payments),
+        settlement_utr=kept[0].settlement_utr if kept else None,
     )
 
 

@@ -8,7 +8,7 @@ details, hence settings. All times of day are Indian time, whatever the depot's 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 __all__ = ["INDIA", "NPCI_WINDOWS", "Rules", "Window"]
@@ -31,6 +31,10 @@ class Rules:
     ``lookup_spacing``, ``lookups_before_resubmit``, ``settle``: after a request without a clear answer the debit is
     asked for again only after so many empty look-ups, so far apart, and not before ``settle`` has passed since; it
     must be longer than the gateway can hide a payment that it has accepted.
+
+    ``cut_off``: Indian time at which a driver's sessions of the day become one debit; None: each session at once.
+    ``ask_second_factor``: debit more than ₹15,000 at once and have the driver approve it, instead of splitting over days.
+    ``paused_patience``: how long bills of a paused mandate wait before they are in arrears.
     """
 
     notice: timedelta = timedelta(hours=24)
@@ -46,12 +50,43 @@ class Rules:
     lookup_spacing: timedelta = timedelta(seconds=90)
     lookups_before_resubmit: int = 3
     settle: timedelta = timedelta(minutes=30)
+    cut_off: time | None = time(23)
+    ask_second_factor: bool = False
+    paused_look: timedelta = timedelta(hours=1)
+    paused_patience: timedelta = timedelta(hours=48)
 
     def __post_init__(self) -> None:
         if not self.windows:
             raise ValueError("there must be at least one execution window")
         if self.lookups_before_resubmit < 1 or self.settle <= timedelta(0):
             raise ValueError("an unanswered debit needs at least one look-up and some time before it is asked for again")
+
+    def cap_paise(self, max_amount_paise: int) -> int:
+        """The most for one debit by AutoPay."""
+        return max_amount_paise if self.ask_second_factor else min(max_amount_paise, self.no_second_factor_up_to_paise)
+
+    def india_day(self, at: datetime) -> date:
+        """The calendar day in India."""
+        return at.astimezone(INDIA).date()
+
+    def cut_off_of(self, at: datetime) -> datetime:
+        """The first cut-off after ``at``, UTC: when a bill of then is batched. Without a cut-off: at once."""
+        if self.cut_off is None:
+            return at
+        local = at.astimezone(INDIA)
+        moment = datetime.combine(local.date(), self.cut_off, INDIA)
+        return (moment if local < moment else moment + timedelta(days=1)).astimezone(UTC)
+
+    def closed_day(self, now: datetime) -> date:
+        """The latest business day that is closed. Without a cut-off: today."""
+        if self.cut_off is None:
+            return self.india_day(now)
+        local = now.astimezone(INDIA)
+        return local.date() if local.time() >= self.cut_off else local.date() - timedelta(days=1)
+
+    def cut_off_on(self, day: date, later: int = 0) -> datetime:
+        """The cut-off of the business day ``later`` days after ``day``, UTC. Without a cut-off: its first moment."""
+        return datetime.combine(day + timedelta(days=later), self.cut_off or time(0), INDIA).astimezone(UTC)
 
     def payment_after(self, now: datetime) -> datetime:
         """The first moment for a debit whose notice is asked for at ``now``: notice, margin, next window."""

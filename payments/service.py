@@ -14,17 +14,16 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select
 
 from depot.ports import Clock
-from payments import Refused, ledger
+from payments import Refused, claims, ledger, refunds
 from payments.exposure import exposure_of, instruments_of
 from payments.gate import Ask, Credit, Exposure, GateAnswer, decide
 from payments.instruments import Instrument
 from payments.mandates import Mandates, MandateView
 from payments.money import Bill, EnergyLine, bill_of, financial_year
 from payments.reasons import Reason
-from payments.records import Books, bill_value, key_for, looking
-from payments.rules import Rules
-from payments.states import MandateState, PaymentState, Stage, stage_of
-from payments.tables import BillRow, OrderRow
+from payments.records import Books, bill_value, looking
+from payments.states import Mode, Stage, bill_stage
+from payments.tables import BillRow, MandateRow
 from payments.terms import Terms
 from payments.times import from_ms, to_ms
 from storage import Store
@@ -188,10 +187,10 @@ class Payments:
             ledger.post(session, self.depot_id, ledger.invoiced(session_id, row.driver_id, bill, now))
             if not row.mandate_id:  # a station began it without asking, for somebody who never set up how to pay
                 row.own, row.gave_up = Stage.ARREARS, Reason.MANDATE_NOT_ACTIVE
-            elif bill.total_paise > books.mandate(row.mandate_id).max_amount_paise:
-                row.own, row.gave_up = Stage.ARREARS, Reason.AMOUNT_NOT_MANDATES
             else:
-                row.next_ms = to_ms(now)
+                mandate = session.get(MandateRow, (self.depot_id, row.mandate_id))
+                at_once = mandate is not None and mandate.mode != Mode.AUTOPAY
+                row.next_ms = to_ms(now if at_once else self.terms.rules.cut_off_of(now))
         return bill
 
     def _invoice_number(self, books: Books, now: datetime) -> str:
@@ -204,49 +203,18 @@ class Payments:
         return f"{year}/{int(last.partition('/')[2]) + 1 if last else 1:06d}"
 
     def collect_again(self, bill_id: str) -> None:
-        """Try an unpaid bill once more, under the driver's mandate of today: new order, new notice. For bills in
-        arrears only, when nothing of the earlier tries is in the air. Raises :class:`~payments.Refused`."""
-        now = self.clock.now()
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.bill(bill_id)
-            facts = books.facts(row)
-            if stage_of(facts, now) is not Stage.ARREARS:
-                raise Refused(f"session {bill_id} is {stage_of(facts, now)}, not in arrears")
-            mandate = books.newest_mandate(row.driver_id)
-            if mandate is None or mandate.state != MandateState.ACTIVE or mandate.max_amount_paise < row.total_paise:
-                raise Refused("the driver has no active mandate for this amount")
-            row.mandate_id, row.own, row.gave_up, row.next_ms = mandate.mandate_id, Stage.INVOICED, None, to_ms(now)
-            if facts.orders:
-                session.add(new_order(self.depot_id, row, facts.orders[-1].issue + 1, now, self.terms.rules))
+        """Try an unpaid bill once more: see :func:`payments.claims.collect_again`."""
+        claims.collect_again(self.store, self.depot_id, bill_id, now=self.clock.now(), rules=self.terms.rules)
 
     def write_off(self, bill_id: str, *, why: str) -> None:
-        """Give a bill in arrears up. Should its money come all the same, it is booked as recovered. The second click
-        changes nothing. Raises :class:`~payments.Refused`."""
-        now = self.clock.now()
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.bill(bill_id)
-            stage = stage_of(books.facts(row), now)
-            if stage is Stage.WRITTEN_OFF:
-                return
-            if stage is not Stage.ARREARS:
-                raise Refused(f"session {bill_id} is {stage}, not in arrears")
-            row.own, row.next_ms = Stage.WRITTEN_OFF, None
-            ledger.post(session, self.depot_id, ledger.written_off(bill_id, row.driver_id, row.total_paise, why, now))
+        """Give a bill in arrears up: see :func:`payments.claims.write_off`."""
+        claims.write_off(self.store, self.depot_id, bill_id, why=why, now=self.clock.now())
 
-    def refund_bill(self, bill_id: str, *, why: str) -> None:
-        """Give a captured bill back as a whole: a credit note now, the refund by the worker. The second click changes
-        nothing. Raises :class:`~payments.Refused`."""
-        now = self.clock.now()
-        with self.store.unit() as session:
-            books = Books(session, self.depot_id)
-            row = books.bill(bill_id)
-            kept = [p for p in books.payments(bill_id) if p.state == PaymentState.CAPTURED and not p.surplus]
-            if not kept:
-                raise Refused(f"session {bill_id} has no captured payment to give back")
-            ledger.post(session, self.depot_id, ledger.credited(bill_id, row.driver_id, bill_value(row), now))
-            books.ask_refund(kept[0], why, now)
+    def refund_bill(self, bill_id: str, *, why: str, amount_paise: int | None = None, request: str = "") -> int:
+        """Give a paid bill back, as a whole or in part: see :func:`payments.refunds.refund_bill`."""
+        return refunds.refund_bill(
+            self.store, self.depot_id, bill_id, why=why, amount_paise=amount_paise, request=request, now=self.clock.now()
+        )
 
     def bills(self, *, limit: int = 100) -> list[BillView]:
         """The newest sessions' money, newest first."""
@@ -254,35 +222,23 @@ class Payments:
         with looking(self.store) as session:
             books = Books(session, self.depot_id)
             query = select(BillRow).where(BillRow.depot_id == self.depot_id).order_by(col(BillRow.opened_ms).desc(), col(BillRow.bill_id))
+            rows = session.exec(query.limit(limit)).all()
+            debits = {c.collection_id: c for c in (books.collection(r.collection_id) for r in rows if r.collection_id)}
             return [
                 BillView(
                     row.bill_id,
                     row.driver_id,
-                    stage_of(books.facts(row), now),
+                    bill_stage(facts, now),
                     row.total_paise,
                     row.energy_wh,
                     row.invoice_no,
                     from_ms(row.opened_ms),
-                    Reason(row.gave_up) if row.gave_up else None,
+                    Reason(why) if (why := row.gave_up or (debits[row.collection_id].gave_up if row.collection_id else None)) else None,
                 )
-                for row in session.exec(query.limit(limit)).all()
+                for row, facts in zip(rows, books.facts_of(rows), strict=True)
             ]
 
     def check_ledger(self) -> ledger.Check:
         """Add the ledger up again."""
         with looking(self.store) as session:
             return ledger.check(session, self.depot_id)
-
-
-def new_order(depot_id: str, bill: BillRow, issue: int, now: datetime, rules: Rules) -> OrderRow:
-    """The intent to have a gateway order for ``bill``."""
-    return OrderRow(
-        depot_id=depot_id,
-        bill_id=bill.bill_id,
-        issue=issue,
-        receipt=key_for(depot_id, "debit", bill.bill_id, issue),
-        mandate_id=bill.mandate_id,
-        requested_ms=to_ms(now),
-        payment_after_ms=to_ms(rules.payment_after(now)),
-        notification="requested",
-    )

@@ -4,7 +4,8 @@ What the gateway says of one thing (mandate, notification, payment, refund) is j
 rank changes nothing. A join is commutative, associative and idempotent, so repeated, late and reordered reports all
 end in the same state. Only *active* and *paused* follow each other both ways; there the later report wins.
 
-The stage of a bill is no state of its own but a function of such facts (:func:`stage_of`), for the same reason.
+The stage of a collection (one debit) is no state of its own but a function of such facts (:func:`stage_of`), and a bill's is
+one of its collections' (:func:`bill_stage`), for the same reason.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from payments.reasons import Action, Reason, action_for
 
 __all__ = [
     "BillFacts",
+    "CollectionFacts",
     "MandateReport",
     "MandateState",
     "Mode",
@@ -26,8 +28,10 @@ __all__ = [
     "PaymentFacts",
     "PaymentState",
     "RefundState",
+    "ShareFacts",
     "Stage",
     "SubmissionFacts",
+    "bill_stage",
     "join_mandate",
     "join_notification",
     "join_payment",
@@ -141,10 +145,11 @@ class PaymentState(StrEnum):
 
 
 class RefundState(StrEnum):
-    """A refund. Processed beats failed."""
+    """A refund. Processed beats failed. REPLACED: it failed, and another one was asked for in its stead."""
 
     PENDING = "pending"
     FAILED = "failed"
+    REPLACED = "replaced"
     PROCESSED = "processed"
 
 
@@ -229,7 +234,8 @@ class SubmissionFacts:
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """The gateway order of one issue of a bill. ``order_id`` None: asked for (or about to be), not known yet."""
+    """The gateway order of one issue of a collection. ``order_id`` None: asked for (or about to be), not known yet.
+    ``noticed``: it goes with a notice to the driver."""
 
     issue: int
     requested_at: datetime
@@ -239,6 +245,7 @@ class OrderFacts:
     payment_after: datetime | None = None
     submissions: tuple[SubmissionFacts, ...] = ()
     payments: tuple[PaymentFacts, ...] = ()
+    noticed: bool = True
 
     @property
     def unresolved(self) -> SubmissionFacts | None:
@@ -255,12 +262,14 @@ class OrderFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class BillFacts:
-    """All that decides a bill's stage. ``own``: how far we brought it ourselves (ESTIMATED … BATCHED), or what a
-    person decided (ARREARS, WRITTEN_OFF, PAID_OTHER). ``orders`` oldest issue first."""
+class CollectionFacts:
+    """All that decides the stage of one debit. ``own``: BATCHED, or how it ended without the gateway (ARREARS, WRITTEN_OFF,
+    PAID_OTHER). ``orders`` oldest issue first; ``round_issue``: with which the present round of tries began."""
 
-    own: Stage
+    own: Stage = Stage.BATCHED
     orders: tuple[OrderFacts, ...] = ()
+    mode: Mode = Mode.AUTOPAY
+    round_issue: int = 1
     disputed: bool = False
     settlement_utr: str | None = None
 
@@ -269,20 +278,71 @@ class BillFacts:
         """Payments of all orders."""
         return [payment for order in self.orders for payment in order.payments]
 
+    @property
+    def failures(self) -> tuple[Reason, ...]:
+        """Why each attempt of the present round failed, oldest first."""
+        return tuple(reason for order in self.orders if order.issue >= self.round_issue for reason in order.failures)
 
-def stage_of(bill: BillFacts, now: datetime) -> Stage:
-    """The stage that the facts make. Money that has moved outweighs everything that was planned or decided."""
-    taken = [payment.state for payment in bill.payments if payment.state.taken]
+
+@dataclass(frozen=True, slots=True)
+class ShareFacts:
+    """What one collection takes for a bill, and what of it has come."""
+
+    amount_paise: int
+    paid_paise: int
+    collection: CollectionFacts
+
+
+@dataclass(frozen=True, slots=True)
+class BillFacts:
+    """All that decides a bill's stage. ``own``: ESTIMATED, INVOICED, or what was decided of it (ARREARS, WRITTEN_OFF,
+    PAID_OTHER). ``shares`` oldest first: a bill above the cap of one debit has several."""
+
+    own: Stage
+    total_paise: int = 0
+    refunded_paise: int = 0
+    shares: tuple[ShareFacts, ...] = ()
+
+    @property
+    def paid_paise(self) -> int:
+        """What was debited for it, whatever was given back since."""
+        return sum(share.paid_paise for share in self.shares)
+
+
+_TOGETHER = (Stage.DISPUTED, Stage.CAPTURED, Stage.RECONCILED, Stage.PART_REFUNDED, Stage.REFUNDED)
+
+
+def bill_stage(bill: BillFacts, now: datetime) -> Stage:
+    """The stage of a bill: of the part of it that needs most. Money that has moved outweighs what was decided."""
+    if bill.total_paise and bill.paid_paise >= bill.total_paise:
+        stages = [stage_of(share.collection, now) for share in bill.shares if share.paid_paise]
+        first = min((stage for stage in stages if stage in _TOGETHER), key=_TOGETHER.index, default=Stage.CAPTURED)
+        if first is Stage.DISPUTED:
+            return first
+        if bill.refunded_paise:
+            return Stage.REFUNDED if bill.refunded_paise >= bill.paid_paise else Stage.PART_REFUNDED
+        return Stage.CAPTURED if first is Stage.PART_REFUNDED else first  # another bill of the same debit
+    if bill.own is not Stage.INVOICED or not bill.shares:
+        return bill.own
+    open_ = [stage_of(share.collection, now) for share in bill.shares if share.paid_paise < share.amount_paise]
+    if Stage.ARREARS in open_:
+        return Stage.ARREARS
+    return open_[-1] if open_ else Stage.INVOICED
+
+
+def stage_of(debit: CollectionFacts, now: datetime) -> Stage:
+    """The stage that the facts make of one debit. Money that has moved outweighs everything that was planned or decided."""
+    taken = [payment.state for payment in debit.payments if payment.state.taken]
     if taken:
-        if bill.disputed:
+        if debit.disputed:
             return Stage.DISPUTED
         best = min(taken, key=list(PaymentState).index)  # of a doubled debit, the one that was kept
         if best is PaymentState.CAPTURED:
-            return Stage.RECONCILED if bill.settlement_utr else Stage.CAPTURED
+            return Stage.RECONCILED if debit.settlement_utr else Stage.CAPTURED
         return Stage.REFUNDED if best is PaymentState.REFUNDED else Stage.PART_REFUNDED
-    if bill.own in (Stage.ARREARS, Stage.WRITTEN_OFF, Stage.PAID_OTHER) or not bill.orders:
-        return bill.own
-    order = bill.orders[-1]
+    if debit.own is not Stage.BATCHED or not debit.orders:
+        return debit.own
+    order = debit.orders[-1]
     if any(payment.state.open for payment in order.payments):
         return Stage.PENDING
     if order.unresolved is not None:

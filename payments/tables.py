@@ -44,14 +44,16 @@ class MandateRow(SQLModel, table=True):
 
 
 class BillRow(SQLModel, table=True):
-    """A session's money. ``own``: the stage that we brought it to ourselves; the rest follows from orders and payments.
-    ``reserved_paise``: what it may cost while it runs. ``next_ms``: when the worker looks again, empty: never."""
+    """A session's money: its tax invoice. ``own``: the stage that we brought it to ourselves; the rest follows from the
+    collections that take its money. ``reserved_paise``: what it may cost while it runs. ``batched_paise``: how much of the total
+    is in collections; ``collection_id``: the last of them. ``next_ms``: when what is left is batched, empty: when more is owed."""
 
     __tablename__ = "payments_bill"
     __table_args__ = (
         Index("payments_bill_due", "depot_id", "next_ms"),
         Index("payments_bill_invoice", "depot_id", "invoice_no", unique=True),
         Index("payments_bill_driver", "depot_id", "driver_id"),
+        Index("payments_bill_collection", "depot_id", "collection_id"),
     )
 
     depot_id: str = Field(primary_key=True)
@@ -72,22 +74,63 @@ class BillRow(SQLModel, table=True):
     opened_ms: int = Field(sa_column=_big())
     invoiced_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     gave_up: str | None = None
-    disputed: bool = False
-    settlement_utr: str | None = None
+    batched_paise: int = Field(default=0, sa_column=_big())
+    collection_id: str | None = None
+    next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class CollectionRow(SQLModel, table=True):
+    """One debit: of one driver, for one bill or several. ``day``: the business day in India, as 2026-11-22. ``own``: batched, or
+    what it came to without the gateway (arrears, written_off, paid_other). ``round_issue``: the issue of the order with which
+    the present round of tries began. ``looked_ms``: last look-up; ``next_ms``: when the worker looks again, empty: never."""
+
+    __tablename__ = "payments_collection"
+    __table_args__ = (
+        Index("payments_collection_due", "depot_id", "next_ms"),
+        Index("payments_collection_driver", "depot_id", "driver_id", "day"),
+    )
+
+    depot_id: str = Field(primary_key=True)
+    collection_id: str = Field(primary_key=True)
+    driver_id: str
+    mandate_id: str
+    mode: str
+    day: str
+    amount_paise: int = Field(sa_column=_big())
+    own: str
+    gave_up: str | None = None
+    round_issue: int = 1
+    created_ms: int = Field(sa_column=_big())
     looked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
 
+class ShareRow(SQLModel, table=True):
+    """What a collection takes for a bill, and what of it has come (``paid_paise``). A bill above the cap has several."""
+
+    __tablename__ = "payments_share"
+    __table_args__ = (Index("payments_share_bill", "depot_id", "bill_id"),)
+
+    depot_id: str = Field(primary_key=True)
+    collection_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    amount_paise: int = Field(sa_column=_big())
+    paid_paise: int = Field(default=0, sa_column=_big())
+
+
 class OrderRow(SQLModel, table=True):
-    """The intent to have a gateway order, written before it is asked for; ``order_id`` once it is known."""
+    """The intent to have a gateway order, written before it is asked for; ``order_id`` once it is known. ``noticed``: it goes
+    with a notice to the driver."""
 
     __tablename__ = "payments_order"
 
     depot_id: str = Field(primary_key=True)
-    bill_id: str = Field(primary_key=True)
+    collection_id: str = Field(primary_key=True)
     issue: int = Field(primary_key=True)
     receipt: str = Field(unique=True)
     mandate_id: str
+    amount_paise: int = Field(sa_column=_big())
+    noticed: bool = True
     order_id: str | None = Field(default=None, unique=True)
     requested_ms: int = Field(sa_column=_big())
     payment_after_ms: int = Field(sa_column=_big())
@@ -101,7 +144,7 @@ class SubmissionRow(SQLModel, table=True):
     __tablename__ = "payments_submission"
 
     depot_id: str = Field(primary_key=True)
-    bill_id: str = Field(primary_key=True)
+    collection_id: str = Field(primary_key=True)
     issue: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     key: str = Field(unique=True)
@@ -112,27 +155,42 @@ class SubmissionRow(SQLModel, table=True):
 
 
 class PaymentRow(SQLModel, table=True):
-    """A payment of one of our orders, as last known. ``surplus``: taken, but no bill asks for it."""
+    """A payment of one of our orders, as last known. ``booked``: its money is in the ledger; ``surplus_paise``: what of it no
+    bill asked for. ``fee_paise`` (tax included) and ``tax_paise``: what the gateway kept, once it is settled;
+    ``settlement_utr``: the bank transfer that brought it."""
 
     __tablename__ = "payments_payment"
-    __table_args__ = (Index("payments_payment_bill", "depot_id", "bill_id"),)
+    __table_args__ = (Index("payments_payment_collection", "depot_id", "collection_id"),)
 
     depot_id: str = Field(primary_key=True)
     payment_id: str = Field(primary_key=True)
-    bill_id: str
+    collection_id: str
     issue: int
     submission: int
     state: str
     amount_paise: int = Field(sa_column=_big())
     reason: str | None = None
-    surplus: bool = False
+    booked: bool = False
+    surplus_paise: int = Field(default=0, sa_column=_big())
+    disputed: bool = False
+    settlement_utr: str | None = None
+    fee_paise: int = Field(default=0, sa_column=_big())
+    tax_paise: int = Field(default=0, sa_column=_big())
     seen_ms: int = Field(sa_column=_big())
+    taken_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+    @property
+    def surplus(self) -> bool:
+        """Whether nothing of it was asked for."""
+        return self.surplus_paise == self.amount_paise
 
 
 class RefundRow(SQLModel, table=True):
-    """The intent to refund; ``key`` is the gateway's idempotency key. ``next_ms`` as in bills."""
+    """The intent to refund; ``key`` is the gateway's idempotency key. ``bill_id``: whose money it is, "" where a payment for
+    several bills was given back in part at the gateway. ``next_ms`` as in collections."""
 
     __tablename__ = "payments_refund"
+    __table_args__ = (Index("payments_refund_bill", "depot_id", "bill_id"),)
 
     depot_id: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
@@ -143,6 +201,7 @@ class RefundRow(SQLModel, table=True):
     state: str
     refund_id: str | None = Field(default=None, unique=True)
     asked_ms: int = Field(sa_column=_big())
+    note: str = ""
     next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
 

@@ -183,10 +183,10 @@ class Webhooks:
                 books.know_token(mandate, told.token_id)
             mandate.looked_ms = None  # the worker looks at the token itself
             return EventState.APPLIED, "authorisation of a mandate"
-        bill = books.bill(order.bill_id)
-        if told.amount_paise != bill.total_paise or told.currency != self.currency:
-            bill.looked_ms, bill.next_ms = None, to_ms(self.clock.now())
-            return EventState.ODD, f"{told.amount_paise} {told.currency} told, {bill.total_paise} {self.currency} asked for"
+        if told.amount_paise != order.amount_paise or told.currency != self.currency:
+            debit = books.collection(order.collection_id)
+            debit.looked_ms, debit.next_ms = None, to_ms(self.clock.now())
+            return EventState.ODD, f"{told.amount_paise} {told.currency} told, {order.amount_paise} {self.currency} asked for"
         books.note_payment(order, told, self.clock.now())
         return EventState.APPLIED, ""
 

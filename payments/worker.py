@@ -1,5 +1,5 @@
-"""What is due is done: bills to their one debit (:mod:`payments.collector`), refunds to their end, mandates to their state,
-and once an hour a look at everything. One worker per depot, kept so by a lease; it may be killed at any instant."""
+"""What is due is done: bills into debits (:mod:`payments.batcher`), those to their end (:mod:`payments.collector`), refunds,
+mandates, and once an hour a look at everything. One worker per depot, kept so by a lease; it may be killed at any instant."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from sqlmodel import col, select
 
 from depot.ports import Clock
+from payments.batcher import batch_driver
 from payments.collector import Collector
 from payments.gateway import Gateway, Ok, Rejected
 from payments.mandates import Mandates
 from payments.records import Books, looking
 from payments.service import Terms
-from payments.states import RefundState
-from payments.tables import BillRow, OrderRow, RefundRow
+from payments.states import RefundState, Stage
+from payments.tables import BillRow, CollectionRow, OrderRow, RefundRow
 from payments.tallies import Tallies
 from payments.times import to_ms
 from payments.webhooks import Webhooks
@@ -100,8 +101,10 @@ class Worker:
         """One piece of work; the others go on whatever happens to it."""
         try:
             match kind:
-                case "bill":
+                case "debit":
                     await self.advance(id_)
+                case "driver":
+                    self.batch(id_)
                 case "refund":
                     await self.advance_refund(id_)
                 case "mandate":
@@ -119,24 +122,40 @@ class Worker:
             self.wake()
 
     def due(self, now: datetime) -> list[tuple[str, str]]:
-        """What can be worked on: (``bill`` | ``refund`` | ``mandate``, id), longest due first."""
+        """What can be worked on: (``driver`` | ``debit`` | ``refund`` | ``mandate``, id), longest due first."""
         now_ms = to_ms(now)
         with looking(self.store) as session:
-            bills = session.exec(
-                select(BillRow.bill_id)
-                .where(BillRow.depot_id == self.depot_id, col(BillRow.next_ms) <= now_ms)
-                .order_by(col(BillRow.next_ms))
+            drivers = session.exec(
+                select(BillRow.driver_id)
+                .where(BillRow.depot_id == self.depot_id, col(BillRow.next_ms) <= now_ms, BillRow.own == Stage.INVOICED)
+                .distinct()
+                .limit(4 * _CONCURRENCY)
+            ).all()
+            debits = session.exec(
+                select(CollectionRow.collection_id)
+                .where(CollectionRow.depot_id == self.depot_id, col(CollectionRow.next_ms) <= now_ms)
+                .order_by(col(CollectionRow.next_ms))
                 .limit(4 * _CONCURRENCY)
             ).all()
             refunds = session.exec(
                 select(RefundRow.key).where(RefundRow.depot_id == self.depot_id, col(RefundRow.next_ms) <= now_ms).limit(_CONCURRENCY)
             ).all()
             mandates = self._mandates.due(session, now, most=_CONCURRENCY)
-        return [("mandate", m) for m in mandates] + [("refund", r) for r in refunds] + [("bill", b) for b in bills]
+        return (
+            [("mandate", m) for m in mandates]
+            + [("refund", r) for r in refunds]
+            + [("driver", d) for d in drivers]
+            + [("debit", c) for c in debits]
+        )
 
-    async def advance(self, bill_id: str) -> None:
-        """Take the bill's next step."""
-        await self._collector.advance(bill_id)
+    async def advance(self, collection_id: str) -> None:
+        """Take the collection's next step."""
+        await self._collector.advance(collection_id)
+
+    def batch(self, driver_id: str) -> None:
+        """Make the debits that are due for a driver's open bills."""
+        with self.store.unit() as session:
+            batch_driver(Books(session, self.depot_id), driver_id, now=self.clock.now(), rules=self.terms.rules)
 
     async def advance_refund(self, key: str) -> None:
         """Ask for a refund, or how it is: with its key that is the same request."""

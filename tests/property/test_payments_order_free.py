@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 import payments
 from payments import ledger
+from payments.batcher import new_order
 from payments.keys import GatewayKeys
 from payments.ledger import Account
 from payments.money import EnergyLine, GstRule, bill_of, round_half_up
 from payments.records import Books
 from payments.rules import INDIA, Rules
-from payments.service import new_order
 from payments.states import MandateReport, MandateState, PaymentState, Stage, join_mandate, join_payment
-from payments.tables import BillRow, SubmissionRow
+from payments.tables import BillRow, CollectionRow, ShareRow, SubmissionRow
 from payments.webhooks import Receipt, Webhooks, signature
 from storage import Store
 
@@ -97,9 +97,14 @@ def books_with_a_bill() -> Store:
             depot_id="d", bill_id="b", driver_id="rani", mandate_id="m", own=Stage.INVOICED, reserved_paise=0, opened_ms=0,
             taxable_paise=BILL.taxable_paise, cgst_paise=BILL.cgst_paise, sgst_paise=BILL.sgst_paise, total_paise=BILL.total_paise,
         )  # fmt: skip
-        order = new_order("d", row, 1, AT, Rules())
+        debit = CollectionRow(
+            depot_id="d", collection_id="c", driver_id="rani", mandate_id="m", mode="autopay", day="2026-11-21",
+            amount_paise=BILL.total_paise, own=Stage.BATCHED, created_ms=0,
+        )  # fmt: skip
+        order = new_order("d", debit, 1, BILL.total_paise, AT, Rules())
         order.order_id = "order_1"
-        session.add_all([row, order, SubmissionRow(depot_id="d", bill_id="b", issue=1, number=1, key="k1", at_ms=0)])
+        share = ShareRow(depot_id="d", collection_id="c", bill_id="b", amount_paise=BILL.total_paise)
+        session.add_all([row, debit, share, order, SubmissionRow(depot_id="d", collection_id="c", issue=1, number=1, key="k1", at_ms=0)])
         ledger.post(session, "d", ledger.invoiced("b", "rani", BILL, AT))
     return store
 
@@ -140,8 +145,8 @@ def deliver(events: list[dict[str, object]], order: list[int], cuts: set[int]) -
         books = Books(session, "d")
         assert ledger.check(session, "d").sound
         balances = {account: ledger.balance(session, "d", account) for account in Account}
-        states = sorted(p.state for p in books.payments("b"))
-        surplus = sum(p.surplus for p in books.payments("b"))
+        states = sorted(p.state for p in books.payments("c"))
+        surplus = sum(p.surplus for p in books.payments("c"))
     store.close()
     return balances, states, surplus
 

@@ -33,7 +33,7 @@ from controller.settings import Settings
 from depot import events as ev
 from depot.state import DepotState
 from depot.values import ConnectorId, Limit, LimitSource, ScopeKind, UtilityLink, UtilityMode
-from payments.tables import BillRow
+from payments.tables import BillRow, MandateRow
 from storage import Lease, LeaseTaken, Store, StoreBusy
 from web.auth import Auth
 from web.settings import WebSettings
@@ -420,11 +420,20 @@ def test_open_bills_are_in_doubt_after_a_restore(config: Path) -> None:
         store.migrate([payments])
         with store.unit() as session:
             session.add(
-                BillRow(depot_id="pune", bill_id="s41", driver_id="d", mandate_id="m", own="invoiced", reserved_paise=1, opened_ms=1)
-            )
+                MandateRow(
+                    depot_id="pune", mandate_id="m", driver_id="d", mode="autopay", state="active", state_at_s=1, max_amount_paise=100_00,
+                    expire_ms=9_999_999_999_999, receipt="r", created_ms=1,
+                )
+            )  # fmt: skip
+            session.add(
+                BillRow(
+                    depot_id="pune", bill_id="s41", driver_id="d", mandate_id="m", own="invoiced", reserved_paise=1, opened_ms=1,
+                    invoiced_ms=1, total_paise=50_00,
+                )
+            )  # fmt: skip
     archive, manifest = make_backup(config, config.parent / "b.tar")
     assert [m.name for m in manifest.members][-2:] == ["journal.db", "payments.db"], "the ledger is the newest"
     done = restore(config, archive, replace=True)
     with Store.open(books, read_only=True) as store, store.reading() as connection:
-        assert connection.exec_driver_sql("SELECT bill_id, order_id FROM payments_order").all() == [("s41", None)]
+        assert connection.exec_driver_sql("SELECT amount_paise, order_id FROM payments_order").all() == [(50_00, None)]
     assert any("looked up at the gateway" in line for line in told(done, config))

@@ -50,6 +50,8 @@ QUICK = Rules(
     lookup_spacing=timedelta(seconds=0.2),
     settle=timedelta(seconds=1),
     retry_wait=timedelta(seconds=0.1),
+    cut_off=None,
+    ask_second_factor=True,
 )
 
 
@@ -103,6 +105,13 @@ class World:
         answer = self.desk.reserve(id_, "rani", Ask(worst_paise=1_00, ends_at=ends))
         assert answer.allowed, answer.message
         return self.desk.meter_session(id_, [EnergyLine(total_wh, Fraction(paise_per_kwh))]).total_paise
+
+
+def debited(world: World) -> list[int]:
+    """Amounts of the debits that the gateway has captured."""
+    with world.bank.store.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT amount FROM payments WHERE kind = 'debit' AND status = 'captured' ORDER BY created_at")
+        return [int(amount) for (amount,) in rows]
 
 
 def local_socket() -> socket.socket:
@@ -234,11 +243,13 @@ async def test_a_debit_above_the_limit_waits_for_the_driver(world: World) -> Non
     await world.until(lambda: world.stage("s1") is Stage.CAPTURED)
 
 
-async def test_more_than_the_mandate_allows_is_never_asked_for(world: World) -> None:
+async def test_more_than_the_mandate_allows_is_never_asked_for_at_once(world: World) -> None:
     await world.mandate(max_amount_paise=100_00)
-    world.session("s1", 10_000)
-    assert world.stage("s1") is Stage.ARREARS
-    assert "bill" not in [kind for kind, _ in world.worker.due(datetime.now(UTC))]
+    assert world.session("s1", 10_000) == 118_00
+    await world.until(lambda: world.stage("s1") is Stage.INVOICED and world.desk.bills()[0].gave_up is None and debited(world) == [100_00])
+    assert "driver" not in [kind for kind, _ in world.worker.due(datetime.now(UTC))], "the rest is for tomorrow, never inside one day"
+    with world.desk.store.unit() as session:
+        assert ledger.balance(session, "yard", Account.RECEIVABLE, "rani") == 18_00
 
 
 async def test_reservations_share_one_room(world: World) -> None:

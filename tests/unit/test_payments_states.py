@@ -11,7 +11,7 @@ from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPaymen
 from payments.reasons import Action, Reason, action_for, advice
 from payments.rules import Rules
 from payments.states import (
-    BillFacts,
+    CollectionFacts,
     MandateReport,
     MandateState,
     NotificationState,
@@ -30,14 +30,14 @@ from payments.states import (
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)  # 20:30 in India: peak hours
 RULES = Rules()
-INVOICED = BillFacts(Stage.INVOICED)
+BATCHED = CollectionFacts()
 ORDER = OrderFacts(1, NOW - timedelta(days=2), "order_1", NotificationState.DELIVERED, NOW - timedelta(days=2), NOW - timedelta(hours=2))
 QUIET = NOW + timedelta(hours=2)  # 22:30 in India: allowed
 SUBMISSION = SubmissionFacts(1, QUIET)
 
 
-def with_order(**changes: object) -> BillFacts:
-    return BillFacts(Stage.INVOICED, (replace(ORDER, **changes),))  # type: ignore[arg-type]
+def with_order(**changes: object) -> CollectionFacts:
+    return CollectionFacts(Stage.BATCHED, (replace(ORDER, **changes),))  # type: ignore[arg-type]
 
 
 def paid(state: PaymentState, reason: Reason | None = None, number: int = 1) -> PaymentFacts:
@@ -96,8 +96,7 @@ def test_a_reason_that_nobody_knows_needs_a_person() -> None:
 @pytest.mark.parametrize(
     ("facts", "stage"),
     [
-        (BillFacts(Stage.ESTIMATED), Stage.ESTIMATED),
-        (INVOICED, Stage.INVOICED),
+        (BATCHED, Stage.BATCHED),
         (with_order(notification=NotificationState.REQUESTED, payment_after=QUIET), Stage.PDN_REQUESTED),
         (with_order(payment_after=QUIET), Stage.PDN_DELIVERED),
         (with_order(notification=NotificationState.FAILED), Stage.PDN_FAILED),
@@ -113,11 +112,11 @@ def test_a_reason_that_nobody_knows_needs_a_person() -> None:
         (replace(with_order(payments=(paid(PaymentState.CAPTURED),)), own=Stage.ARREARS), Stage.CAPTURED),
         (replace(with_order(payments=(paid(PaymentState.CAPTURED),)), settlement_utr="UTR1"), Stage.RECONCILED),
         (replace(with_order(payments=(paid(PaymentState.CAPTURED),)), disputed=True), Stage.DISPUTED),
-        (BillFacts(Stage.ARREARS), Stage.ARREARS),
-        (BillFacts(Stage.WRITTEN_OFF), Stage.WRITTEN_OFF),
+        (CollectionFacts(Stage.ARREARS), Stage.ARREARS),
+        (CollectionFacts(Stage.WRITTEN_OFF), Stage.WRITTEN_OFF),
     ],
 )
-def test_stage_follows_from_the_facts(facts: BillFacts, stage: Stage) -> None:
+def test_stage_follows_from_the_facts(facts: CollectionFacts, stage: Stage) -> None:
     assert stage_of(facts, NOW) is stage
     assert stage.owed is (stage not in (Stage.CAPTURED, Stage.PART_REFUNDED, Stage.RECONCILED, Stage.DISPUTED, Stage.WRITTEN_OFF))
 
@@ -155,24 +154,24 @@ def test_rbi_notice_is_a_day_and_a_late_one_pushes_the_debit() -> None:
 # -- next step ------------------------------------------------------------------------------------------------------------
 
 
-def step(facts: BillFacts, now: datetime = QUIET, looked_at: datetime | None = None, amount: int = 100_00) -> Step:
+def step(facts: CollectionFacts, now: datetime = QUIET, looked_at: datetime | None = None, amount: int = 100_00) -> Step:
     return next_step(facts, amount_paise=amount, looked_at=looked_at, now=now, rules=RULES)
 
 
-def test_a_bill_goes_its_way() -> None:
-    assert step(INVOICED) == CreateOrder(1)
+def test_a_debit_goes_its_way() -> None:
+    assert step(BATCHED) == CreateOrder(1)
     assert step(with_order(), NOW) == Wait(datetime(2026, 11, 21, 16, 0, tzinfo=UTC))
     assert step(with_order()) == Submit("order_1", 1)
     assert step(with_order(submissions=(SUBMISSION,), payments=(paid(PaymentState.CAPTURED),))) == Done()
 
 
-@pytest.mark.parametrize("own", [Stage.ESTIMATED, Stage.ARREARS, Stage.WRITTEN_OFF, Stage.PAID_OTHER])
-def test_nothing_is_debited_that_was_not_invoiced_or_is_settled_otherwise(own: Stage) -> None:
-    assert step(BillFacts(own)) == Done()
+@pytest.mark.parametrize("own", [Stage.ARREARS, Stage.WRITTEN_OFF, Stage.PAID_OTHER])
+def test_nothing_is_debited_that_is_settled_otherwise_or_in_arrears(own: Stage) -> None:
+    assert step(CollectionFacts(own)) == Done()
 
 
 def test_less_than_a_rupee_is_not_debited() -> None:
-    assert step(INVOICED, amount=99) == Done()
+    assert step(BATCHED, amount=99) == Done()
 
 
 def test_after_doubt_the_gateway_is_looked_up_and_nothing_is_asked_again() -> None:
@@ -190,7 +189,7 @@ def test_an_open_payment_forbids_a_second_one() -> None:
 
 
 def test_an_order_in_doubt_is_looked_up_and_asked_anew_only_after_long() -> None:
-    asked = BillFacts(Stage.INVOICED, (OrderFacts(1, QUIET),))
+    asked = CollectionFacts(Stage.BATCHED, (OrderFacts(1, QUIET),))
     assert step(asked) == LookUpOrder(1, or_create=False)
     assert step(asked, QUIET + RULES.settle) == LookUpOrder(1, or_create=True)
 

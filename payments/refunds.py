@@ -1,0 +1,121 @@
+"""Money back: a credit note now, the refund by the worker. Never more than was paid, never twice for one click."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlmodel import col, func, select
+
+from payments import Refused, ledger
+from payments.records import Books, bill_value
+from payments.states import PaymentState, RefundState
+from payments.tables import PaymentRow, RefundRow
+from payments.times import from_ms
+from storage import Store
+
+__all__ = ["REFUNDS_END_AFTER", "refund_bill", "refundable_paise", "retry_refund"]
+
+REFUNDS_END_AFTER = timedelta(days=180)
+"""The gateway takes no refund of a payment that is older than six months."""
+
+
+def refundable_paise(books: Books, bill_id: str) -> int:
+    """What was debited for a bill and neither given back nor promised."""
+    return sum(left for _, left in _kept(books, bill_id))
+
+
+def refund_bill(
+    store: Store, depot_id: str, bill_id: str, *, why: str, now: datetime, amount_paise: int | None = None, request: str = ""
+) -> int:
+    """Give a paid bill back, as a whole (``amount_paise`` None) or in part; returns the paise. ``request``: names one wish of a
+    person; the same again changes nothing. Without it, the same amount again while the first is under way changes nothing.
+    Raises :class:`~payments.Refused`, :class:`~payments.UnknownRecord`."""
+    with store.unit() as session:
+        books = Books(session, depot_id)
+        bill = books.bill(bill_id)
+        kept = _kept(books, bill_id)
+        room = sum(left for _, left in kept)
+        if _asked_already(books, bill_id, amount_paise, request):
+            return 0
+        asked = room if amount_paise is None else amount_paise
+        if not kept or room <= 0:
+            raise Refused(f"session {bill_id} has no captured payment to give back")
+        if asked <= 0:
+            raise Refused("a refund must be ₹0.01 or more")
+        if asked > room:
+            raise Refused(f"₹{asked / 100:.2f} is more than what is left of the payment (₹{room / 100:.2f}): ask for that at most")
+        number = (
+            1
+            + session.exec(
+                select(func.count()).select_from(RefundRow).where(RefundRow.depot_id == depot_id, RefundRow.bill_id == bill_id)
+            ).one()
+        )
+        left = asked
+        for payment, most in kept:
+            paise = min(left, most)
+            if paise == 0:
+                continue
+            if payment.taken_ms is not None and now > from_ms(payment.taken_ms) + REFUNDS_END_AFTER:
+                raise Refused(
+                    f"payment {payment.payment_id} is older than six months, and the gateway gives nothing back of it: pay the driver by"
+                    " bank transfer, and write the credit note by hand"
+                )
+            row = books.ask_refund(payment, amount_paise=paise, bill_id=bill_id, why=why, now=now, key=f"{bill_id}/{request or number}")
+            row.note = request
+            left -= paise
+        ledger.post(session, depot_id, ledger.credited(f"{bill_id}/{number}", bill.driver_id, ledger.part_of(bill_value(bill), asked), now))
+        return asked
+
+
+def retry_refund(store: Store, depot_id: str, key: str, *, now: datetime) -> None:
+    """Ask again for a refund that failed, as a new request of the gateway (its key holds for the first). Raises
+    :class:`~payments.Refused`."""
+    with store.unit() as session:
+        books = Books(session, depot_id)
+        row = session.get(RefundRow, (depot_id, key))
+        if row is None:
+            raise Refused(f"there is no refund {key}")
+        if row.state != RefundState.FAILED:
+            raise Refused(f"the refund is {row.state}: only one that failed can be asked for again")
+        payment = session.get(PaymentRow, (depot_id, row.payment_id))
+        assert payment is not None
+        again = books.ask_refund(payment, amount_paise=row.amount_paise, bill_id=row.bill_id, why=row.why, now=now, key=f"again/{key}")
+        if again.state == RefundState.PENDING:
+            row.state, row.note = RefundState.REPLACED, f"asked for again as {again.key}"
+
+
+def _asked_already(books: Books, bill_id: str, amount_paise: int | None, request: str) -> bool:
+    mine = (RefundRow.depot_id == books.depot_id) & (RefundRow.bill_id == bill_id)
+    rows = books.session.exec(select(RefundRow).where(mine)).all()
+    if request:
+        return any(row.note == request for row in rows)
+    waiting = [row for row in rows if row.state == RefundState.PENDING]
+    return any(amount_paise is None or row.amount_paise == amount_paise for row in waiting)
+
+
+def _kept(books: Books, bill_id: str) -> list[tuple[PaymentRow, int]]:
+    """Payments that hold money of this bill, with what of it can be given back."""
+    found: list[tuple[PaymentRow, int]] = []
+    for debit in books.collections_of(bill_id):
+        share = next(s for s in books.shares(debit.collection_id) if s.bill_id == bill_id)
+        left = share.paid_paise
+        for payment in books.payments(debit.collection_id):
+            if not payment.booked or payment.surplus or not PaymentState(payment.state).taken:
+                continue
+            gone = _gone(books, payment, bill_id)
+            whole = max(0, min(payment.amount_paise - payment.surplus_paise - _gone(books, payment, None), left - gone))
+            found.append((payment, whole))
+            left -= whole + gone
+    return [(payment, most) for payment, most in found if most > 0]
+
+
+def _gone(books: Books, payment: PaymentRow, bill_id: str | None) -> int:
+    """Refunded or promised, of this payment (for one bill), the surplus left aside."""
+    query = select(func.coalesce(func.sum(RefundRow.amount_paise), 0)).where(
+        RefundRow.depot_id == books.depot_id,
+        RefundRow.payment_id == payment.payment_id,
+        col(RefundRow.state).in_((RefundState.PENDING, RefundState.PROCESSED, RefundState.FAILED)),
+    )
+    if bill_id is not None:
+        return int(books.session.exec(query.where(RefundRow.bill_id == bill_id)).one())
+    return int(books.session.exec(query.where(RefundRow.why != "doubled debit")).one())
