@@ -3,7 +3,7 @@
     AUTOPAY   one debit per driver and business day, made at the cut-off; whole bills, oldest first, up to the cap of one
               debit (the mandate's maximum, and ₹15,000 unless the driver is to be asked); the rest is for the next day
     RESERVE   one debit per session at once, within what the block still holds
-    OTM       one debit, once, within the block
+    ONE_TIME  one debit, once, within the block
 
 A bill that is above the cap by itself is split over days, never inside one. Less than the least debit waits for more.
 """
@@ -108,7 +108,7 @@ def _unusable(instrument: Instrument, now: datetime) -> Reason | None:
 
 def _of_block(bills: Sequence[OpenBill], instrument: Instrument, now: datetime, rules: Rules) -> Batch:
     left = instrument.max_amount_paise - instrument.taken_paise
-    once = instrument.mode is Mode.OTM
+    once = instrument.mode is Mode.ONE_TIME
     if left < rules.least_debit_paise or (once and instrument.taken_paise):
         return Batch(stuck=Reason.AMOUNT_NOT_MANDATES)
     chosen = bills if once else _one_session(bills, rules)

@@ -22,7 +22,7 @@ from depot.ports import Clock
 from payments import Refused, UnknownRecord
 from payments.privacy import Sealed, UnreadableContact, Vault, mask_email, mask_name, mask_phone, mask_vpa, phone_digits
 from payments.records import Books, looking
-from payments.states import MandateState, Stage, stage_of
+from payments.states import MandateState, Stage, bill_stage
 from payments.tables import BillRow, ContactRow, MandateRow, PayerRow, WebhookRow
 from payments.times import from_ms, maybe_from_ms, to_ms
 from storage import Store
@@ -190,7 +190,7 @@ class Contacts:
                         "energy_wh": b.energy_wh,
                         "total_paise": b.total_paise,
                         "invoice_no": b.invoice_no,
-                        "state": str(stage_of(books.facts(b), now)),
+                        "state": str(bill_stage(books.facts(b), now)),
                     }
                     for b in bills
                 ],
@@ -202,7 +202,7 @@ class Contacts:
         with looking(self.store) as session:
             books = Books(session, self.depot_id)
             bills = session.exec(select(BillRow).where(BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id)).all()
-            stages = [stage_of(books.facts(bill), now) for bill in bills]
+            stages = [bill_stage(books.facts(bill), now) for bill in bills]
             mandates = session.exec(select(MandateRow).where(MandateRow.depot_id == self.depot_id, MandateRow.driver_id == driver_id)).all()
             known = session.get(ContactRow, (self.depot_id, driver_id)) or session.get(PayerRow, (self.depot_id, driver_id))
         if known is None and not bills and not mandates:
