@@ -55,6 +55,12 @@ class PaymentsSection(Section):
     windows: tuple[str, ...] = setting(
         ("00:00-10:00", "13:00-17:00", "21:30-00:00"), "When debits may be presented, Indian time, like 13:00-17:00.", min_length=1
     )
+    cut_off: str = setting(
+        "23:00", "When a driver's sessions of the day become one debit, Indian time; empty with the mock gateway: each session at once."
+    )
+    ask_above_15000: bool = setting(
+        False, "Debit more than ₹15,000 at once, which the driver must approve in the UPI app, instead of splitting it over days."
+    )
     max_retries: int = setting(3, "How often a debit that failed for a passing reason is tried again (NPCI: 3).", ge=0, le=3)
     retry_wait_h: float = setting(6.0, "How long to wait before that.", unit="h", ge=0, le=72)
     lookup_s: float = setting(90.0, "Between two look-ups of one debit (NPCI: 90 s).", unit="s", ge=0.1, le=3600)
@@ -69,9 +75,21 @@ class PaymentsSection(Section):
             _window(text)
         return windows
 
+    @field_validator("cut_off")
+    @classmethod
+    def _time_of_day(cls, text: str) -> str:
+        try:
+            if text and time.fromisoformat(text).tzinfo is not None:
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"{text!r} is no time of day; write it like 23:00") from None
+        return text
+
     @model_validator(mode="after")
     def _as_the_law_has_it(self) -> Self:
         if not self.mock:
+            if not self.cut_off:
+                raise ValueError("cut_off is empty: a debit for each session at once is for the mock gateway only; write it like 23:00")
             if self.notice_h < LEGAL_NOTICE_H:
                 raise ValueError(f"notice_h ({self.notice_h:g}) is below {LEGAL_NOTICE_H:g}, which a real gateway's rules demand")
             if self.lookup_s < 90 or self.settle_min < 10:
@@ -101,6 +119,8 @@ class PaymentsSection(Section):
                 retry_wait=timedelta(hours=self.retry_wait_h),
                 lookup_spacing=timedelta(seconds=self.lookup_s),
                 settle=timedelta(minutes=self.settle_min),
+                cut_off=time.fromisoformat(self.cut_off) if self.cut_off else None,
+                ask_second_factor=self.ask_above_15000,
             ),
         )
 

@@ -44,7 +44,7 @@ def sections() -> list[str]:
         f"[utility]\nport = {MODBUS_PORT}\nheartbeat_timeout_s = 600",
         f"[telemetry]\nport = {BROKER_PORT}",
         f"[payments]\nprice_inr_per_kwh = 14.5\nmock = true\nmock_port = {GATEWAY_PORT}\nwebhook_port = {WEBHOOK_PORT}",
-        'notice_h = 0.5\nnotice_margin_h = 0\nwindows = ["00:00-00:00"]\nlookup_s = 30\nsettle_min = 20',
+        'notice_h = 0.5\nnotice_margin_h = 0\ncut_off = ""\nwindows = ["00:00-00:00"]\nlookup_s = 30\nsettle_min = 20',
         "mock_notice_s = 30\nmock_decide_s = 60",
     ]
 

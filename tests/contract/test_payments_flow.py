@@ -45,6 +45,7 @@ mock_notice_s = 0.5
 mock_decide_s = 0.5
 notice_h = 0
 notice_margin_h = 0.0005
+cut_off = ""
 windows = ["00:00-00:00"]
 lookup_s = 0.5
 settle_min = 0.1
