@@ -80,7 +80,7 @@ def instrument_of(books: Books, mandate: MandateRow) -> Instrument:
         mandate_id=mandate.mandate_id,
         mode=Mode(mandate.mode),
         state=MandateState(mandate.state),
-        max_amount_paise=mandate.max_amount_paise if mandate.blocked_paise is None else mandate.blocked_paise,
+        max_amount_paise=mandate.max_amount_paise if mandate.mode == Mode.AUTOPAY else mandate.blocked_paise or mandate.max_amount_paise,
         expire_at=from_ms(mandate.expire_ms),
         taken_paise=taken,
         taken_days=days,

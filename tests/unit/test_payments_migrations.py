@@ -44,7 +44,7 @@ def insert(connection: sa.Connection, table: str, **values: object) -> None:
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     path = tmp_path / "payments.db"
-    at_step(path, "payments_0003")
+    at_step(path, "payments_0005")
     with contextlib.closing(Store.open(path)) as store, store.writing() as connection:
         for bill_id, own in BILLS:
             insert(

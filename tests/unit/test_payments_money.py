@@ -133,8 +133,12 @@ def test_a_bill_paid_and_given_back_leaves_nothing(store: Store) -> None:
     with store.unit() as session:
         assert ledger.post(session, "d", ledger.invoiced("b1", "rani", BILL, AT))
         assert ledger.balance(session, "d", Account.RECEIVABLE, "rani") == BILL.total_paise
-        assert ledger.post(session, "d", ledger.captured("pay_1", "rani", BILL.total_paise, AT))
-        assert not ledger.post(session, "d", ledger.captured("pay_1", "rani", BILL.total_paise, AT))
+        assert ledger.post(
+            session, "d", ledger.taken("pay_1", "rani", owed_paise=BILL.total_paise, written_off_paise=0, surplus_paise=0, at=AT)
+        )
+        assert not ledger.post(
+            session, "d", ledger.taken("pay_1", "rani", owed_paise=BILL.total_paise, written_off_paise=0, surplus_paise=0, at=AT)
+        )
         assert ledger.balance(session, "d", Account.RECEIVABLE, "rani") == 0
         assert ledger.balance(session, "d", Account.CLEARING) == BILL.total_paise
         ledger.post(session, "d", ledger.credited("b1", "rani", BILL, AT))
@@ -160,7 +164,7 @@ def test_the_ledger_is_append_only(store: Store) -> None:
 def test_the_check_finds_what_does_not_balance(store: Store) -> None:
     with store.unit() as session:
         ledger.post(session, "d", ledger.invoiced("b1", "rani", BILL, AT))
-        ledger.post(session, "d", ledger.captured("pay_1", "rani", BILL.total_paise, AT))
+        ledger.post(session, "d", ledger.taken("pay_1", "rani", owed_paise=BILL.total_paise, written_off_paise=0, surplus_paise=0, at=AT))
     with store.writing() as connection:
         connection.execute(text("INSERT INTO payments_posting VALUES ('d', 2, 9, 'fees', '', 7)"))
     with store.unit() as session:
