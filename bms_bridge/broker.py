@@ -58,8 +58,10 @@ async def serving(
     gate = broker.plugins_manager.get_plugin("Gate")
 
     def waiting() -> int:
-        """Messages in amqtt's queues, which have no end of their own."""
-        return int(broker._broadcast_queue.qsize() + len(broker._tasks_queue))
+        """Messages in amqtt's queues, which have no end of their own. It forgets those that are passed on when the next one comes,
+        so they do not count: a full broker that waits for room would wait for ever."""
+        passing_on = sum(not task.done() for task in broker._tasks_queue)
+        return int(broker._broadcast_queue.qsize()) + passing_on
 
     async def filtered(session: Session, topic: str, action: Action) -> bool:
         return bool(await gate.topic_filtering(session=session, topic=topic, action=action))
