@@ -237,6 +237,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             480, on_s=60.0,
         ),
         Kind(
+            "session_unasked", 2, "A charger let somebody charge who may not.",
+            "It was cut off and decided by itself; the session is billed, and may stay unpaid.",
+            "See on the page Payments who; collect the money otherwise, and take the card off the charger's own list.",
+            480,
+        ),
+        Kind(
             "station_danger", 2, "A station reports danger or broken hardware.",
             "It may hurt somebody, or burn; it may not charge.",
             "Look at it from a distance first; switch it off, and have it serviced.",

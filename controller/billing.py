@@ -34,7 +34,7 @@ from payments import GatewayTrouble, PaymentsError
 from payments.gateway import Gateway
 from payments.money import Bill, EnergyLine
 from payments.overview import Overview, overview
-from payments.states import MandateState
+from payments.states import MandateState, Mode
 from payments.tallies import GATEWAY_ANSWERED, GATEWAY_SILENT
 from storage import StorageError, StoreUnavailable
 
@@ -53,9 +53,6 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 HEALTH_EVERY = timedelta(minutes=2)
 """How often the books are added up for the alarm desk."""
-
-STOP_AGAIN = timedelta(seconds=30)
-"""A session at its last watt-hour is told so again after this time."""
 
 SEEN_S = 1.5
 """What was read of the books is shown for so long, in real seconds."""
@@ -87,7 +84,6 @@ class Billing:
         self._real_money, self._mock = real_money, mock
         self._look_s = look_s
         self._stuck: dict[str, tuple[datetime, str]] = {}
-        self._stopped: dict[str, datetime] = {}
         self._swept_at: datetime | None = None
         self._health_at: datetime | None = None
         self._health: Overview | None = None
@@ -127,7 +123,7 @@ class Billing:
         return found
 
     async def run(self) -> None:
-        """Bill, end what is spent, sweep up; until cancelled. Books that are full or locked are waited for."""
+        """Bill and sweep up; until cancelled. Books that are full or locked are waited for."""
         while True:
             try:
                 await self.look()
@@ -143,8 +139,8 @@ class Billing:
         now = self._yard.clock.now()
         for session_id, paid in tuple(self._yard.state.paid.items()):
             if paid.stopped_at is None:
-                self._end_if_spent(session_id, paid, now)
-            elif session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN:
+                continue
+            if session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN:
                 await self._bill(session_id, paid, now)
         if self._health_at is None or now - self._health_at >= HEALTH_EVERY:
             self._health_at = now
@@ -165,7 +161,6 @@ class Billing:
             return
         self._seen = None
         self._stuck.pop(session_id, None)
-        self._stopped.pop(session_id, None)
         billed = ev.SessionBilled(session_id, bill.energy_wh, bill.total_paise, invoice_no)
         await self._yard.journal.append([ev.NewEvent(billed, self._yard.clock.now(), key=f"billed/{session_id}")])
 
@@ -180,17 +175,6 @@ class Billing:
             known = self._payments.invoiced(session_id)
             assert known is not None
         return known
-
-    def _end_if_spent(self, session_id: str, paid: PaidSession, now: datetime) -> None:
-        """A session may not cost more than was reserved for it."""
-        open_ = self._yard.state.transaction_on(paid.connector)
-        if open_ is None or open_.transaction_id != paid.transaction_id:
-            return
-        told = self._stopped.get(session_id)
-        if self._energy_wh(paid.connector) >= paid.terms.most_wh and (told is None or now - told >= STOP_AGAIN):
-            self._stopped[session_id] = now
-            log.info("session %s on %s has had its %d Wh: it is ended", session_id, paid.connector, paid.terms.most_wh)
-            self._loop.end_session(paid.connector)
 
     async def _sweep(self, now: datetime) -> None:
         """Reservations whose start was never journaled: the core died between, or the station never said it again."""
@@ -208,6 +192,8 @@ class Billing:
     async def _register(self, command: cmd.RegisterMandate, _: Envelope) -> _Outcome:
         if not command.contact.strip() or not command.email.strip():
             raise InvalidValue("the gateway needs the driver's phone number and e-mail address; neither is kept here")
+        if command.mode not in set(Mode):
+            raise InvalidValue(f"a mandate's mode is one of {', '.join(Mode)}, not {command.mode[:20]!r}")
 
         async def open_(gateway: Gateway) -> str:
             self._till.payers.put(command.driver_id, command.id_tag)
@@ -220,6 +206,9 @@ class Billing:
                 contact=command.contact,
                 max_amount_paise=command.max_amount_paise,
                 expire_at=command.expire_at,
+                mode=Mode(command.mode),
+                hosted=command.hosted,
+                tell_driver=command.hosted,
             )
             return f"driver {command.driver_id} must now approve it in the UPI app; the link is on the page (mandate {view.mandate_id})"
 
@@ -229,9 +218,10 @@ class Billing:
 
     def _mandate_id(self, command: cmd.RegisterMandate) -> str:
         """An id that the driver's unfinished request has already, so that asking again after a failure makes no second one."""
-        known = self._payments.mandates.of(command.driver_id)
-        if known is not None and known.state is MandateState.NEW and known.max_amount_paise == command.max_amount_paise:
-            return known.mandate_id
+        for known in self._payments.mandates.all_of(command.driver_id):
+            same = (known.max_amount_paise, known.mode) == (command.max_amount_paise, command.mode)
+            if known.state is MandateState.NEW and same:
+                return known.mandate_id
         return f"m-{command.command_id}"
 
     async def _revoke(self, command: cmd.RevokeMandate, _: Envelope) -> _Outcome:

@@ -17,13 +17,14 @@ from controller.sections import Port, Section, setting
 if TYPE_CHECKING:
     from controller.till import Price
     from payments.service import Terms
+    from payments.watch import Policy
 
 REAL_GATEWAY = "https://api.razorpay.com/v1"
 LEGAL_NOTICE_H = 24.0
 
 
 class PaymentsSection(Section):
-    """Drivers who pay by UPI AutoPay. Without this section nobody pays and no start is refused for money."""
+    """Drivers who pay by UPI. Without this section nobody pays and no start is refused for money."""
 
     price_inr_per_kwh: Decimal = setting(
         ..., "Price of energy without tax. It holds for a whole session from its start.", unit="₹/kWh", ge=0
@@ -39,9 +40,30 @@ class PaymentsSection(Section):
         unit="s", ge=0, le=3600,
     )  # fmt: skip
     most_kwh: float = setting(40.0, "Energy at which a paid session is ended. The gate counts with it.", unit="kWh", gt=0, le=1000)
+    smaller_sessions: bool = setting(
+        True, "Where a driver's money does not reach for a whole session, let a smaller one begin; it ends where the money does."
+    )
+    least_kwh: float = setting(2.0, "The smallest such session.", unit="kWh", gt=0, le=1000)
     longest_h: float = setting(8.0, "How long a paid session is taken to last at most, for the mandate's end.", unit="h", gt=0, le=72)
     credit_limit_inr: Decimal = setting(
-        Decimal(5000), "The most that a driver may owe, sessions under way included; never more than ₹15,000 counts.", unit="₹", gt=0
+        Decimal(5000), "The most that a driver may owe on AutoPay, sessions under way included.", unit="₹", gt=0
+    )
+    spread_days: int = setting(
+        1,
+        "Over how many days' debits this may be spread. One debit takes ₹15,000 at most, or the mandate's maximum.",
+        unit="days",
+        ge=1,
+        le=14,
+    )
+    warn_percent: float = setting(
+        20.0, "When so much is left of a block that does not reach for a whole session, the driver is asked to top up.",
+        unit="%", ge=0, le=90,
+    )  # fmt: skip
+    stop_on_loss: bool = setting(True, "End a session whose mandate is revoked or paused while it runs. Never one of the own fleet.")
+    grace_kwh: float = setting(1.0, "Energy that such a session still gets.", unit="kWh", ge=0, le=100)
+    grace_min: float = setting(5.0, "Time that such a session still gets; it ends at whichever comes first.", unit="min", ge=0, le=240)
+    end_replaced: bool = setting(
+        True, "End a mandate at the gateway that a newer one of the same driver and kind has replaced, once nothing is open on it."
     )
     gateway_url: str = setting(REAL_GATEWAY, "Address of the gateway's API. With mock it is the mock's, whatever stands here.")
     webhook_host: str = setting("127.0.0.1", "Address on which the gateway's webhooks are awaited; put a TLS proxy in front.")
@@ -86,6 +108,14 @@ class PaymentsSection(Section):
         return text
 
     @model_validator(mode="after")
+    def _least_is_less(self) -> Self:
+        if self.smaller_sessions and self.least_kwh > self.most_kwh:
+            raise ValueError(
+                f"least_kwh ({self.least_kwh:g}) is above most_kwh ({self.most_kwh:g}): lower it, or set smaller_sessions = false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _as_the_law_has_it(self) -> Self:
         if not self.mock:
             if not self.cut_off:
@@ -104,6 +134,8 @@ class PaymentsSection(Section):
 
         return Terms(
             credit_limit_paise=_paise(self.credit_limit_inr),
+            spread_days=self.spread_days,
+            cancel_older=self.end_replaced,
             gst=GstRule(
                 rate=Fraction(self.gst_percent) / 100,
                 sac=self.sac,
@@ -132,7 +164,19 @@ class PaymentsSection(Section):
             paise_per_kwh=Fraction(self.price_inr_per_kwh) * 100,
             service_paise=_paise(self.service_inr),
             most_wh=round(self.most_kwh * 1000),
+            least_wh=round(self.least_kwh * 1000) if self.smaller_sessions else None,
             longest=timedelta(hours=self.longest_h),
+        )
+
+    def to_watch_policy(self) -> Policy:
+        """For the watch over running sessions."""
+        from payments.watch import Policy
+
+        return Policy(
+            warn_share=self.warn_percent / 100,
+            stop_on_loss=self.stop_on_loss,
+            grace_wh=round(self.grace_kwh * 1000),
+            grace=timedelta(minutes=self.grace_min),
         )
 
 

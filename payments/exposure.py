@@ -6,6 +6,7 @@ Two ids of drivers that the gateway knows as one customer (it merges by phone nu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlmodel import Session, col, func, select
 
@@ -17,7 +18,18 @@ from payments.states import MandateState, Mode, Stage
 from payments.tables import BillRow, MandateRow
 from payments.times import from_ms
 
-__all__ = ["billed_on", "exposure_of", "instrument", "instruments_of", "same_person"]
+__all__ = ["Standing", "billed_on", "exposure_of", "instrument", "instruments_of", "same_person", "standing_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A driver as the books know it. ``paid_by``: which mandate pays for each session under way; ``open_paise``: what each
+    counts for in the exposure; ``owed_paise`` of it all is ``exposure.unpaid_paise``."""
+
+    instruments: Sequence[Instrument]
+    exposure: Exposure
+    paid_by: Mapping[str, str]
+    open_paise: Mapping[str, int]
 
 
 def instrument(row: MandateRow) -> Instrument:
@@ -81,3 +93,19 @@ def billed_on(session: Session, depot_id: str, mandate_id: str) -> int:
         BillRow.depot_id == depot_id, BillRow.mandate_id == mandate_id, BillRow.own != Stage.ESTIMATED
     )
     return int(session.exec(query).one())
+
+
+def standing_of(session: Session, depot_id: str, driver_id: str, *, running: Mapping[str, int]) -> Standing:
+    """Everything at once; ``running`` as in :func:`exposure_of`."""
+    instruments = instruments_of(session, depot_id, driver_id)
+    exposure = exposure_of(session, depot_id, driver_id, instruments, running=running)
+    query = select(BillRow.bill_id, BillRow.mandate_id, BillRow.reserved_paise).where(
+        BillRow.depot_id == depot_id, BillRow.driver_id == driver_id, BillRow.own == Stage.ESTIMATED
+    )
+    rows = session.exec(query).all()
+    return Standing(
+        instruments,
+        exposure,
+        {bill_id: mandate_id for bill_id, mandate_id, _ in rows},
+        {bill_id: max(reserved, running.get(bill_id, 0)) for bill_id, _, reserved in rows},
+    )

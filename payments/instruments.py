@@ -49,6 +49,11 @@ class Instrument:
     customer_id: str = ""
 
     @property
+    def in_force(self) -> bool:
+        """Whether it pays now."""
+        return self.state is MandateState.ACTIVE
+
+    @property
     def held_paise(self) -> int:
         """What a block held at first; its maximum until the gateway has told. 0 for AutoPay."""
         return (self.blocked_paise or self.max_amount_paise) if self.mode.blocks else 0

@@ -15,9 +15,8 @@ from sqlmodel import Session, col, func, select
 
 from depot.ports import Clock
 from payments import Refused, claims, ledger, refunds
-from payments.exposure import exposure_of, instruments_of
-from payments.gate import Ask, Credit, Exposure, GateAnswer, decide
-from payments.instruments import Instrument
+from payments.exposure import Standing, exposure_of, instruments_of, standing_of
+from payments.gate import Ask, Credit, GateAnswer, decide
 from payments.mandates import Mandates, MandateView
 from payments.money import Bill, EnergyLine, bill_of, financial_year
 from payments.reasons import Reason
@@ -94,15 +93,10 @@ class Payments:
                 raise Refused(f"session {session_id} cannot be paid by mandate {mandate_id}")
             row.mandate_id, row.reserved_paise = mandate_id, reserved_paise
 
-    def standing(self, driver_id: str, *, running: Mapping[str, int] | None = None) -> tuple[list[Instrument], Exposure, dict[str, str]]:
-        """A driver's instruments, what is open, and by which of them each session under way is paid."""
+    def standing(self, driver_id: str, *, running: Mapping[str, int] | None = None) -> Standing:
+        """A driver's instruments, what is open, and what pays for each session under way."""
         with looking(self.store) as session:
-            instruments = instruments_of(session, self.depot_id, driver_id)
-            exposure = exposure_of(session, self.depot_id, driver_id, instruments, running=running or {})
-            query = select(BillRow.bill_id, BillRow.mandate_id).where(
-                BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id, BillRow.own == Stage.ESTIMATED
-            )
-            return instruments, exposure, dict(session.exec(query).all())
+            return standing_of(session, self.depot_id, driver_id, running=running or {})
 
     def readmit(self, session_id: str, driver_id: str, mandate_id: str, *, reserved_paise: int) -> None:
         """The journal says that this session was let charge, and the books have no reservation (a backup older than it, or books

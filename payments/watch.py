@@ -55,7 +55,8 @@ Verdict = Go | Warn | Stop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The operator's. ``warn_share``: what is left of the session's money when the driver is told, 0 to 1. ``stop_on_loss``: a
+    """The operator's. ``warn_share``: what is left before a session ends, of its money or its
+    energy, when the driver is told, 0 to 1. ``stop_on_loss``: a
     session whose mandate is revoked or paused ends, after ``grace_wh`` of energy or ``grace`` of time, whichever comes first."""
 
     warn_share: float = 0.2
@@ -98,6 +99,10 @@ def judge(now: Running, policy: Policy) -> Verdict:
         if policy.stop_on_loss and (now.lost_wh >= policy.grace_wh or now.lost_for >= policy.grace):
             return Stop(StopWhy.MANDATE_LOST)
         return Warn(WarnWhy.MANDATE_LOST)
-    if now.blocked and now.limit_paise - now.cost_paise <= policy.warn_share * now.limit_paise:
-        return Warn(WarnWhy.TOP_UP)
-    return Go()
+    return Warn(WarnWhy.TOP_UP) if now.blocked and _low(now, policy.warn_share) else Go()
+
+
+def _low(now: Running, share: float) -> bool:
+    """Whether less than this share is left before the session is ended, of its money or of its energy."""
+    money = now.limit_paise - now.ahead_paise - now.cost_paise <= share * now.limit_paise
+    return money or now.most_wh - now.energy_wh <= share * now.most_wh

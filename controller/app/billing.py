@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
@@ -14,20 +15,25 @@ from controller.payments_view import NoBilling
 from controller.settings import Settings
 from storage import Store
 
+if TYPE_CHECKING:
+    from controller.paid_sessions import PaidSessions
+    from ocpp_server.central import Central
+
 log = logging.getLogger(__name__)
 
 GATEWAY_TIMEOUT_S = 5.0
 """What a person who sets up a mandate waits for each of the gateway's answers, at most."""
 
 
-async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, alarms: AlarmDesk) -> None:
-    """Give ``core`` its room of money, and ``alarms`` what it watches. Raises :class:`payments.UnsafeKeys`,
-    :class:`storage.StorageError`."""
+async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, alarms: AlarmDesk) -> PaidSessions | None:
+    """Give ``core`` its rooms of money, and ``alarms`` what they watch; returns the watch over running sessions.
+    Raises :class:`payments.UnsafeKeys`, :class:`storage.StorageError`."""
     if settings.payments is None:
         core.add(NoBilling())
-        return
+        return None
     import payments  # only where somebody pays
     from controller.billing import Billing
+    from controller.paid_sessions import PaidSessions
     from controller.till import Till
     from payments.keys import guarded_url, keys_from
     from payments.payers import Payers
@@ -54,4 +60,17 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     )
     core.add(room)
     alarms.sources.append(room)
+    watch = PaidSessions(yard, core.loop, till, core.orders.execute, policy=settings.payments.to_watch_policy(), look_s=core.parts.look_s)
+    core.add(watch)
+    alarms.sources.append(watch)
     log.info("drivers pay by UPI AutoPay at %s (%s keys)", url, "live" if keys.live else "test")
+    return watch
+
+
+def show_money(watch: PaidSessions | None, core: Core, central: Central) -> None:
+    """Let ``watch`` tell drivers on their stations' displays, where the station speaks OCPP 2.x."""
+    from ocpp_server.version import Version
+
+    if watch is not None:
+        stations = [station.station_id for station in core.yard.spec.stations]
+        watch.displays = lambda: [s for s in stations if central.version(s) in (Version.V201, Version.V21)]

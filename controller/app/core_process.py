@@ -22,7 +22,7 @@ import controller
 from controller import device_model
 from controller.alarm_sources import MeterConditions
 from controller.app.assets import add_assets
-from controller.app.billing import add_billing
+from controller.app.billing import add_billing, show_money
 from controller.app.can_buses import add_can
 from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
 from controller.app.contracts import add_contracts
@@ -178,7 +178,7 @@ async def serve_core(settings: Settings) -> None:
         await add_plan(core, planner, stack)
         core.add(PlanPolicy(core.yard, settings.to_planning().policy, replan=core.planning.request))
         core.add(Registry(core.yard, base=base, names=NameBook(settings.storage.path, spec.depot_id)))
-        await add_billing(core, settings, stack, alarms)
+        paid_sessions = await add_billing(core, settings, stack, alarms)
         samples = SampleStore(store, spec.depot_id, journal)
         core.history.minutes.extend(samples.since(clock.now() - KEEP))
 
@@ -291,6 +291,7 @@ async def serve_core(settings: Settings) -> None:
         alarms.sources.append(files)
         core.add(files)
         costs.stations = central
+        show_money(paid_sessions, core, central)
         core.add(ReservationDesk(core.yard, raw))
         core.add(LocalLists(core.yard, raw, central.configuration, masters=settings.ocpp.master_pass_group))
         core.add(Configurations(core.yard, raw, central.configuration))

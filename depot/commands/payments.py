@@ -12,8 +12,10 @@ from depot.commands.command import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterMandate(Command):
-    """Ask the gateway for a UPI AutoPay mandate of a driver, who pays for sessions started with ``id_tag``. Name, e-mail
-    and phone (``contact``, with +91) go to the gateway and are kept nowhere here."""
+    """Ask the gateway for a UPI mandate of a driver, who pays for sessions started with ``id_tag``. Name, e-mail
+    and phone (``contact``, with +91) go to the gateway and are kept nowhere here. ``mode``: autopay, reserve or one_time;
+    ``max_amount_paise``: of each debit, or what is blocked. ``hosted``: approved on a page of the gateway, whose link it sends
+    to the driver by SMS; else the link opens the UPI app."""
 
     TITLE: ClassVar[str] = "Set up mandate"
 
@@ -24,6 +26,8 @@ class RegisterMandate(Command):
     name: str = field(repr=False)
     email: str = field(repr=False)
     contact: str = field(repr=False)
+    mode: str = "autopay"
+    hosted: bool = False
 
     @property
     def target(self) -> str:
@@ -31,7 +35,7 @@ class RegisterMandate(Command):
 
     @property
     def detail(self) -> Mapping[str, str]:
-        return {"max_amount_paise": str(self.max_amount_paise), "expire_at": self.expire_at.isoformat()}
+        return {"max_amount_paise": str(self.max_amount_paise), "expire_at": self.expire_at.isoformat(), "mode": self.mode}
 
     @property
     def bare(self) -> RegisterMandate:
