@@ -21,7 +21,6 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.fleet import Driver, Vehicle
 from depot.ports import StartRequest, StopRequest
-from depot.readings import MeterReading
 from depot.values import ConnectorId, InvalidValue
 from payments import GatewayTrouble, Refused
 from payments.payers import Payers
@@ -262,19 +261,6 @@ def test_a_reservation_whose_start_was_never_journaled_is_given_back() -> None:
     assert list(world.money.reservations()) == list(world.yard.state.paid)
 
 
-def test_a_session_is_ended_at_its_last_watt_hour() -> None:
-    world = World()
-    world.driver()
-    world.start()
-    world.yard.readings[ONE] = MeterReading(ONE, NOW, NOW, 50_000, 1_000 + 19_999)
-    world.look()
-    assert world.ended == []
-    world.yard.readings[ONE] = MeterReading(ONE, NOW, NOW, 50_000, 1_000 + 20_000)
-    world.look()
-    world.look()
-    assert world.ended == [ONE]
-
-
 def test_a_written_off_bill_leaves_the_ledger_at_zero() -> None:
     world = World()
     world.driver()
@@ -310,7 +296,7 @@ def test_a_gateway_that_is_away_fails_the_mandate_and_keeps_no_contact() -> None
     assert "Rani" not in repr(order)
     assert "+91" not in repr(order)
     assert (order.bare.name, order.bare.email, order.bare.contact) == ("", "", "")  # type: ignore[attr-defined]
-    assert set(order.detail) == {"max_amount_paise", "expire_at"}
+    assert set(order.detail) == {"max_amount_paise", "expire_at", "mode"}
 
 
 @pytest.mark.parametrize("driver", ["", "+919000000001", "9000 000 001", "rani@upi", "x" * 41])
