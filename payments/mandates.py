@@ -23,8 +23,8 @@ from payments.exposure import instrument, instruments_of
 from payments.gateway import Answer, Customer, Gateway, LinkState, Ok, Order, Rejected
 from payments.instruments import BOUNDS, Instrument, in_order, link_ends_at, superseded
 from payments.records import Books, key_for, looking
-from payments.states import MandateState, Mode, Stage, bill_stage
-from payments.tables import BillRow, MandateRow
+from payments.states import MandateState, Mode, Stage, bill_stage, stage_of
+from payments.tables import BillRow, CollectionRow, MandateRow
 from payments.terms import Terms
 from payments.times import from_ms, to_ms
 from storage import Store
@@ -311,7 +311,19 @@ def _open_on(books: Books, mandate: MandateRow, now: datetime) -> bool:
         (BillRow.own == Stage.ESTIMATED) | (BillRow.total_paise > 0),
     )
     bills = books.session.exec(query).all()
-    return any(bill.own == Stage.ESTIMATED for bill in bills) or any(bill_stage(facts, now).owed for facts in books.facts_of(bills))
+    if any(bill.own == Stage.ESTIMATED for bill in bills):
+        return True
+    if any(_to_come(bill_stage(facts, now)) for facts in books.facts_of(bills)):
+        return True
+    under = select(CollectionRow).where(
+        CollectionRow.depot_id == books.depot_id, CollectionRow.mandate_id == mandate.mandate_id, CollectionRow.own == Stage.BATCHED
+    )
+    return any(_to_come(stage_of(facts, now)) for facts in books.debits(books.session.exec(under).all()).values())
+
+
+def _to_come(stage: Stage) -> bool:
+    """Whether its debit is still tried by itself; what is in arrears waits for a person, and for a mandate of that day."""
+    return stage.owed and stage is not Stage.ARREARS
 
 
 def _sure(answer: Answer[T], what: str) -> T:
