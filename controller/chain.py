@@ -96,6 +96,9 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
     last = yard.last
     site_kw = f"{last.site_now_w / 1000:.0f} kW" if last is not None else "unknown"
     if why is Because.FEEDER:
+        cabinet_w = cabinet_binds_w(yard, key)
+        if cabinet_w is not None:
+            return "Cabinet leaves", f"its connectors share {cabinet_w / 1000:g} kW; who leaves earlier is served first"
         return f"Feeder {feeder} leaves", "what vehicles that leave earlier do not need"
     if why is Because.SAFETY:
         return "Safety allows", _safety_detail(yard, key)
@@ -110,6 +113,15 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
     if why is Because.SITE:
         return "Site limit leaves", f"{site_kw} less background and vehicles that leave earlier"
     return "Limits leave", f"enough: site {site_kw}, feeder {feeder}"
+
+
+def cabinet_binds_w(yard: Yard, key: ConnectorId) -> int | None:
+    """What the connector's cabinet shares, W, where the last look gave it all of that: then it binds, and not the feeder above it."""
+    node, last = yard.spec.node_of[key], yard.last
+    if node == yard.spec.feeder_of[key] or last is None or key not in last.index:
+        return None
+    carries_w = yard.spec.nodes[node]
+    return carries_w if last.feeder_now_w[last.rows[last.index[key]].feeder] >= carries_w else None
 
 
 def _pickup_detail(yard: Yard, key: ConnectorId) -> str:

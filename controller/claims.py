@@ -1,6 +1,6 @@
 """Room for what people send to stations beside the loop: counted before it leaves, or it does not leave (invariant 1).
 
-lacks_w(keys, levels)   how much is missing on the site or a feeder; 0: there is room
+lacks_w(keys, levels)   how much is missing on the site, a feeder or a shared cabinet; 0: there is room
 claim / unclaim         count a level until it has expired, or certainly had no effect
 """
 
@@ -36,11 +36,11 @@ class Claims:
         bounds_w = {key: grant.bound_w(now_s) for key, grant in yard.grants.items() if not grant.idle}
         wanted_w: dict[str, int] = {}
         for key, level_w in levels_w.items():
-            feeder_id = yard.spec.feeder_of[key]
+            feeder_id = yard.spec.node_of[key]
             wanted_w[feeder_id] = wanted_w.get(feeder_id, 0) + max(0, level_w - bounds_w.get(key, 0))
         lacking = [sum(wanted_w.values()) - (budgets.site.now_w - sum(bounds_w.values()))]
         for feeder_id, watts in wanted_w.items():
-            here_w = sum(bound_w for key, bound_w in bounds_w.items() if yard.spec.feeder_of[key] == feeder_id)
+            here_w = sum(bound_w for key, bound_w in bounds_w.items() if yard.spec.node_of[key] == feeder_id)
             left_w = budgets.feeders[feeder_id].now_w - here_w if feeder_id in budgets.feeders else 0
             lacking.append(watts - left_w)
         return max(0, *lacking) if any(wanted_w.values()) else 0

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from controller import limits
 from controller.desk import Desk, DeskSettings
+from controller.full_charges import FullChargesRoom
 from controller.history import History
 from controller.ingest_view import ItemTaken, TelemetryItem
 from controller.loop import ControlLoop
@@ -77,6 +78,7 @@ class Core:
     def __init__(self, parts: CoreParts) -> None:
         self.parts = parts
         self.yard = Yard(parts.spec, parts.journal, parts.clock, parts.meter)
+        self.yard.wishes = parts.planning.stays.wishes
         self.yard.restore(life_s=parts.loop.life_s)
         self.loop = ControlLoop(self.yard, parts.loop)
         self.history = History(
@@ -117,7 +119,7 @@ class Core:
         )
         self.publish: Callable[[NowView], None] | None = None
         self.take_telemetry: Callable[[str, Sequence[TelemetryItem]], Awaitable[Sequence[ItemTaken]]] | None = None
-        self._rooms: list[Room] = []
+        self._rooms: list[Room] = [FullChargesRoom(self.yard)]
         self.keeper = RoomKeeper(self.yard.clock)
         self._viewers: dict[str, Viewer] = {ChargerView.__name__: self._charger}
 

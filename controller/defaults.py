@@ -1,7 +1,8 @@
 """Which default each connector holds for the time when the controller is dead (invariant 3). Pure.
 
-Σ defaults ≤ fail-safe limit − worst background, and per feeder, with all that hangs on it, ≤ its rating. Where the minimum
-powers do not all fit, some defaults are 0, in rotation from day to day, so that it is not always the same vehicles that wait.
+Σ defaults ≤ fail-safe limit − worst background, and per feeder and shared cabinet, with all that hangs on it, ≤ its rating. Where
+the minimum powers do not all fit, some defaults are 0, in rotation from day to day, so that it is not always the same vehicles that
+wait.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from depot.values import ConnectorId
 
 
 class _Left:
-    """What the feeders' ratings leave, W."""
+    """What feeders and shared cabinets leave, W."""
 
     def __init__(self, spec: DepotSpec) -> None:
         self._spec = spec
-        self._paths = {feeder.feeder_id: above(feeder.feeder_id, spec.feeder_parents) for feeder in spec.feeders}
-        self._watts = {feeder.feeder_id: feeder.rating_w for feeder in spec.feeders}
+        self._paths = {node: above(node, spec.node_parents) for node in spec.nodes}
+        self._watts = dict(spec.nodes)
 
     def of(self, key: ConnectorId) -> int:
-        """On the feeder of a connector, and on all above it."""
-        return min(self._watts[feeder] for feeder in self._paths[self._spec.feeder_of[key]])
+        """On what a connector hangs, and on all above it."""
+        return min(self._watts[feeder] for feeder in self._paths[self._spec.node_of[key]])
 
     def take(self, key: ConnectorId, watts: int) -> None:
-        for feeder in self._paths[self._spec.feeder_of[key]]:
+        for feeder in self._paths[self._spec.node_of[key]]:
             self._watts[feeder] -= watts
 
     def copy(self) -> _Left:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from controller.chain import reason_chain, vehicle_w
+from controller.chain import cabinet_binds_w, reason_chain, vehicle_w
 from controller.readiness import Readiness, Standing
 from controller.views_tiles import kwh_short, label, soc_of, soc_target_of
 from controller.yard import Yard
@@ -342,6 +342,7 @@ def _rivals(yard: Yard, visit: Visit) -> Sequence[Visit]:
     because = None
     if last is not None and visit.connector is not None and visit.connector in last.index:
         because = last.allocation.because[last.index[visit.connector]]
+    cabinet = because is Because.FEEDER and visit.connector is not None and cabinet_binds_w(yard, visit.connector) is not None
     found = [
         other
         for key, other in yard.present_visits().items()
@@ -350,6 +351,7 @@ def _rivals(yard: Yard, visit: Visit) -> Sequence[Visit]:
         and yard.grants[key].in_session
         and (yard.grants[key].measured_w or 0) > 0
         and (because is not Because.FEEDER or yard.spec.feeder_of[key] == feeder)
+        and (not cabinet or visit.connector is None or key.station_id == visit.connector.station_id)
     ]
     return sorted(found, key=lambda other: other.announced.depart_at, reverse=True)
 

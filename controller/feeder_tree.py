@@ -1,4 +1,5 @@
-"""Feeders that hang on feeders: a parent's budget, divided among what hangs on it, so that whoever keeps each part keeps the whole.
+"""Feeders that hang on feeders, and cabinets that share their power among their connectors: a parent's budget, divided among what
+hangs on it, so that whoever keeps each part keeps the whole.
 
     budgets of all feeders, bounds and wishes of what hangs on each  --divided()-->  budgets that the limiter can keep one by one
 
@@ -42,9 +43,10 @@ def loads_of(rows: Iterable[Row], feeders: Sequence[str]) -> dict[str, Load]:
 
 def below(feeder_id: str, parents: Mapping[str, str]) -> list[str]:
     """The feeder and all that hang on it, at any depth."""
+    children = _children(parents)
     found = [feeder_id]
     for each in found:  # grows while it is walked
-        found += [child for child, parent in parents.items() if parent == each]
+        found += children.get(each, ())
     return found
 
 
@@ -57,23 +59,42 @@ def above(feeder_id: str, parents: Mapping[str, str]) -> list[str]:
 
 
 def divided(budgets: Mapping[str, Budget], loads: Mapping[str, Load], parents: Mapping[str, str]) -> dict[str, Budget]:
-    """Budgets of the feeders' own connectors. ``budgets``: what each may carry, with all that hangs on it; ``loads``: of its own
-    connectors; ``parents``: without a ring."""
+    """Budgets of the feeders' own connectors, in the same order. ``budgets``: what each may carry, with all that hangs on it; ``loads``:
+    of its own connectors; ``parents``: without a ring."""
     if not parents:
         return dict(budgets)
-    whole = {feeder: sum((loads[each] for each in below(feeder, parents)), Load()) for feeder in budgets}
-    found: dict[str, Budget] = {}
+    children = _children(parents)
     todo = [(feeder, budget) for feeder, budget in budgets.items() if feeder not in parents]
+    whole = _whole([feeder for feeder, _ in todo], loads, children)
+    found: dict[str, Budget] = {}
     for feeder, budget in todo:  # grows while it is walked
-        children = [child for child, parent in parents.items() if parent == feeder]
-        if not children:
+        its = children.get(feeder)
+        if not its:
             found[feeder] = budget
             continue
-        parts = [loads[feeder], *(whole[child] for child in children)]
-        most = [budget, *(budgets[child] for child in children)]
+        parts = [loads[feeder], *(whole[child] for child in its)]
+        most = [budget, *(budgets[child] for child in its)]
         found[feeder], *theirs = _shared(budget, parts, most)
-        todo += zip(children, theirs, strict=True)
+        todo += zip(its, theirs, strict=True)
+    return {feeder: found[feeder] for feeder in budgets}
+
+
+def _children(parents: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for child, parent in parents.items():
+        found.setdefault(parent, []).append(child)
     return found
+
+
+def _whole(tops: Sequence[str], loads: Mapping[str, Load], children: Mapping[str, Sequence[str]]) -> dict[str, Load]:
+    """Of each feeder, its own load with all that hangs on it."""
+    order = list(tops)
+    for each in order:  # grows while it is walked: who feeds stands before who is fed
+        order += children.get(each, ())
+    whole: dict[str, Load] = {}
+    for each in reversed(order):
+        whole[each] = sum((whole[child] for child in children.get(each, ())), loads[each])
+    return whole
 
 
 def _shared(budget: Budget, parts: Sequence[Load], most: Sequence[Budget]) -> list[Budget]:

@@ -214,6 +214,7 @@ def _connector_words(before: StationSpec, after: StationSpec) -> list[str]:
 _LABELS = {
     "battery_wh": ("battery", " kWh"), "ac_max_w": ("AC", " kW"), "dc_max_w": ("DC", " kW"), "capacity_wh": ("capacity", " kWh"),
     "discharge_max_w": ("gives", " kW"), "discharge_w": ("gives", " kW"),
+    "precondition_w": ("preconditioning", " kW"), "precondition_min": ("preconditioning", " min"),
     "rated_w": ("rated", " kW"), "min_w": ("minimum", " kW"), "rating_w": ("rating", " kW"), "id_tags": ("tags", ""),
     "feeder_id": ("feeder", ""), "bay_id": ("bay", ""), "voltage_v": ("voltage", " V"), "settle_s": ("settles in", " s"),
 }  # fmt: skip

@@ -532,12 +532,14 @@ class ControlLoop:
         held = background.now_w + max(background.unexplained_w, background.suspected_w) + margin + self.storages.held_w(now_s)
         site_budget = Budget(site.now_w - held, site.window_w - held)
         whole: dict[str, Budget] = {}
-        parents = self.yard.spec.feeder_parents
+        parents = self.yard.spec.node_parents
         for feeder in self.yard.spec.feeders:
             allowed = limits.budget(in_force, feeder.feeder_id, now=now, life=life)
             kept = background.unexplained_w + math.ceil(allowed.now_w * self.settings.margin_share)
-            kept += sum(self.storages.held_w(now_s, each) for each in feeder_tree.below(feeder.feeder_id, parents))
+            kept += sum(self.storages.held_w(now_s, each) for each in feeder_tree.below(feeder.feeder_id, self.yard.spec.feeder_parents))
             whole[feeder.feeder_id] = Budget(allowed.now_w - kept, allowed.window_w - kept)
+        for node, carries_w in self.yard.spec.nodes.items():
+            whole.setdefault(node, Budget(carries_w, carries_w))  # a cabinet shares what it has: no margin, and nothing else hangs there
         rows = self._rows.build(now, self._sums.bounds_w, gives_w=self._sums.gives_w, in_force=in_force)
         parts = feeder_tree.divided(whole, feeder_tree.loads_of(rows, list(whole)), parents) if parents else whole
         self._budgets, feeder_budgets = Budgets(site_budget, parts), [parts[feeder] for feeder in whole]

@@ -37,6 +37,9 @@ class Names:
                 if visit.present and visit.connector is not None:
                     stays.setdefault(str(visit.connector), visit_id)
                     stays.setdefault(yard.labels.get(visit.connector, str(visit.connector)), visit_id)
+        for row in asked.row_ids[len(asked.visit_ids) :]:  # a load of one of them
+            visit_id, _, what = row.rpartition("/")
+            vehicles[row] = f"{vehicles.get(visit_id, visit_id)} ({what})"
         return cls(vehicles, stays)
 
     def vehicle(self, visit_id: str) -> str:

@@ -29,8 +29,9 @@ from controller.planner import Planner, PlannerError
 from controller.planning_demand import pieces_of
 from controller.planning_life import LifeSettings, PacksNow, charge_curve, kept_out, policy_of, with_life
 from controller.planning_limits import feeders_of, least_kw, places, site_limits
+from controller.planning_phases import wiring_of, with_phases
 from controller.planning_reserve import Reserve, told
-from controller.planning_stays import StaySettings, lacking_kwh, with_needs
+from controller.planning_stays import Beside, StaySettings, beside, with_needs
 from controller.yard import Yard
 from depot import events as ev
 from depot.state import Visit
@@ -38,6 +39,7 @@ from depot.values import ConnectorId, Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
 from optimizer import PlanResult, Policy, Problem, Vehicle, Weights
 from optimizer.site_limits import least_of
+from optimizer.stays import Need
 from optimizer.windows import clock_blocks
 
 log = logging.getLogger(__name__)
@@ -105,6 +107,13 @@ class Asked:
     visit_ids: tuple[str, ...]
     overlap: tuple[np.ndarray, ...]
     start: datetime
+    loads: tuple[int, ...] = ()
+    """Rows behind those of the visits: of each preconditioning load, its visit's place."""
+
+    @property
+    def row_ids(self) -> tuple[str, ...]:
+        """Of each row: the visit, or the name of its load."""
+        return tuple(vehicle.id for vehicle in self.problem.vehicles)
 
     @property
     def slot(self) -> timedelta:
@@ -206,7 +215,9 @@ def building(
     rows: list[Vehicle] = []
     ids: list[str] = []
     overlaps: list[np.ndarray] = []
-    lacking: list[float] = []
+    planned: list[Visit] = []
+    asks: list[Beside] = []
+    stop = start + timedelta(seconds=slots * slot_s)
     by_scope = limits.by_scope(in_force)
     place = places(yard.spec)
     for n, visit in enumerate(wanting):
@@ -218,7 +229,8 @@ def building(
             rows.append(kept_out(made[0], policy or settings.policy, settings.life))
             overlaps.append(made[1])
             ids.append(visit.visit_id)
-            lacking.append(lacking_kwh(yard, visit, settings.stays, fresh_s=PLANNED_SOC_S))
+            asks.append(beside(yard, visit, settings.stays, now=now, until=stop, fresh_s=PLANNED_SOC_S))
+            planned.append(visit)
     if not rows and not storages:
         return None
     measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
@@ -259,21 +271,36 @@ def building(
         demand_pieces=pieces_of(pieces or (), start, slots, slot_s, zone, share=settings.demand_share),
         storages=storages,
     )
-    return Asked(with_needs(problem, lacking, settings.stays), tuple(ids), tuple(overlaps), start)
+    problem, loads = with_needs(problem, asks, settings.stays, start=start)
+    if yard.spec.phase_limits:
+        at = [(visit.connector, visit) for visit in (*planned, *(planned[host] for host in loads)) if visit.connector is not None]
+        wirings = [wiring_of(yard, key, visit) for key, visit in at]
+        problem = with_phases(problem, yard.spec, wirings, [yard.spec.feeder_of[key] for key, _ in at], kept)
+    return Asked(problem, tuple(ids), tuple(overlaps), start, loads)
 
 
 def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
     if visit.held or visit.connector is None or visit.connector not in yard.spec.connectors:
         return False
-    if not yard.state.connector(visit.connector).operative or yard.complete(visit):
+    if not yard.state.connector(visit.connector).operative:
         return False
     if yard.allowed_w(visit.connector, visit) == 0:
         return False
     if not visit.present and (now > visit.announced.depart_at or visit.announced.returning):
         return False
+    if yard.load(visit) is not None:
+        return True
     if visit.present and yard.asleep(visit.connector, now):
         return False
-    return yard.remaining_wh(visit) > 0
+    if yard.full_lacks_wh(visit.connector, visit, now, fresh_s=PLANNED_SOC_S):
+        return True
+    return not yard.complete(visit) and yard.remaining_wh(visit) > 0
+
+
+def _needs_wh(yard: Yard, key: ConnectorId, visit: Visit, now: datetime) -> int:
+    """Grid energy that it is planned to draw for its battery, Wh: who has all, or takes nothing, may be planned for its load alone."""
+    idle = yard.complete(visit) or (visit.present and yard.asleep(key, now))
+    return 0 if idle else yard.remaining_wh(visit)
 
 
 def _kept_share(settings: PlanningSettings, slots: int, slot_s: int) -> np.ndarray:
@@ -332,13 +359,15 @@ def _vehicle(
     else:
         floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
     battery_wh = yard.battery_wh(visit)
+    needs_wh = _needs_wh(yard, key, visit, now)
+    full_wh = yard.full_lacks_wh(key, visit, now, fresh_s=PLANNED_SOC_S)
     stored_wh = _stored_wh(yard, key, visit)
     gives_kw = 0.0 if stored_wh is None else yard.may_discharge_w(key, visit) / 1000.0
     vehicle = Vehicle(
         id=visit.visit_id,
         arrival_slot=int(inside[0]),
         departure_slot=int(inside[-1]) + 1,
-        energy_kwh=yard.remaining_wh(visit) * visit.announced.efficiency / 1000.0,
+        energy_kwh=needs_wh * visit.announced.efficiency / 1000.0,
         eff=visit.announced.efficiency,
         p_max_kw=max_w / 1000.0,
         p_min_kw=min(round(spec.min_w * share), max_w) / 1000.0,
@@ -349,14 +378,14 @@ def _vehicle(
         cap_kw=overlap * max_w / 1000.0 * external,
         delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
         steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
-        urgency=_tightness(yard.remaining_wh(visit), max_w, leaves - begins),
+        urgency=_tightness(needs_wh, max_w, leaves - begins),
         discharge_kw=gives_kw,
         discharge_cap_kw=overlap * gives_kw if gives_kw else None,
         stored_kwh=(stored_wh or 0.0) / 1000.0,
         capacity_kwh=battery_wh / 1000.0,
         reserve_kwh=settings.reserve_soc * battery_wh / 1000.0,
         wear_per_kwh=settings.wear_per_kwh,
-        curve=charge_curve(visit.announced, wants_wh=yard.remaining_wh(visit) * visit.announced.efficiency, full_w=full_w),
+        curve=charge_curve(visit.announced, wants_wh=needs_wh * visit.announced.efficiency, full_w=full_w, to_full_wh=full_wh or 0),
     )
     pack = packs.of(visit.announced.vehicle_id, now) if packs is not None else None
     middles_h = np.maximum((start - now).total_seconds() + (np.arange(slots) + 0.5) * slot_s, 0.0) / 3600.0
@@ -429,10 +458,14 @@ def _overlap(begins: datetime, leaves: datetime, *, now: datetime, start: dateti
 
 def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: PlanningSettings) -> Plan:
     """The optimizer's mean powers as a plan: power while the vehicle is there, W."""
-    overlap = np.array(asked.overlap).reshape(len(asked.visit_ids), asked.problem.n_slots)
-    present_w = np.round(result.power_kw.reshape(overlap.shape) / np.where(overlap > 0, overlap, 1.0) * 1000.0).astype(np.int64)
+    visits, slots = len(asked.visit_ids), asked.problem.n_slots
+    overlap = np.array(asked.overlap).reshape(visits, slots)
+    rows_kw = result.power_kw.reshape(visits + len(asked.loads), slots)
+    present_kw = rows_kw[:visits] / np.where(overlap > 0, overlap, 1.0)
+    np.add.at(present_kw, list(asked.loads), rows_kw[visits:])
+    present_w = np.round(present_kw * 1000.0).astype(np.int64)
     power = {visit_id: tuple(row) for visit_id, row in zip(asked.visit_ids, present_w.tolist(), strict=True)}
-    unmet = {asked.visit_ids[i]: round(float(result.unmet_kwh[i]) * 1000.0) for i in np.flatnonzero(result.unmet_kwh > 1e-3)}
+    unmet = {asked.visit_ids[i]: round(float(result.unmet_kwh[i]) * 1000.0) for i in np.flatnonzero(result.unmet_kwh[:visits] > 1e-3)}
     return Plan(
         plan_id=str(uuid7()),
         made_at=now,
@@ -442,11 +475,23 @@ def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: Pl
         site_w=tuple(int(w) for w in np.round(np.asarray(result.site_kw) * 1000.0)),
         expires_at=now + timedelta(seconds=settings.expires_s),
         unmet_wh=unmet,
+        shed_wh=_shed(asked, result),
         cost=float(result.energy_cost + result.demand_cost),
         solver=str(result.status),
         solve_s=float(result.solve_s),
         storage_w=plan_rows(asked.problem.storages, result.storage_kw),
     )
+
+
+def _shed(asked: Asked, result: PlanResult) -> dict[str, int]:
+    """Of each visit, what of its comfort does not fit, Wh: of a full battery, and of preconditioning."""
+    visits, shed = len(asked.visit_ids), dict.fromkeys(asked.visit_ids, 0.0)
+    for one in result.short:
+        if one.milestone is not None and one.need is Need.COMFORT and one.vehicle in shed:
+            shed[one.vehicle] += one.kwh
+    for host, kwh in zip(asked.loads, result.unmet_kwh[visits:], strict=True):
+        shed[asked.visit_ids[host]] += float(kwh)
+    return {visit_id: round(kwh * 1000.0) for visit_id, kwh in shed.items() if kwh > 1e-3}
 
 
 class Planning:
@@ -525,7 +570,7 @@ class Planning:
         try:
             result = await self.planner.solve(problem, policy=policy)
             if self.twin is not None:
-                result = await approved(self.twin, self.planner, problem, asked.visit_ids, result, policy=policy)
+                result = await approved(self.twin, self.planner, problem, asked.row_ids, result, policy=policy)
         except PlannerError as error:
             if self.failed_since is None:
                 log.error("no new plan: %s; the last plan holds until it expires, then earliest departure first", error)
@@ -533,7 +578,7 @@ class Planning:
             self.text = f"no new plan: {error}"
             if self.settings.learned_fallback and fallback_needed(self.yard.plan, now, cadence_s=self.settings.cadence_s):
                 result = await learned_plan(asked.problem)
-                if self.twin is None or not (await self.twin.judged(asked.problem, asked.visit_ids, result)).veto:
+                if self.twin is None or not (await self.twin.judged(asked.problem, asked.row_ids, result)).veto:
                     await self._take(asked, result, now, cause)
                     self.text = f"no new plan: {error}; a learned policy plans meanwhile"
             return

@@ -163,21 +163,28 @@ def _heat(vehicle: Vehicle, pack: PackNow, settings: LifeSettings, *, size_kwh: 
     )
 
 
-def charge_curve(stay: VisitAnnounced, *, wants_wh: float, full_w: int) -> ChargeCurve | None:
+def charge_curve(stay: VisitAnnounced, *, wants_wh: float, full_w: int, to_full_wh: float = 0.0) -> ChargeCurve | None:
     """What the battery accepts, where it is to be charged beyond its knee; None: it is not, or its announcement does not tell.
 
     Nothing is known of the pack but its size: above :data:`KNEE_SOC` the power is taken to fall in proportion to what is left, to
-    :data:`FULL_SHARE` at the end. ``wants_wh``: into the battery, until it has what was announced; ``full_w``: grid side."""
-    if not stay.battery_wh or stay.soc_arrival is None or wants_wh <= 0:
+    :data:`FULL_SHARE` at the end. ``wants_wh``: into the battery, until it has what was announced; ``full_w``: grid side;
+    ``to_full_wh``: into the battery, until it is full, where a full charge is due."""
+    if not stay.battery_wh:
         return None
-    target = min(1.0, stay.soc_arrival + stay.battery_energy_wh / stay.battery_wh)
-    if target <= KNEE_SOC:
+    if to_full_wh > 0:
+        stored_wh = stay.battery_wh - to_full_wh
+    elif stay.soc_arrival is None or wants_wh <= 0:
         return None
+    else:
+        target = min(1.0, stay.soc_arrival + stay.battery_energy_wh / stay.battery_wh)
+        if target <= KNEE_SOC:
+            return None
+        stored_wh = target * stay.battery_wh - wants_wh
     return ChargeCurve(
         soc=np.array([KNEE_SOC, 1.0]),
         accepts_kw=np.array([full_w, FULL_SHARE * full_w]) / 1000.0,
         capacity_kwh=stay.battery_wh / 1000.0,
-        stored_kwh=max(0.0, target * stay.battery_wh - wants_wh) / 1000.0,
+        stored_kwh=max(0.0, stored_wh) / 1000.0,
     )
 
 

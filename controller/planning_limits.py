@@ -2,9 +2,8 @@
 
     limits in force --site_limits()--> the site's, each with its source     feeders, cabinets --feeders_of()--> a tree with limits
 
-A station that shares its power among its connectors (a cabinet with several outlets) is a feeder of its own in the plan. Plans keep
-the whole tree. The limiter keeps the site's limit and each feeder's rating for the stations that stand on it; what feeds several
-feeders and what a cabinet shares it leaves to their own protection.
+A station that shares its power among its connectors (a cabinet with several outlets) is a feeder of its own in the plan, as it is
+for the limiter. Both keep the whole tree.
 """
 
 from __future__ import annotations
@@ -51,25 +50,22 @@ def least_kw(its: Iterable[Limit], *, start: datetime, slots: int, slot_s: int, 
 
 def feeders_of(spec: DepotSpec, limit_kw: Callable[[str], np.ndarray]) -> tuple[Feeder, ...]:
     """Feeders in the order of ``spec``, then the cabinets that share power; ``limit_kw``: of a feeder by its id, per slot."""
-    place = {feeder.feeder_id: n for n, feeder in enumerate(spec.feeders)}
-    built = []
-    for feeder in spec.feeders:
-        above = spec.feeder_parents.get(feeder.feeder_id)
-        built.append(Feeder(feeder.feeder_id, limit_kw(feeder.feeder_id), None if above is None else place[above]))
-    hubs = (
-        Feeder(f"hub {station.station_id}", np.asarray(spec.hub_w[station.station_id] / 1000.0), place[station.feeder_id])
-        for station in spec.stations
-        if station.station_id in spec.hub_w
+    feeders = {feeder.feeder_id for feeder in spec.feeders}
+    place = {node: n for n, node in enumerate(spec.nodes)}
+    return tuple(
+        Feeder(
+            node,
+            limit_kw(node) if node in feeders else np.asarray(carries_w / 1000.0),
+            place[spec.node_parents[node]] if node in spec.node_parents else None,
+        )
+        for node, carries_w in spec.nodes.items()
     )
-    return (*built, *hubs)
 
 
 def places(spec: DepotSpec) -> Mapping[ConnectorId, int]:
     """Of each connector, the place of what it hangs on in :func:`feeders_of`."""
-    place = {feeder.feeder_id: n for n, feeder in enumerate(spec.feeders)}
-    hubs = [station.station_id for station in spec.stations if station.station_id in spec.hub_w]
-    of_hub = {station_id: len(place) + n for n, station_id in enumerate(hubs)}
-    return {key: of_hub.get(key.station_id, place[feeder]) for key, feeder in spec.feeder_of.items()}
+    place = {node: n for n, node in enumerate(spec.nodes)}
+    return {key: place[node] for key, node in spec.node_of.items()}
 
 
 def _source(limit: Limit) -> str:

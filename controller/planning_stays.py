@@ -1,25 +1,50 @@
-"""What stays ask for beside energy at their departure, from what the depot knows: a minimum for who is nearly empty, and how a
-shortage is shared. Pure.
+"""What stays ask for beside energy at their departure, from what the depot knows: a minimum for who is nearly empty, a full battery now
+and then, warming before they leave, and how a shortage is shared. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil
 
+from controller.wishes import Load, WishSettings
 from controller.yard import Yard
 from depot.state import Visit
 from optimizer import Problem
-from optimizer.needs import minimum_now
+from optimizer.needs import Load as PlanLoad
+from optimizer.needs import full_charge, minimum_now, preconditioned
 
 
 @dataclass(frozen=True, slots=True)
 class StaySettings:
     """``minimum_soc``: a vehicle that is plugged in with less is brought there before anything else; 0: none is.
-    ``share_shortage``: where not everything fits, vehicles of one priority go short in like parts of their needs."""
+    ``share_shortage``: where not everything fits, vehicles of one priority go short in like parts of their needs.
+    ``wishes``: preconditioning and full charges."""
 
     minimum_soc: float = 0.0
     share_shortage: bool = False
+    wishes: WishSettings = field(default_factory=WishSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What one stay asks for beside. ``lacking_kwh``: to the minimum that it shall always hold; ``full_kwh``: to a full battery, where
+    one is due (0: none); ``load``: before it departs, where that is within the plan."""
+
+    lacking_kwh: float = 0.0
+    full_kwh: float = 0.0
+    load: Load | None = None
+
+
+def beside(yard: Yard, visit: Visit, settings: StaySettings, *, now: datetime, until: datetime, fresh_s: float) -> Beside:
+    """Of one stay, in a plan that ends at ``until``. States of charge older than ``fresh_s`` say nothing."""
+    load = yard.load(visit)
+    if load is not None and (load.until > until or load.until <= now):
+        load = None
+    full_wh = None if visit.connector is None else yard.full_lacks_wh(visit.connector, visit, now, fresh_s=fresh_s)
+    return Beside(lacking_kwh(yard, visit, settings, fresh_s=fresh_s), (full_wh or 0) / 1000.0, load)
 
 
 def lacking_kwh(yard: Yard, visit: Visit, settings: StaySettings, *, fresh_s: float) -> float:
@@ -34,10 +59,25 @@ def lacking_kwh(yard: Yard, visit: Visit, settings: StaySettings, *, fresh_s: fl
     return max(0.0, min((settings.minimum_soc - soc) * yard.battery_wh(visit), may_wh)) / 1000.0
 
 
-def with_needs(problem: Problem, lacking: Sequence[float], settings: StaySettings) -> Problem:
-    """``problem`` with what is asked for beside: ``lacking`` [vehicle] kWh to the minimum. As it was where nothing is."""
+def with_needs(problem: Problem, asks: Sequence[Beside], settings: StaySettings, *, start: datetime) -> tuple[Problem, tuple[int, ...]]:
+    """``problem`` with what is asked for beside, in the order of its vehicles; as it was where nothing is. Loads are further rows behind
+    the vehicles: the vehicle of each is told, too."""
     if settings.share_shortage:
         problem = replace(problem, share_shortage=True)
-    if not any(lacking):
-        return problem
-    return replace(problem, vehicles=tuple(minimum_now(problem, place, kwh) for place, kwh in enumerate(lacking)))
+    if any(ask.lacking_kwh for ask in asks):
+        problem = replace(problem, vehicles=tuple(minimum_now(problem, n, ask.lacking_kwh) for n, ask in enumerate(asks)))
+    rule = settings.wishes.full_charges
+    if rule is not None and any(ask.full_kwh for ask in asks):
+        dwell = ceil(rule.dwell_min / problem.slot_minutes)
+        of = zip(problem.vehicles, asks, strict=True)
+        problem = replace(problem, vehicles=tuple(full_charge(vehicle, full_kwh=ask.full_kwh, dwell_slots=dwell) for vehicle, ask in of))
+    loads = [load for n, ask in enumerate(asks) if ask.load is not None and (load := _planned(problem, n, ask.load, start)) is not None]
+    return (preconditioned(problem, loads), tuple(load.vehicle for load in loads)) if loads else (problem, ())
+
+
+def _planned(problem: Problem, place: int, load: Load, start: datetime) -> PlanLoad | None:
+    """The load in whole slots, to the end of the vehicle's planned stay (a margin before it leaves)."""
+    host = problem.vehicles[place]
+    first = max(host.arrival_slot, (load.from_ - start) // timedelta(minutes=problem.slot_minutes))
+    first = min(first, host.departure_slot - 1)
+    return None if first < host.arrival_slot else PlanLoad(place, load.power_w / 1000.0, first, host.departure_slot)

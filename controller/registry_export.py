@@ -60,6 +60,9 @@ def _vehicles(known: Known) -> Rows:
             "id_tags": " ".join(v.id_tags),
             "connector": "" if v.connector is None else str(v.connector),
             "discharge_kw": _thousandth(v.discharge_max_w),
+            "phases": "" if v.phases is None else str(v.phases),
+            "precondition_kw": _thousandth(v.precondition_w),
+            "precondition_min": "" if v.precondition_min is None else str(v.precondition_min),
         }
 
 

@@ -43,7 +43,7 @@ class Kind(StrEnum):
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.VEHICLES: (
         "vehicle_id", "model", "battery_kwh", "ac_max_kw", "dc_max_kw", "discharge_kw", "efficiency", "pausable", "id_tags", "connector",
-        "bay",
+        "bay", "phases", "precondition_kw", "precondition_min",
     ),
     Kind.PACKS: ("vehicle_id", "pack_id", "chemistry", "capacity_kwh", "cells"),
     Kind.DRIVERS: ("driver_id", "name", "id_tags"),
@@ -111,6 +111,9 @@ def _vehicles(sheet: Sheet, known: Known, remove_missing: bool) -> Preview:
             "discharge_max_w": reader.cell(row, "discharge_kw", row.thousandfold_of, old.discharge_max_w),
             "efficiency": Vehicle(name).efficiency if efficiency is None else efficiency,
             "pausable": reader.cell(row, "pausable", row.flag_of, old.pausable),
+            "phases": reader.cell(row, "phases", row.whole_of, old.phases),
+            "precondition_w": reader.cell(row, "precondition_kw", row.thousandfold_of, old.precondition_w),
+            "precondition_min": reader.cell(row, "precondition_min", row.whole_of, old.precondition_min),
             "id_tags": reader.cell(row, "id_tags", row.list_of, old.id_tags),
             "connector": place_of(reader, row, places, old.connector),
         }

@@ -18,7 +18,7 @@ from controller.kept_free import reserved_for_another, tags_of
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import Yard
 from depot import events as ev
-from depot.registry import ConnectorSpec
+from depot.registry import ConnectorSpec, DepotSpec
 from depot.state import ConnectorFacts, Visit
 from depot.values import ConnectorId, Limit
 
@@ -37,6 +37,9 @@ PRESSED_FIRST_S = 7 * 86400.0
 WORTH_A_START = 0.005
 """A session is not begun for a smaller part of what the visit needs."""
 
+FULL_FRESH_S = 900.0
+"""A state of charge this old still says how much a battery lacks to be full."""
+
 DOUBTED_SHARE = 0.7
 """Who overdrew is told this share of what it drew, or as much more: another level shows whether it follows levels at all."""
 
@@ -51,7 +54,7 @@ class Rows:
         self._settings = settings
         self._traffic = traffic
         self._reachable = reachable
-        self._feeders = {feeder.feeder_id: i for i, feeder in enumerate(yard.spec.feeders)}
+        self._places: tuple[DepotSpec | None, dict[ConnectorId, int]] = (None, {})
 
     def build(
         self,
@@ -98,7 +101,7 @@ class Rows:
         traffic = self._traffic[key]
         remaining_wh = yard.remaining_wh(visit) if visit is not None else 0
         asleep = yard.asleep(key, now)
-        row = Row(key, self._feeders[self._yard.spec.feeder_of[key]], spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound_w)
+        row = Row(key, self._place(key), spec.rated_w, spec.min_w, told_w=grant.told_w, bound_w=bound_w)
         row.resting_w = grant.resting_w()
         row.default_w = spec.rated_w if grant.default_w is None else grant.default_w
         row.factor = grant.factor
@@ -106,10 +109,21 @@ class Rows:
         row.reachable = self._reachable(key.station_id)
         row.pausable = yard.pausable(key, visit)
         row.on_off = grant.all_or_nothing
-        row.startable = row.reachable and visit is not None and self._startable(grant, traffic, facts, visit, remaining_wh, now_s)
+        load_w, lacks_wh = 0, None
+        if visit is not None:
+            load_w = min(yard.load_w(visit, now), spec.rated_w)
+            lacks_wh = None if planned is None else yard.full_lacks_wh(key, visit, now, fresh_s=FULL_FRESH_S)
+        beside_w = max(load_w, spec.min_w) if load_w or lacks_wh == 0 else 0
+        row.startable = (
+            row.reachable
+            and visit is not None
+            and self._startable(grant, traffic, facts, visit, max(remaining_wh, lacks_wh or 0, load_w), now_s)
+        )
         if row.startable and visit is not None and yard.state.reservations:
             row.startable = reserved_for_another(yard, key, tags_of(yard, visit), now) is None
-        row.ceiling_w = self._ceiling(key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep)
+        row.ceiling_w = self._ceiling(
+            key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep, more=bool(lacks_wh), beside_w=beside_w
+        )
         said_w = yard.said_w(key)
         if said_w is not None:
             row.ceiling_w = min(row.ceiling_w, said_w)
@@ -123,6 +137,8 @@ class Rows:
             row.ceiling_w = allowed_w
             row.unsafe = True
         row.plan_w = self._plan_w(visit, planned, now, grant.factor)
+        if beside_w and row.plan_w >= 0:
+            row.plan_w = max(row.plan_w, beside_w)
         due_s = math.inf
         if visit is not None:
             due_s = visit.announced.depart_at.timestamp()
@@ -131,7 +147,7 @@ class Rows:
             if traffic.pressed:
                 row.plan_w = -1
                 row.rank = (-float(visit.announced.priority), due_s - PRESSED_FIRST_S)
-            elif asleep:
+            elif asleep or (beside_w and remaining_wh == 0):
                 row.rank = (math.inf, due_s)
         else:
             traffic.pressed = False
@@ -148,6 +164,14 @@ class Rows:
             if row.session and not row.on_off:
                 row.ceiling_w = min(row.ceiling_w, 0 if row.pausable else row.min_w)
         return row
+
+    def _place(self, key: ConnectorId) -> int:
+        """Of what the connector hangs on, among the nodes of the depot as built, which grows while it runs."""
+        spec = self._yard.spec
+        if self._places[0] is not spec:
+            place = {node: i for i, node in enumerate(spec.nodes)}
+            self._places = (spec, {each: place[node] for each, node in spec.node_of.items()})
+        return self._places[1][key]
 
     def _hold(self, row: Row, held_w: int) -> None:
         """A limit of the connector itself is hard: below its least power there is only 0."""
@@ -180,17 +204,22 @@ class Rows:
         *,
         remaining_wh: int,
         asleep: bool,
+        more: bool,
+        beside_w: int,
     ) -> int:
-        """The most that makes sense to tell it, W."""
+        """The most that makes sense to tell it, W. ``more``: a full charge is due; ``beside_w``: what the stay asks for at this moment
+        whether its battery needs anything or not."""
         yard = self._yard
         if not facts.operative:
             return 0
         if visit is None:
             return spec.rated_w if grant.in_session else 0
-        if visit.held or (remaining_wh == 0 and yard.complete(visit)) or yard.full(visit, now):
+        if visit.held:
             return 0
+        if (remaining_wh == 0 and not more and yard.complete(visit)) or yard.full(visit, now):
+            return beside_w
         if asleep and not grant.all_or_nothing:
-            return spec.min_w
+            return max(spec.min_w, beside_w)
         ceiling_w = visit.announced.max_w or spec.rated_w
         accepts_w = yard.acceptance_w.get(key)
         if accepts_w is not None and accepts_w < ceiling_w:

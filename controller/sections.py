@@ -63,6 +63,13 @@ class DepotSection(Section):
     export_limit_kw: float = setting(
         0.0, "What vehicles that discharge may feed into the grid, beyond what the site itself draws. 0: nothing.", unit="kW", ge=0
     )
+    phase_current_a: float | None = setting(
+        None, "The most on each phase of the connection, for plans, which take the site's own load to be the same on all three.",
+        unit="A", gt=0,
+    )  # fmt: skip
+    unbalance_a: float | None = setting(
+        None, "The most by which chargers may load one phase of the site above another, for plans.", unit="A", ge=0
+    )
     background_profile_kw: tuple[float, ...] = setting(
         (), "What the rest of the site typically draws, one value per local hour from 0 to 23; advice for the planner.", unit="kW"
     )
@@ -85,6 +92,11 @@ class FeederSection(Section):
     parent: FeederId | None = setting(
         None,
         "Feeder that feeds this one: a parent's rating holds for all that hangs below it. Unset: the site.",
+    )
+
+    phase_current_a: float | None = setting(None, "The most on each of its phases, for plans.", unit="A", gt=0)
+    unbalance_a: float | None = setting(
+        None, "The most by which chargers may load one of its phases above another, for plans.", unit="A", ge=0
     )
 
     def to_spec(self) -> FeederSpec:
@@ -152,7 +164,7 @@ class StationSection(Section):
         None, "Keyed hash of the station's password (HMAC-SHA-256, 64 hex digits, made for this depot). The password itself stands nowhere."
     )
     shared_kw: float | None = setting(
-        None, "What the cabinet gives all its connectors together, for plans. Unset: each its full rating at once.", unit="kW", gt=0
+        None, "What the cabinet gives all its connectors together. Unset: each its full rating at once.", unit="kW", gt=0
     )
     open: bool = setting(False, "Let it connect without a password. Needs ocpp.allow_open, and so a loopback address.")
     security_profile: int | None = setting(

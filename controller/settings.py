@@ -53,9 +53,10 @@ from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_outputs import OutputSection, check_outputs
 from controller.sections_payments import PaymentsSection
+from controller.sections_stays import FullChargeSection, PreconditioningSection, wishes_of
 from controller.sections_supply import GeneratorSection
 from controller.sections_telemetry import TelemetrySection
-from depot.registry import DepotSpec
+from depot.registry import DepotSpec, PhaseLimit
 from depot.values import InvalidValue, LimitSource
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class Settings(BaseSettings):
     drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
     lake: LakeSection | None = setting(None, "Samples of batteries, kept for years. Without it none are kept.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
+    preconditioning: tuple[PreconditioningSection, ...] = setting((), "Warming or cooling before departures. Without it none is planned.")
+    full_charge: FullChargeSection | None = setting(None, "Full charges at intervals. Without it none are planned.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     v2g: V2gSection = setting(V2gSection(), "Vehicles that discharge.")
@@ -198,6 +201,9 @@ class Settings(BaseSettings):
             raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
         if wrong := complaint(self.pv, self.battery, {f.id for f in self.feeder}):
             raise ValueError(wrong)
+        models = [p.model for p in self.preconditioning]
+        if twice := [model for model in models if models.count(model) > 1]:
+            raise ValueError(f"two entries of preconditioning are for {twice[0] or 'all models'}; write one for each model")
         if self.depot_secret is not None and not _is_key(self.depot_secret.get_secret_value()):
             raise ValueError(f"{PREFIX}DEPOT_SECRET must be 64 hex digits or more")
         for station in self.station:
@@ -245,6 +251,14 @@ class Settings(BaseSettings):
             worst_power_factor=depot.worst_power_factor,
             feeder_parents={f.id: f.parent for f in self.feeder if f.parent is not None},
             hub_w={s.id: watts(s.shared_kw) for s in self.station if s.shared_kw is not None},
+            phase_limits={
+                scope: PhaseLimit(current_a, unbalance_a)
+                for scope, current_a, unbalance_a in (
+                    ("", depot.phase_current_a, depot.unbalance_a),
+                    *((f.id, f.phase_current_a, f.unbalance_a) for f in self.feeder),
+                )
+                if current_a is not None or unbalance_a is not None
+            },
         )
 
     def to_layout(self) -> Layout | None:
@@ -526,7 +540,7 @@ class Settings(BaseSettings):
             wear_per_kwh=self.v2g.wear_per_kwh,
             export_price_per_kwh=self.v2g.export_price_per_kwh,
             learned_fallback=self.planner.learned_fallback,
-            stays=StaySettings(self.planner.minimum_soc, self.planner.share_shortage),
+            stays=StaySettings(self.planner.minimum_soc, self.planner.share_shortage, wishes_of(self.preconditioning, self.full_charge)),
             life=LifeSettings(
                 price_per_kwh=self.pack_life.price_per_kwh,
                 worth_per_kwh=self.pack_life.worth_per_kwh,

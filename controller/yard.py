@@ -18,6 +18,7 @@ from controller.background import Background
 from controller.grants import Grant
 from controller.pack_limits import PackLimit, limit_of
 from controller.pickup import Pickup
+from controller.wishes import FULL_SOC, Load, WishSettings, full_due, load_of
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
@@ -72,6 +73,7 @@ class Yard:
     batteries may have now, where that is not 1; 0: nothing (tripped, frozen); ``pack_limit``: the watts,
     and why. ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows.
     ``cut``: connectors of areas that are isolated, and why.
+    ``wishes``: what settings say of preconditioning and full charges.
     ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
 
     spec: DepotSpec
@@ -92,6 +94,7 @@ class Yard:
     plan: Plan | None = None
     last: LastAllocation | None = None
     pickup: Pickup | None = None
+    wishes: WishSettings = field(default_factory=WishSettings)
     outlook: Callable[[ConnectorId, datetime], Outlook | None] = lambda _key, _until: None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
     _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
@@ -201,9 +204,9 @@ class Yard:
 
     def remaining_wh(self, visit: Visit) -> int:
         """Grid energy that the visit still needs by announcement, Wh; never negative. Where the vehicle may have given some, what it
-        lacks by its state of charge where that is more."""
+        lacks by its state of charge where that is more. What preconditioning has drawn did not reach the battery."""
         key = visit.connector
-        running = self.session_energy_wh(key) if key is not None else 0
+        running = self.session_energy_wh(key) - self._preconditioned_wh(key, visit) if key is not None else 0
         if key is None or not self.may_discharge_w(key, visit):
             return max(0, visit.needed_wh - visit.delivered_wh - running)
         given = round(self.given_wh(key) / visit.announced.efficiency**2)
@@ -212,12 +215,43 @@ class Yard:
     def complete(self, visit: Visit) -> bool:
         """Whether the visit has all the energy that was announced, with the margin for a rough announcement."""
         key = visit.connector
-        running = self.session_energy_wh(key) if key is not None else 0
+        running = self.session_energy_wh(key) - self._preconditioned_wh(key, visit) if key is not None else 0
         if key is not None and self.may_discharge_w(key, visit):
             running -= round(self.given_wh(key) / visit.announced.efficiency**2)
             if self._lacking_wh(key, visit) > 0:
                 return False
         return visit.delivered_wh + running >= visit.needed_wh * COMPLETE_SHARE + COMPLETE_WH
+
+    def load(self, visit: Visit) -> Load | None:
+        """The preconditioning that the visit asks for."""
+        return load_of(self.state, visit, self.wishes)
+
+    def load_w(self, visit: Visit, now: datetime) -> int:
+        """What preconditioning draws at ``now``, W."""
+        load = self.load(visit)
+        return load.power_w if load is not None and load.runs(now) else 0
+
+    def full_lacks_wh(self, key: ConnectorId, visit: Visit, now: datetime, *, fresh_s: float) -> int | None:
+        """What the battery lacks to be full, where a full charge is due, Wh: 0: it is full, and stays plugged in for the dwell. None:
+        none is due, or its state of charge is not known, or older than ``fresh_s``."""
+        if not full_due(self.state, visit.announced.vehicle_id, self.wishes, now):
+            return None
+        battery_wh = self.battery_wh(visit)
+        soc = self.least_soc(key, visit, fresh_s=fresh_s) if visit.present else visit.announced.soc_arrival
+        if soc is None or not battery_wh:
+            return None
+        return 0 if soc >= FULL_SOC else round((1.0 - soc) * battery_wh)
+
+    def _preconditioned_wh(self, key: ConnectorId, visit: Visit) -> int:
+        """Grid energy that preconditioning has drawn in the running session: as asked for, while the vehicle is let and takes anything."""
+        load = self.load(visit)
+        if load is None or not visit.present or key in self.full_since or self.grants[key].told_w <= 0:
+            return 0
+        transaction = self.state.transaction_on(key)
+        if transaction is None:
+            return 0
+        begun, now = max(load.from_, transaction.started_at), min(self.clock.now(), load.until)
+        return round(load.power_w * max(0.0, (now - begun).total_seconds()) / 3600.0)
 
     def may_discharge_w(self, key: ConnectorId, visit: Visit) -> int:
         """The most that the visit's vehicle and its connector give together, W: as built, registered and said; 0: it only charges."""

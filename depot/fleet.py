@@ -23,6 +23,9 @@ _TAG_LENGTH = 36
 """OCPP 2.0.1 IdTokenType.idToken; an idTag of 1.6 has at most 20."""
 _MAX_W = 10_000_000
 _MAX_WH = 10_000_000
+_MAX_PRECONDITION_W = 100_000
+MAX_PRECONDITION_MIN = 240
+"""Warming for longer than this before a departure is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class Vehicle:
     """``battery_wh``: usable. ``ac_max_w``, ``dc_max_w``: most that it takes from the grid through such a connector (0: it
     takes none, None: not known, so the connector's rating counts). ``efficiency``: battery per grid energy. ``pausable``:
     whether its session survives 0 W (None: not known = no). ``connector``: where it usually stands. ``discharge_max_w``: most
-    that it gives to the grid (0 or None: it gives nothing)."""
+    that it gives to the grid (0 or None: it gives nothing). ``phases``: on how many phases its own charger draws AC (None: not known).
+    ``precondition_w`` for ``precondition_min`` before it departs: what warming or cooling draws while it is still plugged in (None: as
+    the settings say, 0: none)."""
 
     vehicle_id: str
     model: str = ""
@@ -42,6 +47,9 @@ class Vehicle:
     id_tags: tuple[str, ...] = ()
     connector: ConnectorId | None = None
     discharge_max_w: int | None = None
+    phases: int | None = None
+    precondition_w: int | None = None
+    precondition_min: int | None = None
 
     def __post_init__(self) -> None:
         who = f"vehicle {self.vehicle_id[:_ID_LENGTH]}"
@@ -51,6 +59,11 @@ class Vehicle:
         _check_amount(self.ac_max_w, f"{who}: AC power", 0, _MAX_W, "W")
         _check_amount(self.dc_max_w, f"{who}: DC power", 0, _MAX_W, "W")
         _check_amount(self.discharge_max_w, f"{who}: discharge power", 0, _MAX_W, "W")
+        _check_amount(self.phases, f"{who}: number of phases", 1, 3, "phases")
+        _check_amount(self.precondition_w, f"{who}: preconditioning", 0, _MAX_PRECONDITION_W, "W")
+        _check_amount(self.precondition_min, f"{who}: preconditioning", 0, MAX_PRECONDITION_MIN, "min")
+        if bool(self.precondition_w) != bool(self.precondition_min):
+            raise InvalidValue(f"{who}: preconditioning needs both its power and its minutes; 0 kW says that there is none")
         if self.ac_max_w == 0 and self.dc_max_w == 0:
             raise InvalidValue(f"{who} takes neither AC nor DC: leave empty what is not known")
         if not 0.3 <= self.efficiency <= 1:

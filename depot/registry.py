@@ -64,6 +64,25 @@ class FeederSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseLimit:
+    """What the site or a feeder carries on each phase. ``current_a``: the most on one; ``unbalance_a``: the most by which one may exceed
+    another; None: no such limit. ``voltage_v``: between phase and neutral."""
+
+    current_a: float | None = None
+    unbalance_a: float | None = None
+    voltage_v: float = 230.0
+
+    def __post_init__(self) -> None:
+        if min(self.current_a or 0.0, self.unbalance_a or 0.0) < 0 or self.voltage_v <= 0:
+            raise InvalidValue("currents per phase are 0 A or more, and the voltage is above 0 V")
+
+
+def cabinet_id(station_id: str) -> str:
+    """How the cabinet of a station that shares its power is called among the feeders."""
+    return f"hub {station_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class DepotSpec:
     """The depot as built. ``contract_w``: the grid connection's limit. ``failsafe_w``: what may be drawn when the
     controller is dead or blind (invariants 3, 9). ``worst_background_w``: the most that anything else on the site
@@ -71,8 +90,12 @@ class DepotSpec:
     ``background_profile_w``: typical background per local hour (24 values; empty = unknown), advice for the planner only.
     ``export_limit_w``: what discharging vehicles may make flow to the grid, beyond what the site itself draws.
     ``contract_va``, ``transformer_va``: limits in VA, 0: there is none. ``worst_power_factor``: what the load's may fall to.
-    ``feeder_parents``: of a feeder that another one feeds, that one's id. ``hub_w``: by station, what its connectors share, W; plans
-    keep it (:mod:`controller.planning_limits`), and the cabinet itself.
+    ``feeder_parents``: of a feeder that another one feeds, that one's id. ``hub_w``: by station, what its connectors share, W.
+    ``phase_limits``: of the site ("") and of feeders, for plans.
+
+    A cabinet that shares power among its connectors is a node of the tree below its feeder. ``nodes``: by id, what each feeder and
+    then each cabinet carries, W; ``node_of``: on which one a connector hangs; ``node_parents``: what feeds a node, where it is no
+    feeder that stands alone.
     """
 
     depot_id: str
@@ -92,8 +115,12 @@ class DepotSpec:
     worst_power_factor: float = 0.9
     feeder_parents: Mapping[str, str] = field(default_factory=dict)
     hub_w: Mapping[str, int] = field(default_factory=dict)
+    phase_limits: Mapping[str, PhaseLimit] = field(default_factory=dict)
     connectors: Mapping[ConnectorId, ConnectorSpec] = field(init=False)
     feeder_of: Mapping[ConnectorId, str] = field(init=False)
+    nodes: Mapping[str, int] = field(init=False)
+    node_of: Mapping[ConnectorId, str] = field(init=False)
+    node_parents: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         feeders = {f.feeder_id for f in self.feeders}
@@ -127,6 +154,19 @@ class DepotSpec:
                 )
         object.__setattr__(self, "connectors", connectors)
         object.__setattr__(self, "feeder_of", feeder_of)
+        self._hang_cabinets()
+
+    def _hang_cabinets(self) -> None:
+        shared = {station.station_id: station for station in self.stations if station.station_id in self.hub_w}
+        cabinets = {cabinet_id(name): self.hub_w[name] for name in shared}
+        nodes = {feeder.feeder_id: feeder.rating_w for feeder in self.feeders}
+        if taken := sorted(cabinets.keys() & nodes.keys()):
+            raise InvalidValue(f"a feeder is called {taken[0]!r}, as the cabinet of that station is: give it another id")
+        node_of = {key: cabinet_id(key.station_id) if key.station_id in shared else feeder for key, feeder in self.feeder_of.items()}
+        parents = {**self.feeder_parents, **{cabinet_id(name): station.feeder_id for name, station in shared.items()}}
+        object.__setattr__(self, "nodes", nodes | cabinets)
+        object.__setattr__(self, "node_of", node_of)
+        object.__setattr__(self, "node_parents", parents)
 
     def _check_tree(self, feeders: set[str]) -> None:
         for feeder, parent in self.feeder_parents.items():

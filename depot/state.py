@@ -278,6 +278,8 @@ class DepotState:
     customers: ci.CustomerRequests = field(default_factory=ci.CustomerRequests)
     """Who asked stations what they keep about customers; never what they told."""
 
+    full_charges: Mapping[str, datetime] = field(default_factory=dict)
+    """When each vehicle's battery was last full for long enough to balance its cells."""
     plan_policy: pp.PickedPolicy | None = None
     """What a person wants plans to be good at; None: what the settings say."""
     contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)
@@ -544,6 +546,7 @@ def _vehicle(state: DepotState, e: ev.VehicleRegistered, _: ev.Envelope) -> Depo
 def _vehicle_removed(state: DepotState, e: ev.VehicleRemoved, _: ev.Envelope) -> DepotState:
     return replace(
         state,
+        full_charges={name: at for name, at in state.full_charges.items() if name != e.vehicle_id},
         vehicles={k: v for k, v in state.vehicles.items() if k != e.vehicle_id},
         packs={k: p for k, p in state.packs.items() if k.vehicle_id != e.vehicle_id},
     )
@@ -915,6 +918,10 @@ def _policy_picked(state: DepotState, e: ev.PlanPolicyPicked, envelope: ev.Envel
     return replace(state, plan_policy=picked)
 
 
+def _balanced(state: DepotState, e: ev.VehicleBalanced, envelope: ev.Envelope) -> DepotState:
+    return replace(state, full_charges={**state.full_charges, e.vehicle_id: envelope.occurred_at})
+
+
 def _area_isolated(state: DepotState, e: ev.AreaIsolated, envelope: ev.Envelope) -> DepotState:
     return replace(state, outputs=state.outputs.with_isolated(ou.Isolated(e.area, envelope.occurred_at, e.origin, e.reason, e.by)))
 
@@ -1020,6 +1027,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationTariffsCleared: _tariffs_cleared,
     ev.StationNoted: _noted,
     ev.PlanPolicyPicked: _policy_picked,
+    ev.VehicleBalanced: _balanced,
     ev.AssetModeSet: _asset_mode,
     ev.AreaIsolated: _area_isolated,
     ev.AreaReset: _area_reset,

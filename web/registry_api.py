@@ -20,7 +20,7 @@ from controller.departures_view import DeparturesView
 from controller.registry_view import VehicleRow
 from controller.sheets import Complaint
 from depot import commands as cmd
-from depot.fleet import MAX_TAGS, Vehicle
+from depot.fleet import MAX_PRECONDITION_MIN, MAX_TAGS, Vehicle
 from depot.values import ConnectorId, InvalidValue
 from web import actions
 from web.api import COMMAND, Key, ReasonedBody, answers, reply
@@ -63,6 +63,9 @@ class VehicleBody(ReasonedBody):
     ac_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
     dc_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
     discharge_max_w: int | None = Field(default=None, ge=0, le=10_000_000)
+    phases: int | None = Field(default=None, ge=1, le=3)
+    precondition_w: int | None = Field(default=None, ge=0, le=100_000)
+    precondition_min: int | None = Field(default=None, ge=0, le=MAX_PRECONDITION_MIN)
     efficiency: float = Field(default=0.9, ge=0.3, le=1)
     pausable: bool | None = None
     id_tags: list[Annotated[str, Field(min_length=1, max_length=36)]] = Field(default=[], max_length=MAX_TAGS)
@@ -137,6 +140,9 @@ def registry_api(web: Web) -> APIRouter:
                 ac_max_w=body.ac_max_w,
                 dc_max_w=body.dc_max_w,
                 discharge_max_w=body.discharge_max_w,
+                phases=body.phases,
+                precondition_w=body.precondition_w,
+                precondition_min=body.precondition_min,
                 efficiency=body.efficiency,
                 pausable=body.pausable,
                 id_tags=tuple(body.id_tags),

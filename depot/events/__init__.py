@@ -142,7 +142,15 @@ from depot.events.stations import (
     StatusDetail,
     TrustLevel,
 )
-from depot.events.visits import PlanAccepted, VisitAnnounced, VisitArrived, VisitCancelled, VisitEnded, VisitHeld
+from depot.events.visits import (
+    PlanAccepted,
+    VehicleBalanced,
+    VisitAnnounced,
+    VisitArrived,
+    VisitCancelled,
+    VisitEnded,
+    VisitHeld,
+)
 
 __all__ = [
     "EVENT_TYPES",
@@ -294,6 +302,7 @@ __all__ = [
     "UtilityBillRecorded",
     "UtilityCommandAnswered",
     "UtilityLinkChanged",
+    "VehicleBalanced",
     "VehicleRegistered",
     "VehicleRemoved",
     "VehicleScheduleTold",

@@ -70,6 +70,14 @@ class VisitHeld(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VehicleBalanced(Event):
+    """The vehicle's battery was full for as long as its cells need to be balanced, while it was plugged in."""
+
+    TYPE: ClassVar[str] = "vehicle.cells_balanced"
+    vehicle_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanAccepted(Event):
     """A plan's summary; the plan itself is a projection that can be solved again."""
 

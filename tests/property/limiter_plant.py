@@ -459,7 +459,7 @@ class Plant:
                 self.outlets[key] = Outlet(key, spec, manners)
                 fake.outlets.append(self.outlets[key])
         self.base_w = float(scenario.base_w)
-        self.grace = dict.fromkeys(("", *(f.feeder_id for f in scenario.spec.feeders)), -math.inf)
+        self.grace = dict.fromkeys(("", *scenario.spec.nodes), -math.inf)
         self.limit_w = dict.fromkeys(self.grace, math.inf)
         self.meter_silent = False
         self.export_grace = -math.inf
@@ -728,11 +728,11 @@ class Plant:
             self.grace[scope] = max(self.grace[scope], self.t() + COMPLY_S)
 
     def hangs_on(self, outlet: Outlet, scope: str) -> bool:
-        """On a feeder, or on one that it feeds; everything hangs on the site."""
-        feeder: str | None = self.scenario.spec.feeder_of[outlet.key]
-        while scope and feeder is not None and feeder != scope:
-            feeder = self.scenario.spec.feeder_parents.get(feeder)
-        return not scope or feeder == scope
+        """On a feeder or a cabinet, or on one that it feeds; everything hangs on the site."""
+        node: str | None = self.scenario.spec.node_of[outlet.key]
+        while scope and node is not None and node != scope:
+            node = self.scenario.spec.node_parents.get(node)
+        return not scope or node == scope
 
     async def judge(self) -> None:
         while True:
@@ -764,7 +764,7 @@ class Plant:
 
     def _limits(self, now: datetime, t: float) -> None:
         spec = self.scenario.spec
-        base = {"": spec.contract_w, **{f.feeder_id: f.rating_w for f in spec.feeders}}
+        base = {"": spec.contract_w, **spec.nodes}
         for scope, built in base.items():
             mine = [x.value for x in self.journal.state.limits.values() if x.scope_id == scope and x.holds_at(now)]
             value = min([built, *mine])

@@ -153,6 +153,24 @@ def test_invariants_hold_where_feeders_hang_on_feeders(seed: int) -> None:
     assert verdicts.energy_wh > 0
 
 
+def with_cabinets(scenario: Scenario) -> Scenario:
+    """The same, with stations of two outlets whose cabinets have less than both could draw."""
+    rng = random.Random(f"cabinets/{scenario.seed}")
+    hubs = {
+        station.station_id: round(sum(c.rated_w for c in station.connectors) * rng.uniform(0.3, 0.8))
+        for station in scenario.spec.stations
+        if len(station.connectors) > 1
+    }
+    return replace(scenario, spec=replace(scenario.spec, hub_w=hubs))
+
+
+@pytest.mark.parametrize("seed", [seed for seed in range(300, 312) if with_cabinets(scenario_of(seed)).spec.hub_w])
+def test_invariants_hold_where_cabinets_share_their_power(seed: int) -> None:
+    verdicts = play(with_cabinets(scenario_of(seed)))
+    _assert_kept(seed, verdicts)
+    assert verdicts.energy_wh > 0
+
+
 def _row_of_chargers(manners: dict[int, Manners], happenings: list[Happening], *, minutes: float = 12) -> Scenario:
     """Six chargers of 22 kW on one feeder of a 90 kW site, each with a vehicle that takes all it gets."""
     stations = tuple(StationSpec(f"CP{i}", "F0", (ConnectorSpec(1, 22_000, 4_140),)) for i in range(6))

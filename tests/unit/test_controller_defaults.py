@@ -37,6 +37,13 @@ def test_a_feeder_holds_back_its_own() -> None:
     assert [assign(spec)[ConnectorId(f"CP{i}", 1)] for i in range(3)] == [4_000, 0, 4_000]
 
 
+def test_a_cabinet_holds_back_what_it_does_not_have() -> None:
+    two = (ConnectorSpec(1, 60_000, 6_000), ConnectorSpec(2, 60_000, 6_000))
+    stations = (StationSpec("CP0", "F0", two), StationSpec("CP1", "F0", two))
+    spec = DepotSpec("d", "d", 10**6, 10**6, 0, (FeederSpec("F0", 10**6),), stations, hub_w={"CP0": 8_000})
+    assert [assign(spec)[key] for key in spec.connectors] == [6_000, 0, 6_000, 6_000]
+
+
 def test_a_background_that_fills_the_fail_safe_limit_leaves_0_for_all() -> None:
     assert set(assign(depot([(0, 4_000)] * 3, failsafe_w=10_000, worst_w=11_000)).values()) == {0}
 

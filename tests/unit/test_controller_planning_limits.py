@@ -24,12 +24,11 @@ def site(source: LimitSource, watts: int, first: int = -4, last: int | None = No
 
 def depot(**others: object) -> DepotSpec:
     two = (ConnectorSpec(1, 60_000, 3_000), ConnectorSpec(2, 60_000, 3_000))
-    return DepotSpec(
-        "d", "D", 500_000, 50_000, 0,
-        feeders=(FeederSpec("main", 300_000), FeederSpec("hall", 200_000)),
-        stations=(StationSpec("CP1", "hall", two), StationSpec("CP2", "hall", (ConnectorSpec(1, 60_000, 3_000),))),
-        **others,  # type: ignore[arg-type]
-    )  # fmt: skip
+    parts = {
+        "feeders": (FeederSpec("main", 300_000), FeederSpec("hall", 200_000)),
+        "stations": (StationSpec("CP1", "hall", two), StationSpec("CP2", "hall", (ConnectorSpec(1, 60_000, 3_000),))),
+    }
+    return DepotSpec("d", "D", 500_000, 50_000, 0, **(parts | others))  # type: ignore[arg-type]
 
 
 def test_each_source_keeps_its_own_series_and_the_least_binds() -> None:
@@ -83,6 +82,7 @@ def test_feeders_stand_in_a_tree_and_a_cabinet_hangs_on_its_feeder() -> None:
         ({"feeder_parents": {"hall": "hall"}}, "lead back"),
         ({"feeder_parents": {"hall": "main", "main": "hall"}}, "lead back"),
         ({"hub_w": {"CP1": 0}}, "more than 0 W"),
+        ({"hub_w": {"CP1": 9}, "feeders": (FeederSpec("hub CP1", 9), FeederSpec("hall", 9))}, "another id"),
     ],
 )
 def test_a_tree_that_cannot_be_is_refused(what: dict[str, object], message: str) -> None:

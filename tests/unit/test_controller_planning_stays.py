@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from controller.planning_stays import StaySettings, lacking_kwh, with_needs
+from controller.planning_stays import Beside, StaySettings, lacking_kwh, with_needs
 from depot.values import ConnectorId
 from optimizer import Problem, Vehicle, plan
 
+START = datetime(2026, 1, 12, tzinfo=UTC)
 CP1 = ConnectorId("CP1", 1)
 WANTED = StaySettings(minimum_soc=0.2)
 
@@ -42,7 +43,7 @@ def test_a_vehicle_lacks_what_its_visit_may_bring_of_the_minimum() -> None:
 
 
 def test_the_minimum_comes_before_departures() -> None:
-    asked = with_needs(depot(), [0.0, 10.0], WANTED)
+    asked, _ = with_needs(depot(), [Beside(), Beside(lacking_kwh=10.0)], WANTED, start=START)
     result = plan(asked)
     assert result.power_kw[1, 0] == pytest.approx(10)
     assert result.unmet_kwh == pytest.approx([10, 0])
@@ -50,5 +51,6 @@ def test_the_minimum_comes_before_departures() -> None:
 
 def test_nothing_is_asked_for_unless_it_is_set() -> None:
     problem = depot()
-    assert with_needs(problem, [0.0, 0.0], StaySettings()) is problem
-    assert with_needs(problem, [0.0, 0.0], StaySettings(share_shortage=True)).share_shortage
+    nothing = [Beside(), Beside()]
+    assert with_needs(problem, nothing, StaySettings(), start=START) == (problem, ())
+    assert with_needs(problem, nothing, StaySettings(share_shortage=True), start=START)[0].share_shortage
