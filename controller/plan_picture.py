@@ -23,6 +23,7 @@ from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanHead, PlanLayer, PlanRow, PlanSlots
 from controller.planning import Newest, slot_start
 from controller.views_tiles import label, soc_of, soc_target_of
+from controller.wishes import Load, full_due
 from controller.yard import Yard
 from depot.state import Visit
 from depot.values import InvalidValue, Limit, Plan
@@ -328,7 +329,7 @@ def rows_in_steps(
     rows: list[PlanRow] = []
     for visit in order[: wanted.rows]:
         ahead = list(_ahead(span, plan, known[visit.visit_id])) if plan is not None and visit.visit_id in known else []
-        rows.append(_plan_row(yard, visit, span, ahead, prices, hours, unmet.get(visit.visit_id, 0), now, powers=wanted.powers))
+        rows.append(_plan_row(yard, visit, span, plan, ahead, prices, hours, now, powers=wanted.powers))
         if len(rows) % STEP == 0:
             yield
     return rows, len(order)
@@ -338,10 +339,10 @@ def _plan_row(
     yard: Yard,
     visit: Visit,
     span: Span,
+    plan: Plan | None,
     ahead: Sequence[tuple[int, int]],
     prices: Sequence[float],
     hours: npt.NDArray[np.float64],
-    unmet_wh: int,
     now: datetime,
     *,
     powers: bool,
@@ -351,10 +352,11 @@ def _plan_row(
     flowing = [k for k, watts in ahead if watts]
     planned_wh = float(sum(watts * hours[k] for k, watts in ahead))
     soc = soc_of(yard, here, visit) if here is not None else stay.soc_arrival
+    load = yard.load(visit)
     battery_wh = yard.battery_wh(visit)
     departure = None
     if soc is not None and battery_wh:
-        departure = max(0.0, min(1.0, soc + planned_wh * stay.efficiency / battery_wh)) if ahead else soc
+        departure = max(0.0, min(1.0, soc + (planned_wh - _warms_wh(load, now)) * stay.efficiency / battery_wh)) if ahead else soc
     return PlanRow(
         visit_id=visit.visit_id,
         vehicle_id=stay.vehicle_id,
@@ -365,7 +367,7 @@ def _plan_row(
         depart_at=stay.depart_at,
         to_flow_wh=yard.remaining_wh(visit),
         planned_wh=round(planned_wh),
-        unmet_wh=unmet_wh,
+        unmet_wh=plan.unmet_wh.get(visit.visit_id, 0) if plan is not None else 0,
         starts_at=max(now, span.at(flowing[0])) if flowing else None,
         stops_at=span.at(flowing[-1] + 1) if flowing else None,
         pauses=sum(1 for a, b in pairwise(flowing) if b > a + 1),
@@ -375,4 +377,15 @@ def _plan_row(
         soc_target=soc_target_of(visit),
         priority=stay.priority,
         power_w=[watts for _, watts in ahead] if powers else [],
+        precondition_w=load.power_w if load is not None else 0,
+        precondition_at=load.from_ if load is not None else None,
+        full_due=full_due(yard.state, stay.vehicle_id, yard.wishes, now),
+        shed_wh=plan.shed_wh.get(visit.visit_id, 0) if plan is not None else 0,
     )
+
+
+def _warms_wh(load: Load | None, now: datetime) -> float:
+    """Of what is planned, what reaches no battery, Wh: preconditioning that is still to come."""
+    if load is None:
+        return 0.0
+    return load.power_w * max(0.0, (load.until - max(load.from_, now)).total_seconds()) / 3600.0

@@ -13,7 +13,7 @@ from msgspec import Struct
 from controller.planner_wire import HEADER, from_array, to_array
 from optimizer import Frontier, FrontierProgress, Policy, Problem, Weights
 from optimizer.explain_values import CellReason, Explanation
-from optimizer.what_if_values import Change, Comparison
+from optimizer.what_if_values import Change, Comparison, Figures
 
 
 class Explain(Struct, frozen=True, tag="explain", forbid_unknown_fields=True):
@@ -67,12 +67,15 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Told(Struct, frozen=True, forbid_unknown_fields=True):
-    """How far it is, or its result, or a sentence why there is none. Id 0: the child is up."""
+    """How far it is, or its result, or a sentence why there is none. Id 0: the child is up. ``wear_cost``: of the plan that is
+    explained; ``uncontrolled``: what it would come to if every vehicle charged at once, whatever the limits say."""
 
     id: int
     progress: FrontierProgress | None = None
     explanation: Explanation | None = None
     words: Words | None = None
+    wear_cost: float | None = None
+    uncontrolled: Figures | None = None
     reasons: tuple[CellReason, ...] = ()
     comparison: Comparison | None = None
     frontier: Frontier | None = None

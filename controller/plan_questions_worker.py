@@ -76,8 +76,10 @@ class _Desk:
         return self._frontier(question, what)
 
     def _explain(self, question: Question, *, deep: bool) -> Told:
+        from optimizer.baselines import uncontrolled
         from optimizer.explain import QUICK, Depth, explain
         from optimizer.explain_words import milestone_words, relaxed_words, remedy_words, short_words
+        from optimizer.what_if import figures_of, wear_cost
 
         problem, zone = question.problem, ZoneInfo(question.zone)
         found = explain(problem, policy=question.policy, depth=Depth() if deep else QUICK, deadline_s=question.deadline_s)
@@ -90,7 +92,8 @@ class _Desk:
                 *(relaxed_words(problem, one, zone=zone) for one in found.relaxed),
             ),
         )
-        return Told(question.id, explanation=found, words=words)
+        at_once = figures_of(problem, uncontrolled(problem))
+        return Told(question.id, explanation=found, words=words, wear_cost=wear_cost(problem, found.power_kw), uncontrolled=at_once)
 
     def _why(self, question: Question, what: Why) -> Told:
         from optimizer.explain_cells import explain_cell

@@ -20,6 +20,7 @@ from controller.plan_answers_view import AnswerState
 from controller.plan_questions import QuestionFailed, Questions
 from controller.plan_questions_wire import Explain, What, Why, Words
 from controller.plan_reasons_view import (
+    AtOnce,
     CellWhy,
     CostPart,
     ExplanationView,
@@ -37,6 +38,7 @@ from controller.yard import Yard
 from depot.commands import Command
 from depot.values import InvalidValue
 from optimizer.explain_values import CellReason, Explanation, LimitPrice, ShortReason
+from optimizer.what_if_values import Figures
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class _Of:
     text: str = "waits for its turn"
     explanation: Explanation | None = None
     words: Words | None = None
+    wear_cost: float | None = None
+    at_once: Figures | None = None
     deep: bool = False
     deep_failed: bool = False
     slots: dict[tuple[int, int | None], Sequence[CellReason] | None] = field(default_factory=dict)
@@ -135,6 +139,7 @@ class PlanReasons:
             return
         of.state, of.text, of.deep = AnswerState.DONE, "", deep
         of.explanation, of.words = told.explanation, told.words
+        of.wear_cost, of.at_once = told.wear_cost, told.uncontrolled
 
     # -- the view -----------------------------------------------------------------------------------------------
 
@@ -168,6 +173,8 @@ class PlanReasons:
             relaxed=[] if of is None or of.words is None else [of.names.in_words(words) for words in of.words.relaxed],
             vehicles=[] if of is None or found is None else _vehicles(of, found, only),
             slot=slot,
+            wear_cost=None if of is None else of.wear_cost,
+            at_once=None if of is None or of.at_once is None else _at_once(of.at_once),
         )
 
     def _name(self, kind: str, id_: str) -> str:
@@ -252,6 +259,15 @@ class PlanReasons:
         binding = [limit for limit in found.limits if abs(limit.saved[slot]) > 1e-6 or limit.served_kwh[slot] > 1e-6]
         binding.sort(key=lambda limit: (-limit.served_kwh[slot], -limit.saved[slot]))
         return [limit.id if limit.kind.value == "feeder" else limit.kind.value for limit in binding]
+
+
+def _at_once(found: Figures) -> AtOnce:
+    return AtOnce(
+        cost=float(found.cost),
+        peak_w=round(found.peak_kw * 1000),
+        over_limit_w=round(found.over_limit_kw * 1000),
+        wear_cost=None if found.wear_cost is None else float(found.wear_cost),
+    )
 
 
 def places(found: Explanation, slot: int, vehicle: int | None) -> list[int]:

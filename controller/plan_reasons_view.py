@@ -112,10 +112,22 @@ class SlotWhy(Struct, frozen=True, kw_only=True):
     others_w: int
 
 
+class AtOnce(Struct, frozen=True, kw_only=True):
+    """What the plan's vehicles would come to if each charged at full power from now or its arrival on, whatever the limits say. ``cost``:
+    as the plan's, with its part of the demand charge; ``peak_w``: the highest demand block; ``over_limit_w``: by how much the site's limit
+    would be exceeded; ``wear_cost``: None: no battery's life has a price."""
+
+    cost: float
+    peak_w: int
+    over_limit_w: int
+    wear_cost: float | None
+
+
 class ExplanationView(Struct, frozen=True, kw_only=True):
     """``state``: of the explanation of the plan in force; ``deep``: remedies are looked for already. The lists per slot begin at
     ``start``. ``price``: what a kWh that a vehicle draws adds to the energy bill; ``relaxed``: milestones that are missed, and limits that
-    cannot be kept, in sentences."""
+    cannot be kept, in sentences. ``wear_cost``: what the plan costs the batteries' life, None: none has a price; ``at_once``: to compare
+    with."""
 
     at: datetime
     timezone: str
@@ -133,3 +145,5 @@ class ExplanationView(Struct, frozen=True, kw_only=True):
     relaxed: list[str]
     vehicles: list[VehicleWorth]
     slot: SlotWhy | None = None
+    wear_cost: float | None = None
+    at_once: AtOnce | None = None

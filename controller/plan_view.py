@@ -68,7 +68,9 @@ class PlanRow(Struct, frozen=True, kw_only=True):
     """One stay that the plan knows, or that is here and it does not know. ``to_flow_wh``: grid energy still wanted;
     ``planned_wh``: what the plan gives from now on; ``unmet_wh``: battery energy that does not fit. ``starts_at``,
     ``stops_at``: its first and last planned power; ``pauses`` between them. ``cost``: of the planned energy by the tariff's
-    energy prices. ``soc_departure``: expected by the plan. ``power_w``: per slot of the plan, where it was asked for."""
+    energy prices. ``soc_departure``: expected by the plan. ``power_w``: per slot of the plan, where it was asked for.
+    ``precondition_w`` from ``precondition_at`` to its departure: warming or cooling that it asks for, 0: none; ``full_due``: a full
+    charge is due; ``shed_wh``: what of these two does not fit."""
 
     visit_id: str
     vehicle_id: str
@@ -89,6 +91,10 @@ class PlanRow(Struct, frozen=True, kw_only=True):
     soc_target: float | None
     priority: int = 0
     power_w: list[int] = []
+    precondition_w: int = 0
+    precondition_at: datetime | None = None
+    full_due: bool = False
+    shed_wh: int = 0
 
 
 class PlanView(Struct, frozen=True, kw_only=True):

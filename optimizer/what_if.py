@@ -62,17 +62,31 @@ def what_if(
 
 def figures(problem: Problem, result: PlanResult) -> Figures:
     """What a plan comes to."""
-    verdict = evaluate(problem, result.power_kw, result.storage_kw)
+    return _figures(
+        problem, result.power_kw, result.storage_kw, unmet=result.unmet_kwh, over_limit_kw=float(result.over_limit_kw.max(initial=0.0))
+    )
+
+
+def figures_of(problem: Problem, power_kw: FloatArray) -> Figures:
+    """What powers come to that no plan made, such as a rule's (:mod:`optimizer.baselines`); stationary batteries rest.
+    ``over_limit_kw``: by how much they exceed the site's limit at most."""
+    verdict = evaluate(problem, power_kw)
+    over_kw = float((verdict.site_kw - problem.site_limit_kw).max(initial=0.0))
+    return _figures(problem, power_kw, None, unmet=verdict.unmet_kwh, over_limit_kw=over_kw)
+
+
+def _figures(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | None, *, unmet: FloatArray, over_limit_kw: float) -> Figures:
+    verdict = evaluate(problem, power_kw, storage_kw)
     return Figures(
         cost=verdict.cost,
         energy_cost=verdict.energy_cost,
         demand_cost=verdict.demand_cost,
-        energy_kwh=float(np.maximum(result.power_kw, 0.0).sum(axis=0) @ problem.hours),
+        energy_kwh=float(np.maximum(power_kw, 0.0).sum(axis=0) @ problem.hours),
         peak_kw=verdict.peak_kw,
-        unmet_kwh=float(result.unmet_kwh.sum()),
-        short=tuple(v.id for v, missing in zip(problem.vehicles, result.unmet_kwh, strict=True) if missing > SHORT_KWH),
-        wear_cost=wear_cost(problem, result.power_kw),
-        over_limit_kw=float(result.over_limit_kw.max(initial=0.0)),
+        unmet_kwh=float(unmet.sum()),
+        short=tuple(v.id for v, missing in zip(problem.vehicles, unmet, strict=True) if missing > SHORT_KWH),
+        wear_cost=wear_cost(problem, power_kw),
+        over_limit_kw=over_limit_kw,
     )
 
 

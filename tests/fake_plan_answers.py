@@ -20,6 +20,7 @@ from controller.plan_answers_view import (
 )
 from controller.plan_policy import PlanPolicyView
 from controller.plan_reasons_view import (
+    AtOnce,
     CellWhy,
     CostPart,
     ExplanationView,
@@ -91,7 +92,8 @@ def explanation(args: Mapping[str, str]) -> ExplanationView:
             for name in ("E-101", "E-103")
             if args.get("vehicles") == "all" or args.get("vehicle") == name
         ],
-        slot=slot,
+        slot=slot, wear_cost=864.0,
+        at_once=AtOnce(cost=14_377.0, peak_w=1_204_000, over_limit_w=759_000, wear_cost=1_310.0),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from controller.plan_answers_view import AnswerState
 from controller.plan_reasons_view import ExplanationView
 from controller.plan_view import PlanHead, PlanRow, PlanView
 from web import text
@@ -83,7 +84,7 @@ def plan_context(
         "banner": _banner(view, clock),
         "empty": _empty(view) if view.plan is None else None,
         "nothing": nothing,
-        "tiles": [] if view.plan is None else _tiles(view, view.plan, clock),
+        "tiles": [] if view.plan is None else _tiles(view, view.plan, why, clock),
         "plot": None if nothing else stack_chart(view, clock=clock, chosen=vehicle, slot=chosen, links=links),
         "key": swatches(view, vehicle),
         "by_tabs": [(address(by=by), words, view.by == by) for by, words in (("vehicle", "By vehicle"), ("feeder", "By feeder"))],
@@ -144,8 +145,8 @@ def _empty(view: PlanView) -> dict[str, str]:
     return {"title": "No plan yet", "words": f"{what}; the first plan is being made. Until then earliest departure goes first."}
 
 
-def _tiles(view: PlanView, plan: PlanHead, clock: text.DepotTime) -> list[dict[str, str]]:
-    """The four numbers."""
+def _tiles(view: PlanView, plan: PlanHead, why: ExplanationView | None, clock: text.DepotTime) -> list[dict[str, str]]:
+    """The six numbers; the last two once the plan is explained."""
     money = text.currency_symbol(view.currency).strip()
     until = clock.clock(plan.expires_at if plan.over else slot_at(view.slots, len(view.slots.price)))
     demand = "" if not plan.demand_cost else f"{money}{text.money(plan.demand_cost, view.currency)} of it for demand"
@@ -170,7 +171,30 @@ def _tiles(view: PlanView, plan: PlanHead, clock: text.DepotTime) -> list[dict[s
             "title": "Energy still planned", "before": "", "value": text.kwh(plan.planned_wh), "unit": "kWh", "css": "",
             "note": f"for {plan.vehicles} vehicle{'' if plan.vehicles == 1 else 's'}",
         },
+        *_compared(view, plan, why, money),
     ]  # fmt: skip
+
+
+def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money: str) -> list[dict[str, str]]:
+    """What the plan saves against charging at once, and what it costs the batteries."""
+    known = why if why is not None and why.plan_id == plan.plan_id and why.at_once is not None else None
+    saved = {"title": "Saved against charging at once", "before": "", "value": text.ABSENT, "unit": "", "css": "", "note": "being computed"}
+    wear = saved | {"title": "Battery wear"}
+    if known is None or known.at_once is None:
+        if why is not None and why.state is AnswerState.FAILED:
+            saved["note"] = wear["note"] = "the plan could not be explained"
+        return [saved, wear]
+    other = known.at_once
+    less = other.cost - plan.cost
+    saved |= {"before": money, "value": text.money(less, view.currency)}
+    over = f", {text.kw(other.over_limit_w)} kW above the limit" if other.over_limit_w > 500 else ""
+    saved["note"] = f"that would cost {money}{text.money(other.cost, view.currency)}, peak {text.kw(other.peak_w)} kW{over}"
+    if known.wear_cost is None or other.wear_cost is None:
+        wear["note"] = "no price of a battery is set (pack_life)"
+    else:
+        wear |= {"before": money, "value": text.money(known.wear_cost, view.currency)}
+        wear["note"] = f"charging at once: {money}{text.money(other.wear_cost, view.currency)}"
+    return [saved, wear]
 
 
 def _short(view: PlanView, clock: text.DepotTime, known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -204,8 +228,16 @@ def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> d
         planned = f"{begins} to {clock.clock(row.stops_at)}{pauses}"
     leaves = text.ABSENT if row.soc_departure is None else f"{text.percent(row.soc_departure)} %"
     target = "" if row.soc_target is None else f"of {text.percent(row.soc_target)} %"
+    beside = []
+    if row.precondition_w and row.precondition_at is not None:
+        beside.append(f"preconditioning {text.kw(row.precondition_w)} kW from {clock.clock(row.precondition_at)}")
+    if row.full_due:
+        beside.append("a full charge is due")
+    if row.shed_wh:
+        beside.append(f"{text.kwh(row.shed_wh)} kWh of it do not fit")
     return {
         "vehicle": row.vehicle_id,
+        "beside": ", ".join(beside),
         "href": address(vehicle=row.vehicle_id),
         "css": "alarm" if row.unmet_wh else "",
         "where": where or text.ABSENT,

@@ -78,6 +78,10 @@ async def test_the_real_child_explains_looks_into_a_slot_and_compares() -> None:
         assert found.words is not None
         feeder = next(limit for limit in found.explanation.limits if limit.id == "F")
         assert feeder.saved_bill[-4:].max() == pytest.approx(1.0, rel=0.01)  # 4 rupees a kWh for a quarter
+        assert found.uncontrolled is not None
+        assert found.uncontrolled.energy_cost == pytest.approx(40 * 9.0)  # both at once, in the dear hour
+        assert (found.uncontrolled.peak_kw, found.uncontrolled.unmet_kwh) == (pytest.approx(40), 0)
+        assert found.wear_cost is None  # no battery has a price
         pid = questions.pid
         why = await ask(questions, Why(5, (1, 0)))
         assert [reason.id for reason in why.reasons] == ["visit B", "visit A"]

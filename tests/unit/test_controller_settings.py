@@ -16,7 +16,8 @@ from ocpp_fakes import enters
 
 from controller.secrets import SECRET_FILE, SecretError, load_depot_secret, new_station_key
 from controller.settings import Settings, SettingsError, describe
-from depot.registry import Current
+from controller.wishes import FullCharges
+from depot.registry import Current, PhaseLimit
 from depot.values import ConnectorId
 from ocpp_server import KeyedCredentials
 
@@ -321,3 +322,36 @@ def test_the_mock_is_at_its_own_port_whatever_the_address(raw: dict[str, Any]) -
     raw["port_offset"] = 100
     settings = Settings.of(raw)
     assert (settings.gateway_url, settings.webhook_port) == ("http://127.0.0.1:8190/v1", 8191)
+
+
+# -- what stays ask for beside, phases, cabinets ------------------------------------------------------------------------
+
+
+def test_wishes_phases_and_cabinets_reach_plan_and_limiter(raw: dict[str, Any]) -> None:
+    raw["preconditioning"] = [{"kw": 8, "minutes": 30}, {"model": "Bus 12 m", "kw": 12, "minutes": 45}]
+    raw["full_charge"] = {"every_days": 14, "chemistries": ["lfp"]}
+    raw["depot"] |= {"phase_current_a": 400, "unbalance_a": 30}
+    raw["feeder"][0]["unbalance_a"] = 20
+    raw["station"][0]["shared_kw"] = 90
+    settings = Settings.of(raw)
+    wishes = settings.to_planning().stays.wishes
+    assert [(p.model, p.power_w, p.minutes) for p in wishes.preconditioning] == [("", 8_000, 30), ("Bus 12 m", 12_000, 45)]
+    assert wishes.full_charges == FullCharges(14, 60, frozenset({"LFP"}))
+    spec = settings.to_spec()
+    assert dict(spec.phase_limits) == {"": PhaseLimit(400, 30), "F1": PhaseLimit(None, 20)}
+    assert spec.nodes["hub HALL-A-01"] == 90_000
+    assert spec.node_parents["hub HALL-A-01"] == "F1"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"preconditioning": [{"kw": 8, "minutes": 30}, {"kw": 9, "minutes": 30}]}, "two entries of preconditioning are for all models"),
+        ({"preconditioning": [{"kw": 8, "minutes": 999}]}, "minutes"),
+        ({"preconditioning": [{"kw": -8, "minutes": 30}]}, "kw"),
+        ({"full_charge": {"chemistries": ["lead"]}}, "'lead' is no chemistry"),
+        ({"full_charge": {"every_days": 0}}, "every_days"),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(raw: dict[str, Any], more: dict[str, Any], words: str) -> None:
+    assert words in refusal(raw | more)

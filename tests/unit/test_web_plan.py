@@ -10,13 +10,17 @@ import msgspec
 import pytest
 from fake_depot import NOW, ZONE
 from fake_plan import BACK, plan, without_plan
+from fake_plan_answers import explanation
 from test_web_pages import check
 from web_harness import site
 
+from controller.plan_answers_view import AnswerState
+from controller.plan_reasons_view import ExplanationView
 from controller.plan_view import PlanLayer, PlanView
 from depot.values import Role
 from web import text
 from web.plan_chart import layer_name, stack_chart, swatches
+from web.plan_page import plan_context
 
 pytestmark = pytest.mark.anyio
 CLOCK = text.DepotTime(ZONE, NOW)
@@ -32,6 +36,41 @@ async def test_the_page_shows_the_plan_against_what_was_measured_and_who_is_shor
             assert words in page.text, words
         assert "Power of the site from" in page.text
         assert 'aria-current="page"' in page.text.split("Plan</a>")[0].rsplit("<li>", 1)[-1]
+
+
+async def test_what_it_saves_and_wears_stands_beside_charging_at_once(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        page = (await client.get("/plan")).text
+        for words in ("Saved against charging at once", "3,956", "that would cost ₹14,377, peak 1,204 kW", "759 kW above the limit"):
+            assert words in page, words
+        assert "charging at once: ₹1,310" in page
+
+
+def test_the_last_tiles_wait_for_the_explanation_and_say_where_there_is_no_price() -> None:
+    why = explanation({})
+    assert [tile["note"] for tile in tiles_of(None)] == ["being computed"] * 2
+    other = msgspec.structs.replace(why, plan_id="another")
+    assert [tile["value"] for tile in tiles_of(other)] == ["–", "–"]
+    failed = msgspec.structs.replace(why, state=AnswerState.FAILED, at_once=None)
+    assert "could not be explained" in tiles_of(failed)[0]["note"]
+    assert "pack_life" in tiles_of(msgspec.structs.replace(why, wear_cost=None))[1]["note"]
+
+
+def tiles_of(why: ExplanationView | None) -> list[dict[str, str]]:
+    """The two that compare."""
+    tiles: list[dict[str, str]] = plan_context(plan({}), why, back_h=12)["tiles"]
+    return tiles[4:]
+
+
+async def test_a_row_names_what_it_asks_for_beside(tmp_path: Path) -> None:
+    view = plan({})
+    rows = [msgspec.structs.replace(view.rows[0], precondition_w=8_000, precondition_at=NOW, full_due=True, shed_wh=1_200), *view.rows[1:]]
+    async with site(tmp_path) as depot:
+        depot.link.made[PlanView] = lambda _args: msgspec.structs.replace(view, rows=rows)
+        page = (await (await depot.signed_in(Role.VIEWER)).get("/plan")).text
+        check(page)
+        assert "preconditioning 8 kW from 01:12, a full charge is due, 1.2 kWh of it do not fit" in page
 
 
 async def test_a_layer_can_be_looked_at_and_the_stack_be_made_of_feeders(tmp_path: Path) -> None:
