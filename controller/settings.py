@@ -7,19 +7,13 @@ Every mistake is found at the start, named by its place in the file, all of them
 
 from __future__ import annotations
 
-import difflib
-import os
 import tomllib
-import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, SecretStr, ValidationError, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentError_
 
@@ -39,7 +33,8 @@ from controller.sections import (
     setting,
     watts,
 )
-from controller.sections_assets import BatterySection, PvSection, complaint
+from controller.sections_assets import BatterySection, PvSection
+from controller.sections_assets import complaint as assets_complaint
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
 from controller.sections_emergency import DrillSection, EmergencySection
@@ -56,6 +51,7 @@ from controller.sections_payments import PaymentsSection
 from controller.sections_stays import FullChargeSection, PreconditioningSection, wishes_of
 from controller.sections_supply import GeneratorSection
 from controller.sections_telemetry import TelemetrySection
+from controller.settings_text import NESTED, PREFIX, SECRETS, complaint, described, mistyped
 from depot.registry import DepotSpec, PhaseLimit
 from depot.values import InvalidValue, LimitSource
 
@@ -73,15 +69,6 @@ if TYPE_CHECKING:
     from grid.limit_client import LimitClientSettings
     from ocpp_server.settings import OcppSettings
 
-PREFIX = "CHARGEYARD_"
-GATEWAY_PREFIX = f"{PREFIX}GATEWAY_"
-GATEWAY_SECRETS = tuple(GATEWAY_PREFIX + name for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"))
-"""The payment gateway's keys: read by :func:`payments.keys.keys_from`, from the environment only."""
-_NESTED = "__"
-_SECRETS = ("depot_secret", "notify_webhook_secret", "notify_smtp_password", "notify_sms_token")
-_NOT_SHOWN = ("key_hash", "password", *_SECRETS)
-"""Somebody may have written the password itself there."""
-
 
 class SettingsError(Exception):
     """The settings can't be used. The message has one line per mistake: where it is, what is wrong, what to write."""
@@ -90,7 +77,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Everything that an operator can decide. Immutable; see ``docs/settings.md``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="forbid", frozen=True, validate_default=True)
 
     depot: DepotSection = setting(..., "The depot as a whole.")
     feeder: tuple[FeederSection, ...] = setting(..., "Feeders of the site.", min_length=1)
@@ -172,18 +159,19 @@ class Settings(BaseSettings):
     @classmethod
     def of(cls, raw: Mapping[str, Any], *, name: str = "settings") -> Self:
         """Check parsed settings (and the environment). ``name`` stands before every complaint."""
-        for secret in _SECRETS:
+        for secret in SECRETS:
             if secret in raw:
                 raise SettingsError(f"{name}: {secret}: secrets don't belong in the file; set {PREFIX}{secret.upper()} in the environment")
         if isinstance(raw.get("telemetry"), Mapping) and "password" in raw["telemetry"]:
             raise SettingsError(
                 f"{name}: telemetry.password: secrets don't belong in the file; set {PREFIX}TELEMETRY__PASSWORD in the environment"
             )
-        _refuse_mistyped_environment(cls.model_fields)
+        if wrong := mistyped(cls.model_fields):
+            raise SettingsError(wrong)
         try:
             return cls(**raw)
         except ValidationError as error:
-            lines = [f"{name}: {_complaint(cls, raw, detail)}" for detail in error.errors()]
+            lines = [f"{name}: {complaint(cls, raw, detail)}" for detail in error.errors()]
             raise SettingsError("\n".join(lines)) from error
         except EnvironmentError_ as error:
             raise SettingsError(f"environment: {error}: {error.__cause__ or ''}".rstrip(": ")) from error
@@ -199,7 +187,7 @@ class Settings(BaseSettings):
         opened = [s.id for s in self.station if s.open]
         if opened and not self.ocpp.allow_open:
             raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
-        if wrong := complaint(self.pv, self.battery, {f.id for f in self.feeder}):
+        if wrong := assets_complaint(self.pv, self.battery, {f.id for f in self.feeder}):
             raise ValueError(wrong)
         models = [p.model for p in self.preconditioning]
         if twice := [model for model in models if models.count(model) > 1]:
@@ -553,134 +541,7 @@ class Settings(BaseSettings):
 
 def describe() -> str:
     """Every setting as a Markdown table: path, type, unit, default, description."""
-    lines = ["| setting | type | unit | default | meaning |", "|---|---|---|---|---|"]
-    for path, field in _walk(Settings, ""):
-        extra = field.json_schema_extra
-        unit = extra.get("unit", "") if isinstance(extra, dict) else ""
-        meaning = (field.description or "").replace("|", "\\|")
-        lines.append(f"| `{path}` | {_type_text(field.annotation)} | {unit} | {_default_text(field)} | {meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        inner, repeated = _model_in(field.annotation)
-        if inner is None:
-            yield f"{prefix}{name}", field
-        else:
-            yield from _walk(inner, f"{prefix}{name}{'[]' if repeated else ''}.")
-
-
-def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The section in an annotation, and whether there may be several of it."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    for part in get_args(annotation):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part, get_origin(annotation) is tuple
-    return None, False
-
-
-def _type_text(annotation: Any) -> str:
-    origin, parts = get_origin(annotation), [p for p in get_args(annotation) if p not in (type(None), Ellipsis)]
-    if origin is Literal:
-        return " or ".join(f"`{p}`" for p in parts)
-    if origin is tuple:
-        return f"list of {_type_text(parts[0])}"
-    if origin in (Union, types.UnionType) or origin is not None:
-        return _type_text(parts[0])
-    names = {
-        str: "text",
-        int: "integer",
-        Decimal: "exact number",
-        float: "number",
-        bool: "true or false",
-        Path: "path",
-        SecretStr: "secret text",
-    }
-    return names.get(annotation, "date and time with offset")
-
-
-def _default_text(field: FieldInfo) -> str:
-    default = field.default
-    if default is PydanticUndefined or default is ...:
-        return "must be set"
-    if default is None:
-        return "unset"
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
-    if isinstance(default, float):
-        return f"`{default:g}`"
-    if isinstance(default, tuple):
-        return f"`[{', '.join(repr(part).replace(chr(39), chr(34)) for part in default)}]`"
-    return f'`"{default}"`' if isinstance(default, str | Path) else f"`{default}`"
-
-
-def _complaint(root: type[BaseModel], raw: Mapping[str, Any], detail: ErrorDetails) -> str:
-    """One mistake as one line: its place, what is wrong, what to write instead."""
-    place = _place(raw, detail["loc"])
-    variable = PREFIX + _NESTED.join(str(part) for part in detail["loc"]).upper()
-    if variable in os.environ:
-        place = f"{place} (from {variable})"
-    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        model = _model_at(root, detail["loc"][:-1])
-        known = list(model.model_fields) if model is not None else []
-        close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-        return f"{place}: unknown setting; {hint}"
-    if kind == "missing":
-        return f"{place}: must be set"
-    if detail["loc"] and kind != "value_error" and not isinstance(detail["input"], dict | list | tuple):
-        if detail["loc"][-1] in _NOT_SHOWN:
-            return f"{place}: {message[0].lower()}{message[1:]} (what was written is not shown here)"
-        return f"{place}: {message[0].lower()}{message[1:]}, not {_shown(detail['input'])}"
-    return f"{place}: {message}" if place else message
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _place(raw: Mapping[str, Any], location: Sequence[int | str]) -> str:
-    """``station[3].connector[1].rated_kw``, counted from 1, with the id of what is counted where it has one."""
-    text, here = "", raw
-    for part in location:
-        if isinstance(part, int):
-            here = here[part] if isinstance(here, list | tuple) and part < len(here) else {}
-            named = here.get("id") if isinstance(here, Mapping) else None
-            text += f"[{part + 1}{f': {named}' if isinstance(named, str) else ''}]"
-        else:
-            here = here.get(part, {}) if isinstance(here, Mapping) else {}
-            text += f".{part}" if text else part
-    return text
-
-
-def _model_at(root: type[BaseModel], location: Sequence[int | str]) -> type[BaseModel] | None:
-    model: type[BaseModel] | None = root
-    for part in location:
-        if model is None or isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        model = _model_in(field.annotation)[0] if field is not None else None
-    return model
-
-
-def _refuse_mistyped_environment(known: Mapping[str, FieldInfo]) -> None:
-    """A variable whose first word is almost a section would silently do nothing. Others are not ours."""
-    for variable in os.environ:
-        if not variable.startswith(PREFIX) or variable in GATEWAY_SECRETS or variable[len(PREFIX) :].lower() in known:
-            continue
-        secret = difflib.get_close_matches(variable, GATEWAY_SECRETS, n=1, cutoff=0.85)
-        if secret or variable.startswith(GATEWAY_PREFIX):
-            known_ones = f"did you mean {secret[0]}?" if secret else f"known here: {', '.join(GATEWAY_SECRETS)}"
-            raise SettingsError(f"environment: {variable}: unknown setting; {known_ones}")
-        section, *rest = variable[len(PREFIX) :].split(_NESTED)
-        close = difflib.get_close_matches(section.lower(), known, n=1, cutoff=0.6 if rest else 0.8)
-        if close and close[0] != section.lower():
-            meant = PREFIX + _NESTED.join([close[0].upper(), *rest])
-            raise SettingsError(f"environment: {variable}: unknown setting; did you mean {meant}?")
+    return described(Settings)
 
 
 def _is_key(text: str) -> bool:

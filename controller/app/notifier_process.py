@@ -20,7 +20,8 @@ from controller.notify.channels import Channel, Mail, Webhook
 from controller.notify.courier import Courier
 from controller.notify.ledger import Ledger, ledger_file
 from controller.notify.sms import Sms
-from controller.settings import PREFIX, Settings, SettingsError
+from controller.settings import Settings, SettingsError
+from controller.settings_text import PREFIX
 from controller.supervisor import notify_ready
 from storage import Lease, Store, StoreMissing
 
