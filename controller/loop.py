@@ -13,7 +13,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -21,17 +20,18 @@ from typing import Any
 from controller import appetite, feeder_tree, giving, limits, trust
 from controller.allocation import Action, Budget, Move, Row
 from controller.apparent import Apparent
-from controller.background import FRESH_S, Background, BackgroundEstimator
+from controller.background import Background, BackgroundEstimator
 from controller.claims import Budgets, Claims
 from controller.clock_doubt import widened
 from controller.comeback import Comeback
 from controller.discharge import Discharge
-from controller.grants import EXPIRY_SKEW_S, IDLE_W, Grant
+from controller.grants import EXPIRY_SKEW_S, Grant
 from controller.limiter import allocate
 from controller.moves import Moves, NoChargers
 from controller.pickup import Pickup
 from controller.rows import Rows
 from controller.storage_account import StorageBook
+from controller.sums import Sums, summed
 from controller.traffic import LoopSettings, Traffic
 from controller.yard import LastAllocation, Yard
 from depot import events as ev
@@ -63,31 +63,8 @@ PAUSE_TICKS = 4.0
 PAUSE_MOST_S = 0.25
 """… but never longer."""
 
-MOVES_S = 30.0
-"""So long after a level was told what a charger draws may be anything up to its bound; then it is what its meter shows."""
-
 GIVES_MARGIN = 0.05
 """Of what may be given, this share is left: meters differ by more where two flows nearly cancel."""
-
-STEADY_S = 90.0
-"""A charger that drew its whole level is held by us, not by its vehicle: its meter value is believed for this long."""
-
-
-@dataclass(slots=True)
-class _Sums:
-    """What the chargers' meters and bounds say together, W; the words are those of :meth:`BackgroundEstimator.update`.
-    ``bounds_w``: the bound of every connector that is not idle; ``gives_w``: the most that each may give; ``vehicles_w``: the
-    most that all of them draw at this moment, less what is given by fresh meter values."""
-
-    measured_w: int = 0
-    bound_w: int = 0
-    quiet: bool = True
-    oldest_s: float = math.inf
-    sure_w: int = 0
-    settled_w: int = 0
-    bounds_w: dict[ConnectorId, int] = field(default_factory=dict)
-    gives_w: dict[ConnectorId, int] = field(default_factory=dict)
-    vehicles_w: int = 0
 
 
 class ControlLoop:
@@ -119,7 +96,7 @@ class ControlLoop:
         self._resum = True
         self._recheck_s = -math.inf
         self._used = Background(0)
-        self._sums = _Sums()
+        self._sums = Sums()
         self._budgets = Budgets()
         self._built_in = limits.built_in(yard.spec)
         self._bidirectional = any(spec.discharge_w for spec in yard.spec.connectors.values())
@@ -392,8 +369,8 @@ class ControlLoop:
     def _tick(self) -> None:
         now = self.yard.clock.now()
         now_s = now.timestamp()
-        summed = self._dirty or self._resum or now_s >= self._recheck_s
-        if summed:
+        fresh = self._dirty or self._resum or now_s >= self._recheck_s
+        if fresh:
             self._resum = False
             self._sums = self._sum(now_s)
         background = self._background(now_s)
@@ -411,68 +388,15 @@ class ControlLoop:
             return
         self._dirty = False
         self._used = background
-        if not summed:
+        if not fresh:
             self._sums = self._sum(now_s)
         pending = self._decide(now, now_s, background) or self.pickup.active(now_s) or self.comeback.active(now)
         self._recheck_s = now_s + (self.settings.period_s if pending else CALM_S) - 0.01
         if self.on_change is not None:
             self.on_change()
 
-    def _sum(self, now_s: float) -> _Sums:
-        sums = _Sums()
-        for key, grant in self.yard.grants.items():
-            if grant.idle:
-                continue
-            bound = sums.bounds_w[key] = grant.bound_w(now_s)
-            if grant.gives_w and (gives := grant.gives_bound_w(now_s)):
-                self._sum_giver(sums, key, grant, now_s, gives)
-                continue
-            sums.bound_w += bound
-            sums.vehicles_w += grant.permits_now_w(now_s) if self._bidirectional else 0
-            if not grant.in_session:
-                continue
-            drawn = min(grant.measured_w or 0, bound)  # an old value may stem from a profile that has expired
-            sums.measured_w += drawn
-            if drawn > IDLE_W:
-                sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
-            moves = grant.changing or grant.settling or grant.unseen()
-            if moves and now_s - grant.told_at_s <= MOVES_S:
-                sums.quiet = False
-                sums.settled_w += bound
-                continue
-            sums.settled_w += drawn
-            if now_s - grant.measured_at_s <= (STEADY_S if drawn >= 0.9 * (grant.confirmed_w or 0) else FRESH_S * self.settings.pace):
-                sums.sure_w += drawn
-        if self.storages.accounts:
-            self._sum_storages(sums, now_s)
-        return sums
-
-    def _sum_storages(self, sums: _Sums, now_s: float) -> None:
-        theirs = self.storages.sums(now_s)
-        sums.measured_w += theirs.measured_w
-        sums.bound_w += theirs.bound_w
-        sums.sure_w += theirs.sure_w
-        sums.settled_w += theirs.settled_w
-        sums.vehicles_w += theirs.draws_w
-        sums.quiet = sums.quiet and theirs.quiet
-        sums.oldest_s = min(sums.oldest_s, theirs.oldest_s)
-
-    def _sum_giver(self, sums: _Sums, key: ConnectorId, grant: Grant, now_s: float, gives_w: int) -> None:
-        """Who gives counts as its meter shows it while that is fresh; a silent one is taken to give the most that it may where
-        that makes the background larger, and nothing where it would make room (invariant 9)."""
-        sums.gives_w[key] = gives_w
-        bound_w = sums.bounds_w[key]
-        told = grant.measured_w is not None and grant.measured_at_s >= grant.told_at_s
-        fresh = told and now_s - grant.measured_at_s <= giving.FRESH_S * self.settings.pace
-        drawn_w = max(-gives_w, min(grant.measured_w or 0, bound_w)) if fresh else -gives_w
-        sums.measured_w += drawn_w
-        sums.settled_w += drawn_w
-        sums.sure_w += drawn_w
-        sums.bound_w += min(drawn_w, 0) if fresh and drawn_w < 0 else bound_w
-        sums.vehicles_w += drawn_w if fresh and drawn_w < 0 else grant.permits_now_w(now_s)
-        sums.oldest_s = min(sums.oldest_s, grant.measured_at_s)
-        if (grant.changing or grant.settling or grant.unseen()) and now_s - grant.told_at_s <= MOVES_S:
-            sums.quiet = False
+    def _sum(self, now_s: float) -> Sums:
+        return summed(self.yard, self.storages, now_s, bidirectional=self._bidirectional, pace=self.settings.pace)
 
     def _gives(self, now_s: float) -> int | None:
         """What vehicles may give together now, W: what the site itself draws, as measured, and what may be exported, less the
