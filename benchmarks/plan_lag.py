@@ -28,7 +28,9 @@ from controller.clock import SystemClock
 from controller.limits import built_in
 from controller.planner import PlannerProcess
 from controller.planner_wire import Request, frame
-from controller.planning import Planning, PlanningSettings, build, read_answer
+from controller.planning import Planning, read_answer
+from controller.planning_problem import build
+from controller.planning_settings import PlanningSettings
 from controller.yard import Yard
 from depot import events as ev
 from depot.events import Envelope, NewEvent

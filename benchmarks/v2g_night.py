@@ -25,7 +25,7 @@ from pathlib import Path
 
 from controller.app.night import NightSettings, play
 from controller.app.trace_slots import COMPLY_S, trace_to_slots
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId

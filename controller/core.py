@@ -27,7 +27,8 @@ from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.plan_twin import PlanTwin
 from controller.planner import Planner
-from controller.planning import Planning, PlanningSettings
+from controller.planning import Planning
+from controller.planning_settings import PlanningSettings
 from controller.readmodel import ChargerView, NowView, ProcessView
 from controller.room import Room, Viewer
 from controller.room_keeper import RoomKeeper

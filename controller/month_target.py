@@ -23,8 +23,9 @@ import numpy as np
 from controller.demand_watch import DemandWatch
 from controller.forecast_errors import PastVisit
 from controller.planner import Planner, PlannerError
-from controller.planning import PlanningSettings, Prices, background_forecast
 from controller.planning_demand import pieces_of
+from controller.planning_problem import Prices, background_forecast
+from controller.planning_settings import PlanningSettings
 from controller.yard import Yard
 from depot.commands import Command
 from grid.demand_pieces import DemandPiece as SiteDemandPiece

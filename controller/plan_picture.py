@@ -21,7 +21,8 @@ from controller import limits
 from controller.history import Minute
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanHead, PlanLayer, PlanRow, PlanSlots
-from controller.planning import Newest, slot_start
+from controller.planning import Newest
+from controller.planning_problem import slot_start
 from controller.views_tiles import label, soc_of, soc_target_of
 from controller.wishes import Load, full_due
 from controller.yard import Yard

@@ -19,7 +19,8 @@ from controller.plan_picture import Span, Wanted, head_of, layers_of, mark_of, r
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanRow, PlanView
 from controller.planner import PlannerState
-from controller.planning import Planning, slot_start
+from controller.planning import Planning
+from controller.planning_problem import slot_start
 from controller.room import Carrier, Viewer
 from controller.views_tiles import label
 from controller.yard import Yard

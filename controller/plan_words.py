@@ -8,7 +8,7 @@ from datetime import datetime
 from math import isfinite
 
 from controller.plan_answers_view import ChangeAsked
-from controller.planning import Asked
+from controller.planning_problem import Asked
 from controller.yard import Yard
 from depot.values import InvalidValue
 from optimizer.what_if_values import Change, ChangeKind, How

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from controller.desk import DeskSettings
     from controller.limit_room import OverrideRules
     from controller.outbox import Rules
-    from controller.planning import PlanningSettings
+    from controller.planning_settings import PlanningSettings
     from controller.supply import GeneratorSettings
     from controller.traffic import LoopSettings
     from grid.failsafe import FailsafePolicy
@@ -511,8 +511,8 @@ class Settings(BaseSettings):
 
     def to_planning(self) -> PlanningSettings:
         """For the planning cadence. The deadline goes to the planner itself."""
-        from controller.planning import PlanningSettings
         from controller.planning_life import LifeSettings
+        from controller.planning_settings import PlanningSettings
         from controller.planning_stays import StaySettings
         from optimizer.problem import Policy
 

@@ -18,7 +18,8 @@ from controller.loop import ControlLoop
 from controller.notices import NoticeBoard, answer
 from controller.orders import Orders
 from controller.planner import PlannerState
-from controller.planning import Planning, Prices
+from controller.planning import Planning
+from controller.planning_problem import Prices
 from controller.readiness import Readiness, Standing, predict
 from controller.views_charger import Frame, charger_view, command_view
 from controller.views_tiles import tile

@@ -23,7 +23,7 @@ from controller.core import Core, CoreParts
 from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.planner import InlinePlanner, Planner
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from depot import commands as cmd
 from depot.events import Envelope

@@ -22,7 +22,7 @@ from controller.core import Core, CoreParts
 from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.planner import InlinePlanner
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from controller.views import TariffSteps
 from depot import commands as cmd

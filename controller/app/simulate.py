@@ -29,8 +29,8 @@ from controller.app.night import NightResult, NightSettings, play
 from controller.app.report import CHARGEYARD, PolicyResult, SimulationReport, as_json, chargeyard_result, table
 from controller.app.report_html import write_html
 from controller.app.trace_slots import TraceSlots, trace_to_slots
-from controller.planning import PlanningSettings
 from controller.planning_limits import feeders_of, places
+from controller.planning_settings import PlanningSettings
 from depot.values import DepotError
 from grid.tariff import Tariff
 from optimizer import Problem, Vehicle, feasible_energy_kwh, min_peak_kw

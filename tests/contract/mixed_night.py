@@ -20,7 +20,7 @@ from controller.core import Core, CoreParts
 from controller.desk import DeskSettings
 from controller.journal import SqlJournal
 from controller.planner import InlinePlanner
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.smart_charging_room import SmartCharging
 from depot.commands import AnnounceVisit, SetManualLimit
 from depot.events import Envelope, TransactionStarted, TransactionStopped

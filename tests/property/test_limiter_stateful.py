@@ -164,7 +164,7 @@ def with_cabinets(scenario: Scenario) -> Scenario:
     return replace(scenario, spec=replace(scenario.spec, hub_w=hubs))
 
 
-@pytest.mark.parametrize("seed", [seed for seed in range(300, 312) if with_cabinets(scenario_of(seed)).spec.hub_w])
+@pytest.mark.parametrize("seed", [seed for seed in range(310, 318) if with_cabinets(scenario_of(seed)).spec.hub_w])
 def test_invariants_hold_where_cabinets_share_their_power(seed: int) -> None:
     verdicts = play(with_cabinets(scenario_of(seed)))
     _assert_kept(seed, verdicts)

@@ -11,7 +11,7 @@ import pytest
 from controller.app.night import NightSettings, play
 from controller.app.trace_slots import TraceSlots, trace_to_slots
 from controller.pickup import PickupSettings
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId

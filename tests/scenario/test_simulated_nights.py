@@ -8,7 +8,7 @@ import pytest
 
 from controller.app.night import NightResult, NightSettings, as_registered, play
 from controller.app.trace_slots import TraceSlots, trace_to_slots
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
 from depot.values import ConnectorId
 from grid.tariff import Tariff

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.app.night import NightSettings, play
-from controller.planning import PlanningSettings
+from controller.planning_settings import PlanningSettings
 from controller.planning_stays import StaySettings
 from controller.wishes import Preconditioning, WishSettings
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, PhaseLimit, StationSpec

@@ -17,7 +17,8 @@ from controller.history import History
 from controller.loop import ControlLoop
 from controller.orders import Orders
 from controller.planner import InlinePlanner, PlannerState
-from controller.planning import Planning, PlanningSettings
+from controller.planning import Planning
+from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from controller.views import Views
 from controller.yard import LastAllocation, Yard

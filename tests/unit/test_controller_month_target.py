@@ -17,8 +17,8 @@ from controller.demand_watch import DemandSettings, DemandWatch
 from controller.forecast_errors import PastVisit
 from controller.month_target import LEAST_NIGHTS, MonthTarget, nights_of, noon_of
 from controller.planner import InlinePlanner, PlannerLate
-from controller.planning import PlanningSettings
 from controller.planning_reserve import Reserve, told
+from controller.planning_settings import PlanningSettings
 from depot import events as ev
 from depot.metering import MeterBlock
 from depot.values import ConnectorId

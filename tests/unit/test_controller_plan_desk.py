@@ -19,7 +19,8 @@ from controller.plan_questions import QuestionFailed, Questions
 from controller.plan_questions_wire import Compare, Explain, MakeFrontier, Told, What, Why, Words
 from controller.plan_reasons import PlanReasons
 from controller.plan_reasons_view import ExplanationView
-from controller.planning import Newest, build
+from controller.planning import Newest
+from controller.planning_problem import build
 from depot.values import InvalidValue
 from optimizer import Aim, Frontier, FrontierPoint, FrontierProgress, PlanResult, PlanStatus, Policy, Problem, Weights
 from optimizer.explain_values import (

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from small_yard import SPEC, FlatTariff, SmallYard
 
-from controller.planning import PlanningSettings, build
 from controller.planning_phases import THREE_PHASE, wiring_of
+from controller.planning_problem import build
+from controller.planning_settings import PlanningSettings
 from depot import events as ev
 from depot.fleet import Vehicle
 from depot.registry import ConnectorSpec, Current, DepotSpec, PhaseLimit, StationSpec

@@ -15,7 +15,8 @@ from controller.bill_forecast import expected_blocks
 from controller.bills_view import BillsView, DemandHistoryView, MonthBillView
 from controller.block_store import BlockSource
 from controller.demand_watch import DemandSettings, DemandWatch
-from controller.planning import PlanningSettings, build
+from controller.planning_problem import build
+from controller.planning_settings import PlanningSettings
 from controller.reconciliation import Verdict, compare, with_readings
 from controller.utility_bills import UtilityBills
 from depot import commands as cmd

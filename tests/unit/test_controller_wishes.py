@@ -11,7 +11,9 @@ from small_yard import NOW, ONE, FlatTariff, SmallYard, run
 
 from controller.codec import decode_state, encode_state
 from controller.full_charges import FullChargesRoom
-from controller.planning import Asked, PlanningSettings, build, read_answer
+from controller.planning import read_answer
+from controller.planning_problem import Asked, build
+from controller.planning_settings import PlanningSettings
 from controller.planning_stays import StaySettings
 from controller.rows import Rows
 from controller.traffic import LoopSettings, Traffic
