@@ -13,7 +13,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import TypeVar
 
 from msgspec import Struct
@@ -21,6 +20,7 @@ from msgspec import Struct
 from controller.alarms import Condition
 from controller.billing_view import payments_view
 from controller.loop import ControlLoop
+from controller.paid_facts import reading_due, ready_to_bill, session_facts
 from controller.payments_view import PaymentsView
 from controller.room import Carrier, Viewer
 from controller.till import Till, aside
@@ -32,8 +32,10 @@ from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue
 from payments import GatewayTrouble, PaymentsError
 from payments.gateway import Gateway
-from payments.money import Bill, EnergyLine
+from payments.invoices import Charge
+from payments.money import Bill
 from payments.overview import Overview, overview
+from payments.rating import rate
 from payments.states import MandateState, Mode
 from payments.tallies import GATEWAY_ANSWERED, GATEWAY_SILENT
 from storage import StorageError, StoreUnavailable
@@ -139,8 +141,8 @@ class Billing:
         now = self._yard.clock.now()
         for session_id, paid in tuple(self._yard.state.paid.items()):
             if paid.stopped_at is None:
-                continue
-            if session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN:
+                await self._read(session_id, paid)
+            elif self._ready(paid, now) and (session_id not in self._stuck or now - self._stuck[session_id][0] >= STUCK_AGAIN):
                 await self._bill(session_id, paid, now)
         if self._health_at is None or now - self._health_at >= HEALTH_EVERY:
             self._health_at = now
@@ -166,15 +168,31 @@ class Billing:
 
     def _book(self, session_id: str, paid: PaidSession) -> tuple[Bill, str]:
         """The bill in the books; made at the first call, found at every other."""
-        terms, energy_wh = paid.terms, paid.energy_wh or 0
+        terms = paid.terms
         known = self._payments.invoiced(session_id)
         if known is None:
             self._payments.readmit(session_id, terms.driver_id, terms.mandate_id, reserved_paise=terms.reserved_paise)
-            line = EnergyLine(energy_wh, Fraction(terms.paise_per_kwh))
-            self._payments.meter_session(session_id, [line], service_paise=terms.service_paise if energy_wh else 0)
+            tariff = self._till.terms_tariff(terms)
+            facts = session_facts(paid, longest=self._till.price.longest)
+            charge = Charge(rated=rate(tariff, facts), tariff=tariff, facts=facts, place=str(paid.connector))
+            self._payments.bill_session(session_id, charge)
             known = self._payments.invoiced(session_id)
             assert known is not None
         return known
+
+    async def _read(self, session_id: str, paid: PaidSession) -> None:
+        """Write a running session's register down, on each quarter of an hour, so that each part of its energy meets its price."""
+        reading = self._yard.readings.get(paid.connector)
+        ours = reading is not None and not reading.replayed and reading.transaction_id in (None, paid.transaction_id)
+        if not ours or reading is None or reading.energy_wh is None or reading.energy_wh < 0:
+            return
+        if reading_due(paid, self._till.terms_tariff(paid.terms).timezone, reading.received_at):
+            read = ev.SessionRead(session_id, reading.energy_wh)
+            key = f"read/{session_id}/{reading.received_at.isoformat()}"
+            await self._yard.journal.append([ev.NewEvent(read, reading.received_at, key=key)])
+
+    def _ready(self, paid: PaidSession, now: datetime) -> bool:
+        return ready_to_bill(paid, self._till.terms_tariff(paid.terms), now, longest=self._till.price.longest)
 
     async def _sweep(self, now: datetime) -> None:
         """Reservations whose start was never journaled: the core died between, or the station never said it again."""

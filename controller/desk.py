@@ -289,7 +289,7 @@ class Desk:
             if self.till.is_news(told):
                 self.loop.note(told)
             return replace(BLOCKED, message=told.message)
-        return _with_price(answer, self.till, told.most_wh)
+        return _with_price(answer, self.till, told.most_wh, driver_id, station_id)
 
     async def _pass_shown(self, station_id: str, id_tag: str) -> None:
         """Who may end everybody's session is on record: once in a while, so that a reader cannot fill the journal with it."""
@@ -349,7 +349,7 @@ class Desk:
             answer = BLOCKED  # it ends sessions and begins none
         if answer.accepted and driver_id is not None and self.yard.state.connector(request.connector).operative:
             paid = await self.till.admit(driver_id, request, unasked=_unasked(request)) if self.till is not None else None
-            answer = _admitted(answer, self.till, paid)
+            answer = _admitted(answer, self.till, paid, request.connector.station_id)
         state = self.yard.state
         belated = self._belated(request)
         visit = self.yard.visit_on(request.connector) or (None if belated else self._visit_of_tag(state, request))
@@ -532,18 +532,20 @@ class Desk:
         await self.yard.journal.append([ev.NewEvent(event, self.yard.clock.now(), key=key, actor=actor, reported_at=reported_at)])
 
 
-def _with_price(answer: Authorization, till: Till | None, most_wh: int) -> Authorization:
+def _with_price(answer: Authorization, till: Till | None, most_wh: int, driver_id: str, station_id: str) -> Authorization:
     """Who pays is shown the price, where nobody wrote another message for this token."""
-    return answer if till is None or answer.message else replace(answer, message=till.offer_in_words(most_wh))
+    if till is None or answer.message:
+        return answer
+    return replace(answer, message=till.offer_in_words(most_wh, driver_id=driver_id, station_id=station_id))
 
 
-def _admitted(answer: Authorization, till: Till | None, paid: Admission | None) -> Authorization:
+def _admitted(answer: Authorization, till: Till | None, paid: Admission | None, station_id: str) -> Authorization:
     """The answer to a start, as the till decided; a no says why."""
     if paid is None:
         return BLOCKED
     if isinstance(paid.fact, ev.StartRefused):
         return replace(BLOCKED, message=paid.fact.message)
-    return _with_price(answer, till, paid.fact.most_wh)
+    return _with_price(answer, till, paid.fact.most_wh, paid.fact.driver_id, station_id)
 
 
 def _unasked(request: StartRequest) -> bool:

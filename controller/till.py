@@ -10,23 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID, uuid5
 
+from controller.paid_facts import session_facts
 from controller.yard import Yard
 from depot import events as ev
 from depot.costs import Cost
 from depot.ports import StartRequest
-from depot.state import PaidSession
+from depot.state import PaidPhase, PaidSession
 from depot.values import ConnectorId
+from payments.documents import indian_day
+from payments.driver_tariff import DriverTariff, Kind, simple_tariff
 from payments.gate import Ask, GateAnswer, GateRefusal, energy_within
-from payments.money import EnergyLine, bill_of
+from payments.gst import Recipient
+from payments.money import Bill, GstRule, bill_of_value
 from payments.payers import Payers
+from payments.rating import Rated, Reading, SessionFacts, rate
 from payments.service import Payments
+from payments.tariff_book import TariffBook, TariffVersion, in_force
+from payments.tariff_text import from_text, to_text, told
 from storage import StorageError, Store
 
 log = logging.getLogger(__name__)
@@ -44,6 +52,9 @@ _CHANGES_UNTOLD = (GateRefusal.MANDATE_PAUSED, GateRefusal.MANDATE_NOT_ACTIVE)
 """Refusals that may have ended without anybody's telling us: the worker looks at once, so that the next try knows."""
 
 
+_frozen = lru_cache(maxsize=256)(from_text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What a paid session costs, without tax, and how far it may go: ``most_wh`` of energy, ``longest`` in time. ``least_wh``: the
@@ -54,6 +65,11 @@ class Price:
     most_wh: int = 40_000
     least_wh: int | None = None
     longest: timedelta = timedelta(hours=8)
+
+    @property
+    def tariff(self) -> DriverTariff:
+        """The one price as a tariff, for those for whom no other holds."""
+        return simple_tariff(self.paise_per_kwh, self.service_paise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +108,16 @@ class Till:
         self.payers = payers
         self.price = price
         self.tags: dict[str, str] = {}
+        self.tariffs = TariffBook(payments.store, payments.depot_id, payments.clock)
+        self._versions: Sequence[TariffVersion] = ()
+        self._recipients: Mapping[str, Recipient] = {}
         self._told: dict[tuple[str, str], datetime] = {}
 
     async def restore(self) -> None:
-        """Read whose tag is whose."""
+        """Read whose tag is whose, which tariffs there are, and whom invoices are made out to."""
         self.tags = await aside(self.payers.store, self.payers.everybody)
+        self._versions = await aside(self.payments.store, self.tariffs.versions)
+        self._recipients = await aside(self.payments.store, self.payments.invoices.recipients)
 
     def driver_of(self, id_tag: str) -> str | None:
         """The driver who pays for sessions that ``id_tag`` starts."""
@@ -107,45 +128,85 @@ class Till:
                 return registered.driver_id  # another card of somebody who pays
         return driver_id
 
+    def tariff_for(self, driver_id: str, station_id: str) -> DriverTariff:
+        """What a session of this driver that starts now at this station is rated by."""
+        group, now = self._group_of(driver_id), self._yard.clock.now()
+        found = in_force(self._versions, driver_id=driver_id, group=group, station_id=station_id, at=now)
+        return self.price.tariff if found is None else found.tariff
+
+    def _group_of(self, driver_id: str) -> str:
+        """The group of the driver's cards (parentIdTag, groupIdToken); "" where they have none."""
+        tags = {tag for tag, driver in self.tags.items() if driver == driver_id}
+        tokens = self._yard.state.id_tokens.values() if tags else ()
+        return min((token.group for token in tokens if token.group and token.token.casefold() in tags), default="")
+
+    @staticmethod
+    def terms_tariff(terms: ev.SessionAdmitted) -> DriverTariff:
+        """The tariff that was frozen with a session's start."""
+        if terms.tariff:
+            return _frozen(terms.tariff)
+        return simple_tariff(Fraction(terms.paise_per_kwh), terms.service_paise)
+
     def cost(self, terms: ev.SessionAdmitted, energy_wh: int) -> Cost:
         """What a session of these terms costs with so much energy, as its bill will have it."""
-        line = EnergyLine(energy_wh, Fraction(terms.paise_per_kwh))
-        bill = bill_of([line], self.payments.terms.gst, service_paise=terms.service_paise if energy_wh else 0)
+        bill = self._bill_of(terms.driver_id, self._rated(terms, energy_wh))
         currency = self._yard.spec.currency
         words = f"{energy_wh / 1000:.2f} kWh: {bill.total_paise / 100:.2f} {currency} with tax"
         return Cost(bill.total_paise, energy_wh, words)
 
+    def _rated(self, terms: ev.SessionAdmitted, energy_wh: int) -> Rated:
+        paid, now = self._yard.state.paid.get(terms.session_id), self._yard.clock.now()
+        if paid is None:  # a question about a session that is not, or no more
+            facts = SessionFacts(readings=(Reading(now, 0), Reading(now, energy_wh)))
+        else:
+            at = None if paid.phase is PaidPhase.GONE else now
+            facts = session_facts(paid, longest=self.price.longest, now=at, register_wh=paid.meter_start_wh + energy_wh)
+        return rate(self.terms_tariff(terms), facts)
+
+    def _bill_of(self, driver_id: str, rated: Rated) -> Bill:
+        return bill_of_value(rated.taxable_paise, rated.energy_wh, self._rule(driver_id))
+
+    def _rule(self, driver_id: str) -> GstRule:
+        return self.payments.terms.gst_book.rule(indian_day(self._yard.clock.now()), self._recipients.get(driver_id))
+
     @property
     def price_in_words(self) -> str:
-        """For the driver who is about to start."""
-        price, currency, tax = self.price, self._yard.spec.currency, float(self.payments.terms.gst.rate * 100)
-        service = f" and {price.service_paise / 100:.2f} {currency} a session" if price.service_paise else ""
-        return f"{float(price.paise_per_kwh / 100):.2f} {currency}/kWh{service}, plus {tax:g} % tax"
+        """For a driver who is about to start and for whom no tariff of their own holds."""
+        return self.tariff_in_words(self.price.tariff)
 
-    def offer_in_words(self, most_wh: int) -> str:
+    def tariff_in_words(self, tariff: DriverTariff, driver_id: str = "") -> str:
+        """For the driver who is about to start."""
+        return f"{'; '.join(told(tariff))}, plus {float(self._rule(driver_id).rate * 100):g} % tax"
+
+    def offer_in_words(self, most_wh: int, *, driver_id: str = "", station_id: str = "") -> str:
         """The price, and how far the money reaches where it does not reach for a whole session."""
         limit = f"; up to {most_wh // 100 / 10:.1f} kWh" if most_wh < self.price.most_wh else ""
-        return self.price_in_words + limit
+        return self.tariff_in_words(self.tariff_for(driver_id, station_id), driver_id) + limit
 
-    def reserved_paise(self, connector: ConnectorId, most_wh: int | None = None) -> int:
-        """The most that a session there can cost, taxes included: of ``most_wh``, None: of a whole one."""
+    def reserved_paise(self, connector: ConnectorId, most_wh: int | None = None, *, driver_id: str = "") -> int:
+        """The most that a session there can cost this driver, taxes included: of ``most_wh``, None: of a whole one."""
         rated_w = self._yard.spec.connectors[connector].rated_w
         worst_wh = (self.price.most_wh if most_wh is None else most_wh) + self.ahead_wh(rated_w)
-        line = EnergyLine(worst_wh, self.price.paise_per_kwh)
-        return bill_of([line], self.payments.terms.gst, service_paise=self.price.service_paise).total_paise
+        worst = self.tariff_for(driver_id, connector.station_id).worst_paise(energy_wh=worst_wh, longest=self.price.longest)
+        return bill_of_value(worst, worst_wh, self._rule(driver_id)).total_paise
 
     def ahead_wh(self, power_w: int) -> int:
         """What may still flow at this power until a charger obeys a stop."""
         return max(0, power_w) * _OVERSHOOT_S // 3600
 
-    def energy_for(self, connector: ConnectorId, paise: int) -> int:
+    def energy_for(self, connector: ConnectorId, paise: int, *, driver_id: str = "") -> int:
         """How far a session there may go, Wh, so that it cannot cost more than ``paise``."""
-        return energy_within(paise, lambda wh: self.reserved_paise(connector, wh), self.price.most_wh)
+        return energy_within(paise, lambda wh: self.reserved_paise(connector, wh, driver_id=driver_id), self.price.most_wh)
 
-    def ask(self, connector: ConnectorId) -> Ask:
-        """A session there, as the gate wants to know it."""
-        least = None if self.price.least_wh is None else self.reserved_paise(connector, min(self.price.least_wh, self.price.most_wh))
-        return Ask(worst_paise=self.reserved_paise(connector), least_paise=least, ends_at=self._yard.clock.now() + self.price.longest)
+    def ask(self, connector: ConnectorId, *, driver_id: str = "") -> Ask:
+        """A session of this driver there, as the gate wants to know it."""
+        few_wh = None if self.price.least_wh is None else min(self.price.least_wh, self.price.most_wh)
+        least = None if few_wh is None else self.reserved_paise(connector, few_wh, driver_id=driver_id)
+        return Ask(
+            worst_paise=self.reserved_paise(connector, driver_id=driver_id),
+            least_paise=least,
+            ends_at=self._yard.clock.now() + self.price.longest,
+        )
 
     def running_paise(self, driver_id: str) -> dict[str, int]:
         """What this driver's sessions that are not billed yet have cost so far, by session id."""
@@ -162,14 +223,16 @@ class Till:
 
     async def quote(self, driver_id: str, connector: ConnectorId) -> Quote:
         """What the gate would say there now; reserves nothing. Raises :class:`~storage.StorageError`."""
-        ask, running = self.ask(connector), self.running_paise(driver_id)
+        ask, running = self.ask(connector, driver_id=driver_id), self.running_paise(driver_id)
         answer = await aside(self.payments.store, lambda: self.payments.gate(driver_id, ask, running=running))
-        return Quote(answer, self._most_wh(connector, answer, ask))
+        return Quote(answer, self._most_wh(connector, answer, ask, driver_id))
 
-    def _most_wh(self, connector: ConnectorId, answer: GateAnswer, ask: Ask) -> int:
+    def _most_wh(self, connector: ConnectorId, answer: GateAnswer, ask: Ask, driver_id: str) -> int:
         if not answer.allowed:
             return 0
-        return self.price.most_wh if answer.granted_paise >= ask.worst_paise else self.energy_for(connector, answer.granted_paise)
+        if answer.granted_paise >= ask.worst_paise:
+            return self.price.most_wh
+        return self.energy_for(connector, answer.granted_paise, driver_id=driver_id)
 
     async def may_start(self, driver_id: str, station_id: str) -> ev.StartRefused | Quote:
         """Whether the driver could start at this station now, and how far; reserves nothing."""
@@ -177,7 +240,8 @@ class Till:
         if not at_station:
             return ev.StartRefused(driver_id, station_id, "unknown_station", "this charger is not known here")
         try:
-            quote = await self.quote(driver_id, min(at_station, key=self.reserved_paise))
+            cheapest = min(at_station, key=lambda key: self.reserved_paise(key, driver_id=driver_id))
+            quote = await self.quote(driver_id, cheapest)
             if quote.answer.refusal in _CHANGES_UNTOLD:
                 await aside(self.payments.store, lambda: self.payments.mandates.look_soon(driver_id))
         except StorageError as error:
@@ -190,7 +254,8 @@ class Till:
         filled from the journal."""
         session_id = str(uuid5(_SESSIONS, f"{self.payments.depot_id}/{request.key}"))
         key = request.connector
-        ask, running = self.ask(key), self.running_paise(driver_id)
+        tariff = self.tariff_for(driver_id, key.station_id)
+        ask, running = self.ask(key, driver_id=driver_id), self.running_paise(driver_id)
         try:
             answer = await aside(
                 self.payments.store, lambda: self.payments.reserve(session_id, driver_id, ask, running=running, unasked=unasked)
@@ -206,10 +271,11 @@ class Till:
             session_id,
             driver_id,
             answer.mandate_id,
-            str(self.price.paise_per_kwh),
-            self.price.service_paise,
-            self._most_wh(key, answer, ask) if answer.allowed else self.price.most_wh,
+            str(tariff.dearest_paise(Kind.ENERGY)),
+            int(tariff.dearest_paise(Kind.FLAT)),
+            self._most_wh(key, answer, ask, driver_id) if answer.allowed else self.price.most_wh,
             answer.granted_paise if answer.allowed else ask.worst_paise,
+            to_text(tariff),
         )
         if not unasked:
             return Admission(session_id, admitted)

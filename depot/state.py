@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from depot import alarms as al
@@ -172,10 +173,38 @@ class Approval:
     granted_by: str = ""
 
 
+class PaidPhase(StrEnum):
+    """What a paid session's vehicle does. HELD: the depot keeps power from it; FULL: it takes none by its own choice; GONE: it is
+    unplugged."""
+
+    CHARGING = "charging"
+    HELD = "held"
+    FULL = "full"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class PaidReading:
+    """The register of a paid session at a moment."""
+
+    at: datetime
+    register_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChange:
+    """Since when."""
+
+    at: datetime
+    phase: PaidPhase
+
+
 @dataclass(frozen=True, slots=True)
 class PaidSession:
     """A session that a driver pays for, until it is billed. ``energy_wh`` None: it still runs. ``unasked``: a station began it
-    without asking; ``warned`` and ``stopping``: what its driver was told last, and why it is being ended, None where nothing."""
+    without asking; ``warned`` and ``stopping``: what its driver was told last, and why it is being ended, None where nothing.
+    ``begun_at``, ``ended_at``: by the charger's clock where it said a time that can be true. ``readings``: between start and end;
+    ``phases``: only changes, oldest first."""
 
     terms: ev.SessionAdmitted
     transaction_id: int
@@ -187,6 +216,17 @@ class PaidSession:
     unasked: ev.SessionUnasked | None = None
     warned: ev.SessionWarned | None = None
     stopping: ev.SessionStopAsked | None = None
+    begun_at: datetime | None = None
+    ended_at: datetime | None = None
+    meter_start_wh: int = 0
+    meter_stop_wh: int = 0
+    readings: tuple[PaidReading, ...] = ()
+    phases: tuple[PhaseChange, ...] = ()
+
+    @property
+    def phase(self) -> PaidPhase:
+        """The newest."""
+        return self.phases[-1].phase if self.phases else PaidPhase.CHARGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +443,7 @@ def _probed(state: DepotState, e: ev.StationProbed, _: ev.Envelope) -> DepotStat
 
 def _status(state: DepotState, e: ev.ConnectorStatusChanged, envelope: ev.Envelope) -> DepotState:
     state = _connector(state, e.connector, status=e.status, status_since=envelope.occurred_at, error_code=e.error_code, detail=e.detail)
+    state = _phases(state, e.connector, envelope.occurred_at)
     if e.status.in_transaction and state.transaction_on(e.connector) is None:
         belated = state.open_on(e.connector)
         if belated:  # it was not over after all
@@ -448,7 +489,9 @@ def _started(state: DepotState, e: ev.TransactionStarted, envelope: ev.Envelope)
     visit = state.visits.get(e.visit_id or "")
     if visit is not None:
         state = _visit(state, e.visit_id, sessions=visit.sessions + 1)
-    return state if e.belated else _connector(state, e.connector, transaction_id=e.transaction_id)
+    if e.belated:
+        return state
+    return _phases(_connector(state, e.connector, transaction_id=e.transaction_id), e.connector, envelope.occurred_at)
 
 
 def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope) -> DepotState:
@@ -467,17 +510,21 @@ def _stopped(state: DepotState, e: ev.TransactionStopped, envelope: ev.Envelope)
     paid = state.paid.get(transaction.session_id)
     if paid is not None:
         energy_wh = max(0, e.meter_stop_wh - transaction.meter_start_wh)
-        ended = replace(paid, energy_wh=energy_wh, stopped_at=envelope.occurred_at, estimated=e.estimated)
+        ended = replace(
+            paid, energy_wh=energy_wh, stopped_at=envelope.occurred_at, estimated=e.estimated, meter_stop_wh=e.meter_stop_wh,
+            ended_at=envelope.reported_at or envelope.occurred_at,
+        )  # fmt: skip
         state = replace(state, paid={**state.paid, transaction.session_id: ended})
+        state = _phases(state, transaction.connector, envelope.occurred_at)
     return state
 
 
-def _granted(state: DepotState, e: ev.SetpointGranted, _: ev.Envelope) -> DepotState:
-    return _connector(state, e.connector, grant=Grant(e.level_w, e.until))
+def _granted(state: DepotState, e: ev.SetpointGranted, envelope: ev.Envelope) -> DepotState:
+    return _phases(_connector(state, e.connector, grant=Grant(e.level_w, e.until)), e.connector, envelope.occurred_at)
 
 
-def _lowered(state: DepotState, e: ev.SetpointLowered, _: ev.Envelope) -> DepotState:
-    return _connector(state, e.connector, grant=Grant(e.level_w, e.until))
+def _lowered(state: DepotState, e: ev.SetpointLowered, envelope: ev.Envelope) -> DepotState:
+    return _phases(_connector(state, e.connector, grant=Grant(e.level_w, e.until)), e.connector, envelope.occurred_at)
 
 
 def _limit_set(state: DepotState, e: ev.LimitSet, envelope: ev.Envelope) -> DepotState:
@@ -632,7 +679,10 @@ def _admitted(state: DepotState, e: ev.SessionAdmitted, _: ev.Envelope) -> Depot
     running = next((t for t in state.transactions.values() if t.session_id == e.session_id), None)
     if running is None:
         return state
-    paid = PaidSession(e, running.transaction_id, running.connector, running.started_at)
+    paid = PaidSession(
+        e, running.transaction_id, running.connector, running.started_at,
+        begun_at=running.began_at, meter_start_wh=running.meter_start_wh,
+    )  # fmt: skip
     return replace(state, paid={**state.paid, e.session_id: paid})
 
 
@@ -664,6 +714,42 @@ def _stop_asked(state: DepotState, e: ev.SessionStopAsked, _: ev.Envelope) -> De
 def _paid(state: DepotState, session_id: str, **changes: Any) -> DepotState:
     known = state.paid.get(session_id)
     return state if known is None else replace(state, paid={**state.paid, session_id: replace(known, **changes)})
+
+
+def _session_read(state: DepotState, e: ev.SessionRead, envelope: ev.Envelope) -> DepotState:
+    paid = state.paid.get(e.session_id)
+    if paid is None or paid.stopped_at is not None:
+        return state
+    read = replace(paid, readings=(*paid.readings, PaidReading(envelope.occurred_at, e.register_wh)))
+    return replace(state, paid={**state.paid, e.session_id: read})
+
+
+def _phases(state: DepotState, key: ConnectorId, at: datetime) -> DepotState:
+    """What the vehicles of paid sessions on a connector do now."""
+    for session_id, paid in state.paid.items():
+        if paid.connector != key or paid.phase is PaidPhase.GONE:
+            continue
+        phase = _phase(state, paid)
+        if phase is not paid.phase:
+            changed = replace(paid, phases=(*paid.phases, PhaseChange(at, phase)))
+            state = replace(state, paid={**state.paid, session_id: changed})
+    return state
+
+
+def _phase(state: DepotState, paid: PaidSession) -> PaidPhase:
+    """A vehicle that is full stays so until it charges again, whatever is kept from it meanwhile."""
+    facts = state.connector(paid.connector)
+    if paid.stopped_at is not None:
+        gone = facts.status in (ev.ConnectorStatus.AVAILABLE, ev.ConnectorStatus.RESERVED) or facts.transaction_id is not None
+        return PaidPhase.GONE if gone else paid.phase
+    if facts.transaction_id != paid.transaction_id:
+        return paid.phase
+    if facts.status is ev.ConnectorStatus.CHARGING:
+        return PaidPhase.CHARGING
+    kept = facts.grant is not None and facts.grant.level_w <= 0
+    if paid.phase is PaidPhase.FULL or facts.status not in (ev.ConnectorStatus.SUSPENDED_EV, ev.ConnectorStatus.SUSPENDED_EVSE):
+        return paid.phase
+    return PaidPhase.FULL if facts.status is ev.ConnectorStatus.SUSPENDED_EV and not kept else PaidPhase.HELD
 
 
 def _billed(state: DepotState, e: ev.SessionBilled, _: ev.Envelope) -> DepotState:
@@ -998,6 +1084,7 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.SessionWarned: _session_warned,
     ev.SessionStopAsked: _stop_asked,
     ev.SessionBilled: _billed,
+    ev.SessionRead: _session_read,
     ev.IdTokenListed: _token_listed,
     ev.IdTokenRemoved: _token_removed,
     ev.ContractRootTrusted: _root_trusted,

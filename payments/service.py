@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from depot.ports import Clock
-from payments import Refused, claims, ledger, refunds
+from payments import InvalidBill, Refused, claims, ledger, refunds
 from payments.exposure import Standing, exposure_of, instruments_of, standing_of
 from payments.gate import Ask, Credit, GateAnswer, decide
+from payments.invoices import Charge, Invoices, charge_of_lines
 from payments.mandates import Mandates, MandateView
-from payments.money import Bill, EnergyLine, bill_of, financial_year
+from payments.money import Bill, EnergyLine
 from payments.reasons import Reason
 from payments.records import Books, bill_value, looking
 from payments.states import Mode, Stage, bill_stage
@@ -57,6 +58,11 @@ class Payments:
     def mandates(self) -> Mandates:
         """The drivers' instruments."""
         return Mandates(self.store, self.depot_id, self.clock, self.terms)
+
+    @property
+    def invoices(self) -> Invoices:
+        """Invoices, notes, recipients."""
+        return Invoices(self.store, self.depot_id, self.clock, self.terms)
 
     def gate(self, driver_id: str, ask: Ask, *, running: Mapping[str, int] | None = None) -> GateAnswer:
         """May this driver charge now? Changes nothing. ``running``: what sessions under way have cost so far, paise by id."""
@@ -156,29 +162,29 @@ class Payments:
         return decide(instruments, exposure, ask, self.credit)
 
     def meter_session(self, session_id: str, lines: Sequence[EnergyLine], *, service_paise: int = 0) -> Bill:
-        """The session has ended and was metered: rate it, invoice it, hand it to the worker. Nothing is due for no
-        energy; less than the least debit stays on the driver's account.
+        """Bill energy that was priced elsewhere: see :meth:`bill_session`."""
+        if service_paise < 0:
+            raise InvalidBill(f"a service charge of {service_paise} paise is negative")
+        return self.bill_session(session_id, charge_of_lines(lines, service_paise))
+
+    def bill_session(self, session_id: str, charge: Charge) -> Bill:
+        """The session has ended and was rated: invoice it, hand it to the worker. Nothing is due for no energy; less than the
+        least debit stays on the driver's account.
 
         Again with the same numbers: the same bill. Raises :class:`~payments.UnknownRecord`, :class:`~payments.Refused`
         for other numbers than before, :class:`~payments.InvalidBill`.
         """
-        bill = bill_of(lines, self.terms.gst, service_paise=service_paise)
         now = self.clock.now()
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
             row = books.bill(session_id)
             if row.own != Stage.ESTIMATED:
-                if bill_value(row) != bill:
-                    raise Refused(f"session {session_id} is invoiced already, with other numbers: refund it and bill it anew")
-                return bill
-            row.energy_wh, row.taxable_paise, row.total_paise = bill.energy_wh, bill.taxable_paise, bill.total_paise
-            row.cgst_paise, row.sgst_paise, row.igst_paise = bill.cgst_paise, bill.sgst_paise, bill.igst_paise
-            row.round_off_paise, row.sac, row.own, row.reserved_paise = bill.round_off_paise, self.terms.gst.sac, Stage.INVOICED, 0
-            row.invoiced_ms = to_ms(now)
+                if (row.energy_wh, row.taxable_paise) != (charge.rated.energy_wh, charge.rated.taxable_paise):
+                    raise Refused(f"session {session_id} is invoiced already, with other numbers: correct its bill instead")
+                return bill_value(row)
+            bill = self.invoices.issue(session, row, charge, now)
             if bill.total_paise == 0:
                 return bill
-            row.invoice_no = self._invoice_number(books, now)
-            ledger.post(session, self.depot_id, ledger.invoiced(session_id, row.driver_id, bill, now))
             if not row.mandate_id:  # a station began it without asking, for somebody who never set up how to pay
                 row.own, row.gave_up = Stage.ARREARS, Reason.MANDATE_NOT_ACTIVE
             else:
@@ -186,15 +192,6 @@ class Payments:
                 at_once = mandate is not None and mandate.mode != Mode.AUTOPAY
                 row.next_ms = to_ms(now if at_once else self.terms.rules.cut_off_of(now))
         return bill
-
-    def _invoice_number(self, books: Books, now: datetime) -> str:
-        """Consecutive within the financial year, 11 characters (rule 46 allows 16)."""
-        year = financial_year(now.astimezone(self.terms.timezone).date())
-        query = select(func.max(BillRow.invoice_no)).where(
-            BillRow.depot_id == self.depot_id, col(BillRow.invoice_no).startswith(f"{year}/", autoescape=True)
-        )
-        last = books.session.exec(query).one()
-        return f"{year}/{int(last.partition('/')[2]) + 1 if last else 1:06d}"
 
     def collect_again(self, bill_id: str) -> None:
         """Try an unpaid bill once more: see :func:`payments.claims.collect_again`."""

@@ -11,7 +11,8 @@ from depot.events.envelope import Event
 @dataclass(frozen=True, slots=True)
 class SessionAdmitted(Event):
     """A driver who pays may charge: the terms of this session, journaled with its start. ``paise_per_kwh``: an exact
-    fraction as text (``1500`` or ``2999/2``), without tax. ``most_wh``: the session is ended there."""
+    fraction as text (``1500`` or ``2999/2``), without tax. ``most_wh``: the session is ended there. ``tariff``: the driver's
+    tariff as it was at the start, whole, as JSON ``driver-tariff/1``; "": the one price and the service charge are all."""
 
     TYPE: ClassVar[str] = "payment.session_admitted"
     session_id: str
@@ -21,6 +22,7 @@ class SessionAdmitted(Event):
     service_paise: int
     most_wh: int
     reserved_paise: int
+    tariff: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,15 @@ class SessionStopAsked(Event):
     session_id: str
     why: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRead(Event):
+    """The register of a running paid session, kept for its bill: so that each part of its energy meets its price."""
+
+    TYPE: ClassVar[str] = "payment.session_read"
+    session_id: str
+    register_wh: int
 
 
 @dataclass(frozen=True, slots=True)
