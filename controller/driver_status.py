@@ -112,7 +112,7 @@ async def driver_status(yard: Yard, till: Till, driver_id: str, *, connector: Co
         room_wh=quote.most_wh,
         owed_paise=standing.exposure.unpaid_paise,
         running_paise=sum(running.values()),
-        price=till.price_in_words,
+        price=till.tariff_in_words(till.tariff_for(driver_id, place.station_id), driver_id),
         currency=yard.spec.currency,
         instruments=[_instrument(one, standing) for one in mandates],
         sessions=[_session(yard, till, k, paid) for k, paid in sessions],

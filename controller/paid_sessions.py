@@ -293,8 +293,8 @@ class PaidSessions:
             left = one.left_paise(books.exposure.on_block.get(one.mandate_id, 0))
             if one.mandate_id == pays.mandate_id or left <= paid.terms.reserved_paise or not self._lives(one):
                 continue
-            whole = self._till.reserved_paise(key)
-            most_wh = self._till.price.most_wh if left >= whole else self._till.energy_for(key, left)
+            whole = self._till.reserved_paise(key, driver_id=paid.terms.driver_id)
+            most_wh = self._till.price.most_wh if left >= whole else self._till.energy_for(key, left, driver_id=paid.terms.driver_id)
             if most_wh > paid.terms.most_wh:
                 return ev.SessionMoved(session_id, one.mandate_id, most_wh, min(left, whole))
         return None
