@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer import feeders as fd
 from optimizer.errors import InvalidProblem
 from optimizer.pieces import pieces_cost
 from optimizer.problem import FloatArray, Problem, level_bounds_kwh
@@ -124,14 +125,10 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
 
 def _on_feeders(problem: Problem, power_kw: FloatArray, stored: FloatArray) -> FloatArray:
     """[feeder × slot] vehicles on it and below it, and what batteries draw there; what those give is not counted."""
-    sums = np.zeros((len(problem.feeders), problem.n_slots))
-    loads = [(v.feeder, row) for v, row in zip(problem.vehicles, power_kw, strict=True)]
-    loads += [(s.feeder, np.maximum(row, 0.0)) for s, row in zip(problem.storages, stored, strict=True)]
-    for feeder, row in loads:
-        while feeder is not None:
-            sums[feeder] += row
-            feeder = problem.feeders[feeder].parent
-    return sums
+    batteries = fd.sums(
+        problem.feeders, problem.feeder_paths, places=[s.feeder for s in problem.storages], power_kw=np.maximum(stored, 0.0)
+    )
+    return problem.feeder_sums(power_kw) + batteries
 
 
 def _over_caps(problem: Problem, power_kw: FloatArray, stored: FloatArray) -> FloatArray:

@@ -70,7 +70,11 @@ def sums(feeders: Sequence[Feeder], tree: Paths, *, places: Sequence[int | None]
     """[feeder × slot] of ``power_kw`` [thing × slot], the things being on the feeders ``places``, what flows through each feeder."""
     through = np.zeros((len(feeders), power_kw.shape[1]))
     on = np.array([-1 if place is None else place for place in places], dtype=np.intp)
-    np.add.at(through, on[on >= 0], power_kw[on >= 0])
+    order = np.argsort(on, kind="stable")
+    order = order[on[order] >= 0]
+    if len(order):
+        present, first = np.unique(on[order], return_index=True)
+        through[present] = np.add.reduceat(power_kw[order], first, axis=0)
     for place in from_below(feeders, tree):
         parent = feeders[place].parent
         if parent is not None:
