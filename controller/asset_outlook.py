@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from depot.assets import StorageReading, StorageSpec
 from depot.values import Plan
-from optimizer import Storage
+from optimizer import LifeCost, Storage, life_cost
+from optimizer.life import LEAST_SOH
 
 
 class Outlook(Protocol):
@@ -36,6 +37,25 @@ def storage_of(spec: StorageSpec, reading: StorageReading, feeders: Sequence[str
         eff=spec.efficiency,
         wear_per_kwh=spec.wear_per_kwh,
         feeder=feeders.index(spec.feeder_id) if spec.feeder_id in feeders else None,
+        life=life_of(spec, reading),
+    )
+
+
+def life_of(spec: StorageSpec, reading: StorageReading) -> LifeCost | None:
+    """What holding and giving cost the battery, by the health and the temperature that it tells, else those of the settings; None: its
+    life has no price, or nothing is known of such cells. Rounded, because costs that differ in nothing that matters slow a plan down."""
+    pack = spec.life
+    if pack is None:
+        return None
+    told_c = pack.ambient_c if reading.temp_c is None else reading.temp_c
+    health = max(round(reading.soh or pack.health, 2), LEAST_SOH)
+    return life_cost(
+        pack.chemistry,
+        temp_c=float(round(told_c)),
+        nominal_kwh=spec.capacity_wh / 1000.0 / health,
+        price_per_kwh=pack.price_per_kwh,
+        worth_per_kwh=pack.worth_per_kwh,
+        soh=health,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import StringConstraints, model_validator
 
 from controller.sections import Section, setting, watts
-from depot.assets import PvSpec, StorageSpec
+from depot.assets import PackLife, PvSpec, StorageSpec
 
 AssetId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
@@ -46,6 +46,20 @@ class BatterySection(AssetSection):
     wear_per_kwh: float | None = setting(
         None, "What a kWh that leaves it wears it, in the currency. Unset: 22 % of the mean price of energy.", ge=0
     )
+    chemistry: Literal["LFP", "NMC"] | None = setting(
+        None, "Of its cells. Set together with pack_price_per_kwh, its life counts in plans: what holding and giving energy wears it."
+    )
+    pack_price_per_kwh: float | None = setting(
+        None, "What a new pack costs, in the currency per kWh of nominal capacity. Unset: its life has no price.", gt=0
+    )
+    pack_worth_per_kwh: float = setting(0.0, "What a kWh of such a pack is worth at 80 % health, when its first life is over.", ge=0)
+    health: float = setting(
+        1.0,
+        "What it holds now, as a fraction of what it held when new, where it tells no state of health: 0.75 for a second life.",
+        gt=0,
+        le=1,
+    )
+    ambient_c: float = setting(25.0, "How warm it is, where it tells no temperature.", unit="°C", ge=-40, le=60)
     control: Literal["704", "none"] = setting("704", "How it takes setpoints: SunSpec model 704, or not at all; then it is only looked at.")
     dc_positive: Literal["discharge", "charge"] = setting(
         "discharge", "What a positive power of models 802 and 103 means, where the inverter tells no AC power by model 701."
@@ -61,7 +75,22 @@ class BatterySection(AssetSection):
     def _a_range(self) -> Self:
         if self.lowest_soc >= self.highest_soc:
             raise ValueError(f"lowest_soc ({self.lowest_soc:g}) must be below highest_soc ({self.highest_soc:g})")
+        if (self.chemistry is None) != (self.pack_price_per_kwh is None):
+            raise ValueError("chemistry and pack_price_per_kwh belong together: set both, and its life counts, or none")
+        if self.chemistry is not None and self.wear_per_kwh is not None:
+            raise ValueError("wear_per_kwh and the price of its life (chemistry, pack_price_per_kwh) say the same twice: leave one out")
         return self
+
+    def _life(self) -> PackLife | None:
+        if self.chemistry is None or self.pack_price_per_kwh is None:
+            return None
+        return PackLife(
+            chemistry=self.chemistry,
+            price_per_kwh=self.pack_price_per_kwh,
+            worth_per_kwh=self.pack_worth_per_kwh,
+            health=self.health,
+            ambient_c=self.ambient_c,
+        )
 
     def to_spec(self) -> StorageSpec:
         return StorageSpec(
@@ -76,6 +105,7 @@ class BatterySection(AssetSection):
             feeder_id=self.feeder,
             controlled=self.control != "none",
             shave_above_w=None if self.shave_above_kw is None else watts(self.shave_above_kw),
+            life=self._life(),
         )
 
 

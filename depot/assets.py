@@ -40,11 +40,33 @@ class PvSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackLife:
+    """What the life of a stationary battery is worth. ``chemistry``: of its cells; ``health``: a fraction of the nominal capacity, where
+    the battery tells none itself; ``price_per_kwh``: of a new pack; ``worth_per_kwh``: of one at 80 % health (currency per kWh of nominal
+    capacity); ``ambient_c``: how warm it is, where it tells no temperature (°C)."""
+
+    chemistry: str
+    price_per_kwh: float
+    worth_per_kwh: float = 0.0
+    health: float = 1.0
+    ambient_c: float = 25.0
+
+    def __post_init__(self) -> None:
+        if not self.chemistry:
+            raise InvalidValue("a battery's life needs its chemistry")
+        if min(self.price_per_kwh, self.worth_per_kwh) < 0:
+            raise InvalidValue("price_per_kwh and worth_per_kwh of a battery must be 0 or more")
+        if not 0 < self.health <= 1:
+            raise InvalidValue(f"health {self.health:g} of a battery is not in (0, 1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSpec:
     """A stationary battery. ``charge_w``, ``discharge_w``: the most, grid side. ``soc_min``, ``soc_max``: fractions between which
     it is used. ``efficiency``: each way. ``wear_per_kwh``: what a kWh that leaves it costs it (currency); None: a typical share of
     the price. ``controlled``: it takes setpoints; else it is only looked at. ``shave_above_w``: it gives what the site draws
-    above this, whatever the plan says."""
+    above this, whatever the plan says. ``life``: what wearing it costs, where that is to be counted; it takes the place of an unset
+    ``wear_per_kwh``."""
 
     asset_id: str
     capacity_wh: int
@@ -57,6 +79,7 @@ class StorageSpec:
     feeder_id: str = ""
     controlled: bool = False
     shave_above_w: int | None = None
+    life: PackLife | None = None
 
     def __post_init__(self) -> None:
         who = f"battery {self.asset_id}"

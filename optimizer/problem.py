@@ -190,8 +190,8 @@ class Problem:
         object.__setattr__(self, "demand_pieces", checked(self.demand_pieces, self.n_slots))
         object.__setattr__(self, "feeders", fd.checked(self.feeders, self.n_slots))
         object.__setattr__(self, "limit_sources", site_limits.checked(self.limit_sources, self.n_slots))
-        object.__setattr__(self, "storages", tuple(self.storages))
-        st.check(self.storages, len(self.feeders))
+        storages = st.checked(tuple(self.storages), n_feeders=len(self.feeders), n_slots=self.n_slots)
+        object.__setattr__(self, "storages", storages)
         object.__setattr__(self, "vehicles", tuple(_with_checked_parts(vehicle, self.n_slots) for vehicle in self.vehicles))
         seen: set[str] = set()
         for vehicle in self.vehicles:

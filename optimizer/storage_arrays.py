@@ -75,4 +75,4 @@ class StorageArrays:
         lower[self.held], upper[self.held] = bounds[self.storage, 0], bounds[self.storage, 1]
         cost[self.drawn] = np.tile(self._costs.drawn, len(problem.storages))
         cost[self.given] = self._costs.given.ravel()
-        cost[self.held[self.slot == problem.n_slots - 1]] = self._costs.end
+        cost[self.held] = self._costs.held.ravel()

@@ -45,7 +45,7 @@ class StorageColumns:
                 row.append((1.0, model.held[s, k - 1]))
             model.holds[s, k] = _linear(row) == 0
             terms += [(float(costs.drawn[k]), model.c[s, k]), (float(costs.given[s, k]), model.d[s, k])]
-        terms += [(float(costs.end[s]), model.held[s, problem.n_slots - 1]) for s in range(len(problem.storages))]
+            terms.append((float(costs.held[s, k]), model.held[s, k]))
         model.out = Constraint(sorted(given))
         for k in sorted(given):
             model.out[k] = _linear([(1.0, model.total[k]), (-1.0, model.given[k])]) >= -float(problem.discharge_room_kw[k])

@@ -7,6 +7,10 @@ leaves, is heated by a loss that grows with the square of the current, and cools
 ``twin_packs.csv``. No equation is shared with the linear model that made the plan, nor with the simulator. Where nothing is known
 of a pack nothing is said of it; limits are judged always.
 
+Where its chemistry has a cell model, a pack ages by the shipped table (:mod:`optimizer.life_table`), slot by slot, at the state of charge
+and the temperature that the run finds for it: calendar, cycles, and what fast charging takes beside that. The plan had counted the
+same with a forecast of the temperature and a straight line of the power.
+
 A finding vetoes where the plan itself is at fault: it breaks a limit, says of energy that is served what its powers do not deliver,
 puts more into a pack than fits, or heats one beyond its ceiling that would stay below it at rest. What nobody could plan away
 (a pack that is hot already or nearly full, an announced need that does not fit) is no veto. All packs are stepped at once, as arrays.
@@ -25,7 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.evaluate import evaluate
+from optimizer.life_table import MODEL_OF
 from optimizer.problem import FloatArray, Problem
+from optimizer.twin_ageing import Ageing
 
 STEP_H = 5 / 60
 FULL_PLAY = 0.01
@@ -87,13 +93,17 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TwinReport:
-    """Per vehicle; NaN where its pack is not known: ``soc_at_departure``, ``hottest_c`` during its stay, ``wear_cost`` of holding and
-    giving energy (currency), ``received_kwh`` at the battery."""
+    """Per vehicle; NaN where its pack is not known: ``soc_at_departure``, ``hottest_c`` during its stay, ``wear_cost`` (currency): what
+    it loses more than it would at rest, where its life has a price and its chemistry a cell model, else holding and giving energy at the
+    problem's prices; ``received_kwh`` at the battery. ``fade``: what the stay takes of its nominal capacity, a share;
+    ``fade_at_rest``: what it would take if nothing flowed. Both NaN where no cell model is known."""
 
     soc_at_departure: FloatArray
     hottest_c: FloatArray
     wear_cost: FloatArray
     received_kwh: FloatArray
+    fade: FloatArray
+    fade_at_rest: FloatArray
     findings: tuple[Finding, ...] = field(default_factory=tuple)
 
     @property
@@ -162,6 +172,8 @@ class Twin:
         """Battery energy that the plan's powers would bring if every pack took them."""
         self._hottest, self._rests_at = self._temp.copy(), self._temp.copy()
         self._received, self._wear = np.zeros(count), np.zeros(count)
+        self._ageing = Ageing(np.array([MODEL_OF.get(pack.chemistry, "") if pack is not None else "" for pack in packs]), self._known)
+        self._fade_cost = np.array([0.0 if v.life is None else v.life.fade_cost for v in problem.vehicles])
 
     def steps(self, slots: int) -> Iterator[None]:
         """Step through all slots, so many between two breaths."""
@@ -173,10 +185,14 @@ class Twin:
     def report(self) -> TwinReport:
         """What became of the packs, and what is wrong with the plan."""
         unknown = ~self._known
+        fade, at_rest = self._ageing.fade, self._ageing.fade_at_rest
+        lost = np.where((self._fade_cost > 0) & np.isfinite(fade), self._fade_cost * (fade - at_rest), self._wear)
         return TwinReport(
             soc_at_departure=np.where(unknown, np.nan, self._soc),
             hottest_c=np.where(unknown, np.nan, self._hottest),
-            wear_cost=np.where(unknown, np.nan, self._wear),
+            wear_cost=np.where(unknown, np.nan, lost),
+            fade=fade,
+            fade_at_rest=at_rest,
             received_kwh=np.where(unknown, np.nan, self._received),
             findings=(*self._over_limits(), *self._unserved(), *self._overfull(), *self._hot(), *self._tapered()),
         )
@@ -186,6 +202,7 @@ class Twin:
         if not len(here):
             return
         hours, planned = float(self._problem.hours[slot]), self._power[here, slot]
+        soc, temp, rest = self._soc[here], self._warmth(here, self._temp), self._warmth(here, self._rest)
         self._rest[here] = self._cooled(here, self._ambient[here], self._rest[here], hours)
         self._hold(here[planned == 0], hours)
         flows, planned = here[planned != 0], planned[planned != 0]
@@ -193,8 +210,21 @@ class Twin:
             steps = max(1, round(hours / STEP_H))
             for _ in range(steps):
                 self._flow(flows, planned, hours / steps)
+        self._ageing.pass_slot(
+            here,
+            hours,
+            soc=(soc + self._soc[here]) / 2,
+            temp_c=(temp + self._warmth(here, self._temp)) / 2,
+            received=np.maximum(self._soc[here] - soc, 0.0),
+            soc_at_rest=self._soc0[here],
+            rest_c=(rest + self._warmth(here, self._rest)) / 2,
+        )
         self._hottest[here] = np.fmax(self._hottest[here], self._temp[here])
         self._rests_at[here] = np.fmax(self._rests_at[here], self._rest[here])
+
+    def _warmth(self, who: npt.NDArray[np.intp], temp: FloatArray) -> FloatArray:
+        """°C; the surroundings' where a pack tells none."""
+        return np.where(np.isnan(temp[who]), self._ambient[who], temp[who])
 
     def _hold(self, who: npt.NDArray[np.intp], dt: float) -> None:
         """Nothing flows for ``dt`` hours."""

@@ -117,6 +117,7 @@ def batteries(draw: st.DrawFn, name: str, feeders: int) -> Storage:
         eff=draw(st.sampled_from([0.85, 0.95, 1.0])),
         wear_per_kwh=draw(st.none() | st.sampled_from([0.0, 0.05, 2.0])),
         feeder=draw(st.none() | st.integers(0, feeders - 1)) if feeders else None,
+        life=draw(st.none() | st.none() | lives()),
     )
 
 

@@ -12,13 +12,14 @@ import pytest
 from small_yard import NOW, ONE, FlatTariff, SmallYard, run
 
 from controller import planning
+from controller.asset_outlook import life_of, storage_of
 from controller.assets_room import AssetsRoom, reversion_s
 from controller.assets_view import AssetsView
 from controller.curtailment import curtailed_share
 from controller.pv_forecast import PvHistory, forecast_kw
 from controller.storage_control import Situation, Why, wish, worth_sending
 from depot import commands as cmd
-from depot.assets import AssetMode, AssetState, PvReading, PvSpec, StorageReading, StorageSpec
+from depot.assets import AssetMode, AssetState, PackLife, PvReading, PvSpec, StorageReading, StorageSpec
 from depot.readings import SiteReading
 from depot.values import Outcome
 from optimizer import plan as solve
@@ -280,3 +281,30 @@ def test_the_plan_is_told_of_both_and_says_what_the_battery_shall_do() -> None:
         assert len(answer.storage_w["b"]) == 96
 
     run(main())
+
+
+# -- what its life costs ------------------------------------------------------------------------------------------------
+
+
+def test_the_life_of_a_pack_counts_by_the_health_and_the_temperature_that_it_tells() -> None:
+    pack = PackLife(chemistry="LFP", price_per_kwh=12_000.0, worth_per_kwh=4_000.0, health=1.0, ambient_c=25.0)
+    spec = replace(SPEC, life=pack)
+    silent = life_of(spec, StorageReading(NOW, 0, soc=0.5))
+    warm = life_of(spec, StorageReading(NOW, 0, soc=0.5, temp_c=45.0))
+    old = life_of(spec, StorageReading(NOW, 0, soc=0.5, soh=0.75))
+    assert silent is not None
+    assert warm is not None
+    assert old is not None
+    assert float(warm.rent_per_kwh_h) > 2 * float(silent.rent_per_kwh_h)
+    assert 0 < float(old.wear_per_kwh) < float(silent.wear_per_kwh)
+    assert life_of(replace(SPEC, life=replace(pack, health=0.75)), StorageReading(NOW, 0, soc=0.5)) is not None
+
+
+def test_a_battery_whose_life_has_no_price_is_planned_as_before() -> None:
+    reading = StorageReading(NOW, 0, soc=0.5)
+    assert life_of(SPEC, reading) is None
+    known = storage_of(replace(SPEC, life=PackLife(chemistry="LFP", price_per_kwh=9_000.0)), reading, ())
+    assert known is not None
+    assert known.life is not None
+    unheard_of = replace(SPEC, life=PackLife(chemistry="LTO", price_per_kwh=9_000.0))
+    assert life_of(unheard_of, reading) is None

@@ -52,7 +52,15 @@ def depots(draw: st.DrawFn) -> Problem:
         Cap(f"c{n}", {i: draw(weight) for i in range(len(problem.vehicles))}, np.array(5.0 + n)) for n in range(draw(st.integers(0, 2)))
     )
     named = tuple(draw(packed(v, problem.n_slots)) for v in problem.vehicles)
-    return replace(problem, id=draw(st.sampled_from(["", "yard"])), vehicles=named, caps=caps, demand_pieces=(draw(pieces()),))
+    kept = tuple(one if one.life is None else replace(one, life=spread(one.life, problem.n_slots)) for one in problem.storages)
+    changes = {"vehicles": named, "caps": caps, "demand_pieces": (draw(pieces()),), "storages": kept}
+    return replace(problem, id=draw(st.sampled_from(["", "yard"])), **changes)
+
+
+def spread(life: LifeCost, slots: int) -> LifeCost:
+    """With a number for each slot, as a file is read."""
+    told = {name: getattr(life, name) for name in ("rent_per_kwh_h", "wear_per_kwh", "steep_per_kwh")}
+    return replace(life, **{name: np.broadcast_to(value, slots) for name, value in told.items() if value is not None})
 
 
 def same(one: Any, other: Any) -> bool:
