@@ -70,6 +70,36 @@ class Verdict:
         return self.violation_kwh <= VIOLATION_KWH
 
 
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What vehicles and batteries add, in currency; ``peak_kw``: the highest mean of a demand block, background included; ``co2_kg``."""
+
+    energy_cost: float
+    demand_cost: float
+    peak_kw: float
+    co2_kg: float
+
+    @property
+    def cost(self) -> float:
+        """Energy and demand together."""
+        return self.energy_cost + self.demand_cost
+
+
+def bill_of(problem: Problem, site_kw: FloatArray) -> Bill:
+    """What it adds to the bill that the site draws ``site_kw`` [slot] in place of its background alone."""
+    background = problem.background_kw
+    imported = (np.maximum(site_kw, 0.0) - np.maximum(background, 0.0)) * problem.hours
+    exported = (np.maximum(-site_kw, 0.0) - np.maximum(-background, 0.0)) * problem.hours
+    paid = np.minimum(problem.export_price_per_kwh, np.maximum(problem.price_per_kwh, 0.0))
+    peak = max(float(problem.block_means(site_kw).max()), 0.0)
+    return Bill(
+        energy_cost=float(problem.price_per_kwh @ imported - paid @ exported),
+        demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw) + pieces_cost(problem, site_kw),
+        peak_kw=peak,
+        co2_kg=float(problem.co2_g_per_kwh @ imported) / 1000,
+    )
+
+
 def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | None = None) -> Verdict:
     """``power_kw`` [vehicle × slot], grid side; ``storage_kw`` [storage × slot], None: the stationary batteries rest. Raises
     :class:`InvalidProblem` for a wrong shape or a number that is not finite."""
@@ -95,16 +125,13 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
     if stored.shape != (len(problem.storages), problem.n_slots) or not np.isfinite(stored).all():
         raise InvalidProblem(f"storage powers are {stored.shape}, or not finite; the problem has {len(problem.storages)} batteries")
     site = power_kw.sum(axis=0) + stored.sum(axis=0) + problem.background_kw
-    imported = np.maximum(site, 0.0) - np.maximum(problem.background_kw, 0.0)
-    exported = np.maximum(-site, 0.0) - np.maximum(-problem.background_kw, 0.0)
     own_export = np.maximum(-problem.background_kw, 0.0)
-    paid = np.minimum(problem.export_price_per_kwh, np.maximum(problem.price_per_kwh, 0.0))
-    peak = max(float(problem.block_means(site).max()), 0.0)
+    bill = bill_of(problem, site)
     return Verdict(
         site_kw=site,
-        energy_cost=float(problem.price_per_kwh @ (imported * hours) - paid @ (exported * hours)),
-        demand_cost=problem.demand_charge_per_kw * max(0.0, peak - problem.free_peak_kw) + pieces_cost(problem, site),
-        peak_kw=peak,
+        energy_cost=bill.energy_cost,
+        demand_cost=bill.demand_cost,
+        peak_kw=bill.peak_kw,
         unmet_kwh=unmet,
         required_kwh=float(need.sum()),
         short=tuple(problem.vehicles[i].id for i in np.flatnonzero(unmet > 0.02 * need + 0.1)),
@@ -119,7 +146,7 @@ def evaluate(problem: Problem, power_kw: FloatArray, storage_kw: FloatArray | No
         state_of_charge_kwh=max(
             _beyond_battery_kwh(problem, gained), _beyond_milestones_kwh(problem, gained), _beyond_storage_kwh(problem, stored)
         ),
-        co2_kg=float(problem.co2_g_per_kwh @ (imported * hours)) / 1000,
+        co2_kg=bill.co2_kg,
     )
 
 
