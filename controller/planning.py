@@ -156,7 +156,7 @@ class Planning:
         policy = policy_of(self._policy(), self.settings.life)
         problem = asked.problem
         if self.reserve is not None:
-            problem = self.reserve.careful(problem, self.yard.state.visits, now=now)
+            problem = await self.reserve.careful(problem, self.yard.state.visits, now=now)
         try:
             result = await self.planner.solve(problem, policy=policy)
             if self.twin is not None:

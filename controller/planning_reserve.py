@@ -8,6 +8,7 @@ How careful is :mod:`optimizer.reserve`'s; where the errors come from is :mod:`c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,7 @@ import numpy as np
 from depot.state import Visit
 from optimizer import PlanResult, Problem
 from optimizer.evaluate import evaluate
-from optimizer.reserve import Blend, ForecastErrors, ReserveRule, hedged
+from optimizer.reserve import Blend, ForecastErrors, ReserveRule, hedging
 from optimizer.stays import TOLERANCE_KWH
 
 
@@ -29,12 +30,19 @@ class Reserve:
         self._rule = rule or ReserveRule()
         self._blend: tuple[ForecastErrors, Blend] | None = None
 
-    def careful(self, problem: Problem, visits: Mapping[str, Visit], *, now: datetime) -> Problem:
-        """The problem to be solved in place of ``problem``, whose vehicles are ``visits``."""
+    async def careful(self, problem: Problem, visits: Mapping[str, Visit], *, now: datetime) -> Problem:
+        """The problem to be solved in place of ``problem``, whose vehicles are ``visits``. The loop breathes between some vehicles."""
         of = [visits.get(vehicle.id) for vehicle in problem.vehicles]  # None: it has left since the problem was made
         present = np.array([visit is None or visit.present for visit in of], dtype=bool)
         overdue = np.array([0.0 if visit is None else (now - visit.announced.arrive_at).total_seconds() / 60 for visit in of])
-        return hedged(problem, self._blended(), self._rule, present=present, overdue_min=overdue)
+        work = hedging(problem, self._blended(), self._rule, present=present, overdue_min=overdue)
+        while True:
+            await asyncio.sleep(0)
+            try:
+                next(work)
+            except StopIteration as end:
+                made: Problem = end.value
+                return made
 
     def _blended(self) -> Blend:
         errors = self._errors()

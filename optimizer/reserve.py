@@ -17,6 +17,7 @@ Few samples say little: a prior stands beside them with the weight of :data:`PRI
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +37,9 @@ _NORMAL = np.array(
 
 SOURCE = "reserve"
 """What the site's limit is named after where something is held back."""
+
+AT_ONCE = 100
+"""Vehicles between two breaths: a few milliseconds."""
 
 WAITED_MIN = 15.0
 """Who is later than anybody ever was is expected so much later still."""
@@ -107,6 +111,12 @@ class Blend:
         found = self._late.quantile(quantile, above=overdue_min)
         return overdue_min + WAITED_MIN if found is None else found
 
+    def delays_min(self, quantile: float, overdue_min: FloatArray) -> FloatArray:
+        """:meth:`delay_min` of many at once."""
+        found = self._late.quantiles(quantile, overdue_min)
+        delays: FloatArray = np.where(np.isnan(found), overdue_min + WAITED_MIN, found)
+        return delays
+
     def early_min(self, quantile: float) -> float:
         """How much before the announced time somebody leaves; at least 0."""
         return max(0.0, self._early.quantile(quantile) or 0.0)
@@ -136,6 +146,20 @@ class _Weighted:
         weights = np.concatenate((np.ones(len(samples)), np.full(len(known), prior_weight / max(len(known), 1))))
         order = np.argsort(values, kind="stable")
         self._values, self._weights = values[order], weights[order]
+        self._reached = np.cumsum(self._weights)
+
+    def quantiles(self, q: float, above: FloatArray) -> FloatArray:
+        """:meth:`quantile` above each of ``above``; NaN where there is none."""
+        first = np.searchsorted(self._values, above, side="right")
+        known = first < len(self._values)
+        found = np.full(len(above), np.nan)
+        if known.any():
+            first = first[known]
+            passed, middles = self._reached[first] - self._weights[first], self._reached - self._weights / 2
+            wanted = passed + q * (self._reached[-1] - passed)
+            within = np.interp(wanted, middles, self._values)
+            found[known] = np.where(wanted <= middles[first], self._values[first], within)
+        return found
 
     def quantile(self, q: float, *, above: float = -np.inf) -> float | None:
         """Of those above a value; None: there is none."""
@@ -157,6 +181,24 @@ def hedged(
 ) -> Problem:
     """``problem`` as it is announced, made careful. ``present`` [vehicle]: it is there; ``overdue_min`` [vehicle]: minutes since its
     announced arrival (negative: ahead), of no meaning for who is there. Arrivals of who is not there are at slot 1 at the earliest."""
+    work = hedging(problem, blend, rule, present=present, overdue_min=overdue_min)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            careful: Problem = end.value
+            return careful
+
+
+def hedging(
+    problem: Problem,
+    blend: Blend,
+    rule: ReserveRule,
+    *,
+    present: npt.NDArray[np.bool_],
+    overdue_min: FloatArray,
+) -> Generator[None, None, Problem]:
+    """The same as :func:`hedged`, with breaths between; the problem is the generator's value."""
     if len(present) != len(problem.vehicles) or len(overdue_min) != len(problem.vehicles):
         raise InvalidProblem(
             f"{len(present)} and {len(overdue_min)} vehicles known to be there or not, the problem has {len(problem.vehicles)}"
@@ -165,13 +207,14 @@ def hedged(
     factor = blend.energy_factor(rule.energy_quantile, announced_kwh[~present])
     early = blend.early_min(rule.departure_quantile) / problem.slot_minutes
     gone_min = problem.slot_minutes * (1 - problem.first_slot_fraction)
+    waits_min = gone_min + blend.delays_min(rule.arrival_quantile, np.asarray(overdue_min, dtype=np.float64)) - overdue_min
+    arrivals = np.maximum(np.ceil(waits_min / problem.slot_minutes - 1e-6), 1).astype(np.int64)
     vehicles = []
-    for vehicle, there, overdue in zip(problem.vehicles, present.tolist(), overdue_min.tolist(), strict=True):
-        arrival = vehicle.arrival_slot
-        if not there:
-            delay_min = blend.delay_min(rule.arrival_quantile, overdue_min=overdue)
-            arrival = max(1, int(np.ceil((gone_min + delay_min - overdue) / problem.slot_minutes - 1e-6)))
-        vehicles.append(_careful(vehicle, problem, arrival=arrival, early_slots=early, factor=1.0 if there else factor))
+    for n, (vehicle, there, arrival) in enumerate(zip(problem.vehicles, present.tolist(), arrivals.tolist(), strict=True)):
+        arrives = vehicle.arrival_slot if there else arrival
+        vehicles.append(_careful(vehicle, problem, arrival=arrives, early_slots=early, factor=1.0 if there else factor))
+        if n % AT_ONCE == AT_ONCE - 1:
+            yield
     on_its_way = float(announced_kwh[~present].sum()) / max(float(announced_kwh.sum()), 1e-9)
     grows = np.minimum(problem.starts_h / rule.ramp_h, 1.0) if rule.ramp_h > 0 else (np.arange(problem.n_slots) > 0).astype(np.float64)
     held = rule.hold_share * on_its_way * grows

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer import Feeder, InvalidProblem, Problem, Vehicle
-from optimizer.reserve import EXACT, PRIOR, WAITED_MIN, Blend, ForecastErrors, ReserveRule, hedged
+from optimizer.reserve import AT_ONCE, EXACT, PRIOR, WAITED_MIN, Blend, ForecastErrors, ReserveRule, hedged, hedging
 
 T0 = datetime(2026, 1, 12, 12, 0, tzinfo=UTC)
 RULE = ReserveRule(arrival_quantile=0.5, departure_quantile=0.8, energy_quantile=0.9, hold_share=0.1, ramp_h=1.0)
@@ -150,3 +150,24 @@ def test_a_careful_problem_is_a_problem_and_never_asks_for_less(data: st.DataObj
         assert astuple(moved) == astuple(after)
         within = min(before.energy_kwh, (before.departure_slot - before.arrival_slot) * 5.0)
         assert (after.departure_slot - after.arrival_slot) * 5.0 >= within - 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    samples=st.lists(st.integers(-120, 240).map(float), max_size=30),
+    overdue=st.lists(st.integers(-300, 400).map(float), min_size=1, max_size=8),
+    quantile=st.sampled_from([0.0, 0.1, 0.6, 0.9, 1.0]),
+)
+def test_delays_of_many_are_those_of_each(samples: list[float], overdue: list[float], quantile: float) -> None:
+    for prior_visits in (0.0, 20.0):
+        blend = Blend(ForecastErrors(late_min=np.array(samples)), prior_visits=prior_visits)
+        assert blend.delays_min(quantile, np.array(overdue)) == pytest.approx(
+            [blend.delay_min(quantile, overdue_min=minutes) for minutes in overdue]
+        )
+
+
+def test_a_large_depot_is_made_careful_with_breaths_between() -> None:
+    many = tuple(Vehicle(f"v{n}", 2, 8, energy_kwh=5.0, p_max_kw=11.0) for n in range(3 * AT_ONCE))
+    depot = Problem(T0, 8, 15, np.ones(8), np.full(8, 900.0), np.zeros(8), many)
+    absent, due = np.zeros(len(many), dtype=bool), np.zeros(len(many))
+    assert len(list(hedging(depot, Blend(EXACT), ReserveRule(), present=absent, overdue_min=due))) == 3
