@@ -332,19 +332,26 @@ class Ticker:
         return answer
 
 
-def solve_whole(depot: Depot, *, seconds: float, gap: float = 1e-4) -> Solved | None:
-    """With powers of the cells that begin within an hour either 0 or at least the minimum; None where that does not close in time."""
+def solve_whole(
+    depot: Depot, *, seconds: float, gap: float = 1e-4, everywhere: bool = False, most_missing: Floats | None = None
+) -> Solved | None:
+    """With powers of the cells that begin within an hour (``everywhere``: of all) either 0 or at least the minimum; None where that does
+    not close in time, or cannot be. ``most_missing`` [N]: kWh that may be missing, so that nobody goes short for a minimum."""
     began = perf_counter()
     arrays = write(depot)
     starts_h = np.concatenate([[0.0], np.cumsum(depot.hours)[:-1]])
     least = depot.least[arrays.vehicle]
-    soon = np.flatnonzero((starts_h[arrays.slot] < 1 - 1e-9) & (least > 0) & (depot.rating[arrays.vehicle] >= least))
+    soon = np.flatnonzero(((starts_h[arrays.slot] < 1 - 1e-9) | everywhere) & (least > 0) & (depot.rating[arrays.vehicle] >= least))
     highs = model_of(arrays)
     highs.setOptionValue("solver", "choose")
     highs.setOptionValue("presolve", "on")
     highs.setOptionValue("time_limit", seconds)
     highs.setOptionValue("mip_rel_gap", gap)
     first = len(arrays.cost)
+    if most_missing is not None:
+        cells, count = len(arrays.vehicle), len(arrays.needy)
+        columns = np.arange(cells, cells + count, dtype=np.int32)
+        highs.changeColsBounds(count, columns, np.zeros(count), most_missing[arrays.needy])
     for k, cell in enumerate(soon.tolist()):
         highs.addCol(0.0, 0.0, 1.0, 0, np.zeros(0, dtype=np.int32), np.zeros(0))
         highs.changeColIntegrality(first + k, highspy.HighsVarType.kInteger)

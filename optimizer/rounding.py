@@ -2,8 +2,9 @@
 
 The semi-continuous model does not close in the loop's time; of the relaxed one's active cells only a few percent lie
 below the minimum. They are fixed, to 0 or to the minimum by the half-way rule, and the model is solved again from the
-old basis. Whoever is short by it has its old bounds back, and its small powers are only raised from then on. What cannot
-be rounded without leaving somebody short stays: the limiter deals with it.
+old basis. Whoever is short by it has its old bounds back, and its small powers are only raised from then on. Where the result is not close
+to the relaxed plan, a search follows (:mod:`optimizer.rounding_search`). What cannot be rounded without leaving somebody short stays: the
+limiter deals with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from optimizer.compiled import Compiled, shortages_of
 from optimizer.life_bands import cell_powers
 from optimizer.limit_rows import BoolArray
 from optimizer.problem import EPS, FloatArray, Problem
+from optimizer.rounding_search import searched
 from optimizer.solver import Solver
 
 PASSES = 4
@@ -43,7 +45,7 @@ def round_minimum_powers(
     given = bounds.copy()
 
     shortages, whose = shortages_of(compiled)
-    best, missing = columns, columns[shortages].sum()
+    relaxed, best, missing = columns, columns, columns[shortages].sum()
     lost: Counter[int] = Counter()
     for n in range(PASSES_EVERYWHERE if everywhere else PASSES):
         power = cell_powers(compiled, columns)
@@ -71,7 +73,7 @@ def round_minimum_powers(
         columns = solver.solve()
         if columns[shortages].sum() <= missing + SHORT_KWH:
             best = columns
-    return best
+    return searched(problem, compiled, solver=solver, bounds=bounds, given=given, free=free, least=least, relaxed=relaxed, rounded=best)
 
 
 def _halfway(
