@@ -38,6 +38,7 @@ from depot.commands.device_model import (
     SetVariables,
 )
 from depot.commands.display import ClearMessage, RefreshMessages, ShowMessage
+from depot.commands.drivers import DriveStart, DriveStop, EraseDriver, FindDriver, TellDriverData
 from depot.commands.emergency import (
     BeginEvacuation,
     CheckIn,
@@ -117,9 +118,13 @@ __all__ = [
     "ConnectorCommand",
     "DeleteCertificate",
     "DistrustContractRoot",
+    "DriveStart",
+    "DriveStop",
     "EndEvacuation",
     "EndOverride",
+    "EraseDriver",
     "FetchLog",
+    "FindDriver",
     "InstallCertificate",
     "IsolateArea",
     "KeepMeterBlocks",
@@ -173,6 +178,7 @@ __all__ = [
     "StationCommand",
     "StopCharging",
     "StopDrill",
+    "TellDriverData",
     "TestOutput",
     "TrustContractRoot",
     "UnpublishFirmware",
