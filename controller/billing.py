@@ -31,6 +31,7 @@ from depot.events import Envelope
 from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue
 from payments import GatewayTrouble, PaymentsError
+from payments.contacts import Contact, Contacts
 from payments.gateway import Gateway
 from payments.invoices import Charge
 from payments.money import Bill
@@ -85,6 +86,8 @@ class Billing:
         self._gateway = gateway
         self._real_money, self._mock = real_money, mock
         self._look_s = look_s
+        self.contacts: Contacts | None = None
+        """Where contact data are kept, sealed; None: nowhere."""
         self._stuck: dict[str, tuple[datetime, str]] = {}
         self._swept_at: datetime | None = None
         self._health_at: datetime | None = None
@@ -209,12 +212,15 @@ class Billing:
 
     async def _register(self, command: cmd.RegisterMandate, _: Envelope) -> _Outcome:
         if not command.contact.strip() or not command.email.strip():
-            raise InvalidValue("the gateway needs the driver's phone number and e-mail address; neither is kept here")
+            raise InvalidValue("the gateway needs the driver's phone number and e-mail address")
         if command.mode not in set(Mode):
             raise InvalidValue(f"a mandate's mode is one of {', '.join(Mode)}, not {command.mode[:20]!r}")
 
         async def open_(gateway: Gateway) -> str:
             self._till.payers.put(command.driver_id, command.id_tag)
+            if self.contacts is not None:
+                source = "page" if command.actor == f"driver {command.driver_id}" else "manager"
+                self.contacts.put(command.driver_id, Contact(command.contact, command.email, command.name), source=source)
             view = await self._payments.mandates.open(
                 gateway,
                 mandate_id=self._mandate_id(command),

@@ -37,6 +37,7 @@ from controller.sections_assets import BatterySection, PvSection
 from controller.sections_assets import complaint as assets_complaint
 from controller.sections_contracts import ContractsSection
 from controller.sections_demand import DemandSection
+from controller.sections_drive import DriveSection, PrivacySection
 from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
 from controller.sections_hazards import HazardSection, check_hazards
@@ -106,6 +107,8 @@ class Settings(BaseSettings):
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     preconditioning: tuple[PreconditioningSection, ...] = setting((), "Warming or cooling before departures. Without it none is planned.")
     full_charge: FullChargeSection | None = setting(None, "Full charges at intervals. Without it none are planned.")
+    drive: DriveSection | None = setting(None, "Pages for drivers' phones. Without it there are none.")
+    privacy: PrivacySection = setting(PrivacySection(), "How long contact data of drivers are kept.")
     planner: PlannerSection = setting(PlannerSection(), "How charging is planned.")
     limiter: LimiterSection = setting(LimiterSection(), "How setpoints are sent.")
     v2g: V2gSection = setting(V2gSection(), "Vehicles that discharge.")
@@ -122,6 +125,11 @@ class Settings(BaseSettings):
         None, "Key under which station passwords are hashed, hex; from the environment only. Unset: kept in a file beside the database."
     )
 
+    contacts_key: SecretStr | None = setting(
+        None,
+        "Keys under which drivers' contact data are sealed, hex, the present one first, with commas between; from the environment only. "
+        "Unset: one is kept in a file beside the database.",
+    )
     notify_webhook_secret: SecretStr | None = setting(
         None, "Key that signs messages to the webhook, 32 characters or more; from the environment only."
     )
@@ -204,6 +212,10 @@ class Settings(BaseSettings):
         for section, port in (("ocpp", self.ocpp.port), ("ocpp.tls", tls_port), ("web", self.web.port), ("files", self.files.port)):
             if port and port + self.port_offset > 65_535:
                 raise ValueError(f"{section}.port + port_offset = {port + self.port_offset} is no port; 65535 is the last")
+        if self.drive is not None and self.payments is None:
+            raise ValueError("drive: drivers' pages are for drivers who pay; add a section [payments], too")
+        if self.drive is not None and self.drive.port in (self.web.port, self.files.port, self.ocpp.port):
+            raise ValueError(f"drive.port {self.drive.port} is taken by web, files or ocpp; they must differ")
         if self.payments is not None and depot.currency != "INR":
             raise ValueError(f"payments are by UPI, in INR; depot.currency is {depot.currency}")
         if self.ocpp.port and self.ocpp.port == self.web.port and self.ocpp.host == self.web.host:
@@ -293,6 +305,16 @@ class Settings(BaseSettings):
         if self.payments is None:
             return ""
         return f"http://127.0.0.1:{self.mock_gateway_port}/v1" if self.payments.mock else self.payments.gateway_url
+
+    @property
+    def drive_port(self) -> int:
+        """Where drivers' pages are, offset added; 0 without them."""
+        return self.drive.port + self.port_offset if self.drive is not None else 0
+
+    @property
+    def drive_url(self) -> str:
+        """How phones reach them; "" without them."""
+        return self.drive.reached_at(self.drive_port) if self.drive is not None else ""
 
     @property
     def ocpp_port(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
+from controller.drivers_view import NoDrivers
 from controller.payments_view import NoBilling
 from controller.settings import Settings
 from storage import Store
@@ -30,11 +31,16 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     Raises :class:`payments.UnsafeKeys`, :class:`storage.StorageError`."""
     if settings.payments is None:
         core.add(NoBilling())
+        core.add(NoDrivers())
         return None
     import payments  # only where somebody pays
     from controller.billing import Billing
+    from controller.contact_keys import vault_of
+    from controller.contacts_room import ContactsRoom
+    from controller.drive_room import DriveRoom
     from controller.paid_sessions import PaidSessions
     from controller.till import Till
+    from payments.contacts import Contacts
     from payments.keys import guarded_url, keys_from
     from payments.payers import Payers
     from payments.razorpay import RazorpayGateway
@@ -49,16 +55,23 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     till = Till(yard, desk, Payers(store, depot_id, yard.clock), settings.payments.to_price())
     await till.restore()
     core.desk.till = till
+
+    def gateway() -> RazorpayGateway:
+        return RazorpayGateway(url, keys, timeout_s=GATEWAY_TIMEOUT_S)
+
     room = Billing(
         yard,
         core.loop,
         till,
-        lambda: RazorpayGateway(url, keys, timeout_s=GATEWAY_TIMEOUT_S),
+        gateway,
         real_money=keys.live,
         mock=settings.payments.mock,
         look_s=core.parts.look_s,
     )
+    room.contacts = Contacts(store, depot_id, yard.clock, vault_of(settings))
     core.add(room)
+    core.add(ContactsRoom(till, room.contacts, yard.clock, gateway, settings.privacy.to_retention()))
+    core.add(DriveRoom(yard, core.loop, till))
     alarms.sources.append(room)
     watch = PaidSessions(yard, core.loop, till, core.orders.execute, policy=settings.payments.to_watch_policy(), look_s=core.parts.look_s)
     core.add(watch)

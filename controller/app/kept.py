@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.app.people import people_database
+from controller.contact_keys import CONTACTS_FILE
 from controller.names import names_path
 from controller.notify.ledger import ledger_file
 from controller.port_certificate import authority_path
@@ -26,13 +27,14 @@ ISOLATIONS = "isolations"
 GROWING = frozenset({LATCHES, ISOLATIONS})
 """Only ever grow: the one that is here knows more than any backup."""
 SECRET = "depot.secret"  # noqa: S105  # a file's name
+CONTACTS = "contacts.key"
 AUTHORITY = "authority.pem"
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
 ACCOUNTS = "mqtt.json"
 LIVES = "lifetimes.json"
 LAKE_KEY = "lake.pem"
-NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LIVES, LAKE_KEY, LATCHES, ISOLATIONS, SECRET, AUTHORITY, JOURNAL, PAYMENTS)
+NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LIVES, LAKE_KEY, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY, JOURNAL, PAYMENTS)
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -67,6 +69,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(ISOLATIONS, settings.isolations, "isolated areas"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),
+        Kept(CONTACTS, folder / CONTACTS_FILE, "the key of drivers' contact data"),
         Kept(AUTHORITY, authority_path(folder, depot), "the depot's certificate authority"),
         Kept(JOURNAL, settings.database, "the journal"),
         Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),

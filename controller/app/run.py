@@ -32,6 +32,7 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
     tree = [tree[0], broker, *tree[1:]] if broker is not None else tree
     names = (
         *_money(settings),
+        *(("drive",) if settings.drive is not None else ()),
         *(("notifier",) if settings.notify is not None else ()),
         *(("files",) if settings.files.serve else ()),
         *(("lake",) if settings.lake is not None else ()),

@@ -1,0 +1,244 @@
+"""What a driver at a charger may see and order: the place, a start with the driver's own tag, a stop of the driver's own session.
+
+    page --DriveStart--> gate asked --> station is asked to start with the driver's tag --> it asks the desk, as after a card
+
+The station begins with no more than what the limiter counts for its idle connector anyhow, since a card at the reader could start it as
+well (invariant 1).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+
+from controller.drive_view import (
+    DriveBillView,
+    DrivePlaceView,
+    DrivePriceView,
+    DriveReasonView,
+    DriveSessionsView,
+    PlaceState,
+)
+from controller.kept_free import reserved_for_another
+from controller.loop import ControlLoop
+from controller.room import Carrier, Viewer
+from controller.rows import STARTABLE
+from controller.till import Till, aside
+from controller.views_tiles import label
+from controller.yard import Yard
+from depot import commands as cmd
+from depot import events as ev
+from depot.state import PaidSession
+from depot.values import ConnectorId, InvalidValue, Outcome, Setpoint
+from payments.driver_bills import driver_bills
+from payments.money import EnergyLine, bill_of
+
+log = logging.getLogger(__name__)
+
+BILLS_MOST = 30
+LIFE = timedelta(seconds=180)
+"""How long the level of a start holds: as a live profile."""
+
+_Outcome = tuple[cmd.CommandStatus, str]
+_REFUSED = cmd.CommandStatus.REFUSED
+
+
+class DriveRoom:
+    """One per depot, where somebody pays."""
+
+    def __init__(self, yard: Yard, loop: ControlLoop, till: Till) -> None:
+        self._yard = yard
+        self._loop = loop
+        self._till = till
+
+    @property
+    def commands(self) -> Mapping[type[cmd.Command], Carrier]:
+        return {cmd.DriveStart: self._start, cmd.DriveStop: self._stop}
+
+    @property
+    def views(self) -> Mapping[type[Struct], Viewer]:
+        return {DrivePlaceView: self._place, DriveSessionsView: self._sessions}
+
+    async def run(self) -> None:
+        """Nothing to do."""
+
+    # -- start and stop -----------------------------------------------------------------------------------------
+
+    async def _start(self, command: cmd.DriveStart, _: ev.Envelope) -> _Outcome:
+        key = command.connector
+        self._yard.spec.connector(key)
+        tag = self._tag_of(command.driver_id)
+        if tag is None:
+            return _REFUSED, "no mandate is set up: set one up first"
+        open_ = self._yard.state.transaction_on(key)
+        if open_ is not None:
+            paid = self._yard.state.paid.get(open_.session_id)
+            if paid is not None and paid.terms.driver_id == command.driver_id:
+                return cmd.CommandStatus.DONE, f"{label(self._yard, key)} is already charging for you"
+            return _REFUSED, f"{label(self._yard, key)} is in use: choose another charger"
+        against = self._against(key, tag)
+        if against:
+            return _REFUSED, against
+        refused = await self._till.may_start(command.driver_id, key.station_id)
+        if refused is not None:
+            if self._till.is_news(refused):
+                self._loop.note(refused)
+            return _REFUSED, refused.message
+        outcome = await self._ask_station(key, tag)
+        if outcome is Outcome.ACCEPTED:
+            return cmd.CommandStatus.DONE, f"{label(self._yard, key)} was asked to start, and does"
+        if outcome is Outcome.OFFLINE:
+            return cmd.CommandStatus.FAILED, f"{label(self._yard, key)} does not answer: try again, or choose another charger"
+        return cmd.CommandStatus.FAILED, f"{label(self._yard, key)} did not start ({outcome}): unplug, plug in again, and try once more"
+
+    async def _ask_station(self, key: ConnectorId, tag: str) -> Outcome:
+        """With no more than what the limiter counts for the idle connector anyhow; it is raised once the session runs."""
+        now = self._yard.clock.now()
+        grant = self._yard.grants[key]
+        counted_w = max(0, min(grant.bound_w(now.timestamp()), grant.rated_w))
+        setpoint = Setpoint(key, counted_w, now + LIFE)
+        return await self._loop.chargers.start(setpoint, tag)
+
+    def _against(self, key: ConnectorId, tag: str) -> str:
+        """Why nobody may begin there now; "" where one may."""
+        yard, name = self._yard, label(self._yard, key)
+        facts = yard.state.connector(key)
+        if not facts.operative or yard.state.registration(key.station_id) is not ev.Registration.ACCEPTED:
+            return f"{name} is out of service: choose another charger"
+        if not self._loop.chargers.connected(key.station_id):
+            return f"{name} is offline: choose another charger"
+        if facts.status not in STARTABLE:
+            return f"plug the cable in first; {name} sees no vehicle yet"
+        visit = yard.visit_on(key)
+        if visit is not None:
+            return f"{name} is taken by a vehicle of the depot"
+        if yard.unsafe(key, None) is not None:
+            return f"{name} is closed for safety: choose another charger"
+        if reserved_for_another(yard, key, {tag}, yard.clock.now()) is not None:
+            return f"{name} is reserved for somebody else"
+        return ""
+
+    async def _stop(self, command: cmd.DriveStop, _: ev.Envelope) -> _Outcome:
+        paid = self._yard.state.paid.get(command.session_id)
+        if paid is None or paid.terms.driver_id != command.driver_id:
+            return _REFUSED, "this session is not known, or is billed already"
+        if paid.stopped_at is not None:
+            return cmd.CommandStatus.DONE, "the session has ended"
+        outcome = await self._loop.chargers.stop(paid.connector, paid.transaction_id)
+        self._loop.wake()
+        if outcome is Outcome.ACCEPTED:
+            return cmd.CommandStatus.ACCEPTED, f"{label(self._yard, paid.connector)} accepted the stop"
+        return cmd.CommandStatus.FAILED, f"{label(self._yard, paid.connector)} did not accept the stop ({outcome}): stop it at the charger"
+
+    def _tag_of(self, driver_id: str) -> str | None:
+        """The driver's own tag, as the station may send it back: case does not count."""
+        return next((tag.upper() for tag, owner in self._till.tags.items() if owner == driver_id), None)
+
+    # -- what the driver sees -----------------------------------------------------------------------------------
+
+    async def _place(self, args: Mapping[str, str]) -> DrivePlaceView | None:
+        """``station_id``, ``evse``, ``driver_id`` ("" for somebody unknown). None: there is no such place."""
+        try:
+            key = ConnectorId.parse(f"{args.get('station_id', '')}/{args.get('evse', '')}")
+        except InvalidValue:
+            return None
+        if key not in self._yard.spec.connectors:
+            return None
+        spec, till = self._yard.spec, self._till
+        own = self._running_of(args.get("driver_id", ""))
+        return DrivePlaceView(
+            at=self._yard.clock.now(),
+            depot=spec.name or spec.depot_id,
+            timezone=spec.timezone,
+            station_id=key.station_id,
+            evse=key.connector,
+            label=label(self._yard, key),
+            state=self._state(key),
+            rated_w=spec.connectors[key].rated_w,
+            price=self._price(),
+            most_wh=till.price.most_wh,
+            reserved_paise=till.reserved_paise(key),
+            session_id=next((session_id for session_id, paid in own.items() if paid.connector == key), ""),
+        )
+
+    def _price(self) -> DrivePriceView:
+        """Of one kilowatt-hour now, with tax, as a bill would have it."""
+        till = self._till
+        gst = till.payments.terms.gst
+        bill = bill_of([EnergyLine(1000, till.price.paise_per_kwh)], gst)
+        return DrivePriceView(
+            paise_per_kwh=bill.total_paise - bill.round_off_paise, tax_percent=float(gst.rate * 100), lines=[till.price_in_words]
+        )
+
+    def _state(self, key: ConnectorId) -> PlaceState:
+        facts = self._yard.state.connector(key)
+        if not facts.operative or self._yard.state.registration(key.station_id) is not ev.Registration.ACCEPTED:
+            return PlaceState.OUT
+        if not self._loop.chargers.connected(key.station_id):
+            return PlaceState.OFFLINE
+        if facts.transaction_id is not None:
+            return PlaceState.CHARGING
+        if facts.status is ev.ConnectorStatus.RESERVED:
+            return PlaceState.RESERVED
+        if facts.status in (ev.ConnectorStatus.UNAVAILABLE, ev.ConnectorStatus.FAULTED):
+            return PlaceState.OUT
+        return PlaceState.PLUGGED if facts.status.plugged else PlaceState.FREE
+
+    def _running_of(self, driver_id: str) -> dict[str, PaidSession]:
+        if not driver_id:
+            return {}
+        return {k: p for k, p in self._yard.state.paid.items() if p.terms.driver_id == driver_id and p.stopped_at is None}
+
+    async def _sessions(self, args: Mapping[str, str]) -> DriveSessionsView | None:
+        """``driver_id``."""
+        driver_id, now = args.get("driver_id", ""), self._yard.clock.now()
+        if not driver_id:
+            raise InvalidValue("driver_id is needed")
+        payments = self._till.payments
+        lines = await aside(payments.store, lambda: driver_bills(payments.store, payments.depot_id, driver_id, now, limit=BILLS_MOST))
+        ended = [
+            session_id
+            for session_id, paid in self._yard.state.paid.items()
+            if paid.terms.driver_id == driver_id and paid.stopped_at is not None
+        ]
+        return DriveSessionsView(
+            at=now,
+            timezone=self._yard.spec.timezone,
+            depot=self._yard.spec.name or self._yard.spec.depot_id,
+            bills=[
+                DriveBillView(
+                    session_id=row.session_id,
+                    opened_at=row.opened_at,
+                    stage=row.stage.value,
+                    invoice_no=row.invoice_no,
+                    energy_wh=row.bill.energy_wh,
+                    taxable_paise=row.bill.taxable_paise,
+                    cgst_paise=row.bill.cgst_paise,
+                    sgst_paise=row.bill.sgst_paise,
+                    igst_paise=row.bill.igst_paise,
+                    round_off_paise=row.bill.round_off_paise,
+                    total_paise=row.bill.total_paise,
+                )
+                for row in lines
+            ],
+            ended=ended,
+            reasons={
+                session_id: reason
+                for session_id, paid in self._running_of(driver_id).items()
+                if (reason := self._reason(paid.connector)) is not None
+            },
+        )
+
+    def _reason(self, key: ConnectorId) -> DriveReasonView | None:
+        """What keeps the session below its charger's rating; None where nothing does."""
+        last = self._yard.last
+        index = last.index.get(key) if last is not None else None
+        if last is None or index is None:
+            return None
+        rated_w, target_w = self._yard.spec.connectors[key].rated_w, last.allocation.targets[index]
+        if target_w >= rated_w:
+            return None
+        return DriveReasonView(because=last.allocation.because[index].value, power_w=target_w, rated_w=rated_w)

@@ -1,0 +1,47 @@
+"""One driver's own sessions with what they cost, for the driver. Reads only, and only that driver's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from payments.money import Bill
+from payments.records import Books, bill_value, looking
+from payments.states import Stage, stage_of
+from payments.tables import BillRow
+from payments.times import from_ms
+from storage import Store
+
+__all__ = ["DriverBill", "driver_bills"]
+
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DriverBill:
+    """A session in the books; ``bill`` is all zero while it still runs."""
+
+    session_id: str
+    opened_at: datetime
+    stage: Stage
+    invoice_no: str
+    bill: Bill
+
+
+def driver_bills(store: Store, depot_id: str, driver_id: str, now: datetime, *, limit: int = 30) -> Sequence[DriverBill]:
+    """Newest first, at most ``limit``."""
+    with looking(store) as session:
+        books = Books(session, depot_id)
+        rows = session.exec(
+            select(BillRow)
+            .where(BillRow.depot_id == depot_id, BillRow.driver_id == driver_id)
+            .order_by(col(BillRow.opened_ms).desc(), col(BillRow.bill_id).desc())
+            .limit(max(1, min(limit, _MOST)))
+        ).all()
+        return [
+            DriverBill(row.bill_id, from_ms(row.opened_ms), stage_of(facts, now), row.invoice_no or "", bill_value(row))
+            for row, facts in zip(rows, books.facts_of(rows), strict=True)
+        ]
