@@ -9,17 +9,19 @@ well (invariant 1).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from controller.drive_view import (
     DriveBillView,
+    DriveMandateView,
     DrivePlaceView,
     DrivePriceView,
     DriveReasonView,
-    DriveSessionsView,
+    DriveRunningView,
+    DriveSelfView,
     PlaceState,
 )
 from controller.kept_free import reserved_for_another
@@ -33,12 +35,19 @@ from depot import commands as cmd
 from depot import events as ev
 from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue, Outcome, Setpoint
-from payments.driver_bills import driver_bills
+from payments.driver_bills import DriverBill, driver_bills
 from payments.money import EnergyLine, bill_of
+from payments.records import Books, looking
+from payments.states import MandateState
+from payments.times import from_ms
+from storage import StorageError, Store
 
 log = logging.getLogger(__name__)
 
 BILLS_MOST = 30
+FRESH = timedelta(seconds=120)
+"""Older measurements are shown as unknown."""
+
 LIFE = timedelta(seconds=180)
 """How long the level of a start holds: as a live profile."""
 
@@ -60,7 +69,7 @@ class DriveRoom:
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
-        return {DrivePlaceView: self._place, DriveSessionsView: self._sessions}
+        return {DrivePlaceView: self._place, DriveSelfView: self._self}
 
     async def run(self) -> None:
         """Nothing to do."""
@@ -192,44 +201,51 @@ class DriveRoom:
             return {}
         return {k: p for k, p in self._yard.state.paid.items() if p.terms.driver_id == driver_id and p.stopped_at is None}
 
-    async def _sessions(self, args: Mapping[str, str]) -> DriveSessionsView | None:
+    async def _self(self, args: Mapping[str, str]) -> DriveSelfView:
         """``driver_id``."""
         driver_id, now = args.get("driver_id", ""), self._yard.clock.now()
         if not driver_id:
             raise InvalidValue("driver_id is needed")
         payments = self._till.payments
-        lines = await aside(payments.store, lambda: driver_bills(payments.store, payments.depot_id, driver_id, now, limit=BILLS_MOST))
-        ended = [
-            session_id
-            for session_id, paid in self._yard.state.paid.items()
-            if paid.terms.driver_id == driver_id and paid.stopped_at is not None
-        ]
-        return DriveSessionsView(
+
+        def books() -> tuple[Sequence[DriverBill], DriveMandateView | None]:
+            bills = driver_bills(payments.store, payments.depot_id, driver_id, now, limit=BILLS_MOST)
+            return bills, driver_mandate(payments.store, payments.depot_id, driver_id)
+
+        try:
+            bills, mandate = await aside(payments.store, books)
+        except StorageError as error:
+            raise InvalidValue(f"the books of money cannot be read: {error}") from None
+        paid = {k: p for k, p in self._yard.state.paid.items() if p.terms.driver_id == driver_id}
+        return DriveSelfView(
             at=now,
             timezone=self._yard.spec.timezone,
             depot=self._yard.spec.name or self._yard.spec.depot_id,
-            bills=[
-                DriveBillView(
-                    session_id=row.session_id,
-                    opened_at=row.opened_at,
-                    stage=row.stage.value,
-                    invoice_no=row.invoice_no,
-                    energy_wh=row.bill.energy_wh,
-                    taxable_paise=row.bill.taxable_paise,
-                    cgst_paise=row.bill.cgst_paise,
-                    sgst_paise=row.bill.sgst_paise,
-                    igst_paise=row.bill.igst_paise,
-                    round_off_paise=row.bill.round_off_paise,
-                    total_paise=row.bill.total_paise,
-                )
-                for row in lines
-            ],
-            ended=ended,
-            reasons={
-                session_id: reason
-                for session_id, paid in self._running_of(driver_id).items()
-                if (reason := self._reason(paid.connector)) is not None
-            },
+            known=mandate is not None or bool(bills) or bool(paid),
+            mandate=mandate,
+            running=[self._running(k, p, now) for k, p in paid.items() if p.stopped_at is None],
+            ended=[k for k, p in paid.items() if p.stopped_at is not None],
+            bills=[bill_view(row) for row in bills],
+        )
+
+    def _running(self, session_id: str, paid: PaidSession, now: datetime) -> DriveRunningView:
+        key = paid.connector
+        grant, reading = self._yard.grants[key], self._yard.readings.get(key)
+        energy_wh = self._yard.session_energy_wh(key)
+        fresh = reading is not None and now - reading.received_at <= FRESH
+        soc = self._yard.soc.get(key)
+        return DriveRunningView(
+            session_id=session_id,
+            station_id=key.station_id,
+            evse=key.connector,
+            label=label(self._yard, key),
+            started_at=paid.started_at,
+            energy_wh=energy_wh,
+            power_w=grant.measured_w if fresh else None,
+            soc=soc[0] if soc is not None and now - soc[1] <= FRESH else None,
+            cost_paise=self._till.cost(paid.terms, energy_wh).total_paise,
+            most_wh=paid.terms.most_wh,
+            reason=self._reason(key),
         )
 
     def _reason(self, key: ConnectorId) -> DriveReasonView | None:
@@ -242,3 +258,37 @@ class DriveRoom:
         if target_w >= rated_w:
             return None
         return DriveReasonView(because=last.allocation.because[index].value, power_w=target_w, rated_w=rated_w)
+
+
+def bill_view(row: DriverBill) -> DriveBillView:
+    """A row of the books for the driver's page."""
+    return DriveBillView(
+        session_id=row.session_id,
+        opened_at=row.opened_at,
+        stage=row.stage.value,
+        invoice_no=row.invoice_no,
+        energy_wh=row.bill.energy_wh,
+        taxable_paise=row.bill.taxable_paise,
+        cgst_paise=row.bill.cgst_paise,
+        sgst_paise=row.bill.sgst_paise,
+        igst_paise=row.bill.igst_paise,
+        round_off_paise=row.bill.round_off_paise,
+        total_paise=row.bill.total_paise,
+    )
+
+
+def driver_mandate(store: Store, depot_id: str, driver_id: str) -> DriveMandateView | None:
+    """The driver's mandate that counts, from the books."""
+    with looking(store) as session:
+        row = Books(session, depot_id).newest_mandate(driver_id)
+    if row is None:
+        return None
+    waits = row.state == MandateState.INTENT_OPEN
+    return DriveMandateView(
+        mandate_id=row.mandate_id,
+        mode=row.mode,
+        state=row.state,
+        max_amount_paise=row.max_amount_paise,
+        expire_at=from_ms(row.expire_ms),
+        intent_url=(row.intent_url or "") if waits else "",
+    )

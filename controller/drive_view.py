@@ -69,13 +69,42 @@ class DriveBillView(Struct, frozen=True, kw_only=True):
     total_paise: int
 
 
-class DriveSessionsView(Struct, frozen=True, kw_only=True):
-    """A driver's own sessions, newest first. ``ended``: sessions that have ended and are being billed. ``reasons``: by the id of a
-    session that runs."""
+class DriveMandateView(Struct, frozen=True, kw_only=True):
+    """The mandate that counts. ``intent_url``: for the UPI app, while approval is still to come, "" else."""
+
+    mandate_id: str
+    mode: str
+    state: str
+    max_amount_paise: int
+    expire_at: datetime
+    intent_url: str
+
+
+class DriveRunningView(Struct, frozen=True, kw_only=True):
+    """A session under way. ``power_w`` None: not measured lately; ``reason`` None: it gets what its charger can give."""
+
+    session_id: str
+    station_id: str
+    evse: int
+    label: str
+    started_at: datetime
+    energy_wh: int
+    power_w: int | None
+    soc: float | None
+    cost_paise: int
+    most_wh: int
+    reason: DriveReasonView | None
+
+
+class DriveSelfView(Struct, frozen=True, kw_only=True):
+    """What a driver sees of the own account. ``ended``: sessions that have ended and are being billed; ``bills``: newest first.
+    ``known`` False: nothing is kept of this driver (any more)."""
 
     at: datetime
     timezone: str
     depot: str
-    bills: list[DriveBillView]
+    known: bool
+    mandate: DriveMandateView | None
+    running: list[DriveRunningView]
     ended: list[str]
-    reasons: dict[str, DriveReasonView]
+    bills: list[DriveBillView]

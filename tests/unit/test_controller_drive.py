@@ -15,12 +15,13 @@ import payments
 from controller.billing import Billing
 from controller.desk import Desk, DeskSettings
 from controller.drive_room import DriveRoom
-from controller.drive_view import DrivePlaceView, DriveSessionsView, PlaceState
+from controller.drive_view import DrivePlaceView, DriveSelfView, PlaceState
 from controller.till import Price, Till
 from depot import commands as cmd
 from depot import events as ev
 from depot.ports import StartRequest, StopRequest
-from depot.values import ConnectorId, InvalidValue, Outcome, Setpoint
+from depot.readings import MeterReading
+from depot.values import Because, ConnectorId, InvalidValue, Outcome, Setpoint
 from payments import GatewayTrouble
 from payments.payers import Payers
 from payments.service import Payments, Terms
@@ -116,9 +117,9 @@ class World(SmallYard):
         assert found is None or isinstance(found, DrivePlaceView)
         return found
 
-    def sessions(self, driver_id: str = RANI) -> DriveSessionsView:
-        found = run(self.room.views[DriveSessionsView]({"driver_id": driver_id}))
-        assert isinstance(found, DriveSessionsView)
+    def account(self, driver_id: str = RANI) -> DriveSelfView:
+        found = run(self.room.views[DriveSelfView]({"driver_id": driver_id}))
+        assert isinstance(found, DriveSelfView)
         return found
 
 
@@ -213,6 +214,37 @@ def test_a_session_is_its_drivers_alone() -> None:
     assert (mine.state, theirs.state) == (PlaceState.CHARGING, PlaceState.CHARGING)
 
 
+def test_what_runs_is_shown_with_cost_and_reason() -> None:
+    world = World()
+    session_id = world.runs()
+    key = ONE
+    world.loop.reading(MeterReading(key, world.clock.now(), power_w=22_000, energy_wh=6_000, soc=0.5))
+    world.decided({key: Because.SITE}, {key: 22_000})
+    (shown,) = world.account().running
+    assert (shown.session_id, shown.label, shown.energy_wh) == (session_id, "CP-1", 5_000)
+    assert shown.cost_paise == 7_250 + 2 * 653
+    assert shown.reason is not None
+    assert (shown.reason.because, shown.reason.power_w, shown.reason.rated_w) == ("site", 22_000, 60_000)
+    world.decided({key: Because.CHARGER}, {key: 60_000})
+    assert world.account().running[0].reason is None
+    world.clock.at += timedelta(minutes=5)
+    assert world.account().running[0].power_w is None  # old values are not shown as if they were new
+
+
+def test_the_mandate_and_its_link_are_shown_while_it_waits() -> None:
+    world = World()
+    mandate = world.account().mandate
+    assert mandate is not None
+    assert (mandate.state, mandate.intent_url) == ("active", "")
+    with world.store.unit() as session:
+        row = session.get(MandateRow, ("small", f"m-{RANI}"))
+        assert row is not None
+        row.state, row.intent_url = MandateState.INTENT_OPEN, "upi://mandate?x=1"
+    mandate = world.account().mandate
+    assert mandate is not None
+    assert mandate.intent_url == "upi://mandate?x=1"
+
+
 def test_the_own_session_is_stopped() -> None:
     world = World()
     session_id = world.runs()
@@ -227,15 +259,16 @@ def test_bills_are_the_own_ones_alone_and_add_up() -> None:
     world = World()
     session_id = world.runs()
     world.ends(10_000)
-    assert world.sessions().ended == [session_id]
+    assert world.account().ended == [session_id]
     run(world.billing.look())
     other = world.runs(OMAR, TWO)
     world.ends(3_000, TWO)
     run(world.billing.look())
-    (bill,) = world.sessions().bills
+    (bill,) = world.account().bills
     assert (bill.session_id, bill.energy_wh, bill.total_paise) == (session_id, 10_000, 17_110)
     assert bill.taxable_paise + bill.cgst_paise + bill.sgst_paise + bill.igst_paise + bill.round_off_paise == bill.total_paise
-    assert [b.session_id for b in world.sessions(OMAR).bills] == [other]
-    assert world.sessions("g-nobody").bills == []
+    assert [b.session_id for b in world.account(OMAR).bills] == [other]
+    nobody = world.account("g-nobody")
+    assert (nobody.known, nobody.bills, nobody.mandate) == (False, [], None)
     with pytest.raises(InvalidValue):
-        world.sessions("")
+        world.account("")
