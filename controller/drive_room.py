@@ -17,6 +17,7 @@ from msgspec import Struct
 from controller.drive_view import (
     DriveBillView,
     DriveMandateView,
+    DriveModeView,
     DrivePlaceView,
     DrivePriceView,
     DriveReasonView,
@@ -26,7 +27,7 @@ from controller.drive_view import (
 )
 from controller.kept_free import reserved_for_another
 from controller.loop import ControlLoop
-from controller.room import Carrier, Viewer
+from controller.room import Answered, Carrier, Viewer
 from controller.rows import STARTABLE
 from controller.till import Till, aside
 from controller.views_tiles import label
@@ -36,9 +37,10 @@ from depot import events as ev
 from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue, Outcome, Setpoint
 from payments.driver_bills import DriverBill, driver_bills
+from payments.instruments import BOUNDS
 from payments.money import EnergyLine, bill_of
 from payments.records import Books, looking
-from payments.states import MandateState
+from payments.states import MandateState, Mode
 from payments.times import from_ms
 from storage import StorageError, Store
 
@@ -48,11 +50,16 @@ BILLS_MOST = 30
 FRESH = timedelta(seconds=120)
 """Older measurements are shown as unknown."""
 
+_ROUND_PAISE = (500_00, 1_000_00, 2_000_00, 5_000_00, 10_000_00, 15_000_00)
 LIFE = timedelta(seconds=180)
 """How long the level of a start holds: as a live profile."""
 
-_Outcome = tuple[cmd.CommandStatus, str]
-_REFUSED = cmd.CommandStatus.REFUSED
+_DONE, _FAILED = cmd.CommandStatus.DONE, cmd.CommandStatus.FAILED
+
+
+def _no(key: str, words: str, status: cmd.CommandStatus = cmd.CommandStatus.REFUSED) -> Answered:
+    """No, in words for people; ``key``: of the same in a page's own language."""
+    return Answered(status, words, {"say": key})
 
 
 class DriveRoom:
@@ -76,32 +83,33 @@ class DriveRoom:
 
     # -- start and stop -----------------------------------------------------------------------------------------
 
-    async def _start(self, command: cmd.DriveStart, _: ev.Envelope) -> _Outcome:
+    async def _start(self, command: cmd.DriveStart, _: ev.Envelope) -> Answered:
         key = command.connector
         self._yard.spec.connector(key)
         tag = self._tag_of(command.driver_id)
         if tag is None:
-            return _REFUSED, "no mandate is set up: set one up first"
+            return _no("no_mandate", "no mandate is set up: set one up first")
         open_ = self._yard.state.transaction_on(key)
         if open_ is not None:
             paid = self._yard.state.paid.get(open_.session_id)
             if paid is not None and paid.terms.driver_id == command.driver_id:
-                return cmd.CommandStatus.DONE, f"{label(self._yard, key)} is already charging for you"
-            return _REFUSED, f"{label(self._yard, key)} is in use: choose another charger"
+                return Answered(_DONE, f"{label(self._yard, key)} is already charging for you")
+            return _no("in_use", f"{label(self._yard, key)} is in use: choose another charger")
         against = self._against(key, tag)
-        if against:
-            return _REFUSED, against
-        refused = await self._till.may_start(command.driver_id, key.station_id)
-        if refused is not None:
-            if self._till.is_news(refused):
-                self._loop.note(refused)
-            return _REFUSED, refused.message
+        if against is not None:
+            return against
+        quote = await self._till.may_start(command.driver_id, key.station_id)
+        if isinstance(quote, ev.StartRefused):
+            if self._till.is_news(quote):
+                self._loop.note(quote)
+            return _no("gate", quote.message)
         outcome = await self._ask_station(key, tag)
         if outcome is Outcome.ACCEPTED:
-            return cmd.CommandStatus.DONE, f"{label(self._yard, key)} was asked to start, and does"
+            return Answered(_DONE, f"{label(self._yard, key)} was asked to start, and does")
         if outcome is Outcome.OFFLINE:
-            return cmd.CommandStatus.FAILED, f"{label(self._yard, key)} does not answer: try again, or choose another charger"
-        return cmd.CommandStatus.FAILED, f"{label(self._yard, key)} did not start ({outcome}): unplug, plug in again, and try once more"
+            return _no("offline", f"{label(self._yard, key)} does not answer: try again, or choose another charger", _FAILED)
+        words = f"{label(self._yard, key)} did not start ({outcome}): unplug, plug in again, and try once more"
+        return _no("not_started", words, _FAILED)
 
     async def _ask_station(self, key: ConnectorId, tag: str) -> Outcome:
         """With no more than what the limiter counts for the idle connector anyhow; it is raised once the session runs."""
@@ -111,36 +119,37 @@ class DriveRoom:
         setpoint = Setpoint(key, counted_w, now + LIFE)
         return await self._loop.chargers.start(setpoint, tag)
 
-    def _against(self, key: ConnectorId, tag: str) -> str:
-        """Why nobody may begin there now; "" where one may."""
+    def _against(self, key: ConnectorId, tag: str) -> Answered | None:
+        """Why nobody may begin there now; None where one may."""
         yard, name = self._yard, label(self._yard, key)
         facts = yard.state.connector(key)
         if not facts.operative or yard.state.registration(key.station_id) is not ev.Registration.ACCEPTED:
-            return f"{name} is out of service: choose another charger"
+            return _no("out_of_service", f"{name} is out of service: choose another charger")
         if not self._loop.chargers.connected(key.station_id):
-            return f"{name} is offline: choose another charger"
+            return _no("offline", f"{name} is offline: choose another charger")
         if facts.status not in STARTABLE:
-            return f"plug the cable in first; {name} sees no vehicle yet"
+            return _no("plug_first", f"plug the cable in first; {name} sees no vehicle yet")
         visit = yard.visit_on(key)
         if visit is not None:
-            return f"{name} is taken by a vehicle of the depot"
+            return _no("fleet", f"{name} is taken by a vehicle of the depot")
         if yard.unsafe(key, None) is not None:
-            return f"{name} is closed for safety: choose another charger"
+            return _no("safety", f"{name} is closed for safety: choose another charger")
         if reserved_for_another(yard, key, {tag}, yard.clock.now()) is not None:
-            return f"{name} is reserved for somebody else"
-        return ""
+            return _no("reserved", f"{name} is reserved for somebody else")
+        return None
 
-    async def _stop(self, command: cmd.DriveStop, _: ev.Envelope) -> _Outcome:
+    async def _stop(self, command: cmd.DriveStop, _: ev.Envelope) -> Answered:
         paid = self._yard.state.paid.get(command.session_id)
         if paid is None or paid.terms.driver_id != command.driver_id:
-            return _REFUSED, "this session is not known, or is billed already"
+            return _no("other", "this session is not known, or is billed already")
         if paid.stopped_at is not None:
-            return cmd.CommandStatus.DONE, "the session has ended"
+            return Answered(_DONE, "the session has ended")
         outcome = await self._loop.chargers.stop(paid.connector, paid.transaction_id)
         self._loop.wake()
         if outcome is Outcome.ACCEPTED:
-            return cmd.CommandStatus.ACCEPTED, f"{label(self._yard, paid.connector)} accepted the stop"
-        return cmd.CommandStatus.FAILED, f"{label(self._yard, paid.connector)} did not accept the stop ({outcome}): stop it at the charger"
+            return Answered(_DONE, f"{label(self._yard, paid.connector)} accepted the stop")
+        words = f"{label(self._yard, paid.connector)} did not accept the stop ({outcome}): stop it at the charger"
+        return _no("not_stopped", words, _FAILED)
 
     def _tag_of(self, driver_id: str) -> str | None:
         """The driver's own tag, as the station may send it back: case does not count."""
@@ -170,6 +179,7 @@ class DriveRoom:
             price=self._price(),
             most_wh=till.price.most_wh,
             reserved_paise=till.reserved_paise(key),
+            modes=modes_for(till.reserved_paise(key), till.payments.terms.rules.no_second_factor_up_to_paise),
             session_id=next((session_id for session_id, paid in own.items() if paid.connector == key), ""),
         )
 
@@ -258,6 +268,21 @@ class DriveRoom:
         if target_w >= rated_w:
             return None
         return DriveReasonView(because=last.allocation.because[index].value, power_w=target_w, rated_w=rated_w)
+
+
+def modes_for(worst_paise: int, most_debit_paise: int) -> list[DriveModeView]:
+    """Ways to pay that carry a session which may cost ``worst_paise``: up to four round sums each, the smallest that is enough first.
+    AutoPay is offered up to what is debited without a second factor (RBI e-mandate framework 2026)."""
+    found = []
+    for mode, days in ((Mode.AUTOPAY, 365), (Mode.RESERVE, 90), (Mode.ONE_TIME, 7)):
+        bounds = BOUNDS[mode]
+        most = min(bounds.most_paise, most_debit_paise)
+        enough = -(-worst_paise // 100_00) * 100_00
+        sums = sorted({enough, *(step for step in _ROUND_PAISE if step > enough)})
+        choices = [paise for paise in sums if bounds.least_paise <= paise <= most][: 1 if mode is Mode.ONE_TIME else 4]
+        if choices:
+            found.append(DriveModeView(mode=mode.value, choices_paise=choices, days=min(days, bounds.longest.days)))
+    return found
 
 
 def bill_view(row: DriverBill) -> DriveBillView:

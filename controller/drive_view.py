@@ -27,6 +27,14 @@ class DrivePriceView(Struct, frozen=True, kw_only=True):
     lines: list[str]
 
 
+class DriveModeView(Struct, frozen=True, kw_only=True):
+    """A way to pay. ``choices_paise``: maxima that are enough for a session here; ``days``: how long it holds."""
+
+    mode: str
+    choices_paise: list[int]
+    days: int
+
+
 class DrivePlaceView(Struct, frozen=True, kw_only=True):
     """A connector for somebody who stands at it. ``session_id``: of the asking driver's own session there, "" else.
     ``most_wh``: where a session ends at the latest; ``reserved_paise``: the most that it can cost."""
@@ -42,6 +50,7 @@ class DrivePlaceView(Struct, frozen=True, kw_only=True):
     price: DrivePriceView
     most_wh: int
     reserved_paise: int
+    modes: list[DriveModeView]
     session_id: str
 
 
