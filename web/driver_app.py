@@ -191,5 +191,3 @@ def _answerer(site: DriveSite) -> Callable[[Request, Problem], Awaitable[Respons
         return site.message(request, DriveProblem("broken", problem.status))
 
     return answer
-
-

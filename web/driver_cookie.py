@@ -2,8 +2,8 @@
 
     {nonce, place, driver, language, since} --HMAC-SHA256--> "<payload>.<signature>"        CSRF value: HMAC of the nonce
 
-There is no sign-in: whoever holds the cookie is that driver. It is made anew when the driver is, so that no cookie from before is worth more
-than it was. Pure but for the random numbers.
+There is no sign-in: whoever holds the cookie is that driver. It is made anew when the driver is, so that no cookie from before is worth
+more than it was. Pure but for the random numbers.
 """
 
 from __future__ import annotations

@@ -43,6 +43,16 @@ def qr_svg(text: str, *, title: str, css: str = "qr") -> str:
     out = io.BytesIO()
     code = segno.make(text, error="m", micro=False)
     code.save(
-        out, kind="svg", xmldecl=False, svgns=False, omitsize=True, border=4, dark="#000", light="#fff", title=title, svgclass=css, lineclass=None
+        out,
+        kind="svg",
+        xmldecl=False,
+        svgns=False,
+        omitsize=True,
+        border=4,
+        dark="#000",
+        light="#fff",
+        title=title,
+        svgclass=css,
+        lineclass=None,
     )
     return out.getvalue().decode().strip()

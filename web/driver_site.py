@@ -19,7 +19,7 @@ from web.driver_words import Words, wished
 from web.live import DepotLink
 from web.problems import Problem
 
-__all__ = ["Driver", "DriveProblem", "DriveSite"]
+__all__ = ["DriveProblem", "DriveSite", "Driver"]
 
 COOKIE = "chargeyard-drive"
 

@@ -22,7 +22,7 @@ from web.actions import new_id
 from web.driver_cookie import new_driver, new_tag
 from web.driver_links import qr_svg
 from web.driver_pages import round_rupees
-from web.driver_site import Driver, DriveProblem, DriveSite
+from web.driver_site import DriveProblem, Driver, DriveSite
 
 __all__ = ["Steps"]
 
@@ -96,7 +96,7 @@ class Steps:
             "drive_pay.html",
             status=422 if errors else 200,
             place=place,
-            errors=errors or {},
+            errors={"choice": "", "phone": "", "email": ""} | (errors or {}),
             told=told | {"choice": told["choice"] or first},
         )
 

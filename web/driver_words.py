@@ -1,6 +1,6 @@
 """The words of the drivers' pages: one catalogue file a language, with the same keys in each (a test compares).
 
-    web/words/drive.en.toml, drive.hi.toml --load--> Words("hi")("pay.title") -> "UPI से भुगतान"
+web/words/drive.en.toml, drive.hi.toml --load--> Words("hi")("pay.title") -> "UPI से भुगतान"
 """
 
 from __future__ import annotations
