@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from payments.money import Bill
 from payments.records import Books, bill_value, looking
-from payments.states import Stage, stage_of
+from payments.states import Stage, bill_stage
 from payments.tables import BillRow
 from payments.times import from_ms
 from storage import Store
@@ -42,6 +42,6 @@ def driver_bills(store: Store, depot_id: str, driver_id: str, now: datetime, *, 
             .limit(max(1, min(limit, _MOST)))
         ).all()
         return [
-            DriverBill(row.bill_id, from_ms(row.opened_ms), stage_of(facts, now), row.invoice_no or "", bill_value(row))
+            DriverBill(row.bill_id, from_ms(row.opened_ms), bill_stage(facts, now), row.invoice_no or "", bill_value(row))
             for row, facts in zip(rows, books.facts_of(rows), strict=True)
         ]

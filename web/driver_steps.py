@@ -248,8 +248,8 @@ class Steps:
             return self._site.page(driver, "drive_billing.html", refresh_s=WAITS_S)
         if bill is None:
             raise DriveProblem("missing", 404)
-        clock = text.DepotTime(mine.timezone, mine.at)
-        return self._site.page(driver, "drive_session.html", b=bill, started=clock.clock(bill.opened_at), day=clock.day(bill.opened_at))
+        started = text.DepotTime(mine.timezone, mine.at).local(bill.opened_at).strftime("%-d %b %Y, %H:%M")
+        return self._site.page(driver, "drive_session.html", b=bill, started=started)
 
     async def invoice_pdf(self, driver: Driver, session_id: str) -> Response:
         """The invoice as a PDF, of an own session only."""
