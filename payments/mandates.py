@@ -253,13 +253,15 @@ class Mandates:
         once nothing is to be debited under it any more."""
         with looking(self.store) as session:
             row = Books(session, self.depot_id).mandate(mandate_id)
-        token_id, told = row.token_id, None
+        token_id, told, link = row.token_id, None, None
         if token_id is None and row.order_id is not None:
             seen = await gateway.payments(row.order_id)
             if isinstance(seen, Ok):
                 token_id = next((p.token_id for p in seen.value if p.token_id is not None), None)
         if token_id is not None and row.customer_id is not None:
             told = await gateway.token(row.customer_id, token_id)
+        elif row.link_id is not None and row.state == MandateState.LINK_SENT:
+            link = await gateway.auth_link(row.link_id)
         now = self.clock.now()
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
@@ -271,7 +273,8 @@ class Mandates:
                 books.note_mandate(row, told.value.state, told.at_s, token=told.value)
             if row.expire_ms <= to_ms(now):
                 books.note_mandate(row, MandateState.EXPIRED, to_ms(now) // 1000)
-            if token_id is None and row.state in _ASKED and link_ends_at(from_ms(row.created_ms)) <= now:
+            withdrawn = isinstance(link, Ok) and link.value.state in (LinkState.EXPIRED, LinkState.CANCELLED)
+            if token_id is None and row.state in _ASKED and (withdrawn or link_ends_at(from_ms(row.created_ms)) <= now):
                 books.note_mandate(row, MandateState.LINK_EXPIRED, to_ms(now) // 1000)  # an approval that comes all the same counts
             session.flush()
             ends = self.terms.cancel_older and row.token_id is not None and self._replaced(session, row) and not _open_on(books, row, now)

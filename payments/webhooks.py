@@ -71,6 +71,7 @@ class _Payload(msgspec.Struct):
     token: _Wrapped | None = None
     refund: _Wrapped | None = None
     notification: _Wrapped | None = None
+    invoice: _Wrapped | None = None
     created_at: int = 0
 
 
@@ -89,6 +90,7 @@ class _Ids(msgspec.Struct):
     id: str
     order_id: str | None = None
     payment_id: str | None = None
+    status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class Webhooks:
             refund = msgspec.json.decode(payload.refund.entity, type=WireRefund).neutral()
             known = books.note_refund(refund, self.clock.now())
             return (EventState.APPLIED, "") if known else (EventState.PARKED, "of a payment that we do not know")
+        if area == "invoice" and payload.invoice is not None:
+            return self._link(books, msgspec.json.decode(payload.invoice.entity, type=_Ids), event.at_s)
         if area in ("payment", "order") and payload.payment is not None:
             return self._payment(books, msgspec.json.decode(payload.payment.entity, type=WirePayment).neutral())
         return EventState.APPLIED, "of no use to us"
@@ -203,6 +207,16 @@ class Webhooks:
             mandate.looked_ms = to_ms(self.clock.now())  # nobody tells of the end of a pause: looked up from now on
         return EventState.APPLIED, ""
 
+    def _link(self, books: Books, told: _Ids, at_s: int) -> tuple[EventState, str]:
+        """A page of the gateway on which a mandate is approved was used, has expired or was withdrawn."""
+        mandate = _mandate_by(books, col(MandateRow.link_id), told.id)
+        if mandate is None:
+            return EventState.PARKED, "about a link that we do not know"
+        if told.status in ("expired", "cancelled"):
+            books.note_mandate(mandate, MandateState.LINK_EXPIRED, at_s)
+        mandate.looked_ms = None  # an approval in its last second counts: the worker looks
+        return EventState.APPLIED, ""
+
 
 def _mandate_by(books: Books, column: object, value: str) -> MandateRow | None:
     return books.session.exec(select(MandateRow).where(MandateRow.depot_id == books.depot_id, column == value)).first()
@@ -216,7 +230,7 @@ def _about(event: _Event) -> str:
         return ids.payment_id or ids.id
     if event.event.startswith("token.") and payload.token is not None:
         return msgspec.json.decode(payload.token.entity, type=_Ids).id
-    wrapped = payload.notification or payload.payment
+    wrapped = payload.notification or payload.invoice or payload.payment
     if wrapped is None:
         return ""
     ids = msgspec.json.decode(wrapped.entity, type=_Ids)
