@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import highspy
 import numpy as np
@@ -231,7 +231,28 @@ class Solved:
     seconds: float
 
 
-def model_of(arrays: Arrays) -> Any:
+class Model(Protocol):
+    """Finished arrays, by columns."""
+
+    @property
+    def cost(self) -> Floats: ...
+    @property
+    def lower(self) -> Floats: ...
+    @property
+    def upper(self) -> Floats: ...
+    @property
+    def row_lower(self) -> Floats: ...
+    @property
+    def row_upper(self) -> Floats: ...
+    @property
+    def starts(self) -> Ints: ...
+    @property
+    def rows(self) -> Ints: ...
+    @property
+    def values(self) -> Floats: ...
+
+
+def model_of(arrays: Model) -> Any:
     """HiGHS with the model in it."""
     highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in OPTIONS.items():

@@ -1,6 +1,9 @@
 """HiGHS, held warm: pass a compiled model once, solve, change bounds, solve again from the old basis.
 
 Solver(compiled, start=basis) --solve()--> columns --change_bounds()--> solve() … --basis()--> the next model's start
+
+Rows that limit sums of powers sleep until a solution breaks them (:class:`optimizer.sleeping.Sleeping`). Nobody sees that: what goes in and
+comes out speaks of all rows of the model.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ from typing import Any
 
 import highspy
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.compiled import Compiled, IntArray
 from optimizer.errors import SolverFailed
 from optimizer.problem import FloatArray
+from optimizer.sleeping import Sleeping
 from optimizer.warm import BASIC, FREE, LOWER, UPPER, Basis, Codes
 
 _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
@@ -48,17 +53,35 @@ class Solver:
         for option, value in _OPTIONS.items():
             if self._highs.setOptionValue(option, value) != highspy.HighsStatus.kOk:
                 raise SolverFailed(f"this HiGHS refuses the option {option}={value}; install the version of the lock file")
-        columns, rows = len(compiled.cost), len(compiled.row_lower)
+        self._sleeping = Sleeping(compiled, start=start)
+        awake = self._sleeping.awake
+        columns = len(compiled.cost)
+        starts, rows, values = self._sleeping.matrix()
         passed = self._highs.passModel(  # whole arrays: an HighsLp would take them number by number
-            *(columns, rows, len(compiled.values), int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), 0.0),
-            *(compiled.cost, compiled.lower, compiled.upper, compiled.row_lower, compiled.row_upper),
-            *(compiled.starts, compiled.rows, compiled.values, np.zeros(columns, dtype=np.int32)),
+            *(columns, len(awake), len(values), int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), 0.0),
+            *(compiled.cost, compiled.lower, compiled.upper, compiled.row_lower[awake], compiled.row_upper[awake]),
+            *(starts, rows, values, np.zeros(columns, dtype=np.int32)),
         )
         if passed == highspy.HighsStatus.kError:
             raise SolverFailed("HiGHS refuses the model")
         self._warm = start is not None and self._begin(compiled, start)
         self.pass_s = perf_counter() - started
         self.solve_s = 0.0
+
+    @property
+    def iterations(self) -> int:
+        """Of the simplex, in its last run."""
+        return int(self._highs.getInfo().simplex_iteration_count)
+
+    @property
+    def rows_asleep(self) -> int:
+        """Rows of the model that HiGHS has not been told of."""
+        return self._sleeping.count - len(self._sleeping.awake)
+
+    @property
+    def rows_awake(self) -> npt.NDArray[np.intp]:
+        """Places of the rows that HiGHS knows."""
+        return self._sleeping.awake
 
     def solve(self) -> FloatArray:
         """Values of all columns at the optimum; raises :class:`SolverFailed` when there is none in time."""
@@ -76,17 +99,33 @@ class Solver:
             raise SolverFailed(f"no plan within {self.solve_s:.1f} s of solving")
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverFailed(f"HiGHS ended with {self._highs.modelStatusToString(status)}")
-        return np.array(self._highs.getSolution().col_value, dtype=np.float64)
+        return self._columns()
+
+    def _columns(self) -> FloatArray:
+        return self._sleeping.completed(np.array(self._highs.getSolution().col_value, dtype=np.float64))
 
     def _run(self, seconds: float) -> Any:
-        # HiGHS counts from the model's first run on
-        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + seconds)
-        self._highs.run()
-        return self._highs.getModelStatus()
+        until = perf_counter() + seconds
+        while True:  # each turn wakes a row at least
+            # HiGHS counts from the model's first run on
+            self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(until - perf_counter(), 0.0))
+            self._highs.run()
+            status = self._highs.getModelStatus()
+            if status != highspy.HighsModelStatus.kOptimal or not self._wake():
+                return status
+
+    def _wake(self) -> bool:
+        """Tell HiGHS of the rows that its solution breaks; False: there are none."""
+        if not self._sleeping.any:
+            return False
+        lower, upper, starts, columns, values = self._sleeping.woken(np.array(self._highs.getSolution().col_value, dtype=np.float64))
+        if len(upper):
+            self._highs.addRows(len(upper), lower, upper, len(values), starts, columns, values)
+        return len(upper) > 0
 
     def _violation(self) -> float:
         """By how much the solution breaks a row or a bound, counted here: a basis of somebody else has led HiGHS astray before."""
-        columns = np.array(self._highs.getSolution().col_value, dtype=np.float64)
+        columns = self._columns()
         of_column = np.repeat(np.arange(len(columns)), np.diff(self._compiled.starts))
         rows = np.bincount(self._compiled.rows, self._compiled.values * columns[of_column], minlength=len(self._row_lower))
         over = [self._row_lower - rows, rows - self._row_upper, self._lower - columns, columns - self._upper]
@@ -115,7 +154,7 @@ class Solver:
     def _set(self, start: Basis) -> bool:
         basis = highspy.HighsBasis()
         basis.col_status = _STATUSES[start.columns].tolist()
-        basis.row_status = _STATUSES[start.rows].tolist()
+        basis.row_status = _STATUSES[start.rows[self._sleeping.awake]].tolist()  # those that sleep are basic: it is as complete without
         basis.valid = True
         basis.alien = not start.complete
         return bool(self._highs.setBasis(basis) == highspy.HighsStatus.kOk)
@@ -125,29 +164,32 @@ class Solver:
         solution = self._highs.getSolution()
         values = np.array(solution.col_value, dtype=np.float64), np.array(solution.row_value, dtype=np.float64)
         basic = np.array(self._highs.getBasicVariables()[1], dtype=np.int64)
+        awake = self._sleeping.awake
         columns = _standing(values[0], self._lower, self._upper)
-        rows = _standing(values[1], self._row_lower, self._row_upper)
+        standing = _standing(values[1], self._row_lower[awake], self._row_upper[awake])
         columns[basic[basic >= 0]] = BASIC
-        rows[-1 - basic[basic < 0]] = BASIC
+        standing[-1 - basic[basic < 0]] = BASIC
+        rows: Codes = np.full(len(self._row_lower), BASIC, dtype=np.int8)
+        rows[awake] = standing
         return Basis(columns, rows)
 
     def row_duals(self) -> FloatArray:
         """Of the rows alone, which are few."""
-        return np.array(self._highs.getSolution().row_dual, dtype=np.float64)
+        return self._sleeping.spread(np.array(self._highs.getSolution().row_dual, dtype=np.float64))
 
     def duals(self) -> tuple[FloatArray, FloatArray]:
         """Of the rows (what one more of its right-hand side costs) and of the columns (reduced costs), at the optimum."""
         solution = self._highs.getSolution()
-        return np.array(solution.row_dual, dtype=np.float64), np.array(solution.col_dual, dtype=np.float64)
+        return self._sleeping.spread(np.array(solution.row_dual, dtype=np.float64)), np.array(solution.col_dual, dtype=np.float64)
 
     def duals_under(self, costs: FloatArray) -> FloatArray:
         """[part × row] the duals that the basis of the optimum has under other costs of the columns [part × column]. Duals are linear
         in the costs: those of parts that sum to the model's cost sum to its duals, and say what each part has in them."""
         basic = np.array(self._highs.getBasicVariables()[1], dtype=np.int64)
-        found = np.zeros((len(costs), len(basic)))
+        found = np.zeros((len(costs), self._sleeping.count))
         for row, part in zip(found, costs, strict=True):
             of_basis = np.where(basic >= 0, part[np.maximum(basic, 0)], 0.0)  # a negative number is a row's own slack: it costs nothing
-            row[:] = self._highs.getBasisTransposeSolve(of_basis)[1]
+            row[:] = self._sleeping.spread(np.array(self._highs.getBasisTransposeSolve(of_basis)[1], dtype=np.float64))
         return found
 
     def change_bounds(self, columns: IntArray, *, lower: FloatArray, upper: FloatArray) -> None:
@@ -158,11 +200,11 @@ class Solver:
     def add_row(self, columns: IntArray, values: FloatArray, *, upper: float) -> int:
         """One more row, Σ value · column ≤ upper; returns its number."""
         self._highs.addRow(-np.inf, upper, len(columns), columns, values)
-        return int(self._highs.getNumRow()) - 1
+        return self._sleeping.added()
 
     def change_row(self, row: int, *, upper: float) -> None:
         """Another upper bound of a row; the next solve starts from the last basis."""
-        self._highs.changeRowBounds(row, -np.inf, upper)
+        self._highs.changeRowBounds(self._sleeping.place_of(row), -np.inf, upper)
 
 
 def _standing(values: FloatArray, lower: FloatArray, upper: FloatArray) -> Codes:

@@ -73,11 +73,11 @@ def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
         if was is not None:
             places[was] = place
     columns, rows = (_renamed(keys, places=places, slots=slots) for keys in (kept.column_keys, kept.row_keys))
-    at, known = _found(compiled.column_keys, columns)
+    at, known = matched(compiled.column_keys, columns)
     standing = np.where(known, kept.basis.columns[at], LOWER)
     standing = np.where((standing == UPPER) & np.isinf(compiled.upper), LOWER, standing)
     standing = np.where((standing == LOWER) & np.isinf(compiled.lower), np.where(np.isinf(compiled.upper), FREE, UPPER), standing)
-    at, known = _found(compiled.row_keys, rows)
+    at, known = matched(compiled.row_keys, rows)
     basis = Basis(standing.astype(np.int8), np.where(known, kept.basis.rows[at], BASIC).astype(np.int8))
     return repaired(basis, compiled, duals=np.where(known, kept.duals[at], 0.0))
 
@@ -144,7 +144,7 @@ def _renamed(keys: KeyArray, *, places: npt.NDArray[np.int64], slots: int) -> Ke
     return renamed
 
 
-def _found(wanted: KeyArray, known: KeyArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+def matched(wanted: KeyArray, known: KeyArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Where each wanted key stands among the known ones, and whether it does."""
     order = np.argsort(known, kind="stable")  # nearly sorted already
     ordered = known[order]
