@@ -72,6 +72,10 @@ class PaymentsSection(Section):
     mock_port: Port = setting(8090, "Port of the mock gateway, on this machine only.")
     mock_notice_s: float = setting(2.0, "Mock: how long the notice before a debit takes to arrive.", unit="s", ge=0)
     mock_decide_s: float = setting(1.0, "Mock: how long the bank takes to decide on a debit.", unit="s", ge=0)
+    mock_profile: str = setting(
+        "calm", "Mock: how it misbehaves: calm, slow, lossy, noisy, unlucky or chaos.", pattern="^(calm|slow|lossy|noisy|unlucky|chaos)$"
+    )
+    mock_seed: int = setting(1, "Mock: another seed is other luck.", ge=0)
     notice_h: float = setting(LEGAL_NOTICE_H, "Notice to the driver before each debit; RBI demands 24 h.", unit="h", ge=0, le=240)
     notice_margin_h: float = setting(1.0, "Added to the notice, for messages that come late.", unit="h", ge=0, le=24)
     windows: tuple[str, ...] = setting(

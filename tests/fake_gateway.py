@@ -50,9 +50,11 @@ class Played:
     url: str
     bank: Bank
     hook: Hook
+    http: httpx.Client
+    """Without keys."""
 
-    def control(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        answer = httpx.request(method, f"{self.url}/control{path}", json=body, trust_env=False)
+    def control(self, method: str, where: str, /, **body: Any) -> dict[str, Any]:
+        answer = self.http.request(method, f"/control{where}", json=body)
         assert answer.is_success, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -69,9 +71,14 @@ class Played:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.bank.now_s, UTC)
 
-    def press(self, path: str, **fields: str) -> httpx.Response:
+    def press(self, where: str, /, **fields: str) -> httpx.Response:
         """A button of the app's page."""
-        return httpx.post(f"{self.url}{path}", data=fields, headers={"origin": self.url}, trust_env=False)
+        return self.http.post(where, data=fields, headers={"origin": self.url})
+
+    def phone(self) -> dict[str, Any]:
+        """What the driver's phone shows."""
+        found: dict[str, Any] = self.http.get("/app/phone", params={"contact": CONTACT}).json()
+        return found
 
     def until(self, done: Callable[[], bool], patience_s: float = 10.0) -> None:
         end = time.monotonic() + patience_s
@@ -107,7 +114,7 @@ def receiving() -> Iterator[Hook]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     hook.url = f"http://127.0.0.1:{server.server_address[1]}/gateway/webhook"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
     thread.start()
     try:
         yield hook
@@ -142,7 +149,9 @@ def playing(database: Path, **changes: Any) -> Iterator[Played]:
         try:
             while not server.started:
                 time.sleep(0.01)
-            yield Played(f"http://127.0.0.1:{sock.getsockname()[1]}", bank, hook)
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            with httpx.Client(base_url=url, trust_env=False, verify=False) as http:  # verify: no certificates are loaded
+                yield Played(url, bank, hook, http)
         finally:
             server.should_exit = True
             thread.join(10)

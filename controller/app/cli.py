@@ -43,6 +43,7 @@ app.add_typer(tariffs, name="tariff")
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]
 DeparturesName = Literal["known", "stated"]
+GatewayProfile = Literal["calm", "slow", "lossy", "noisy", "unlucky", "chaos"]
 
 
 @app.command("plan")
@@ -327,14 +328,51 @@ def run_depot(
 
 @app.command("gateway")
 def mock_gateway(
-    config: Annotated[Path, typer.Argument(help="The depot's configuration file, with a section [payments].")],
+    config: Annotated[
+        Path | None, typer.Argument(help="The depot's configuration file, with a section [payments]. Without one: a gateway by itself.")
+    ] = None,
     *,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Where it listens, on this machine only (8090).")] = None,
+    speed: Annotated[
+        float | None, typer.Option("--speed", min=0.01, max=10_000, help="So many times as fast as the world: 60 makes a minute an hour.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed is other luck; the same one repeats a run.")] = None,
+    profile: Annotated[GatewayProfile | None, typer.Option("--profile", help="How it misbehaves.")] = None,
+    database: Annotated[Path | None, typer.Option("--database", help="Its books (var/mock-gateway.db).")] = None,
+    webhook_url: Annotated[
+        str | None, typer.Option("--webhook-url", help="Who is told (http://127.0.0.1:8091/gateway/webhook); '' for nobody.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="No 24 h of notice, no execution windows: a debit takes seconds.")] = False,
     port_offset: Annotated[int, typer.Option("--port-offset", min=0, max=50_000, help="Added to every port.")] = 0,
 ) -> None:
-    """Run the mock payment gateway by itself. It never takes real money; its page /app plays the driver's UPI app."""
-    from controller.app.gateway_process import run_gateway
+    """Run the mock payment gateway. It never takes real money.
 
-    raise typer.Exit(run_gateway(config, port_offset, console))
+    It speaks the real gateway's API under /v1 and keeps books of its own. /app plays the driver's UPI app: approve with a PIN, decline,
+    pause, revoke, an empty account. /app/lab (for programs: /control) puts the clock ahead, asks for faults and holds webhooks back.
+
+    [bold]Examples[/]
+
+    ./chargeyard gateway depot.toml          the one that goes with a depot (`run` starts it where the file says payments.mock)
+
+    ./chargeyard gateway --speed 60          by itself, with the real rules (24 h of notice, NPCI's windows), an hour each minute
+
+    ./chargeyard gateway --quick --profile chaos --seed 7    debits in seconds, and everything goes wrong at times
+
+    Its keys come from the environment (CHARGEYARD_GATEWAY_...); by itself it makes test keys of its own in a file beside its books.
+    """
+    from controller.app.gateway_process import GatewayOptions, run_gateway
+
+    options = GatewayOptions(
+        port=port,
+        speed=speed,
+        seed=seed,
+        profile=profile,
+        database=database,
+        webhook_url=webhook_url,
+        quick=quick,
+        port_offset=port_offset,
+    )
+    raise typer.Exit(run_gateway(config, options, console))
 
 
 @app.command("test")

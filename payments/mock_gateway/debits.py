@@ -105,7 +105,7 @@ def _obstacle(desk: Desk, connection: Connection, order: Any, token: Any, now: f
         if any(npci.cycle_of(token.frequency, at) == cycle for (at,) in connection.execute(taken)):
             return "mandate_current_cycle_allowed_debit_exceeds"
     if order.kind == "debit":  # the merchant gave notice
-        told = order.notification_status == "delivered" and now >= order.delivered_at + desk.settings.least_notice_s
+        told = order.notification_status == "delivered" and now >= int(order.delivered_at) + desk.settings.least_notice_s
         return None if told and now >= order.payment_after else "pre_debit_notification_failed"
     return None
 
@@ -226,7 +226,7 @@ def notify_due(desk: Desk, connection: Connection) -> None:
         change(connection, ORDERS, order.id, notification_status="delivered", delivered_at=now)
         entity = notification_entity(sure(connection, ORDERS, order.id))
         desk.tell(connection, "order.notification.delivered", notification=entity)
-        text = f"{rupees(order.amount)} will be debited, not before the time below. You may stop this debit alone"
+        text = f"{rupees(order.amount)} will be debited, not before {npci.clock_words(order.payment_after)}. You may stop this debit alone"
         desk.message(connection, token.customer_id, "notice", text, order.id)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -34,18 +33,8 @@ _MOST_BYTES = 16_384
 _SHOWN = 30
 
 
-def clock_words(at_s: float | None) -> str:
-    """22 Nov, 18:05, Indian time."""
-    return "" if at_s is None else f"{datetime.fromtimestamp(at_s, UTC).astimezone(npci.INDIA):%d %b, %H:%M}"
-
-
-def day_words(at_s: float | None) -> str:
-    """22 Nov 2026."""
-    return "" if at_s is None else f"{datetime.fromtimestamp(at_s, UTC).astimezone(npci.INDIA):%d %b %Y}"
-
-
 PAGES = Environment(autoescape=True, loader=FileSystemLoader(Path(__file__).with_name("templates")), trim_blocks=True)
-PAGES.globals.update(rupees=rupees, clock=clock_words, day=day_words, reasons=npci.REASONS)
+PAGES.globals.update(rupees=rupees, clock=npci.clock_words, day=npci.day_words, reasons=npci.REASONS)
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from payments.mock_gateway import npci
 from payments.mock_gateway.bank import Bank, Refusal
 from payments.mock_gateway.books import EVENTS, SETTLEMENTS
 from payments.mock_gateway.control import behave, replay, set_webhook, settle_now, situation
-from payments.mock_gateway.driver import PAGES, clock_words, form_of, pressed
+from payments.mock_gateway.driver import PAGES, form_of, pressed
 from payments.mock_gateway.faults import HTTP_KINDS, OUTCOMES, add_fault, add_http_fault, drop_faults
 from payments.mock_gateway.guard import own_page
 from payments.mock_gateway.settings import PROFILES
@@ -32,9 +33,17 @@ def add_lab(app: FastAPI, bank: Bank) -> None:
             events = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq.desc()).limit(_LAST)).all()
             settlements = connection.execute(sa.select(SETTLEMENTS).order_by(SETTLEMENTS.c.created_at.desc()).limit(_LAST)).all()
         shown = PAGES.get_template("lab.html").render(
-            title="Gateway", wide=True, told=told, now=situation(bank), india=clock_words(bank.now_s), profiles=PROFILES, outcomes=OUTCOMES,
-            http_kinds=HTTP_KINDS, events=events, settlements=settlements,
-        )  # fmt: skip
+            title="Gateway",
+            wide=True,
+            told=told,
+            now=situation(bank),
+            india=npci.clock_words(bank.now_s),
+            profiles=PROFILES,
+            outcomes=OUTCOMES,
+            http_kinds=HTTP_KINDS,
+            events=events,
+            settlements=settlements,
+        )
         return HTMLResponse(shown)
 
     @api.post("/app/lab")

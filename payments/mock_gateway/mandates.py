@@ -54,6 +54,11 @@ def ask(desk: Desk, order_id: str, *, description: str | None = None) -> str:
     return payment_id
 
 
+def _named(token: Any) -> str:
+    words = _WORDS[token.mode or "autopay"]
+    return f"{words[0].upper()}{words[1:]} up to {rupees(token.max_amount)}"
+
+
 def _taken(connection: Connection, order_id: str) -> bool:
     query = sa.select(TOKENS.c.id).where(TOKENS.c.order_id == order_id, TOKENS.c.status.in_(_ALIVE))
     return connection.execute(query).first() is not None
@@ -103,9 +108,7 @@ def approve(desk: Desk, payment_id: str) -> None:
             desk.tell(connection, "payment.captured", payment=shown)
             desk.tell(connection, "order.paid", payment=shown, order=order_entity(sure(connection, ORDERS, payment.order_id)))
         desk.tell(connection, "token.confirmed", token=token_entity(sure(connection, TOKENS, token.id)))
-        desk.message(
-            connection, token.customer_id, "mandate", f"{_WORDS[token.mode].capitalize()} up to {rupees(token.max_amount)} is set up"
-        )
+        desk.message(connection, token.customer_id, "mandate", f"{_named(token)} is set up")
         _link_used(desk, connection, payment)
 
 
@@ -161,9 +164,7 @@ def set_status(desk: Desk, token_id: str, status: str) -> None:
         if status != "confirmed":
             desk.tell(connection, f"token.{status}", token=token_entity(sure(connection, TOKENS, token_id)))
         words = {"paused": "is paused", "confirmed": "is in force again"}[status]
-        desk.message(
-            connection, token.customer_id, "mandate", f"{_WORDS[token.mode].capitalize()} up to {rupees(token.max_amount)} {words}"
-        )
+        desk.message(connection, token.customer_id, "mandate", f"{_named(token)} {words}")
 
 
 def cancel(desk: Desk, token_id: str) -> None:
@@ -185,7 +186,7 @@ def end(desk: Desk, connection: Connection, token: Any, status: str) -> None:
     change(connection, TOKENS, token.id, status=status, ends_at=None)
     if status == "cancelled":
         desk.tell(connection, "token.cancelled", token=token_entity(sure(connection, TOKENS, token.id)))
-    desk.message(connection, token.customer_id, "mandate", f"{_WORDS[token.mode].capitalize()} up to {rupees(token.max_amount)} has ended")
+    desk.message(connection, token.customer_id, "mandate", f"{_named(token)} has ended")
 
 
 def _block(connection: Connection, account: Any, paise: int) -> None:

@@ -14,9 +14,11 @@ __all__ = [
     "MAX_ATTEMPTS",
     "NPCI_WINDOWS",
     "REASONS",
+    "clock_words",
     "cycle_of",
     "day_allowed",
     "day_of",
+    "day_words",
     "end_of_day_s",
     "next_window_s",
     "validity",
@@ -111,6 +113,16 @@ def end_of_day_s(at_s: float) -> float:
 def day_of(at_s: float) -> str:
     """India's calendar day, like 2026-11-22."""
     return _local(at_s).date().isoformat()
+
+
+def clock_words(at_s: float | None) -> str:
+    """22 Nov, 18:05."""
+    return "" if at_s is None else f"{_local(at_s):%d %b, %H:%M}"
+
+
+def day_words(at_s: float | None) -> str:
+    """22 Nov 2026."""
+    return "" if at_s is None else f"{_local(at_s):%d %b %Y}"
 
 
 def validity(at_s: float) -> str:

@@ -18,6 +18,7 @@ from controller.secrets import load_depot_secret
 from depot.values import InvalidValue
 from ocpp_server import KeyedCredentials
 from optimizer import Policy
+from payments.mock_gateway.settings import PROFILES
 from storage.errors import StoreFull
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,7 @@ def test_help_loads_no_heavy_part() -> None:
 
 def test_choices_are_those_of_the_rooms() -> None:
     assert get_args(cli.PolicyName) == tuple(policy.value for policy in Policy)
+    assert get_args(cli.GatewayProfile) == tuple(PROFILES)
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("check", "--nonsense")])
