@@ -18,7 +18,8 @@ from controller.app.beside import listening, run_process
 from controller.app.clocks import clock_of
 from controller.clock import ScaledClock, SystemClock
 from controller.logs import set_up
-from controller.settings import GATEWAY_PREFIX, Settings, SettingsError
+from controller.settings import Settings, SettingsError
+from controller.settings_text import GATEWAY_PREFIX
 from controller.supervisor import notify_ready
 from depot.ports import Clock
 from payments import UnsafeKeys
