@@ -5,7 +5,7 @@ Keys are not in here: they come from the environment (:mod:`payments.keys`).
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Self
@@ -16,6 +16,7 @@ from controller.sections import Port, Section, setting
 
 if TYPE_CHECKING:
     from controller.till import Price
+    from payments.gst import DatedGst, Supplier
     from payments.service import Terms
     from payments.watch import Policy
 
@@ -27,13 +28,29 @@ class PaymentsSection(Section):
     """Drivers who pay by UPI. Without this section nobody pays and no start is refused for money."""
 
     price_inr_per_kwh: Decimal = setting(
-        ..., "Price of energy without tax. It holds for a whole session from its start.", unit="₹/kWh", ge=0
+        ..., "Price of energy without tax, for those for whom no driver tariff holds. Kept for a whole session from its start.",
+        unit="₹/kWh", ge=0,
+    )  # fmt: skip
+    service_inr: Decimal = setting(Decimal(0), "Charge for each session with energy, without tax, beside that price.", unit="₹", ge=0)
+    tariff_files: tuple[str, ...] = setting(
+        (), "Driver tariffs (docs/driver-tariffs.md) that are put at each start, where they are new; as seen from the working folder."
     )
-    service_inr: Decimal = setting(Decimal(0), "Charge for each session with energy, without tax.", unit="₹", ge=0)
     gst_percent: Decimal = setting(Decimal(18), "GST on energy and service charge.", unit="%", ge=0, lt=100)
     sac: str = setting("998714", "Service accounting code on the bill.", pattern=r"^\d{4,8}$")
     supplier_state: str = setting("", "State code of the depot, first two digits of its GSTIN.", pattern=r"^(\d{2})?$")
     supply_state: str = setting("", "State code of the place of supply; another one than the depot's means IGST.", pattern=r"^(\d{2})?$")
+    gst_changes: tuple[str, ...] = setting(
+        (), "Later rates, in the order of their days: day, percent and code, like 2027-04-01 5 998714. By the invoice's day."
+    )
+    supplier_name: str = setting("", "Who issues the invoices, as registered.", max_length=120)
+    supplier_address: str = setting("", "Its address, on one line.", max_length=240)
+    supplier_gstin: str = setting("", "Its GSTIN in the depot's state. Without name, address and GSTIN documents say that they are none.")
+    invoice_prefix: str = setting(
+        "", "Put before the numbers of invoices and notes, so that depots under one GSTIN have numbers of their own.",
+        pattern=r"^[A-Z0-9]{0,4}$",
+    )  # fmt: skip
+    irn_needed: bool = setting(False, "Turnover above ₹5 crore: invoices to businesses say that they need an IRN. None is fetched.")
+    upi_vpa: str = setting("", "UPI address to which a driver can pay a bill by hand whose debit was given up. Shown as QR code.")
     whole_rupees: bool = setting(False, "Round each bill to whole rupees, with a line of its own.")
     cost_every_s: float = setting(
         60.0, "Between two running costs that a station of OCPP 2.x shows to its driver, where it can (TariffCostCtrlr). 0: none.",
@@ -120,6 +137,16 @@ class PaymentsSection(Section):
         return self
 
     @model_validator(mode="after")
+    def _invoices_can_be_made(self) -> Self:
+        from payments import PaymentsError
+
+        try:
+            self._supplier_and_changes()
+        except PaymentsError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
     def _as_the_law_has_it(self) -> Self:
         if not self.mock:
             if not self.cut_off:
@@ -130,12 +157,30 @@ class PaymentsSection(Section):
                 raise ValueError("lookup_s below 90 and settle_min below 10 are for the mock gateway only")
         return self
 
+    def _supplier_and_changes(self) -> tuple[Supplier, tuple[DatedGst, ...]]:
+        from payments.gst import GstBook, Supplier
+        from payments.upi_pay import checked_vpa
+
+        supplier = Supplier(
+            name=self.supplier_name,
+            address=self.supplier_address,
+            gstin=self.supplier_gstin,
+            state_code=self.supplier_state,
+            vpa=checked_vpa(self.upi_vpa) if self.upi_vpa else "",
+            prefix=self.invoice_prefix,
+            irn_needed=self.irn_needed,
+        )
+        changes = tuple(_gst_change(text) for text in self.gst_changes)
+        GstBook(changes=changes, supplier=supplier)
+        return supplier, changes
+
     def to_terms(self) -> Terms:
         """For the books of money."""
         from payments.money import GstRule
         from payments.rules import Rules
         from payments.service import Terms
 
+        supplier, changes = self._supplier_and_changes()
         return Terms(
             credit_limit_paise=_paise(self.credit_limit_inr),
             spread_days=self.spread_days,
@@ -147,6 +192,8 @@ class PaymentsSection(Section):
                 supply_state=self.supply_state,
                 whole_rupees=self.whole_rupees,
             ),
+            gst_changes=changes,
+            supplier=supplier,
             rules=Rules(
                 notice=timedelta(hours=self.notice_h),
                 notice_margin=timedelta(hours=self.notice_margin_h),
@@ -186,6 +233,19 @@ class PaymentsSection(Section):
 
 def _paise(rupees: Decimal) -> int:
     return round(rupees * 100)
+
+
+def _gst_change(text: str) -> DatedGst:
+    from payments import InvalidBill
+    from payments.gst import DatedGst
+
+    try:
+        day, percent, sac = text.split()
+        return DatedGst(date.fromisoformat(day), Fraction(percent) / 100, sac)
+    except InvalidBill:
+        raise
+    except ValueError:
+        raise InvalidBill(f"{text!r:.40} is no change of tax; write it like 2027-04-01 5 998714") from None
 
 
 def _window(text: str) -> tuple[time, time]:

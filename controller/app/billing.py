@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.alarm_desk import AlarmDesk
@@ -18,6 +20,7 @@ from storage import Store
 
 if TYPE_CHECKING:
     from controller.paid_sessions import PaidSessions
+    from controller.till import Till
     from ocpp_server.central import Central
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     yard, depot_id = core.yard, settings.depot.id
     desk = Payments(store, depot_id, yard.clock, settings.payments.to_terms())
     till = Till(yard, desk, Payers(store, depot_id, yard.clock), settings.payments.to_price())
+    await asyncio.to_thread(_put_tariffs, till, settings.payments.tariff_files)
     await till.restore()
     core.desk.till = till
 
@@ -78,6 +82,21 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     alarms.sources.append(watch)
     log.info("drivers pay by UPI AutoPay at %s (%s keys)", url, "live" if keys.live else "test")
     return watch
+
+
+def _put_tariffs(till: Till, files: Sequence[str]) -> None:
+    """A file that cannot be read or is no tariff stops the start: a depot must not charge drivers by another price than was meant."""
+    from payments import InvalidTariff
+    from payments.tariff_text import from_text
+
+    for name in files:
+        try:
+            version = till.tariffs.put(from_text(Path(name).read_bytes()), actor="settings file")
+        except OSError as error:
+            raise InvalidTariff(f"payments.tariff_files: {name} cannot be read: {error.strerror}") from None
+        except InvalidTariff as error:
+            raise InvalidTariff(f"payments.tariff_files: {name}: {error}") from None
+        log.info("driver tariff %s, version %d, from %s", version.tariff.tariff_id, version.number, name)
 
 
 def show_money(watch: PaidSessions | None, core: Core, central: Central) -> None:
