@@ -31,7 +31,7 @@ def open_bills(books: Books, driver_id: str) -> list[BillRow]:
         BillRow.depot_id == books.depot_id,
         BillRow.driver_id == driver_id,
         BillRow.own == Stage.INVOICED,
-        BillRow.batched_paise < BillRow.total_paise,
+        BillRow.batched_paise + BillRow.credited_paise < BillRow.total_paise,
     )
     return list(books.session.exec(query.order_by(col(BillRow.invoiced_ms), col(BillRow.opened_ms), col(BillRow.bill_id))).all())
 
@@ -52,7 +52,7 @@ def batch_driver(books: Books, driver_id: str, *, now: datetime, rules: Rules) -
                 break
             if found.takes and mandate is not None:
                 made.append(_collect(books, bills, mandate, found, daily=rules.cut_off is not None, now=now))
-            bills = [bill for bill in bills if bill.batched_paise < bill.total_paise]
+            bills = [bill for bill in bills if bill.batched_paise + bill.credited_paise < bill.total_paise]
             for bill in bills:
                 bill.next_ms = None if found.again_at is None else to_ms(found.again_at)
             books.session.flush()
@@ -121,7 +121,7 @@ def _mandate_for(books: Books, bill: BillRow) -> str:
 def _open(books: Books, bill: BillRow) -> OpenBill:
     days = frozenset(date.fromisoformat(row.day) for row in books.collections_of(bill.bill_id)) if bill.batched_paise else frozenset()
     invoiced = from_ms(bill.invoiced_ms if bill.invoiced_ms is not None else bill.opened_ms)
-    return OpenBill(bill.bill_id, invoiced, bill.total_paise - bill.batched_paise, days)
+    return OpenBill(bill.bill_id, invoiced, bill.total_paise - bill.batched_paise - bill.credited_paise, days)
 
 
 def _in_arrears(bills: Sequence[BillRow], why: Reason) -> None:

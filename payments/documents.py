@@ -81,9 +81,11 @@ def document(
     supplier: Supplier,
     recipient: Recipient | None = None,
     corrects: Correction | None = None,
+    cause: str = "",
 ) -> dict[str, Any]:
     """The document. ``bill``: its amounts, never negative; of a note the difference. ``rated``: the lines of an invoice; of a note
-    what the session comes to now. ``recipient`` None: a driver who is not registered and is named by the depot's id."""
+    what the session comes to now, or no lines. ``cause`` of a note: "correction" of what was measured, or "refund".
+    ``recipient`` None: a driver who is not registered and is named by the depot's id."""
     day = indian_day(issued_at)
     registered = recipient is not None and recipient.gstin != ""
     note = kind is not DocumentKind.INVOICE
@@ -91,6 +93,7 @@ def document(
         "schema": SCHEMA,
         "kind": kind.value,
         "title": TITLES[kind],
+        "cause": cause,
         "number": number,
         "day": day.isoformat(),
         "issued_at": issued_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -122,7 +125,7 @@ def document(
             "tariff_digest": sale.tariff_digest,
         },
         "lines": _note_lines(kind, bill, gst, corrects) if note else _lines(rated, gst),
-        "now": {"lines": _lines(rated, gst)} if note else None,
+        "now": {"lines": _lines(rated, gst)} if note and rated.lines else None,
         "taxable_paise": bill.taxable_paise,
         "taxes": _taxes(bill, gst),
         "round_off_paise": bill.round_off_paise,

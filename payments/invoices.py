@@ -105,6 +105,17 @@ class Invoices:
         keep_document(session, self.depot_id, row, made, now)
         return bill
 
+    def issue_late(self, session: Session, row: BillRow, further: BillRow, charge: Charge, bill: Bill, rule: GstRule, now: datetime) -> str:
+        """The invoice of a session for which nothing had been due, after a correction; returns its number. ``further``: the bill that
+        asks for its money."""
+        number = next_number(session, self.depot_id, Series.INVOICE, indian_day(now), prefix=self.terms.supplier.prefix)
+        made = document(
+            DocumentKind.INVOICE, number, now, sale=sale_of(row, charge), rated=charge.rated, bill=bill, gst=rule,
+            supplier=self.terms.supplier, recipient=recipient_of(session, self.depot_id, row.driver_id),
+        )  # fmt: skip
+        keep_document(session, self.depot_id, further, made, now, of_bill=row.bill_id)
+        return number
+
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def find(self, number: str) -> IssuedDocument:

@@ -211,7 +211,7 @@ class Books:
         return [
             BillFacts(
                 own=Stage(bill.own),
-                total_paise=bill.total_paise,
+                total_paise=bill.total_paise - bill.credited_paise,
                 refunded_paise=back.get(bill.bill_id, 0),
                 shares=tuple(ShareFacts(s.amount_paise, s.paid_paise, debits[s.collection_id]) for s in mine[bill.bill_id]),
             )
@@ -247,7 +247,7 @@ class Books:
                 ShareRow.depot_id == self.depot_id, ShareRow.bill_id == bill.bill_id
             )
         ).one()
-        return bill.total_paise - int(paid)
+        return bill.total_paise - bill.credited_paise - int(paid)
 
     def know_order(self, order: OrderRow, order_id: str, payment_after: datetime | None) -> None:
         """The gateway's order for our intent; webhooks that came before it are taken up again."""

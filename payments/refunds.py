@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from sqlmodel import col, func, select
 
 from payments import Refused, ledger
+from payments.documents import DocumentKind
+from payments.notes import issue_note
 from payments.records import Books, bill_value
 from payments.states import PaymentState, RefundState
 from payments.tables import PaymentRow, RefundRow
 from payments.times import from_ms
 from storage import Store
 
-__all__ = ["REFUNDS_END_AFTER", "refund_bill", "refundable_paise", "retry_refund"]
+__all__ = ["REFUNDS_END_AFTER", "kept_payments", "refund_bill", "refundable_paise", "retry_refund"]
 
 REFUNDS_END_AFTER = timedelta(days=180)
 """The gateway takes no refund of a payment that is older than six months."""
@@ -21,7 +23,7 @@ REFUNDS_END_AFTER = timedelta(days=180)
 
 def refundable_paise(books: Books, bill_id: str) -> int:
     """What was debited for a bill and neither given back nor promised."""
-    return sum(left for _, left in _kept(books, bill_id))
+    return sum(left for _, left in kept_payments(books, bill_id))
 
 
 def refund_bill(
@@ -33,7 +35,7 @@ def refund_bill(
     with store.unit() as session:
         books = Books(session, depot_id)
         bill = books.bill(bill_id)
-        kept = _kept(books, bill_id)
+        kept = kept_payments(books, bill_id)
         room = sum(left for _, left in kept)
         if _asked_already(books, bill_id, amount_paise, request):
             return 0
@@ -63,7 +65,9 @@ def refund_bill(
             row = books.ask_refund(payment, amount_paise=paise, bill_id=bill_id, why=why, now=now, key=f"{bill_id}/{request or number}")
             row.note = request
             left -= paise
-        ledger.post(session, depot_id, ledger.credited(f"{bill_id}/{number}", bill.driver_id, ledger.part_of(bill_value(bill), asked), now))
+        part = ledger.part_of(bill_value(bill), asked)
+        ledger.post(session, depot_id, ledger.credited(f"{bill_id}/{number}", bill.driver_id, part, now))
+        issue_note(session, depot_id, bill, DocumentKind.CREDIT_NOTE, part, reason=why, cause="refund", now=now)
         return asked
 
 
@@ -93,7 +97,7 @@ def _asked_already(books: Books, bill_id: str, amount_paise: int | None, request
     return any(amount_paise is None or row.amount_paise == amount_paise for row in waiting)
 
 
-def _kept(books: Books, bill_id: str) -> list[tuple[PaymentRow, int]]:
+def kept_payments(books: Books, bill_id: str) -> list[tuple[PaymentRow, int]]:
     """Payments that hold money of this bill, with what of it can be given back."""
     found: list[tuple[PaymentRow, int]] = []
     for debit in books.collections_of(bill_id):

@@ -33,11 +33,13 @@ def doubt_all(store: Store, depot_id: str, *, now: datetime, rules: Rules) -> in
     with store.unit() as session:
         books = Books(session, depot_id)
         open_ = select(BillRow).where(
-            BillRow.depot_id == depot_id, BillRow.own == Stage.INVOICED, BillRow.batched_paise < BillRow.total_paise
+            BillRow.depot_id == depot_id,
+            BillRow.own == Stage.INVOICED,
+            BillRow.batched_paise + BillRow.credited_paise < BillRow.total_paise,
         )
         for bill in session.exec(open_.order_by(col(BillRow.invoiced_ms), col(BillRow.opened_ms))).all():
             invoiced_at = from_ms(bill.invoiced_ms if bill.invoiced_ms is not None else bill.opened_ms)
-            if bill.batched_paise < bill.total_paise and (due_at := rules.cut_off_of(invoiced_at)) <= now:
+            if bill.batched_paise + bill.credited_paise < bill.total_paise and (due_at := rules.cut_off_of(invoiced_at)) <= now:
                 batch_driver(books, bill.driver_id, now=due_at if rules.cut_off is not None else now, rules=rules)
         for debit in session.exec(select(CollectionRow).where(CollectionRow.depot_id == depot_id)).all():
             facts = books.debit(debit)

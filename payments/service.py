@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from depot.ports import Clock
 from payments import InvalidBill, Refused, claims, ledger, refunds
+from payments.corrections import Corrected, correct_bill
 from payments.exposure import Standing, exposure_of, instruments_of, standing_of
 from payments.gate import Ask, Credit, GateAnswer, decide
 from payments.invoices import Charge, Invoices, charge_of_lines
@@ -192,6 +193,11 @@ class Payments:
                 at_once = mandate is not None and mandate.mode != Mode.AUTOPAY
                 row.next_ms = to_ms(now if at_once else self.terms.rules.cut_off_of(now))
         return bill
+
+    def correct_bill(self, bill_id: str, *, energy_wh: int, why: str) -> Corrected:
+        """Bill a session for another energy: see :func:`payments.corrections.correct_bill`."""
+        next_debit_at = self.terms.rules.cut_off_of(self.clock.now())
+        return correct_bill(self.invoices, bill_id, energy_wh=energy_wh, why=why, next_debit_at=next_debit_at)
 
     def collect_again(self, bill_id: str) -> None:
         """Try an unpaid bill once more: see :func:`payments.claims.collect_again`."""

@@ -46,7 +46,8 @@ class MandateRow(SQLModel, table=True):
 class BillRow(SQLModel, table=True):
     """A session's money: its tax invoice. ``own``: the stage that we brought it to ourselves; the rest follows from the
     collections that take its money. ``reserved_paise``: what it may cost while it runs. ``batched_paise``: how much of the total
-    is in collections; ``collection_id``: the last of them. ``next_ms``: when what is left is batched, empty: when more is owed."""
+    is in collections; ``credited_paise``: how much of it is asked for no more, by credit
+    notes; ``collection_id``: the last collection. ``next_ms``: when what is left is batched, empty: when more is owed."""
 
     __tablename__ = "payments_bill"
     __table_args__ = (
@@ -75,6 +76,7 @@ class BillRow(SQLModel, table=True):
     invoiced_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     gave_up: str | None = None
     batched_paise: int = Field(default=0, sa_column=_big())
+    credited_paise: int = Field(default=0, sa_column=_big())
     collection_id: str | None = None
     next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
