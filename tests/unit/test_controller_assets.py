@@ -16,6 +16,8 @@ from controller.asset_outlook import life_of, storage_of
 from controller.assets_room import AssetsRoom, reversion_s
 from controller.assets_view import AssetsView
 from controller.curtailment import curtailed_share
+from controller.planning_problem import build
+from controller.planning_settings import PlanningSettings
 from controller.pv_forecast import PvHistory, forecast_kw
 from controller.storage_control import Situation, Why, wish, worth_sending
 from depot import commands as cmd
@@ -264,15 +266,15 @@ def test_the_plan_is_told_of_both_and_says_what_the_battery_shall_do() -> None:
     async def main() -> None:
         await site.step()
         site.sun.reading = PvReading(world.clock.now(), 40_000, AssetState.RUNNING)
-        settings = planning.PlanningSettings()
-        made = planning.build(
+        settings = PlanningSettings()
+        made = build(
             world.yard, settings, FlatTariff(), world.loop.limits_in_force(), now=world.clock.now(), peak_w=100_000, outlook=site.room
         )
         assert made is not None
         [storage] = made.problem.storages
         assert (storage.stored_kwh, storage.capacity_kwh, storage.reserve_kwh) == (50.0, 95.0, 10.0)
         assert made.problem.n_slots == 96
-        alone = planning.build(world.yard, settings, FlatTariff(), world.loop.limits_in_force(), now=world.clock.now(), peak_w=100_000)
+        alone = build(world.yard, settings, FlatTariff(), world.loop.limits_in_force(), now=world.clock.now(), peak_w=100_000)
         assert alone is not None
         assert alone.problem.n_slots < 96
         assert made.problem.background_kw[0] == pytest.approx(alone.problem.background_kw[0], abs=2)
