@@ -38,6 +38,7 @@ MAY_WAIT: Final[Mapping[str, type[cmd.Command]]] = {
         cmd.StartCharging, cmd.SetManualLimit, cmd.ClearManualLimit, cmd.SetAvailability, cmd.CancelVisit, cmd.ResetPack,
         cmd.SetLimitSchedule, cmd.RemoveLimitSchedule, cmd.AnnounceDemandEvent, cmd.CancelDemandEvent, cmd.OptOutOfDemandEvent,
         cmd.OverrideLimits, cmd.ResetArea, cmd.RevokeMandate, cmd.RetryDebit, cmd.WriteOffBill, cmd.RefundBill,
+        cmd.PutDriverTariff, cmd.EndDriverTariff, cmd.CorrectBill,
     )
 }  # fmt: skip
 """Kinds of commands that can be made to wait for a second person."""

@@ -130,9 +130,18 @@ class Till:
 
     def tariff_for(self, driver_id: str, station_id: str) -> DriverTariff:
         """What a session of this driver that starts now at this station is rated by."""
+        return self.offered(driver_id, station_id)[0]
+
+    def offered(self, driver_id: str, station_id: str) -> tuple[DriverTariff, int]:
+        """That tariff, and which version of it; 0: the one price of the settings, for no tariff holds."""
         group, now = self._group_of(driver_id), self._yard.clock.now()
         found = in_force(self._versions, driver_id=driver_id, group=group, station_id=station_id, at=now)
-        return self.price.tariff if found is None else found.tariff
+        return (self.price.tariff, 0) if found is None else (found.tariff, found.number)
+
+    @property
+    def versions(self) -> Sequence[TariffVersion]:
+        """All driver tariffs, as read last."""
+        return self._versions
 
     def _group_of(self, driver_id: str) -> str:
         """The group of the driver's cards (parentIdTag, groupIdToken); "" where they have none."""
@@ -164,9 +173,10 @@ class Till:
         return rate(self.terms_tariff(terms), facts)
 
     def _bill_of(self, driver_id: str, rated: Rated) -> Bill:
-        return bill_of_value(rated.taxable_paise, rated.energy_wh, self._rule(driver_id))
+        return bill_of_value(rated.taxable_paise, rated.energy_wh, self.tax_rule(driver_id))
 
-    def _rule(self, driver_id: str) -> GstRule:
+    def tax_rule(self, driver_id: str) -> GstRule:
+        """The tax on this driver's invoices of today."""
         return self.payments.terms.gst_book.rule(indian_day(self._yard.clock.now()), self._recipients.get(driver_id))
 
     @property
@@ -176,7 +186,7 @@ class Till:
 
     def tariff_in_words(self, tariff: DriverTariff, driver_id: str = "") -> str:
         """For the driver who is about to start."""
-        return f"{'; '.join(told(tariff))}, plus {float(self._rule(driver_id).rate * 100):g} % tax"
+        return f"{'; '.join(told(tariff))}, plus {float(self.tax_rule(driver_id).rate * 100):g} % tax"
 
     def offer_in_words(self, most_wh: int, *, driver_id: str = "", station_id: str = "") -> str:
         """The price, and how far the money reaches where it does not reach for a whole session."""
@@ -188,7 +198,7 @@ class Till:
         rated_w = self._yard.spec.connectors[connector].rated_w
         worst_wh = (self.price.most_wh if most_wh is None else most_wh) + self.ahead_wh(rated_w)
         worst = self.tariff_for(driver_id, connector.station_id).worst_paise(energy_wh=worst_wh, longest=self.price.longest)
-        return bill_of_value(worst, worst_wh, self._rule(driver_id)).total_paise
+        return bill_of_value(worst, worst_wh, self.tax_rule(driver_id)).total_paise
 
     def ahead_wh(self, power_w: int) -> int:
         """What may still flow at this power until a charger obeys a stop."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 from fake_bills import fill_bills
 from fake_depot import FakeLink, sample
+from fake_invoices import fill_invoices
 from fake_kit import fill_kit
 from fake_lake import fill_lake
 from fake_limits import fill_limits
@@ -111,6 +112,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill(link, view)
             fill_kit(link)
             fill_bills(link)
+            fill_invoices(link)
             fill_lake(link)
             fill_limits(link)
             fill_plan(link)

@@ -43,6 +43,8 @@ from web.device_model_api import SCHEMAS as device_model_schemas
 from web.device_model_api import device_model_api
 from web.device_model_page import device_model_screens
 from web.displays_page import display_screens
+from web.driver_tariffs_api import SCHEMAS as driver_tariff_schemas
+from web.driver_tariffs_api import driver_tariffs_api
 from web.emergency_api import SCHEMAS as emergency_schemas
 from web.emergency_api import emergency_api
 from web.emergency_page import emergency_screens
@@ -50,6 +52,8 @@ from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
 from web.grid_page import grid_screens
+from web.invoices_api import SCHEMAS as invoice_schemas
+from web.invoices_api import invoices_api
 from web.lake_api import SCHEMAS as lake_schemas
 from web.lake_api import lake_api
 from web.limits_api import SCHEMAS as limit_schemas
@@ -164,6 +168,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(alarms_api(web))
     app.include_router(audit_api(web))
     app.include_router(payments_api(web))
+    app.include_router(driver_tariffs_api(web))
+    app.include_router(invoices_api(web))
     app.include_router(registry_api(web))
     app.include_router(stations_api(web))
     app.include_router(security_api(web))
@@ -191,7 +197,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
-    readings = (*readings, *telemetry_schemas, *plan_schemas)
+    readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -74,6 +74,9 @@ APPROVES: Mapping[str, Permission] = {
     "RetryDebit": Permission.MONEY,
     "WriteOffBill": Permission.MONEY,
     "RefundBill": Permission.MONEY,
+    "PutDriverTariff": Permission.MONEY,
+    "EndDriverTariff": Permission.MONEY,
+    "CorrectBill": Permission.MONEY,
 }
 """Who may be the second person: who could order it. Kinds that are not here nobody approves."""
 
@@ -211,6 +214,17 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("POST", "/payments/bills/{session}/write-off"): Permission.MONEY,
     ("POST", "/payments/bills/{session}/refund"): Permission.MONEY,
     ("GET", "/api/v1/payments"): Permission.READ,
+    ("GET", "/api/v1/payments/driver-tariffs"): Permission.READ,
+    ("GET", "/api/v1/payments/driver-tariffs/{tariff_id}"): Permission.READ,
+    ("PUT", "/api/v1/payments/driver-tariffs/{tariff_id}"): Permission.MONEY,
+    ("DELETE", "/api/v1/payments/driver-tariffs/{tariff_id}"): Permission.MONEY,
+    ("GET", "/api/v1/payments/price"): Permission.READ,
+    ("GET", "/api/v1/payments/invoices"): Permission.READ,
+    ("GET", "/api/v1/payments/invoices/{number}"): Permission.REGISTRY,
+    ("POST", "/api/v1/payments/bills/{session}/correct"): Permission.MONEY,
+    ("GET", "/api/v1/payments/recipients"): Permission.REGISTRY,
+    ("PUT", "/api/v1/payments/recipients/{driver_id}"): Permission.MONEY,
+    ("DELETE", "/api/v1/payments/recipients/{driver_id}"): Permission.MONEY,
     ("POST", "/grid/supply"): Permission.LIMIT,
     ("POST", "/grid/batteries/{asset}/mode"): Permission.OPERATE,
     ("GET", "/alarms"): Permission.READ,

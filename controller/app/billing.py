@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
 from controller.drivers_view import NoDrivers
+from controller.invoices_view import NoInvoices
 from controller.payments_view import NoBilling
 from controller.settings import Settings
 from storage import Store
@@ -34,6 +35,7 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     Raises :class:`payments.UnsafeKeys`, :class:`storage.StorageError`."""
     if settings.payments is None:
         core.add(NoBilling())
+        core.add(NoInvoices())
         core.add(NoDrivers())
         return None
     import payments  # only where somebody pays
@@ -41,7 +43,9 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     from controller.contact_keys import vault_of
     from controller.contacts_room import ContactsRoom
     from controller.drive_room import DriveRoom
+    from controller.invoices_room import InvoicesRoom
     from controller.paid_sessions import PaidSessions
+    from controller.tariffs_room import TariffsRoom
     from controller.till import Till
     from payments.contacts import Contacts
     from payments.keys import guarded_url, keys_from
@@ -74,6 +78,8 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     )
     room.contacts = Contacts(store, depot_id, yard.clock, vault_of(settings))
     core.add(room)
+    core.add(TariffsRoom(yard, till))
+    core.add(InvoicesRoom(yard, till))
     core.add(ContactsRoom(till, room.contacts, yard.clock, gateway, settings.privacy.to_retention()))
     core.add(DriveRoom(yard, core.loop, till))
     alarms.sources.append(room)

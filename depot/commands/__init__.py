@@ -77,6 +77,7 @@ from depot.commands.security import (
 from depot.commands.standing import CancelReservation, ChangeConfiguration, ReserveConnector, SendLocalList
 from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStationTariffs, SetStationTariff
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
+from depot.commands.tariffs import CorrectBill, EndDriverTariff, PutDriverTariff, SetInvoiceRecipient
 
 __all__ = [
     "COMMANDS",
@@ -116,10 +117,12 @@ __all__ = [
     "CommandResult",
     "CommandStatus",
     "ConnectorCommand",
+    "CorrectBill",
     "DeleteCertificate",
     "DistrustContractRoot",
     "DriveStart",
     "DriveStop",
+    "EndDriverTariff",
     "EndEvacuation",
     "EndOverride",
     "EraseDriver",
@@ -133,6 +136,7 @@ __all__ = [
     "OverrideLimits",
     "PickPlanPolicy",
     "PublishFirmware",
+    "PutDriverTariff",
     "ReadDerControls",
     "RecordMonthDemand",
     "RecordUtilityBill",
@@ -157,6 +161,7 @@ __all__ = [
     "SetAssetMode",
     "SetAvailability",
     "SetDerControl",
+    "SetInvoiceRecipient",
     "SetItemLimits",
     "SetLimitSchedule",
     "SetManualLimit",

@@ -49,6 +49,7 @@ PATH = {
     "asset": "b1",
     "incident": "2026-11-20-1",
     "question_id": "q-1",
+    "tariff_id": "evening",
 }
 
 
