@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from controller.app.battery_cli import battery
 from controller.app.can_cli import can
+from controller.app.driver_tariff import driver_tariff
 from controller.app.exits import exit_code_of, sentence
 from controller.app.lake import lake
 from controller.app.meter import meter
@@ -39,6 +40,7 @@ app.add_typer(battery, name="battery")
 app.add_typer(telemetry, name="telemetry")
 app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
+app.add_typer(driver_tariff, name="driver-tariff")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]
