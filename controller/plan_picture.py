@@ -22,7 +22,7 @@ from controller.history import Minute
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanHead, PlanLayer, PlanRow, PlanSlots
 from controller.planning import Newest
-from controller.planning_problem import slot_start
+from controller.planning_problem import slot_start, why_not
 from controller.views_tiles import label, soc_of, soc_target_of
 from controller.wishes import Load, full_due
 from controller.yard import Yard
@@ -320,12 +320,17 @@ def wanting(yard: Yard, now: datetime) -> list[Visit]:
 def rows_in_steps(
     yard: Yard, span: Span, plan: Plan | None, prices: Sequence[float], wanted: Wanted, now: datetime, waiting: Sequence[Visit]
 ) -> Generator[None, None, tuple[list[PlanRow], int]]:
-    """(rows, of how many): who is short first, then by departure. ``plan``: the one in force, if any."""
+    """(rows, of how many): who is short first, then who is not planned, then by departure. ``plan``: the one in force, if any."""
     known = plan.power_w if plan is not None else {}
     unmet = plan.unmet_wh if plan is not None else {}
     chosen = {visit.visit_id: visit for visit in waiting}
     chosen |= {visit_id: yard.state.visits[visit_id] for visit_id in known if visit_id in yard.state.visits}
-    order = sorted(chosen.values(), key=lambda v: (-unmet.get(v.visit_id, 0), v.announced.depart_at, v.announced.vehicle_id))
+
+    def rank(visit: Visit) -> tuple[int, int, datetime, str]:
+        unknown = plan is not None and visit.visit_id not in known and bool(why_not(yard, visit, now))
+        return (-unmet.get(visit.visit_id, 0), 0 if unknown else 1, visit.announced.depart_at, visit.announced.vehicle_id)
+
+    order = sorted(chosen.values(), key=rank)
     hours = span.hours_left(now)
     rows: list[PlanRow] = []
     for visit in order[: wanted.rows]:
@@ -381,6 +386,7 @@ def _plan_row(
         precondition_w=load.power_w if load is not None else 0,
         precondition_at=load.from_ if load is not None else None,
         full_due=full_due(yard.state, stay.vehicle_id, yard.wishes, now),
+        why_not=why_not(yard, visit, now) if plan is not None and visit.visit_id not in plan.power_w else "",
         shed_wh=plan.shed_wh.get(visit.visit_id, 0) if plan is not None else 0,
     )
 

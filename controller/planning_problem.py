@@ -136,7 +136,7 @@ def building(
     start = slot_start(now, settings.slot_minutes, zone)
     wanting: list[Visit] = []
     for n, visit in enumerate(yard.state.visits.values()):
-        if _wants(yard, visit, now):
+        if not why_not(yard, visit, now):
             wanting.append(visit)
         if n % AT_A_TIME == AT_A_TIME - 1:
             yield
@@ -217,22 +217,27 @@ def building(
     return Asked(problem, tuple(ids), tuple(overlaps), start, loads)
 
 
-def _wants(yard: Yard, visit: Visit, now: datetime) -> bool:
-    if visit.held or visit.connector is None or visit.connector not in yard.spec.connectors:
-        return False
+def why_not(yard: Yard, visit: Visit, now: datetime) -> str:
+    """Why nothing is planned for a visit, for people; "": it takes part in plans."""
+    if visit.held:
+        return "held by a person"
+    if visit.connector is None or visit.connector not in yard.spec.connectors:
+        return "its charger is not known"
     if not yard.state.connector(visit.connector).operative:
-        return False
+        return "its charger is out of service"
     if yard.allowed_w(visit.connector, visit) == 0:
-        return False
-    if not visit.present and (now > visit.announced.depart_at or visit.announced.returning):
-        return False
+        return "its battery may take nothing now"
+    if not visit.present and now > visit.announced.depart_at:
+        return "it has not come"
+    if not visit.present and visit.announced.returning:
+        return "it has left"
     if yard.load(visit) is not None:
-        return True
+        return ""
     if visit.present and yard.asleep(visit.connector, now):
-        return False
+        return "it takes nothing of what it is offered"
     if yard.full_lacks_wh(visit.connector, visit, now, fresh_s=PLANNED_SOC_S):
-        return True
-    return not yard.complete(visit) and yard.remaining_wh(visit) > 0
+        return ""
+    return "" if not yard.complete(visit) and yard.remaining_wh(visit) > 0 else "it has what it needs"
 
 
 def _kept_share(settings: PlanningSettings, slots: int, slot_s: int) -> np.ndarray:

@@ -241,6 +241,9 @@ def _limits(frame: Frame, slots: PlanSlots) -> list[Label]:
         x = frame.x(slot_at(slots, k))
         if value is None or value == shown or x < free_from:
             continue
+        lasts = next((n for n in range(k, len(slots.limit_w)) if slots.limit_w[n] != value), len(slots.limit_w))
+        if shown is None and lasts < len(slots.limit_w) and frame.x(slot_at(slots, lasts)) - x < 80:
+            continue  # too short for its words
         source = slots.limit_source[k].replace("_", " ")
         words = f"limit {text.kw(value)}" if shown is None else f"{text.kw(value)} {source}".strip()
         y = frame.y(value)

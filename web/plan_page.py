@@ -102,7 +102,8 @@ def _subtitle(view: PlanView, clock: text.DepotTime) -> str:
     if plan is None:
         return "no plan yet"
     policy = _POLICIES.get(view.policy, view.policy)
-    words = f"made {clock.seconds(plan.made_at)}, {text.age((view.at - plan.made_at).total_seconds())} ago, in {plan.solve_s:.2f} s"
+    took = f"{plan.solve_s:.2f} s" if plan.solve_s >= 0.005 else "under 0.01 s"
+    words = f"made {clock.seconds(plan.made_at)}, {text.age((view.at - plan.made_at).total_seconds())} ago, in {took}"
     words += f" · {plan.solver} · policy: {policy}"
     if plan.over:
         return f"{words} · over since {clock.clock(plan.expires_at)}"
@@ -160,15 +161,15 @@ def _tiles(view: PlanView, plan: PlanHead, why: ExplanationView | None, clock: t
             "note": demand,
         },
         {
-            "title": "Highest demand planned", "before": "", "value": text.kw(plan.peak_w), "unit": "kW", "css": "",
+            "title": "Highest demand", "before": "", "value": text.kw(plan.peak_w), "unit": "kW", "css": "",
             "note": "" if contract is None else f"limit now {text.kw(contract)} kW",
         },
         {
-            "title": "Energy missing at departure", "before": "", "value": text.kwh(plan.unmet_wh), "unit": "kWh",
+            "title": "Missing at departure", "before": "", "value": text.kwh(plan.unmet_wh), "unit": "kWh",
             "css": "c-alarm" if plan.unmet_wh else "", "note": who if plan.unmet_wh else "everybody is served",
         },
         {
-            "title": "Energy still planned", "before": "", "value": text.kwh(plan.planned_wh), "unit": "kWh", "css": "",
+            "title": "Still planned", "before": "", "value": text.kwh(plan.planned_wh), "unit": "kWh", "css": "",
             "note": f"for {plan.vehicles} vehicle{'' if plan.vehicles == 1 else 's'}",
         },
         *_compared(view, plan, why, money),
@@ -178,7 +179,7 @@ def _tiles(view: PlanView, plan: PlanHead, why: ExplanationView | None, clock: t
 def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money: str) -> list[dict[str, str]]:
     """What the plan saves against charging at once, and what it costs the batteries."""
     known = why if why is not None and why.plan_id == plan.plan_id and why.at_once is not None else None
-    saved = {"title": "Saved against charging at once", "before": "", "value": text.ABSENT, "unit": "", "css": "", "note": "being computed"}
+    saved = {"title": "Saved by the plan", "before": "", "value": text.ABSENT, "unit": "", "css": "", "note": "being computed"}
     wear = saved | {"title": "Battery wear"}
     if known is None or known.at_once is None:
         if why is not None and why.state is AnswerState.FAILED:
@@ -188,12 +189,12 @@ def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money
     less = other.cost - plan.cost
     saved |= {"before": money, "value": text.money(less, view.currency)}
     over = f", {text.kw(other.over_limit_w)} kW above the limit" if other.over_limit_w > 500 else ""
-    saved["note"] = f"that would cost {money}{text.money(other.cost, view.currency)}, peak {text.kw(other.peak_w)} kW{over}"
+    saved["note"] = f"uncontrolled {money}{text.money(other.cost, view.currency)}, peak {text.kw(other.peak_w)} kW{over}"
     if known.wear_cost is None or other.wear_cost is None:
-        wear["note"] = "no price of a battery is set (pack_life)"
+        wear["note"] = "set pack_life.price_per_kwh to see it"
     else:
         wear |= {"before": money, "value": text.money(known.wear_cost, view.currency)}
-        wear["note"] = f"charging at once: {money}{text.money(other.wear_cost, view.currency)}"
+        wear["note"] = f"uncontrolled {money}{text.money(other.wear_cost, view.currency)}"
     return [saved, wear]
 
 
@@ -228,6 +229,8 @@ def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> d
         planned = f"{begins} to {clock.clock(row.stops_at)}{pauses}"
     leaves = text.ABSENT if row.soc_departure is None else f"{text.percent(row.soc_departure)} %"
     target = "" if row.soc_target is None else f"of {text.percent(row.soc_target)} %"
+    if row.why_not:
+        planned = f"not planned: {row.why_not}"
     beside = []
     if row.precondition_w and row.precondition_at is not None:
         beside.append(f"preconditioning {text.kw(row.precondition_w)} kW from {clock.clock(row.precondition_at)}")
@@ -239,7 +242,7 @@ def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> d
         "vehicle": row.vehicle_id,
         "beside": ", ".join(beside),
         "href": address(vehicle=row.vehicle_id),
-        "css": "alarm" if row.unmet_wh else "",
+        "css": "alarm" if row.unmet_wh else "warn" if row.why_not else "",
         "where": where or text.ABSENT,
         "arrives": arrives,
         "leaves": clock.clock(row.depart_at),

@@ -193,10 +193,11 @@ def _slot(slot: SlotWhy, why: ExplanationView, clock: text.DepotTime, vehicle: s
 
 
 def _cell(cell: CellWhy, vehicle: str) -> dict[str, str]:
+    words = cell.words.removeprefix(f"{cell.vehicle_id} ")  # its name stands above them
     return {
         "vehicle": cell.vehicle_id,
         "power": text.kw(cell.power_w),
-        "words": cell.words,
+        "words": words[:1].upper() + words[1:],
         "css": "sel" if cell.vehicle_id == vehicle else "",
     }
 
