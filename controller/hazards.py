@@ -13,6 +13,7 @@ a person.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from bms_bridge.rules.shares import CAUTIOUS_SHARE
 from bms_bridge.verdicts import Cause, Why
 from controller.alarms import Condition
 from controller.hazard_rules import HazardMemory, HazardSpec, Standing, judge
+from controller.hazard_view import DetectorRow, DetectorState, DetectorsView
 from controller.output_areas import Areas
 from controller.room import Carrier, Viewer
 from controller.safety import Safety
@@ -85,7 +87,7 @@ class Hazards:
 
     def __init__(self, safety: Safety, specs: Sequence[HazardSpec], *, steady: Callable[[], float] = time.monotonic) -> None:
         self.commands: Mapping[type[cmd.Command], Carrier] = {}
-        self.views: dict[type[Struct], Viewer] = {}
+        self.views: dict[type[Struct], Viewer] = {DetectorsView: self.view}
         self.specs = {spec.hazard_id: spec for spec in specs}
         self.standing: dict[str, Standing] = {}
         self.found: dict[str, Found] = {}
@@ -174,6 +176,34 @@ class Hazards:
 
     # -- for people ----------------------------------------------------------------------------------------------
 
+    async def view(self, _args: Mapping[str, str]) -> DetectorsView:
+        """All detectors, worst first."""
+        rows = [self._row(spec) for spec in self.specs.values()]
+        return DetectorsView(at=self._safety.yard.clock.now(), detectors=sorted(rows, key=lambda row: list(DetectorState).index(row.state)))
+
+    def _row(self, spec: HazardSpec) -> DetectorRow:
+        module, found = self._modules.get(spec.hazard_id), self.found.get(spec.hazard_id)
+        standing = self.standing.get(spec.hazard_id, Standing(unknown="it was not read yet"))
+        seen = module.seen[spec.hazard_id] if module is not None else None
+        refused = f" ({seen.refused})" if seen is not None and seen.refused else ""
+        return DetectorRow(
+            detector_id=spec.hazard_id,
+            title=spec.title,
+            kind=spec.kind.value,
+            area=str(spec.area),
+            state=_state(standing),
+            contact=spec.contact,
+            value=seen.value if seen is not None else None,
+            unit=spec.unit,
+            warn=spec.warn,
+            trip=spec.trip,
+            read_age_s=max(0.0, self._steady() - seen.at_s) if seen is not None and math.isfinite(seen.at_s) else None,
+            text=standing.text,
+            unwatched=f"{standing.unknown}{refused}" if standing.unknown else "",
+            since=found.since if found is not None else None,
+            tripped=sorted({pack.vehicle_id for pack in found.packs}) if found is not None else [],
+        )
+
     def conditions(self, now: datetime) -> Sequence[tuple[Condition, datetime, ConnectorId | None]]:
         """What of detectors needs a person."""
         out = list[tuple[Condition, datetime, ConnectorId | None]]()
@@ -197,3 +227,11 @@ class Hazards:
             else:
                 self._since.pop(hazard_id, None)
         return out
+
+
+def _state(standing: Standing) -> DetectorState:
+    if standing.alarm:
+        return DetectorState.ALARM
+    if standing.warns:
+        return DetectorState.WARNS
+    return DetectorState.UNWATCHED if standing.unknown else DetectorState.QUIET

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from controller.alarm_view import AlarmsView
 from controller.audit_desk import AuditView
+from controller.hazard_view import DetectorsView
 from controller.link import CoreUnreachable
 from controller.output_view import OutputsView
 from controller.payments_view import PaymentsView
@@ -39,6 +40,7 @@ from web.context import Web
 from web.contracts_api import SCHEMAS as contract_schemas
 from web.contracts_api import contracts_api
 from web.departures_page import departures_screens
+from web.detectors_page import detectors_api
 from web.device_model_api import SCHEMAS as device_model_schemas
 from web.device_model_api import device_model_api
 from web.device_model_page import device_model_screens
@@ -187,6 +189,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(contracts_api(web))
     app.include_router(v21_api(web))
     app.include_router(outputs_api(web))
+    app.include_router(detectors_api(web))
     app.include_router(packs_api(web))
     app.include_router(emergency_api(web))
     app.include_router(telemetry_api(web))
@@ -198,7 +201,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas)
-    finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView))
+    finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):
         app.add_exception_handler(kind, _plain(answer, code))

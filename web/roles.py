@@ -190,6 +190,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/telemetry/rejections"): Permission.READ,
     ("GET", "/api/v1/telemetry/issues"): Permission.READ,
     ("GET", "/api/v1/outputs"): Permission.READ,
+    ("GET", "/api/v1/detectors"): Permission.READ,
     ("POST", "/api/v1/outputs/isolate"): Permission.OPERATE,
     ("POST", "/api/v1/outputs/reset"): Permission.RESET,
     ("POST", "/api/v1/outputs/{output}/test"): Permission.RESTORE,

@@ -1,5 +1,5 @@
 """The page *Safety*: tripped batteries, what was done and confirmed, who is held back, the way to the vehicles; the outputs
-are :mod:`web.outputs_page`'s, evacuation, incident files and drills :mod:`web.emergency_page`'s."""
+are :mod:`web.outputs_page`'s, detectors :mod:`web.detectors_page`'s, evacuation, incident files and drills :mod:`web.emergency_page`'s."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from depot import commands as cmd
 from depot.values import PackKey
 from web import actions, text
 from web.context import Web, caller_of
+from web.detectors_page import detectors_context, detectors_shown
 from web.emergency_page import Emergency, emergency_context, emergency_shown, incident_of
 from web.outputs_page import outputs_context, outputs_shown
 from web.pack_page import SOURCES, STATES, pack_url
@@ -67,10 +68,11 @@ def safety_screens(web: Web) -> APIRouter:
         found = await web.link.show(SafetyView)
         if found is None:
             raise Problem("not_found", "This core has no safety room.")
-        outputs = await outputs_shown(web)
+        outputs, detectors = await outputs_shown(web), await detectors_shown(web)
         seen = await emergency_shown(web)
         emergency = emergency_context(seen, text.DepotTime(view.timezone, view.at))
-        context = safety_context(found, view, seen) | strip_context(found, sort) | emergency | outputs_context(outputs, view)
+        context = safety_context(found, view, seen) | strip_context(found, sort) | emergency
+        context |= outputs_context(outputs, view) | detectors_context(detectors, view)
         return web.pages.render(request, "safety.html", view=view, screen="safety", **context)
 
     @router.post("/safety/packs/{vehicle}/{pack}/reset")

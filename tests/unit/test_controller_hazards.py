@@ -237,3 +237,21 @@ def test_a_contact_and_a_register_are_read_from_a_real_module(tmp_path: Path) ->
                 await asyncio.gather(task, return_exceptions=True)
 
     run(main())
+
+
+def test_what_people_are_shown_has_the_worst_first_with_what_it_tripped(tmp_path: Path) -> None:
+    with depot_in(tmp_path) as depot:
+        depot.room.look()
+        before = asyncio.run(depot.room.view({}))
+        assert [(row.state, row.value, row.read_age_s) for row in before.detectors] == [("quiet", None, None)] * 2
+        depot.say(smoke=0, camera_c=85.0)
+        found = asyncio.run(depot.room.view({})).detectors
+        assert [(row.detector_id, row.state.value) for row in found] == [("TC-1", "alarm"), ("SD-1", "quiet")]
+        camera = found[0]
+        assert (camera.value, camera.unit, camera.warn, camera.trip, camera.read_age_s) == (85.0, "°C", 60, 80, 0.0)
+        assert camera.since is not None
+        depot.now_s += 20
+        depot.room.look()
+        silent = asyncio.run(depot.room.view({})).detectors
+        assert [row.unwatched for row in silent] == ["it has said nothing for 20 s"] * 2
+        assert silent[0].state.value == "alarm", "what was seen stands"
