@@ -20,7 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from controller.app.kept import CONFIG, JOURNAL, NAMES, kept_of
+from controller import incident_bundle
+from controller.app.kept import CONFIG, INCIDENTS, JOURNAL, NAMES, kept_of
 from controller.app.version import software_version
 from controller.archive import SCHEMA, Archive, BackupError, Manifest, described, write_archive
 from controller.replay import Replay, replay
@@ -83,6 +84,8 @@ def _copies(settings: Settings, config: Path, work: Path, report: Report) -> dic
         else:
             copy.write_bytes(kept.path.read_bytes())
         files[kept.name] = copy
+    if incident_bundle.pack(settings.incidents, work / INCIDENTS):
+        files = {INCIDENTS: work / INCIDENTS, **files}
     (work / CONFIG).write_bytes(config.read_bytes())
     return {CONFIG: work / CONFIG, **files}
 

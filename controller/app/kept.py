@@ -31,10 +31,16 @@ CONTACTS = "contacts.key"
 AUTHORITY = "authority.pem"
 CONFIG = "config.toml"
 DRIVERS = "drivers.json"
+SHIFT = "persons.json"
+INCIDENTS = "incidents.tar"
+"""The folder of incidents' files: added to what is there, never in its place (:mod:`controller.incident_bundle`)."""
 ACCOUNTS = "mqtt.json"
 LIVES = "lifetimes.json"
 LAKE_KEY = "lake.pem"
-NAMES = (CONFIG, PEOPLE, NOTIFY, DRIVERS, ACCOUNTS, LIVES, LAKE_KEY, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY, JOURNAL, PAYMENTS)
+NAMES = (
+    CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY, JOURNAL,
+    PAYMENTS,
+)  # fmt: skip
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
 
@@ -63,6 +69,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(PEOPLE, people_database(settings), "people and tokens"),
         Kept(NOTIFY, ledger_file(settings.database, depot), "how far notifications got"),
         Kept(DRIVERS, names_path(folder, depot), "names of drivers"),
+        Kept(SHIFT, names_path(folder, depot, "person"), "names of people on shift"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LIVES, folder / f"{depot}-lifetimes.json", "records of packs' lives"),
         Kept(LAKE_KEY, settings.lake_key, "the key that signs packs' histories"),

@@ -33,8 +33,9 @@ from sqlmodel import col
 import controller
 import payments
 import web
+from controller import incident_bundle
 from controller.app.backup import Report, check_copies, shown, silent
-from controller.app.kept import CONFIG, GROWING, JOURNAL, NAMES, PAYMENTS, PEOPLE, SECRET, kept_of
+from controller.app.kept import CONFIG, GROWING, INCIDENTS, JOURNAL, NAMES, PAYMENTS, PEOPLE, SECRET, kept_of
 from controller.app.swap import STAGE, swap, undo_unfinished
 from controller.archive import Archive, BackupDamaged, BackupError
 from controller.clock import SystemClock
@@ -74,6 +75,8 @@ class Restored:
     names: tuple[str, ...]
     kept_latches: bool
     aside: Path | None
+    incidents: int = 0
+    """Files of incidents that were not here any more."""
 
 
 def restore(config: Path, source: Path, *, replace: bool, report: Report = silent, now: datetime | None = None) -> Restored:
@@ -104,15 +107,18 @@ def restore(config: Path, source: Path, *, replace: bool, report: Report = silen
                 raise BackupDamaged(f"{source} holds no journal: it is no backup of a depot")
             _up_to_date(files)
             found = check_copies(files, settings.depot.id, report)
+            bundle = stage / INCIDENTS
+            held_incidents = incident_bundle.check(bundle, settings.incidents) if bundle.exists() else 0
             made_at = made_at or found.at or now
             limit_w, next_id = _made_safe(files, settings, found, made_at, now)
             grown = {one.name for one in kept if one.name in GROWING and one.path.exists()}
             for name in grown:
                 files.pop(name, None)
             aside = swap(settings, files, now, keep=grown)
+            incidents = incident_bundle.bring_back(bundle, settings.incidents) if held_incidents else 0
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    return Restored(settings.depot.id, made_at, found.last, next_id, limit_w, tuple(files), bool(grown), aside)
+    return Restored(settings.depot.id, made_at, found.last, next_id, limit_w, tuple(files), bool(grown), aside, incidents)
 
 
 def _as_its_owner(settings: Settings) -> None:
@@ -252,12 +258,14 @@ def told(done: Restored, config: Path) -> Iterator[str]:
     yield "What happened since is not known any more. So, until you have looked:"
     yield f"  - the site is limited to {done.limit_w / 1000:.0f} kW by a manual limit: lift it on the page Grid when all below is right"
     yield "  - check manual limits, connectors out of service, and announced stays: they are those of the backup"
-    yield "  - drivers whose names were deleted since, and telematics keys that were revoked since, are back: delete them again"
+    yield "  - names of people that were deleted since, and telematics keys that were revoked since, are back: delete them again"
     yield f"  - check people and tokens: ./chargeyard user list -c {config}, ./chargeyard user token list -c {config}; nobody is signed in"
     yield f"  - transaction ids go on at {done.next_transaction_id}; sessions of the lost time are kept as stops without a start"
     if PAYMENTS in done.names:
         yield "  - open bills are looked up at the gateway before anything is debited; compare invoice numbers with those sent since"
     if done.kept_latches:
         yield "  - latched trips of packs and isolated areas stay as they were before this restore"
+    if done.incidents:
+        yield f"Files of {done.incidents} incidents are here again; those that were here stay as they are."
     if done.aside is not None:
         yield f"What was there is in {done.aside}. To go back: ./chargeyard restore {config} {done.aside} --replace"

@@ -26,8 +26,11 @@ from controller.archive import Archive, BackupDamaged, BackupError
 from controller.audit import read_page
 from controller.clock import SystemClock
 from controller.codec import EventCodec
+from controller.incident_files import IncidentFile
+from controller.incident_files import read as read_incident
 from controller.journal import SqlJournal
 from controller.journal_store import load, read_events
+from controller.names import NameBook
 from controller.secrets import load_depot_secret
 from controller.settings import Settings
 from depot import events as ev
@@ -154,6 +157,24 @@ def test_a_lost_depot_comes_back(config: Path) -> None:
         (entry,) = read_page(store, "pune", kind="BackupRestored").entries
         assert entry.actor.endswith("(restore)")
     assert not marker_path(Settings.load(config)).exists()
+
+
+def test_files_of_incidents_and_names_of_the_shift_come_back(config: Path) -> None:
+    lived(config)
+    settings = Settings.load(config)
+    file = IncidentFile.open(settings.incidents / "2026-11-20-1.jsonl")
+    file.append([{"kind": "head"}])
+    file.close({"at": "later"})
+    NameBook(settings.storage.path, "pune", who="person").put({"17": "A. Kulkarni"})
+    archive, manifest = make_backup(config, config.parent / "b.tar")
+    assert {"incidents.tar", "persons.json"} <= {member.name for member in manifest.members}
+    settings.storage.path.rename(config.parent / "lost")
+    done = restore(config, archive, replace=False)
+    assert done.incidents == 1
+    assert any("1 incidents are here again" in line for line in told(done, config))
+    assert read_incident(settings.incidents / "2026-11-20-1.jsonl").sound
+    assert NameBook(settings.storage.path, "pune", who="person").name_of("17") == "A. Kulkarni"
+    assert restore(config, archive, replace=True).incidents == 0, "those that are here stay"
 
 
 def test_a_restored_depot_believes_nothing_that_it_cannot_know(config: Path) -> None:
