@@ -50,7 +50,7 @@ GatewayProfile = Literal["calm", "slow", "lossy", "noisy", "unlucky", "chaos"]
 
 @app.command("plan")
 def plan_scenario(
-    scenario: Annotated[Path, typer.Argument(help="The scenario file (JSON).")],
+    scenario: Annotated[Path, typer.Argument(help="The scenario file (JSON), or the configuration of a depot that runs (TOML).")],
     *,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the plan is written (JSON). Not needed with a question.")
@@ -74,10 +74,22 @@ def plan_scenario(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answers as JSON on standard output instead of tables.")] = False,
 ) -> None:
-    """Make one charging plan from a scenario file, show what it costs, and answer questions about it.
+    """Make one charging plan from a scenario file, show what it costs, and answer questions about it; or explain a running depot's plan.
 
     Why is bus-17 short? --explain. Why does it charge at 02:15? --cell bus-17@02:15. And with 50 kW less? --what-if limit=-50kW.
     """
+    if scenario.suffix == ".toml":
+        if what_if or output is not None or not (explain or vehicle or cell):
+            complaints.print(
+                "Of a depot that runs, ask --explain, --vehicle or --cell. What if: on its page, or POST /api/v1/plan/what-if.",
+                highlight=False,
+            )
+            raise typer.Exit(2)
+        from controller.app.plan_live import explain_live
+
+        raise typer.Exit(
+            explain_live(scenario, vehicle=vehicle, cell=cell, as_json=as_json, deadline_s=deadline, console=console, complaints=complaints)
+        )
     from controller.app.plan import Questions, run_plan
     from optimizer import Policy
 

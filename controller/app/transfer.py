@@ -60,7 +60,7 @@ async def _import(
 ) -> int:
     async with CoreLink(settings.link_path) as link:
         found: Preview | DeparturesPreview
-        await _connected(link)
+        await connected(link)
         if kind == KIND:
             found = preview_departures(data, timetable_of(*await _departures(link)), cancel_missing=remove_missing)
         else:
@@ -111,13 +111,13 @@ async def _send(link: CoreLink, orders: Sequence[cmd.Command]) -> list[str]:
 
 async def _export(settings: Settings, kind: str, *, as_json: bool) -> bytes:
     async with CoreLink(settings.link_path) as link:
-        await _connected(link)
+        await connected(link)
         if kind == KIND:
             return export_departures((await _departures(link))[0], as_json=as_json)
         return export(Kind(kind), await _known(link, kind), as_json=as_json)
 
 
-async def _connected(link: CoreLink) -> None:
+async def connected(link: CoreLink) -> None:
     """Wait for the first view, at most CONNECT_S."""
     try:
         async with asyncio.timeout(CONNECT_S):
