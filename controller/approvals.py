@@ -39,6 +39,7 @@ MAY_WAIT: Final[Mapping[str, type[cmd.Command]]] = {
         cmd.SetLimitSchedule, cmd.RemoveLimitSchedule, cmd.AnnounceDemandEvent, cmd.CancelDemandEvent, cmd.OptOutOfDemandEvent,
         cmd.OverrideLimits, cmd.ResetArea, cmd.RevokeMandate, cmd.RetryDebit, cmd.WriteOffBill, cmd.RefundBill,
         cmd.PutDriverTariff, cmd.EndDriverTariff, cmd.CorrectBill,
+        cmd.PayOtherwise, cmd.ExplainDifference, cmd.RetryRefund,
     )
 }  # fmt: skip
 """Kinds of commands that can be made to wait for a second person."""
@@ -72,19 +73,27 @@ def loosens(command: cmd.Command, manual: Limit | None, book: LimitBook | None =
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Decides whether a command waits. ``kinds``: names of those that need a second person."""
+    """Decides whether a command waits. ``kinds``: names of those that need a second person. ``write_off_alone_paise``: what one
+    person may write off; None: any amount."""
 
     yard: Yard
     kinds: frozenset[str]
     expires: timedelta
+    write_off_alone_paise: int | None = None
 
     def __call__(self, command: cmd.Command, manual: Limit | None) -> ev.ApprovalRequested | None:
         """What is journaled with its request; None: it is carried out at once."""
         kind, data = encode_command(command)
-        if kind not in self.kinds or not loosens(command, manual, self.yard.state.limit_book):
+        if not self._large(command) and (kind not in self.kinds or not loosens(command, manual, self.yard.state.limit_book)):
             return None
         until = self.yard.clock.now() + self.expires
         return ev.ApprovalRequested(command.command_id, kind, command.target, command.reason, until, msgspec.json.encode(data).decode())
+
+    def _large(self, command: cmd.Command) -> bool:
+        """A write-off above what one person may; one that names no amount may be."""
+        if self.write_off_alone_paise is None or not isinstance(command, cmd.WriteOffBill):
+            return False
+        return command.amount_paise is None or command.amount_paise > self.write_off_alone_paise
 
 
 class Approvals:

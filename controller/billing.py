@@ -260,17 +260,24 @@ class Billing:
         return cmd.CommandStatus.DONE, "the debit is tried again, with a new notice to the driver first"
 
     async def _write_off(self, command: cmd.WriteOffBill, _: Envelope) -> _Outcome:
-        await self._in_books(lambda: self._payments.write_off(command.session_id, why=command.reason))
-        return cmd.CommandStatus.DONE, "the bill is written off; should its money come all the same, it is booked as recovered"
+        paise = await self._in_books(
+            lambda: self._payments.write_off(command.session_id, why=command.reason, most_paise=command.amount_paise)
+        )
+        words = f"₹{paise / 100:.2f} is written off" if paise else "it was written off before"
+        return cmd.CommandStatus.DONE, f"{words}; should the money come all the same, it is booked as recovered"
 
     async def _refund(self, command: cmd.RefundBill, _: Envelope) -> _Outcome:
-        await self._in_books(lambda: self._payments.refund_bill(command.session_id, why=command.reason))
-        return cmd.CommandStatus.DONE, "the credit note is booked; the gateway gives the money back"
+        paise = await self._in_books(
+            lambda: self._payments.refund_bill(command.session_id, why=command.reason, amount_paise=command.amount_paise)
+        )
+        if not paise:
+            return cmd.CommandStatus.DONE, "the same refund is under way already: nothing was asked for twice"
+        return cmd.CommandStatus.DONE, f"the credit note over ₹{paise / 100:.2f} is booked; the gateway gives the money back"
 
-    async def _in_books(self, work: Callable[[], object]) -> None:
+    async def _in_books(self, work: Callable[[], T]) -> T:
         self._seen = None
         try:
-            await aside(self._store, work)
+            return await aside(self._store, work)
         except (PaymentsError, StorageError) as error:
             raise InvalidValue(str(error)) from None
 

@@ -148,11 +148,16 @@ def _bill(line: BillLine) -> BillView:
         due_at=line.due_at,
         reason=str(line.reason or ""),
         advice=line.what_to_do,
-        may=_may(line.stage),
+        may=_may(line),
+        owed_paise=line.owed_paise,
+        paid_paise=line.paid_paise,
     )
 
 
-def _may(stage: Stage) -> tuple[str, ...]:
-    if stage is Stage.ARREARS:
-        return ("retry", "write_off")
-    return ("refund",) if stage in (Stage.CAPTURED, Stage.RECONCILED) else ()
+def _may(line: BillLine) -> tuple[str, ...]:
+    if line.stage is Stage.ARREARS:
+        return ("retry", "write_off", "paid")
+    if line.stage in (Stage.CAPTURED, Stage.RECONCILED, Stage.PART_REFUNDED) and line.paid_paise > 0:
+        return ("refund",)
+    movable = line.stage.owed and line.stage not in (Stage.DEBIT_SUBMITTED, Stage.PENDING)
+    return ("paid",) if movable and line.owed_paise > 0 else ()

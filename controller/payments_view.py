@@ -7,6 +7,15 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from controller.books_view import (
+    ArrearsView,
+    DayStatementView,
+    DebitsView,
+    DriverStatementView,
+    FleetStatementView,
+    ReconciliationView,
+    RefundsView,
+)
 from controller.room import Carrier, Viewer
 from depot.commands import Command
 
@@ -63,6 +72,8 @@ class BillView(Struct, frozen=True, kw_only=True):
     reason: str
     advice: str
     may: tuple[str, ...]
+    owed_paise: int = 0
+    paid_paise: int = 0
 
 
 class RefusalView(Struct, frozen=True, kw_only=True):
@@ -142,7 +153,17 @@ class NoBilling:
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
-        return {PaymentsView: self._view}
+        kinds = (
+            PaymentsView,
+            ArrearsView,
+            ReconciliationView,
+            DebitsView,
+            RefundsView,
+            DriverStatementView,
+            FleetStatementView,
+            DayStatementView,
+        )
+        return dict.fromkeys(kinds, self._view)
 
     async def run(self) -> None:
         """Nothing to do."""

@@ -104,6 +104,14 @@ class PaymentsSection(Section):
     ask_above_15000: bool = setting(
         False, "Debit more than ₹15,000 at once, which the driver must approve in the UPI app, instead of splitting it over days."
     )
+    reminder_days: tuple[int, ...] = setting(
+        (0, 3, 7, 14), "Days after a bill came into arrears on which its driver is reminded.", max_length=12
+    )
+    reminder_url: str = setting(
+        "", "Address of your messenger, which takes each reminder as JSON (docs/payments.md); empty: they stand on the pages only.",
+        pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost)[:/]\S*)?$",
+    )  # fmt: skip
+    write_off_alone_inr: Decimal = setting(Decimal(1000), "Above this a write-off waits for a second person.", unit="₹", ge=0)
     max_retries: int = setting(3, "How often a debit that failed for a passing reason is tried again (NPCI: 3).", ge=0, le=3)
     retry_wait_h: float = setting(6.0, "How long to wait before that.", unit="h", ge=0, le=72)
     lookup_s: float = setting(90.0, "Between two look-ups of one debit (NPCI: 90 s).", unit="s", ge=0.1, le=3600)
@@ -117,6 +125,13 @@ class PaymentsSection(Section):
         for text in windows:
             _window(text)
         return windows
+
+    @field_validator("reminder_days")
+    @classmethod
+    def _rising(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if any(day < 0 or day > 365 for day in days) or list(days) != sorted(set(days)):
+            raise ValueError("reminder_days are days from 0 to 365, each later than the one before")
+        return days
 
     @field_validator("cut_off")
     @classmethod
@@ -174,6 +189,11 @@ class PaymentsSection(Section):
         GstBook(changes=changes, supplier=supplier)
         return supplier, changes
 
+    @property
+    def write_off_alone_paise(self) -> int:
+        """What one person may write off."""
+        return _paise(self.write_off_alone_inr)
+
     def to_terms(self) -> Terms:
         """For the books of money."""
         from payments.money import GstRule
@@ -204,6 +224,7 @@ class PaymentsSection(Section):
                 settle=timedelta(minutes=self.settle_min),
                 cut_off=time.fromisoformat(self.cut_off) if self.cut_off else None,
                 ask_second_factor=self.ask_above_15000,
+                reminder_days=self.reminder_days,
             ),
         )
 

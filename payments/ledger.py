@@ -29,17 +29,21 @@ __all__ = [
     "balance",
     "check",
     "credited",
+    "explained",
     "invoiced",
+    "paid_otherwise",
     "part_of",
     "post",
     "refunded",
+    "settled",
     "taken",
     "written_off",
 ]
 
 
 class Account(StrEnum):
-    """The accounts. RECEIVABLE and REFUNDS_DUE are kept per driver."""
+    """The accounts. RECEIVABLE and REFUNDS_DUE are kept per driver. FEES: what the gateway keeps; FEE_TAX: the GST in it, which
+    the depot may set off; CASH and BANK: where money ends; DIFFERENCES: what a person has explained of settlements."""
 
     RECEIVABLE = "receivable"
     REVENUE = "revenue"
@@ -49,6 +53,10 @@ class Account(StrEnum):
     ROUND_OFF = "round_off"
     CLEARING = "gateway_clearing"
     FEES = "fees"
+    FEE_TAX = "fee_tax"
+    BANK = "bank"
+    CASH = "cash"
+    DIFFERENCES = "settlement_differences"
     REFUNDS_DUE = "refunds_due"
     BAD_DEBTS = "bad_debts"
 
@@ -137,6 +145,23 @@ def written_off(bill_id: str, driver_id: str, amount_paise: int, why: str, at: d
     """The driver's debt is given up."""
     transfer = Transfer(Account.BAD_DEBTS, Account.RECEIVABLE, amount_paise)
     return Entry(f"writeoff:{bill_id}", at, f"written off: {why}", driver_id, (transfer,))
+
+
+def paid_otherwise(bill_id: str, driver_id: str, amount_paise: int, into: Account, memo: str, at: datetime) -> Entry:
+    """A driver has paid what was owed without the gateway: in cash, or straight to the depot's bank."""
+    return Entry(f"other:{bill_id}", at, memo, driver_id, (Transfer(into, Account.RECEIVABLE, amount_paise),))
+
+
+def settled(settlement_id: str, entity_id: str, transfers: tuple[Transfer, ...], at: datetime) -> Entry:
+    """A line of the gateway's settlement."""
+    return Entry(f"settle:{settlement_id}:{entity_id}", at, f"settlement {settlement_id}", "", transfers)
+
+
+def explained(difference_id: str, clearing_paise: int, why: str, at: datetime) -> Entry:
+    """A difference that a person has explained leaves the account gateway clearing."""
+    ends = (Account.DIFFERENCES, Account.CLEARING)
+    debit, credit = ends if clearing_paise > 0 else ends[::-1]
+    return Entry(f"explained:{difference_id}", at, f"difference explained: {why}", "", (Transfer(debit, credit, abs(clearing_paise)),))
 
 
 def post(session: Session, depot_id: str, entry: Entry) -> bool:

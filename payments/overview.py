@@ -22,6 +22,7 @@ __all__ = ["BILLS_MOST", "BillLine", "MandateLine", "Overview", "overview"]
 
 BILLS_MOST = 200
 _MANDATES_MOST = 200
+_SETTLED = (Stage.ESTIMATED, Stage.WRITTEN_OFF, Stage.PAID_OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class MandateLine:
 @dataclass(frozen=True, slots=True)
 class BillLine:
     """One session's money. ``reason``: why its debit failed or was given up; ``tries``: debits asked for;
-    ``due_at``: when the newest order's debit may be presented at the earliest."""
+    ``due_at``: when the newest order's debit may be presented at the earliest; ``owed_paise``: what of it has not come;
+    ``paid_paise``: debited for it, less what was given back."""
 
     session_id: str
     driver_id: str
@@ -56,6 +58,8 @@ class BillLine:
     tries: int
     due_at: datetime | None
     reason: Reason | None
+    owed_paise: int
+    paid_paise: int
 
     @property
     def what_to_do(self) -> str:
@@ -164,4 +168,6 @@ def _bill(row: BillRow, facts: BillFacts, debit: CollectionRow | None, now: date
         tries=sum(len(order.submissions) for order in orders),
         due_at=due_at,
         reason=reason if stage.owed or stage is Stage.WRITTEN_OFF else None,
+        owed_paise=0 if facts.own in _SETTLED else facts.total_paise - facts.paid_paise,
+        paid_paise=facts.paid_paise - facts.refunded_paise,
     )

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 
 import payments
 from depot.ports import Clock
+from payments.chores import Messenger
 from payments.keys import GatewayKeys
 from payments.razorpay import RazorpayGateway
 from payments.service import Terms
@@ -72,6 +73,7 @@ async def run(
     terms: Terms,
     sock: socket.socket,
     gateway_timeout_s: float = 10.0,
+    messenger: Messenger | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until SIGINT or SIGTERM. ``sock`` listens already; ``ready`` is called once everything runs. Raises
@@ -81,7 +83,7 @@ async def run(
         tallies = Tallies(store, depot_id, clock)
         async with RazorpayGateway(gateway_url, keys, timeout_s=gateway_timeout_s, heard=tallies.heard) as gateway:
             webhooks = Webhooks(store, depot_id, clock, keys, terms.currency)
-            worker = Worker(store, depot_id, clock, gateway, terms, webhooks, tallies)
+            worker = Worker(store, depot_id, clock, gateway, terms, webhooks, tallies, messenger)
             app = receiver(webhooks, worker.wake, tallies.count)
             config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none")
             server = uvicorn.Server(config)

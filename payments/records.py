@@ -292,6 +292,8 @@ class Books:
             self.unpark(told.payment_id)
         row.state = join_payment(PaymentState(row.state), told.state)
         row.submission = row.submission or self._submission_number(order, told.submission)
+        if told.fee_paise is not None:
+            row.fee_paise, row.tax_paise, row.fee_known = told.fee_paise, told.tax_paise or 0, True
         if told.reason is not None:
             row.reason = told.reason
             row.seen_ms = to_ms(now)
@@ -310,7 +312,8 @@ class Books:
             bill = self.bill(share.bill_id)
             paise = min(left, 0 if bill.own == Stage.PAID_OTHER else share.amount_paise - share.paid_paise)
             share.paid_paise, left = share.paid_paise + paise, left - paise
-            lost += paise if bill.own == Stage.WRITTEN_OFF else 0
+            if bill.own == Stage.WRITTEN_OFF:
+                share.recovered_paise, lost = share.recovered_paise + paise, lost + paise
         row.surplus_paise = left
         owed = row.amount_paise - left - lost
         entry = ledger.taken(row.payment_id, collection.driver_id, owed_paise=owed, written_off_paise=lost, surplus_paise=left, at=now)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import col, func, select
 
 from payments import Refused, ledger
 from payments.documents import DocumentKind
+from payments.money import Bill
 from payments.notes import issue_note
 from payments.records import Books, bill_value
 from payments.states import PaymentState, RefundState
-from payments.tables import PaymentRow, RefundRow
+from payments.tables import BillRow, PaymentRow, RefundRow
 from payments.times import from_ms
 from storage import Store
 
@@ -35,40 +37,48 @@ def refund_bill(
     with store.unit() as session:
         books = Books(session, depot_id)
         bill = books.bill(bill_id)
-        kept = kept_payments(books, bill_id)
-        room = sum(left for _, left in kept)
         if _asked_already(books, bill_id, amount_paise, request):
             return 0
-        asked = room if amount_paise is None else amount_paise
-        if not kept or room <= 0:
-            raise Refused(f"session {bill_id} has no captured payment to give back")
-        if asked <= 0:
+        asked = refundable_paise(books, bill_id) if amount_paise is None else amount_paise
+        if asked <= 0 and amount_paise is not None:
             raise Refused("a refund must be ₹0.01 or more")
-        if asked > room:
-            raise Refused(f"₹{asked / 100:.2f} is more than what is left of the payment (₹{room / 100:.2f}): ask for that at most")
-        number = (
-            1
-            + session.exec(
-                select(func.count()).select_from(RefundRow).where(RefundRow.depot_id == depot_id, RefundRow.bill_id == bill_id)
-            ).one()
+        number = 1 + session.exec(
+            select(func.count()).select_from(RefundRow).where(RefundRow.depot_id == depot_id, RefundRow.bill_id == bill_id)
+        ).one()  # fmt: skip
+        kept = kept_payments(books, bill_id)
+        _refuse(bill_id, kept, asked, now)
+        part = ledger.part_of(bill_value(bill), asked)
+        _give_back(books, bill, kept, part, key=f"{bill_id}/{request or number}", why=why, now=now, request=request)
+        sale = session.get(BillRow, (depot_id, bill_id.rpartition("+")[0])) or bill  # of a debit note: the session's invoice
+        issue_note(session, depot_id, sale, DocumentKind.CREDIT_NOTE, part, reason=why, cause="refund", now=now)
+        return asked
+
+
+def _refuse(bill_id: str, kept: Sequence[tuple[PaymentRow, int]], asked_paise: int, now: datetime) -> None:
+    room = sum(left for _, left in kept)
+    if room <= 0:
+        raise Refused(f"session {bill_id} has no captured payment to give back")
+    if asked_paise > room:
+        raise Refused(f"₹{asked_paise / 100:.2f} is more than what is left of the payment (₹{room / 100:.2f}): ask for that at most")
+    old = [p for p, _ in kept if p.taken_ms is not None and now > from_ms(p.taken_ms) + REFUNDS_END_AFTER]
+    if old:
+        raise Refused(
+            f"payment {old[0].payment_id} is older than six months, and the gateway gives nothing back of it: pay the driver by bank"
+            " transfer, and write the credit note by hand"
         )
-        left = asked
-        for payment, most in kept:
-            paise = min(left, most)
-            if paise == 0:
-                continue
-            if payment.taken_ms is not None and now > from_ms(payment.taken_ms) + REFUNDS_END_AFTER:
-                raise Refused(
-                    f"payment {payment.payment_id} is older than six months, and the gateway gives nothing back of it: pay the driver by"
-                    " bank transfer, and write the credit note by hand"
-                )
-            row = books.ask_refund(payment, amount_paise=paise, bill_id=bill_id, why=why, now=now, key=f"{bill_id}/{request or number}")
+
+
+def _give_back(
+    books: Books, bill: BillRow, kept: Sequence[tuple[PaymentRow, int]], part: Bill, *, key: str, why: str, now: datetime, request: str
+) -> None:
+    """Book the credit and ask for the refunds."""
+    ledger.post(books.session, books.depot_id, ledger.credited(key, bill.driver_id, part, now))
+    left = part.total_paise
+    for payment, most in kept:
+        if paise := min(left, most):
+            row = books.ask_refund(payment, amount_paise=paise, bill_id=bill.bill_id, why=why, now=now, key=key)
             row.note = request
             left -= paise
-        part = ledger.part_of(bill_value(bill), asked)
-        ledger.post(session, depot_id, ledger.credited(f"{bill_id}/{number}", bill.driver_id, part, now))
-        issue_note(session, depot_id, bill, DocumentKind.CREDIT_NOTE, part, reason=why, cause="refund", now=now)
-        return asked
 
 
 def retry_refund(store: Store, depot_id: str, key: str, *, now: datetime) -> None:

@@ -34,7 +34,8 @@ class Rules:
 
     ``cut_off``: Indian time at which a driver's sessions of the day become one debit; None: each session at once.
     ``ask_second_factor``: debit more than ₹15,000 at once and have the driver approve it, instead of splitting over days.
-    ``paused_patience``: how long bills of a paused mandate wait before they are in arrears.
+    ``paused_patience``: how long bills of a paused mandate wait before they are in arrears. ``reminder_days``: how long after a bill
+    came into arrears the driver is reminded; the last reminder says that it is the last.
     """
 
     notice: timedelta = timedelta(hours=24)
@@ -54,6 +55,7 @@ class Rules:
     ask_second_factor: bool = False
     paused_look: timedelta = timedelta(hours=1)
     paused_patience: timedelta = timedelta(hours=48)
+    reminder_days: tuple[int, ...] = (0, 3, 7, 14)
 
     def __post_init__(self) -> None:
         if not self.windows:

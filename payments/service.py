@@ -203,9 +203,9 @@ class Payments:
         """Try an unpaid bill once more: see :func:`payments.claims.collect_again`."""
         claims.collect_again(self.store, self.depot_id, bill_id, now=self.clock.now(), rules=self.terms.rules)
 
-    def write_off(self, bill_id: str, *, why: str) -> None:
+    def write_off(self, bill_id: str, *, why: str, most_paise: int | None = None) -> int:
         """Give a bill in arrears up: see :func:`payments.claims.write_off`."""
-        claims.write_off(self.store, self.depot_id, bill_id, why=why, now=self.clock.now())
+        return claims.write_off(self.store, self.depot_id, bill_id, why=why, now=self.clock.now(), most_paise=most_paise)
 
     def refund_bill(self, bill_id: str, *, why: str, amount_paise: int | None = None, request: str = "") -> int:
         """Give a paid bill back, as a whole or in part: see :func:`payments.refunds.refund_bill`."""

@@ -108,7 +108,8 @@ class CollectionRow(SQLModel, table=True):
 
 
 class ShareRow(SQLModel, table=True):
-    """What a collection takes for a bill, and what of it has come (``paid_paise``). A bill above the cap has several."""
+    """What a collection takes for a bill, and what of it has come (``paid_paise``; ``recovered_paise`` of that after the bill was
+    written off). A bill above the cap has several."""
 
     __tablename__ = "payments_share"
     __table_args__ = (Index("payments_share_bill", "depot_id", "bill_id"),)
@@ -118,6 +119,7 @@ class ShareRow(SQLModel, table=True):
     bill_id: str = Field(primary_key=True)
     amount_paise: int = Field(sa_column=_big())
     paid_paise: int = Field(default=0, sa_column=_big())
+    recovered_paise: int = Field(default=0, sa_column=_big())
 
 
 class OrderRow(SQLModel, table=True):
@@ -159,7 +161,8 @@ class SubmissionRow(SQLModel, table=True):
 class PaymentRow(SQLModel, table=True):
     """A payment of one of our orders, as last known. ``booked``: its money is in the ledger; ``surplus_paise``: what of it no
     bill asked for. ``fee_paise`` (tax included) and ``tax_paise``: what the gateway kept, once it is settled;
-    ``settlement_utr``: the bank transfer that brought it."""
+    ``settlement_utr``: the bank transfer that brought it. ``dispute``: how the dispute ``dispute_id`` stands; ``disputed``: it may take
+    the money, or has."""
 
     __tablename__ = "payments_payment"
     __table_args__ = (Index("payments_payment_collection", "depot_id", "collection_id"),)
@@ -175,9 +178,12 @@ class PaymentRow(SQLModel, table=True):
     booked: bool = False
     surplus_paise: int = Field(default=0, sa_column=_big())
     disputed: bool = False
+    dispute: str | None = None
+    dispute_id: str | None = None
     settlement_utr: str | None = None
     fee_paise: int = Field(default=0, sa_column=_big())
     tax_paise: int = Field(default=0, sa_column=_big())
+    fee_known: bool = False
     seen_ms: int = Field(sa_column=_big())
     taken_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
@@ -204,6 +210,7 @@ class RefundRow(SQLModel, table=True):
     refund_id: str | None = Field(default=None, unique=True)
     asked_ms: int = Field(sa_column=_big())
     note: str = ""
+    settlement_utr: str | None = None
     next_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
 
@@ -374,3 +381,75 @@ class DocumentRow(SQLModel, table=True):
     digest: str
     body: str = Field(sa_column=Column(Text, nullable=False))
     issued_ms: int = Field(sa_column=_big())
+
+
+class SettlementRow(SQLModel, table=True):
+    """A line of the gateway's settlement report, as it came. ``day``: of the settlement, in India."""
+
+    __tablename__ = "payments_settlement"
+    __table_args__ = (Index("payments_settlement_day", "depot_id", "day"),)
+
+    depot_id: str = Field(primary_key=True)
+    settlement_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    entity_id: str = Field(primary_key=True)
+    day: str
+    amount_paise: int = Field(sa_column=_big())
+    credit_paise: int = Field(sa_column=_big())
+    debit_paise: int = Field(sa_column=_big())
+    fee_paise: int = Field(sa_column=_big())
+    tax_paise: int = Field(sa_column=_big())
+    utr: str
+    order_id: str
+    seen_ms: int = Field(sa_column=_big())
+
+
+class DifferenceRow(SQLModel, table=True):
+    """What in a settlement does not agree with our books, until a person has explained it. ``clearing_paise``: what of it stands
+    in the account gateway clearing."""
+
+    __tablename__ = "payments_difference"
+    __table_args__ = (Index("payments_difference_open", "depot_id", "explained_ms"),)
+
+    depot_id: str = Field(primary_key=True)
+    difference_id: str = Field(primary_key=True)
+    kind: str
+    entity_id: str
+    settlement_id: str
+    amount_paise: int = Field(sa_column=_big())
+    clearing_paise: int = Field(sa_column=_big())
+    note: str
+    found_ms: int = Field(sa_column=_big())
+    explained_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    explained_by: str | None = None
+    explanation: str | None = None
+
+
+class ReminderRow(SQLModel, table=True):
+    """A word to a driver about money that is due. ``number``: which of the round; ``sent_ms`` empty: still to be handed over."""
+
+    __tablename__ = "payments_reminder"
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    driver_id: str
+    due_ms: int = Field(sa_column=_big())
+    sent_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    tries: int = 0
+
+
+class OtherPaymentRow(SQLModel, table=True):
+    """A bill that was paid without the gateway. ``way``: cash, upi_qr, bank; ``reference``: the receipt's or the transfer's."""
+
+    __tablename__ = "payments_other_payment"
+    __table_args__ = (Index("payments_other_payment_reference", "depot_id", "way", "reference", unique=True),)
+
+    depot_id: str = Field(primary_key=True)
+    bill_id: str = Field(primary_key=True)
+    way: str
+    reference: str
+    amount_paise: int = Field(sa_column=_big())
+    booked_ms: int = Field(sa_column=_big())
+    booked_by: str
+    why: str

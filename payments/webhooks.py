@@ -20,6 +20,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from depot.ports import Clock
+from payments.disputes import WireDispute, note_dispute
 from payments.gateway import Payment
 from payments.keys import GatewayKeys
 from payments.records import Books, EventState, looking
@@ -72,6 +73,7 @@ class _Payload(msgspec.Struct):
     refund: _Wrapped | None = None
     notification: _Wrapped | None = None
     invoice: _Wrapped | None = None
+    dispute: _Wrapped | None = None
     created_at: int = 0
 
 
@@ -160,6 +162,9 @@ class Webhooks:
             return self._notification(books, msgspec.json.decode(payload.notification.entity, type=WireNotification))
         if area == "token" and payload.token is not None:
             return self._token(books, msgspec.json.decode(payload.token.entity, type=WireToken), event.at_s)
+        if payload.dispute is not None:
+            found = note_dispute(books, msgspec.json.decode(payload.dispute.entity, type=WireDispute))
+            return (EventState.APPLIED, "") if found else (EventState.PARKED, "of a payment that we do not know")
         if area == "refund" and payload.refund is not None:
             refund = msgspec.json.decode(payload.refund.entity, type=WireRefund).neutral()
             known = books.note_refund(refund, self.clock.now())
@@ -225,8 +230,9 @@ def _mandate_by(books: Books, column: object, value: str) -> MandateRow | None:
 def _about(event: _Event) -> str:
     """The order, token or payment by which the event finds its row. Raises ``msgspec.DecodeError``."""
     payload = event.payload
-    if payload.refund is not None:  # comes with its payment
-        ids = msgspec.json.decode(payload.refund.entity, type=_Ids)
+    back = payload.refund or payload.dispute
+    if back is not None:  # comes with its payment
+        ids = msgspec.json.decode(back.entity, type=_Ids)
         return ids.payment_id or ids.id
     if event.event.startswith("token.") and payload.token is not None:
         return msgspec.json.decode(payload.token.entity, type=_Ids).id

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from depot.ports import Clock
 from payments.batcher import batch_driver
+from payments.chores import Chores, Messenger
 from payments.collector import Collector
 from payments.gateway import Gateway, Ok, Rejected
 from payments.mandates import Mandates
@@ -29,10 +30,13 @@ __all__ = ["Worker"]
 
 log = logging.getLogger(__name__)
 
-_CONCURRENCY = 16
+_CONCURRENCY = 32
 _ROUND_S = 0.5
 _CALM_S = 1.0
+_LEAST_PAUSE_S = 0.02
 _RECONCILE_EVERY = timedelta(hours=1)
+_RECONCILE_FIRST = timedelta(minutes=2)
+_CHORES_EVERY = timedelta(hours=1)
 _RECONCILE_BACK = timedelta(days=7)
 
 
@@ -47,14 +51,19 @@ class Worker:
     terms: Terms
     webhooks: Webhooks
     tallies: Tallies | None = None
+    messenger: Messenger | None = None
     _in_hand: set[str] = field(default_factory=set, init=False)
     _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _reconciled_at: datetime | None = field(default=None, init=False)
+    _reconciled_at: datetime = field(init=False)
+    _chores_at: datetime | None = field(default=None, init=False)
+    _chores: Chores = field(init=False)
     _collector: Collector = field(init=False)
     _mandates: Mandates = field(init=False)
 
     def __post_init__(self) -> None:
         self._collector = Collector(self.store, self.depot_id, self.clock, self.gateway, self.terms)
+        self._chores = Chores(self.store, self.depot_id, self.clock, self.gateway, self.terms, self.messenger)
+        self._reconciled_at = self.clock.now() - _RECONCILE_EVERY + _RECONCILE_FIRST
         self._mandates = Mandates(self.store, self.depot_id, self.clock, self.terms)
 
     def wake(self) -> None:
@@ -76,6 +85,7 @@ class Worker:
                     if not troubled:
                         log.warning("payments wait: %s", error)
                     troubled = True
+                await asyncio.sleep(_LEAST_PAUSE_S)  # much that ends at once is one round
                 pause = _CALM_S if troubled else _ROUND_S
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -92,10 +102,14 @@ class Worker:
                 continue
             self._in_hand.add(name)
             group.create_task(self._guarded(name, kind, id_), name=name)
-        if (self._reconciled_at is None or now >= self._reconciled_at + _RECONCILE_EVERY) and "reconcile" not in self._in_hand:
+        if now >= self._reconciled_at + _RECONCILE_EVERY and "reconcile" not in self._in_hand:
             self._reconciled_at = now
             self._in_hand.add("reconcile")
             group.create_task(self._guarded("reconcile", "reconcile", ""), name="reconcile")
+        if (self._chores_at is None or now >= self._chores_at + _CHORES_EVERY) and "chores" not in self._in_hand:
+            self._chores_at = now
+            self._in_hand.add("chores")
+            group.create_task(self._guarded("chores", "chores", ""), name="chores")
 
     async def _guarded(self, name: str, kind: str, id_: str) -> None:
         """One piece of work; the others go on whatever happens to it."""
@@ -107,6 +121,8 @@ class Worker:
                     self.batch(id_)
                 case "refund":
                     await self.advance_refund(id_)
+                case "chores":
+                    await self._chores.run()
                 case "mandate":
                     await self._mandates.look(self.gateway, id_)
                 case _:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 from fake_bills import fill_bills
+from fake_books import fill_books
 from fake_depot import FakeLink, sample
 from fake_invoices import fill_invoices
 from fake_kit import fill_kit
@@ -113,6 +114,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_kit(link)
             fill_bills(link)
             fill_invoices(link)
+            fill_books(link)
             fill_lake(link)
             fill_limits(link)
             fill_plan(link)

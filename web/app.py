@@ -35,6 +35,8 @@ from web.auth import Auth, Caller, check_csrf, check_origin
 from web.bills_api import SCHEMAS as bills_schemas
 from web.bills_api import bills_api
 from web.bills_page import bills_screens
+from web.books_api import SCHEMAS as books_schemas
+from web.books_api import books_api
 from web.console_page import console_screens
 from web.context import Web
 from web.contracts_api import SCHEMAS as contract_schemas
@@ -172,6 +174,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(payments_api(web))
     app.include_router(driver_tariffs_api(web))
     app.include_router(invoices_api(web))
+    app.include_router(books_api(web))
     app.include_router(registry_api(web))
     app.include_router(stations_api(web))
     app.include_router(security_api(web))
@@ -200,7 +203,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
-    readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas)
+    readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

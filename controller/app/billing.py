@@ -40,6 +40,7 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
         return None
     import payments  # only where somebody pays
     from controller.billing import Billing
+    from controller.books_room import BooksRoom
     from controller.contact_keys import vault_of
     from controller.contacts_room import ContactsRoom
     from controller.drive_room import DriveRoom
@@ -82,6 +83,7 @@ async def add_billing(core: Core, settings: Settings, stack: AsyncExitStack, ala
     core.add(InvoicesRoom(yard, till))
     core.add(ContactsRoom(till, room.contacts, yard.clock, gateway, settings.privacy.to_retention()))
     core.add(DriveRoom(yard, core.loop, till))
+    core.add(BooksRoom(yard, desk, write_off_alone_paise=settings.payments.write_off_alone_paise))
     alarms.sources.append(room)
     watch = PaidSessions(yard, core.loop, till, core.orders.execute, policy=settings.payments.to_watch_policy(), look_s=core.parts.look_s)
     core.add(watch)

@@ -276,6 +276,27 @@ def audit_trail(
     )
 
 
+@app.command("statement")
+def statement_of_money(
+    config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],
+    *,
+    driver: Annotated[str, typer.Option("--driver", help="A driver's account, entry by entry. Without it: all drivers' sums.")] = "",
+    day: Annotated[datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="Every account of the ledger on this day.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--first", formats=["%Y-%m-%d"], help="From this day on, India's calendar; else the month's first.")
+    ] = None,
+    last: Annotated[datetime | None, typer.Option("--last", formats=["%Y-%m-%d"], help="To this day; else today.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, in paise.")] = False,
+) -> None:
+    """Print a statement of a driver, of all drivers or of a day, and check it against invoices and debits."""
+    from controller.app.statement import run_statement
+
+    days = {"day": day, "first": first, "last": last}
+    found = {name: None if at is None else at.date() for name, at in days.items()}
+    raise typer.Exit(run_statement(config, driver=driver, **found, as_csv_=as_csv, as_json=as_json, console=console))
+
+
 @app.command("backup")
 def backup_depot(
     config: Annotated[Path, typer.Argument(help="The depot's configuration file.")],

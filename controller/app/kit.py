@@ -36,9 +36,10 @@ def add_kit(core: Core, settings: Settings, store: Store, journal: SqlJournal) -
         alarms.sources.append(messages)
         core.add(messages)
     kinds = {*settings.approval.commands, *(["OverrideLimits"] if settings.override.second_person else [])}
-    if kinds:
+    alone = None if settings.payments is None else settings.payments.write_off_alone_paise
+    if kinds or alone is not None:
         expires = timedelta(minutes=settings.approval.expires_min)
-        core.orders.gate = Gate(core.yard, frozenset(kinds), expires)
+        core.orders.gate = Gate(core.yard, frozenset(kinds), expires, alone)
     core.add(Approvals(core.yard, core.orders))  # also without a gate: what waited before the settings changed
     core.add(audit)
     core.add(alarms)

@@ -14,8 +14,19 @@ from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready
 from payments import process
 from payments.keys import keys_from
+from payments.messenger import HttpMessenger
 
 log = logging.getLogger(__name__)
+
+
+REMINDER_SECRET = "CHARGEYARD_REMINDER_SECRET"  # noqa: S105  # the name of a variable
+
+
+def messenger_of(settings: Settings) -> HttpMessenger | None:
+    """Who takes reminders; None: nobody."""
+    if settings.payments is None or not settings.payments.reminder_url:
+        return None
+    return HttpMessenger(settings.payments.reminder_url, os.environ.get(REMINDER_SECRET, ""))
 
 
 async def serve(settings: Settings) -> None:
@@ -34,6 +45,7 @@ async def serve(settings: Settings) -> None:
         keys=keys,
         terms=settings.payments.to_terms(),
         sock=sock,
+        messenger=messenger_of(settings),
         ready=notify_ready,
     )
 

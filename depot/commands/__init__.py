@@ -63,7 +63,17 @@ from depot.commands.limits import (
 )
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.outputs import IsolateArea, ResetArea, TestOutput
-from depot.commands.payments import BillCommand, RefundBill, RegisterMandate, RetryDebit, RevokeMandate, WriteOffBill
+from depot.commands.payments import (
+    BillCommand,
+    ExplainDifference,
+    PayOtherwise,
+    RefundBill,
+    RegisterMandate,
+    RetryDebit,
+    RetryRefund,
+    RevokeMandate,
+    WriteOffBill,
+)
 from depot.commands.planning import PickPlanPolicy
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.security import (
@@ -126,6 +136,7 @@ __all__ = [
     "EndEvacuation",
     "EndOverride",
     "EraseDriver",
+    "ExplainDifference",
     "FetchLog",
     "FindDriver",
     "InstallCertificate",
@@ -134,6 +145,7 @@ __all__ = [
     "NoteIncident",
     "OptOutOfDemandEvent",
     "OverrideLimits",
+    "PayOtherwise",
     "PickPlanPolicy",
     "PublishFirmware",
     "PutDriverTariff",
@@ -154,6 +166,7 @@ __all__ = [
     "ResetPack",
     "RetireStation",
     "RetryDebit",
+    "RetryRefund",
     "RevokeCertificate",
     "RevokeMandate",
     "RotateStationKey",

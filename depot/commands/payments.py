@@ -75,13 +75,66 @@ class RetryDebit(BillCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOffBill(BillCommand):
-    """Give a bill in arrears up: a loss in the ledger."""
+    """Give a bill in arrears up: a loss in the ledger. ``amount_paise``: what is owed, as the person saw it; more is refused, and
+    above the settings' limit a second person has to approve it."""
 
     TITLE: ClassVar[str] = "Write off bill"
+
+    amount_paise: int | None = None
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {} if self.amount_paise is None else {"amount_paise": str(self.amount_paise)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundBill(BillCommand):
-    """Give a paid bill back as a whole."""
+    """Give a paid bill back: ``amount_paise`` of it, or as a whole."""
 
     TITLE: ClassVar[str] = "Refund bill"
+
+    amount_paise: int | None = None
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {} if self.amount_paise is None else {"amount_paise": str(self.amount_paise)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayOtherwise(BillCommand):
+    """Book that a driver paid a bill without the gateway. ``way``: cash, upi_qr or bank; ``reference``: of receipt or transfer."""
+
+    TITLE: ClassVar[str] = "Book payment made otherwise"
+
+    way: str
+    reference: str
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"way": self.way, "reference": self.reference}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRefund(Command):
+    """Ask the gateway again for a refund that failed."""
+
+    TITLE: ClassVar[str] = "Ask for refund again"
+
+    refund_key: str
+
+    @property
+    def target(self) -> str:
+        return self.refund_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainDifference(Command):
+    """A person's word on a difference between a settlement and the books; the reason is the explanation."""
+
+    TITLE: ClassVar[str] = "Explain difference"
+
+    difference_id: str
+
+    @property
+    def target(self) -> str:
+        return self.difference_id

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import schemathesis
 from fake_bills import fill_bills
+from fake_books import fill_books
 from fake_depot import FakeLink, sample
 from fake_kit import fill_emergency
 from fake_limits import fill_limits
@@ -279,6 +280,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
         fill_limits(link)
         fill_plan(link)
         fill_bills(link)
+        fill_books(link)
         fill_stations(link)
         fill_emergency(link)
         yield (
