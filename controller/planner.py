@@ -87,18 +87,21 @@ class Planner(Protocol):
 
 
 class InlinePlanner:
-    """Solves at once, on the loop, and then lets ``charge_s`` of the clock pass: deterministic, for the virtual clock."""
+    """Solves at once, on the loop, and then lets ``charge_s`` of the clock pass: deterministic, for the virtual clock. Begins each plan
+    where the last one ended, as the child does."""
 
     def __init__(self, clock: Clock, charge_s: float = 2.0) -> None:
         self._clock = clock
         self._charge_s = charge_s
+        self._replanner: optimizer.Replanner | None = None  # it loads the solver
         self.state = PlannerState.RUNNING
         self.text = "solves in process"
 
     async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
         """The plan; :class:`PlannerLate` where the solver gives up."""
+        self._replanner = self._replanner or optimizer.Replanner()
         try:
-            result = optimizer.plan(problem, policy=policy, deadline_s=INLINE_DEADLINE_S, round_minimum=True)
+            result = self._replanner.plan(problem, policy=policy, deadline_s=INLINE_DEADLINE_S, round_minimum=True)
         except SolverFailed as error:
             self.state, self.text = PlannerState.LATE, str(error)
             raise PlannerLate(str(error)) from error

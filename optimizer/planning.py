@@ -23,6 +23,7 @@ from optimizer.polish import RoundMinimum, polish
 from optimizer.problem import FloatArray, PlanResult, PlanStatus, Policy, Problem
 from optimizer.solver import Solver
 from optimizer.stays import StayCosts, marks, shortfalls
+from optimizer.steps import Steps
 from optimizer.storage import TYPICAL_WEAR
 from optimizer.storage import costs_of as storage_costs_of
 from optimizer.warm import Kept, carried
@@ -73,16 +74,17 @@ def plan(
     if costs.given is not None and shape_of(problem.with_lenders(), costs).usable.any():
         problem = problem.with_lenders()
         costs = costs_of(problem, policy)
-    compiled = _written(problem, costs, direct=direct)
-    solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="charging")
+    compiled, model = _written(problem, costs, direct=direct), "charging"
+    solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model=model)
     if problem is not wanted:
         bill = evaluate(problem, power_of(problem, compiled, columns), storage_of(problem, compiled, columns)).cost
         given = _given(wanted, costs.imported != 0, weights_of(policy).wear)
         if who := lenders(wanted, given, base=compiled, solver=solver, bill=bill):
             problem = wanted.with_lenders(who)
-            compiled = _written(problem, costs_of(problem, policy), direct=direct)
-            solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model="lending")
-    columns, finished = polish(problem, compiled, solver=solver, columns=columns, round_minimum=round_minimum)
+            compiled, model = _written(problem, costs_of(problem, policy), direct=direct), "lending"
+            solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model=model)
+    steps = Steps(kept, model, problem, compiled) if kept is not None else None
+    columns, finished = polish(problem, compiled, solver=solver, columns=columns, round_minimum=round_minimum, steps=steps)
     if not finished:
         status = PlanStatus.UNPOLISHED
     power, stored = power_of(problem, compiled, columns), storage_of(problem, compiled, columns)

@@ -13,6 +13,7 @@ plan, and the limiter deals with it. Of runs that cost the same the one that beg
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,9 @@ from optimizer.errors import SolverFailed
 from optimizer.life_bands import cell_powers
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
+from optimizer.steps import Steps
 
+SESSIONS = "sessions"
 PASSES = 8
 PORTIONS = 3
 """So many times prices are asked anew before everybody has had a turn: who is mended later finds what the others left."""
@@ -33,6 +36,10 @@ SPARE = (0.3, 1.0, 3.0)
 
 BOUNDED, CANDIDATES = 192, 12
 """Runs that are looked at closely, and of these the ones that are tried."""
+
+DEARER = 5e-4
+"""Of what a plan costs: sessions of the last plan stay where they are while that costs at most so much more than it did when they were
+found."""
 
 MOVED_SHARE = 0.02
 """Of the mean cost of a kWh: what moving a kWh counts, because the prices hold for small changes only."""
@@ -52,6 +59,11 @@ class _Stay:
     hours: FloatArray
     runs: bool
 
+    def between(self, begin: int, end: int) -> tuple[int, int]:
+        """Its cells (as places in ``cells``) in the slots from ``begin`` to before ``end``."""
+        first, last = np.searchsorted(self.slots, (begin, end)).tolist()
+        return first, last
+
     def strain(self, power_kw: FloatArray) -> float:
         """How much of what it could take it takes, 0–1: the more, the less freedom it has."""
         return float(power_kw @ self.hours) / float(self.upper_kw @ self.hours)
@@ -70,17 +82,22 @@ class _Stay:
 
 
 def hold_sessions(
-    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds
+    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds, steps: Steps | None = None
 ) -> tuple[FloatArray, bool]:
     """A solution with fewer broken sessions, nobody shorter than in ``columns``, and whether there was time for all of them;
-    ``bounds`` are left as they are for it."""
+    ``bounds`` are left as they are for it. ``steps``: of the last plan, whose sessions stay where they are as long as that costs no
+    more than it did."""
     mending = _Mending(problem, compiled, solver=solver, columns=columns, bounds=bounds)
     try:
+        if steps is not None:
+            mending.resume(steps)
         for _ in range(PASSES):
             if not mending.turn():
                 break
     except SolverFailed:
         return mending.best, False
+    if steps is not None:
+        mending.remember(steps)
     mending.keep_whole()
     return mending.best, True
 
@@ -94,8 +111,50 @@ class _Mending:
         self._given = bounds.copy()
         self._most = self._batch = -(-len(self._stays) // PORTIONS)
         self._tried: Counter[int] = Counter()
-        self.best = columns
+        self.best = self._relaxed = columns
         self.done: set[int] = set()
+        self._dearer_before: float | None = None
+
+    def resume(self, steps: Steps) -> None:
+        """All sessions at once as the last plan has them, where they still fit. Nothing is changed where somebody were shorter by it, or
+        all of it dearer than it was."""
+        runs, dearer = steps.runs(SESSIONS)
+        power = cell_powers(self._compiled, self.best)
+        broken = [s for s in self._stays if s.vehicle in runs and not s.whole(power[s.cells])]
+        if not broken:
+            return
+        kept, moved = self._bounds.copy(), _moved(self._problem, self._compiled)
+        worth = self._solver.duals()[1][self._compiled.cells]
+        found = [(s, _still(s, s.between(*runs[s.vehicle]), power[s.cells], worth[s.cells], moved=moved)) for s in broken]
+        mended = _held(self._problem, self._compiled, self._bounds, found, power=power)
+        if not mended:
+            return
+        steps.begin(self._solver, SESSIONS)
+        columns = self._solver.solve()
+        if _short(self._compiled, columns, self.best) or self._dearer(columns) > dearer + DEARER:
+            self._bounds.restore(kept, np.concatenate([s.cells for s in mended]))
+            self._solver.solve()  # for the duals
+            return
+        self.best, self.done, self._dearer_before = columns, {s.vehicle for s in mended}, dearer
+
+    def remember(self, steps: Steps) -> None:
+        """The sessions as they are now, for the next plan."""
+        if not self.done:
+            return
+        power, runs = cell_powers(self._compiled, self.best), {}
+        for stay in self._stays:
+            active = stay.slots[power[stay.cells] > TOLERANCE_KW]
+            if len(active) and stay.whole(power[stay.cells]):
+                runs[stay.vehicle] = int(active[0]), int(active[-1]) + 1
+        dearer = self._dearer(self.best) if self._dearer_before is None else self._dearer_before  # what is resumed must not become a habit
+        steps.keep(self._solver, SESSIONS, runs=runs, dearer=dearer)
+
+    def _dearer(self, columns: FloatArray) -> float:
+        """What a solution costs more than the relaxed one, as a share of what that costs beside its shortages."""
+        cost = self._compiled.cost
+        money = cost.copy()
+        money[shortages_of(self._compiled)[0]] = 0.0
+        return float(cost @ columns - cost @ self._relaxed) / max(abs(float(money @ self._relaxed)), 1e-9)
 
     def turn(self) -> bool:
         """Mend some of the broken sessions; False: there are none that have not had their turns."""
@@ -218,12 +277,33 @@ def _mend(
 ) -> list[_Stay]:
     """Bounds of a whole session for each of ``broken`` in turn, in the solver, too; returns those for whom there is one that fits.
     ``spare``: of each, how much more than what it needs its run shall be able to hold."""
+    moved = _moved(problem, compiled)
+    found = (
+        (stay, _runs(stay, power[stay.cells], worth[stay.cells], moved=moved, spare=more)) for stay, more in zip(broken, spare, strict=True)
+    )
+    return _held(problem, compiled, bounds, found, power=power)
+
+
+def _moved(problem: Problem, compiled: Compiled) -> float:
+    """What moving a kWh counts."""
+    return MOVED_SHARE * float(np.mean(np.abs(compiled.cost[compiled.cells]) / problem.hours[compiled.slot]))
+
+
+def _held(
+    problem: Problem,
+    compiled: Compiled,
+    bounds: CellBounds,
+    wanted: Iterable[tuple[_Stay, list[tuple[int, int]]]],
+    *,
+    power: FloatArray,
+) -> list[_Stay]:
+    """Bounds of a whole session for each stay in turn, of its runs the first that fits beside the others', in the solver, too; returns
+    those for whom one does."""
     room = Room(problem, compiled, bounds.lower)
-    scale = MOVED_SHARE * float(np.mean(np.abs(compiled.cost[compiled.cells]) / problem.hours[compiled.slot]))
     mended = []
-    for stay, more in zip(broken, spare, strict=True):
+    for stay, runs in wanted:
         its = power[stay.cells]
-        for begin, end in _runs(stay, its, worth[stay.cells], moved=scale, spare=more):
+        for begin, end in runs:
             inside = slice(begin, end)
             floor = stay.floor_kw[inside]
             if end - begin == 1:  # so little is needed that one slot at the floor is too much
@@ -243,13 +323,38 @@ def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float, sp
     For all of them a bound: each cell at its floor or its upper bound, as it is worth. For the best of these the least cost: the
     floors, and the rest in the cheapest cells.
     """
+    begin, end = _fitting(stay, float(power @ stay.hours), spare=spare)
+    begin, end = _bounded(stay, begin, end, worth)
+    total = _totals(stay, begin, end, power, worth, moved=moved)
+    best = np.lexsort((-begin, np.round(total / max(moved, 1e-12), 6)))[:CANDIDATES]
+    return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
+
+
+def _still(stay: _Stay, run: tuple[int, int], power: FloatArray, worth: FloatArray, *, moved: float) -> list[tuple[int, int]]:
+    """Runs in which what the stay gets fits that begin and end where ``run`` does, or a slot further out; none of them where another is
+    cheaper by more than moving its energy counts."""
     need = float(power @ stay.hours)
-    begin, end = _fitting(stay, need, spare=spare)
+    begin, end = _fitting(stay, need, spare=0.0)
+    near = (run[0] - begin >= 0) & (run[0] - begin <= 1) & (end - run[1] >= 0) & (end - run[1] <= 1)
+    if not near.any():
+        return []
+    best = _totals(stay, *_bounded(stay, begin, end, worth), power, worth, moved=moved).min()
+    begin, end = begin[near], end[near]
+    good = _totals(stay, begin, end, power, worth, moved=moved) <= best + moved * need
+    order = np.lexsort((-begin, end - begin))
+    return list(zip(begin[order][good[order]].tolist(), end[order][good[order]].tolist(), strict=True))
+
+
+def _bounded(stay: _Stay, begin: Index, end: Index, worth: FloatArray) -> tuple[Index, Index]:
+    """Of some runs those whose bounds are the least."""
     bound = _sums(np.where(worth > 0, stay.floor_kw, stay.upper_kw) * worth)
     nearest = np.lexsort((-begin, bound[end] - bound[begin]))[:BOUNDED]
-    begin, end = begin[nearest], end[nearest]
+    return begin[nearest], end[nearest]
 
-    place = np.arange(len(power))
+
+def _totals(stay: _Stay, begin: Index, end: Index, power: FloatArray, worth: FloatArray, *, moved: float) -> FloatArray:
+    """[run] what each costs beyond what it is worth: the floors, the rest in the cheapest cells, and what is moved."""
+    need, place = float(power @ stay.hours), np.arange(len(power))
     inside = (begin[:, None] <= place) & (place < end[:, None])
     floor = np.where(inside, stay.floor_kw, 0.0)
     per_kwh = worth / stay.hours
@@ -259,9 +364,8 @@ def _runs(stay: _Stay, power: FloatArray, worth: FloatArray, *, moved: float, sp
     filled = np.clip(left[:, None] - (np.cumsum(space, axis=1) - space), 0.0, space)
     got = floor * stay.hours
     got[:, order] += filled
-    total = got @ per_kwh + moved * np.abs(got - power * stay.hours).sum(axis=1)
-    best = np.lexsort((-begin, np.round(total / max(moved, 1e-12), 6)))[:CANDIDATES]
-    return list(zip(begin[best].tolist(), end[best].tolist(), strict=True))
+    total: FloatArray = got @ per_kwh + moved * np.abs(got - power * stay.hours).sum(axis=1)
+    return total
 
 
 def _fitting(stay: _Stay, need: float, *, spare: float) -> tuple[Index, Index]:

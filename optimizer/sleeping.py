@@ -13,6 +13,8 @@ the rise are not the solver's to choose: :meth:`Sleeping.completed` writes what 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
@@ -32,6 +34,17 @@ BROKEN = 1e-7
 """kW, kWh or K: a row is broken from here on. HiGHS' own tolerance."""
 
 _Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """Rows for HiGHS: bounds, and the matrix by rows."""
+
+    lower: FloatArray
+    upper: FloatArray
+    starts: IntArray
+    columns: IntArray
+    values: FloatArray
 
 
 class Sleeping:
@@ -69,25 +82,41 @@ class Sleeping:
         starts = np.concatenate(([0], np.cumsum(kept)))[its.starts]
         return starts.astype(np.int32), rows[kept], its.values[kept]
 
-    def woken(self, columns: FloatArray) -> tuple[FloatArray, FloatArray, IntArray, IntArray, FloatArray]:
-        """The rows that ``columns`` break, which are awake from now on: lower and upper bounds, starts, columns and values, by rows."""
-        its = self._compiled
-        if self._matrix is None:
-            self._matrix = csc_array((its.values, its.rows, its.starts), shape=(len(its.row_lower), len(its.cost))).tocsr()[self._asleep]
-        sums, rows = self._matrix @ columns, self._asleep
+    def woken(self, columns: FloatArray) -> Rows:
+        """The rows that ``columns`` break, which are awake from now on."""
+        its, rows = self._compiled, self._asleep
+        sums = self._entries() @ columns
         broken = (sums > its.row_upper[rows] + BROKEN) | (sums < its.row_lower[rows] - BROKEN)
         heats = its.row_keys[rows] >> 48 == Family.HEAT
         if heats.any():
-            heat = self._heat_of()
-            broken = np.where(heats, np.isin(_who(its.row_keys[rows]), heat.too_hot(columns)), broken)
+            broken = np.where(heats, np.isin(_who(its.row_keys[rows]), self._heat_of().too_hot(columns)), broken)
+        return self._woken(broken)
+
+    def wake(self, rows: _Places) -> Rows:
+        """Those of ``rows`` that sleep, and what sleeps and wakes with them; they are awake from now on."""
+        keys = self._compiled.row_keys[self._asleep]
+        broken = np.isin(self._asleep, rows)
+        heats = keys >> 48 == Family.HEAT
+        return self._woken(broken | (heats & np.isin(_who(keys), _who(keys[heats & broken]))))
+
+    def _woken(self, broken: npt.NDArray[np.bool_]) -> Rows:
+        its = self._compiled
         if not broken.any():
             none = np.zeros(0, dtype=np.int32)
-            return np.zeros(0), np.zeros(0), none, none, np.zeros(0)
-        found = self._matrix[broken]
-        self.awake = np.concatenate((self.awake, rows[broken]))
-        self._asleep, self._matrix, self._heat = rows[~broken], self._matrix[~broken], None
-        bounds = its.row_lower[rows[broken]], its.row_upper[rows[broken]]
-        return *bounds, found.indptr[:-1].astype(np.int32), found.indices.astype(np.int32), found.data
+            return Rows(np.zeros(0), np.zeros(0), none, none, np.zeros(0))
+        rows, entries = self._asleep[broken], self._entries()
+        found = entries[broken]
+        self.awake = np.concatenate((self.awake, rows))
+        self._asleep, self._matrix, self._heat = self._asleep[~broken], entries[~broken], None
+        starts, columns = found.indptr[:-1].astype(np.int32), found.indices.astype(np.int32)
+        return Rows(its.row_lower[rows], its.row_upper[rows], starts, columns, found.data)
+
+    def _entries(self) -> csr_array:
+        """The rows that sleep."""
+        if self._matrix is None:
+            its = self._compiled
+            self._matrix = csc_array((its.values, its.rows, its.starts), shape=(len(its.row_lower), len(its.cost))).tocsr()[self._asleep]
+        return self._matrix
 
     def completed(self, columns: FloatArray) -> FloatArray:
         """``columns`` with the rise of the batteries whose heat rows sleep, as their powers make it."""
@@ -115,9 +144,8 @@ class Sleeping:
 
     def _heat_of(self) -> _Heat:
         if self._heat is None:
-            assert self._matrix is not None
             rows = self._compiled.row_keys[self._asleep] >> 48 == Family.HEAT
-            self._heat = _Heat(self._compiled, self._matrix[rows], self._compiled.row_keys[self._asleep[rows]])
+            self._heat = _Heat(self._compiled, self._entries()[rows], self._compiled.row_keys[self._asleep[rows]])
         return self._heat
 
 

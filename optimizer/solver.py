@@ -18,7 +18,7 @@ import numpy.typing as npt
 from optimizer.compiled import Compiled, IntArray
 from optimizer.errors import SolverFailed
 from optimizer.problem import FloatArray
-from optimizer.sleeping import Sleeping
+from optimizer.sleeping import Rows, Sleeping
 from optimizer.warm import BASIC, FREE, LOWER, UPPER, Basis, Codes
 
 _OPTIONS: dict[str, bool | int | str] = {"output_flag": False, "solver": "simplex", "presolve": "off", "threads": 1}
@@ -83,6 +83,11 @@ class Solver:
         """Places of the rows that HiGHS knows."""
         return self._sleeping.awake
 
+    def restart(self, start: Basis) -> None:
+        """Begin the next search there; rows that it holds at a bound are awake from now on."""
+        self._tell(self._sleeping.wake(np.flatnonzero(start.rows != BASIC)))
+        self._warm = self._begin(self._compiled, start)
+
     def solve(self) -> FloatArray:
         """Values of all columns at the optimum; raises :class:`SolverFailed` when there is none in time."""
         started = perf_counter()
@@ -118,10 +123,12 @@ class Solver:
         """Tell HiGHS of the rows that its solution breaks; False: there are none."""
         if not self._sleeping.any:
             return False
-        lower, upper, starts, columns, values = self._sleeping.woken(np.array(self._highs.getSolution().col_value, dtype=np.float64))
-        if len(upper):
-            self._highs.addRows(len(upper), lower, upper, len(values), starts, columns, values)
-        return len(upper) > 0
+        return self._tell(self._sleeping.woken(np.array(self._highs.getSolution().col_value, dtype=np.float64)))
+
+    def _tell(self, woken: Rows) -> bool:
+        if len(woken.upper):
+            self._highs.addRows(len(woken.upper), woken.lower, woken.upper, len(woken.values), woken.starts, woken.columns, woken.values)
+        return len(woken.upper) > 0
 
     def _violation(self) -> float:
         """By how much the solution breaks a row or a bound, counted here: a basis of somebody else has led HiGHS astray before."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from optimizer.compiled import Compiled
     from optimizer.problem import Problem
     from optimizer.solver import Solver
+    from optimizer.steps import Steps
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,16 +45,24 @@ a plan that never lets it taper inside of a slot would need more of them."""
 
 HALVINGS, REPEATS = 12, 3
 KNOTS = 201
+TAPER = "taper"
 TOLERANCE_KW = 1e-3
 LEAST_SHARE = 0.02
 """Of a curve's highest power: less than this no battery is taken to accept, or it would never be full."""
 
 
 def tighten(
-    problem: Problem, compiled: Compiled, *, solver: Solver, columns: FloatArray, bounds: CellBounds, passes: int = PASSES
+    problem: Problem,
+    compiled: Compiled,
+    *,
+    solver: Solver,
+    columns: FloatArray,
+    bounds: CellBounds,
+    passes: int = PASSES,
+    steps: Steps | None = None,
 ) -> FloatArray:
-    """A solution that the batteries of vehicles with a curve can take; ``bounds`` are left as they are for it. Raises
-    :class:`SolverFailed` when the time is over; then the given solution still stands."""
+    """A solution that the batteries of vehicles with a curve can take; ``bounds`` are left as they are for it. ``steps``: of the last
+    plan. Raises :class:`SolverFailed` when the time is over; then the given solution still stands."""
     if all(vehicle.curve is None for vehicle in problem.vehicles):
         return columns
     curves = _Curves(problem, compiled)
@@ -78,7 +87,7 @@ def tighten(
         bounds.upper[changed] = upper[changed]
         bounds.lower[changed] = np.minimum(given[0][changed], upper[changed])  # what the battery does not take is no floor
         bounds.send(changed)
-        columns = solver.solve()
+        columns = steps.solve(solver, TAPER) if steps is not None and n == 0 else solver.solve()
     return columns
 
 

@@ -12,7 +12,8 @@ and nothing else: from any of them, right or wrong, the simplex ends at an optim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -45,7 +46,8 @@ class Basis:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Kept:
-    """A basis with what is needed to know its columns and rows again. ``duals``: of the rows."""
+    """A basis with what is needed to know its columns and rows again. ``duals``: of the rows. ``runs``: of sessions that cannot pause, by
+    the vehicle's id, the slots in which they run (half-open); ``dearer``: what that cost more than the relaxed plan, as a share."""
 
     t0: datetime
     slot_minutes: float
@@ -54,6 +56,8 @@ class Kept:
     row_keys: KeyArray
     basis: Basis
     duals: FloatArray
+    runs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    dearer: float = 0.0
 
     @classmethod
     def of(cls, problem: Problem, compiled: Compiled, basis: Basis, duals: FloatArray) -> Kept:
@@ -62,10 +66,16 @@ class Kept:
         return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis, duals)
 
 
+def passed_slots(kept: Kept, problem: Problem) -> int | None:
+    """How many slots ``problem`` begins after the problem of ``kept``; None where its slots are others."""
+    slots, rest = divmod(problem.t0 - kept.t0, timedelta(minutes=problem.slot_minutes))
+    return None if rest or problem.slot_minutes != kept.slot_minutes or abs(slots) > MOST_SLOTS else slots
+
+
 def carried(kept: Kept, problem: Problem, compiled: Compiled) -> Basis | None:
     """A basis to begin ``compiled`` with, which was written from ``problem``; None where its slots are others."""
-    slots, rest = divmod(problem.t0 - kept.t0, timedelta(minutes=problem.slot_minutes))
-    if rest or problem.slot_minutes != kept.slot_minutes or abs(slots) > MOST_SLOTS:
+    slots = passed_slots(kept, problem)
+    if slots is None:
         return None
     places = np.full(max(len(kept.places), 1), -1, dtype=np.int64)
     for place, vehicle in enumerate(problem.vehicles):

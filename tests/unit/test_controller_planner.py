@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from controller.planner import (
     PlannerState,
     check_result,
 )
-from optimizer import Policy, Problem, Vehicle, plan
+from optimizer import Policy, Problem, Vehicle, plan, planning
 
 T0 = datetime(2026, 1, 12, 18, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -303,6 +304,25 @@ def test_the_inline_planner_charges_the_virtual_clock() -> None:
         return clock.monotonic() - began
 
     assert run_virtual(main, start=T0) == pytest.approx(2.0)
+
+
+def test_the_inline_planner_begins_where_its_last_plan_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bool] = []
+    solver = planning.Solver
+
+    def noted(*what: Any, start: Any = None, **others: Any) -> Any:
+        begun.append(start is not None)
+        return solver(*what, start=start, **others)
+
+    monkeypatch.setattr(planning, "Solver", noted)
+
+    async def main(clock: VirtualClock) -> None:
+        planner = InlinePlanner(clock, charge_s=0.0)
+        for _ in range(2):
+            assert (await planner.solve(problem(), policy=Policy.CHEAPEST)).cost == pytest.approx(5.0)
+
+    run_virtual(main, start=T0)
+    assert begun == [False, True]
 
 
 @pytest.mark.parametrize(
