@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from payments import InvalidBill
 from payments.money import financial_year
@@ -54,8 +54,8 @@ def _earlier(session: Session, depot_id: str, year: str, series: Series) -> int:
     """Invoices that were numbered before there were series."""
     if series is not Series.INVOICE:
         return 0
-    query = select(func.max(BillRow.invoice_no)).where(
-        BillRow.depot_id == depot_id, col(BillRow.invoice_no).startswith(f"{year}/", autoescape=True)
-    )
+    number = col(BillRow.invoice_no)
+    notes = [number.startswith(f"{year}/{note.value}", autoescape=True) for note in Series if note.value]  # a debit note's money has a bill
+    query = select(func.max(number)).where(BillRow.depot_id == depot_id, number.startswith(f"{year}/", autoescape=True), ~or_(*notes))
     last = session.exec(query).one()
     return int(last.partition("/")[2]) if last else 0

@@ -129,3 +129,17 @@ def test_numbers_go_on_from_bills_that_were_numbered_before_there_were_series() 
         )  # fmt: skip
         session.flush()
         assert next_number(session, "d", Series.INVOICE, date(2026, 12, 1)) == "2627/000042"
+
+
+def test_the_first_invoice_of_a_year_may_come_after_a_debit_note() -> None:
+    store = _store()
+    with store.unit() as session:
+        number = next_number(session, "d", Series.DEBIT_NOTE, date(2027, 4, 1))  # a meter of March was wrong; its money is a bill
+        session.add(
+            BillRow(
+                depot_id="d", bill_id="old+1", driver_id="x", mandate_id="m", own="invoiced", reserved_paise=0, invoice_no=number,
+                opened_ms=to_ms(datetime(2027, 4, 1, tzinfo=UTC)),
+            )
+        )  # fmt: skip
+        session.flush()
+        assert next_number(session, "d", Series.INVOICE, date(2027, 4, 1)) == "2728/000001"
