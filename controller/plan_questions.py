@@ -9,22 +9,16 @@ one. The planner's child (:mod:`controller.planner`) knows nothing of it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from controller.pipe_child import READY_ID, PipeBroken, PipeChild
 from controller.plan_questions_wire import Question, Told, What, frame, read_told
-from controller.planner_wire import HEADER, MAX_BYTES, READY_ID
 from optimizer import FrontierProgress, Policy, Problem, Weights
-
-log = logging.getLogger(__name__)
 
 START_S = 120.0
 """What the child gets to load its libraries: it runs at low priority, and a small machine may be busy."""
@@ -53,7 +47,7 @@ class Questions:
     ) -> None:
         self._command = tuple(command)
         self._start_s, self._grace_s, self._idle_s = start_s, grace_s, idle_s
-        self._child: Process | None = None
+        self._child: PipeChild | None = None
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._last_id = READY_ID
@@ -67,7 +61,7 @@ class Questions:
     @property
     def pid(self) -> int | None:
         """The child's process id, while there is one."""
-        return self._child.pid if self._child is not None and self._child.returncode is None else None
+        return self._child.pid if self._child is not None and self._child.alive else None
 
     async def ask(
         self,
@@ -98,11 +92,11 @@ class Questions:
                 raise QuestionFailed(told.failure)
             return told
 
-    async def _told(self, child: Process, question: Question, progress: Callable[[FrontierProgress], None]) -> Told:
+    async def _told(self, child: PipeChild, question: Question, progress: Callable[[FrontierProgress], None]) -> Told:
         data = await asyncio.to_thread(frame, question)  # some hundred thousand numbers: not on the loop
         try:
             async with asyncio.timeout(question.deadline_s + self._grace_s):
-                await _write(child, data)
+                await child.write(data)
                 while True:
                     told = await _read(child)
                     if told.id != question.id:
@@ -110,22 +104,26 @@ class Questions:
                     if told.progress is None:
                         return told
                     progress(told.progress)
+        except PipeBroken as error:
+            raise QuestionFailed(f"the process for questions {error}") from None
         except TimeoutError:
             late = f"no answer within {question.deadline_s:g} s: the machine is too busy, or the depot too large for the question"
             raise QuestionFailed(late) from None
 
-    async def _running(self) -> Process:
-        if self._child is not None and self._child.returncode is None:
+    async def _running(self) -> PipeChild:
+        if self._child is not None and self._child.alive:
             return self._child
         await self._bury()
         try:
-            self._child = child = await asyncio.create_subprocess_exec(*self._command, str(os.getpid()), stdin=PIPE, stdout=PIPE)
+            self._child = child = await PipeChild.start(self._command)
         except OSError as error:
             raise QuestionFailed(f"the process for questions can't be started: {error}") from None
         try:
             async with asyncio.timeout(self._start_s):
                 if (await _read(child)).id != READY_ID:
                     raise QuestionFailed("the process for questions answered before it was asked")
+        except PipeBroken as error:
+            raise QuestionFailed(f"the process for questions {error}") from None
         except TimeoutError:
             raise QuestionFailed(f"the process for questions was not up within {self._start_s:g} s") from None
         return child
@@ -138,43 +136,19 @@ class Questions:
     def _sleep(self) -> None:
         """Nobody asks: let the child end by itself, at the end of its input."""
         child, self._child = self._child, None
-        if child is not None and child.stdin is not None:
-            child.stdin.close()
+        if child is not None:
+            child.close()
 
     async def _bury(self) -> None:
         """End the child, whatever it does, and release its pipes."""
         self._wake()
         child, self._child = self._child, None
-        if child is None:
-            return
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-        if child.stdin is not None:
-            child.stdin.close()
-        await asyncio.shield(child.wait())
+        if child is not None:
+            await child.bury()
 
 
-async def _write(child: Process, data: bytes) -> None:
-    assert child.stdin is not None
+async def _read(child: PipeChild) -> Told:
     try:
-        child.stdin.write(data)
-        await child.stdin.drain()
-    except (ConnectionError, RuntimeError) as error:
-        raise QuestionFailed(f"the process for questions takes none: {error}") from None
-
-
-async def _read(child: Process) -> Told:
-    assert child.stdout is not None
-    try:
-        (length,) = HEADER.unpack(await child.stdout.readexactly(HEADER.size))
-        if length > MAX_BYTES:
-            raise QuestionFailed(f"an answer of {length} bytes, at most {MAX_BYTES} are read")
-        body = await child.stdout.readexactly(length)
-        return await asyncio.to_thread(read_told, body)
-    except asyncio.IncompleteReadError:
-        code = await child.wait()
-        ending = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise QuestionFailed(f"the process for questions {ending}") from None
+        return await asyncio.to_thread(read_told, await child.read())
     except msgspec.MsgspecError as error:
         raise QuestionFailed(f"no answer but {error}") from None

@@ -1,4 +1,4 @@
-"""What core and questions child say to each other: JSON in frames of a 4-byte length and a body, as the planner child does.
+"""What core and questions child say to each other: JSON in the frames of :mod:`controller.pipe_child`, as the planner child does.
 
 child: ready
 core:  Question {id, problem, policy, what, deadline_s}
@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from controller.planner_wire import HEADER, from_array, to_array
+from controller.pipe_child import framed
+from controller.planner_wire import from_array, to_array
 from optimizer import Frontier, FrontierProgress, Policy, Problem, Weights
 from optimizer.explain_values import CellReason, Explanation
 from optimizer.what_if_values import Change, Comparison, Figures
@@ -84,8 +85,7 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True):
 
 def frame(message: Question | Told) -> bytes:
     """A message as it goes through the pipe."""
-    body = _encoder.encode(message)
-    return HEADER.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def read_question(body: bytes) -> Question:

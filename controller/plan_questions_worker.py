@@ -2,22 +2,17 @@
 time: why it is so, what a change would do, what else could be picked.
 
 Started when somebody asks, ended by the core when nobody does; nicer than the planner child (+19), so that no question delays a
-plan. It ends at the end of its input, and the kernel kills it when the core dies in any other way. What libraries print goes to
-stderr; the answers have the pipe alone.
+plan. How it lives and ends: :mod:`controller.pipe_work`.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
-from controller.logs import adopt_libraries, set_up
+from controller.logs import adopt_libraries
+from controller.pipe_child import READY_ID
+from controller.pipe_work import Pipes, begin
 from controller.plan_questions_wire import Compare, Explain, MakeFrontier, Question, Told, Why, Words, frame, read_question
-from controller.planner_wire import HEADER, READY_ID
-from controller.supervisor import die_with_parent
 from optimizer import FrontierProgress, InvalidProblem, SolverFailed
 from optimizer.explain_values import Explanation
 
@@ -26,15 +21,10 @@ NICENESS = 19
 
 def main() -> None:
     """Serve until the input ends. A defect ends the process: the core says so, and starts another one for the next question."""
-    set_up("plan questions")
-    die_with_parent(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the core ends this child in order
-    os.nice(NICENESS)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    pipes = begin("plan questions", NICENESS)
     _load()
     adopt_libraries()
-    _serve(sys.stdin.buffer, answers)
+    _serve(pipes)
 
 
 def _load() -> None:
@@ -42,27 +32,23 @@ def _load() -> None:
     from optimizer import explain, explain_cells, pareto, what_if  # noqa: F401
 
 
-def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    desk = _Desk(answers)
-    _send(answers, Told(READY_ID))
-    while len(header := questions.read(HEADER.size)) == HEADER.size:
-        (length,) = HEADER.unpack(header)
-        body = questions.read(length)
-        if len(body) < length:
-            return
+def _serve(pipes: Pipes) -> None:
+    desk = _Desk(pipes)
+    pipes.send(frame(Told(READY_ID)))
+    for body in pipes.bodies():
         question = read_question(body)
         try:
             told = desk.answer(question)
         except (SolverFailed, InvalidProblem) as error:
             told = Told(question.id, failure=str(error))
-        _send(answers, told)
+        pipes.send(frame(told))
 
 
 class _Desk:
     """Answers; keeps the newest explanation, so that a look at a slot of the same plan solves nothing."""
 
-    def __init__(self, answers: BinaryIO) -> None:
-        self._answers = answers
+    def __init__(self, pipes: Pipes) -> None:
+        self._pipes = pipes
         self._kept: tuple[str, Explanation] | None = None
 
     def answer(self, question: Question) -> Told:
@@ -109,7 +95,7 @@ class _Desk:
         from optimizer.pareto import frontier
 
         def tell(progress: FrontierProgress) -> None:
-            _send(self._answers, Told(question.id, progress=progress))
+            self._pipes.send(frame(Told(question.id, progress=progress)))
 
         found = frontier(question.problem, steps=what.steps, deadline_s=question.deadline_s, progress=tell)
         return Told(question.id, frontier=found)
@@ -121,11 +107,6 @@ def _compare(question: Question, what: Compare) -> Told:
     half_s = question.deadline_s / 2  # it solves twice
     found = what_if(question.problem, what.changes, policy=question.policy, deadline_s=half_s, zone=ZoneInfo(question.zone))
     return Told(question.id, comparison=found)
-
-
-def _send(answers: BinaryIO, told: Told) -> None:
-    answers.write(frame(told))
-    answers.flush()
 
 
 if __name__ == "__main__":

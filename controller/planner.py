@@ -16,10 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from enum import StrEnum
 from types import TracebackType
@@ -29,7 +27,8 @@ import msgspec
 import numpy as np
 
 import optimizer
-from controller.planner_wire import HEADER, MAX_BYTES, READY_ID, Answer, Request, frame, read_answer
+from controller.pipe_child import READY_ID, PipeBroken, PipeChild, PipeOutOfStep
+from controller.planner_wire import Answer, Request, frame, read_answer
 from depot.ports import Clock
 from optimizer import PlanResult, Policy, Problem, SolverFailed, Weights
 
@@ -136,7 +135,7 @@ class PlannerProcess:
         self._grace_s = grace_s
         self._command = tuple(command)
         self._chance = chance or random.Random()  # noqa: S311  # jitter, no secret
-        self._child: Process | None = None
+        self._child: PipeChild | None = None
         self._ready = asyncio.Event()
         self._turn = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
@@ -160,7 +159,7 @@ class PlannerProcess:
     @property
     def pid(self) -> int | None:
         """The child's process id, while there is one."""
-        return self._child.pid if self._child is not None and self._child.returncode is None else None
+        return self._child.pid if self._child is not None and self._child.alive else None
 
     async def solve(self, problem: Problem, *, policy: Policy | Weights) -> PlanResult:
         """The child's plan, checked. One request at a time: others wait for their turn."""
@@ -183,10 +182,10 @@ class PlannerProcess:
             self.state, self.text = PlannerState.RUNNING, f"last plan solved in {answer.result.total_s:.2f} s"
             return answer.result
 
-    async def _warm_child(self) -> Process:
+    async def _warm_child(self) -> PipeChild:
         try:
             async with asyncio.timeout(self._start_s):
-                while not self._ready.is_set() or self._child is None or self._child.returncode is not None:
+                while not self._ready.is_set() or self._child is None or not self._child.alive:
                     self._ready.clear()
                     await self._ready.wait()
         except TimeoutError:
@@ -195,14 +194,16 @@ class PlannerProcess:
             raise error from None
         return self._child
 
-    async def _ask(self, child: Process, problem: Problem, policy: Policy | Weights) -> Answer:
+    async def _ask(self, child: PipeChild, problem: Problem, policy: Policy | Weights) -> Answer:
         self._last_id += 1
         try:
             async with asyncio.timeout(self._deadline_s + self._grace_s):
-                await _write(child, frame(Request(self._last_id, problem, policy, self._deadline_s)))
+                await child.write(frame(Request(self._last_id, problem, policy, self._deadline_s)))
                 answer = await _read(child)
             if answer.id != self._last_id:
                 raise PlannerGarbage(f"an answer to request {answer.id} instead of {self._last_id}")
+        except PipeBroken as error:
+            raise PlannerDead(f"the planner's process {error}; it starts again") from None
         except TimeoutError:
             self._kill(child)
             raise PlannerLate(f"no plan within {self._deadline_s:g} s; the planner's process was killed and starts again") from None
@@ -215,13 +216,11 @@ class PlannerProcess:
         self.state = PlannerState.LATE if isinstance(error, PlannerLate) else PlannerState.DEAD
         self.text = str(error)
 
-    def _kill(self, child: Process) -> None:
+    def _kill(self, child: PipeChild) -> None:
         if child is self._child:
             self._ready.clear()
             self._killed = True
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
+        child.kill()
 
     async def _keep(self) -> None:
         """Own the child: start it, wait for its end, start it again."""
@@ -238,7 +237,7 @@ class PlannerProcess:
 
     async def _live(self) -> None:
         try:
-            self._child = child = await asyncio.create_subprocess_exec(*self._command, str(os.getpid()), stdin=PIPE, stdout=PIPE)
+            self._child = child = await PipeChild.start(self._command)
         except OSError as error:
             self._died(f"the planner's process can't be started: {error}")
             return
@@ -247,7 +246,10 @@ class PlannerProcess:
             async with asyncio.timeout(self._start_s):
                 if (await _read(child)).id != READY_ID:
                     raise PlannerGarbage("an answer before the first question")
-        except (PlannerError, TimeoutError) as error:
+        except PipeBroken as error:
+            self._died(f"the planner's process did not come up: it {error}")
+            return
+        except (PlannerGarbage, TimeoutError) as error:
             self._died(f"the planner's process did not come up: {str(error) or f'nothing heard in {self._start_s:g} s'}")
             return
         finally:
@@ -255,9 +257,9 @@ class PlannerProcess:
         self._ready.set()
         if self.state is PlannerState.RUNNING:
             self.text = "the planner is ready"
-        code = await child.wait()
+        ending = await child.ended()
         if not self._killed:
-            self._died(f"the planner's process {_ending(code)}; it starts again")
+            self._died(f"the planner's process {ending}; it starts again")
 
     def _starts_slowly(self) -> None:
         if self.state is PlannerState.RUNNING:
@@ -273,41 +275,17 @@ class PlannerProcess:
         """End the child, whatever it does, and release its pipes."""
         self._ready.clear()
         child, self._child = self._child, None
-        if child is None:
-            return
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-        if child.stdin is not None:
-            child.stdin.close()
-        await asyncio.shield(child.wait())
+        if child is not None:
+            await child.bury()
 
 
-async def _write(child: Process, data: bytes) -> None:
-    assert child.stdin is not None
+async def _read(child: PipeChild) -> Answer:
     try:
-        child.stdin.write(data)
-        await child.stdin.drain()
-    except (ConnectionError, RuntimeError) as error:
-        raise PlannerDead(f"the planner's process takes no request: {error}") from None
-
-
-async def _read(child: Process) -> Answer:
-    assert child.stdout is not None
-    try:
-        (length,) = HEADER.unpack(await child.stdout.readexactly(HEADER.size))
-        if length > MAX_BYTES:
-            raise PlannerGarbage(f"a frame of {length} bytes, at most {MAX_BYTES} are read")
-        return read_answer(await child.stdout.readexactly(length))
-    except asyncio.IncompleteReadError:
-        code = await child.wait()
-        raise PlannerDead(f"the planner's process {_ending(code)}; it starts again") from None
+        return read_answer(await child.read())
+    except PipeOutOfStep as error:
+        raise PlannerGarbage(f"the planner's process {error}") from None
     except msgspec.MsgspecError as error:
         raise PlannerGarbage(f"no answer but {error}") from None
-
-
-def _ending(code: int) -> str:
-    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 def check_result(problem: Problem, result: PlanResult) -> None:

@@ -1,4 +1,4 @@
-"""What core and planner child say to each other: JSON in frames of a 4-byte length and a body.
+"""What core and planner child say to each other: JSON in the frames of :mod:`controller.pipe_child`.
 
 Arrays go as they lie in memory, {"shape", "f8"} in base64: a plan of 1,000 vehicles is 96,000 numbers, whose digits would hold the
 core's loop for longer than all the rest.
@@ -9,17 +9,13 @@ child: ready            core: request {id, problem, policy, deadline_s}         
 from __future__ import annotations
 
 import base64
-import struct
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from controller.pipe_child import framed
 from optimizer import PlanResult, Policy, Problem, Weights
-
-MAX_BYTES = 64 * 1024 * 1024
-HEADER = struct.Struct(">I")
-READY_ID = 0
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +28,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A result, or a sentence why there is none. Without either and with :data:`READY_ID`: the child is warm."""
+    """A result, or a sentence why there is none. Without either and with :data:`~controller.pipe_child.READY_ID`: the child is warm."""
 
     id: int
     result: PlanResult | None = None
@@ -41,8 +37,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def frame(message: Request | Answer) -> bytes:
     """A message as it goes through the pipe."""
-    body = _encoder.encode(message)
-    return HEADER.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def read_request(body: bytes) -> Request:

@@ -1,20 +1,16 @@
 """The planner child: ``python -m controller.planner_worker PARENT_PID``. Reads requests, solves, answers, one at a time.
 
-It ends at the end of its input, and the kernel kills it when the core dies in any other way. It is nicer than the core
-(+15): a long solve takes no time from the limiter. What libraries print goes to stderr; the answers have the pipe alone.
+It is nicer than the core (+15): a long solve takes no time from the limiter. How it lives and ends: :mod:`controller.pipe_work`.
 """
 
 from __future__ import annotations
 
 import gc
-import os
-import signal
-import sys
-from typing import BinaryIO
 
-from controller.logs import adopt_libraries, set_up
-from controller.planner_wire import HEADER, READY_ID, Answer, frame, read_request
-from controller.supervisor import die_with_parent
+from controller.logs import adopt_libraries
+from controller.pipe_child import READY_ID
+from controller.pipe_work import Pipes, begin
+from controller.planner_wire import Answer, frame, read_request
 from optimizer import SolverFailed
 
 NICENESS = 15
@@ -22,39 +18,25 @@ NICENESS = 15
 
 def main() -> None:
     """Serve until the input ends. A defect ends the process: the core starts another one."""
-    set_up("planner")
-    die_with_parent(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the core ends this child in order
-    os.nice(NICENESS)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    pipes = begin("planner", NICENESS)
     _warm_up()
     adopt_libraries()
-    _serve(sys.stdin.buffer, answers)
+    _serve(pipes)
 
 
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def _serve(pipes: Pipes) -> None:
     from optimizer import Replanner
 
     replanner = Replanner()  # one depot's plans: each begins where the last one ended
-    _send(answers, Answer(READY_ID))
-    while len(header := requests.read(HEADER.size)) == HEADER.size:
-        (length,) = HEADER.unpack(header)
-        body = requests.read(length)
-        if len(body) < length:
-            return
+    pipes.send(frame(Answer(READY_ID)))
+    for body in pipes.bodies():
         request = read_request(body)
         try:
             result = replanner.plan(request.problem, policy=request.policy, deadline_s=request.deadline_s, round_minimum=True)
         except SolverFailed as error:
-            _send(answers, Answer(request.id, failure=str(error)))
+            pipes.send(frame(Answer(request.id, failure=str(error))))
         else:
-            _send(answers, Answer(request.id, result))
-
-
-def _send(answers: BinaryIO, answer: Answer) -> None:
-    answers.write(frame(answer))
-    answers.flush()
+            pipes.send(frame(Answer(request.id, result)))
 
 
 def _warm_up() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from controller.pipe_child import HEADER
 from controller.plan_questions import QuestionFailed, Questions
 from controller.plan_questions_wire import Compare, Explain, MakeFrontier, Question, Told, What, Why, frame, read_question, read_told
-from controller.planner_wire import HEADER
 from optimizer import Feeder, FrontierProgress, Policy, Problem, Vehicle, Weights
 from optimizer.what_if_values import Change, ChangeKind
 
@@ -45,7 +45,8 @@ def child(tmp_path: Path, body: str) -> tuple[str, ...]:
         textwrap.dedent(
             """
             import os, sys, time
-            from controller.plan_questions_wire import HEADER, Told, frame, read_question
+            from controller.pipe_child import HEADER
+            from controller.plan_questions_wire import Told, frame, read_question
             from optimizer import FrontierProgress
             def say(told): sys.stdout.buffer.write(frame(told)); sys.stdout.buffer.flush()
             say(Told(0))

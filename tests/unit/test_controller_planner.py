@@ -54,7 +54,8 @@ def worker(tmp_path: Path, body: str) -> tuple[str, ...]:
         textwrap.dedent(
             """
             import os, sys, time
-            from controller.planner_wire import HEADER, Answer, frame, read_request
+            from controller.pipe_child import HEADER
+            from controller.planner_wire import Answer, frame, read_request
             import numpy as np
             from optimizer import PlanResult, PlanStatus
             def say(answer): sys.stdout.buffer.write(frame(answer)); sys.stdout.buffer.flush()

@@ -13,6 +13,7 @@ from bms_bridge.charging import PackFacts
 from bms_bridge.chemistry import TABLE, Chemistry, Thresholds
 from bms_bridge.contract import PackSample, Source
 from controller import planner_wire as wire
+from controller.pipe_child import HEADER
 from controller.planning_life import LifeSettings, PackNow, SafetyPacks, charge_curve, kept_out, policy_of, with_life
 from depot.events import VisitAnnounced
 from depot.values import PackKey
@@ -131,7 +132,7 @@ def test_what_is_known_goes_to_the_planner_and_arrives() -> None:
         curve=charge_curve(announced(0.5, 100_000), wants_wh=60_000, full_w=150_000),
     )
     problem = Problem(NOW, 8, 60, np.full(8, 8.0), np.full(8, 500.0), np.zeros(8), (vehicle,))
-    body = wire.frame(wire.Request(1, problem, Policy.BATTERY_LIFE, 5.0))[wire.HEADER.size :]
+    body = wire.frame(wire.Request(1, problem, Policy.BATTERY_LIFE, 5.0))[HEADER.size :]
     arrived = wire.read_request(body).problem.vehicles[0]
     assert arrived.life is not None
     assert vehicle.life is not None
