@@ -48,6 +48,9 @@ ACTOR = "payments"
 STOP_AGAIN = timedelta(seconds=30)
 """A session that was told to end is told so again after this time."""
 
+STOP_SHOWN = timedelta(minutes=10)
+"""So long a station's display says why a session was ended."""
+
 BOOKS_EVERY = timedelta(seconds=5)
 """So often the books are asked about drivers whose sessions run."""
 
@@ -239,18 +242,25 @@ class PaidSessions:
         self._spawn(self._say(paid, ev.SessionWarned(session_id, why.value, message), message), f"tell {session_id}")
 
     async def _say(self, paid: PaidSession, fact: ev.Event, message: str, *, key: str | None = None) -> None:
-        """To the driver's page by way of the journal, and to the station's display, where it is one of OCPP 2.x."""
-        await self._yard.journal.append([ev.NewEvent(fact, self._yard.clock.now(), key=key, actor=ACTOR)])
-        if paid.connector.station_id not in self.displays():
+        """To the driver's page by way of the journal, and to the station's display, where it is one of OCPP 2.x; one of 1.6 is
+        told by :mod:`controller.driver_costs`. Why a session ended stands there for a while: what is said with its transaction
+        goes with it (O03)."""
+        now, station_id = self._yard.clock.now(), paid.connector.station_id
+        await self._yard.journal.append([ev.NewEvent(fact, now, key=key, actor=ACTOR)])
+        if station_id not in self.displays():
             return
+        ends = isinstance(fact, ev.SessionStopAsked)
+        several = len(self._yard.connectors_of(station_id)) > 1
+        words = f"Connector {paid.connector.connector}: {message}" if ends and several else message
         order = cmd.ShowMessage(
-            command_id=f"{ACTOR}-tell-{paid.transaction_id}-{self._yard.clock.now():%Y%m%dT%H%M%S}",
+            command_id=f"{ACTOR}-tell-{paid.transaction_id}-{now:%Y%m%dT%H%M%S}",
             actor=ACTOR,
             reason="the money of a session",
-            station_ids=(),
-            priority="AlwaysFront",
-            texts=(Text(message, "UTF8", "en"),),
-            transaction_id=paid.transaction_id,
+            station_ids=(station_id,),
+            priority="InFront" if ends else "AlwaysFront",
+            texts=(Text(words, "UTF8", "en"),),
+            transaction_id=None if ends else paid.transaction_id,
+            end_at=now + STOP_SHOWN if ends else None,
         )
         result = await self._execute(order)
         if result.status not in (cmd.CommandStatus.DONE, cmd.CommandStatus.ACCEPTED):

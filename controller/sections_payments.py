@@ -53,7 +53,7 @@ class PaymentsSection(Section):
     upi_vpa: str = setting("", "UPI address to which a driver can pay a bill by hand whose debit was given up. Shown as QR code.")
     whole_rupees: bool = setting(False, "Round each bill to whole rupees, with a line of its own.")
     cost_every_s: float = setting(
-        60.0, "Between two running costs that a station of OCPP 2.x shows to its driver, where it can (TariffCostCtrlr). 0: none.",
+        60.0, "Between two running costs that a station shows to its driver, where it says that it can. 0: none.",
         unit="s", ge=0, le=3600,
     )  # fmt: skip
     most_kwh: float = setting(40.0, "Energy at which a paid session is ended. The gate counts with it.", unit="kWh", gt=0, le=1000)

@@ -159,9 +159,17 @@ class Till:
     def cost(self, terms: ev.SessionAdmitted, energy_wh: int) -> Cost:
         """What a session of these terms costs with so much energy, as its bill will have it."""
         bill = self._bill_of(terms.driver_id, self._rated(terms, energy_wh))
-        currency = self._yard.spec.currency
-        words = f"{energy_wh / 1000:.2f} kWh: {bill.total_paise / 100:.2f} {currency} with tax"
-        return Cost(bill.total_paise, energy_wh, words)
+        return Cost(bill.total_paise, energy_wh, self.cost_in_words(energy_wh, bill.total_paise))
+
+    def cost_in_words(self, energy_wh: int, total_paise: int) -> str:
+        """For the driver."""
+        return f"{energy_wh / 1000:.2f} kWh: {total_paise / 100:.2f} {self._yard.spec.currency} with tax"
+
+    def steady_price(self, terms: ev.SessionAdmitted) -> Fraction | None:
+        """Paise per kWh with tax, where energy has one price for the whole session; else None."""
+        elements = self.terms_tariff(terms).elements
+        energy = elements[0].component(Kind.ENERGY) if len(elements) == 1 and elements[0].restrictions.always else None
+        return None if energy is None else energy.price_paise * (1 + self._rule(terms.driver_id).rate)
 
     def _rated(self, terms: ev.SessionAdmitted, energy_wh: int) -> Rated:
         paid, now = self._yard.state.paid.get(terms.session_id), self._yard.clock.now()

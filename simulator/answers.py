@@ -16,6 +16,7 @@ from depot.ports import Clock
 from simulator.charging import Charging
 from simulator.outbox import Kind, Message
 from simulator.profiles import Profile
+from simulator.shown16 import Shown
 from simulator.voice import Build
 
 _BOOT_S = 20.0
@@ -36,6 +37,7 @@ class Answers:
         self.station_id = charging.station_id
         self.clock = clock
         self.configuration = charging.configuration
+        self.shown = Shown()
         self._charging = charging
         self._units = charging.units
         self._limits = charging.limits

@@ -61,6 +61,7 @@ class Configuration:
             "ChargingScheduleAllowedChargingRateUnit": _Key(",".join(units[unit] for unit in rate_units)),
             "ChargingScheduleMaxPeriods": _Key("24"),
             "ConnectorSwitch3to1PhaseSupported": _Key("false"),
+            "CustomDisplayCostAndPrice": _Key("true"),
             "MaxChargingProfilesInstalled": _Key("16"),
         }
 

@@ -27,6 +27,7 @@ from ocpp.charge_point import ChargePoint
 from depot.ports import Clock
 from simulator.configuration import Configuration
 from simulator.profiles import Profile
+from simulator.shown16 import Shown
 from simulator.wire import Wire
 
 RESPONSE_TIMEOUT_S = 30.0
@@ -135,6 +136,7 @@ class StationSide(Protocol):
     station_id: str
     clock: Clock
     configuration: Configuration
+    shown: Shown
 
     def set_profile(self, connector: int, data: Mapping[str, Any]) -> str: ...
     def clear_profile(self, criteria: Mapping[str, Any]) -> bool: ...

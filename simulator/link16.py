@@ -77,8 +77,8 @@ class Link16(Link, ChargePoint):  # type: ignore[misc]  # the package is untyped
         return call_result.UnlockConnector(status=self._station.unlock(connector_id))
 
     @on(Action.data_transfer)
-    def on_data_transfer(self, vendor_id: str, **_: Any) -> Any:
-        return call_result.DataTransfer(status="UnknownVendorId")
+    def on_data_transfer(self, vendor_id: str, message_id: str = "", data: str = "", **_: Any) -> Any:
+        return call_result.DataTransfer(status=self._station.shown.take(vendor_id, message_id, data))
 
     @on(Action.clear_cache)
     def on_clear_cache(self, **_: Any) -> Any:

@@ -241,6 +241,7 @@ async def serve_core(settings: Settings) -> None:
         told = Told()
         costs = DriverCosts(core.yard, lambda: core.desk.till, every_s=settings.payments.cost_every_s if settings.payments else 0)
         core.add(costs)
+        stack.callback(journal.subscribe(costs.landed))
         rooms_21 = Rooms21.of(core)
         models = device_models(settings, core.yard, stack)
         alarms.sources.append(models)

@@ -17,7 +17,7 @@ from controller.billing import Billing
 from controller.desk import Desk, DeskSettings
 from controller.driver_status import DriverStatusView
 from controller.fleet import is_fleet
-from controller.paid_sessions import ACTOR, BOOKS_EVERY, STOP_AGAIN, UNASKED_TOLD, PaidSessions
+from controller.paid_sessions import ACTOR, BOOKS_EVERY, STOP_AGAIN, STOP_SHOWN, UNASKED_TOLD, PaidSessions
 from controller.till import BOOKS_SHUT, Price, Till
 from depot import commands as cmd
 from depot import events as ev
@@ -165,6 +165,8 @@ def test_a_session_is_ended_at_its_last_watt_hour_by_an_audited_command() -> Non
     assert asked.reason == stop.reason
     assert world.of(ev.SessionStopAsked)[0].why == "energy_spent"
     assert world.shown == [stop.reason]
+    (message,) = [command for command in world.ordered if isinstance(command, cmd.ShowMessage)]
+    assert (message.transaction_id, message.end_at) == (None, world.clock.now() + STOP_SHOWN)  # it outlives its transaction
     world.clock.at += STOP_AGAIN
     world.look()
     assert len(world.stops) == 2  # the charger did not obey: told again, the driver is not
@@ -187,6 +189,9 @@ def test_a_small_block_grants_a_smaller_session_asks_to_top_up_and_ends_before_i
     world.look()
     (warned,) = world.of(ev.SessionWarned)
     assert warned.why == "top_up"
+    running = world.yard.state.transaction_on(ONE)
+    assert running is not None
+    assert [c.transaction_id for c in world.ordered if isinstance(c, cmd.ShowMessage)] == [running.transaction_id]
     assert world.shown == [WORDS["warned.top_up"].english]
     world.flows(admitted.most_wh, power_w=60_000)
     world.look()
