@@ -160,10 +160,11 @@ class PaidSessions:
         cost = self._cost_paise(paid, energy_wh)
         pays = self._pays(session_id, paid)
         lost = self._loss(session_id, pays, energy_wh, now)
-        asked = paid.unasked
+        asked, smaller = paid.unasked, terms.most_wh < self._till.price.most_wh
         return Running(
             fleet=is_fleet(state, transaction),
-            blocked=pays is not None and pays.mode.blocks and terms.most_wh < self._till.price.most_wh,
+            smaller=smaller,
+            blocked=smaller and pays is not None and pays.mode.blocks,
             state=None if pays is None else pays.state,
             cost_paise=cost,
             limit_paise=self._limit_paise(session_id, paid, pays),

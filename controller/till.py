@@ -169,7 +169,7 @@ class Till:
         """Paise per kWh with tax, where energy has one price for the whole session; else None."""
         elements = self.terms_tariff(terms).elements
         energy = elements[0].component(Kind.ENERGY) if len(elements) == 1 and elements[0].restrictions.always else None
-        return None if energy is None else energy.price_paise * (1 + self._rule(terms.driver_id).rate)
+        return None if energy is None else energy.price_paise * (1 + self.tax_rule(terms.driver_id).rate)
 
     def _rated(self, terms: ev.SessionAdmitted, energy_wh: int) -> Rated:
         paid, now = self._yard.state.paid.get(terms.session_id), self._yard.clock.now()

@@ -70,7 +70,8 @@ class Running:
     """One session now. ``limit_paise``: what it may cost; ``cost_paise``: so far; ``ahead_paise``: what may still flow until its
     charger obeys a stop. ``state``: of the mandate that pays, None: nobody knows now. ``lost_wh`` and ``lost_for``: energy and
     time since that mandate was first seen not to be in force. ``refused``: a station began it without asking, and the answer
-    would have been no. ``blocked``: paid from a block, which a driver can top up."""
+    would have been no. ``smaller``: ``most_wh`` is as far as the money reaches, less than a whole session; ``blocked``: so, and paid
+    from a block, which a driver can top up."""
 
     fleet: bool
     blocked: bool
@@ -83,6 +84,7 @@ class Running:
     lost_wh: int = 0
     lost_for: timedelta = timedelta(0)
     refused: bool = False
+    smaller: bool = False
 
 
 def judge(now: Running, policy: Policy) -> Verdict:
@@ -92,7 +94,7 @@ def judge(now: Running, policy: Policy) -> Verdict:
     if now.refused:
         return Stop(StopWhy.NOT_ALLOWED)
     if now.energy_wh >= now.most_wh:
-        return Stop(StopWhy.ENERGY_SPENT)
+        return Stop(StopWhy.MONEY_SPENT if now.smaller else StopWhy.ENERGY_SPENT)
     if now.cost_paise + now.ahead_paise >= now.limit_paise:
         return Stop(StopWhy.MONEY_SPENT)
     if now.state not in (None, MandateState.ACTIVE):

@@ -35,6 +35,7 @@ def test_nobody_on_account_is_asked_to_top_up() -> None:
 
 def test_a_session_ends_at_its_last_watt_hour() -> None:
     assert judge(replace(CALM, energy_wh=25_000), POLICY) == Stop(StopWhy.ENERGY_SPENT)
+    assert judge(replace(CALM, energy_wh=25_000, smaller=True), POLICY) == Stop(StopWhy.MONEY_SPENT)  # it ends there for money
 
 
 @pytest.mark.parametrize("state", [MandateState.PAUSED, MandateState.CANCEL_PENDING, MandateState.CANCELLED, MandateState.EXPIRED])
@@ -69,15 +70,16 @@ def test_a_session_that_began_unasked_and_may_not_is_ended() -> None:
     lost_s=st.integers(0, 100_000),
     refused=st.booleans(),
     blocked=st.booleans(),
+    smaller=st.booleans(),
     stop_on_loss=st.booleans(),
 )
 def test_a_bus_of_the_fleet_is_never_stopped_for_money_and_a_retail_session_never_passes_its_limit(
     state: MandateState | None, cost: int, limit: int, ahead: int, energy: int, most: int, lost: int, lost_s: int, refused: bool,
-    blocked: bool, stop_on_loss: bool,
+    blocked: bool, smaller: bool, stop_on_loss: bool,
 ) -> None:  # fmt: skip
     running = Running(
         fleet=False, blocked=blocked, state=state, cost_paise=cost, limit_paise=limit, ahead_paise=ahead, energy_wh=energy, most_wh=most,
-        lost_wh=lost, lost_for=timedelta(seconds=lost_s), refused=refused,
+        lost_wh=lost, lost_for=timedelta(seconds=lost_s), refused=refused, smaller=smaller,
     )  # fmt: skip
     policy = replace(POLICY, stop_on_loss=stop_on_loss)
     assert judge(replace(running, fleet=True), policy) == Go()
