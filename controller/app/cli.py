@@ -364,7 +364,7 @@ def run_depot(
 @app.command("gateway")
 def mock_gateway(
     config: Annotated[
-        Path | None, typer.Argument(help="The depot's configuration file, with a section [payments]. Without one: a gateway by itself.")
+        Path | None, typer.Argument(help="The depot's configuration file, with its payments. Without one: a gateway by itself.")
     ] = None,
     *,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Where it listens, on this machine only (8090).")] = None,
