@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import shutil
@@ -130,13 +131,22 @@ def test_ci_runs_the_same_command_as_everybody() -> None:
     assert lines == ['exec "$(dirname "$0")/../chargeyard" test']
 
 
-@pytest.mark.parametrize("name", ["core", "lake", "dev"])
+@pytest.mark.parametrize("name", ["core", "lake", "analytics", "dev"])
 def test_every_locked_package_carries_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8").replace("\\\n", " ")
     packages = [line for line in text.splitlines() if "==" in line]
     assert packages
     assert all("--hash=sha256:" in line for line in packages)
     assert "://" not in text
+
+
+def test_each_lock_holds_all_of_the_one_before_it() -> None:
+    """The script installs one list; a package that is missing from a larger one is missing in the depot that needs both."""
+    found = []
+    for name in ("core", "lake", "analytics", "dev"):
+        text = (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8")
+        found.append(set(re.findall(r"^([a-z0-9._-]+)==(\S+)", text, re.MULTILINE)))
+    assert all(smaller <= larger for smaller, larger in itertools.pairwise(found))
 
 
 def test_vocabulary_uses_the_standard_library_only() -> None:
