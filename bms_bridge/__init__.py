@@ -15,6 +15,7 @@
     can            what a vehicle says on its own CAN bus: DBCs, pack maps, logs, live buses (a package)
     gbt27930       charger and vehicle on the charging line, message by message; gbt_session: a session, and its samples
     j1939_tp       messages that come in packets, put together
+    health         state of health from charges, with intervals (a package; teaching it needs the extra ``analytics``)
     ect            what happens in a cell that is too hot: State of Safety, time to thermal runaway
     layout         where vehicles stand, and what stands between them (pure)
     pack_propagation, bay_propagation    which cells and modules, which bays follow a runaway, and when (pure)

@@ -1,4 +1,4 @@
-"""``./chargeyard battery``: what files say of a battery, without a depot."""
+"""``./chargeyard battery``: what files say of a battery, without a depot. Health of cells: :mod:`battery_health_cli`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_health_cli
+
 if TYPE_CHECKING:
     from bms_bridge.profile_dump import Histogram, ProfileDump
 
-battery = typer.Typer(help="Battery: read what a battery management system has counted.", no_args_is_help=True)
+battery = typer.Typer(
+    help="Battery: what a management system has counted, and health of cells from charges and pulses.", no_args_is_help=True
+)
+battery_health_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 
 DONE, NO, USAGE = 0, 1, 2
 HOT_C = 45.0
-
-
-@battery.callback()
-def _commands() -> None:
-    """So that one command alone is not taken for all."""
 
 
 @battery.command("profile")

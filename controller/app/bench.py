@@ -14,7 +14,7 @@ from rich.console import Console
 
 from controller.app.check import ROOT
 
-MODULES = {"optimizer": "benchmarks.plan_speed"}
+MODULES = {"optimizer": "benchmarks.plan_speed", "soh": "benchmarks.soh"}
 
 
 def run_bench(what: str, arguments: Sequence[str], complaints: Console) -> int:

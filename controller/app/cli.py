@@ -426,17 +426,22 @@ def run_everything(
 
 @app.command("bench")
 def bench(
-    what: Annotated[Literal["optimizer"], typer.Argument(help="Which part is measured.")],
+    what: Annotated[Literal["optimizer", "soh"], typer.Argument(help="Which part is measured.")],
     *,
-    data: Annotated[Path | None, typer.Option("--data", help="A folder with scenarios/*.json, to measure them, too.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets (optimizer: with scenarios/*.json).")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, no 5,000 vehicles: about half a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: about half a minute.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="soh: seven estimators on the same folds, too.")] = False,
 ) -> None:
-    """Measure how fast and how exact plans are, beside a raw HiGHS build of the same model. About five minutes."""
+    """Measure how fast and how exact plans are, or how good battery health is on cells that were kept apart."""
     from controller.app.bench import run_bench
 
     paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
-    raise typer.Exit(run_bench(what, [*paths, *(["--quick"] if quick else [])], complaints))
+    flags = [word for word, wanted in (("--quick", quick), ("--compare", compare)) if wanted]
+    if data is None and what != "optimizer":
+        complaints.print(f"bench {what} needs the folder of data sets: name it with --data", markup=False, highlight=False)
+        raise typer.Exit(2)
+    raise typer.Exit(run_bench(what, [*paths, *flags], complaints))
 
 
 @app.command("check")

@@ -1,0 +1,90 @@
+"""The sixteen numbers of a partial charge, made comparable: per nominal Ah, logarithms of what spans decades, calmed by the charges before.
+
+    table --comparable--> [n, 16] --steadied--> median of each cell's last charges (never of later ones)
+
+No cycle count, no age and no earlier capacity takes part. A pack whose history nobody knows can be estimated from its next charges; one
+that was heard of since it was new is compared with its own first charges, too (:func:`since_new`): cells differ when they are new, and
+that says little of their fade.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms_bridge.health.charge_table import FEATURES, ChargeTable
+from bms_bridge.health.files import Floats, Words
+
+PER_AH = ("CC_Q", "CV_Q", "current_mean", "current_std", "current_slope")
+DECADES = ("CC_Q", "CV_Q", "CC_charge_time", "CV_charge_time", "voltage_slope", "current_slope")
+LEAST = 1e-6
+FARTHEST = 8.0
+FIRST = 8
+"""So many charges make a cell's beginning; fewer say too little."""
+YOUNG_CYCLE = 10.0
+
+
+def comparable(table: ChargeTable) -> Floats:
+    """[n, 16]: charge and currents per nominal Ah; the natural logarithm of the size of what spans decades."""
+    found = table.features.copy()
+    for name in PER_AH:
+        found[:, FEATURES.index(name)] /= table.nominal_ah
+    for name in DECADES:
+        column = FEATURES.index(name)
+        found[:, column] = np.log(np.abs(found[:, column]) + LEAST)
+    return found
+
+
+def steadied(values: Floats, cells: Words, last: int) -> Floats:
+    """The median of each cell's ``last`` charges up to and with each one; rows lie in the order of cells and cycles."""
+    if last <= 1 or not len(values):
+        return values
+    starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
+    since = np.arange(len(values)) - np.repeat(starts, np.diff(np.r_[starts, len(values)]))
+    stacked = np.full((last, *values.shape), np.nan)
+    for back in range(last):
+        rows = np.flatnonzero(since >= back)
+        stacked[back, rows] = values[rows - back]
+    return np.asarray(np.nanmedian(stacked, axis=0))
+
+
+def since_new(values: Floats, steady: Floats, table: ChargeTable) -> tuple[Floats, NDArray[np.bool_]]:
+    """``steady`` and how far it lies from the median of the cell's own first charges, [n, 32]; and for which rows that is known: those of
+    cells whose first charge in the table was one of their first ten. ``values``: before they were steadied."""
+    starts = np.flatnonzero(np.r_[True, table.cells[1:] != table.cells[:-1]]) if len(values) else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.r_[starts, len(values)])
+    first = np.array([np.median(values[begin : begin + min(FIRST, size)], axis=0) for begin, size in zip(starts, sizes, strict=True)])
+    new = (table.cycles[starts] <= YOUNG_CYCLE) & (sizes >= FIRST)
+    wide = np.hstack([steady, steady - np.repeat(first.reshape(-1, values.shape[1]), sizes, axis=0)])
+    return wide, np.repeat(new, sizes)
+
+
+def thinned(cells: Words, most: int) -> NDArray[np.int64]:
+    """At most ``most`` rows of each cell, evenly over its life; so that a cell that lived long does not teach more than others."""
+    starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
+    ends = np.r_[starts[1:], len(cells)]
+    chosen = [
+        begin + np.unique(np.linspace(0, end - begin - 1, min(most, end - begin)).astype(np.int64))
+        for begin, end in zip(starts, ends, strict=True)
+    ]
+    return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+
+
+class Scale:
+    """Where each feature lies in the taught charges, and how far it spreads there: median, and half of the middle 68 %."""
+
+    __slots__ = ("middle", "spread")
+
+    def __init__(self, middle: Floats, spread: Floats) -> None:
+        self.middle, self.spread = middle, spread
+
+    @classmethod
+    def of(cls, values: Floats) -> Scale:
+        """From the taught charges [n, d]."""
+        low, middle, high = np.quantile(values, (0.16, 0.5, 0.84), axis=0)
+        wide = np.maximum((high - low) / 2, 1e-3 * np.maximum(values.std(axis=0), 1e-9))
+        return cls(middle, wide)
+
+    def __call__(self, values: Floats) -> Floats:
+        """In spreads from the middle, held within ±8: beyond it is told by :mod:`novelty`, not by estimators."""
+        return np.clip((values - self.middle) / self.spread, -FARTHEST, FARTHEST)

@@ -1,0 +1,213 @@
+"""State of health from the end of one charge: an estimate with an interval, or the reason why there is none.
+
+    charge --comparable, steadied, scaled--> Gaussian process ─┐
+                                           └-> forest ─────────┴-> mean, deviation --conformal factor--> interval
+
+Of a batch that was taught, and near to its charges, the interval has the factor that held for unknown cells; else the one that held for
+unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate. Then counted charge must do
+(:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms_bridge.health import ModelRefused
+from bms_bridge.health.charge_table import FEATURES, ChargeTable
+from bms_bridge.health.features import Scale, comparable, since_new, steadied
+from bms_bridge.health.files import Floats
+from bms_bridge.health.gauss import GaussianProcess
+from bms_bridge.health.model_file import ModelFile
+from bms_bridge.health.novelty import Novelty
+from bms_bridge.health.trees import Forest
+
+PURPOSE = "soh"
+FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest")
+
+
+class Verdict(IntEnum):
+    """How much an estimate is worth."""
+
+    USUAL = 0
+    UNUSUAL = 1  # unlike the taught batches: the interval is the wider one
+    NONE = 2  # unlike anything: no estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """n charges. ``soh``, ``low``, ``high``: shares of the nominal capacity, NaN where the verdict is NONE; ``guess``: what the
+    estimators said all the same (for measuring them; never to be used); ``distance``: see :mod:`novelty`."""
+
+    soh: Floats
+    low: Floats
+    high: Floats
+    verdict: NDArray[np.int8]
+    guess: Floats
+    distance: Floats
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Estimates:
+        """The chosen rows, in their order."""
+        return Estimates(*(getattr(self, name)[chosen] for name in ("soh", "low", "high", "verdict", "guess", "distance")))
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The two estimators. ``share`` of the Gaussian process in the mean; the rest is the forest's."""
+
+    scale: Scale
+    process: GaussianProcess
+    forest: Forest
+    novelty: Novelty
+    share: float
+
+    def predict(self, scaled: Floats) -> tuple[Floats, Floats]:
+        """Mean and deviation [n] (shares of the nominal capacity): both estimators' own deviations, and how much they disagree."""
+        by_process, off_process = self.process.predict(scaled)
+        by_forest, off_forest = self.forest.predict(scaled)
+        mean = self.share * by_process + (1 - self.share) * by_forest
+        apart = self.share * (1 - self.share) * (by_process - by_forest) ** 2
+        return mean, np.sqrt(self.share * off_process**2 + (1 - self.share) * off_forest**2 + apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blend and how far it may be trusted. ``usual_factor``: half the interval in deviations, for batches that were taught;
+    ``unusual_factor``: for others, infinite where one batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds."""
+
+    blend: Blend
+    usual_factor: float
+    unusual_factor: float
+    usual_distance: float
+    farthest: float
+
+    def estimate(self, values: Floats, known_batch: NDArray[np.bool_]) -> Estimates:
+        """``values`` [n, d] as :mod:`features` makes them."""
+        scaled = self.blend.scale(values)
+        mean, deviation = self.blend.predict(scaled)
+        distance = self.blend.novelty.distance(scaled)
+        reach = self.farthest if np.isfinite(self.unusual_factor) else -1.0
+        other = np.where(distance <= reach, Verdict.UNUSUAL, Verdict.NONE)
+        verdict = np.where((distance <= self.usual_distance) & known_batch, Verdict.USUAL, other)
+        none = verdict == Verdict.NONE
+        factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
+        half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
+        return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict.astype(np.int8), mean, distance)
+
+
+@dataclass(frozen=True, slots=True)
+class SohModel:
+    """Of one kind of charge. ``plain`` needs the last charges only; ``grown`` (absent where too few taught cells began new) also the
+    cell's first ones. ``last``: charges of which features are the median; ``batches``: the taught ones; ``level``: what intervals
+    promise; ``taught``: what it was taught with, for people."""
+
+    kind: str
+    plain: Part
+    grown: Part | None
+    last: int
+    batches: tuple[str, ...]
+    level: float
+    taught: Mapping[str, Any]
+
+    def estimate(self, table: ChargeTable) -> Estimates:
+        """One estimate per row of ``table``, whose rows lie in the order of cells and cycles."""
+        values = comparable(table)
+        steady = steadied(values, table.cells, self.last)
+        known = np.isin(table.batches, self.batches)
+        said = self.plain.estimate(steady, known)
+        if self.grown is None:
+            return said
+        wide, new = since_new(values, steady, table)
+        if not new.any():
+            return said
+        better = self.grown.estimate(wide[new], known[new])
+        for name in ("soh", "low", "high", "verdict", "guess", "distance"):
+            getattr(said, name)[new] = getattr(better, name)
+        return said
+
+
+def counted_soh(
+    charged_ah: float, soc_from: float, soc_to: float, *, nominal_ah: float, soc_error: float = 0.03
+) -> tuple[float, float, float]:
+    """What counted charge says where no estimator may: (health, low, high), shares of the nominal capacity.
+
+    ``soc_from`` and ``soc_to`` (shares) must come from voltages at rest, not from a counter that itself takes a capacity for granted;
+    ``soc_error``: how wrong each of them can be. ValueError: too little was charged to tell, or the numbers cannot be.
+    """
+    window = soc_to - soc_from
+    if not (charged_ah > 0 and nominal_ah > 0 and 0 <= soc_from < soc_to <= 1 and 0 <= soc_error < 1):
+        raise ValueError("charge, capacity and states of charge must be positive and in order")
+    if window <= 4 * soc_error:
+        raise ValueError(f"{window:.0%} between two rests tell nothing: states of charge may be {soc_error:.0%} wrong; charge more")
+    charged = charged_ah / nominal_ah
+    return charged / window, charged / (window + 2 * soc_error), charged / (window - 2 * soc_error)
+
+
+def to_file(models: Mapping[str, SohModel]) -> ModelFile:
+    """All kinds' models as one file's content."""
+    words: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, (kind, model) in enumerate(sorted(models.items())):
+        parts = {}
+        for name, part in (("plain", model.plain), ("grown", model.grown)):
+            if part is not None:
+                at = f"{number}.{name}."
+                parts[name] = {"at": at, "share": part.blend.share} | {
+                    figure: getattr(part, figure) if np.isfinite(getattr(part, figure)) else None for figure in FIGURES
+                }
+                arrays |= _part_arrays(part, at)
+        words[kind] = {
+            "features": list(FEATURES),
+            "parts": parts,
+            "last": model.last,
+            "batches": list(model.batches),
+            "level": model.level,
+            "taught": dict(model.taught),
+        }
+    return ModelFile(PURPOSE, words, arrays)
+
+
+def from_file(file: ModelFile) -> dict[str, SohModel]:
+    """The inverse. ModelRefused: what the file holds does not fit together, or has other features."""
+    found = {}
+    for kind, words in file.words.items():
+        try:
+            if list(words["features"]) != list(FEATURES):
+                raise ValueError("other features")
+            parts = words["parts"]
+            plain = _part(file, parts["plain"], len(FEATURES))
+            grown = _part(file, parts["grown"], 2 * len(FEATURES)) if "grown" in parts else None
+            batches = tuple(str(batch) for batch in words["batches"])
+            found[kind] = SohModel(kind, plain, grown, int(words["last"]), batches, float(words["level"]), dict(words["taught"]))
+        except (KeyError, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
+            raise ModelRefused(f"the model for {kind!s:.40} cannot be used ({error!s:.80}): train it anew") from error
+    if not found:
+        raise ModelRefused("the model file holds no model: train it anew")
+    return found
+
+
+def _part_arrays(part: Part, at: str) -> dict[str, NDArray[Any]]:
+    blend = part.blend
+    found = {f"{at}scale.middle": blend.scale.middle, f"{at}scale.spread": blend.scale.spread}
+    return found | blend.process.arrays(f"{at}process.") | blend.forest.arrays(f"{at}forest.") | blend.novelty.arrays(f"{at}novelty.")
+
+
+def _part(file: ModelFile, words: Mapping[str, Any], features: int) -> Part:
+    at = str(words["at"])
+    scale = Scale(file.arrays[f"{at}scale.middle"].astype(np.float64), file.arrays[f"{at}scale.spread"].astype(np.float64))
+    blend = Blend(
+        scale,
+        GaussianProcess.from_arrays(file.arrays, f"{at}process."),
+        Forest.from_arrays(file.arrays, f"{at}forest.", features),
+        Novelty.from_arrays(file.arrays, f"{at}novelty."),
+        float(words["share"]),
+    )
+    if {len(scale.middle), len(scale.spread), len(blend.novelty.middle), blend.process.points.shape[1]} != {features}:
+        raise ValueError("other features")
+    usual, unusual, near, far = (float("inf") if words[name] is None else float(words[name]) for name in FIGURES)
+    return Part(blend, usual, unusual, near, far)

@@ -1,0 +1,245 @@
+"""Teaching state of health: what is learned from a table of charges with measured capacities, and how far it may be trusted.
+
+    rows --thinned--> folds by cell ──> misses, distances ──> share, usual factor and distance
+                      folds by batch ─> misses, distances ──> share, unusual factor, farthest
+                      all rows ───────> the two estimators
+
+Everything that is chosen here (lengths of the kernel, share of the estimators, factors, distances) is chosen inside of the table that is
+handed in. Who wants to know how good the result is keeps cells apart before (``benchmarks/soh.py`` does, fold by fold).
+Needs scikit-learn (the extra ``analytics``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+from sklearn.model_selection import GroupKFold
+
+from bms_bridge.health import DataRefused
+from bms_bridge.health.charge_table import ChargeTable
+from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.features import Scale, comparable, since_new, steadied, thinned
+from bms_bridge.health.files import Floats, Words
+from bms_bridge.health.gauss import GaussianProcess, Kernel
+from bms_bridge.health.novelty import Novelty
+from bms_bridge.health.soh import Blend, Part, SohModel
+from bms_bridge.health.trees import Forest
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+LEAST_CELLS = 4
+LEAST_ROWS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is learned: rows of each cell, rows of the process, rows from which its kernel is found, trees, folds
+    by cell and by batch, steps towards the kernel."""
+
+    rows_per_cell: int = 30
+    process_rows: int = 1_000
+    kernel_rows: int = 300
+    trees: int = 100
+    folds: int = 5
+    most_batches: int = 6
+    kernel_steps: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the two estimators said of rows that had not taught them, and how far those lay."""
+
+    process: Floats
+    process_off: Floats
+    forest: Floats
+    forest_off: Floats
+    distance: Floats
+
+    def mixed(self, share: float) -> tuple[Floats, Floats]:
+        """Mean and deviation of the blend, as :meth:`Blend.predict` makes them."""
+        apart = share * (1 - share) * (self.process - self.forest) ** 2
+        mean = share * self.process + (1 - share) * self.forest
+        return mean, np.sqrt(share * self.process_off**2 + (1 - share) * self.forest_off**2 + apart)
+
+
+def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 0, effort: Effort | None = None) -> SohModel:
+    """Teach one kind of charge. DataRefused: fewer than four cells, or too few charges, with a measured capacity."""
+    effort = effort or Effort()
+    values = comparable(table)
+    steady = steadied(values, table.cells, last)
+    wide, new = since_new(values, steady, table)
+    known = np.isfinite(table.soh)
+    rows = thinned_rows(table.cells, known, effort)
+    cells = set(table.cells[rows])
+    if len(cells) < LEAST_CELLS or len(rows) < LEAST_ROWS:
+        raise DataRefused(
+            f"{table.kind}: {len(cells)} cells with {len(rows)} measured charges are too few; "
+            f"at least {LEAST_CELLS} cells and {LEAST_ROWS} charges are needed"
+        )
+    random = np.random.default_rng(seed)
+    plain, told = _part(steady[rows], table.rows(rows), level, effort, random)
+    young, grown = thinned_rows(table.cells, known & new, effort), None
+    if len(set(table.cells[young])) >= max(LEAST_CELLS, 0.7 * len(cells)) and len(young) >= LEAST_ROWS:
+        grown, told_grown = _part(wide[young], table.rows(young), level, effort, random)
+        told = {f"plain_{name}": value for name, value in told.items()} | told_grown
+    soh = table.soh[rows]
+    taught: dict[str, Any] = {
+        "cells": len(cells),
+        "charges": int(known.sum()),
+        "lowest_soh": float(soh.min()),
+        "highest_soh": float(soh.max()),
+        "seed": seed,
+    } | told
+    return SohModel(table.kind, plain, grown, last, tuple(sorted(set(map(str, table.batches)))), level, taught)
+
+
+def thinned_rows(cells: Words, wanted: NDArray[np.bool_], effort: Effort) -> NDArray[np.int64]:
+    """The wanted rows, at most so many of each cell as the effort says."""
+    there = np.flatnonzero(wanted)
+    return there[thinned(cells[there], effort.rows_per_cell)]
+
+
+def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, random: np.random.Generator) -> tuple[Part, dict[str, float]]:
+    """One blend with its factors, and what its folds by cell said of it."""
+    soh, cells, batches = table.soh, table.cells, table.batches
+    kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
+    by_cell = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
+    several = len(set(batches)) > 1
+    by_batch = (
+        _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else by_cell
+    )
+    share = _best_share(by_cell, by_batch, soh, cells)
+    misses = _misses(by_cell, share, soh)
+    usual_factor = grouped_quantile(misses, cells, level)
+    usual_distance = grouped_quantile(by_cell.distance, cells, 0.98)
+    farthest = max(1.25 * usual_distance, min(3 * usual_distance, grouped_quantile(by_batch.distance, cells, level)))
+    unusual_factor = float("inf")
+    if several:
+        off = _misses(by_batch, share, soh)
+        within = by_batch.distance <= farthest
+        by_one = [grouped_quantile(off[(batches == one) & within], cells[(batches == one) & within], level) for one in np.unique(batches)]
+        unusual_factor = max(usual_factor, *(factor for factor in by_one if np.isfinite(factor)), usual_factor)
+    mean, _ = by_cell.mixed(share)
+    told = {
+        "share_of_process": share,
+        "mae_by_cell": float(np.mean(np.abs(mean - soh))),
+        "coverage_by_cell": grouped_share(misses <= usual_factor, cells),
+    }
+    blend = teach(values, soh, cells, kernel, effort, share=share, random=random)
+    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest), told
+
+
+def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, share: float, random: np.random.Generator) -> Blend:
+    """The two estimators and the distance, from comparable features and measured health; the kernel is given."""
+    scale = Scale.of(values)
+    scaled = scale(values)
+    some = spread_rows(cells, effort.process_rows, random)
+    points = scaled[some].astype(np.float32).astype(np.float64)
+    process = GaussianProcess(kernel, points, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
+    return Blend(scale, process, grow(scaled, soh, effort.trees, int(random.integers(2**31))), Novelty.of(scaled), share)
+
+
+def find_kernel(scaled: Floats, soh: Floats, effort: Effort, random: np.random.Generator) -> Kernel:
+    """Lengths and variances of largest likelihood, from some of the rows."""
+    some = random.permutation(len(soh))[: effort.kernel_rows]
+    dimensions = scaled.shape[1]
+    shape = (
+        ConstantKernel(1.0, (1e-2, 1e3)) * Matern(np.full(dimensions, 3.0), (0.3, 300.0), nu=1.5)
+        + ConstantKernel(0.1, (1e-4, 1e2)) * DotProduct(1.0, (1e-2, 1e2))
+        + WhiteKernel(0.01, (1e-5, 1.0))
+    )
+
+    def climb(function: Callable[..., Any], start: Floats, bounds: Floats) -> tuple[Floats, float]:
+        found = minimize(function, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": effort.kernel_steps})
+        return found.x, found.fun
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = GaussianProcessRegressor(shape, alpha=1e-8, optimizer=climb, random_state=0).fit(
+            scaled[some], (soh[some] - soh.mean()) / (soh.std() or 1.0)
+        )
+    told = fitted.kernel_.get_params()
+    return Kernel(
+        signal=float(told["k1__k1__k1__constant_value"]),
+        lengths=np.asarray(told["k1__k1__k2__length_scale"], dtype=np.float64),
+        linear=float(told["k1__k2__k1__constant_value"]),
+        offset=float(told["k1__k2__k2__sigma_0"]) ** 2,
+        noise=float(told["k2__noise_level"]),
+    )
+
+
+def grow(scaled: Floats, target: Floats, trees: int, seed: int) -> Forest:
+    """A forest of extremely randomised trees, as arrays. Single thread: depots have slow, shared machines."""
+    fitted = ExtraTreesRegressor(trees, min_samples_leaf=3, max_features=0.5, random_state=seed, n_jobs=1).fit(scaled, target)
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
+    roots, at, depth = [], 0, 0
+    for estimator in fitted.estimators_:
+        tree = estimator.tree_
+        own = np.arange(at, at + tree.node_count)
+        leaf = tree.children_left < 0
+        parts["feature"].append(np.where(leaf, 0, tree.feature))
+        parts["threshold"].append(np.where(leaf, 0.0, tree.threshold))
+        parts["left"].append(np.where(leaf, own, tree.children_left + at))
+        parts["right"].append(np.where(leaf, own, tree.children_right + at))
+        parts["value"].append(tree.value[:, 0, 0])
+        roots.append(at)
+        at += tree.node_count
+        depth = max(depth, int(tree.max_depth))
+    joined = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    return Forest(
+        np.array(roots, dtype=np.int32),
+        joined["feature"].astype(np.int16),
+        joined["threshold"].astype(np.float64),
+        joined["left"].astype(np.int32),
+        joined["right"].astype(np.int32),
+        joined["value"].astype(np.float32),
+        depth,
+    )
+
+
+def spread_rows(cells: Words, most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """At most ``most`` rows, drawn so that every cell has about as many."""
+    if len(cells) <= most:
+        return np.arange(len(cells))
+    _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+    weights = 1.0 / sizes[which]
+    return np.sort(random.choice(len(cells), most, replace=False, p=weights / weights.sum()))
+
+
+def _kept_apart(
+    values: Floats, soh: Floats, groups: Words, folds: int, kernel: Kernel, effort: Effort, random: np.random.Generator
+) -> Told:
+    """What estimators say of each row that were taught without its group."""
+    said = np.full((5, len(soh)), np.nan)
+    for taught, kept in GroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31))).split(values, groups=groups):
+        blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, share=0.5, random=random)
+        scaled = blend.scale(values[kept])
+        said[0, kept], said[1, kept] = blend.process.predict(scaled)
+        said[2, kept], said[3, kept] = blend.forest.predict(scaled)
+        said[4, kept] = blend.novelty.distance(scaled)
+    return Told(*said)
+
+
+def _misses(told: Told, share: float, soh: Floats) -> Floats:
+    mean, deviation = told.mixed(share)
+    return np.asarray(np.abs(mean - soh) / np.maximum(deviation, 1e-6))
+
+
+def _best_share(by_cell: Told, by_batch: Told, soh: Floats, cells: Words) -> float:
+    """The share with the least mean miss over folds by cell and folds by batch together; each cell counts the same."""
+
+    def miss(told: Told, share: float) -> float:
+        _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+        off = np.abs(told.mixed(share)[0] - soh)
+        return float(np.mean(np.bincount(which, weights=off) / sizes))
+
+    return min(SHARES, key=lambda share: miss(by_cell, share) + miss(by_batch, share))

@@ -1,0 +1,206 @@
+"""``./chargeyard battery soh-train``, ``soh-test``, ``grade-train``, ``grade``: health of cells from files, without a depot.
+
+Exit codes: 0 done, 1 the answer is no (nothing could be estimated, a goal that was asked for was missed), 2 a file cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bms_bridge.health.charge_table import ChargeTable
+    from bms_bridge.health.soh import Estimates, SohModel
+
+console = Console()
+complaints = Console(stderr=True)
+
+DONE, NO, USAGE = 0, 1, 2
+DataOption = Annotated[Path, typer.Option("--data", help="A file, or a folder with files or folders of files (.parquet, .csv).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+
+
+def add_to(battery: typer.Typer) -> None:
+    """Hang the commands under ``battery``."""
+    battery.command("soh-train")(soh_train)
+    battery.command("soh-test")(soh_test)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """Of one kind of charge; misses in %-points of nominal. ``covered``: of the charges with an estimate, each cell the same."""
+
+    kind: str
+    model: str
+    cells: int
+    charges: int
+    mae: float
+    mae_by_cell: float
+    worst_cell: float
+    worst_cell_name: str
+    covered: float
+    level: float
+    width: float
+    abstained: float
+    unusual: float
+    mae_of_all: float
+
+
+def soh_train(
+    *,
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="The model file that is written.")],
+    seed: Annotated[int, typer.Option("--seed", help="Where chance begins; the same seed makes the same model.")] = 0,
+) -> None:
+    """Teach state of health from charges with measured capacities, one model per kind of charge. Some minutes.
+
+    Exit code 2: the data cannot be used.
+    """
+    from bms_bridge.health import HealthError
+    from bms_bridge.health.charge_table import read_folder
+    from bms_bridge.health.model_file import write_model
+    from bms_bridge.health.soh import to_file
+    from bms_bridge.health.soh_training import train
+
+    models: dict[str, SohModel] = {}
+    try:
+        if not out.parent.is_dir():
+            _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
+        for table in read_folder(data):
+            _notes(table.kind, table.notes)
+            console.print(f"{table.kind}: {len(set(table.cells))} cells, {len(table):,} charges …", highlight=False, markup=False)
+            models[table.kind] = model = train(table, seed=seed)
+            console.print(
+                f"  cells kept apart while learning: mean miss {100 * model.taught['mae_by_cell']:.2f} %-points, "
+                f"{model.taught['coverage_by_cell']:.0%} within the {model.level:.0%} interval",
+                highlight=False,
+                markup=False,
+            )
+        told = write_model(out, to_file(models))
+    except HealthError as error:
+        _refuse(str(error))
+    console.print(
+        f"{out}: {len(models)} models, {out.stat().st_size / 1e6:.1f} MB, SHA-256 {told}", highlight=False, markup=False, soft_wrap=True
+    )
+
+
+def soh_test(
+    *,
+    model: Annotated[Path, typer.Option("--model", help="A model file of soh-train.")],
+    data: DataOption,
+    kind: Annotated[str | None, typer.Option("--kind", help="Take this model for all charges, whatever their files are called.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold estimates against measured capacities of other cells: misses, worst cell, coverage of intervals, how often there is none.
+
+    The model is found by the name of the file or of its folder. Exit code 1: nothing could be estimated; 2: a file cannot be used.
+    """
+    from bms_bridge.health import HealthError
+    from bms_bridge.health.charge_table import read_folder
+    from bms_bridge.health.model_file import read_model
+    from bms_bridge.health.soh import PURPOSE, from_file
+
+    found: list[Tested] = []
+    try:
+        models = from_file(read_model(model, PURPOSE))
+        if kind is not None and kind not in models:
+            _refuse(f"{model} knows no kind {kind!r}; it knows {', '.join(sorted(models))}")
+        for table in read_folder(data, models):
+            _notes(table.kind, table.notes)
+            name = kind or table.kind
+            if name not in models:
+                _refuse(f"{model} knows no kind {name!r}; it knows {', '.join(sorted(models))}: name one with --kind")
+            found.append(tested(table, name, models[name].estimate(table), models[name].level))
+    except HealthError as error:
+        _refuse(str(error))
+    if as_json:
+        typer.echo(json.dumps([_finite(asdict(row)) for row in found], ensure_ascii=False))
+    else:
+        _show(found)
+    raise typer.Exit(DONE if any(row.abstained < 1 for row in found) else NO)
+
+
+def tested(table: ChargeTable, model: str, said: Estimates, level: float) -> Tested:
+    """What estimates are worth against what was measured. DataRefused: no capacity was measured."""
+    import numpy as np
+
+    from bms_bridge.health import DataRefused
+    from bms_bridge.health.conformal import grouped_share
+
+    known = np.isfinite(table.soh)
+    if not known.any():
+        raise DataRefused(f"{table.kind}: no capacity was measured (the column capacity, Ah); nothing to hold estimates against")
+    table, said = table.rows(known), said.rows(known)
+    there = np.isfinite(said.soh)
+    off = 100 * np.abs(said.soh - table.soh)
+    by_cell = {str(cell): float(off[there & (table.cells == cell)].mean()) for cell in np.unique(table.cells[there])}
+    worst = max(by_cell, key=lambda cell: by_cell[cell], default="")
+    inside = (said.low <= table.soh) & (table.soh <= said.high)
+    nan = float("nan")
+    return Tested(
+        kind=table.kind,
+        model=model,
+        cells=len(set(table.cells)),
+        charges=len(table),
+        mae=float(off[there].mean()) if there.any() else nan,
+        mae_by_cell=float(np.mean(list(by_cell.values()))) if by_cell else nan,
+        worst_cell=by_cell.get(worst, nan),
+        worst_cell_name=worst,
+        covered=grouped_share(inside[there], table.cells[there]),
+        level=level,
+        width=float(50 * np.median((said.high - said.low)[there])) if there.any() else nan,
+        abstained=float(1 - there.mean()),
+        unusual=float(np.mean(said.verdict == 1)),
+        mae_of_all=float(100 * np.mean(np.abs(said.guess - table.soh))),
+    )
+
+
+def _show(found: list[Tested]) -> None:
+    table = Table(title="state of health from one charge, held against measured capacity (misses in %-points)", title_justify="left")
+    for name in ("charges of", "model"):
+        table.add_column(name)
+    for name in ("cells", "charges", "mean miss", "by cell", "worst cell", "within interval", "± median", "wide", "none"):
+        table.add_column(name, justify="right")
+    for row in found:
+        table.add_row(
+            escape(row.kind),
+            escape(row.model),
+            f"{row.cells}",
+            f"{row.charges:,}",
+            f"{row.mae:.2f}",
+            f"{row.mae_by_cell:.2f}",
+            escape(f"{row.worst_cell:.2f} ({row.worst_cell_name})"),
+            f"{row.covered:.0%} of {row.level:.0%}",
+            f"{row.width:.1f}",
+            f"{row.unusual:.1%}",
+            f"{row.abstained:.1%}",
+        )
+    console.print(table)
+    console.print(
+        "wide: unlike the batches that were taught, so that the interval is the wider one; none: unlike anything, so that there is no "
+        "estimate. Misses are of charges with an estimate.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _notes(kind: str, notes: tuple[str, ...]) -> None:
+    for note in notes:
+        complaints.print(f"[yellow]{escape(kind)}: {escape(note)}[/]", highlight=False, soft_wrap=True)
+
+
+def _refuse(text: str) -> None:
+    complaints.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
+    raise typer.Exit(USAGE)
+
+
+def _finite(row: dict[str, object]) -> dict[str, object]:
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}

@@ -1,0 +1,190 @@
+"""State of health from charges: stored numbers predict what scikit-learn did, intervals cover new cells, other batches widen or abstain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_cells import fading_cells
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+
+from bms_bridge.health import DataRefused, ModelRefused
+from bms_bridge.health.charge_table import FEATURES
+from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.features import comparable, since_new, steadied, thinned
+from bms_bridge.health.gauss import GaussianProcess, Kernel
+from bms_bridge.health.model_file import ModelFile, read_model, write_model
+from bms_bridge.health.novelty import Novelty
+from bms_bridge.health.soh import PURPOSE, SohModel, Verdict, counted_soh, from_file, to_file
+from bms_bridge.health.soh_training import Effort, grow, train
+from bms_bridge.health.trees import Forest
+
+LITTLE = Effort(10, 150, 80, 20, 3, 3, 10)
+
+
+@pytest.fixture(scope="module")
+def model() -> SohModel:
+    return train(fading_cells(16, 20, batches=2), effort=LITTLE)
+
+
+def test_process_from_numbers_says_what_scikit_learn_says() -> None:
+    random = np.random.default_rng(1)
+    points, asked = random.normal(size=(60, 3)), random.normal(size=(25, 3))
+    target = np.sin(points[:, 0]) + points[:, 1]
+    lengths = np.array([0.7, 2.0, 9.0])
+    shape = ConstantKernel(1.3) * Matern(lengths, nu=1.5) + ConstantKernel(0.4) * DotProduct(0.8) + WhiteKernel(0.02)
+    mean, deviation = target.mean(), target.std()
+    theirs = GaussianProcessRegressor(shape, optimizer=None, alpha=1e-9).fit(points, (target - mean) / deviation)
+    expected, spread = theirs.predict(asked, return_std=True)
+    ours = GaussianProcess(Kernel(1.3, lengths, 0.4, 0.64, 0.02), points, target, float(mean), float(deviation))
+    said, off = ours.predict(asked)
+    np.testing.assert_allclose(said, expected * deviation + mean, atol=1e-5)
+    np.testing.assert_allclose(off, spread * deviation, rtol=1e-3)
+
+
+def test_forest_from_numbers_says_what_scikit_learn_says() -> None:
+    random = np.random.default_rng(2)
+    points = random.normal(size=(120, 4)).astype(np.float32).astype(np.float64)
+    target = points[:, 0] ** 2 + points[:, 1]
+    theirs = ExtraTreesRegressor(7, min_samples_leaf=3, max_features=0.5, random_state=5).fit(points, target)
+    ours = grow(points, target, 7, 5)
+    said, spread = ours.predict(points)
+    np.testing.assert_allclose(said, theirs.predict(points), rtol=1e-5, atol=1e-6)
+    assert (spread >= 0).all()
+    again = Forest.from_arrays(ours.arrays("x."), "x.", 4)
+    np.testing.assert_array_equal(again.predict(points)[0], said)
+
+
+@pytest.mark.parametrize(("name", "value"), [("left", 10**6), ("right", -1), ("feature", 99)])
+def test_forest_that_points_outside_of_itself_is_refused(name: str, value: int) -> None:
+    random = np.random.default_rng(2)
+    arrays = grow(random.normal(size=(40, 4)), random.normal(size=40), 2, 0).arrays("")
+    arrays[name] = arrays[name].copy()
+    arrays[name][0] = value
+    with pytest.raises(ValueError, match=r"fit together|feature"):
+        Forest.from_arrays(arrays, "", 4)
+
+
+def test_every_cell_counts_the_same_in_a_quantile() -> None:
+    misses = np.r_[np.full(1000, 0.1), np.linspace(1, 2, 19)]
+    groups = np.array(["long"] * 1000 + [f"c{n}" for n in range(19)])
+    assert grouped_quantile(misses, groups, 0.9) > 1.8  # a plain quantile would say 0.1
+    assert grouped_share(misses < 0.5, groups) == pytest.approx(1 / 20)
+
+
+def test_too_few_cells_promise_nothing_and_take_the_largest_miss() -> None:
+    assert grouped_quantile(np.array([1.0, 2.0, 5.0]), np.array(["a", "b", "c"]), 0.9) == 5.0
+    assert grouped_quantile(np.array([]), [], 0.9) == float("inf")
+
+
+@given(st.integers(0, 10_000))
+def test_quantile_covers_the_next_cell_on_average(seed: int) -> None:
+    """Exact for one charge a cell: rank ⌈0.9·(n + 1)⌉ of n."""
+    misses = np.random.default_rng(seed).random(30)
+    assert grouped_quantile(misses, np.arange(30).astype(str), 0.9) == np.sort(misses)[27]
+
+
+def test_features_are_calmed_by_earlier_charges_only() -> None:
+    values, cells = np.arange(8.0)[:, None], np.array(["a"] * 5 + ["b"] * 3)
+    assert steadied(values, cells, 3)[:, 0].tolist() == [0, 0.5, 1, 2, 3, 5, 5.5, 6]
+    later = values.copy()
+    later[4] = 99.0
+    assert steadied(later, cells, 3)[:4, 0].tolist() == [0, 0.5, 1, 2]
+    assert thinned(cells, 2).tolist() == [0, 4, 5, 7]
+
+
+def test_history_counts_only_where_it_began_new() -> None:
+    table = fading_cells(3, 12)
+    late = table.rows((table.cells != "cell-01") | (table.cycles > 11)).rows(np.arange(25))
+    values = comparable(late)
+    wide, new = since_new(values, values, late)
+    assert wide.shape == (25, 32)
+    assert {str(cell): bool(new[late.cells == cell].all()) for cell in set(late.cells)} == {
+        "cell-00": True,
+        "cell-01": False,
+        "cell-02": True,
+    }
+
+
+def test_new_cells_of_taught_batches_are_estimated_and_covered(model: SohModel) -> None:
+    others = fading_cells(20, 20, batches=2, seed=7)
+    said = model.estimate(others)
+    usual = said.verdict == Verdict.USUAL
+    assert usual.mean() > 0.9
+    off = np.abs(said.soh - others.soh)[usual]
+    assert off.mean() < 0.012
+    inside = ((said.low <= others.soh) & (others.soh <= said.high))[usual]
+    assert 0.8 <= grouped_share(inside, others.cells[usual]) <= 1.0
+    assert model.grown is not None
+
+
+def test_an_unknown_batch_gets_the_wider_interval(model: SohModel) -> None:
+    others = fading_cells(6, 20, batches=1, seed=8)
+    renamed = others.rows(np.arange(len(others)))
+    renamed.batches[:] = "batch-9"
+    known, unknown = model.estimate(others), model.estimate(renamed)
+    both = np.isfinite(known.soh) & np.isfinite(unknown.soh)
+    assert (unknown.verdict != Verdict.USUAL).all()
+    assert ((unknown.high - unknown.low)[both] >= (known.high - known.low)[both] - 1e-12).all()
+
+
+def test_where_one_batch_was_taught_another_one_gets_no_estimate() -> None:
+    alone = train(fading_cells(8, 20, batches=1), effort=LITTLE)
+    others = fading_cells(3, 20, batches=1, seed=9)
+    others.batches[:] = "another"
+    said = alone.estimate(others)
+    assert (said.verdict == Verdict.NONE).all()
+    assert np.isnan(said.soh).all()
+    assert np.isnan(said.low).all()
+
+
+def test_another_chemistry_gets_no_estimate(model: SohModel) -> None:
+    said = model.estimate(fading_cells(4, 20, seed=3, shift=0.8))
+    assert (said.verdict == Verdict.NONE).mean() > 0.95
+
+
+def test_distance_is_about_one_for_what_is_usual() -> None:
+    scaled = np.random.default_rng(0).normal(size=(400, 5)) @ np.diag([1, 2, 3, 4, 5])
+    novelty = Novelty.of(scaled)
+    assert 0.8 < np.median(novelty.distance(scaled)) < 1.1
+    assert novelty.distance(scaled[:1] + 60)[0] > 5
+
+
+def test_the_model_survives_its_file(tmp_path: Path, model: SohModel) -> None:
+    write_model(tmp_path / "m.npz", to_file({"invented": model}))
+    (again,) = from_file(read_model(tmp_path / "m.npz", PURPOSE)).values()
+    others = fading_cells(4, 20, seed=5)
+    for name in ("soh", "low", "high", "verdict"):
+        np.testing.assert_allclose(getattr(again.estimate(others), name), getattr(model.estimate(others), name), rtol=1e-9)
+    assert again.taught["cells"] == 16
+
+
+def test_model_of_other_features_or_without_parts_is_refused(model: SohModel) -> None:
+    file = to_file({"invented": model})
+    changed = ModelFile(file.purpose, {"invented": file.words["invented"] | {"features": list(FEATURES[:5])}}, file.arrays)
+    with pytest.raises(ModelRefused, match="train it anew"):
+        from_file(changed)
+    with pytest.raises(ModelRefused, match="train it anew"):
+        from_file(ModelFile(file.purpose, file.words, {}))
+    with pytest.raises(ModelRefused, match="no model"):
+        from_file(ModelFile(file.purpose, {}, {}))
+
+
+def test_too_few_cells_teach_nothing() -> None:
+    with pytest.raises(DataRefused, match="3 cells with 60 measured charges are too few"):
+        train(fading_cells(3, 20), effort=Effort(20, 150, 80, 20, 3, 3, 10))
+
+
+def test_counted_charge_between_rests() -> None:
+    soh, low, high = counted_soh(100.0, 0.2, 0.8, nominal_ah=200.0)
+    assert soh == pytest.approx(0.8333, abs=1e-3)
+    assert low < soh < high
+    with pytest.raises(ValueError, match="charge more"):
+        counted_soh(10.0, 0.5, 0.6, nominal_ah=200.0)
+    with pytest.raises(ValueError, match="in order"):
+        counted_soh(10.0, 0.8, 0.5, nominal_ah=200.0)

@@ -1,0 +1,60 @@
+"""``./chargeyard battery soh-train`` and ``soh-test``: what they print, and with which code they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_cells import fading_cells, write_charges
+from typer.testing import CliRunner, Result
+
+from bms_bridge.health import soh_training
+from controller.app.cli import app
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["battery", *words])
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(soh_training.Effort, "__init__", lambda self: None, raising=True)
+    for name, value in (("rows_per_cell", 8), ("process_rows", 80), ("kernel_rows", 60), ("trees", 10), ("folds", 3)):
+        monkeypatch.setattr(soh_training.Effort, name, value)
+    for name, value in (("most_batches", 2), ("kernel_steps", 5)):
+        monkeypatch.setattr(soh_training.Effort, name, value)
+    write_charges(tmp_path / "bus.parquet", fading_cells(10, 12))
+    done = run("soh-train", "--data", str(tmp_path / "bus.parquet"), "--out", str(tmp_path / "m.npz"))
+    assert done.exit_code == 0, done.output
+    assert "bus: 10 cells, 120 charges" in done.output
+    assert "SHA-256" in done.output
+    return tmp_path / "m.npz"
+
+
+def test_train_then_test_on_other_cells(tmp_path: Path, model: Path) -> None:
+    write_charges(tmp_path / "other_bus.parquet", fading_cells(6, 12, seed=4))
+    done = run("soh-test", "--model", str(model), "--data", str(tmp_path / "other_bus.parquet"), "--json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert (row["kind"], row["model"], row["cells"], row["charges"]) == ("bus", "bus", 6, 72)
+    assert row["mae"] < 2.5
+    assert row["worst_cell_name"].startswith("cell-")
+    shown = run("soh-test", "--model", str(model), "--data", str(tmp_path / "other_bus.parquet"))
+    assert "held against measured" in shown.output
+
+
+def test_what_cannot_be_is_one_sentence(tmp_path: Path, model: Path) -> None:
+    write_charges(tmp_path / "truck.parquet", fading_cells(4, 8, shift=0.9))
+    unknown = run("soh-test", "--model", str(model), "--data", str(tmp_path / "truck.parquet"))
+    assert (unknown.exit_code, "knows no kind 'truck'; it knows bus" in unknown.output) == (2, True)
+    foreign = run("soh-test", "--model", str(model), "--data", str(tmp_path / "truck.parquet"), "--kind", "bus")
+    assert foreign.exit_code == 1  # nothing could be estimated
+    assert run("soh-test", "--model", str(tmp_path / "none.npz"), "--data", str(tmp_path)).exit_code == 2
+    assert run("soh-train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "x.npz")).exit_code == 2
+    assert run("soh-train", "--data", str(tmp_path / "bus.parquet"), "--out", str(tmp_path / "no" / "x.npz")).exit_code == 2
+
+
+def test_bench_of_health_wants_the_data() -> None:
+    done = CliRunner().invoke(app, ["bench", "soh"])
+    assert (done.exit_code, "--data" in done.output) == (2, True)
