@@ -249,6 +249,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             15, off_s=0.0,
         ),
         Kind(
+            "settlements_differ", 3, "What the gateway settled does not agree with the books.",
+            "Money is missing, or is somebody else's.",
+            "See in the reconciliation of payments which; ask the gateway, then explain it there.",
+            1440,
+        ),
+        Kind(
             "drill_failed", 3, "The last drill failed.",
             "A link of the chain would not work in an emergency.",
             "See on the page Safety which link and why; mend it, drill again.",

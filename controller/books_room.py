@@ -5,14 +5,15 @@ It shares the books with :mod:`controller.billing` and touches them in threads o
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from msgspec import Struct
 
 from controller import books_view as v
+from controller.alarms import Condition
 from controller.room import Carrier, Viewer
 from controller.till import aside
 from controller.yard import Yard
@@ -25,13 +26,18 @@ from payments.dunning import Arrears, arrears_of
 from payments.records import Books, looking
 from payments.rules import INDIA
 from payments.service import Payments
+from payments.settlements import Reconciliation
+from payments.statements import FleetStatement, Mismatch
 from payments.states import RefundState
 from payments.times import from_ms, maybe_from_ms
 from storage import StorageError
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 _LONGEST = timedelta(days=400)
+_LOOK_S = 600.0
 _Outcome = tuple[cmd.CommandStatus, str]
 
 
@@ -42,6 +48,8 @@ class BooksRoom:
         self._yard, self._payments = yard, payments
         self._write_off_alone_paise = write_off_alone_paise
         self._store, self._depot_id = payments.store, payments.depot_id
+        self._known: Reconciliation | None = None
+        self._wrong: list[Mismatch] = []
 
     @property
     def commands(self) -> Mapping[type[cmd.Command], Carrier]:
@@ -63,9 +71,42 @@ class BooksRoom:
             v.DayStatementView: self._day,
         }
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it can report to the alarm desk."""
+        return frozenset({"settlements_differ"})
+
+    def conditions(self, now: datetime) -> Sequence[Condition] | None:
+        """What holds now; None before the books were looked at."""
+        if self._known is None:
+            return None
+        found = []
+        if self._known.open:
+            words = f"{self._known.open} settled thing{'s do' if self._known.open > 1 else ' does'} not agree with the books: ₹"
+            found.append(Condition("settlements_differ", title=f"{words}{self._known.open_paise / 100:.2f}."))
+        if self._known.gap_paise or self._wrong:
+            words = "The books do not agree with themselves: debits, documents and ledger say different sums."
+            found.append(Condition("settlements_differ", "books", title=words, action="Keep the books as they are, and ask for help."))
+        return found
+
     async def run(self) -> None:
-        """Nothing of its own to do."""
-        await asyncio.Event().wait()
+        """Look for what does not agree, now and then, until cancelled. Books that are full or locked are waited for."""
+        while True:
+            try:
+                await self.look()
+            except StorageError as error:
+                log.warning("the books of money cannot be read: %s", error)
+            await self._yard.clock.sleep(_LOOK_S)
+
+    async def look(self) -> None:
+        """Add up once. Raises :class:`~storage.StorageError`."""
+
+        def read() -> tuple[Reconciliation, list[Mismatch]]:
+            found = settlements.reconciliation(self._store, self._depot_id)
+            with looking(self._store) as session:
+                return found, statements.mismatches(session, self._depot_id)
+
+        self._known, self._wrong = await aside(self._store, read)
 
     # -- what people order --------------------------------------------------------------------------------------
 
@@ -94,6 +135,7 @@ class BooksRoom:
         await self._do(
             lambda: settlements.explain(self._store, self._depot_id, command.difference_id, by=command.actor, why=command.reason, now=now)
         )
+        await self.look()
         return cmd.CommandStatus.DONE, "the difference is explained"
 
     async def _retry_refund(self, command: cmd.RetryRefund, _: Envelope) -> _Outcome:
@@ -215,7 +257,7 @@ class BooksRoom:
     async def _fleet(self, args: Mapping[str, str]) -> v.FleetStatementView:
         first, last = self._span(args)
 
-        def read() -> tuple[statements.FleetStatement, list[statements.Mismatch]]:
+        def read() -> tuple[FleetStatement, list[Mismatch]]:
             found = statements.fleet_statement(self._store, self._depot_id, first, last)
             with looking(self._store) as session:
                 return found, statements.mismatches(session, self._depot_id)

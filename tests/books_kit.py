@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
+from pathlib import Path
 
 from sqlmodel import col, select
 
@@ -48,8 +49,8 @@ class Clock:
 class Kit:
     """One depot's books."""
 
-    def __init__(self, *, rules: Rules = RULES) -> None:
-        self.store = Store.open(None)
+    def __init__(self, *, rules: Rules = RULES, path: Path | None = None) -> None:
+        self.store = Store.open(path)
         self.store.migrate([payments])
         self.clock = Clock()
         self.rules = rules

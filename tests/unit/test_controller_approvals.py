@@ -218,3 +218,13 @@ def test_settings_name_only_what_can_wait() -> None:
     for name in ("StopCharging", "ApproveCommand", "RegisterMandate", "resetpack"):
         with pytest.raises(SettingsError, match="cannot be made to wait"):
             Settings.of(RAW | {"approval": {"commands": [name]}})
+
+
+def test_a_write_off_above_the_limit_waits_and_one_without_an_amount_too() -> None:
+    depot = Depot()
+    depot.orders.gate = Gate(depot.yard.yard, frozenset(), HOUR, write_off_alone_paise=1_000_00)
+    for amount, waits in ((1_000_00, False), (1_000_01, True), (None, True)):
+        told = cmd.WriteOffBill(command_id="w", actor="Asha", reason="moved away", session_id="s1", amount_paise=amount)
+        assert (depot.orders.gate(told, None) is not None) is waits, amount
+    refund = cmd.RefundBill(command_id="r", actor="Asha", reason="meter", session_id="s1", amount_paise=9_000_00)
+    assert depot.orders.gate(refund, None) is None

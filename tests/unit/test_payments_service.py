@@ -20,10 +20,12 @@ import uvicorn
 import payments
 from controller.clock import SystemClock
 from payments import GatewayTrouble, Refused, ledger
+from payments.chores import Chores
 from payments.gate import Ask, GateRefusal
 from payments.keys import GatewayKeys
 from payments.ledger import Account
 from payments.mock_gateway.bank import Bank
+from payments.mock_gateway.control import settle_now
 from payments.mock_gateway.sender import Sender
 from payments.mock_gateway.serve import create_app, open_bank
 from payments.mock_gateway.settings import MockSettings
@@ -33,6 +35,8 @@ from payments.razorpay import RazorpayGateway
 from payments.records import EventState
 from payments.rules import Rules
 from payments.service import Payments, Terms
+from payments.settlements import reconciliation
+from payments.statements import mismatches
 from payments.states import MandateState, Stage
 from payments.tables import WebhookRow
 from payments.webhooks import Receipt, Webhooks, signature
@@ -343,3 +347,21 @@ async def test_books_that_were_restored_from_a_backup_debit_nothing_a_second_tim
     with world.bank.store.reading() as connection:
         taken = connection.exec_driver_sql("SELECT count(*), sum(amount) FROM payments WHERE kind = 'debit'").one()
     assert tuple(taken) == (1, total)
+
+
+async def test_what_is_settled_reconciles_bills_and_books(world: World) -> None:
+    """The whole way with the mock: captured, settled, the report read, nothing left to explain; then a line that is short."""
+    await world.mandate()
+    total = world.session("s1", 12_340)
+    await world.until(lambda: world.stage("s1") is Stage.CAPTURED)
+    chores = Chores(world.desk.store, "yard", SystemClock(), world.gateway, world.desk.terms)
+    assert await chores.settle() == 0, "nothing is settled yet"
+    assert settle_now(world.bank)
+    assert [await chores.settle(), await chores.settle()] == [1, 0]
+    assert world.stage("s1") is Stage.RECONCILED
+    found = reconciliation(world.desk.store, "yard")
+    assert (found.zero, found.clearing_paise, found.transit_paise, found.gap_paise) == (True, 0, 0, 0)
+    with world.desk.store.unit() as session:
+        assert sum(ledger.balance(session, "yard", a) for a in (Account.BANK, Account.FEES, Account.FEE_TAX)) == total
+        assert mismatches(session, "yard") == []
+    assert world.desk.check_ledger().sound
