@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select
@@ -135,6 +135,21 @@ def events_since(store: Store, depot_id: str, codec: EventCodec, *, types: Seque
         return [
             _envelope(store, row, codec) for row in connection.execute(select(_events).where(*mine).order_by(_events.c.seq).limit(most))
         ]
+
+
+def seq_before(store: Store, depot_id: str, at: datetime) -> int:
+    """The position of the last fact that was received before ``at``; 0: there is none. Receipts are in order, but for what a clock that
+    was set back mixes up."""
+    wanted = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    mine = _events.c.depot_id == depot_id
+    with store.reading() as connection:
+        high = connection.execute(select(func.max(_events.c.seq)).where(mine)).scalar() or 0
+        low = 0
+        while low < high:
+            middle = (low + high + 1) // 2
+            received = connection.execute(select(_events.c.received_at).where(mine, _events.c.seq == middle)).scalar()
+            low, high = (middle, high) if received is not None and received < wanted else (low, middle - 1)
+    return low
 
 
 def newest_at(store: Store, depot_id: str) -> datetime | None:

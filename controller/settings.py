@@ -40,6 +40,7 @@ from controller.sections_demand import DemandSection
 from controller.sections_drive import DriveSection, PrivacySection
 from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
+from controller.sections_fleet_costs import FleetCostsSection
 from controller.sections_hazards import HazardSection, check_hazards
 from controller.sections_lake import LakeSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
@@ -105,6 +106,7 @@ class Settings(BaseSettings):
     drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
     lake: LakeSection | None = setting(None, "Samples of batteries, kept for years. Without it none are kept.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
+    fleet_costs: FleetCostsSection = setting(FleetCostsSection(), "How the own fleet's charging is shared out in the depot's books.")
     preconditioning: tuple[PreconditioningSection, ...] = setting((), "Warming or cooling before departures. Without it none is planned.")
     full_charge: FullChargeSection | None = setting(None, "Full charges at intervals. Without it none are planned.")
     drive: DriveSection | None = setting(None, "Pages for drivers' phones. Without it there are none.")

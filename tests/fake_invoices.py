@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from fractions import Fraction
 
-from fake_depot import NOW, FakeLink
+from fake_depot import NOW, FakeLink, at
 
 from controller.driver_tariffs_view import DriverPriceView, DriverTariffsView, DriverTariffView, PriceStepView, TariffVersionView
+from controller.fleet_costs_view import CostShareView, FleetCostsView
 from controller.invoices_room import row_view
 from controller.invoices_view import InvoicesView, InvoiceView, PayLinkView, RecipientsView, RecipientView, SeriesView
 from payments.documents import DocumentKind, Sale, digest_of, document, to_text
@@ -110,6 +111,21 @@ def price() -> DriverPriceView:
     )  # fmt: skip
 
 
+def fleet_costs() -> FleetCostsView:
+    """A month of two buses and a car that nobody knows."""
+    rows = [("", "", 2, 18_400), ("E-101", "Route 12", 21, 1_204_000), ("E-102", "Route 12", 19, 1_100_250)]
+    vehicles = [
+        CostShareView(name=name, cost_centre=centre, sessions=sessions, energy_wh=wh, amount_paise=wh * 725 // 1000)
+        for name, centre, sessions, wh in rows
+    ]
+    both = CostShareView(name="Route 12", cost_centre="Route 12", sessions=40, energy_wh=2_304_250, amount_paise=1_670_581)
+    return FleetCostsView(
+        month="2026-11", since=at(0) - timedelta(days=20), until=at(0) + timedelta(days=10), running=True, currency="INR", basis="price",
+        paise_per_kwh="725", vehicles=vehicles, centres=[vehicles[0], both], sessions=42, energy_wh=2_322_650,
+        amount_paise=sum(share.amount_paise for share in vehicles), remarks=[],
+    )  # fmt: skip
+
+
 def fill_invoices(link: FakeLink) -> None:
     """Let the fake core answer for these pages."""
     link.shown |= {
@@ -133,4 +149,5 @@ def fill_invoices(link: FakeLink) -> None:
         ),
         DriverTariffView: DriverTariffView(version=versions()[0], form="json", tariff=to_data(tariff())),
         DriverPriceView: price(),
+        FleetCostsView: fleet_costs(),
     }

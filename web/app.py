@@ -55,6 +55,8 @@ from web.emergency_page import emergency_screens
 from web.files_api import SCHEMAS as file_schemas
 from web.files_api import files_api
 from web.firmware_page import firmware_screens
+from web.fleet_costs_api import SCHEMAS as fleet_cost_schemas
+from web.fleet_costs_api import fleet_costs_api
 from web.grid_page import grid_screens
 from web.invoices_api import SCHEMAS as invoice_schemas
 from web.invoices_api import invoices_api
@@ -174,6 +176,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(payments_api(web))
     app.include_router(driver_tariffs_api(web))
     app.include_router(invoices_api(web))
+    app.include_router(fleet_costs_api(web))
     app.include_router(books_api(web))
     app.include_router(registry_api(web))
     app.include_router(stations_api(web))
@@ -203,7 +206,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     of_stations = (*station_schemas, *security_schemas, *token_schemas, *profile_schemas, *file_schemas, *standing_schemas)
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
-    readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas)
+    readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -227,6 +227,7 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/payments/invoices/{number}"): Permission.REGISTRY,
     ("POST", "/api/v1/payments/bills/{session}/correct"): Permission.MONEY,
     ("GET", "/api/v1/payments/recipients"): Permission.REGISTRY,
+    ("GET", "/api/v1/fleet-costs"): Permission.READ,
     ("PUT", "/api/v1/payments/recipients/{driver_id}"): Permission.MONEY,
     ("DELETE", "/api/v1/payments/recipients/{driver_id}"): Permission.MONEY,
     ("GET", "/api/v1/payments/debits"): Permission.READ,

@@ -53,6 +53,7 @@ from controller.driver_costs import DriverCosts
 from controller.files.desk import FilesDesk
 from controller.files.shelf import Shelf
 from controller.files.tickets import Tickets, key_of
+from controller.fleet_costs_room import FleetCosts
 from controller.grid_room import GridRoom
 from controller.history import KEEP, Minute
 from controller.journal import SqlJournal
@@ -201,6 +202,8 @@ async def serve_core(settings: Settings) -> None:
         core.planning.pieces = bills.demand_pieces
         alarms.sources.append(core.twin)
         core.add(bills)
+        centres = settings.fleet_costs.centre_of
+        core.add(FleetCosts(core.yard, store, tariff, price=settings.fleet_costs.price_inr_per_kwh, centres=centres))
         add_forecasts(core, settings, demand=demand, bills=bills, journal=journal, store=store, stack=stack)
         grid = GridRoom(
             core.yard,

@@ -20,7 +20,7 @@ import controller
 from controller.clock import SystemClock, VirtualClock, run_virtual
 from controller.codec import EventCodec, Ids, NotDecodable, NotEncodable, decode_state, encode_state
 from controller.journal import JournalBroken, JournalClosed, JournalCorrupt, SqlJournal
-from controller.journal_store import JournalWriter, Tip, load
+from controller.journal_store import JournalWriter, Tip, load, seq_before
 from depot import events as ev
 from depot.events import Envelope, NewEvent
 from depot.state import DepotState, fold
@@ -437,3 +437,29 @@ def test_any_history_folds_the_same_live_replayed_and_restarted(calls: list[list
 
 def test_tip_of_an_empty_journal(store: Store) -> None:
     assert load(store, "d1", EventCodec()) == Tip()
+
+
+def test_the_last_fact_before_a_moment_is_found(store: Store) -> None:
+    """Who reads a month does not read the years before it."""
+
+    class Hours:
+        at = NOW
+
+        def now(self) -> datetime:
+            return self.at
+
+        def monotonic(self) -> float:
+            return self.at.timestamp()
+
+    clock = Hours()
+
+    async def work() -> None:
+        async with SqlJournal(store, "d1", clock=clock) as kept:  # type: ignore[arg-type]  # it never sleeps
+            for hour in range(20):
+                clock.at = NOW + timedelta(hours=hour)
+                await kept.append([new(ev.StopOrphaned("CP1", hour, 0))])
+
+    asyncio.run(work())
+    found = [seq_before(store, "d1", NOW + timedelta(hours=hour, minutes=30)) for hour in (-1, 0, 7, 19, 100)]
+    assert found == [0, 1, 8, 20, 20]
+    assert seq_before(store, "elsewhere", NOW) == 0
