@@ -6,6 +6,7 @@ Guard.views(), visits, newest samples --> rows of all batteries, cells of the st
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 from bms_bridge.contract import PackSample
@@ -115,11 +116,45 @@ def _rules(safety: Safety, view: PackView) -> list[RuleRow]:
     """Those that are not monitored first."""
     missing = dict(view.not_monitored)
     declared = [*(rule.declared for rule in RULES), *(rule.declared for rule in TIMED), *(rule.declared for rule in safety.guard.fleet)]
+    limits = safety.guard.limits_of(view.pack)
     found = [
-        RuleRow(name=d.name, layer=d.layer.value, threshold=d.threshold, within_s=d.within_s, why_not=missing.get(d.name, ""))
+        RuleRow(
+            name=d.name,
+            layer=d.layer.value,
+            threshold=in_numbers(d.threshold, limits),
+            within_s=d.within_s,
+            why_not=missing.get(d.name, ""),
+        )
         for d in declared
     ]
     return sorted(found, key=lambda rule: (not rule.why_not, rule.layer))
+
+
+_UNITS = (
+    ("_c_per_s", 1.0, " K/s"),
+    ("_ohm_per_v", 1.0, " Ω/V"),
+    ("_c_rate", 1.0, " C"),
+    ("_share", 100.0, " %"),
+    ("_soc", 100.0, " %"),
+    ("spread_c", 1.0, " K"),
+    ("spread_trip_c", 1.0, " K"),
+    ("_c", 1.0, " °C"),
+    ("_v", 1.0, " V"),
+    ("_s", 1.0, " s"),
+)
+"""How a name of :class:`~bms_bridge.chemistry.Thresholds` ends -> what its number is multiplied by, and its unit; the first that fits."""
+
+
+def in_numbers(threshold: str, limits: object) -> str:
+    """A rule's threshold with the numbers of this battery in the place of their names: ``60 °C, once`` for ```trip_c`, once``."""
+
+    def number(match: re.Match[str]) -> str:
+        name = match[1]
+        value = getattr(limits, name, None)
+        factor, unit = next(((factor, unit) for end, factor, unit in _UNITS if name.endswith(end)), (1.0, ""))
+        return f"{value * factor:g}{unit}" if isinstance(value, int | float) else name
+
+    return re.sub(r"`(\w+)`", number, threshold)
 
 
 def _told(sample: PackSample, age_s: float) -> Told:

@@ -177,11 +177,26 @@ def _background(span: Span, plan: Plan | None, newest: Newest | None) -> dict[in
     return dict(_ahead(span, plan, [round(value * 1000) for value in newest.asked.problem.background_kw]))
 
 
+def means_of(plan: Plan | None, newest: Newest | None) -> Mapping[str, Sequence[int]]:
+    """[visit][slot of the plan] mean watts: the plan says power while the vehicle is there, and it may be there for a part of a slot."""
+    if plan is None:
+        return {}
+    if newest is None or newest.plan_id != plan.plan_id:
+        return plan.power_w
+    there = dict(zip(newest.asked.visit_ids, newest.asked.overlap, strict=True))
+    return {
+        visit_id: np.rint(np.asarray(row) * there[visit_id]).astype(np.int64).tolist() if visit_id in there else row
+        for visit_id, row in plan.power_w.items()
+    }
+
+
 # -- layers -------------------------------------------------------------------------------------------------------------
 
 
-def layers_of(yard: Yard, span: Span, trail: PlanTrail, plan: Plan | None, wanted: Wanted, now: datetime) -> list[PlanLayer]:
-    """The stack, biggest first. ``plan``: the one in force, if any."""
+def layers_of(
+    yard: Yard, span: Span, trail: PlanTrail, plan: Plan | None, means: Mapping[str, Sequence[int]], wanted: Wanted, now: datetime
+) -> list[PlanLayer]:
+    """The stack, biggest first. ``plan``: the one in force, if any; ``means``: of it."""
     place = 0 if wanted.by == "vehicle" else 1
     drawn: dict[str, IntArray] = {}
     planned: dict[str, IntArray] = {}
@@ -201,7 +216,7 @@ def layers_of(yard: Yard, span: Span, trail: PlanTrail, plan: Plan | None, wante
         told[max(span.now, shift) : shift + len(plan.site_w)] = True
         for row in planned.values():
             row[span.now :] = 0  # of the running slot as it is planned now
-        for visit_id, powers in plan.power_w.items():
+        for visit_id, powers in means.items():
             mark = mark_of(yard, visit_id)
             members.setdefault(mark[place], set()).add(mark.name)
             target = _row(planned, mark[place], span.count)
@@ -288,7 +303,8 @@ def head_of(span: Span, plan: Plan, newest: Newest | None, now: datetime) -> Pla
     hours, shift = span.hours_left(now), span.index(plan.start)
     first = max(span.now, shift)
     last = max(first, min(span.count, shift + len(plan.site_w)))
-    ahead_wh = sum(float(np.asarray(row[first - shift : last - shift]) @ hours[first:last]) for row in plan.power_w.values())
+    means = means_of(plan, newest)
+    ahead_wh = sum(float(np.asarray(row[first - shift : last - shift]) @ hours[first:last]) for row in means.values())
     return PlanHead(
         plan_id=plan.plan_id,
         made_at=plan.made_at,
@@ -318,10 +334,18 @@ def wanting(yard: Yard, now: datetime) -> list[Visit]:
 
 
 def rows_in_steps(
-    yard: Yard, span: Span, plan: Plan | None, prices: Sequence[float], wanted: Wanted, now: datetime, waiting: Sequence[Visit]
+    yard: Yard,
+    span: Span,
+    plan: Plan | None,
+    means: Mapping[str, Sequence[int]],
+    prices: Sequence[float],
+    wanted: Wanted,
+    now: datetime,
+    waiting: Sequence[Visit],
 ) -> Generator[None, None, tuple[list[PlanRow], int]]:
-    """(rows, of how many): who is short first, then who is not planned, then by departure. ``plan``: the one in force, if any."""
-    known = plan.power_w if plan is not None else {}
+    """(rows, of how many): who is short first, then who is not planned, then by departure. ``plan``: the one in force, if any;
+    ``means``: of it."""
+    known = means
     unmet = plan.unmet_wh if plan is not None else {}
     chosen = {visit.visit_id: visit for visit in waiting}
     chosen |= {visit_id: yard.state.visits[visit_id] for visit_id in known if visit_id in yard.state.visits}
@@ -362,7 +386,8 @@ def _plan_row(
     battery_wh = yard.battery_wh(visit)
     departure = None
     if soc is not None and battery_wh:
-        departure = max(0.0, min(1.0, soc + (planned_wh - _warms_wh(load, now)) * stay.efficiency / battery_wh)) if ahead else soc
+        gains_wh = (planned_wh - _warms_wh(load, now)) * stay.efficiency if ahead else 0.0
+        departure = None if plan is None else max(0.0, min(1.0, soc + gains_wh / battery_wh))
     return PlanRow(
         visit_id=visit.visit_id,
         vehicle_id=stay.vehicle_id,

@@ -7,15 +7,16 @@ Planning, History, limits, tariff ---------+--> PlanView
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from controller.history import History
 from controller.loop import ControlLoop
-from controller.plan_picture import Span, Wanted, head_of, layers_of, mark_of, rows_in_steps, slots_of, span_of, wanting
+from controller.plan_picture import Span, Wanted, head_of, layers_of, mark_of, means_of, rows_in_steps, slots_of, span_of, wanting
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanRow, PlanView
 from controller.planner import PlannerState
@@ -91,23 +92,24 @@ class PlanRoom:
         wanted = Wanted.of(args)
         yard, planning, now = self._yard, self._planning, self._yard.clock.now()
         plan, newest = self._in_force(now), planning.newest
-        span = span_of(now, self._zone, slot_s=self.trail.slot_s, back_h=wanted.back_h, plan=plan)
+        span = span_of(now, self._zone, slot_s=self.trail.slot_s, back_h=min(wanted.back_h, self._known_h(now)), plan=plan)
         prices = planning.prices.vector(span.start, span.count, span.slot_s)
         minutes = [minute for minute in self._history.minutes if minute.at >= span.start]
         in_force = self._loop.limits_in_force()
         slots = slots_of(span, plan=plan, minutes=minutes, in_force=in_force, newest=newest, prices=prices)
         await asyncio.sleep(0)
-        layers = layers_of(yard, span, self.trail, plan, wanted, now)
+        means = means_of(plan, newest)
+        layers = layers_of(yard, span, self.trail, plan, means, wanted, now)
         await asyncio.sleep(0)
         waiting = wanting(yard, now)
         await asyncio.sleep(0)
-        rows, total = await self._rows(span, plan, prices, wanted, now, waiting)
+        rows, total = await self._rows(span, plan, means, prices, wanted, now, waiting)
         last = yard.plan
         return PlanView(
             at=now,
             timezone=yard.spec.timezone,
             currency=planning.prices.currency,
-            policy=planning.settings.policy.value,
+            policy=self._policy(),
             planner=self._state().value,
             planner_text=planning.text,
             failed_since=planning.failed_since,
@@ -122,10 +124,27 @@ class PlanRoom:
             waiting=len(waiting),
         )
 
+    def _policy(self) -> str:
+        """What plans are made by, in a word or in its weights."""
+        picked = self._yard.state.plan_policy
+        return self._planning.settings.policy.value if picked is None else picked.pick.words
+
+    def _known_h(self, now: datetime) -> int:
+        """So many whole hours back anything was measured, at least one."""
+        first = next((minute.at for minute in self._history.minutes), now)
+        return max(1, ceil((now - first).total_seconds() / 3600))
+
     async def _rows(
-        self, span: Span, plan: Plan | None, prices: list[float], wanted: Wanted, now: datetime, waiting: list[Visit]
+        self,
+        span: Span,
+        plan: Plan | None,
+        means: Mapping[str, Sequence[int]],
+        prices: list[float],
+        wanted: Wanted,
+        now: datetime,
+        waiting: list[Visit],
     ) -> tuple[list[PlanRow], int]:
-        steps = rows_in_steps(self._yard, span, plan, prices, wanted, now, waiting)
+        steps = rows_in_steps(self._yard, span, plan, means, prices, wanted, now, waiting)
         while True:
             try:
                 next(steps)

@@ -36,6 +36,9 @@ from optimizer.stays import Need
 
 log = logging.getLogger(__name__)
 
+NOTHING = "nothing to plan: no vehicle needs energy"
+NONE_YET = "no plan yet"
+
 
 @dataclass(frozen=True, slots=True)
 class Newest:
@@ -117,7 +120,7 @@ class Planning:
         """Whether a kW above what is free costs a plan the month's whole rate: once a peak target says what the month pays for."""
         self.reserve: Reserve | None = None
         """What plans keep free for wrong timetables, where that follows the depot's own errors."""
-        self.text = "no plan yet"
+        self.text = NONE_YET
         self.failed_since: datetime | None = None
         self.made = 0
         self.newest: Newest | None = None
@@ -151,8 +154,10 @@ class Planning:
         now = self.tried_at = self.yard.clock.now()
         asked = await self._asked(now)
         if asked is None:
-            self.text = "nothing to plan: no vehicle needs energy"
+            self.text = NOTHING
             return
+        if self.text in (NOTHING, NONE_YET):
+            self.text = "the first plan is being made"
         policy = policy_of(self._policy(), self.settings.life)
         problem = asked.problem
         if self.reserve is not None:

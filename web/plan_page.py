@@ -248,7 +248,7 @@ def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> d
         "leaves": clock.clock(row.depart_at),
         "to_flow": text.kwh(row.to_flow_wh),
         "planned": planned,
-        "energy": text.kwh(row.planned_wh),
+        "energy": text.ABSENT if view.plan is None or view.plan.over else text.kwh(row.planned_wh),
         "missing": text.kwh(row.unmet_wh) if row.unmet_wh else "",
         "cost": text.ABSENT if row.cost is None else text.money(row.cost, view.currency, digits=0 if row.cost >= 100 else 2),
         "charge": leaves,

@@ -41,7 +41,9 @@ def columns(view: PlanView, clock: text.DepotTime, address: Callable[..., str]) 
 
 
 def slot_choices(view: PlanView, clock: text.DepotTime) -> list[tuple[str, str]]:
-    """(value, words) of the slots ahead, for a form."""
+    """(value, words) of the slots ahead, for a form; none where there is no plan."""
+    if view.plan is None:
+        return []
     return [
         (clock.local(at).strftime(SLOT_FORM), clock.clock(at))
         for at in (slot_at(view.slots, k) for k in range(view.slots.now, len(view.slots.price)))
@@ -118,7 +120,7 @@ def why_context(why: ExplanationView | None, view: PlanView, clock: text.DepotTi
             AnswerState.WAITING: "The plan is being explained: what each limit costs, and why.",
             AnswerState.RUNNING: "The plan is being explained: what each limit costs, and why.",
             AnswerState.FAILED: "" if why is None else f"The plan could not be explained: {why.text}.",
-        }.get(state, "")
+        }.get(state, "There is no plan to explain yet.")
         return {"explained": False, "why_state": words, "slot": None, "limits": [], "gains": [], "wish": "", "deep": False, "relaxed": []}
     money = text.currency_symbol(why.currency)
     wish = next((one for one in why.vehicles if one.vehicle_id == vehicle), None)

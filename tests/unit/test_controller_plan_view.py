@@ -18,6 +18,8 @@ from controller.plan_room import LOOK_S, PlanRoom
 from controller.plan_trail import Mark, PlanTrail
 from controller.plan_view import PlanView
 from controller.planner import PlannerState
+from depot import events as ev
+from depot.plan_policy import PlanAim, PolicyPick
 from depot.values import InvalidValue, Limit, LimitSource, ScopeKind
 from optimizer import PlanResult, PlanStatus, Policy, Problem, Weights
 from optimizer.evaluate import evaluate
@@ -234,6 +236,50 @@ def test_a_plan_of_the_planner_brings_its_costs_and_what_it_expects_of_the_load(
         assert view.next_at == NOW + timedelta(seconds=300)
         assert view.slots.background_w[-1] == 20_000
         assert sum(row.planned_wh for row in view.rows) == pytest.approx(40_000, rel=0.01)
+
+    run(main())
+
+
+def test_who_leaves_in_the_middle_of_a_slot_is_planned_for_a_part_of_it() -> None:
+    """The stack is the plan's line: means over slots, and no more energy than was asked for."""
+
+    async def main() -> None:
+        depot = Depot()
+        depot.small.arrive(ONE, "BUS-A", kwh=400, hours=2.6)
+        depot.small.planning.planner = AtOnce()
+        await depot.small.planning._plan_once("test")
+        plan = depot.small.yard.plan
+        assert plan is not None
+        last = max(k for k, watts in enumerate(plan.power_w["visit BUS-A"]) if watts)
+        view = await depot.view(powers="yes")
+        [row] = view.rows
+        assert row.power_w[last] < plan.power_w["visit BUS-A"][last], "it is there for a part of it"
+        for k in range(view.slots.now, len(view.slots.price)):
+            stacked = sum(layer.planned_w[k] or 0 for layer in view.layers) + (view.slots.background_w[k] or 0)
+            assert stacked == pytest.approx(view.slots.plan_w[k] or stacked, abs=2)
+
+    run(main())
+
+
+def test_without_a_plan_nobody_knows_the_charge_at_departure_and_a_picked_policy_is_named() -> None:
+    async def main() -> None:
+        depot = Depot()
+        depot.small.arrive(ONE, "BUS-A", kwh=40)
+        view = await depot.view()
+        assert [row.soc_departure for row in view.rows] == [None]
+        assert view.policy == "cheapest"
+        depot.small.put(ev.PlanPolicyPicked(PolicyPick(PlanAim.WEIGHTS, wear=0.5), "older batteries"))
+        assert (await depot.view()).policy == "the bill and battery wear 0.5"
+
+    run(main())
+
+
+def test_the_picture_begins_where_anything_was_measured() -> None:
+    async def main() -> None:
+        depot = Depot()
+        depot.small.history.minutes.append(Minute(NOW - timedelta(minutes=130), 60_000, 200_000, None, 20_000))
+        assert (await depot.view(back_h="12")).slots.start == NOW - timedelta(hours=3)
+        assert (await depot.view(back_h="1")).slots.start == NOW - timedelta(hours=1)
 
     run(main())
 
