@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from controller.drivers_view import DriverRow, DriversView
+from controller.drivers_view import DriverRow, PayingDriversView
 from controller.room import Answered, Carrier, Viewer
 from controller.till import Till, aside
 from depot import commands as cmd
@@ -72,7 +72,7 @@ class ContactsRoom:
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
-        return {DriversView: self._view}
+        return {PayingDriversView: self._view}
 
     async def run(self) -> None:
         """Take away what time takes, once a day; until cancelled."""
@@ -149,8 +149,8 @@ class ContactsRoom:
 
     # -- what people see ----------------------------------------------------------------------------------------
 
-    async def _view(self, _: Mapping[str, str]) -> DriversView:
-        return DriversView(
+    async def _view(self, _: Mapping[str, str]) -> PayingDriversView:
+        return PayingDriversView(
             at=self._clock.now(),
             drivers=await self._ask(self._rows),
             contact_days=self._retention.contact.days,

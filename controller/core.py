@@ -128,7 +128,11 @@ class Core:
         """Let a room take part: its commands, its views, and, from :meth:`run` on, its tasks."""
         self._rooms.append(room)
         self.orders.carriers.update(room.commands)
-        self._viewers |= {kind.__name__: viewer for kind, viewer in room.views.items()}
+        views = {kind.__name__: viewer for kind, viewer in room.views.items()}
+        twice = sorted(self._viewers.keys() & views.keys())
+        if twice:
+            raise ValueError(f"{type(room).__name__}: another room has views of these names already: {', '.join(twice)}")
+        self._viewers |= views
 
     def attach(
         self, chargers: Chargers, *, frames: Callable[[str], Sequence[Frame]] | None = None, stations: StationsWatched | None = None

@@ -14,17 +14,19 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from controller.drive_price import price_view
 from controller.drive_view import (
     DriveBillView,
+    DriveGateView,
     DriveMandateView,
     DriveModeView,
     DrivePlaceView,
-    DrivePriceView,
     DriveReasonView,
     DriveRunningView,
     DriveSelfView,
     PlaceState,
 )
+from controller.driver_status import driver_status, told_words
 from controller.kept_free import reserved_for_another
 from controller.loop import ControlLoop
 from controller.room import Answered, Carrier, Viewer
@@ -38,7 +40,6 @@ from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue, Outcome, Setpoint
 from payments.driver_bills import DriverBill, driver_bills
 from payments.instruments import BOUNDS
-from payments.money import EnergyLine, bill_of
 from payments.records import Books, looking
 from payments.states import MandateState, Mode
 from payments.times import from_ms
@@ -166,7 +167,9 @@ class DriveRoom:
         if key not in self._yard.spec.connectors:
             return None
         spec, till = self._yard.spec, self._till
-        own = self._running_of(args.get("driver_id", ""))
+        driver_id = args.get("driver_id", "")
+        own = self._running_of(driver_id)
+        worst_paise = till.reserved_paise(key, driver_id=driver_id)
         return DrivePlaceView(
             at=self._yard.clock.now(),
             depot=spec.name or spec.depot_id,
@@ -176,20 +179,33 @@ class DriveRoom:
             label=label(self._yard, key),
             state=self._state(key),
             rated_w=spec.connectors[key].rated_w,
-            price=self._price(),
+            price=price_view(till.tariff_for(driver_id, key.station_id), till.tax_rule(driver_id), self._yard.clock.now()),
             most_wh=till.price.most_wh,
-            reserved_paise=till.reserved_paise(key),
-            modes=modes_for(till.reserved_paise(key), till.payments.terms.rules.no_second_factor_up_to_paise),
+            reserved_paise=worst_paise,
+            modes=modes_for(worst_paise, till.payments.terms.rules.no_second_factor_up_to_paise),
+            gate=await self._gate(driver_id, key),
             session_id=next((session_id for session_id, paid in own.items() if paid.connector == key), ""),
         )
 
-    def _price(self) -> DrivePriceView:
-        """Of one kilowatt-hour now, with tax, as a bill would have it."""
-        till = self._till
-        gst = till.payments.terms.gst
-        bill = bill_of([EnergyLine(1000, till.price.paise_per_kwh)], gst)
-        return DrivePriceView(
-            paise_per_kwh=bill.total_paise - bill.round_off_paise, tax_percent=float(gst.rate * 100), lines=[till.price_in_words]
+    async def _gate(self, driver_id: str, key: ConnectorId) -> DriveGateView | None:
+        """None: nobody knows this driver, or the books cannot be read now (a start says so itself)."""
+        if not driver_id:
+            return None
+        try:
+            found = await driver_status(self._yard, self._till, driver_id, connector=key)
+        except StorageError as error:
+            log.warning("what driver %s may do cannot be looked up: %s", driver_id, error)
+            return None
+        if found is None:
+            return None
+        return DriveGateView(
+            may_start=found.may_start,
+            refusal=found.refusal,
+            headline=found.headline,
+            next_step=found.next_step,
+            room_paise=found.room_paise,
+            most_wh=found.room_wh,
+            owed_paise=found.owed_paise,
         )
 
     def _state(self, key: ConnectorId) -> PlaceState:
@@ -244,6 +260,7 @@ class DriveRoom:
         energy_wh = self._yard.session_energy_wh(key)
         fresh = reading is not None and now - reading.received_at <= FRESH
         soc = self._yard.soc.get(key)
+        left_wh, power_w = max(0, paid.terms.most_wh - energy_wh), grant.measured_w if fresh else None
         return DriveRunningView(
             session_id=session_id,
             station_id=key.station_id,
@@ -251,10 +268,13 @@ class DriveRoom:
             label=label(self._yard, key),
             started_at=paid.started_at,
             energy_wh=energy_wh,
-            power_w=grant.measured_w if fresh else None,
+            power_w=power_w,
             soc=soc[0] if soc is not None and now - soc[1] <= FRESH else None,
             cost_paise=self._till.cost(paid.terms, energy_wh).total_paise,
             most_wh=paid.terms.most_wh,
+            most_paise=paid.terms.reserved_paise,
+            ends_at=now + timedelta(hours=left_wh / power_w) if power_w is not None and power_w > 0 else None,
+            told=told_words(paid),
             reason=self._reason(key),
         )
 
@@ -299,6 +319,9 @@ def bill_view(row: DriverBill) -> DriveBillView:
         igst_paise=row.bill.igst_paise,
         round_off_paise=row.bill.round_off_paise,
         total_paise=row.bill.total_paise,
+        credited_paise=row.credited_paise,
+        owed_paise=row.owed_paise,
+        due_at=row.due_at,
     )
 
 

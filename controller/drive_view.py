@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from msgspec import Struct
+
+
+class WordsView(Struct, frozen=True, kw_only=True):
+    """One text. ``key`` for pages and tests."""
+
+    key: str
+    english: str
+    hindi: str
 
 
 class PlaceState(StrEnum):
@@ -19,12 +27,36 @@ class PlaceState(StrEnum):
     OFFLINE = "offline"
 
 
+class DriveStepView(Struct, frozen=True, kw_only=True):
+    """One price with tax. ``kind``: energy (paise/kWh), time and idle (paise/h), flat (paise/session). ``start``, ``end``: clock times
+    (HH:MM) in India or the tariff's zone, "" where they do not count; ``days``: Monday is 0, empty: all; ``last_day`` counts;
+    ``from_wh`` … ``to_s``: of the session so far; ``grace_s``: of idle time, free after full."""
+
+    kind: str
+    paise: int
+    start: str = ""
+    end: str = ""
+    days: list[int] = []
+    first_day: date | None = None
+    last_day: date | None = None
+    from_wh: int | None = None
+    to_wh: int | None = None
+    from_s: int | None = None
+    to_s: int | None = None
+    grace_s: int = 0
+
+
 class DrivePriceView(Struct, frozen=True, kw_only=True):
-    """``lines``: the price as sentences, in English; ``paise_per_kwh``: of this moment with tax, rounded to a paisa."""
+    """``paise_per_kwh``: of this moment with tax, rounded to a paisa, ``until`` the clock changes it (None: not within a day).
+    ``least_paise``, ``most_paise``: of a whole session, with tax. The first step of a kind that holds is the price of that kind."""
 
     paise_per_kwh: int
+    until: datetime | None
     tax_percent: float
-    lines: list[str]
+    name: str
+    steps: list[DriveStepView]
+    least_paise: int | None
+    most_paise: int | None
 
 
 class DriveModeView(Struct, frozen=True, kw_only=True):
@@ -35,9 +67,22 @@ class DriveModeView(Struct, frozen=True, kw_only=True):
     days: int
 
 
+class DriveGateView(Struct, frozen=True, kw_only=True):
+    """What the gate says: ``refusal`` "" where the driver may start, with ``most_wh`` at the most; ``owed_paise``: billed, not paid."""
+
+    may_start: bool
+    refusal: str
+    headline: WordsView
+    next_step: WordsView
+    room_paise: int
+    most_wh: int
+    owed_paise: int
+
+
 class DrivePlaceView(Struct, frozen=True, kw_only=True):
     """A connector for somebody who stands at it. ``session_id``: of the asking driver's own session there, "" else.
-    ``most_wh``: where a session ends at the latest; ``reserved_paise``: the most that it can cost."""
+    ``most_wh``: where a session ends at the latest; ``reserved_paise``: the most that it can cost. ``gate``: whether this driver may
+    start there now; None for somebody unknown."""
 
     at: datetime
     depot: str
@@ -52,6 +97,7 @@ class DrivePlaceView(Struct, frozen=True, kw_only=True):
     reserved_paise: int
     modes: list[DriveModeView]
     session_id: str
+    gate: DriveGateView | None
 
 
 class DriveReasonView(Struct, frozen=True, kw_only=True):
@@ -63,7 +109,8 @@ class DriveReasonView(Struct, frozen=True, kw_only=True):
 
 
 class DriveBillView(Struct, frozen=True, kw_only=True):
-    """One of a driver's own sessions in the books. ``stage`` as in :class:`payments.states.Stage`."""
+    """One of a driver's own sessions in the books. ``stage`` as in :class:`payments.states.Stage`; ``due_at``: when its debit may be
+    presented; ``owed_paise``: what is still to be paid of it; ``credited_paise``: taken off by credit notes."""
 
     session_id: str
     opened_at: datetime
@@ -76,6 +123,9 @@ class DriveBillView(Struct, frozen=True, kw_only=True):
     igst_paise: int
     round_off_paise: int
     total_paise: int
+    credited_paise: int = 0
+    owed_paise: int = 0
+    due_at: datetime | None = None
 
 
 class DriveMandateView(Struct, frozen=True, kw_only=True):
@@ -90,7 +140,9 @@ class DriveMandateView(Struct, frozen=True, kw_only=True):
 
 
 class DriveRunningView(Struct, frozen=True, kw_only=True):
-    """A session under way. ``power_w`` None: not measured lately; ``reason`` None: it gets what its charger can give."""
+    """A session under way. ``power_w`` None: not measured lately; ``reason`` None: it gets what its charger can give. ``most_paise``:
+    what it may cost; ``ends_at``: when it ends by itself at the present power; ``told``: what the driver is to know, as that the
+    block is nearly used."""
 
     session_id: str
     station_id: str
@@ -102,6 +154,9 @@ class DriveRunningView(Struct, frozen=True, kw_only=True):
     soc: float | None
     cost_paise: int
     most_wh: int
+    most_paise: int
+    ends_at: datetime | None
+    told: WordsView | None
     reason: DriveReasonView | None
 
 

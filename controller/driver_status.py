@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from controller.drive_view import WordsView
 from controller.till import Quote, Till, aside
 from controller.yard import Yard
 from depot.state import PaidSession
@@ -17,15 +18,7 @@ from payments.driver_words import Words, headline_of, next_step_of, words_for
 from payments.exposure import Standing
 from payments.mandates import MandateView
 
-__all__ = ["DriverSessionView", "DriverStatusView", "InstrumentView", "WordsView", "driver_status"]
-
-
-class WordsView(Struct, frozen=True, kw_only=True):
-    """One text. ``key`` for pages and tests."""
-
-    key: str
-    english: str
-    hindi: str
+__all__ = ["DriverSessionView", "DriverStatusView", "InstrumentView", "WordsView", "driver_status", "told_words"]
 
 
 class InstrumentView(Struct, frozen=True, kw_only=True):
@@ -148,7 +141,6 @@ def _session(yard: Yard, till: Till, session_id: str, paid: PaidSession) -> Driv
     reading = yard.readings.get(paid.connector)
     power_w = reading.power_w or 0 if live and reading is not None else 0
     left_wh = max(0, paid.terms.most_wh - energy_wh)
-    key = f"stopped.{paid.stopping.why}" if paid.stopping is not None else f"warned.{paid.warned.why}" if paid.warned is not None else ""
     return DriverSessionView(
         session_id=session_id,
         connector=str(paid.connector),
@@ -160,10 +152,17 @@ def _session(yard: Yard, till: Till, session_id: str, paid: PaidSession) -> Driv
         most_wh=paid.terms.most_wh,
         most_paise=paid.terms.reserved_paise,
         ends_at=yard.clock.now() + timedelta(hours=left_wh / power_w) if power_w > 0 else None,
-        told=_words(words_for(key)) if key else None,
+        told=told_words(paid),
         stopping=paid.stopping is not None,
         unasked=paid.unasked is not None,
     )
+
+
+def told_words(paid: PaidSession) -> WordsView | None:
+    """What the driver of a session is to know: why it is ended, else what was warned of."""
+    if paid.stopping is not None:
+        return _words(words_for(f"stopped.{paid.stopping.why}"))
+    return None if paid.warned is None else _words(words_for(f"warned.{paid.warned.why}"))
 
 
 def _words(words: Words) -> WordsView:

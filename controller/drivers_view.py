@@ -28,7 +28,7 @@ class DriverRow(Struct, frozen=True, kw_only=True):
     readable: bool
 
 
-class DriversView(Struct, frozen=True, kw_only=True):
+class PayingDriversView(Struct, frozen=True, kw_only=True):
     """``contact_days``: after so long without use contact data are erased by themselves."""
 
     at: datetime
@@ -44,7 +44,7 @@ class NoDrivers:
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
-        return {DriversView: self._view}
+        return {PayingDriversView: self._view}
 
     async def run(self) -> None:
         """Nothing to do."""

@@ -23,7 +23,7 @@ from payments import Refused, UnknownRecord
 from payments.privacy import Sealed, UnreadableContact, Vault, mask_email, mask_name, mask_phone, mask_vpa, phone_digits
 from payments.records import Books, looking
 from payments.states import MandateState, Stage, bill_stage
-from payments.tables import BillRow, ContactRow, MandateRow, PayerRow, WebhookRow
+from payments.tables import BillRow, CollectionRow, ContactRow, MandateRow, PayerRow, RecipientRow, WebhookRow
 from payments.times import from_ms, maybe_from_ms, to_ms
 from storage import Store
 
@@ -162,6 +162,7 @@ class Contacts:
             mandates = session.exec(select(MandateRow).where(MandateRow.depot_id == self.depot_id, MandateRow.driver_id == driver_id)).all()
             bills = session.exec(select(BillRow).where(BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id)).all()
             payer = session.get(PayerRow, (self.depot_id, driver_id))
+            recipient = session.get(RecipientRow, (self.depot_id, driver_id))
             if row is None and payer is None and not mandates and not bills:
                 raise UnknownRecord(f"nothing is kept of driver {driver_id}")
             known = Contact() if row is None or row.erased_ms is not None else self._opened(row)
@@ -172,6 +173,9 @@ class Contacts:
                 "contact_since": _iso(row.created_ms) if row is not None else None,
                 "contact_erased_at": _iso(row.erased_ms) if row is not None and row.erased_ms is not None else None,
                 "tag": payer.id_tag if payer is not None else None,
+                "invoices_made_out_to": None
+                if recipient is None
+                else {"name": recipient.name, "address": recipient.address, "gstin": recipient.gstin},
                 "mandates": [
                     {
                         "mandate_id": m.mandate_id,
@@ -232,6 +236,9 @@ class Contacts:
             payer = session.get(PayerRow, (self.depot_id, driver_id))
             if payer is not None:
                 session.delete(payer)
+            recipient = session.get(RecipientRow, (self.depot_id, driver_id))
+            if recipient is not None:
+                session.delete(recipient)
             self._forget_messages(session, driver_id)
 
     def due(self, keep: timedelta, *, limit: int = 100) -> Sequence[str]:
@@ -263,14 +270,15 @@ class Contacts:
     def _forget_messages(self, session: Session, driver_id: str) -> None:
         """Approval links, and the gateway's messages about this driver's mandates and debits, without persons' data."""
         mandates = session.exec(select(MandateRow).where(MandateRow.depot_id == self.depot_id, MandateRow.driver_id == driver_id)).all()
-        bills = session.exec(select(BillRow.bill_id).where(BillRow.depot_id == self.depot_id, BillRow.driver_id == driver_id)).all()
+        mine = (CollectionRow.depot_id == self.depot_id) & (CollectionRow.driver_id == driver_id)
+        debits = session.exec(select(CollectionRow.collection_id).where(mine)).all()
         names = {name for m in mandates for name in (m.order_id, m.token_id, m.customer_id) if name}
         for mandate in mandates:
             mandate.intent_url = None
         books = Books(session, self.depot_id)
-        for bill_id in bills:
-            names |= {order.order_id for order in books.orders(bill_id) if order.order_id}
-            names |= {p.payment_id for p in books.payments(bill_id)}
+        for debit_id in debits:
+            names |= {order.order_id for order in books.orders(debit_id) if order.order_id}
+            names |= {p.payment_id for p in books.payments(debit_id)}
         rows = session.exec(select(WebhookRow).where(WebhookRow.depot_id == self.depot_id, col(WebhookRow.ref).in_(sorted(names)))).all()
         for row in rows:
             if row.state == "applied" and not row.body.startswith(_FORGOTTEN):

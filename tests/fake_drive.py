@@ -17,6 +17,7 @@ from web_harness import FakeClock
 
 from controller.drive_view import (
     DriveBillView,
+    DriveGateView,
     DriveMandateView,
     DriveModeView,
     DrivePlaceView,
@@ -24,9 +25,13 @@ from controller.drive_view import (
     DriveReasonView,
     DriveRunningView,
     DriveSelfView,
+    DriveStepView,
     PlaceState,
+    WordsView,
 )
+from controller.invoices_view import InvoiceView
 from depot import commands as cmd
+from payments.driver_words import words_for
 from web.driver_app import DriveSettings, create_drive_app
 
 C = TypeVar("C", bound=cmd.Command)
@@ -41,7 +46,19 @@ PLACE = DrivePlaceView(
     label="CP-03",
     state=PlaceState.PLUGGED,
     rated_w=60_000,
-    price=DrivePriceView(paise_per_kwh=1711, tax_percent=18.0, lines=["14.50 INR/kWh, plus 18 % tax", "1.00 INR a minute after full"]),
+    price=DrivePriceView(
+        paise_per_kwh=1711,
+        until=NOW.replace(hour=0, minute=30),
+        tax_percent=18.0,
+        name="Evening",
+        steps=[
+            DriveStepView(kind="energy", paise=1357, start="22:00", end="06:00", days=[0, 6]),
+            DriveStepView(kind="energy", paise=1711),
+            DriveStepView(kind="idle", paise=7080, grace_s=900),
+        ],
+        least_paise=None,
+        most_paise=118_000,
+    ),
     most_wh=40_000,
     reserved_paise=68_440,
     modes=[
@@ -50,7 +67,28 @@ PLACE = DrivePlaceView(
         DriveModeView(mode="one_time", choices_paise=[70_000], days=7),
     ],
     session_id="",
+    gate=None,
 )
+
+
+def gate(refusal: str = "", headline: str = "may_start.yes", next_step: str = "next.plug_in", *, most_wh: int = 40_000) -> DriveGateView:
+    """What the gate says, in the words of the books."""
+    return DriveGateView(
+        may_start=not refusal,
+        refusal=refusal,
+        headline=told(headline),
+        next_step=told(next_step),
+        room_paise=2_000_00,
+        most_wh=most_wh,
+        owed_paise=0,
+    )
+
+
+def told(key: str) -> WordsView:
+    words = words_for(key)
+    return WordsView(key=key, english=words.english, hindi=words.hindi)
+
+
 MANDATE = DriveMandateView(
     mandate_id="m-1", mode="autopay", state="active", max_amount_paise=2_000_00, expire_at=NOW + timedelta(days=365), intent_url=""
 )
@@ -73,7 +111,7 @@ def bill(session_id: str = "s-1", stage: str = "captured", *, hours: float = 3) 
     )
 
 
-def running(session_id: str = "s-2", *, because: str = "site", power_w: int | None = 32_000) -> DriveRunningView:
+def running(session_id: str = "s-2", *, because: str = "site", power_w: int | None = 32_000, key: str = "") -> DriveRunningView:
     return DriveRunningView(
         session_id=session_id,
         station_id="CP-03",
@@ -85,6 +123,9 @@ def running(session_id: str = "s-2", *, because: str = "site", power_w: int | No
         soc=0.64,
         cost_paise=31_482,
         most_wh=40_000,
+        most_paise=68_440,
+        ends_at=NOW + timedelta(minutes=40) if power_w else None,
+        told=told(key) if key else None,
         reason=DriveReasonView(because=because, power_w=32_000, rated_w=60_000) if because else None,
     )
 
@@ -99,7 +140,8 @@ def account(**more: object) -> DriveSelfView:
 
 @dataclass
 class Drive:
-    """The application and what stands behind it. ``accounts``: by driver; who is not in it is not known."""
+    """The application and what stands behind it. ``accounts``: by driver; who is not in it is not known. ``papers``: by driver and
+    session or number."""
 
     app: FastAPI
     link: FakeLink
@@ -107,6 +149,8 @@ class Drive:
     settings: DriveSettings
     accounts: dict[str, DriveSelfView] = field(default_factory=dict)
     place: DrivePlaceView | None = PLACE
+    gate: DriveGateView = field(default_factory=gate)
+    papers: dict[tuple[str, str], InvoiceView] = field(default_factory=dict)
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def phone(self, *, address: str = "10.0.0.7", **headers: str) -> httpx.AsyncClient:
@@ -176,13 +220,18 @@ async def drive_site(**settings: object) -> AsyncIterator[Drive]:
 
     def place(args: Mapping[str, str]) -> msgspec.Struct | None:
         known = drive.place is not None and (args["station_id"], args["evse"]) == ("CP-03", "1")
-        return drive.place if known else None
+        if not known or drive.place is None or args["driver_id"] not in drive.accounts:
+            return drive.place if known else None
+        return msgspec.structs.replace(drive.place, gate=drive.gate)
 
     def own(args: Mapping[str, str]) -> msgspec.Struct:
         found = drive.accounts.get(args["driver_id"])
         return found if found is not None else account(known=False, mandate=None)
 
-    link.made |= {DrivePlaceView: place, DriveSelfView: own}
+    def papers(args: Mapping[str, str]) -> msgspec.Struct | None:
+        return drive.papers.get((args["driver_id"], args.get("session_id") or args["number"]))
+
+    link.made |= {DrivePlaceView: place, DriveSelfView: own, InvoiceView: papers}
     yield drive
     for client in drive.clients:
         await client.aclose()

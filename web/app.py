@@ -37,6 +37,7 @@ from web.bills_api import bills_api
 from web.bills_page import bills_screens
 from web.books_api import SCHEMAS as books_schemas
 from web.books_api import books_api
+from web.codes_page import codes_screens
 from web.console_page import console_screens
 from web.context import Web
 from web.contracts_api import SCHEMAS as contract_schemas
@@ -49,6 +50,9 @@ from web.device_model_page import device_model_screens
 from web.displays_page import display_screens
 from web.driver_tariffs_api import SCHEMAS as driver_tariff_schemas
 from web.driver_tariffs_api import driver_tariffs_api
+from web.drivers_api import SCHEMAS as driver_schemas
+from web.drivers_api import drivers_api
+from web.drivers_page import drivers_screens
 from web.emergency_api import SCHEMAS as emergency_schemas
 from web.emergency_api import emergency_api
 from web.emergency_page import emergency_screens
@@ -167,6 +171,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
+    app.include_router(drivers_screens(web))
+    app.include_router(codes_screens(web))
     app.include_router(alarms_screens(web))
     app.include_router(audit_screens(web))
     app.include_router(api(web))
@@ -178,6 +184,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(invoices_api(web))
     app.include_router(fleet_costs_api(web))
     app.include_router(books_api(web))
+    app.include_router(drivers_api(web))
     app.include_router(registry_api(web))
     app.include_router(stations_api(web))
     app.include_router(security_api(web))
@@ -207,6 +214,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
+    readings = (*readings, *driver_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

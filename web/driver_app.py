@@ -73,6 +73,7 @@ ROUTES: Final = frozenset(
         ("POST", "/drive/stop"),
         ("GET", "/drive/sessions"),
         ("GET", "/drive/sessions/{session_id}"),
+        ("GET", "/drive/sessions/{session_id}/invoice"),
         ("GET", "/drive/sessions/{session_id}/invoice.pdf"),
         ("GET", "/drive/mandate"),
         ("POST", "/drive/mandate/end"),
@@ -154,6 +155,7 @@ def create_drive_app(settings: DriveSettings, link: DepotLink, *, clock: Clock) 
     post("/drive/stop", steps.stop)
     get("/drive/sessions", steps.sessions)
     get("/drive/sessions/{session_id}", steps.session)
+    get("/drive/sessions/{session_id}/invoice", steps.invoice)
     get("/drive/sessions/{session_id}/invoice.pdf", steps.invoice_pdf)
     get("/drive/mandate", steps.mandate)
     post("/drive/mandate/end", steps.end_mandate)

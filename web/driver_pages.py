@@ -73,5 +73,12 @@ class DrivePages:
 
     def render(self, template: str, words: Words, *, status: int = 200, **context: Any) -> Response:
         """A page; ``t`` is the words, ``t2`` the same in the other language."""
-        html = self._env.get_template(template).render(t=words, t2=words.second, lang=words.language, lang2=words.other, **context)
+        html = self._env.get_template(template).render(
+            t=words,
+            t2=words.second,
+            spoken=lambda told: told.hindi if words.language == "hi" else told.english,
+            lang=words.language,
+            lang2=words.other,
+            **context,
+        )
         return HTMLResponse(html, status_code=status, headers={"content-language": words.language, "vary": "accept-language, cookie"})

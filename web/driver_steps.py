@@ -13,7 +13,14 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from controller.drive_view import DriveBillView, DriveModeView, DrivePlaceView, DriveRunningView, DriveSelfView
+from controller.drive_view import (
+    DriveBillView,
+    DriveModeView,
+    DrivePlaceView,
+    DriveRunningView,
+    DriveSelfView,
+)
+from controller.invoices_view import InvoiceView
 from controller.link import CoreUnreachable, LinkProtocol
 from depot import commands as cmd
 from depot.values import ConnectorId, InvalidValue
@@ -22,7 +29,9 @@ from web.actions import new_id
 from web.driver_cookie import new_driver, new_tag
 from web.driver_links import qr_svg
 from web.driver_pages import round_rupees
+from web.driver_price import price_rows
 from web.driver_site import DriveProblem, Driver, DriveSite
+from web.invoices_api import paper
 
 __all__ = ["Steps"]
 
@@ -36,6 +45,16 @@ REGISTER_S = 25.0
 
 SETTING_UP = ("new", "link_sent", "intent_open", "initiated")
 ENDED = ("rejected", "expired", "cancelled", "link_expired")
+
+_WAYS = {
+    "next.set_up": "/drive/pay",
+    "next.top_up": "/drive/pay",
+    "next.wait": "/drive/pay",
+    "next.approve": "/drive/approve",
+    "next.resume": "/drive/mandate",
+    "next.pay": "/drive/sessions",
+}
+"""What the gate advises -> where it is done."""
 
 _MOBILE = re.compile(r"(?:\+?91|0)?([6-9]\d{9})")
 _EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
@@ -66,16 +85,21 @@ class Steps:
         mine = await self._account(driver)
         if place.session_id or (mine is not None and any(r.station_id == place.station_id and r.evse == place.evse for r in mine.running)):
             return RedirectResponse("/drive/charging", 303)
-        active = mine is not None and mine.mandate is not None and mine.mandate.state == "active"
-        state = place.state.value
+        gate = place.gate if mine is not None and mine.mandate is not None else None
+        ready, state = gate is not None and gate.may_start, place.state.value
+        until = place.price.until
         return self._site.page(
             driver,
             "drive_place.html",
-            refresh_s=0 if state == "plugged" and not active else LIVE_S,
+            refresh_s=0 if state == "plugged" and gate is None else LIVE_S,
             place=place,
             state=state,
             usable=state in ("free", "plugged"),
-            active=active,
+            ready=ready,
+            gate=gate,
+            way=_WAYS.get(gate.next_step.key, "") if gate is not None and not ready else "",
+            until="" if until is None else text.DepotTime(place.timezone, place.at).local(until).strftime("%H:%M"),
+            rows=price_rows(place.price, driver.words),
             mandate=mine.mandate if mine is not None else None,
             typical=round_rupees(round(place.price.paise_per_kwh * TYPICAL_WH / 1000)),
             typical_kwh=TYPICAL_WH // 1000,
@@ -206,8 +230,17 @@ class Steps:
         if why is not None:
             words = f"why.{why.because}" if driver.words.has(f"why.{why.because}") else "why.site"
             reason = {"power": text.kw(max(0, why.power_w)), "rated": text.kw(why.rated_w), "key": words}
+        clock = text.DepotTime(mine.timezone, mine.at)
         return self._site.page(
-            driver, "drive_charging.html", refresh_s=LIVE_S, s=running, minutes=seconds // 60, reason=reason, soc=running.soc
+            driver,
+            "drive_charging.html",
+            refresh_s=LIVE_S,
+            s=running,
+            minutes=seconds // 60,
+            reason=reason,
+            soc=running.soc,
+            ends="" if running.ends_at is None else clock.clock(running.ends_at),
+            top_up=running.told is not None and running.told.key == "warned.top_up",
         )
 
     async def stop(self, driver: Driver, form: FormData) -> Response:
@@ -248,16 +281,42 @@ class Steps:
             return self._site.page(driver, "drive_billing.html", refresh_s=WAITS_S)
         if bill is None:
             raise DriveProblem("missing", 404)
-        started = text.DepotTime(mine.timezone, mine.at).local(bill.opened_at).strftime("%-d %b %Y, %H:%M")
-        return self._site.page(driver, "drive_session.html", b=bill, started=started)
+        clock = text.DepotTime(mine.timezone, mine.at)
+        invoice = await self._invoice_of(driver, session_id) if bill.invoice_no else None
+        return self._site.page(
+            driver,
+            "drive_session.html",
+            b=bill,
+            started=clock.local(bill.opened_at).strftime("%-d %b %Y, %H:%M"),
+            due="" if bill.due_at is None else clock.local(bill.due_at).strftime("%-d %b %Y, %H:%M"),
+            invoice=invoice,
+        )
 
     async def invoice_pdf(self, driver: Driver, session_id: str) -> Response:
-        """The invoice as a PDF, of an own session only."""
-        mine = await self._need_account(driver)
-        bill = _own_bill(mine, session_id)
-        if bill is None or not bill.invoice_no:
+        """The invoice, or a note (``?number=``), as a PDF; of an own session only."""
+        return await paper(await self._document(driver, session_id), "pdf", inline=True)
+
+    async def invoice(self, driver: Driver, session_id: str) -> Response:
+        """The same as a page of its own."""
+        return await paper(await self._document(driver, session_id), "html", inline=True)
+
+    async def _invoice_of(self, driver: Driver, session_id: str) -> InvoiceView | None:
+        """A debit note's money is a bill of its own, with a + in its id."""
+        wanted = session_id[:80].partition("+")[0]
+        if not driver.driver_id or not wanted:
+            return None
+        return await self._site.link.show(InvoiceView, session_id=wanted, driver_id=driver.driver_id)
+
+    async def _document(self, driver: Driver, session_id: str) -> InvoiceView:
+        """What is asked for; raises :class:`DriveProblem`."""
+        found = await self._invoice_of(driver, session_id)
+        number = driver.request.query_params.get("number", "")
+        if found is not None and number and number != found.row.number:
+            ours = number in found.others
+            found = await self._site.link.show(InvoiceView, number=number, driver_id=driver.driver_id) if ours else None
+        if found is None:
             raise DriveProblem("missing", 404)
-        raise DriveProblem("missing", 404)
+        return found
 
     async def mandate(self, driver: Driver) -> Response:
         """The payment that is set up, and how it is paused or ended."""

@@ -26,6 +26,7 @@ from depot import commands as cmd
 from web import actions, text
 from web.api import answers
 from web.context import Web, caller_of
+from web.payments_tabs import payments_tabs
 from web.problems import Problem
 from web.roles import Permission
 from web.screens import carry_out
@@ -169,6 +170,7 @@ async def payments_page(web: Web, request: Request, form: dict[str, Any], *, bef
         view=view,
         status=status,
         screen="payments",
+        tabs=payments_tabs(request, "payments"),
         form=form,
         before=before,
         failed=any(form["errors"].values()),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from web.driver_links import PlaceLinks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
@@ -14,6 +16,7 @@ class WebSettings:
     else any. ``absolute_s`` and ``idle_s``: life of a session. ``streams_most``: live pages at once.
     ``files``: the shelf of firmware and logs, None where nothing is served; ``incidents``: the folder of incident files;
     ``image_bytes``: of the largest image.
+    ``places``: makes the addresses of the QR codes at the chargers, None where drivers have no pages.
     ``exports``: where the lake puts packs' histories, None where there is no lake.
     """
 
@@ -32,6 +35,7 @@ class WebSettings:
     incidents: Path | None = None
     exports: Path | None = None
     image_bytes: int = 512 * 1024 * 1024
+    places: PlaceLinks | None = None
 
     @property
     def cookie(self) -> str:

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from controller.app.battery_cli import battery
 from controller.app.can_cli import can
+from controller.app.driver_cli import driver
 from controller.app.driver_tariff import driver_tariff
 from controller.app.exits import exit_code_of, sentence
 from controller.app.lake import lake
@@ -41,6 +42,7 @@ app.add_typer(telemetry, name="telemetry")
 app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
 app.add_typer(driver_tariff, name="driver-tariff")
+app.add_typer(driver, name="driver")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import web
+from controller.drive_keys import drive_key
 from controller.settings import Settings
 from storage import Store
+from web.driver_links import PlaceLinks
 from web.settings import WebSettings
 
 
@@ -36,4 +38,5 @@ def web_settings(settings: Settings) -> WebSettings:
         files=settings.files_folder if settings.files.serve else None, incidents=settings.incidents,
         image_bytes=settings.files.max_image_mb * 1024 * 1024,
         exports=settings.lake_exports if settings.lake is not None else None,
+        places=PlaceLinks(settings.drive_url, drive_key(settings)) if settings.drive is not None else None,
     )  # fmt: skip

@@ -42,10 +42,10 @@ def _people(config: Path) -> Iterator[Users]:
 
     settings = Settings.load(config)
     with open_people(settings) as store:
-        yield Users(store, SystemClock(), settings.depot.id, actor=f"command line ({_shell_user()})")
+        yield Users(store, SystemClock(), settings.depot.id, actor=f"command line ({shell_user()})")
 
 
-def _shell_user() -> str:
+def shell_user() -> str:
     """Who types, as the system knows it; a container may know nobody."""
     try:
         return getpass.getuser()

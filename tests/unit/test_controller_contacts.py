@@ -18,7 +18,7 @@ from small_yard import NOW, SmallYard
 import payments
 from controller.contact_keys import CONTACTS_FILE, vault_of
 from controller.contacts_room import ContactsRoom, Retention
-from controller.drivers_view import DriversView, NoDrivers
+from controller.drivers_view import NoDrivers, PayingDriversView
 from controller.room import Answered
 from controller.secrets import SecretError
 from controller.till import Price, Till
@@ -100,8 +100,8 @@ class World(SmallYard):
 def test_the_list_is_masked_and_says_what_keeps_a_driver() -> None:
     world = World()
     world.driver(state=MandateState.ACTIVE)
-    shown = run(world.room.views[DriversView]({}))
-    assert isinstance(shown, DriversView)
+    shown = run(world.room.views[PayingDriversView]({}))
+    assert isinstance(shown, PayingDriversView)
     (row,) = shown.drivers
     assert (row.phone, row.email, row.source, row.keeps) == ("98•••••210", "r•••@example.org", "page", "a mandate is active: end it first")
     assert "9876543210" not in str(shown)
@@ -173,7 +173,7 @@ def test_time_takes_contact_data_that_nothing_needs() -> None:
 
 
 def test_where_nobody_pays_nothing_is_kept() -> None:
-    assert run(NoDrivers().views[DriversView]({})) is None
+    assert run(NoDrivers().views[PayingDriversView]({})) is None
 
 
 def settings(folder: Path, key: str | None = None) -> Any:

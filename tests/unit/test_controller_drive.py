@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from small_yard import NOW, ONE, TWO, FakeChargers, SmallYard
 import payments
 from controller.billing import Billing
 from controller.desk import Desk, DeskSettings
+from controller.drive_price import price_view
 from controller.drive_room import DriveRoom
 from controller.drive_view import DrivePlaceView, DriveSelfView, PlaceState
 from controller.till import Price, Till
@@ -23,7 +24,10 @@ from depot.ports import StartRequest, StopRequest
 from depot.readings import MeterReading
 from depot.values import Because, ConnectorId, InvalidValue, Outcome, Setpoint
 from payments import GatewayTrouble
+from payments.driver_tariff import Component, DriverTariff, Element, Kind, Restrictions
+from payments.money import GstRule
 from payments.payers import Payers
+from payments.rules import INDIA
 from payments.service import Payments, Terms
 from payments.states import MandateState, Mode
 from payments.tables import MandateRow
@@ -128,9 +132,45 @@ def test_a_place_tells_state_and_price_with_tax() -> None:
     place = world.place()
     assert place is not None
     assert (place.label, place.rated_w, place.state) == ("CP-1", 60_000, PlaceState.FREE)
-    assert place.price.paise_per_kwh == 1450 + 2 * 131  # 9 % of 14.50, half up, twice
+    assert place.price.paise_per_kwh == 1711  # 18 % on 14.50
     assert place.price.tax_percent == 18
     assert place.session_id == ""
+    assert place.gate is None
+    assert [(step.kind, step.paise) for step in place.price.steps] == [("energy", 1711)]
+
+
+def test_the_gates_word_stands_at_the_place() -> None:
+    world = World()
+    place = world.place(RANI)
+    assert place is not None
+    assert place.gate is not None
+    assert (place.gate.may_start, place.gate.most_wh) == (True, 20_000)
+    with world.store.unit() as session:
+        row = session.get(MandateRow, ("small", f"m-{RANI}"))
+        assert row is not None
+        row.state = MandateState.PAUSED
+    place = world.place(RANI)
+    assert place is not None
+    assert place.gate is not None
+    assert (place.gate.refusal, place.gate.next_step.key) == ("mandate_paused", "next.resume")
+    assert world.place("g-nobody-knows") is not None
+
+
+def test_a_price_by_the_clock_says_until_when() -> None:
+    night = Element((Component(Kind.ENERGY, Fraction(950)),), Restrictions(start_time=time(22), end_time=time(6)))
+    day = Element((Component(Kind.ENERGY, Fraction(1450)), Component(Kind.IDLE, Fraction(6000), grace=timedelta(minutes=15))))
+    tariff = DriverTariff(tariff_id="two", elements=(night, day), min_paise=20_00)
+    rule = GstRule()
+    evening = datetime(2026, 11, 22, 20, 0, tzinfo=INDIA)
+    shown = price_view(tariff, rule, evening)
+    assert (shown.paise_per_kwh, shown.until) == (1711, evening.replace(hour=22))
+    later = price_view(tariff, rule, evening.replace(hour=23))
+    assert (later.paise_per_kwh, later.until) == (1121, datetime(2026, 11, 23, 6, 0, tzinfo=INDIA))
+    assert [(s.kind, s.paise, s.start, s.grace_s) for s in later.steps] == [
+        ("energy", 1121, "22:00", 0), ("energy", 1711, "", 0), ("idle", 7080, "", 900),
+    ]  # fmt: skip
+    assert (later.least_paise, later.most_paise) == (23_60, None)
+    assert price_view(DriverTariff(tariff_id="one", elements=(day,)), rule, evening).until is None
 
 
 @pytest.mark.parametrize(("station", "evse"), [("CP-9", "1"), ("CP-1", "7"), ("CP-1", "x"), ("", ""), ("../../etc", "1")])
@@ -268,6 +308,7 @@ def test_bills_are_the_own_ones_alone_and_add_up() -> None:
     assert (bill.session_id, bill.energy_wh, bill.total_paise) == (session_id, 10_000, 17_110)
     assert bill.taxable_paise + bill.cgst_paise + bill.sgst_paise + bill.igst_paise + bill.round_off_paise == bill.total_paise
     assert [b.session_id for b in world.account(OMAR).bills] == [other]
+    assert bill.owed_paise == 17_110
     nobody = world.account("g-nobody")
     assert (nobody.known, nobody.bills, nobody.mandate) == (False, [], None)
     with pytest.raises(InvalidValue):

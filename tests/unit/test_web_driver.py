@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import msgspec
 import pytest
-from fake_drive import INTENT, MANDATE, ORIGIN, PLACE, account, bill, csrf_of, drive_site, pay, press, running
+from fake_drive import INTENT, MANDATE, ORIGIN, PLACE, account, bill, csrf_of, drive_site, gate, pay, press, running, told
+from fake_invoices import invoice
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-from controller.drive_view import PlaceState
+from controller.drive_view import DriveStepView, PlaceState
 from depot import commands as cmd
 from depot.values import Because
+from payments.driver_tariff import Kind
 from payments.states import MandateState, Mode, Stage
 from web.driver_app import ROUTES
 from web.driver_cookie import Cookies, Visitor, new_driver, new_tag
 from web.driver_limits import Limits, Rate
 from web.driver_links import PlaceLinks, qr_svg
+from web.driver_pages import rupees
+from web.driver_price import price_rows
 from web.driver_words import Words, catalogue, wished
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +41,7 @@ def test_both_languages_have_the_same_keys_and_the_same_places_for_values() -> N
 
 
 def test_hindi_is_hindi() -> None:
-    same = {"pay.autopay", "pay.reserve", "done.cgst", "done.sgst", "done.igst", "site.step"}
+    same = {"pay.autopay", "pay.reserve", "done.cgst", "done.sgst", "done.igst", "site.step", "tariff.per_energy"}
     assert {key for key, words in catalogue("hi").items() if not DEVANAGARI.search(words)} == same
 
 
@@ -150,7 +155,18 @@ async def test_a_scan_leads_to_the_charger() -> None:
     async with drive_site() as drive:
         phone = await drive.scanned()
         page = (await phone.get("/drive")).text
-    for words in ("CP-03", "Kothrud Depot", "₹17.11", "Plugged in", "प्लग लगा है", "up to 60 kW", "40.0 kWh", "₹171.10", "1.00 INR a minute"):
+    for words in (
+        "CP-03",
+        "Kothrud Depot",
+        "₹17.11",
+        "Plugged in",
+        "प्लग लगा है",
+        "up to 60 kW",
+        "40.0 kWh",
+        "₹171.10",
+        "₹13.57",
+        "until 06:00, GST",
+    ):
         assert words in page, words
     assert 'href="/drive/pay"' in page
     assert "style=" not in page
@@ -312,6 +328,76 @@ async def test_a_driver_starts_with_the_own_id() -> None:
         assert "Nothing is charging" in (await phone.get("/drive/charging?begun=20")).text
 
 
+async def test_the_tariff_is_told_step_by_step_in_both_languages() -> None:
+    async with drive_site() as drive:
+        phone = await drive.scanned()
+        page = (await phone.get("/drive")).text
+        for words in ("22:00 to 06:00; Mon, Sun", "Parking after full", "first 15 min free", "₹70.80", "/ h", "at most", "₹1,180.00"):
+            assert words in page, words
+        await phone.get("/drive/language/hi")
+        page = (await phone.get("/drive")).text
+        for words in ("22:00 से 06:00; सोम, रवि", "भरने के बाद पार्किंग", "पहले 15 मिनट मुफ़्त", "/ घंटा"):
+            assert words in page, words
+
+
+def test_every_kind_of_step_has_words() -> None:
+    everything = DriveStepView(
+        kind="energy", paise=1, first_day=date(2026, 12, 1), last_day=date(2026, 12, 24), from_wh=5_000, to_wh=20_000,
+        from_s=600, to_s=3_600,
+    )  # fmt: skip
+    steps = [everything, *(DriveStepView(kind=kind.value, paise=1) for kind in Kind)]
+    rows = price_rows(msgspec.structs.replace(PLACE.price, steps=steps), Words("en"))
+    assert rows[0][1] == "from 1 Dec 2026; until 24 Dec 2026; above 5 kWh; up to 20 kWh; after 10 min; in the first 60 min"
+    assert [row[3] for row in rows[1:]] == ["/ kWh", "/ h", "/ h", "/ session"]
+    assert price_rows(msgspec.structs.replace(PLACE.price, steps=[DriveStepView(kind="energy", paise=1)]), Words("en")) == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "headline", "next_step", "way"),
+    [
+        ("block_too_small", "may_start.block_too_small", "next.top_up", "/drive/pay"),
+        ("in_arrears", "may_start.in_arrears", "next.pay", "/drive/sessions"),
+        ("mandate_paused", "may_start.mandate_paused", "next.resume", "/drive/mandate"),
+        ("mandate_not_active", "may_start.waits", "next.approve", "/drive/approve"),
+        ("exposure", "may_start.exposure", "next.wait", "/drive/pay"),
+    ],
+)
+async def test_who_may_not_start_reads_why_and_what_to_do(refusal: str, headline: str, next_step: str, way: str) -> None:
+    async with drive_site() as drive:
+        drive.gate = gate(refusal, headline, next_step)
+        phone = await drive.driver()
+        page = (await phone.get("/drive")).text
+        assert told(headline).english in page
+        assert told(next_step).english in page
+        assert f'class="btn primary big" href="{way}"' in page
+        assert "/drive/start" not in page
+        await phone.get("/drive/language/hi")
+        page = (await phone.get("/drive")).text
+        assert told(headline).hindi in page
+        assert told(next_step).hindi in page
+
+
+async def test_a_smaller_session_is_told_before_it_begins() -> None:
+    async with drive_site() as drive:
+        drive.gate = gate("", "may_start.smaller", most_wh=6_200)
+        page = (await (await drive.driver()).get("/drive")).text
+    assert "up to 6.2 kWh" in page
+    assert 'action="/drive/start"' in page
+
+
+async def test_a_block_that_is_nearly_used_is_told_while_it_charges() -> None:
+    async with drive_site() as drive:
+        phone = await drive.driver(account(running=[running(key="warned.top_up")]))
+        page = (await phone.get("/drive/charging")).text
+        assert "The reserved amount is nearly used" in page
+        assert 'href="/drive/pay"' in page
+        assert "or ₹684.40." in page
+        drive.accounts = dict.fromkeys(drive.accounts, account(running=[running(key="stopped.mandate_lost")]))
+        page = (await phone.get("/drive/charging")).text
+        assert "your mandate is no longer active" in page
+        assert 'class="btn primary big" href="/drive/pay"' not in page
+
+
 async def test_a_refused_start_is_told_in_the_drivers_language() -> None:
     async with drive_site() as drive:
         phone = await drive.driver(**{"accept-language": "hi"})
@@ -353,12 +439,46 @@ async def test_stop_and_the_way_to_the_bill() -> None:
             assert words in page, words
 
 
+async def test_the_invoice_comes_as_page_and_pdf() -> None:
+    async with drive_site() as drive:
+        noticed = msgspec.structs.replace(bill("s-1", "pdn_delivered"), due_at=PLACE.at, credited_paise=1_711)
+        phone = await drive.driver(account(bills=[noticed]))
+        rani = next(iter(drive.accounts))
+        drive.papers = {(rani, "s-1"): invoice(unpaid=False), (rani, "2627/C000004"): invoice(unpaid=False)}
+        page = (await phone.get("/drive/sessions/s-1")).text
+        for words in ("Debited on", "note 2627/C000004", "₹17.11", 'href="/drive/sessions/s-1/invoice.pdf"'):
+            assert words in page, words
+        paper = await phone.get("/drive/sessions/s-1/invoice.pdf")
+        assert paper.content.startswith(b"%PDF")
+        assert paper.headers["content-disposition"].startswith("inline")
+        shown = await phone.get("/drive/sessions/s-1/invoice")
+        assert "2627/000117" in shown.text
+        assert "कर चालान" in shown.text
+        assert "style-src 'sha256-" in shown.headers["content-security-policy"]
+        assert "unsafe-inline" not in shown.headers["content-security-policy"]
+        assert "upi://pay" not in shown.text
+        assert (await phone.get("/drive/sessions/s-1/invoice?number=2627/C000004")).status_code == 200
+        assert (await phone.get("/drive/sessions/s-1/invoice?number=2627/999999")).status_code == 404
+        assert (await phone.get("/drive/sessions/s-1+1/invoice")).status_code == 200  # the money of a debit note
+
+
+async def test_an_unpaid_bill_says_how_it_is_paid_by_hand() -> None:
+    async with drive_site() as drive:
+        phone = await drive.driver(account(bills=[bill("s-1", "arrears")]))
+        paper = invoice()
+        drive.papers[(next(iter(drive.accounts)), "s-1")] = paper
+        assert f"{rupees(paper.owed_paise)} is unpaid" in (await phone.get("/drive/sessions/s-1")).text
+        assert "upi://pay?pa=kothrud@okaxis" in (await phone.get("/drive/sessions/s-1/invoice")).text
+
+
 async def test_a_driver_sees_and_stops_only_the_own() -> None:
     async with drive_site() as drive:
         rani = await drive.driver(account(running=[running("s-rani")], bills=[bill("s-old")]))
         omar = await drive.driver(account(), address="10.0.0.9")
         assert (await omar.get("/drive/sessions/s-old")).status_code == 404
-        assert (await omar.get("/drive/sessions/s-old/invoice.pdf")).status_code == 404
+        drive.papers[(next(iter(drive.accounts)), "s-old")] = invoice()
+        for paper in ("invoice.pdf", "invoice"):
+            assert (await omar.get(f"/drive/sessions/s-old/{paper}")).status_code == 404
         page = (await omar.get("/drive")).text
         answer = await omar.post("/drive/stop", data={"csrf": csrf_of(page), "session": "s-rani"})
         assert answer.headers["location"] == "/drive/charging"
