@@ -161,14 +161,20 @@ def checked(who: str, life: LifeCost, n_slots: int) -> LifeCost:
 def rent_until(problem: Problem, *, in_steps: bool = False) -> FloatArray:
     """[vehicle × slot] rent of a battery-side kWh that comes in a slot, until its vehicle leaves; 0 where nothing is known.
     ``in_steps``: of :data:`RENT_STEP`, as it counts in the objective (grid side)."""
-    rent = np.zeros(problem.upper_kw.shape)
-    for row, vehicle in zip(rent, problem.vehicles, strict=True):
-        if vehicle.life is None:
-            continue
-        per_h = _stepped(vehicle.life.rent_per_kwh_h * vehicle.eff) / vehicle.eff if in_steps else vehicle.life.rent_per_kwh_h
-        for arrival, departure in windows_of(vehicle):
-            paid = (per_h * problem.hours)[arrival:departure]
-            row[arrival:departure] = np.cumsum(paid[::-1])[::-1] - 0.5 * paid  # on average it comes in the middle of its slot
+    per_h, rent = np.zeros(problem.upper_kw.shape), np.zeros(problem.upper_kw.shape)
+    for row, vehicle in zip(per_h, problem.vehicles, strict=True):
+        if vehicle.life is not None:
+            row[:] = vehicle.life.rent_per_kwh_h
+    if in_steps:
+        eff = np.array([v.eff for v in problem.vehicles])[:, None]
+        per_h = _stepped(per_h * eff) / eff
+    slots, visits = np.arange(problem.n_slots), [windows_of(vehicle) for vehicle in problem.vehicles]
+    for turn in range(max((len(its) for its in visits), default=0)):
+        edges = np.array([its[turn] if turn < len(its) else (0, 0) for its in visits])
+        there = (edges[:, :1] <= slots) & (slots < edges[:, 1:])
+        paid = np.where(there, per_h * problem.hours, 0.0)
+        left = np.cumsum(paid[:, ::-1], axis=1)[:, ::-1] - 0.5 * paid  # on average it comes in the middle of its slot
+        rent = np.where(there, left, rent)
     return rent
 
 

@@ -71,9 +71,8 @@ def plan(
     wanted, costs = problem, costs_of(problem, policy)
     if not shape_of(problem, costs).usable.any() and costs.storage is None:
         return _result(problem, np.zeros_like(problem.upper_kw), policy=policy, status=status)
-    if costs.given is not None and shape_of(problem.with_lenders(), costs).usable.any():
-        problem = problem.with_lenders()
-        costs = costs_of(problem, policy)
+    if costs.given is not None and shape_of(charging := problem.with_lenders(), costs).usable.any():
+        problem, costs = charging, costs_of(charging, policy)
     compiled, model = _written(problem, costs, direct=direct), "charging"
     solver, columns = _solved(problem, compiled, deadline=deadline, kept=kept, model=model)
     if problem is not wanted:

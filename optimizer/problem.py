@@ -11,6 +11,7 @@ stays within the background and what may be exported (decision 14). It counts on
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +44,10 @@ __all__ = ["EPS", "Feeder", "FloatArray", "PlanResult", "PlanStatus", "Policy", 
 EPS = 1e-9
 
 LEAST_BLOCK_SLOTS = 0.01
+
+OF_LENDERS = ("discharge_upper_kw", "takes_part")
+"""What a problem knows of itself that depends on who may give."""
+
 GRAMS_PER_TONNE = 1e6
 
 
@@ -293,8 +298,15 @@ class Problem:
         return upper
 
     def with_lenders(self, lenders: Collection[int] = ()) -> Problem:
-        """The same depot, in which these vehicles (by their places) may give, and all others only charge."""
-        return replace(self, vehicles=tuple(v if i in lenders else replace(v, discharge_kw=0.0) for i, v in enumerate(self.vehicles)))
+        """The same depot, in which these vehicles (by their places) may give, and all others only charge. What is known of it already
+        stays known, and nothing is checked again: there is only less of it."""
+        only = set(range(len(self.vehicles))) - set(lenders)
+        fewer = copy(self)
+        vehicles = (replace(v, discharge_kw=0.0) if v.discharge_kw and i in only else v for i, v in enumerate(self.vehicles))
+        object.__setattr__(fewer, "vehicles", tuple(vehicles))
+        for name in OF_LENDERS:
+            fewer.__dict__.pop(name, None)
+        return fewer
 
     @cached_property
     def lower_kw(self) -> FloatArray:

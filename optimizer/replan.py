@@ -4,7 +4,8 @@ Each plan writes its model's arrays anew (that is the smaller part of its time) 
 as its columns and rows are still there (:mod:`optimizer.warm`). What comes out is an optimum of the new problem, as a plan
 from nothing is: the same objective to the solver's tolerance. Where several plans cost exactly the same, the one that is
 found may depend on where the search began: the same problem after the same problems gives the same plan, and one that
-moves less than a plan from nothing would.
+moves less than a plan from nothing would. What is done beside the optimum begins at the last plan's, too
+(:mod:`optimizer.steps`).
 """
 
 from __future__ import annotations

@@ -225,9 +225,10 @@ def _stays(problem: Problem, compiled: Compiled, bounds: CellBounds) -> list[_St
     gives = set(compiled.vehicle[compiled.gives].tolist())
     found = []
     for i in compiled.needy.tolist():
-        vehicle, its = problem.vehicles[i], bounds.of(i)
-        if vehicle.pausable or i in gives or its.stop <= its.start or not max(vehicle.floor_kw, vehicle.p_min_kw):
+        vehicle = problem.vehicles[i]
+        if vehicle.pausable or i in gives or not max(vehicle.floor_kw, vehicle.p_min_kw):
             continue
+        its = bounds.of(i)
         cells = np.arange(its.start, its.stop)
         cells = cells[compiled.slot[cells] < vehicle.departure_slot]  # later visits are sessions of their own, and planned again by then
         slots = compiled.slot[cells]

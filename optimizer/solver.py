@@ -95,16 +95,17 @@ class Solver:
         if left_s <= 0:
             raise SolverFailed("the time was over before the solver began")
         status = self._run(left_s * WARM_SHARE if self._warm else left_s)
-        if self._warm and (status != highspy.HighsModelStatus.kOptimal or self._violation() > VIOLATION):
+        columns = self._columns() if status == highspy.HighsModelStatus.kOptimal else None
+        if self._warm and (columns is None or self._violation(columns) > VIOLATION):
             self._highs.clearSolver()  # a start that leads nowhere: begin from nothing
-            status = self._run(max(self._deadline - perf_counter(), 0.0))
+            status, columns = self._run(max(self._deadline - perf_counter(), 0.0)), None
         self._warm = False
         self.solve_s += perf_counter() - started
         if status == highspy.HighsModelStatus.kTimeLimit:
             raise SolverFailed(f"no plan within {self.solve_s:.1f} s of solving")
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverFailed(f"HiGHS ended with {self._highs.modelStatusToString(status)}")
-        return self._columns()
+        return self._columns() if columns is None else columns
 
     def _columns(self) -> FloatArray:
         return self._sleeping.completed(np.array(self._highs.getSolution().col_value, dtype=np.float64))
@@ -130,9 +131,8 @@ class Solver:
             self._highs.addRows(len(woken.upper), woken.lower, woken.upper, len(woken.values), woken.starts, woken.columns, woken.values)
         return len(woken.upper) > 0
 
-    def _violation(self) -> float:
+    def _violation(self, columns: FloatArray) -> float:
         """By how much the solution breaks a row or a bound, counted here: a basis of somebody else has led HiGHS astray before."""
-        columns = self._columns()
         of_column = np.repeat(np.arange(len(columns)), np.diff(self._compiled.starts))
         rows = np.bincount(self._compiled.rows, self._compiled.values * columns[of_column], minlength=len(self._row_lower))
         over = [self._row_lower - rows, rows - self._row_upper, self._lower - columns, columns - self._upper]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.make_scenarios import everything
 from optimizer import InvalidProblem, Policy, Problem, Vehicle, plan
 from optimizer.evaluate import evaluate
+from optimizer.limit_rows import LimitRows
 from optimizer.scenario import read
+from optimizer.windows import Windows
 
 T0 = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
@@ -96,3 +100,21 @@ def test_the_fields_of_a_scenario_are_read(tmp_path: Path) -> None:
     assert b.discharge_kw == 0  # nothing is known of its battery
     assert problem.discharge_room_kw.tolist() == [12, 12]
     assert problem.export_price_per_kwh.tolist() == [0.5, 0.5]
+
+
+def test_what_is_known_of_a_depot_holds_where_fewer_may_give() -> None:
+    """The same as a problem that is made anew, whatever the first one had found out about itself."""
+    problem = everything(20, seed=4)
+    facts = [name for name in dir(Problem) if isinstance(getattr(Problem, name), cached_property)]
+    for name in facts:
+        getattr(problem, name)
+    for lenders in ((), (0, 3, 5), tuple(range(20))):
+        fewer = problem.with_lenders(lenders)
+        anew = replace(problem, vehicles=tuple(v if i in lenders else replace(v, discharge_kw=0.0) for i, v in enumerate(problem.vehicles)))
+        assert [v.discharge_kw for v in fewer.vehicles] == [v.discharge_kw for v in anew.vehicles]
+        for name in facts:
+            one, other = getattr(fewer, name), getattr(anew, name)
+            for part in one.__slots__ if isinstance(one, LimitRows | Windows) else (None,):
+                mine, its = (getattr(thing, part) if part else thing for thing in (one, other))
+                assert np.array_equal(mine, its) if isinstance(mine, np.ndarray) else mine == its, (name, part)
+    assert problem.discharge_upper_kw.any()
