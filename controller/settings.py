@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     notify_webhook_secret: SecretStr | None = setting(
         None, "Key that signs messages to the webhook, 32 characters or more; from the environment only."
     )
+    reminder_secret: SecretStr | None = setting(
+        None, "Key that signs reminders to drivers (payments.reminder_url), 32 characters or more; from the environment only."
+    )
     notify_smtp_password: SecretStr | None = setting(None, "Password for the mail server; from the environment only.")
     notify_sms_token: SecretStr | None = setting(None, "What the gateway for short messages knows us by; from the environment only.")
 

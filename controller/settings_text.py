@@ -22,7 +22,7 @@ GATEWAY_PREFIX = f"{PREFIX}GATEWAY_"
 GATEWAY_SECRETS = tuple(GATEWAY_PREFIX + name for name in ("KEY_ID", "KEY_SECRET", "WEBHOOK_SECRET", "WEBHOOK_SECRET_OLD"))
 """The payment gateway's keys: read by :func:`payments.keys.keys_from`, from the environment only."""
 NESTED = "__"
-SECRETS = ("depot_secret", "contacts_key", "notify_webhook_secret", "notify_smtp_password", "notify_sms_token")
+SECRETS = ("depot_secret", "contacts_key", "notify_webhook_secret", "reminder_secret", "notify_smtp_password", "notify_sms_token")
 _NOT_SHOWN = ("key_hash", "password", *SECRETS)
 """Somebody may have written the password itself there."""
 

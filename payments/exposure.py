@@ -88,8 +88,8 @@ def exposure_of(
 
 
 def billed_on(session: Session, depot_id: str, mandate_id: str) -> int:
-    """What was billed on one mandate, ever, in paise: of a block it is debited or will be."""
-    query = select(func.coalesce(func.sum(BillRow.total_paise), 0)).where(
+    """What was billed on one mandate, ever, in paise, less what is asked for no more: of a block it is debited or will be."""
+    query = select(func.coalesce(func.sum(BillRow.total_paise - BillRow.credited_paise), 0)).where(
         BillRow.depot_id == depot_id, BillRow.mandate_id == mandate_id, BillRow.own != Stage.ESTIMATED
     )
     return int(session.exec(query).one())

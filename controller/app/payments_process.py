@@ -11,6 +11,7 @@ import sys
 from controller.app.beside import listening, run_process
 from controller.app.clocks import clock_of
 from controller.settings import Settings, SettingsError
+from controller.settings_text import PREFIX
 from controller.supervisor import notify_ready
 from payments import process
 from payments.keys import keys_from
@@ -19,14 +20,20 @@ from payments.messenger import HttpMessenger
 log = logging.getLogger(__name__)
 
 
-REMINDER_SECRET = "CHARGEYARD_REMINDER_SECRET"  # noqa: S105  # the name of a variable
+LEAST_SECRET = 32
 
 
 def messenger_of(settings: Settings) -> HttpMessenger | None:
-    """Who takes reminders; None: nobody."""
+    """Who takes reminders; None: nobody. Raises :class:`~controller.settings.SettingsError` without a key to sign them."""
     if settings.payments is None or not settings.payments.reminder_url:
         return None
-    return HttpMessenger(settings.payments.reminder_url, os.environ.get(REMINDER_SECRET, ""))
+    secret = settings.reminder_secret.get_secret_value() if settings.reminder_secret is not None else ""
+    if len(secret) < LEAST_SECRET:
+        raise SettingsError(
+            f"payments.reminder_url needs a key of {LEAST_SECRET} characters or more in {PREFIX}REMINDER_SECRET: "
+            "with it your messenger checks that a reminder is yours"
+        )
+    return HttpMessenger(settings.payments.reminder_url, secret)
 
 
 async def serve(settings: Settings) -> None:

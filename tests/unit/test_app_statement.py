@@ -13,6 +13,7 @@ from test_app_user import config  # noqa: F401  # a fixture: a depot's settings 
 from typer.testing import CliRunner
 
 from controller.app.cli import app
+from controller.app.payments_process import messenger_of
 from controller.settings import Settings, SettingsError
 from storage import Store
 
@@ -87,3 +88,20 @@ def test_the_settings_of_reminders_and_write_offs(depot: Path) -> None:
     section = Settings.load(depot).payments
     assert section is not None
     assert (section.to_terms().rules.reminder_days, section.write_off_alone_paise) == ((1, 4), 250_50)
+
+
+def test_reminders_go_nowhere_without_a_key_that_signs_them(depot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert messenger_of(Settings.load(depot)) is None
+    depot.write_text(depot.read_text() + 'reminder_url = "https://sms.example.org/hook"\n')
+    with pytest.raises(SettingsError, match="CHARGEYARD_REMINDER_SECRET"):
+        messenger_of(Settings.load(depot))
+    monkeypatch.setenv("CHARGEYARD_REMINDER_SECRET", "k" * 32)
+    messenger = messenger_of(Settings.load(depot))
+    assert messenger is not None
+    assert messenger.url == "https://sms.example.org/hook"
+    assert "kkk" not in repr(messenger) + repr(Settings.load(depot))
+    for wrong in ("http://sms.example.org/hook", "ftp://x"):
+        depot.write_text(depot.read_text().replace("https://sms.example.org/hook", wrong))
+        with pytest.raises(SettingsError, match="reminder_url"):
+            Settings.load(depot)
+        depot.write_text(depot.read_text().replace(wrong, "https://sms.example.org/hook"))
