@@ -40,7 +40,7 @@ __all__ = ["ROUTES", "DriveSettings", "create_drive_app"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriveSettings:
     """What the drivers' site is told. ``url``: as phones reach it; ``key``: the depot's own, 32 bytes or more; ``address_header``: where a
-    tunnel tells the phone's address, "" where the peer's counts."""
+    tunnel tells the phone's address, "" where the peer's counts; ``mock_app``: where a mock gateway plays UPI apps, "" with a real one."""
 
     depot_id: str
     url: str
@@ -51,6 +51,7 @@ class DriveSettings:
     cookie_s: int = 180 * 86_400
     address_header: str = ""
     mandates_per_hour: int = 60
+    mock_app: str = ""
 
     @property
     def links(self) -> PlaceLinks:
@@ -99,6 +100,7 @@ def create_drive_app(settings: DriveSettings, link: DepotLink, *, clock: Clock) 
         clock=clock,
         secure=settings.tls,
         address_header=settings.address_header,
+        mock_app=settings.mock_app,
         reads=Limits(Rate(240, 7_200)),
         wrong=Limits(Rate(20, 60)),
         orders=Limits(Rate(10, 120)),

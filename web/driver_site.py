@@ -59,6 +59,7 @@ class DriveSite:
     clock: Clock
     secure: bool
     address_header: str
+    mock_app: str
     reads: Limits
     wrong: Limits
     orders: Limits

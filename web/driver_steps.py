@@ -9,6 +9,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
@@ -184,6 +185,7 @@ class Steps:
             waits=waits,
             ended=mandate.state in ENDED,
             url=url,
+            mock=f"{self._site.mock_app}/open?{urlencode({'link': url})}" if url and self._site.mock_app else "",
             qr=qr_svg(url, title=driver.words("approve.scan"), css="qr big") if url else "",
             until=text.DepotTime(mine.timezone, mine.at).local(mandate.expire_at).strftime("%-d %b %Y"),
         )

@@ -1,9 +1,10 @@
 """``./chargeyard demo``: a whole depot on this machine. 24 simulated stations speak OCPP over real sockets with the
 real controller, from evening to morning in about ten minutes on the scaled clock.
 
-    supervisor --> core (OCPP, Modbus, planner child), broker --> web --> mock gateway, payments
+    supervisor --> core (OCPP, Modbus, planner child), broker --> web --> mock gateway, payments, drivers' pages
                \\-> world: stations, vehicles with telematics, meter, timetable, the utility's RTU, a driver who pays
 
+A second vehicle waits at a charger for whoever watches to be its driver: by the page of that charger's QR code, and the mock's UPI app.
 Everything lives in a temporary folder that goes when the demo ends.
 """
 
@@ -22,10 +23,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from controller.app.demo_rims import gateway_environment, sections, unit_keys
+from controller.app.demo_rims import VISITOR_BAY, gateway_environment, sections, unit_keys
 from controller.app.people import open_people
 from controller.app.run import children
 from controller.clock import SystemClock
+from controller.drive_keys import drive_key
 from controller.logs import set_up
 from controller.secrets import load_depot_secret, new_station_key
 from controller.settings import Settings
@@ -33,6 +35,7 @@ from controller.supervisor import ChildSpec, Supervisor
 from depot.registry import ConnectorSpec, DepotSpec
 from depot.values import Role
 from simulator.demo_day import BOTH_WAYS, NIGHT_H, demo_day, demo_spec, evening
+from web.driver_links import PlaceLinks
 from web.users import Users
 
 MINUTES = 10.0
@@ -85,6 +88,7 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
             preload=True,
         )
         address = f"http://127.0.0.1:{WEB_PORT + port_offset}"
+        visitor = PlaceLinks(settings.drive_url, drive_key(settings)).address(VISITOR_BAY.station_id, VISITOR_BAY.connector)
 
         def ready(name: str) -> None:
             if name == "web":
@@ -93,6 +97,9 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
                 )
                 console.print(f"  24 stations, evening to morning in about {minutes:.0f} minutes; {PERSONAS_SEED_TEXT}.")
                 console.print(
+                    f"  A driver's phone at {VISITOR_BAY.station_id}, as its QR code opens it (any name and phone number will do):\n"
+                    f"    [bold]{visitor}[/]\n"
+                    f"  The UPI app of that phone, where any PIN approves: [bold]http://127.0.0.1:{settings.mock_gateway_port}/app[/]\n"
                     f"  Stations speak OCPP 1.6J, 2.0.1 or 2.1 at ws://127.0.0.1:{OCPP_PORT + port_offset}/ocpp/…\n"
                     f"  Clock × {speed:.0f}. Ctrl-C ends it.\n"
                 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.app.demo_acts import Act
-from controller.app.demo_rims import GUEST_BAY, GUEST_CONTACT, GUEST_ID, GUEST_TAG
+from controller.app.demo_rims import GUEST_BAY, GUEST_CONTACT, GUEST_ID, GUEST_TAG, VISITOR_BAY
 from depot import commands as cmd
 from depot.ports import Clock
 from depot.values import Supply
@@ -28,8 +28,10 @@ GENERATOR_H = 0.5
 HOT_VEHICLE = "E-103"
 GUEST_COMES_H = 1.2
 GUEST_STAYS_H = 4.0
+VISITOR_COMES_H = 0.3
+VISITOR_STAYS_H = 12.0
 MANDATE_PAISE = 500_000
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 """Real seconds."""
 
 
@@ -48,7 +50,7 @@ class Stage:
 
 def acts_of(stage: Stage) -> Sequence[Act]:
     """The programme."""
-    rtu, guest = stage.rtu, _guest()
+    rtu, guest, visitor = stage.rtu, _guest(), _visitor()
 
     async def curtail() -> None:
         order = LimitOrder(CURTAILED_W, validity_s=round(CURTAILED_H * 3600), reversion_w=stage.day.spec.contract_w)
@@ -67,6 +69,12 @@ def acts_of(stage: Stage) -> Sequence[Act]:
             )
             if supply is Supply.GENERATOR:
                 await stage.clock.sleep(GENERATOR_H * 3600.0)
+
+    async def visit() -> None:
+        stage.world.arrive(visitor)
+
+    async def end_of_visit() -> None:
+        stage.world.depart(visitor)
 
     async def leave() -> None:
         stage.world.depart(guest)
@@ -87,6 +95,8 @@ def acts_of(stage: Stage) -> Sequence[Act]:
 
     return (
         Act(0.0, "The utility's heartbeat begins, and it orders no limit", "Grid", "the link comes to life", allow),
+        Act(VISITOR_COMES_H, f"A visitor's vehicle plugs in at {VISITOR_BAY.station_id} and waits for its driver: you", "The driver's page",
+            "price, mandate, start, cost, bill", visit),
         Act(GUEST_COMES_H, "A driver who is not in the timetable sets up a UPI mandate, and charges", "Payments", "mandate, then a session",
             lambda: _guest_comes(stage, guest)),
         Act(warm.arrive_s / 3600.0, f"{warm.vehicle_id} comes back with a battery of {WARM_C:g} °C", "Safety",
@@ -94,6 +104,7 @@ def acts_of(stage: Stage) -> Sequence[Act]:
         Act(4.6, f"The utility orders {CURTAILED_W // 1000} kW for {CURTAILED_H:g} hours", "Grid", "the order, and who gives way", curtail),
         Act(5.9, f"The battery of {HOT_VEHICLE} runs hot", "Safety", "derated first, tripped then, and it stays tripped", heat),
         Act(GUEST_COMES_H + GUEST_STAYS_H, "The paying driver leaves", "Payments", "the bill, and its one debit", leave),
+        Act(VISITOR_COMES_H + VISITOR_STAYS_H, "The visitor's vehicle leaves", "Payments", "your bill, if you charged", end_of_visit),
         Act(6.9, f"The power fails for {CUT_MIN} minutes", "Now", "everything is off; then vehicles begin one after the other", cut),
         Act(7.8, "The utility falls silent", "Grid", "after ten minutes the fail-safe limit holds", silent),
         Act(8.5, "The utility is back", "Grid", "its heartbeat and a fresh order lift the fail-safe", back),
@@ -104,6 +115,11 @@ def acts_of(stage: Stage) -> Sequence[Act]:
 def _guest() -> Stay:
     depart_s = (GUEST_COMES_H + GUEST_STAYS_H) * 3600
     return Stay("G-07", GUEST_BAY, GUEST_COMES_H * 3600, depart_s, depart_s, 18_000, 18_000, 7_360, 1_380, 40_000, 0.45, 0.9, 1)
+
+
+def _visitor() -> Stay:
+    depart_s = (VISITOR_COMES_H + VISITOR_STAYS_H) * 3600
+    return Stay("G-08", VISITOR_BAY, VISITOR_COMES_H * 3600, depart_s, depart_s, 36_000, 36_000, 50_000, 10_000, 60_000, 0.3, 0.93, 3)
 
 
 async def _guest_comes(stage: Stage, guest: Stay) -> None:

@@ -22,6 +22,7 @@ from simulator.day import Stay
 from simulator.telematics import PACK_ID
 
 BROKER_PORT = 1883
+DRIVE_PORT = 8085
 GATEWAY_PORT = 8090
 PACK_PRICE = 12_000
 """Rupees a kWh of a new pack, as benchmarks/ageing.py takes it."""
@@ -30,6 +31,9 @@ WEBHOOK_PORT = 8091
 
 GUEST_BAY = ConnectorId("CP-020", 1)
 """One of the two bays that the timetable leaves free."""
+
+VISITOR_BAY = ConnectorId("CP-010", 1)
+"""The other one: a vehicle waits there for whoever watches the demo to be its driver."""
 
 GUEST_ID = "D-7"
 GUEST_TAG = "CARD-7"
@@ -49,6 +53,7 @@ def sections() -> list[str]:
         f"[payments]\nprice_inr_per_kwh = 14.5\nmock = true\nmock_port = {GATEWAY_PORT}\nwebhook_port = {WEBHOOK_PORT}",
         'notice_h = 0.5\nnotice_margin_h = 0\ncut_off = ""\nwindows = ["00:00-00:00"]\nlookup_s = 30\nsettle_min = 20',
         "mock_notice_s = 30\nmock_decide_s = 60",
+        f"[drive]\nport = {DRIVE_PORT}",
     ]
 
 

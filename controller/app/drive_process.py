@@ -40,6 +40,7 @@ def drive_settings(settings: Settings) -> DriveSettings:
         cookie_s=drive.cookie_days * 86_400,
         address_header=drive.address_header,
         mandates_per_hour=drive.mandates_per_hour,
+        mock_app=f"http://127.0.0.1:{settings.mock_gateway_port}/app" if settings.payments is not None and settings.payments.mock else "",
     )
 
 

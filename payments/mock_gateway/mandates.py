@@ -48,13 +48,14 @@ def ask(desk: Desk, order_id: str, *, description: str | None = None) -> str:
             )
         )  # fmt: skip
         change(connection, ORDERS, order.id, status="attempted", attempts=order.attempts + 1)
-        desk.message(connection, order.customer_id, "asked", f"{_WORDS[mode]} up to {rupees(order.max_amount)}: approve it with your PIN")
+        desk.message(connection, order.customer_id, "asked", f"{_named(order)}: approve it with your PIN")
     if desk.settings.approve_at_once:
         approve(desk, payment_id)
     return payment_id
 
 
 def _named(token: Any) -> str:
+    """A mandate, or the order that asks for one."""
     words = _WORDS[token.mode or "autopay"]
     return f"{words[0].upper()}{words[1:]} up to {rupees(token.max_amount)}"
 

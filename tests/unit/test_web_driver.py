@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -293,8 +294,17 @@ async def test_the_upi_app_is_opened_by_intent_or_code_and_the_page_waits() -> N
         assert 'class="qr big"' in page
         assert '<meta http-equiv="refresh" content="3">' in page
         assert "Waiting for your PIN" in page
+        assert "mock" not in page
         drive.accounts = dict.fromkeys(drive.accounts, account())
         assert (await phone.get("/drive/approve")).headers["location"] == "/drive"
+
+
+async def test_with_a_mock_gateway_the_upi_app_can_be_played() -> None:
+    async with drive_site(mock_app="http://127.0.0.1:8090/app") as drive:
+        waiting = msgspec.structs.replace(MANDATE, state="intent_open", intent_url=INTENT)
+        page = (await (await drive.driver(account(mandate=waiting))).get("/drive/approve")).text
+        assert f"http://127.0.0.1:8090/app/open?{urlencode({'link': INTENT})}" in page
+        assert "no money moves" in page
 
 
 async def test_a_link_that_is_no_upi_link_is_not_shown() -> None:
