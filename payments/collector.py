@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from sqlmodel import select
 
@@ -19,7 +20,7 @@ from payments.claims import owed_of
 from payments.debits import CreateOrder, Done, GiveUp, LookUpOrder, LookUpPayments, MandateFacts, Step, Submit, Wait, next_step
 from payments.gateway import Answer, Customer, DebitRequest, Gateway, NotSent, Ok, Order, Payment, Rejected
 from payments.reasons import Reason
-from payments.records import Books, key_for, looking
+from payments.records import Books, key_for
 from payments.service import Terms
 from payments.states import MandateState, Mode, PaymentState, Stage
 from payments.tables import MandateRow, OrderRow, SubmissionRow
@@ -29,6 +30,8 @@ from storage import Store
 __all__ = ["Collector", "back_off"]
 
 log = logging.getLogger(__name__)
+
+_CLOCKS_AGREE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class _Doing:
 
 @dataclass(slots=True)
 class Collector:
-    """Of one depot, used by its one worker. ``_customers``: contact data for debits, in memory only."""
+    """Of one depot, used by its one worker. ``_customers``: contact data for debits, in memory only; ``_ahead``: by how much this
+    machine's clock is ahead of the gateway's, which decides when a debit may be presented."""
 
     store: Store
     depot_id: str
@@ -54,12 +58,14 @@ class Collector:
     gateway: Gateway
     terms: Terms
     _customers: dict[str, Customer] = field(default_factory=dict)
+    _ahead: timedelta = timedelta(0)
 
     async def advance(self, collection_id: str) -> None:
         """Take the collection's next step."""
-        customer = await self._customer_of(collection_id)
-        doing = self._decide(collection_id, customer)
-        rules = self.terms.rules
+        doing, rules = self._decide(collection_id), self.terms.rules
+        if isinstance(doing.step, Submit) and not doing.key:  # contact data first: that moves no money, and needs no intent
+            await self._know_customer(doing.mandate)
+            doing = self._decide(collection_id, patient=False)
         match doing.step:
             case CreateOrder():
                 await self._first_order(doing)
@@ -76,12 +82,12 @@ class Collector:
             case LookUpPayments(order_id=order_id):
                 self._payments_seen(doing, await self.gateway.payments(order_id))
             case Submit(order_id=order_id):
-                assert customer is not None
                 assert doing.mandate is not None
                 assert doing.mandate.token_id is not None
+                assert doing.mandate.customer_id is not None
                 request = DebitRequest(
                     order_id=order_id,
-                    customer=customer,
+                    customer=self._customers[doing.mandate.customer_id],
                     token_id=doing.mandate.token_id,
                     amount_paise=doing.amount_paise,
                     currency=self.terms.currency,
@@ -93,35 +99,50 @@ class Collector:
             case _:
                 pass
 
-    async def _customer_of(self, collection_id: str) -> Customer | None:
-        """Contact data for the debit, from the gateway, which keeps them. Before the intent: it moves no money."""
-        with looking(self.store) as session:
-            books = Books(session, self.depot_id)
-            customer_id = books.mandate(books.collection(collection_id).mandate_id).customer_id
-        if customer_id is None:
-            return None
-        if customer_id not in self._customers:
+    async def _know_customer(self, mandate: MandateRow | None) -> None:
+        """Contact data for the debit, from the gateway, which keeps them."""
+        customer_id = mandate.customer_id if mandate is not None else None
+        if customer_id is not None and customer_id not in self._customers:
             answer = await self.gateway.customer(customer_id)
             if isinstance(answer, Ok):
                 self._customers[customer_id] = answer.value
-        return self._customers.get(customer_id)
+                self._compare_clocks(answer.at_s)
 
-    def _decide(self, collection_id: str, customer: Customer | None) -> _Doing:
-        """The next step, with its intent stored in the same unit of work."""
+    def _compare_clocks(self, at_s: int) -> None:
+        """``at_s``: the gateway's clock just now, 0: not told. A clock that is behind only debits later, which is harmless."""
+        if not at_s:
+            return
+        ahead = self.clock.now() - from_s(at_s)
+        if ahead <= _CLOCKS_AGREE:
+            self._ahead = timedelta(0)
+            return
+        if abs(ahead - self._ahead) > _CLOCKS_AGREE:
+            log.warning(
+                "this machine's clock is %.0f s ahead of the gateway's: set it; debits wait for the gateway's", ahead.total_seconds()
+            )
+        self._ahead = ahead
+
+    def _decide(self, collection_id: str, *, patient: bool = True) -> _Doing:
+        """The next step, with its intent stored in the same unit of work. A debit whose customer is not known yet has no intent:
+        ``patient`` says whether that is to be looked up now, else it waits."""
         now, rules = self.clock.now(), self.terms.rules
         with self.store.unit() as session:
             books = Books(session, self.depot_id)
             debit = books.collection(collection_id)
             orders = books.orders(collection_id)
             mandate = books.mandate(orders[-1].mandate_id if orders else debit.mandate_id)
-            step = next_step(
+            decide = partial(
+                next_step,
                 books.debit(debit),
                 amount_paise=orders[-1].amount_paise if orders else debit.amount_paise,
                 looked_at=maybe_from_ms(debit.looked_ms),
-                now=now,
                 rules=rules,
                 mandate=MandateFacts(MandateState(mandate.state), from_ms(mandate.expire_ms)),
             )
+            step = decide(now=now)
+            if isinstance(step, Submit) and self._ahead:
+                there = decide(now=now - self._ahead)
+                step = Wait(there.until + self._ahead) if isinstance(there, Wait) else step
             order, key = (orders[-1] if orders else None), ""
             older = tuple(o.order_id for o in orders if o.order_id is not None)
             match step:
@@ -136,14 +157,14 @@ class Collector:
                     debit.looked_ms = None
                     order = new_order(self.depot_id, debit, issue, owed_of(books, debit), now, rules)
                     session.add(order)
-                case Submit(number=number) if customer is not None and order is not None:
+                case Submit(number=number) if mandate.customer_id in self._customers and order is not None:
                     key = key_for(order.receipt, number)
                     row = SubmissionRow(
                         depot_id=self.depot_id, collection_id=collection_id, issue=order.issue, number=number, key=key, at_ms=to_ms(now)
                     )
                     debit.looked_ms = to_ms(now)
                     session.add(row)
-                case Submit():
+                case Submit() if not patient:
                     step = Wait(now + rules.lookup_spacing)
                     debit.next_ms = to_ms(step.until)
                 case _:
@@ -164,6 +185,7 @@ class Collector:
                 self._void_order(doing, timedelta(0))
                 return
         known = await self.gateway.orders(doing.order.receipt)
+        self._compare_clocks(known.at_s if isinstance(known, Ok) else 0)
         if isinstance(known, Ok) and known.value:
             await self._found(doing, known.value[0])
         elif isinstance(known, Ok):

@@ -1,7 +1,7 @@
 """What the gateway tells by itself: verified on the raw bytes, kept once per event id, applied in any order.
 
     receive()  verify the signature, store, answer: nothing else happens before the acknowledgement
-    apply()    later, one unit of work per event: join it to what is known
+    apply()    later, a few events in a unit of work: join them to what is known
 
 The gateway delivers at least once, in no order. An event about an order or token that we do not know yet waits
 (parked) until we do; one that contradicts our books (odd) changes nothing but has the worker look for itself.
@@ -30,12 +30,12 @@ from payments.times import to_ms
 from payments.wire import WireNotification, WirePayment, WireRefund, WireToken
 from storage import Store
 
-__all__ = ["MOST_BYTES", "Receipt", "Webhooks", "signature", "verified"]
+__all__ = ["MOST_BYTES", "Delivery", "Receipt", "Webhooks", "signature", "verified"]
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 256 * 1024
-_BATCH = 50
+_BATCH = 10
 _MOST_ID = 200
 
 
@@ -61,6 +61,15 @@ def signature(body: bytes, secret: str) -> str:
 def verified(body: bytes, told: str, secrets: Sequence[str]) -> bool:
     """Whether ``told`` is the signature of these very bytes under one of the secrets. Constant time per secret."""
     return any(hmac.compare_digest(signature(body, secret).encode(), told.encode()) for secret in secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came in at the door: the raw bytes, and what the headers say."""
+
+    body: bytes
+    told_signature: str | None
+    event_id: str | None
 
 
 class _Wrapped(msgspec.Struct):
@@ -107,7 +116,29 @@ class Webhooks:
 
     def receive(self, body: bytes, *, told_signature: str | None, event_id: str | None) -> Receipt:
         """Durable when it returns. Raises :class:`~storage.StoreUnavailable`: not stored, must not be acknowledged."""
-        if told_signature is None or len(body) > MOST_BYTES or not verified(body, told_signature, self.keys.webhook_secrets):
+        return self.receive_all([Delivery(body, told_signature, event_id)])[0]
+
+    def receive_all(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """The same for several that came at once, in one unit of work: all of them are durable, or the store is unavailable."""
+        read = [self._read(delivery) for delivery in deliveries]
+        receipts = [row if isinstance(row, Receipt) else Receipt.STORED for row in read]
+        if all(isinstance(row, Receipt) for row in read):
+            return receipts
+        with self.store.unit() as session:
+            for place, row in enumerate(read):
+                if isinstance(row, Receipt):
+                    continue
+                if session.get(WebhookRow, (self.depot_id, row.event_id)) is not None:
+                    receipts[place] = Receipt.REPEATED
+                else:
+                    session.add(row)
+                    session.flush()  # the next one may be the same
+        return receipts
+
+    def _read(self, delivery: Delivery) -> WebhookRow | Receipt:
+        """The row to keep, or why none is kept."""
+        body, told = delivery.body, delivery.told_signature
+        if told is None or len(body) > MOST_BYTES or not verified(body, told, self.keys.webhook_secrets):
             return Receipt.FORGED
         try:
             event = msgspec.json.decode(body, type=_Event)
@@ -116,36 +147,26 @@ class Webhooks:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Receipt.UNREADABLE
         # without an id of the gateway's, the same bytes are the same event
-        key = event_id[:_MOST_ID] if event_id else hashlib.sha256(body).hexdigest()
-        with self.store.unit() as session:
-            if session.get(WebhookRow, (self.depot_id, key)) is not None:
-                return Receipt.REPEATED
-            session.add(
-                WebhookRow(
-                    depot_id=self.depot_id,
-                    event_id=key,
-                    kind=event.event,
-                    ref=ref,
-                    state=EventState.PENDING,
-                    received_ms=to_ms(self.clock.now()),
-                    body=text,
-                )
-            )
-        return Receipt.STORED
+        key = delivery.event_id[:_MOST_ID] if delivery.event_id else hashlib.sha256(body).hexdigest()
+        return WebhookRow(
+            depot_id=self.depot_id,
+            event_id=key,
+            kind=event.event,
+            ref=ref,
+            state=EventState.PENDING,
+            received_ms=to_ms(self.clock.now()),
+            body=text,
+        )
 
     def apply(self) -> int:
-        """Apply what waits, one unit of work each; the number done. An event that cannot be applied is set aside."""
-        with looking(self.store) as session:
-            waiting = session.exec(
-                select(WebhookRow.event_id)
-                .where(WebhookRow.depot_id == self.depot_id, WebhookRow.state == EventState.PENDING)
-                .order_by(col(WebhookRow.received_ms))
-                .limit(_BATCH)
-            ).all()
-        for event_id in waiting:
-            with self.store.unit() as session:
-                row = session.get(WebhookRow, (self.depot_id, event_id))
-                assert row is not None
+        """Apply the oldest of what waits, a few in one unit of work; the number done. An event that cannot be applied is set aside."""
+        waiting = select(WebhookRow).where(WebhookRow.depot_id == self.depot_id, WebhookRow.state == EventState.PENDING)
+        with looking(self.store) as session:  # does not take the write lock while nothing waits
+            if session.exec(waiting.with_only_columns(col(WebhookRow.event_id)).limit(1)).first() is None:
+                return 0
+        with self.store.unit() as session:
+            rows = session.exec(waiting.order_by(col(WebhookRow.received_ms)).limit(_BATCH)).all()
+            for row in rows:
                 try:
                     with session.begin_nested():
                         row.state, row.note = self._apply(session, row)
@@ -153,7 +174,7 @@ class Webhooks:
                     row.state, row.note = EventState.ODD, f"cannot be read: {error}"
                 if row.state == EventState.ODD:
                     log.warning("webhook %s (%s) was set aside: %s", row.event_id, row.kind, row.note)
-        return len(waiting)
+        return len(rows)
 
     def _apply(self, session: Session, row: WebhookRow) -> tuple[EventState, str]:
         books, event = Books(session, self.depot_id), msgspec.json.decode(row.body, type=_Event)
