@@ -160,12 +160,12 @@ class Webhooks:
 
     def apply(self) -> int:
         """Apply the oldest of what waits, a few in one unit of work; the number done. An event that cannot be applied is set aside."""
-        waiting = select(WebhookRow).where(WebhookRow.depot_id == self.depot_id, WebhookRow.state == EventState.PENDING)
+        pending = (WebhookRow.depot_id == self.depot_id) & (WebhookRow.state == EventState.PENDING)
         with looking(self.store) as session:  # does not take the write lock while nothing waits
-            if session.exec(waiting.with_only_columns(col(WebhookRow.event_id)).limit(1)).first() is None:
+            if session.exec(select(WebhookRow.event_id).where(pending).limit(1)).first() is None:
                 return 0
         with self.store.unit() as session:
-            rows = session.exec(waiting.order_by(col(WebhookRow.received_ms)).limit(_BATCH)).all()
+            rows = session.exec(select(WebhookRow).where(pending).order_by(col(WebhookRow.received_ms)).limit(_BATCH)).all()
             for row in rows:
                 try:
                     with session.begin_nested():

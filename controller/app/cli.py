@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from controller.app.battery_cli import battery
+from controller.app.bench import bench
 from controller.app.can_cli import can
 from controller.app.driver_cli import driver
 from controller.app.driver_tariff import driver_tariff
@@ -43,6 +44,7 @@ app.add_typer(lake, name="lake")
 app.add_typer(tariffs, name="tariff")
 app.add_typer(driver_tariff, name="driver-tariff")
 app.add_typer(driver, name="driver")
+app.add_typer(bench, name="bench")
 
 KindName = Literal["vehicles", "packs", "drivers", "stations", "feeders", "departures"]
 PolicyName = Literal["cheapest", "readiness", "battery-life"]
@@ -424,26 +426,6 @@ def run_everything(
     from controller.app.testing import run_tests
 
     raise typer.Exit(run_tests(console, long=long, pytest_arguments=tuple(pytest_arguments or ())))
-
-
-@app.command("bench")
-def bench(
-    what: Annotated[Literal["optimizer", "soh"], typer.Argument(help="Which part is measured.")],
-    *,
-    data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets (optimizer: with scenarios/*.json).")] = None,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: about half a minute.")] = False,
-    compare: Annotated[bool, typer.Option("--compare", help="soh: seven estimators on the same folds, too.")] = False,
-) -> None:
-    """Measure how fast and how exact plans are, or how good battery health is on cells that were kept apart."""
-    from controller.app.bench import run_bench
-
-    paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
-    flags = [word for word, wanted in (("--quick", quick), ("--compare", compare)) if wanted]
-    if data is None and what != "optimizer":
-        complaints.print(f"bench {what} needs the folder of data sets: name it with --data", markup=False, highlight=False)
-        raise typer.Exit(2)
-    raise typer.Exit(run_bench(what, [*paths, *flags], complaints))
 
 
 @app.command("check")

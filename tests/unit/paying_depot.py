@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlmodel import col, select
 
 import payments
@@ -187,6 +188,10 @@ class PayingDepot:
         self.apply()
         return receipt
 
+    def impatient(self, seconds: float) -> None:
+        """From now on so long is waited for an answer."""
+        self.gateway._client.timeout = httpx.Timeout(seconds)
+
     # -- drivers
 
     async def mandate(
@@ -313,7 +318,7 @@ def _blank_books() -> bytes:
 
 @contextlib.asynccontextmanager
 async def depot(
-    folder: Path, *, skew: timedelta = timedelta(0), rules: dict[str, Any] | None = None, deaf: bool = False, timeout_s: float = 5.0,
+    folder: Path, *, skew: timedelta = timedelta(0), rules: dict[str, Any] | None = None, deaf: bool = False,
     terms: dict[str, Any] | None = None, **mock: Any,
 ) -> AsyncIterator[PayingDepot]:  # fmt: skip
     """It is eight in the morning in India. ``rules`` and ``terms``: ours, changed; ``mock``: settings of the gateway."""
@@ -323,5 +328,5 @@ async def depot(
     with playing(folder / "gateway.db", **(strict | mock)) as played, Store.open(folder / "payments.db") as store:
         morning = played.now.astimezone(npci.INDIA).replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=1)
         played.to(morning)
-        async with RazorpayGateway(f"{played.url}/v1", KEYS, timeout_s=timeout_s) as gateway:
+        async with RazorpayGateway(f"{played.url}/v1", KEYS, timeout_s=30.0) as gateway:
             yield PayingDepot(played, store, GatewayClock(played, skew), gateway, ours, deaf)

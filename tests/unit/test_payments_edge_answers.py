@@ -42,12 +42,15 @@ async def on_the_wire(answer: httpx.Response | type[Exception]) -> tuple[Answer[
 
 async def one_debit_under(folder: Path, kind: str, *, acted: bool, times: int = 2) -> PayingDepot:
     """Each of the first requests for the order and for the debit is answered so; what comes of it."""
-    async with depot(folder, rules={"cut_off": None}, deaf=True, timeout_s=0.3) as yard:
+    rules = {"cut_off": None, "lookup_spacing": timedelta(minutes=10)}
+    async with depot(folder, rules=rules, deaf=True) as yard:
         await yard.mandate()
         total = yard.session("s1", 100)
+        if kind in ("mute", "late"):
+            yard.impatient(1.0)
         for path in ("/v1/orders", "/payments/create/recurring"):
             yard.played.control(
-                "POST", "/http-faults", kind=kind, path=path, method="POST", acted=acted, times=1 if acted else times, delay_s=0.6
+                "POST", "/http-faults", kind=kind, path=path, method="POST", acted=acted, times=1 if acted else times, delay_s=1.5
             )  # fmt: skip
         await yard.until(yard.is_(Stage.CAPTURED))
         await yard.later(hours=2)

@@ -42,9 +42,10 @@ def taken_on(yard: PayingDepot) -> list[tuple[str, int]]:
 
 
 async def test_case_10_a_debit_without_an_answer_is_looked_up_and_not_asked_for_again(tmp_path: Path) -> None:
-    async with depot(tmp_path, rules=AT_ONCE, deaf=True, timeout_s=0.3) as yard:
+    async with depot(tmp_path, rules=AT_ONCE, deaf=True) as yard:
         await yard.mandate()
         total = yard.session("s1", 100)
+        yard.impatient(1.0)
         yard.played.control("PUT", "/conduct", mute=1.0, hide_s=900.0)  # accepted, never answered, hidden for up to 15 minutes
         await yard.until(yard.is_(Stage.CAPTURED))
         assert yard.taken() == [total]
@@ -53,9 +54,10 @@ async def test_case_10_a_debit_without_an_answer_is_looked_up_and_not_asked_for_
 
 
 async def test_case_10_a_debit_that_never_arrived_is_asked_for_again_when_the_gateway_can_hide_nothing(tmp_path: Path) -> None:
-    async with depot(tmp_path, rules=AT_ONCE, deaf=True, timeout_s=0.3) as yard:
+    async with depot(tmp_path, rules=AT_ONCE, deaf=True) as yard:
         await yard.mandate()
         total = yard.session("s1", 100)
+        yard.impatient(1.0)
         yard.played.control("POST", "/http-faults", kind="mute", path="/payments/create/recurring")
         await yard.until(yard.is_(Stage.DEBIT_SUBMITTED))
         sent_at = yard.clock.now()

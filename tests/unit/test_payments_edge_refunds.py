@@ -54,11 +54,12 @@ async def test_case_33_more_than_was_captured_is_never_given_back(tmp_path: Path
 
 
 async def test_case_34_a_second_click_gives_nothing_back_twice(tmp_path: Path) -> None:
-    async with depot(tmp_path, rules=AT_ONCE, timeout_s=0.3) as yard:
+    async with depot(tmp_path, rules=AT_ONCE) as yard:
         total = await paid(yard)
         assert yard.desk.refund_bill("s1", why="the cable was broken", amount_paise=10_00, request="click") == 10_00
         assert yard.desk.refund_bill("s1", why="the cable was broken", amount_paise=10_00, request="click") == 0
         assert yard.desk.refund_bill("s1", why="the cable was broken", amount_paise=10_00) == 0  # without a name, while it is under way
+        yard.impatient(1.0)
         yard.played.control("POST", "/http-faults", kind="mute", path="/refund", method="POST", acted=True)  # done, and not answered
         await yard.until(yard.is_(Stage.PART_REFUNDED))
         assert yard.desk.refund_bill("s1", why="the cable was broken", amount_paise=10_00, request="click") == 0

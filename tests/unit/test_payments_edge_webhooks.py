@@ -146,9 +146,10 @@ async def test_case_06_after_a_change_of_secret_old_retries_are_taken_until_the_
 
 
 async def test_case_07_a_webhook_that_comes_before_the_answer_is_taken_and_nothing_is_asked_twice(tmp_path: Path) -> None:
-    async with depot(tmp_path, rules=AT_ONCE, deaf=True, timeout_s=1.5) as yard:
+    async with depot(tmp_path, rules=AT_ONCE, deaf=True) as yard:
         await yard.mandate()
         total = yard.session("s1", 100)
+        yard.impatient(2.0)
         yard.played.control("POST", "/http-faults", kind="mute", path="/v1/orders", method="POST", acted=True)
         working = asyncio.create_task(yard.work())
         await yard.arrives("order.notification.delivered")
