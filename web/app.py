@@ -32,11 +32,13 @@ from web.assets_api import assets_api
 from web.assets_page import assets_screens
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
+from web.bill_forms import bill_forms
 from web.bills_api import SCHEMAS as bills_schemas
 from web.bills_api import bills_api
 from web.bills_page import bills_screens
 from web.books_api import SCHEMAS as books_schemas
 from web.books_api import books_api
+from web.books_page import books_screens
 from web.codes_page import codes_screens
 from web.console_page import console_screens
 from web.context import Web
@@ -50,6 +52,7 @@ from web.device_model_page import device_model_screens
 from web.displays_page import display_screens
 from web.driver_tariffs_api import SCHEMAS as driver_tariff_schemas
 from web.driver_tariffs_api import driver_tariffs_api
+from web.driver_tariffs_page import driver_tariffs_screens
 from web.drivers_api import SCHEMAS as driver_schemas
 from web.drivers_api import drivers_api
 from web.drivers_page import drivers_screens
@@ -64,6 +67,7 @@ from web.fleet_costs_api import fleet_costs_api
 from web.grid_page import grid_screens
 from web.invoices_api import SCHEMAS as invoice_schemas
 from web.invoices_api import invoices_api
+from web.invoices_page import invoices_screens
 from web.lake_api import SCHEMAS as lake_schemas
 from web.lake_api import lake_api
 from web.limits_api import SCHEMAS as limit_schemas
@@ -91,6 +95,7 @@ from web.probes import probes
 from web.problems import Problem
 from web.profiles_api import SCHEMAS as profile_schemas
 from web.profiles_api import profiles_api
+from web.reconciliation_page import reconciliation_screens
 from web.registry_api import SCHEMAS as registry_schemas
 from web.registry_api import registry_api
 from web.registry_page import registry_screens
@@ -171,7 +176,8 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
-    app.include_router(drivers_screens(web))
+    for room in (bill_forms, books_screens, reconciliation_screens, invoices_screens, driver_tariffs_screens, drivers_screens):
+        app.include_router(room(web))
     app.include_router(codes_screens(web))
     app.include_router(alarms_screens(web))
     app.include_router(audit_screens(web))

@@ -3,7 +3,7 @@
     GET  /payments                           the page (?before=SESSION: older bills)
     POST /payments/mandates                  ask for a driver's mandate
     POST /payments/mandates/{mandate}/end    end one
-    POST /payments/bills/{session}/…         retry, write-off, refund
+    POST /payments/bills/{session}/…         web.bill_forms
     GET  /api/v1/payments                    the same as JSON, without approval links
 
 Amounts come as paise and are shown in rupees to the paisa. Nobody's name, phone number or VPA is here to be shown.
@@ -25,6 +25,7 @@ from controller.payments_view import BillView, GatewayView, LedgerView, MandateV
 from depot import commands as cmd
 from web import actions, text
 from web.api import answers
+from web.bill_forms import bill_asks, rupees
 from web.context import Web, caller_of
 from web.payments_tabs import payments_tabs
 from web.problems import Problem
@@ -75,21 +76,6 @@ MANDATES = {
 }
 """State of a mandate -> (class, symbol, words)."""
 
-_ACTIONS = {
-    "retry": (
-        "Try debit again", "clock", "Try again", False,
-        "A new notice goes to the driver; the debit follows under the mandate of today.",
-    ),
-    "write-off": (
-        "Write off the bill", "close", "Write off", True,
-        "The driver owes it no more: a loss in the ledger. This cannot be taken back.",
-    ),
-    "refund": ("Refund the bill", "from", "Refund all", True, "A credit note is booked, and the gateway gives the whole amount back."),
-}  # fmt: skip
-"""What can be done about a bill: title, symbol, button, whether it is harm, effect."""
-
-_COMMANDS: dict[str, type[cmd.BillCommand]] = {"retry": cmd.RetryDebit, "write-off": cmd.WriteOffBill, "refund": cmd.RefundBill}
-
 
 def payments_screens(web: Web) -> APIRouter:
     """Routes of the page, of its forms and of its view as JSON."""
@@ -117,23 +103,6 @@ def payments_screens(web: Web) -> APIRouter:
         reason = actions.need_reason(str((await request.form()).get("reason", "")))
         command = cmd.RevokeMandate(command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, mandate_id=mandate[:80])
         return await carry_out(web, request, command, "End the mandate", back="/payments")
-
-    async def on_bill(request: Request, session: str, verb: str) -> Response:
-        reason = actions.need_reason(str((await request.form()).get("reason", "")))
-        command = _COMMANDS[verb](command_id=actions.new_id(), actor=caller_of(request).name, reason=reason, session_id=session[:80])
-        return await carry_out(web, request, command, _ACTIONS[verb][0], back="/payments")
-
-    @router.post("/payments/bills/{session}/retry")
-    async def retry(request: Request, session: str) -> Response:
-        return await on_bill(request, session, "retry")
-
-    @router.post("/payments/bills/{session}/write-off")
-    async def write_off(request: Request, session: str) -> Response:
-        return await on_bill(request, session, "write-off")
-
-    @router.post("/payments/bills/{session}/refund")
-    async def refund(request: Request, session: str) -> Response:
-        return await on_bill(request, session, "refund")
 
     return router
 
@@ -217,12 +186,6 @@ def payments_context(v: PaymentsView, clock: text.DepotTime, *, may: bool) -> di
     }
 
 
-def rupees(paise: int) -> str:
-    """``123456`` -> ``₹1,234.56``, grouped as in India; a true minus sign before the symbol."""
-    words = text.money(abs(paise) / 100, "INR", digits=2)
-    return f"{text.MINUS if paise < 0 else ''}₹{words}"
-
-
 def _head(v: PaymentsView) -> dict[str, str]:
     if not v.ledger.sound:
         return {"st": "st alarm", "symbol": "faulted", "words": "the ledger does not add up: stop debits, keep the books, call support"}
@@ -271,27 +234,16 @@ def _bill(b: BillView, clock: text.DepotTime) -> dict[str, Any]:
         "invoice": b.invoice_no or text.ABSENT,
         "tries": f"{b.tries} tried" if b.tries > 1 else "",
         "why": why or text.ABSENT,
-        "asks": [{"id": f"{verb}-{b.session_id}", "words": _ACTIONS[verb][2]} for verb in _verbs(b)],
+        "asks": [{"id": ask["id"], "words": ask["button"]} for ask in _asks(b)],
     }
-
-
-def _verbs(b: BillView) -> list[str]:
-    return [verb.replace("_", "-") for verb in b.may if verb.replace("_", "-") in _ACTIONS]
 
 
 def _asks(b: BillView) -> list[dict[str, Any]]:
     """The dialogs of one bill."""
-    found = []
-    for verb in _verbs(b):
-        title, symbol, button, danger, effect = _ACTIONS[verb]
-        what = f"{rupees(b.total_paise)} of {b.driver_id}, invoice {b.invoice_no or text.ABSENT}. {effect}"
-        found.append(
-            {
-                "id": f"{verb}-{b.session_id}", "title": title, "symbol": symbol, "action": f"/payments/bills/{b.session_id}/{verb}",
-                "button": button, "danger": danger, "effect": what,
-            }
-        )  # fmt: skip
-    return found
+    return bill_asks(
+        b.session_id, driver_id=b.driver_id, invoice_no=b.invoice_no, verbs=b.may, owed_paise=b.owed_paise, paid_paise=b.paid_paise,
+        back="/payments",
+    )  # fmt: skip
 
 
 def _mandate(line: MandateView, clock: text.DepotTime, *, may: bool) -> dict[str, Any]:

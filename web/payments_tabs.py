@@ -7,11 +7,20 @@ from starlette.requests import Request
 from web.context import caller_of
 from web.roles import Permission
 
-_OPEN = (("payments", "/payments", "Overview"),)
-_MONEY = (("drivers", "/payments/drivers", "Drivers"), ("codes", "/payments/codes", "QR codes"))
+_TABS = (
+    ("payments", "/payments", "Overview", Permission.READ),
+    ("debits", "/payments/debits", "Debits", Permission.READ),
+    ("refunds", "/payments/refunds", "Refunds", Permission.READ),
+    ("reconciliation", "/payments/reconciliation", "Reconciliation", Permission.READ),
+    ("statements", "/payments/statements", "Statements", Permission.MONEY),
+    ("invoices", "/payments/invoices", "Invoices", Permission.READ),
+    ("tariffs", "/payments/tariffs", "Tariffs", Permission.READ),
+    ("drivers", "/payments/drivers", "Drivers", Permission.MONEY),
+    ("codes", "/payments/codes", "QR codes", Permission.MONEY),
+)
 
 
 def payments_tabs(request: Request, current: str) -> list[tuple[str, str, str, bool]]:
     """(key, address, words, whether it is this one), as far as the person may see them."""
-    tabs = [*_OPEN, *(_MONEY if caller_of(request).may(Permission.MONEY) else ())]
-    return [(*tab, tab[0] == current) for tab in tabs]
+    caller = caller_of(request)
+    return [(key, path, words, key == current) for key, path, words, permission in _TABS if caller.may(permission)]

@@ -54,6 +54,7 @@ PATH = {
     "incident": "2026-11-20-1",
     "question_id": "q-1",
     "tariff_id": "evening",
+    "tariff": "evening",
 }
 
 
