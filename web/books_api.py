@@ -72,16 +72,21 @@ def books_api(web: Web) -> APIRouter:
     async def debits(before: str = "", driver_id: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
         return reply(await _shown(web, DebitsView, before=before[:80], driver_id=driver_id[:80], limit=str(limit)))
 
-    @router.get("/refunds", responses=answers("RefundsView", 404), response_class=Response, summary="Money on its way back")
+    @router.get("/refunds", responses=answers("RefundsView", 404, 422), response_class=Response, summary="Money on its way back")
     async def refunds(session_id: str = "") -> Response:
         return reply(await _shown(web, RefundsView, session_id=session_id[:80]))
 
-    @router.get("/arrears", responses=answers("ArrearsView", 404), response_class=Response, summary="Bills in arrears and their reminders")
+    @router.get(
+        "/arrears", responses=answers("ArrearsView", 404, 422), response_class=Response, summary="Bills in arrears and their reminders"
+    )
     async def arrears(driver_id: str = "") -> Response:
         return reply(await _shown(web, ArrearsView, driver_id=driver_id[:80]))
 
     @router.get(
-        "/reconciliation", responses=answers("ReconciliationView", 404), response_class=Response, summary="Settlements against the books"
+        "/reconciliation",
+        responses=answers("ReconciliationView", 404, 422),
+        response_class=Response,
+        summary="Settlements against the books",
     )
     async def reconciliation(explained: bool = False) -> Response:
         return reply(await _shown(web, ReconciliationView, explained="1" if explained else ""))

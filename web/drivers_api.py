@@ -54,6 +54,9 @@ class PlaceCodes(Struct, frozen=True):
 SCHEMAS: Sequence[type] = (PayingDriversView, FoundDrivers, PlaceCodes)
 """What these routes answer with, for the OpenAPI document."""
 
+_DATA = answers("PayingDriversView", 404, 409, 422)
+_DATA[200] = {"description": "All of it", "content": {"application/json": {"schema": {"type": "object"}}}}
+
 
 def drivers_api(web: Web) -> APIRouter:
     """Routes of drivers who pay, and of the codes that they scan."""
@@ -78,7 +81,7 @@ def drivers_api(web: Web) -> APIRouter:
         refuse_refused(result)
         return reply(FoundDrivers([str(name) for name in (result.answer or {}).get("driver_ids", [])]))
 
-    @router.post("/drivers/{driver_id}/data", response_class=Response, summary="Everything that is kept of a driver")
+    @router.post("/drivers/{driver_id}/data", responses=_DATA, response_class=Response, summary="Everything that is kept of a driver")
     async def data(request: Request, driver_id: DriverId, body: ReasonedBody, key: Key = "") -> Response:
         reason = actions.need_reason(body.reason)
         return reply(await told(web, driver_id, actor=caller_of(request).name, reason=reason, command_id=key))
