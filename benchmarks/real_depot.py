@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faultkit.checker import StationBook
+from controller.app.announcing import announcement
 from controller.app.clocks import clock_of
 from controller.app.demo import METER_PORT, OCPP_PORT, WEB_PORT, write_depot
-from controller.app.night import announcement
 from controller.app.run import children
 from controller.link import CoreLink, CoreUnreachable
 from controller.settings import Settings

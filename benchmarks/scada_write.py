@@ -31,7 +31,7 @@ from pathlib import Path
 from benchmarks.crowd import Crowd
 from benchmarks.evidence import percentile, write_evidence
 from benchmarks.real_depot import UTILITY_PORT, RealDepot, open_depot, tell
-from controller.app.night import announcement
+from controller.app.announcing import announcement
 from controller.replay import replay
 from depot import commands as cmd
 from depot import events as ev

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from importlib import import_module
 
 from depot.values import Plan
 from optimizer import PlanResult, Problem
-from optimizer.learned import steps
+
+LOAD_AFTER_S = 20.0
+"""The policy and what it needs are loaded once everybody has started."""
 
 
 def needed(plan: Plan | None, now: datetime, *, cadence_s: float) -> bool:
@@ -23,6 +26,8 @@ def needed(plan: Plan | None, now: datetime, *, cadence_s: float) -> bool:
 
 async def learned_plan(problem: Problem) -> PlanResult:
     """The learned policy's plan; the loop breathes meanwhile."""
+    from optimizer.learned import steps
+
     work = steps(problem)
     while True:
         try:
@@ -31,3 +36,9 @@ async def learned_plan(problem: Problem) -> PlanResult:
             result: PlanResult = done.value
             return result
         await asyncio.sleep(0)
+
+
+async def load_later() -> None:
+    """Load the policy aside, so that it is there when it is needed."""
+    await asyncio.sleep(LOAD_AFTER_S)
+    await asyncio.to_thread(import_module, "optimizer.learned")

@@ -63,6 +63,7 @@ class _Of:
     words: Words | None = None
     wear_cost: float | None = None
     at_once: Figures | None = None
+    made_at: datetime | None = None
     deep: bool = False
     deep_failed: bool = False
     slots: dict[tuple[int, int | None], Sequence[CellReason] | None] = field(default_factory=dict)
@@ -85,6 +86,8 @@ class PlanReasons:
     def __init__(self, yard: Yard, planning: Planning, questions: Questions) -> None:
         self._yard, self._planning, self._questions = yard, planning, questions
         self._of: _Of | None = None
+        self._before: _Of | None = None
+        """The newest plan that is explained already; shown until the one in force is."""
         self._news = asyncio.Event()
 
     # -- Room ---------------------------------------------------------------------------------------------------
@@ -140,6 +143,7 @@ class PlanReasons:
         of.state, of.text, of.deep = AnswerState.DONE, "", deep
         of.explanation, of.words = told.explanation, told.words
         of.wear_cost, of.at_once = told.wear_cost, told.uncontrolled
+        self._before = of
 
     # -- the view -----------------------------------------------------------------------------------------------
 
@@ -148,9 +152,14 @@ class PlanReasons:
         ``all``, else the wishes of that one alone. Raises :class:`InvalidValue`."""
         newest, yard = self._planning.newest, self._yard
         if newest is not None and (self._of is None or self._of.newest.plan_id != newest.plan_id):
-            self._of = _Of(newest, Names.of(yard, newest.asked))
+            plan = yard.plan
+            made_at = plan.made_at if plan is not None and plan.plan_id == newest.plan_id else yard.clock.now()
+            self._of = _Of(newest, Names.of(yard, newest.asked), made_at=made_at)
             self._news.set()
         of = self._of
+        behind = of is not None and of.explanation is None and of.state is not AnswerState.FAILED and self._before is not None
+        if behind:
+            of = self._before
         found = of.explanation if of is not None else None
         slot = None
         if of is not None and args.get("slot"):
@@ -161,6 +170,9 @@ class PlanReasons:
             timezone=yard.spec.timezone,
             currency=self._planning.prices.currency,
             state=AnswerState.NONE if of is None else of.state,
+            behind=behind,
+            made_at=None if of is None else of.made_at,
+            cost=None if of is None else float(of.newest.result.energy_cost + of.newest.result.demand_cost),
             text="there is no plan yet" if of is None else of.text,
             plan_id="" if of is None else of.newest.plan_id,
             deep=of is not None and of.deep,
@@ -233,12 +245,12 @@ class PlanReasons:
         power = np.zeros(0)
         if found is not None:
             power = found.power_kw[:, slot]
-            if key not in of.slots:
+            if key not in of.slots and of is self._of:
                 for old in [key for key, reasons in of.slots.items() if reasons is not None][: max(0, len(of.slots) - SLOTS_KEPT)]:
                     del of.slots[old]
                 of.slots[key] = None
                 self._news.set()
-            reasons = of.slots[key]
+            reasons = of.slots.get(key)
             state, words = (AnswerState.WAITING, "is being computed") if reasons is None else (AnswerState.DONE, "")
             cells = [_cell(of.names, reason) for reason in reasons or ()]
         shown = set(places(found, slot, place)) if found is not None else set()

@@ -126,8 +126,9 @@ class AtOnce(Struct, frozen=True, kw_only=True):
 class ExplanationView(Struct, frozen=True, kw_only=True):
     """``state``: of the explanation of the plan in force; ``deep``: remedies are looked for already. The lists per slot begin at
     ``start``. ``price``: what a kWh that a vehicle draws adds to the energy bill; ``relaxed``: milestones that are missed, and limits that
-    cannot be kept, in sentences. ``wear_cost``: what the plan costs the batteries' life, None: none has a price; ``at_once``: to compare
-    with."""
+    cannot be kept, in sentences. ``cost``, ``wear_cost``: of the plan that is explained, made at ``made_at``: what it costs, and what it
+    costs the batteries' life, None: none has a price; ``at_once``: to compare with. ``behind``: it is the plan before the one in
+    force, which is being explained."""
 
     at: datetime
     timezone: str
@@ -147,3 +148,6 @@ class ExplanationView(Struct, frozen=True, kw_only=True):
     slot: SlotWhy | None = None
     wear_cost: float | None = None
     at_once: AtOnce | None = None
+    behind: bool = False
+    made_at: datetime | None = None
+    cost: float | None = None

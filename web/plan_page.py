@@ -89,7 +89,7 @@ def plan_context(
         "key": swatches(view, vehicle),
         "by_tabs": [(address(by=by), words, view.by == by) for by, words in (("vehicle", "By vehicle"), ("feeder", "By feeder"))],
         "back_tabs": [(address(back=str(hours)), f"{hours} h back", hours == back_h) for hours in BACKS],
-        "short": _short(view, clock, {} if why is None else short_rows(why.shorts)),
+        "short": _short(view, clock, {} if why is None or why.behind else short_rows(why.shorts)),
         "rows": rows,
         "hidden": max(0, view.total - len(view.rows)),
         "total": view.total,
@@ -178,7 +178,7 @@ def _tiles(view: PlanView, plan: PlanHead, why: ExplanationView | None, clock: t
 
 def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money: str) -> list[dict[str, str]]:
     """What the plan saves against charging at once, and what it costs the batteries."""
-    known = why if why is not None and why.plan_id == plan.plan_id and why.at_once is not None else None
+    known = why if why is not None and (why.behind or why.plan_id == plan.plan_id) and why.at_once is not None else None
     saved = {"title": "Saved by the plan", "before": "", "value": text.ABSENT, "unit": "", "css": "", "note": "being computed"}
     wear = saved | {"title": "Battery wear"}
     if known is None or known.at_once is None:
@@ -186,7 +186,7 @@ def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money
             saved["note"] = wear["note"] = "the plan could not be explained"
         return [saved, wear]
     other = known.at_once
-    less = other.cost - plan.cost
+    less = other.cost - (plan.cost if known.cost is None else known.cost)
     saved |= {"before": money, "value": text.money(less, view.currency)}
     over = f", {text.kw(other.over_limit_w)} kW above the limit" if other.over_limit_w > 500 else ""
     saved["note"] = f"uncontrolled {money}{text.money(other.cost, view.currency)}, peak {text.kw(other.peak_w)} kW{over}"

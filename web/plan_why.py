@@ -126,12 +126,12 @@ def why_context(why: ExplanationView | None, view: PlanView, clock: text.DepotTi
     wish = next((one for one in why.vehicles if one.vehicle_id == vehicle), None)
     return {
         "explained": True,
-        "why_state": "",
+        "why_state": f"Of the plan made {clock.clock(why.made_at)}; the newest one is being explained." if why.behind else "",
         "slot": None if why.slot is None else _slot(why.slot, why, clock, vehicle),
         "limits": [_limit(limit, why, clock, money) for limit in why.limits],
         "gains": [words for words in (_gain(gain, money) for gain in why.gains) if words],
         "wish": "" if wish is None else _wish(wish, money),
-        "deep": why.deep,
+        "deep": why.deep and not why.behind,
         "relaxed": why.relaxed,
     }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import controller
 from benchmarks.faultkit.checker import StationBook
-from controller.app.night import announcement
+from controller.app.announcing import announcement
 from controller.clock import VirtualClock, run_virtual
 from controller.core import Core, CoreParts
 from controller.desk import DeskSettings

@@ -24,7 +24,8 @@ from controller.alarm_sources import MeterConditions
 from controller.app.assets import add_assets
 from controller.app.billing import add_billing, show_money
 from controller.app.can_buses import add_can
-from controller.app.clocks import add_clock_watch, steady_clock_of, watch_clock
+from controller.app.clock_guard import add_clock_watch, watch_clock
+from controller.app.clocks import steady_clock_of
 from controller.app.contracts import add_contracts
 from controller.app.emergency import add_emergency
 from controller.app.exits import exit_code_of, sentence
@@ -65,6 +66,7 @@ from controller.link import LinkServer
 from controller.local_lists import LocalLists
 from controller.logs import set_up
 from controller.names import NameBook
+from controller.plan_fallback import load_later
 from controller.plan_policy import PlanPolicy
 from controller.planner import PlannerProcess
 from controller.process import ProcessProbe
@@ -335,6 +337,8 @@ async def serve_core(settings: Settings) -> None:
                     tasks.create_task(grid.clock.run(), name="clock watch")
                 tasks.create_task(watch_clock(clock, idle=lambda: not journal.state.transactions), name="clock")
             tasks.create_task(collect_rarely(), name="garbage")
+            if settings.planner.learned_fallback:
+                tasks.create_task(load_later(), name="learned policy")
             settle()
             if settings.ocpp.plain:
                 await central.listen(settings.ocpp.host, settings.ocpp_port)

@@ -85,7 +85,6 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
             reports_ready=True,
             essential=False,
             once=True,
-            preload=True,
         )
         address = f"http://127.0.0.1:{WEB_PORT + port_offset}"
         visitor = PlaceLinks(settings.drive_url, drive_key(settings)).address(VISITOR_BAY.station_id, VISITOR_BAY.connector)

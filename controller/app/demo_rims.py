@@ -24,8 +24,6 @@ from simulator.telematics import PACK_ID
 BROKER_PORT = 1883
 DRIVE_PORT = 8085
 GATEWAY_PORT = 8090
-PACK_PRICE = 12_000
-"""Rupees a kWh of a new pack, as benchmarks/ageing.py takes it."""
 MODBUS_PORT = 5020
 WEBHOOK_PORT = 8091
 
@@ -49,7 +47,6 @@ def sections() -> list[str]:
         "[limiter]\npickup_min_s = 60\npickup_max_s = 1200",
         f"[utility]\nport = {MODBUS_PORT}\nheartbeat_timeout_s = 600",
         f"[telemetry]\nport = {BROKER_PORT}",
-        f"[pack_life]\nprice_per_kwh = {PACK_PRICE}\nworth_per_kwh = {round(0.3 * PACK_PRICE)}\nambient_c = 28",
         f"[payments]\nprice_inr_per_kwh = 14.5\nmock = true\nmock_port = {GATEWAY_PORT}\nwebhook_port = {WEBHOOK_PORT}",
         'notice_h = 0.5\nnotice_margin_h = 0\ncut_off = ""\nwindows = ["00:00-00:00"]\nlookup_s = 30\nsettle_min = 20',
         "mock_notice_s = 30\nmock_decide_s = 60",

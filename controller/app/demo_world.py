@@ -22,11 +22,11 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from controller.app.announcing import announcement
 from controller.app.clocks import clock_of
 from controller.app.demo_acts import play_acts, programme
 from controller.app.demo_programme import Stage, acts_of
 from controller.app.demo_rims import GUEST_CONTACT, GUEST_TAG, chemistry_of, registration
-from controller.app.night import announcement
 from controller.link import CoreLink, CoreUnreachable
 from controller.logs import set_up
 from controller.settings import Settings

@@ -17,6 +17,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import controller
+from controller.app.announcing import announcement
 from controller.clock import VirtualClock, run_virtual
 from controller.core import Core, CoreParts
 from controller.desk import DeskSettings
@@ -26,7 +27,6 @@ from controller.planning_settings import PlanningSettings
 from controller.traffic import LoopSettings
 from controller.views import TariffSteps
 from depot import commands as cmd
-from depot import events as ev
 from depot.registry import DepotSpec
 from depot.state import DepotState
 from ocpp_server import OpenDoor
@@ -39,7 +39,7 @@ from simulator.personas import Persona
 from simulator.plant import Outcome
 from simulator.trace import Trace
 from simulator.wire import PipeEnd, pipe
-from simulator.world import World, id_tag
+from simulator.world import World
 from storage import Store
 
 SOLVER_CHARGE_S = 2.0
@@ -64,27 +64,6 @@ class NightResult:
     state: DepotState
     facts: int
     plans: int
-
-
-def announcement(stay: Stay, start: datetime, *, known_pausable: bool | None = True) -> ev.VisitAnnounced:
-    """What the depot is told of a stay: requested energy and stated departure, never what really happens."""
-    return ev.VisitAnnounced(
-        visit_id=f"{stay.vehicle_id}@{round(stay.arrive_s)}",
-        vehicle_id=stay.vehicle_id,
-        arrive_at=start + timedelta(seconds=stay.arrive_s),
-        depart_at=start + timedelta(seconds=max(stay.stated_depart_s, stay.arrive_s + 60)),
-        battery_energy_wh=stay.requested_wh,
-        max_w=stay.max_w,
-        min_w=stay.min_w,
-        connector=stay.connector,
-        efficiency=stay.efficiency,
-        battery_wh=stay.battery_wh,
-        soc_arrival=stay.soc_arrival,
-        pausable=known_pausable,
-        priority=stay.priority,
-        id_tag=id_tag(stay),
-        discharge_w=stay.discharge_w,
-    )
 
 
 def as_registered(day: Day, personas: Mapping[str, Persona]) -> DepotSpec:

@@ -74,7 +74,7 @@ async def _ask(settings: Settings, vehicle: str, time: str, deadline_s: float) -
         while True:
             why = await link.show(ExplanationView, vehicle=vehicle, slot=slot)
             assert why is not None
-            waits = why.state in (AnswerState.WAITING, AnswerState.RUNNING)
+            waits = why.behind or why.state in (AnswerState.WAITING, AnswerState.RUNNING)
             looks = why.state is AnswerState.DONE and (bool(why.shorts and not why.deep) or _makes(why))
             if not (waits or looks) or asyncio.get_running_loop().time() > end:
                 return view, why

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import controller
-from controller.app.night import announcement, as_registered
+from controller.app.announcing import announcement
+from controller.app.night import as_registered
 from controller.app.trace_slots import TraceSlots, trace_to_slots
 from controller.clock import VirtualClock, run_virtual
 from controller.core import Core, CoreParts

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller.app.clocks import watch_clock
+from controller.app.clock_guard import watch_clock
 from controller.clock import NotVirtual, ScaledClock, SteadyClock, SystemClock, VirtualClock, VirtualDeadlock, run_virtual
 
 START = datetime(2026, 3, 29, 18, 30, tzinfo=UTC)

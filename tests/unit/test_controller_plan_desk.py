@@ -339,8 +339,17 @@ def test_a_plan_is_explained_when_somebody_looks_the_quick_part_first() -> None:
         assert view.gains[0].month == pytest.approx(0.4 * 21)
         await soon()
         assert len(depot.quick.asked) == 2
+        depot.quick.hold = asyncio.Event()
         depot.plan("p2")
-        assert (await depot.why()).state is AnswerState.WAITING
+        view = await depot.why()
+        assert (view.state, view.behind, view.plan_id, view.cost) == (AnswerState.DONE, True, "p1", 1.0), "the one before, until then"
+        slot = (await depot.why(slot=(NOW + timedelta(minutes=31)).isoformat())).slot
+        assert slot is not None
+        assert slot.state is AnswerState.WAITING, "of a plan that is over nothing more is asked"
+        depot.quick.hold.set()
+        await soon()
+        view = await depot.why()
+        assert (view.state, view.behind, view.plan_id) == (AnswerState.DONE, False, "p2")
 
     with_depot(body)
 
