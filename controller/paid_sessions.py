@@ -35,6 +35,7 @@ from payments import PaymentsError
 from payments.driver_words import words_for
 from payments.exposure import Standing
 from payments.instruments import Instrument, in_order
+from payments.states import MandateState
 from payments.watch import Policy, Running, Stop, StopWhy, Warn, WarnWhy, judge
 from storage import StorageError
 
@@ -159,13 +160,14 @@ class PaidSessions:
         energy_wh = self._till.energy_wh(paid)
         cost = self._cost_paise(paid, energy_wh)
         pays = self._pays(session_id, paid)
-        lost = self._loss(session_id, pays, energy_wh, now)
+        pays_state = None if pays is None else self._state(pays, now)
+        lost = self._loss(session_id, pays_state, energy_wh, now)
         asked, smaller = paid.unasked, terms.most_wh < self._till.price.most_wh
         return Running(
             fleet=is_fleet(state, transaction),
             smaller=smaller,
             blocked=smaller and pays is not None and pays.mode.blocks,
-            state=None if pays is None else pays.state,
+            state=pays_state,
             cost_paise=cost,
             limit_paise=self._limit_paise(session_id, paid, pays),
             ahead_paise=self._ahead_paise(paid, energy_wh, cost),
@@ -184,10 +186,16 @@ class PaidSessions:
         mandate_id = books.paid_by.get(session_id) or paid.terms.mandate_id
         return next((one for one in books.instruments if one.mandate_id == mandate_id), None)
 
-    def _loss(self, session_id: str, pays: Instrument | None, energy_wh: int, now: datetime) -> _Loss | None:
-        if pays is None:
+    def _state(self, pays: Instrument, now: datetime) -> MandateState:
+        """As the books know it; one that ends before this session could be debited is as good as ended."""
+        rules = self._till.payments.terms.rules
+        spare = rules.block_spare if pays.mode.blocks else rules.mandate_spare
+        return MandateState.EXPIRED if pays.in_force and pays.expire_at <= now + spare else pays.state
+
+    def _loss(self, session_id: str, state: MandateState | None, energy_wh: int, now: datetime) -> _Loss | None:
+        if state is None:
             return self._lost.get(session_id)
-        if pays.in_force:
+        if state is MandateState.ACTIVE:
             self._lost.pop(session_id, None)
             return None
         return self._lost.setdefault(session_id, _Loss(now, energy_wh))

@@ -260,6 +260,23 @@ def test_a_mandate_that_is_revoked_in_mid_session_ends_it_after_the_grace() -> N
     assert world.of(ev.SessionStopAsked)[0].why == "mandate_lost"
 
 
+@pytest.mark.parametrize(("mode", "spare"), [(Mode.AUTOPAY, timedelta(hours=48)), (Mode.RESERVE, timedelta(minutes=30))])
+def test_a_mandate_that_ends_before_a_long_session_could_be_debited_ends_it(mode: Mode, spare: timedelta) -> None:
+    world = World()
+    world.instrument("m1", mode)
+    world.start()
+    world.clock.at = NOW + timedelta(days=80) - spare - timedelta(minutes=1)  # it has been there for weeks
+    world.flows(3_000, power_w=0)
+    world.look()
+    assert (world.stops, world.of(ev.SessionWarned)) == ([], [])
+    world.clock.at += timedelta(minutes=2)
+    world.look()
+    assert world.of(ev.SessionWarned)[0].why == "mandate_lost"
+    world.clock.at += timedelta(minutes=5)
+    world.look()
+    assert world.of(ev.SessionStopAsked)[0].why == "mandate_lost"
+
+
 def test_a_pause_that_ends_within_the_grace_changes_nothing() -> None:
     world = World()
     world.instrument()
