@@ -34,6 +34,7 @@ from depot.values import ConnectorId, InvalidValue
 from payments import PaymentsError
 from payments.driver_words import words_for
 from payments.exposure import Standing
+from payments.gate import credit_ceiling_paise
 from payments.instruments import Instrument, in_order
 from payments.states import MandateState
 from payments.watch import Policy, Running, Stop, StopWhy, Warn, WarnWhy, judge
@@ -221,7 +222,8 @@ class PaidSessions:
         told = self._stopped.get(session_id)
         if told is not None and now - told < STOP_AGAIN:
             return
-        if why is StopWhy.MONEY_SPENT and await self._move(session_id, paid):
+        lost = why is StopWhy.MANDATE_LOST
+        if (lost or why is StopWhy.MONEY_SPENT) and await self._move(session_id, paid, lost=lost):
             return
         self._stopped[session_id] = now
         message = words_for(f"stopped.{why}").english
@@ -241,7 +243,7 @@ class PaidSessions:
             self._loop.end_session(paid.connector)
 
     async def _warn(self, session_id: str, paid: PaidSession, why: WarnWhy) -> None:
-        if why is WarnWhy.TOP_UP and await self._move(session_id, paid):
+        if await self._move(session_id, paid, lost=why is WarnWhy.MANDATE_LOST):
             return
         if self._warned.get(session_id) is why or (paid.warned is not None and paid.warned.why == why.value):
             return
@@ -286,9 +288,10 @@ class PaidSessions:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
-    async def _move(self, session_id: str, paid: PaidSession) -> bool:
-        """Go on with another block of the driver that reaches further. True: done."""
-        moved = self._other_block(session_id, paid)
+    async def _move(self, session_id: str, paid: PaidSession, *, lost: bool) -> bool:
+        """Go on with another of the driver's instruments: a block that reaches further; where the mandate is ``lost``, any that
+        carries the session. True: done."""
+        moved = self._other(session_id, paid, lost=lost)
         if moved is None or self._yard.journal.frozen:
             return False
         desk = self._till.payments
@@ -303,24 +306,39 @@ class PaidSessions:
         log.info("session %s goes on with %s, for up to %d Wh", session_id, moved.mandate_id, moved.most_wh)
         return True
 
-    def _other_block(self, session_id: str, paid: PaidSession) -> ev.SessionMoved | None:
-        """The newest block that reaches further than what pays now."""
-        books, pays, key = self._books.get(paid.terms.driver_id), self._pays(session_id, paid), paid.connector
+    def _other(self, session_id: str, paid: PaidSession, *, lost: bool) -> ev.SessionMoved | None:
+        """The newest that would do."""
+        books, pays, terms = self._books.get(paid.terms.driver_id), self._pays(session_id, paid), paid.terms
         if books is None or pays is None:
             return None
         for one in in_order(books.instruments):
-            left = one.left_paise(books.exposure.on_block.get(one.mandate_id, 0))
-            if one.mandate_id == pays.mandate_id or left <= paid.terms.reserved_paise or not self._lives(one):
+            if one.mandate_id == pays.mandate_id or not self._lives(one):
                 continue
-            whole = self._till.reserved_paise(key, driver_id=paid.terms.driver_id)
-            most_wh = self._till.price.most_wh if left >= whole else self._till.energy_for(key, left, driver_id=paid.terms.driver_id)
-            if most_wh > paid.terms.most_wh:
-                return ev.SessionMoved(session_id, one.mandate_id, most_wh, min(left, whole))
+            if one.mode.blocks:
+                moved = self._to_block(session_id, paid, one, one.left_paise(books.exposure.on_block.get(one.mandate_id, 0)))
+                further_wh = self._till.energy_wh(paid) if lost else terms.most_wh
+                if moved.most_wh > further_wh and (lost or moved.reserved_paise > terms.reserved_paise):
+                    return moved
+            elif lost and self._credit_fits(session_id, books, pays, one):
+                return ev.SessionMoved(session_id, one.mandate_id, terms.most_wh, terms.reserved_paise)
         return None
+
+    def _to_block(self, session_id: str, paid: PaidSession, one: Instrument, left_paise: int) -> ev.SessionMoved:
+        key, driver_id = paid.connector, paid.terms.driver_id
+        whole = self._till.reserved_paise(key, driver_id=driver_id)
+        most_wh = self._till.price.most_wh if left_paise >= whole else self._till.energy_for(key, left_paise, driver_id=driver_id)
+        return ev.SessionMoved(session_id, one.mandate_id, most_wh, min(left_paise, whole))
+
+    def _credit_fits(self, session_id: str, books: Standing, pays: Instrument, one: Instrument) -> bool:
+        """Whether what is owed, with this session as it was granted, fits under this mandate."""
+        here = books.open_paise.get(session_id, 0) if pays.mode.blocks else 0  # on credit it is counted already
+        fits = books.exposure.open_paise + here <= credit_ceiling_paise(one, self._till.payments.credit)
+        return fits and not books.exposure.in_arrears
 
     def _lives(self, one: Instrument) -> bool:
         now, rules = self._yard.clock.now(), self._till.payments.terms.rules
-        return one.mode.blocks and one.in_force and one.expire_at > now + self._till.price.longest + rules.block_spare
+        spare = rules.block_spare if one.mode.blocks else rules.mandate_spare
+        return one.in_force and one.expire_at > now + self._till.price.longest + spare
 
     # -- what a driver sees -------------------------------------------------------------------------------------
 

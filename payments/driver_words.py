@@ -78,8 +78,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "आरक्षित राशि लगभग समाप्त है। नई राशि आरक्षित करें, नहीं तो चार्जिंग जल्द बंद होगी।",
     ),
     "warned.mandate_lost": (
-        "Your mandate is no longer active. Resume it in your UPI app, or charging ends soon.",
-        "आपका मैंडेट अब चालू नहीं है। यूपीआई ऐप में इसे चालू करें, नहीं तो चार्जिंग जल्द बंद होगी।",
+        "Your mandate is no longer active. Resume it in your UPI app or set up a new one, or charging ends soon.",
+        "आपका मैंडेट अब चालू नहीं है। यूपीआई ऐप में इसे चालू करें या नया सेट करें, नहीं तो चार्जिंग जल्द बंद होगी।",
     ),
     "stopped.energy_spent": (
         "Charging ended: the most energy of one session is reached.",

@@ -19,7 +19,7 @@ from payments.instruments import Instrument, in_order, superseded
 from payments.rules import Rules
 from payments.states import MandateState, Mode
 
-__all__ = ["Ask", "Credit", "Exposure", "GateAnswer", "GateRefusal", "decide", "energy_within"]
+__all__ = ["Ask", "Credit", "Exposure", "GateAnswer", "GateRefusal", "credit_ceiling_paise", "decide", "energy_within"]
 
 
 class GateRefusal(StrEnum):
@@ -133,10 +133,18 @@ def energy_within(paise: int, worst_paise: Callable[[int], int], most_wh: int) -
     return low if worst_paise(low) <= paise else 0
 
 
+def credit_ceiling_paise(one: Instrument, credit: Credit) -> int:
+    """The most that may be owed on this AutoPay mandate."""
+    return min(credit.limit_paise, _one_debit_paise(one, credit) * credit.spread_days)
+
+
+def _one_debit_paise(one: Instrument, credit: Credit) -> int:
+    return min(one.max_amount_paise, credit.rules.no_second_factor_up_to_paise)
+
+
 def _on_credit(one: Instrument, exposure: Exposure, ask: Ask, credit: Credit) -> GateAnswer:
     rules, open_paise = credit.rules, exposure.open_paise
-    one_debit = min(one.max_amount_paise, rules.no_second_factor_up_to_paise)
-    ceiling = min(credit.limit_paise, one_debit * credit.spread_days)
+    one_debit, ceiling = _one_debit_paise(one, credit), credit_ceiling_paise(one, credit)
     granted = _granted(ask, ceiling - open_paise)
     debits = max(1, -(-(open_paise + (granted or ask.worst_paise)) // max(1, one_debit)))
     needed_until = ask.ends_at + rules.mandate_spare + (min(debits, credit.spread_days) - 1) * timedelta(days=1)

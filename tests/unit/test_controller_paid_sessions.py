@@ -277,6 +277,50 @@ def test_a_mandate_that_ends_before_a_long_session_could_be_debited_ends_it(mode
     assert world.of(ev.SessionStopAsked)[0].why == "mandate_lost"
 
 
+@pytest.mark.parametrize("mode", [Mode.AUTOPAY, Mode.RESERVE])
+def test_a_new_mandate_takes_a_session_over_whose_own_was_revoked(mode: Mode) -> None:
+    world = World()
+    world.instrument("m1")
+    world.start()
+    world.flows(3_000)
+    world.look()
+    world.becomes(MandateState.CANCELLED)
+    world.look()
+    assert world.of(ev.SessionWarned)[0].why == "mandate_lost"
+    world.instrument("m2", mode, paise=900_00, age=timedelta(0))
+    world.clock.at += BOOKS_EVERY
+    world.look()
+    (moved,) = world.of(ev.SessionMoved)
+    assert (moved.mandate_id, moved.most_wh) == ("m2", PRICE.most_wh)
+    told = world.sees().sessions[0].told
+    assert told is None
+    world.clock.at += timedelta(minutes=30)
+    world.flows(9_000)
+    world.look()
+    assert world.stops == []
+    world.stop(9_000)
+    world.look()
+    with world.store.unit() as session:
+        row = session.get(BillRow, ("small", moved.session_id))
+        assert row is not None
+        assert row.mandate_id == "m2"
+
+
+@pytest.mark.parametrize(("mode", "paise"), [(Mode.AUTOPAY, 100_00), (Mode.RESERVE, 80_00), (Mode.ONE_TIME, 80_00)])
+def test_a_new_mandate_that_cannot_carry_the_session_does_not(mode: Mode, paise: int) -> None:
+    world = World()
+    world.instrument("m1")
+    world.start()
+    world.flows(3_000)
+    world.becomes(MandateState.CANCELLED)
+    world.look()
+    world.instrument("m2", mode, paise=paise, age=timedelta(0))
+    world.clock.at += timedelta(minutes=6)
+    world.look()
+    assert world.of(ev.SessionMoved) == []
+    assert world.of(ev.SessionStopAsked)[0].why == "mandate_lost"
+
+
 def test_a_pause_that_ends_within_the_grace_changes_nothing() -> None:
     world = World()
     world.instrument()
