@@ -1,6 +1,6 @@
 """How good is state of health from one charge? Cells, batches, temperatures and chemistries kept apart, fold by fold.
 
-    ./chargeyard bench soh --data DIR [--json FILE] [--quick] [--compare]
+    ./chargeyard bench soh --data DIR [--json FILE] [--quick] [--compare] [--kind NAME] [--split NAME]
 
 DIR holds tables of charges (``xjtu``, ``tju``, ``hust``, ``mit_matr``: files or folders of these names; see docs/battery-health.md).
 Nested: everything that is chosen (kernel, share of the estimators, factors of intervals, distances) is chosen by
@@ -24,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPRegressor
+from sklearn.preprocessing import StandardScaler
 
 from bms_bridge.health import HealthError
 from bms_bridge.health.charge_table import FEATURES, ChargeTable, read_folder
@@ -45,7 +47,7 @@ LAST = 9
 """Charges of which features are the median, as in the models of ``soh-train``."""
 
 Floats = NDArray[np.float64]
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 170)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +167,8 @@ def candidates(seed: int) -> dict[str, Callable[[], Any]]:
         "extra trees": lambda: ExtraTreesRegressor(80, min_samples_leaf=3, max_features=0.5, random_state=seed, n_jobs=1),
         "boosted trees": lambda: HistGradientBoostingRegressor(max_iter=150, learning_rate=0.08, random_state=seed),
         "boosted, monotone fade": lambda: Monotone(seed),
-        "neural network": lambda: MLPRegressor(
-            hidden_layer_sizes=(32, 32), alpha=1e-2, max_iter=300, early_stopping=True, random_state=seed
+        "neural network": lambda: TransformedTargetRegressor(
+            MLPRegressor(hidden_layer_sizes=(24,), alpha=1.0, solver="lbfgs", max_iter=200, random_state=seed), transformer=StandardScaler()
         ),
     }
 
@@ -184,8 +186,11 @@ def compare(table: ChargeTable, split: str, groups: NDArray[np.str_], folds: int
         inside, outside = scale(values[taught]), scale(values[left])
         random = np.random.default_rng(number)
         kernel = find_kernel(inside, soh[taught], effort, random)
-        blend = teach(values[taught], soh[taught], cells[taught], kernel, effort, share=0.5, random=random)
-        said = {"Gaussian process": blend.process.predict(outside)[0], "process and trees, half and half": blend.predict(outside)[0]}
+        blend = teach(values[taught], soh[taught], cells[taught], kernel, effort, random=random)
+        said = {
+            "Gaussian process": blend.process.predict(outside)[0],
+            "process and trees, half and half": blend.predict(outside, np.full(len(left), 0.5))[0],
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             for name, make in candidates(number).items():
@@ -253,7 +258,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rows, trees and folds")
     parser.add_argument("--compare", action="store_true", help="seven estimators on the same folds, too")
     parser.add_argument("--kind", action="append", help="only this kind of charge (more than once: only these)")
+    parser.add_argument(
+        "--split", action="append", help="only this way to keep apart (cells, whole batches, temperatures, chemistries, kinds)"
+    )
     arguments = parser.parse_args()
+    wanted = arguments.split or ["cells", "whole batches", "temperatures", "chemistries", "kinds"]
     effort = Effort(20, 600, 200, 50, 4, 4, 25) if arguments.quick else Effort()
     roots = [arguments.data / "battery"] if (arguments.data / "battery").is_dir() else [arguments.data]
     try:
@@ -268,13 +277,15 @@ def main() -> int:
     compared: dict[str, dict[str, float]] = {}
     for table in tables:
         for split, groups, folds in splits(table, 3 if arguments.quick else 5):
+            if split not in wanted:
+                continue
             rows.append(kept_apart(table, split, groups, folds, effort))
             console.print(f"{table.kind}, {split}: {rows[-1].mae:.2f}, covers {rows[-1].coverage:.2f}", highlight=False)
             if arguments.compare and split in ("cells", "whole batches"):
                 compared[f"{table.kind}, {split}"] = compare(table, split, groups, folds, effort)
     by_kind = {table.kind: table for table in tables}
     for taught, judged in (("xjtu", "tju"), ("tju", "xjtu"), ("hust", "mit_matr"), ("mit_matr", "hust")):
-        if taught in by_kind and judged in by_kind:
+        if taught in by_kind and judged in by_kind and "kinds" in wanted:
             rows.append(across(by_kind[taught], by_kind[judged], effort))
     show(rows)
     if compared:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bms_bridge.health.charge_table import FEATURES, ChargeTable
+from bms_bridge.health.pulse_table import PulseTable
 
 
 def fading_cells(
@@ -51,4 +52,33 @@ def write_charges(path: Path, table: ChargeTable) -> Path:
     words = {"cell": table.cells.tolist(), "batch": table.batches.tolist()}
     numbers = {"cycle": table.cycles, "capacity": table.capacity_ah, "q_nom_Ah": table.nominal_ah}
     parquet.write_table(pa.table(words | columns | numbers), path)
+    return path
+
+
+def retired_cells(cells: int = 30, *, pulses: int = 3, kind: str = "NMC 5 Ah", seed: int = 0, noise_v: float = 0.0005) -> PulseTable:
+    """Resistance grows as health falls; the state of charge lifts all voltages."""
+    random = np.random.default_rng(seed)
+    names, voltages, charge, health = [], [], [], []
+    for cell in range(cells):
+        soh = random.uniform(0.5, 0.95)
+        for pulse in range(pulses):
+            soc = 0.1 + 0.3 * pulse / max(pulses - 1, 1)
+            row = np.full(21, 3.4 + 0.5 * soc)
+            for step, current in enumerate((0.5, -0.5, 1.0, -1.0, 1.5)):
+                jump, slow = current * 0.05 / soh, current * 0.06 / soh
+                row[1 + 4 * step : 5 + 4 * step] += (jump, jump + slow, slow, slow / 5)
+            names.append(f"cell-{cell:03d}")
+            voltages.append(row + random.normal(0, noise_v, 21))
+            charge.append(soc)
+            health.append(soh)
+    return PulseTable(np.array(names), np.full(len(names), kind), np.array(voltages), np.array(charge), np.array(health))
+
+
+def write_pulses(path: Path, table: PulseTable, *, measured: bool = True) -> Path:
+    """As a file that people would have (Parquet)."""
+    chemistry, amp_hours, _ = str(table.kinds[0]).split()
+    count = len(table)
+    columns: dict[str, object] = {f"U{number + 1}": table.voltages_v[:, number] for number in range(21)}
+    columns |= {"cell": table.cells.tolist(), "Mat": [chemistry] * count, "Qn": [float(amp_hours)] * count, "SOC": 100 * table.soc}
+    parquet.write_table(pa.table(columns | ({"SOH": table.soh} if measured else {})), path)
     return path

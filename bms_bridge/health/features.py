@@ -49,14 +49,15 @@ def steadied(values: Floats, cells: Words, last: int) -> Floats:
 
 
 def since_new(values: Floats, steady: Floats, table: ChargeTable) -> tuple[Floats, NDArray[np.bool_]]:
-    """``steady`` and how far it lies from the median of the cell's own first charges, [n, 32]; and for which rows that is known: those of
-    cells whose first charge in the table was one of their first ten. ``values``: before they were steadied."""
+    """``steady`` and how far it lies from the median of the cell's own first charges, [n, 32]; and for which rows that is known: from the
+    eighth charge on, of cells whose first charge in the table was one of their first ten. ``values``: before they were steadied."""
     starts = np.flatnonzero(np.r_[True, table.cells[1:] != table.cells[:-1]]) if len(values) else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.r_[starts, len(values)])
     first = np.array([np.median(values[begin : begin + min(FIRST, size)], axis=0) for begin, size in zip(starts, sizes, strict=True)])
     new = (table.cycles[starts] <= YOUNG_CYCLE) & (sizes >= FIRST)
     wide = np.hstack([steady, steady - np.repeat(first.reshape(-1, values.shape[1]), sizes, axis=0)])
-    return wide, np.repeat(new, sizes)
+    since = np.arange(len(values)) - np.repeat(starts, sizes)
+    return wide, np.repeat(new, sizes) & (since >= FIRST - 1)
 
 
 def thinned(cells: Words, most: int) -> NDArray[np.int64]:
@@ -86,5 +87,9 @@ class Scale:
         return cls(middle, wide)
 
     def __call__(self, values: Floats) -> Floats:
-        """In spreads from the middle, held within ±8: beyond it is told by :mod:`novelty`, not by estimators."""
-        return np.clip((values - self.middle) / self.spread, -FARTHEST, FARTHEST)
+        """In spreads from the middle, held within ±8: what lies beyond is told by :mod:`novelty`, not by estimators."""
+        return np.clip(self.free(values), -FARTHEST, FARTHEST)
+
+    def free(self, values: Floats) -> Floats:
+        """The same, not held."""
+        return np.asarray((values - self.middle) / self.spread)

@@ -28,7 +28,7 @@ from bms_bridge.health.novelty import Novelty
 from bms_bridge.health.trees import Forest
 
 PURPOSE = "soh"
-FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest")
+FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest", "usual_share", "unusual_share")
 
 
 class Verdict(IntEnum):
@@ -58,43 +58,49 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """The two estimators. ``share`` of the Gaussian process in the mean; the rest is the forest's."""
+    """The two estimators, the scale that they were taught in, and what is far from it."""
 
     scale: Scale
     process: GaussianProcess
     forest: Forest
     novelty: Novelty
-    share: float
 
-    def predict(self, scaled: Floats) -> tuple[Floats, Floats]:
-        """Mean and deviation [n] (shares of the nominal capacity): both estimators' own deviations, and how much they disagree."""
-        by_process, off_process = self.process.predict(scaled)
-        by_forest, off_forest = self.forest.predict(scaled)
-        mean = self.share * by_process + (1 - self.share) * by_forest
-        apart = self.share * (1 - self.share) * (by_process - by_forest) ** 2
-        return mean, np.sqrt(self.share * off_process**2 + (1 - self.share) * off_forest**2 + apart)
+    def predict(self, scaled: Floats, share: Floats) -> tuple[Floats, Floats]:
+        """Mean and deviation [n] (shares of the nominal capacity): both estimators' own deviations, and how much they disagree.
+        ``share`` [n] of the Gaussian process in the mean; the rest is the forest's."""
+        return mixed(self.process.predict(scaled), self.forest.predict(scaled), share)
+
+
+def mixed(process: tuple[Floats, Floats], forest: tuple[Floats, Floats], share: Floats | float) -> tuple[Floats, Floats]:
+    """Mean and deviation of two estimators' (mean, deviation), mixed."""
+    mean = share * process[0] + (1 - share) * forest[0]
+    apart = share * (1 - share) * (process[0] - forest[0]) ** 2
+    return mean, np.sqrt(share * process[1] ** 2 + (1 - share) * forest[1] ** 2 + apart)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A blend and how far it may be trusted. ``usual_factor``: half the interval in deviations, for batches that were taught;
-    ``unusual_factor``: for others, infinite where one batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds."""
+    ``unusual_factor``: for others, infinite where one batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds;
+    ``usual_share``, ``unusual_share``: of the Gaussian process."""
 
     blend: Blend
     usual_factor: float
     unusual_factor: float
     usual_distance: float
     farthest: float
+    usual_share: float
+    unusual_share: float
 
     def estimate(self, values: Floats, known_batch: NDArray[np.bool_]) -> Estimates:
         """``values`` [n, d] as :mod:`features` makes them."""
         scaled = self.blend.scale(values)
-        mean, deviation = self.blend.predict(scaled)
-        distance = self.blend.novelty.distance(scaled)
+        distance = self.blend.novelty.distance(self.blend.scale.free(values))
         reach = self.farthest if np.isfinite(self.unusual_factor) else -1.0
         other = np.where(distance <= reach, Verdict.UNUSUAL, Verdict.NONE)
         verdict = np.where((distance <= self.usual_distance) & known_batch, Verdict.USUAL, other)
         none = verdict == Verdict.NONE
+        mean, deviation = self.blend.predict(scaled, np.where(verdict == Verdict.USUAL, self.usual_share, self.unusual_share))
         factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
         half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
         return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict.astype(np.int8), mean, distance)
@@ -157,7 +163,7 @@ def to_file(models: Mapping[str, SohModel]) -> ModelFile:
         for name, part in (("plain", model.plain), ("grown", model.grown)):
             if part is not None:
                 at = f"{number}.{name}."
-                parts[name] = {"at": at, "share": part.blend.share} | {
+                parts[name] = {"at": at} | {
                     figure: getattr(part, figure) if np.isfinite(getattr(part, figure)) else None for figure in FIGURES
                 }
                 arrays |= _part_arrays(part, at)
@@ -205,9 +211,7 @@ def _part(file: ModelFile, words: Mapping[str, Any], features: int) -> Part:
         GaussianProcess.from_arrays(file.arrays, f"{at}process."),
         Forest.from_arrays(file.arrays, f"{at}forest.", features),
         Novelty.from_arrays(file.arrays, f"{at}novelty."),
-        float(words["share"]),
     )
     if {len(scale.middle), len(scale.spread), len(blend.novelty.middle), blend.process.points.shape[1]} != {features}:
         raise ValueError("other features")
-    usual, unusual, near, far = (float("inf") if words[name] is None else float(words[name]) for name in FIGURES)
-    return Part(blend, usual, unusual, near, far)
+    return Part(blend, *(float("inf") if words[name] is None else float(words[name]) for name in FIGURES))

@@ -1,7 +1,7 @@
 """Teaching state of health: what is learned from a table of charges with measured capacities, and how far it may be trusted.
 
     rows --thinned--> folds by cell ──> misses, distances ──> share, usual factor and distance
-                      folds by batch ─> misses, distances ──> share, unusual factor, farthest
+                      folds by batch ─> misses, distances ──> share, unusual factor (of the worst batch), farthest
                       all rows ───────> the two estimators
 
 Everything that is chosen here (lengths of the kernel, share of the estimators, factors, distances) is chosen inside of the table that is
@@ -32,7 +32,7 @@ from bms_bridge.health.features import Scale, comparable, since_new, steadied, t
 from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess, Kernel
 from bms_bridge.health.novelty import Novelty
-from bms_bridge.health.soh import Blend, Part, SohModel
+from bms_bridge.health.soh import Blend, Part, SohModel, mixed
 from bms_bridge.health.trees import Forest
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -65,10 +65,8 @@ class Told:
     distance: Floats
 
     def mixed(self, share: float) -> tuple[Floats, Floats]:
-        """Mean and deviation of the blend, as :meth:`Blend.predict` makes them."""
-        apart = share * (1 - share) * (self.process - self.forest) ** 2
-        mean = share * self.process + (1 - share) * self.forest
-        return mean, np.sqrt(share * self.process_off**2 + (1 - share) * self.forest_off**2 + apart)
+        """Mean and deviation of the blend."""
+        return mixed((self.process, self.process_off), (self.forest, self.forest_off), share)
 
 
 def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 0, effort: Effort | None = None) -> SohModel:
@@ -117,35 +115,39 @@ def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, rand
     by_batch = (
         _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else by_cell
     )
-    share = _best_share(by_cell, by_batch, soh, cells)
-    misses = _misses(by_cell, share, soh)
+    usual_share = _best_share(by_cell, soh, cells)
+    misses = _misses(by_cell, usual_share, soh)
     usual_factor = grouped_quantile(misses, cells, level)
     usual_distance = grouped_quantile(by_cell.distance, cells, 0.98)
     farthest = max(1.25 * usual_distance, min(3 * usual_distance, grouped_quantile(by_batch.distance, cells, level)))
-    unusual_factor = float("inf")
+    unusual_share, unusual_factor = usual_share, float("inf")
     if several:
-        off = _misses(by_batch, share, soh)
+        unusual_share = _best_share(by_batch, soh, cells)
+        off = _misses(by_batch, unusual_share, soh)
         within = by_batch.distance <= farthest
-        by_one = [grouped_quantile(off[(batches == one) & within], cells[(batches == one) & within], level) for one in np.unique(batches)]
-        unusual_factor = max(usual_factor, *(factor for factor in by_one if np.isfinite(factor)), usual_factor)
-    mean, _ = by_cell.mixed(share)
+        factors = [
+            grouped_quantile(off[rows], cells[rows], (1 + level) / 2) for rows in ((batches == one) & within for one in set(batches))
+        ]
+        unusual_factor = max(usual_factor, *(factor for factor in factors if np.isfinite(factor)), 0.0)
+    mean, _ = by_cell.mixed(usual_share)
     told = {
-        "share_of_process": share,
         "mae_by_cell": float(np.mean(np.abs(mean - soh))),
         "coverage_by_cell": grouped_share(misses <= usual_factor, cells),
     }
-    blend = teach(values, soh, cells, kernel, effort, share=share, random=random)
-    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest), told
+    if several:
+        told["mae_by_batch"] = float(np.mean(np.abs(by_batch.mixed(unusual_share)[0] - soh)))
+    blend = teach(values, soh, cells, kernel, effort, random=random)
+    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest, usual_share, unusual_share), told
 
 
-def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, share: float, random: np.random.Generator) -> Blend:
+def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, random: np.random.Generator) -> Blend:
     """The two estimators and the distance, from comparable features and measured health; the kernel is given."""
     scale = Scale.of(values)
     scaled = scale(values)
     some = spread_rows(cells, effort.process_rows, random)
     points = scaled[some].astype(np.float32).astype(np.float64)
     process = GaussianProcess(kernel, points, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
-    return Blend(scale, process, grow(scaled, soh, effort.trees, int(random.integers(2**31))), Novelty.of(scaled), share)
+    return Blend(scale, process, grow(scaled, soh, effort.trees, int(random.integers(2**31))), Novelty.of(scale.free(values)))
 
 
 def find_kernel(scaled: Floats, soh: Floats, effort: Effort, random: np.random.Generator) -> Kernel:
@@ -221,11 +223,11 @@ def _kept_apart(
     """What estimators say of each row that were taught without its group."""
     said = np.full((5, len(soh)), np.nan)
     for taught, kept in GroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31))).split(values, groups=groups):
-        blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, share=0.5, random=random)
+        blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, random=random)
         scaled = blend.scale(values[kept])
         said[0, kept], said[1, kept] = blend.process.predict(scaled)
         said[2, kept], said[3, kept] = blend.forest.predict(scaled)
-        said[4, kept] = blend.novelty.distance(scaled)
+        said[4, kept] = blend.novelty.distance(blend.scale.free(values[kept]))
     return Told(*said)
 
 
@@ -234,12 +236,11 @@ def _misses(told: Told, share: float, soh: Floats) -> Floats:
     return np.asarray(np.abs(mean - soh) / np.maximum(deviation, 1e-6))
 
 
-def _best_share(by_cell: Told, by_batch: Told, soh: Floats, cells: Words) -> float:
-    """The share with the least mean miss over folds by cell and folds by batch together; each cell counts the same."""
+def _best_share(told: Told, soh: Floats, cells: Words) -> float:
+    """The share with the least mean miss; each cell counts the same."""
+    _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
 
-    def miss(told: Told, share: float) -> float:
-        _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
-        off = np.abs(told.mixed(share)[0] - soh)
-        return float(np.mean(np.bincount(which, weights=off) / sizes))
+    def miss(share: float) -> float:
+        return float(np.mean(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes))
 
-    return min(SHARES, key=lambda share: miss(by_cell, share) + miss(by_batch, share))
+    return min(SHARES, key=miss)

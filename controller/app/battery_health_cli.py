@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,11 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bms_bridge.health.charge_table import ChargeTable
+    from bms_bridge.health.files import Floats
     from bms_bridge.health.soh import Estimates, SohModel
 
 console = Console()
@@ -32,6 +37,8 @@ def add_to(battery: typer.Typer) -> None:
     """Hang the commands under ``battery``."""
     battery.command("soh-train")(soh_train)
     battery.command("soh-test")(soh_test)
+    battery.command("grade-train")(grade_train)
+    battery.command("grade")(grade_cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,122 @@ def soh_test(
     raise typer.Exit(DONE if any(row.abstained < 1 for row in found) else NO)
 
 
+def grade_train(
+    *,
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="The model file that is written.")],
+    seed: Annotated[int, typer.Option("--seed", help="Where chance begins; the same seed makes the same model.")] = 0,
+) -> None:
+    """Teach grades of retired cells from pulses with measured capacities, one model per chemistry and nominal capacity.
+
+    Exit code 2: the data cannot be used.
+    """
+    from bms_bridge.health import HealthError
+    from bms_bridge.health.grade_training import train_grades
+    from bms_bridge.health.grading import to_file
+    from bms_bridge.health.model_file import write_model
+    from bms_bridge.health.pulse_table import read_pulses
+
+    try:
+        if not out.parent.is_dir():
+            _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
+        table = read_pulses(data)
+        _notes("pulses", table.notes)
+        models = train_grades(table, seed=seed)
+        told = write_model(out, to_file(models))
+    except HealthError as error:
+        _refuse(str(error))
+    for kind, model in models.items():
+        for part, name in (("counted", "charge counted"), ("blind", "charge unknown")):
+            if part in model.taught:
+                figures = model.taught[part]
+                console.print(
+                    f"{kind}, {name}: {model.taught['cells']} cells; kept apart while learning: "
+                    f"{figures['right']:.1%} right without sending any to a test, mean miss {100 * figures['mae']:.1f} %-points",
+                    highlight=False,
+                    markup=False,
+                )
+    for kind in sorted(set(map(str, table.kinds)) - set(models)):
+        complaints.print(f"[yellow]{escape(kind)}: too few cells with a measured health; not taught[/]", highlight=False)
+    console.print(f"{out}: {len(models)} models, SHA-256 {told}", highlight=False, markup=False, soft_wrap=True)
+
+
+def grade_cells(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Pulses of retired cells (.parquet, .csv).")],
+    *,
+    model: Annotated[Path, typer.Option("--model", help="A model file of grade-train.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Grade retired cells from one pulse each: a band of health with its probability, or "test required".
+
+    Several pulses of a cell each get a grade. Exit code 1: no cell got a grade; 2: a file cannot be used.
+    """
+    import numpy as np
+
+    from bms_bridge.health import HealthError
+    from bms_bridge.health.grading import BANDS, PURPOSE, TEST_REQUIRED, from_file, grade
+    from bms_bridge.health.model_file import read_model
+    from bms_bridge.health.pulse_table import read_pulses
+
+    try:
+        models = from_file(read_model(model, PURPOSE))
+        pulses = read_pulses(file)
+    except HealthError as error:
+        _refuse(str(error))
+    _notes("pulses", pulses.notes)
+    unknown = sorted(set(map(str, pulses.kinds)) - set(models))
+    if unknown:
+        known = ", ".join(sorted(models))
+        complaints.print(f"[yellow]{escape(', '.join(unknown))}: not taught (known: {escape(known)}); test required[/]", highlight=False)
+    said = grade(models, pulses)
+    words = [BANDS[band] if band >= 0 else TEST_REQUIRED for band in said.band]
+    if as_json:
+        rows = [
+            {
+                "cell": str(pulses.cells[row]),
+                "kind": str(pulses.kinds[row]),
+                "soc": float(pulses.soc[row]),
+                "grade": words[row] if said.band[row] >= 0 else None,
+                "probability": float(said.probability[row]),
+                "soh": float(said.soh[row]),
+                "soh_low": float(said.low[row]),
+                "soh_high": float(said.high[row]),
+            }
+            for row in range(len(pulses))
+        ]
+        typer.echo(json.dumps([_finite(row) for row in rows], ensure_ascii=False))
+    else:
+        table = Table(title="grades of retired cells from one pulse", title_justify="left")
+        for name in ("cell", "kind", "charge", "grade", "probability", "health", "90 % interval"):
+            table.add_column(name)
+        for row in range(len(pulses)):
+            soc = f"{pulses.soc[row]:.0%}" if np.isfinite(pulses.soc[row]) else "unknown"
+            there = np.isfinite(said.soh[row])
+            figures = (f"{said.probability[row]:.0%}", f"{said.soh[row]:.1%}", f"{said.low[row]:.1%} to {said.high[row]:.1%}")
+            table.add_row(
+                escape(str(pulses.cells[row])), escape(str(pulses.kinds[row])), soc, words[row], *(figures if there else ("–",) * 3)
+            )
+        console.print(table)
+    if (pulses.soh == pulses.soh).any() and not as_json:
+        _held_against(pulses.soh, said.band)
+    raise typer.Exit(DONE if (said.band >= 0).any() else NO)
+
+
+def _held_against(soh: Floats, bands: NDArray[np.int64]) -> None:
+    """One line where health was measured, too."""
+    import numpy as np
+
+    from bms_bridge.health.grading import band_of
+
+    known = np.isfinite(soh)
+    told = known & (bands >= 0)
+    right = float((bands[told] == band_of(soh[told])).mean()) if told.any() else 0.0
+    console.print(
+        f"Held against {int(known.sum())} measured: {right:.1%} of the grades right, {1 - told.sum() / known.sum():.1%} sent to a test.",
+        highlight=False,
+    )
+
+
 def tested(table: ChargeTable, model: str, said: Estimates, level: float) -> Tested:
     """What estimates are worth against what was measured. DataRefused: no capacity was measured."""
     import numpy as np
@@ -202,5 +325,5 @@ def _refuse(text: str) -> None:
     raise typer.Exit(USAGE)
 
 
-def _finite(row: dict[str, object]) -> dict[str, object]:
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}

@@ -21,6 +21,8 @@ from controller.app.check import ROOT
 MODULES = {
     "optimizer": "benchmarks.plan_speed",
     "soh": "benchmarks.soh",
+    "rul": "benchmarks.rul",
+    "grade": "benchmarks.grade",
     "debits": "benchmarks.debits",
     "webhooks": "benchmarks.webhooks",
 }
@@ -54,6 +56,33 @@ def soh(
     words = ["--data", str(data), *(["--json", str(as_json)] if as_json is not None else [])]
     flags = [word for word, wanted in (("--quick", quick), ("--compare", compare)) if wanted]
     raise typer.Exit(run_bench("soh", [*words, *flags]))
+
+
+@bench.command("rul")
+def rul(
+    *,
+    data: Annotated[Path, typer.Option("--data", help="The folder of data sets.")],
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Without the folds inside of the taught cells.")] = False,
+) -> None:
+    """How well the first hundred cycles tell the life of fast-charged LFP cells, on the published split."""
+    _of_health("rul", data, as_json, quick=quick)
+
+
+@bench.command("grade")
+def grade(
+    *,
+    data: Annotated[Path, typer.Option("--data", help="The folder of data sets.")],
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of folds instead of three.")] = False,
+) -> None:
+    """How often the grade of a retired cell from one pulse is right, cells kept apart."""
+    _of_health("grade", data, as_json, quick=quick)
+
+
+def _of_health(what: str, data: Path, as_json: Path | None, *, quick: bool) -> None:
+    words = ["--data", str(data), *(["--json", str(as_json)] if as_json is not None else [])]
+    raise typer.Exit(run_bench(what, [*words, *(["--quick"] if quick else [])]))
 
 
 @bench.command("debits")

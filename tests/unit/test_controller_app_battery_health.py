@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_cells import fading_cells, write_charges
+from fake_cells import fading_cells, retired_cells, write_charges, write_pulses
 from typer.testing import CliRunner, Result
 
-from bms_bridge.health import soh_training
+from bms_bridge.health import grade_training, soh_training
 from controller.app.cli import app
 
 
@@ -58,3 +58,24 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, model: Path) -> None:
 def test_bench_of_health_wants_the_data() -> None:
     done = CliRunner().invoke(app, ["bench", "soh"])
     assert (done.exit_code, "--data" in done.output) == (2, True)
+
+
+def test_grades_are_taught_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grade_training, "EFFORT", soh_training.Effort(10, 100, 50, 0, 3, 0, 5))
+    monkeypatch.setattr(grade_training.train_grades, "__kwdefaults__", {"seed": 0, "effort": grade_training.EFFORT})
+    taught = write_pulses(tmp_path / "taught.parquet", retired_cells(24, pulses=2))
+    done = run("grade-train", "--data", str(taught), "--out", str(tmp_path / "g.npz"))
+    assert done.exit_code == 0, done.output
+    assert "NMC 5 Ah, charge counted: 24 cells" in done.output
+    others = write_pulses(tmp_path / "others.parquet", retired_cells(8, pulses=1, seed=2))
+    told = run("grade", str(others), "--model", str(tmp_path / "g.npz"), "--json")
+    rows = json.loads(told.stdout)
+    assert (told.exit_code, len(rows), rows[0]["kind"]) == (0, 8, "NMC 5 Ah")
+    assert {row["grade"] for row in rows} <= {"below 60 %", "60 to 70 %", "70 to 80 %", "80 % or more", None}
+    assert all(row["soh_low"] < row["soh"] < row["soh_high"] for row in rows)
+    shown = run("grade", str(others), "--model", str(tmp_path / "g.npz"))
+    assert "Held against 8 measured" in shown.output
+    stranger = write_pulses(tmp_path / "lfp.parquet", retired_cells(3, kind="LFP 35 Ah"), measured=False)
+    refused = run("grade", str(stranger), "--model", str(tmp_path / "g.npz"))
+    assert (refused.exit_code, "not taught" in refused.output) == (1, True)
+    assert run("grade", str(tmp_path / "none.csv"), "--model", str(tmp_path / "g.npz")).exit_code == 2
