@@ -133,7 +133,7 @@ class Collector:
             mandate = books.mandate(orders[-1].mandate_id if orders else debit.mandate_id)
             decide = partial(
                 next_step,
-                books.debit(debit),
+                books.debit(debit, orders),
                 amount_paise=orders[-1].amount_paise if orders else debit.amount_paise,
                 looked_at=maybe_from_ms(debit.looked_ms),
                 rules=rules,

@@ -1,6 +1,7 @@
 """A meter that was wrong, found out after the bill: rated again from the frozen tariff, and the difference is a note.
 
-    less   credit note; what is not debited yet is not asked for, what was paid is refunded by the worker
+    less   credit note; what is not debited yet is not asked for (a debit of which the driver has had notice is announced anew, with
+           the lower amount), what was paid is refunded by the worker
     more   debit note, and a bill of its own that goes into the driver's next debit
 
 The amounts of the first invoice and all notes together are, to the paisa, those of an invoice over the corrected energy.
@@ -14,6 +15,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from payments import Refused, ledger
+from payments.batcher import new_order
 from payments.claims import close_settled
 from payments.documents import DocumentKind, indian_day
 from payments.driver_tariff import DriverTariff
@@ -25,6 +27,7 @@ from payments.notes import billed_so_far, invoice_of, issue_note, rule_of
 from payments.rating import Reading, SessionFacts, rate
 from payments.records import Books
 from payments.refunds import REFUNDS_END_AFTER, kept_payments
+from payments.rules import Rules
 from payments.states import Mode, Stage
 from payments.tables import BillRow, CollectionRow, MandateRow, RatingRow, ShareRow
 from payments.tariff_text import from_text as tariff_from_text
@@ -91,7 +94,7 @@ def correct_bill(invoices: Invoices, bill_id: str, *, energy_wh: int, why: str, 
             number = issue_note(
                 session, depot_id, row, DocumentKind.CREDIT_NOTE, note, reason=why, cause="correction", now=now, rated=rated
             )  # fmt: skip
-            refund = _credit(books, row, note, f"note/{number}", why, now)
+            refund = _credit(books, row, note, f"note/{number}", why, now, invoices.terms.rules)
             return Corrected(number or "", -note.total_paise, refund)
         more = difference.as_bill(-1)
         further = _further_bill(session, row, more, rated.energy_wh - row.energy_wh, now, next_debit_at)
@@ -149,7 +152,7 @@ def _further(session: Session, row: BillRow) -> list[BillRow]:
     return list(session.exec(select(BillRow).where(BillRow.depot_id == row.depot_id, like).order_by(col(BillRow.opened_ms))).all())
 
 
-def _credit(books: Books, row: BillRow, note: Bill, key: str, why: str, now: datetime) -> int:
+def _credit(books: Books, row: BillRow, note: Bill, key: str, why: str, now: datetime, rules: Rules) -> int:
     """Book a credit note: first what is not asked for yet, or was given up, then what was paid; returns what is refunded. What is
     being debited just now can be neither."""
     left, offset = note.total_paise, 0
@@ -160,13 +163,18 @@ def _credit(books: Books, row: BillRow, note: Bill, key: str, why: str, now: dat
         paise = min(left, bill.total_paise - bill.batched_paise - bill.credited_paise)
         bill.credited_paise += paise
         left, offset = left - paise, offset + paise
-        for debit, share in _given_up(books, bill):
+        for debit, share in (*_given_up(books, bill), *_announced(books, bill)):
             paise = min(left, share.amount_paise - share.paid_paise)
+            announced = debit.own == Stage.BATCHED
+            if paise == 0 or (announced and 0 < debit.amount_paise - paise < rules.least_debit_paise):
+                continue
             share.amount_paise -= paise
             debit.amount_paise -= paise
             bill.batched_paise -= paise
             bill.credited_paise += paise
             left, offset = left - paise, offset + paise
+            if announced and debit.amount_paise:
+                _announce_anew(books, debit, now, rules)
     refund = left
     for bill in bills:
         left -= _refund(books, bill, left, key, why, now)
@@ -202,3 +210,20 @@ def _given_up(books: Books, row: BillRow) -> list[tuple[CollectionRow, ShareRow]
     """Shares of debits that nobody asks the gateway for any more."""
     debits = [debit for debit in books.collections_of(row.bill_id) if debit.own == Stage.ARREARS]
     return [(debit, share) for debit in debits for share in books.shares(debit.collection_id) if share.bill_id == row.bill_id]
+
+
+def _announced(books: Books, row: BillRow) -> list[tuple[CollectionRow, ShareRow]]:
+    """Shares of debits of which the driver has had notice at most: no bank was asked for their money."""
+    debits = [debit for debit in books.collections_of(row.bill_id) if debit.own == Stage.BATCHED and debit.mode == Mode.AUTOPAY]
+    quiet = [debit for debit in debits if not any(order.submissions or order.payments for order in books.debit(debit).orders)]
+    return [(debit, share) for debit in quiet for share in books.shares(debit.collection_id) if share.bill_id == row.bill_id]
+
+
+def _announce_anew(books: Books, debit: CollectionRow, now: datetime, rules: Rules) -> None:
+    """A lower amount has an order and a notice of its own; the order before is never used."""
+    orders = books.orders(debit.collection_id)
+    if orders:
+        debit.round_issue = orders[-1].issue + 1
+        debit.looked_ms, debit.next_ms = None, to_ms(now)
+        books.session.add(new_order(books.depot_id, debit, debit.round_issue, debit.amount_paise, now, rules))
+        books.session.flush()

@@ -160,10 +160,13 @@ class Books:
         query = select(SubmissionRow).where(SubmissionRow.depot_id == self.depot_id, SubmissionRow.collection_id == collection_id)
         return self.session.exec(query.order_by(col(SubmissionRow.issue), col(SubmissionRow.number))).all()
 
-    def debit(self, row: CollectionRow) -> CollectionFacts:
-        """All that decides a collection's stage and next step."""
+    def debit(self, row: CollectionRow, orders: Sequence[OrderRow] | None = None) -> CollectionFacts:
+        """All that decides a collection's stage and next step. ``orders``: its orders, where they are at hand."""
         id_ = row.collection_id
-        return _debit(row, self.orders(id_), self.submissions(id_), self.payments(id_))
+        orders = self.orders(id_) if orders is None else orders
+        if not orders:
+            return _debit(row, (), (), ())
+        return _debit(row, orders, self.submissions(id_), self.payments(id_))
 
     def debits(self, rows: Sequence[CollectionRow]) -> dict[str, CollectionFacts]:
         """The same for many, in three questions."""
@@ -269,14 +272,17 @@ class Books:
         """Join what is told of the notice."""
         if told.state is None:
             return
+        before = order.notification, order.delivered_ms
         order.notification = join_notification(NotificationState(order.notification), told.state)
         if told.state is NotificationState.DELIVERED and order.delivered_ms is None:
             order.delivered_ms = to_ms(from_s(told.delivered_at_s) if told.delivered_at_s else now)
-        self.wake(order.collection_id, now)
+        if (order.notification, order.delivered_ms) != before:
+            self.wake(order.collection_id, now)
 
     def note_payment(self, order: OrderRow, told: Payment, now: datetime) -> PaymentRow:
         """Join what is told of a payment of ``order``, and book it the first time that money has moved."""
         row = self.session.get(PaymentRow, (self.depot_id, told.payment_id))
+        before = (row.state, row.submission, row.reason) if row is not None else None
         if row is None:
             row = PaymentRow(
                 depot_id=self.depot_id,
@@ -299,8 +305,11 @@ class Books:
             row.seen_ms = to_ms(now)
         self.session.flush()
         if PaymentState(row.state).taken:
-            self._taken(self.collection(order.collection_id), row, now)
-        self.wake(order.collection_id, now)
+            collection = self.collection(order.collection_id)
+            self._taken(collection, row, now)
+            collection.next_ms = None  # nothing follows by itself
+        elif (row.state, row.submission, row.reason) != before:  # a repeat wakes nobody
+            self.wake(order.collection_id, now)
         return row
 
     def _taken(self, collection: CollectionRow, row: PaymentRow, now: datetime) -> None:

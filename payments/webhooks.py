@@ -35,7 +35,7 @@ __all__ = ["MOST_BYTES", "Delivery", "Receipt", "Webhooks", "signature", "verifi
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 256 * 1024
-_BATCH = 10
+_BATCH = 5
 _MOST_ID = 200
 
 

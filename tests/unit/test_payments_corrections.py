@@ -21,7 +21,7 @@ from payments.rating import rate
 from payments.records import Books
 from payments.service import Payments
 from payments.states import Mode, PaymentState, Stage
-from payments.tables import BillRow, CollectionRow, PaymentRow, RefundRow, ShareRow
+from payments.tables import BillRow, CollectionRow, OrderRow, PaymentRow, RefundRow, ShareRow, SubmissionRow
 from payments.times import to_ms
 from storage import Store
 
@@ -134,8 +134,47 @@ def test_all_documents_together_are_an_invoice_over_the_last_energy(desk: Paymen
     assert -of(desk, Account.REVENUE) == whole
 
 
+def announced(desk: Payments, *, asked: bool) -> None:
+    """The debit's order is made; the bank has been asked for the money, or only the driver told."""
+    key = {"depot_id": "d", "collection_id": "c1", "issue": 1}
+    with desk.store.unit() as session:
+        session.add(
+            OrderRow(
+                **key, receipt="r1", mandate_id="m1", amount_paise=TOTAL, order_id="order_1", requested_ms=to_ms(NOW),
+                payment_after_ms=to_ms(NOW), notification="delivered",
+            )
+        )  # fmt: skip
+        if asked:
+            session.add(SubmissionRow(**key, number=1, key="k1", at_ms=to_ms(NOW)))
+
+
+def test_a_debit_that_was_announced_only_is_announced_anew_with_the_lower_amount(desk: Payments) -> None:
+    pay(desk, state=PaymentState.CREATED)
+    announced(desk, asked=False)
+    done = desk.correct_bill("s", energy_wh=5_000, why="x")
+    assert (done.refund_paise, refunds(desk), owed(desk)) == (0, [], HALF)
+    with desk.store.unit() as session:
+        books = Books(session, "d")
+        debit, orders = books.collection("c1"), books.orders("c1")
+        assert (debit.amount_paise, debit.round_issue, debit.next_ms) == (HALF, 2, to_ms(desk.clock.now()))
+        assert [(order.amount_paise, order.order_id) for order in orders] == [(TOTAL, "order_1"), (HALF, None)]
+    desk.correct_bill("s", energy_wh=0, why="x")
+    with desk.store.unit() as session:
+        debit = Books(session, "d").collection("c1")
+        assert (debit.own, debit.amount_paise, debit.next_ms) == (Stage.PAID_OTHER, 0, None)
+    assert (owed(desk), of(desk, Account.RECEIVABLE, "x")) == (0, 0)
+
+
+def test_a_rest_that_is_too_small_to_debit_is_not_announced(desk: Payments) -> None:
+    pay(desk, state=PaymentState.CREATED)
+    announced(desk, asked=False)
+    with pytest.raises(Refused, match="being debited now"):
+        desk.correct_bill("s", energy_wh=50, why="x")
+
+
 def test_a_session_that_is_being_debited_now_waits(desk: Payments) -> None:
     pay(desk, state=PaymentState.CREATED)
+    announced(desk, asked=True)
     before = documents(desk)
     with pytest.raises(Refused, match="being debited now"):
         desk.correct_bill("s", energy_wh=5_000, why="x")

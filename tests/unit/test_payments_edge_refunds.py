@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from paying_depot import DEPOT, PayingDepot, depot
 from sqlmodel import select
+from test_payments_rating import DAY, NIGHT, facts, tariff
 
 from payments import Refused, ledger
+from payments.invoices import Charge
 from payments.ledger import Account
+from payments.rating import rate
 from payments.states import RefundState, Stage
 from payments.tables import RefundRow
 
@@ -112,3 +115,22 @@ async def test_case_37_what_a_notice_has_named_is_what_is_debited(tmp_path: Path
         await yard.until(lambda: yard.stage("s1") is yard.stage("s2") is Stage.CAPTURED)
         assert yard.taken() == [total, dear]
         assert yard.ask("SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id WHERE p.amount != o.amount") == [(0,)]
+
+
+async def test_case_37_a_lower_amount_has_a_notice_of_its_own_before_its_debit(tmp_path: Path) -> None:
+    async with depot(tmp_path) as yard:
+        await yard.mandate()
+        yard.start("s1")
+        chosen = tariff(NIGHT, DAY)
+        measured = facts((0, 0), (60, 8_000), (90, 10_000))
+        total = yard.desk.bill_session("s1", Charge(rated=rate(chosen, measured), tariff=chosen, facts=measured)).total_paise
+        await yard.until(lambda: bool(yard.sent("order.notification.delivered")))
+        done = yard.desk.correct_bill("s1", energy_wh=5_000, why="the meter was wrong")
+        assert (done.refund_paise, total + done.difference_paise) == (0, total - 79_64)
+        await yard.until(yard.is_(Stage.CAPTURED))
+        assert (yard.taken(), yard.tries()) == ([total - 79_64], 1)
+        first, second = yard.order_row(1), yard.order_row(2)
+        assert (first.amount_paise, second.amount_paise) == (total, total - 79_64)
+        assert second.delivered_ms is not None
+        ((created,),) = yard.ask("SELECT created_at FROM payments WHERE kind = 'debit'")
+        assert created * 1000 + 999 >= second.delivered_ms + 24 * 3_600_000
