@@ -1,4 +1,4 @@
-"""``./chargeyard battery soh-train``, ``soh-test``, ``grade-train``, ``grade``: health of cells from files, without a depot.
+"""``./chargeyard battery soh``, ``soh-train``, ``soh-test``, ``grade-train``, ``grade``: health of cells from files, without a depot.
 
 Exit codes: 0 done, 1 the answer is no (nothing could be estimated, a goal that was asked for was missed), 2 a file cannot be used.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,11 +30,15 @@ complaints = Console(stderr=True)
 
 DONE, NO, USAGE = 0, 1, 2
 DataOption = Annotated[Path, typer.Option("--data", help="A file, or a folder with files or folders of files (.parquet, .csv).")]
+ModelOption = Annotated[Path, typer.Option("--model", help="A model file of soh-train.")]
+KindOption = Annotated[str | None, typer.Option("--kind", help="Take this model for all charges, whatever their files are called.")]
+WORTH = ("as the taught batches", "another batch: wide interval", "none: unlike what was taught")
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 
 
 def add_to(battery: typer.Typer) -> None:
     """Hang the commands under ``battery``."""
+    battery.command("soh")(soh)
     battery.command("soh-train")(soh_train)
     battery.command("soh-test")(soh_test)
     battery.command("grade-train")(grade_train)
@@ -59,6 +63,43 @@ class Tested:
     abstained: float
     unusual: float
     mae_of_all: float
+
+
+def soh(
+    *,
+    model: ModelOption,
+    data: DataOption,
+    kind: KindOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every charge, one JSON object a line.")] = False,
+) -> None:
+    """Say what health cells have by their last charge: with an interval, or why there is no estimate.
+
+    The model is found by the name of the file or of its folder. Exit code 1: nothing could be estimated; 2: a file cannot be used.
+    """
+    import numpy as np
+
+    table = Table(title="state of health by the last charge", title_justify="left")
+    for name in ("charges of", "cell", "charges", "health", "90 % interval", "worth"):
+        table.add_column(name, justify="right" if name == "charges" else "left")
+    some = False
+    for name, charges, judge in _with_models(model, data, kind):
+        said = judge.estimate(charges)
+        some = some or bool(np.isfinite(said.soh).any())
+        if as_json:
+            for row in range(len(charges)):
+                found = {"kind": name, "cell": str(charges.cells[row]), "cycle": float(charges.cycles[row])}
+                found |= {"soh": float(said.soh[row]), "soh_low": float(said.low[row]), "soh_high": float(said.high[row])}
+                typer.echo(json.dumps(_finite(found | {"worth": WORTH[said.verdict[row]]}), ensure_ascii=False))
+            continue
+        for cell in np.unique(charges.cells):
+            own = np.flatnonzero(charges.cells == cell)
+            last = own[-1]
+            there = np.isfinite(said.soh[last])
+            figures = (f"{said.soh[last]:.1%}", f"{said.low[last]:.1%} to {said.high[last]:.1%}") if there else ("–", "–")
+            table.add_row(escape(name), escape(str(cell)), f"{len(own)}", *figures, WORTH[said.verdict[last]])
+    if not as_json:
+        console.print(table)
+    raise typer.Exit(DONE if some else NO)
 
 
 def soh_train(
@@ -101,9 +142,9 @@ def soh_train(
 
 def soh_test(
     *,
-    model: Annotated[Path, typer.Option("--model", help="A model file of soh-train.")],
+    model: ModelOption,
     data: DataOption,
-    kind: Annotated[str | None, typer.Option("--kind", help="Take this model for all charges, whatever their files are called.")] = None,
+    kind: KindOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold estimates against measured capacities of other cells: misses, worst cell, coverage of intervals, how often there is none.
@@ -111,21 +152,11 @@ def soh_test(
     The model is found by the name of the file or of its folder. Exit code 1: nothing could be estimated; 2: a file cannot be used.
     """
     from bms_bridge.health import HealthError
-    from bms_bridge.health.charge_table import read_folder
-    from bms_bridge.health.model_file import read_model
-    from bms_bridge.health.soh import PURPOSE, from_file
 
     found: list[Tested] = []
     try:
-        models = from_file(read_model(model, PURPOSE))
-        if kind is not None and kind not in models:
-            _refuse(f"{model} knows no kind {kind!r}; it knows {', '.join(sorted(models))}")
-        for table in read_folder(data, models):
-            _notes(table.kind, table.notes)
-            name = kind or table.kind
-            if name not in models:
-                _refuse(f"{model} knows no kind {name!r}; it knows {', '.join(sorted(models))}: name one with --kind")
-            found.append(tested(table, name, models[name].estimate(table), models[name].level))
+        for name, table, judge in _with_models(model, data, kind):
+            found.append(tested(table, name, judge.estimate(table), judge.level))
     except HealthError as error:
         _refuse(str(error))
     if as_json:
@@ -133,6 +164,28 @@ def soh_test(
     else:
         _show(found)
     raise typer.Exit(DONE if any(row.abstained < 1 for row in found) else NO)
+
+
+def _with_models(model: Path, data: Path, kind: str | None) -> Iterator[tuple[str, ChargeTable, SohModel]]:
+    """Every table of charges with its model's name and its model; exit code 2 where one is missing."""
+    from bms_bridge.health import HealthError
+    from bms_bridge.health.charge_table import read_folder
+    from bms_bridge.health.model_file import read_model
+    from bms_bridge.health.soh import PURPOSE, from_file
+
+    try:
+        models = from_file(read_model(model, PURPOSE))
+        if kind is not None and kind not in models:
+            _refuse(f"{model} knows no kind {kind!r}; it knows {', '.join(sorted(models))}")
+        tables = read_folder(data, models)
+    except HealthError as error:
+        _refuse(str(error))
+    for table in tables:
+        _notes(table.kind, table.notes)
+        name = kind or table.kind
+        if name not in models:
+            _refuse(f"{model} knows no kind {name!r}; it knows {', '.join(sorted(models))}: name one with --kind")
+        yield name, table, models[name]
 
 
 def grade_train(
@@ -320,7 +373,7 @@ def _notes(kind: str, notes: tuple[str, ...]) -> None:
         complaints.print(f"[yellow]{escape(kind)}: {escape(note)}[/]", highlight=False, soft_wrap=True)
 
 
-def _refuse(text: str) -> None:
+def _refuse(text: str) -> NoReturn:
     complaints.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
     raise typer.Exit(USAGE)
 

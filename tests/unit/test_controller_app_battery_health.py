@@ -40,6 +40,11 @@ def test_train_then_test_on_other_cells(tmp_path: Path, model: Path) -> None:
     assert (row["kind"], row["model"], row["cells"], row["charges"]) == ("bus", "bus", 6, 72)
     assert row["mae"] < 2.5
     assert row["worst_cell_name"].startswith("cell-")
+    plain = run("soh", "--model", str(model), "--data", str(tmp_path / "other_bus.parquet"), "--json")
+    charges = [json.loads(line) for line in plain.stdout.splitlines()]
+    assert (plain.exit_code, len(charges), set(charges[0])) == (0, 72, {"kind", "cell", "cycle", "soh", "soh_low", "soh_high", "worth"})
+    assert all(row["soh"] is None or row["soh_low"] < row["soh"] < row["soh_high"] for row in charges)
+    assert "cell-05" in run("soh", "--model", str(model), "--data", str(tmp_path / "other_bus.parquet")).output
     shown = run("soh-test", "--model", str(model), "--data", str(tmp_path / "other_bus.parquet"))
     assert "held against measured" in shown.output
 
