@@ -7,6 +7,7 @@ not served, the higher priority dearer.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from time import perf_counter
 
 import numpy as np
@@ -66,6 +67,8 @@ def plan(
     authoritative model itself to run. ``kept``: bases of the last plan, by which model of it they belong to; they are begun with
     and replaced (:class:`optimizer.replan.Replanner` holds them).
     """
+    if not direct:
+        import_module("optimizer.model")  # Pyomo: to load it is no plan's time
     deadline = perf_counter() + deadline_s
     status = PlanStatus.OPTIMAL
     wanted, costs = problem, costs_of(problem, policy)

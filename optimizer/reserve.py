@@ -10,6 +10,8 @@ departure   earlier by a quantile, as far as that leaves time to charge
 energy      of who is not there yet: × (median + (quantile − median) · √Σe² / Σe), over all of them: errors of many level out
 hold-back   of the site's and the feeders' room in later slots: a share that grows with the look-ahead, in proportion to the part of
             the energy still to be charged that is on its way. Once everybody is there nothing is held back
+soon        while somebody is on the way, a kWh in the coming half hour is worth a little more in hours that are not dear: room that is left
+            unused there is lost, and the last one who comes may need more than anybody thought
 background  a quantile of what was drawn beside the vehicles more than was forecast, likewise growing with the look-ahead
 
 Few samples say little: a prior stands beside them with the weight of :data:`PRIOR_VISITS` visits. Pure functions.
@@ -79,14 +81,16 @@ EXACT = ForecastErrors(late_min=np.zeros(1), early_min=np.zeros(1), energy_ratio
 @dataclass(frozen=True, slots=True)
 class ReserveRule:
     """How careful: quantiles 0–1 of the errors, ``hold_share`` of the room in slots ``ramp_h`` or more ahead while all energy is
-    still on its way. How they were chosen, and how they do: docs/uncertainty.md."""
+    still on its way; ``soon_share`` of the mean price is what charging soon is worth more then, in hours that are not dearer than that.
+    How they were chosen, and how they do: docs/uncertainty.md."""
 
     arrival_quantile: float = 0.6
     departure_quantile: float = 0.8
     energy_quantile: float = 0.9
     background_quantile: float = 0.9
-    hold_share: float = 0.03
+    hold_share: float = 0.02
     ramp_h: float = 1.0
+    soon_share: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("arrival_quantile", "departure_quantile", "energy_quantile", "background_quantile", "hold_share"):
@@ -94,6 +98,8 @@ class ReserveRule:
                 raise InvalidProblem(f"reserve: {name} {getattr(self, name)} is not in [0, 1]")
         if not 0 <= self.ramp_h < np.inf:
             raise InvalidProblem(f"reserve: ramp_h {self.ramp_h} is not a finite number of at least 0")
+        if not 0 <= self.soon_share < np.inf:
+            raise InvalidProblem(f"reserve: soon_share {self.soon_share} is not a finite number of at least 0")
 
 
 class Blend:
@@ -209,10 +215,13 @@ def hedging(
     gone_min = problem.slot_minutes * (1 - problem.first_slot_fraction)
     waits_min = gone_min + blend.delays_min(rule.arrival_quantile, np.asarray(overdue_min, dtype=np.float64)) - overdue_min
     arrivals = np.maximum(np.ceil(waits_min / problem.slot_minutes - 1e-6), 1).astype(np.int64)
+    mean_price = float(np.abs(problem.price_per_kwh).mean())
+    soon_per_kwh = 0.0 if present.all() or problem.price_per_kwh[0] > (1 + rule.soon_share) * mean_price else rule.soon_share * mean_price
     vehicles = []
     for n, (vehicle, there, arrival) in enumerate(zip(problem.vehicles, present.tolist(), arrivals.tolist(), strict=True)):
         arrives = vehicle.arrival_slot if there else arrival
-        vehicles.append(_careful(vehicle, problem, arrival=arrives, early_slots=early, factor=1.0 if there else factor))
+        careful = _careful(vehicle, problem, arrival=arrives, early_slots=early, factor=1.0 if there else factor)
+        vehicles.append(replace(careful, steady_per_kwh=careful.steady_per_kwh + soon_per_kwh) if soon_per_kwh else careful)
         if n % AT_ONCE == AT_ONCE - 1:
             yield
     on_its_way = float(announced_kwh[~present].sum()) / max(float(announced_kwh.sum()), 1e-9)

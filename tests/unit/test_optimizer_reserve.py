@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Feeder, InvalidProblem, Problem, Vehicle
+from optimizer import Feeder, InvalidProblem, Problem, Vehicle, plan
 from optimizer.reserve import AT_ONCE, EXACT, PRIOR, WAITED_MIN, Blend, ForecastErrors, ReserveRule, hedged, hedging
 
 T0 = datetime(2026, 1, 12, 12, 0, tzinfo=UTC)
@@ -116,7 +116,7 @@ def test_samples_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
         ForecastErrors(**wrong)  # type: ignore[arg-type]  # as the test says
 
 
-@pytest.mark.parametrize("wrong", [{"arrival_quantile": 1.1}, {"hold_share": -0.1}, {"ramp_h": float("inf")}])
+@pytest.mark.parametrize("wrong", [{"arrival_quantile": 1.1}, {"hold_share": -0.1}, {"ramp_h": float("inf")}, {"soon_share": -0.1}])
 def test_rules_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidProblem, match="reserve"):
         ReserveRule(**wrong)
@@ -147,7 +147,8 @@ def test_a_careful_problem_is_a_problem_and_never_asks_for_less(data: st.DataObj
         assert after.energy_kwh >= before.energy_kwh
         assert after.departure_slot <= before.departure_slot
         moved = replace(before, arrival_slot=after.arrival_slot, departure_slot=after.departure_slot, energy_kwh=after.energy_kwh)
-        assert astuple(moved) == astuple(after)
+        assert astuple(replace(moved, steady_per_kwh=after.steady_per_kwh)) == astuple(after)
+        assert (after.steady_per_kwh > before.steady_per_kwh) == (not present.all())  # the price is the same all day
         within = min(before.energy_kwh, (before.departure_slot - before.arrival_slot) * 5.0)
         assert (after.departure_slot - after.arrival_slot) * 5.0 >= within - 1e-6
 
@@ -164,6 +165,21 @@ def test_delays_of_many_are_those_of_each(samples: list[float], overdue: list[fl
         assert blend.delays_min(quantile, np.array(overdue)) == pytest.approx(
             [blend.delay_min(quantile, overdue_min=minutes) for minutes in overdue]
         )
+
+
+def test_room_is_used_soon_where_that_costs_little_and_somebody_is_on_the_way() -> None:
+    """Half an hour at 0.13, then 0.12: who is there charges now, as long as somebody is still to come. Never for that in a dear hour."""
+    price = np.where(np.arange(16) < 4, 0.13, 0.12)
+    both = (car(energy_kwh=5.0), car("late", arrival_slot=2))
+
+    def first_kw(price: np.ndarray, *, waits: bool) -> float:
+        present, due = np.array([True, not waits]), np.array([0.0, -30.0])
+        careful = hedged(night(*both, price_per_kwh=price), exact_blend(), ReserveRule(), present=present, overdue_min=due)
+        return float(plan(careful).power_kw[0, :2].sum())
+
+    assert first_kw(price, waits=True) == pytest.approx(20.0)
+    assert first_kw(price, waits=False) == pytest.approx(0.0, abs=1e-6)
+    assert first_kw(np.where(np.arange(16) < 4, 0.30, 0.12), waits=True) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_large_depot_is_made_careful_with_breaths_between() -> None:
