@@ -106,6 +106,9 @@ def _mandate(line: MandateLine) -> MandateView:
         expire_at=line.expire_at,
         created_at=line.created_at,
         intent_url=line.intent_url,
+        mode=line.mode.value,
+        blocked_paise=line.blocked_paise,
+        debited_paise=line.debited_paise,
     )
 
 

@@ -21,7 +21,8 @@ from depot.commands import Command
 
 
 class MandateView(Struct, frozen=True, kw_only=True):
-    """``intent_url``: for the driver's UPI app, while approval is still to come."""
+    """``intent_url``: for the driver's UPI app, while approval is still to come. ``mode``: autopay, reserve or one_time;
+    ``blocked_paise``, ``debited_paise``: of a block."""
 
     mandate_id: str
     driver_id: str
@@ -30,6 +31,9 @@ class MandateView(Struct, frozen=True, kw_only=True):
     expire_at: datetime
     created_at: datetime
     intent_url: str | None
+    mode: str = "autopay"
+    blocked_paise: int = 0
+    debited_paise: int = 0
 
 
 class RunningView(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, func, select
 from payments import ledger
 from payments.reasons import Reason, advice
 from payments.records import Books, EventState, looking
-from payments.states import BillFacts, MandateState, Stage, bill_stage
+from payments.states import BillFacts, MandateState, Mode, Stage, bill_stage
 from payments.tables import BillRow, CollectionRow, MandateRow, PostingRow, WebhookRow
 from payments.tallies import Tally, tallies_of
 from payments.times import from_ms, maybe_from_ms
@@ -27,15 +27,19 @@ _SETTLED = (Stage.ESTIMATED, Stage.WRITTEN_OFF, Stage.PAID_OTHER)
 
 @dataclass(frozen=True, slots=True)
 class MandateLine:
-    """``intent_url``: for the driver's UPI app, while approval is still to come."""
+    """``intent_url``: for the driver's UPI app, while approval is still to come. ``blocked_paise``, ``debited_paise``: of a block, as the
+    gateway told."""
 
     mandate_id: str
     driver_id: str
+    mode: Mode
     state: MandateState
     max_amount_paise: int
     expire_at: datetime
     created_at: datetime
     intent_url: str | None
+    blocked_paise: int
+    debited_paise: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,10 @@ def _page(session: Session, depot_id: str, limit: int, before: str) -> tuple[Seq
 def _mandate(row: MandateRow) -> MandateLine:
     state = MandateState(row.state)
     url = row.intent_url if state is MandateState.INTENT_OPEN else None
-    return MandateLine(row.mandate_id, row.driver_id, state, row.max_amount_paise, from_ms(row.expire_ms), from_ms(row.created_ms), url)
+    return MandateLine(
+        row.mandate_id, row.driver_id, Mode(row.mode), state, row.max_amount_paise, from_ms(row.expire_ms), from_ms(row.created_ms), url,
+        row.blocked_paise, row.debited_paise,
+    )  # fmt: skip
 
 
 def _collections(session: Session, depot_id: str, bills: Sequence[BillRow]) -> dict[str, CollectionRow]:

@@ -19,15 +19,12 @@ from depot import commands as cmd
 from web import actions, text
 from web.bill_forms import bill_asks, rupees
 from web.context import Web, caller_of
-from web.payments_page import STAGES
+from web.payments_page import MODES, STAGES
 from web.payments_tabs import payments_tabs
 from web.roles import Permission
 from web.screens import carry_out
 
 PAGE = 30
-
-MODES = {"autopay": "AutoPay", "reserve": "Reserve Pay", "one_time": "one-time mandate"}
-"""Instrument -> words."""
 
 _GOOD = frozenset({"taken", "settled", "notice delivered", "captured"})
 _BAD = frozenset({"notice failed", "refused", "failed", "never arrived"})

@@ -14,7 +14,12 @@ def price_rows(price: DrivePriceView, words: Words) -> list[tuple[str, str, int,
     """(kind, when, paise, unit) for each step; none where one price of energy is everything."""
     if len(price.steps) == 1 and price.steps[0].kind == "energy" and not _when(price.steps[0], words):
         return []
-    return [(step.kind, _when(step, words), step.paise, words(f"tariff.per_{step.kind}")) for step in price.steps]
+    rows, seen = [], set()
+    for step in price.steps:
+        when = _when(step, words) or (words("tariff.else") if step.kind in seen else "")
+        rows.append((step.kind, when, step.paise, words(f"tariff.per_{step.kind}")))
+        seen.add(step.kind)
+    return rows
 
 
 def _when(step: DriveStepView, words: Words) -> str:

@@ -370,9 +370,11 @@ class Steps:
         body = json.dumps(dict(result.answer or {}), ensure_ascii=False, indent=1)
         return Response(body, media_type="application/json", headers={"content-disposition": 'attachment; filename="my-data.json"'})
 
-    async def erase(self, driver: Driver, _: FormData) -> Response:
+    async def erase(self, driver: Driver, form: FormData) -> Response:
         """Erase the driver; the phone is forgotten."""
         await self._need_account(driver)
+        if form.get("sure") != "1":
+            raise DriveProblem("refused", 422, said=driver.words("said.sure"))
         self._site.limit(self._site.orders, driver.driver_id)
         command = cmd.EraseDriver(
             command_id=new_id(), actor=f"driver {driver.driver_id}", reason="asked for on the driver's page", driver_id=driver.driver_id

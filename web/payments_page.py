@@ -77,6 +77,10 @@ MANDATES = {
 """State of a mandate -> (class, symbol, words)."""
 
 
+MODES = {"autopay": "AutoPay", "reserve": "Reserve Pay", "one_time": "one-time mandate"}
+"""Instrument -> words."""
+
+
 def payments_screens(web: Web) -> APIRouter:
     """Routes of the page, of its forms and of its view as JSON."""
     router = APIRouter(include_in_schema=False)
@@ -140,6 +144,7 @@ async def payments_page(web: Web, request: Request, form: dict[str, Any], *, bef
         status=status,
         screen="payments",
         tabs=payments_tabs(request, "payments"),
+        modes=list(MODES.items()),
         form=form,
         before=before,
         failed=any(form["errors"].values()),
@@ -256,6 +261,8 @@ def _mandate(line: MandateView, clock: text.DepotTime, *, may: bool) -> dict[str
         "symbol": symbol,
         "words": words,
         "most": rupees(line.max_amount_paise),
+        "mode": MODES.get(line.mode, line.mode),
+        "block": f"{rupees(line.debited_paise)} of {rupees(line.blocked_paise)} used" if line.blocked_paise else "",
         "ends": clock.local(line.expire_at).strftime("%-d %b %Y"),
         "link": url if may and url.startswith("upi://") else "",
         "end": may and line.state in ("active", "paused"),
@@ -286,7 +293,18 @@ def _webhooks(v: PaymentsView, clock: text.DepotTime) -> dict[str, str]:
 
 
 def empty_mandate() -> dict[str, Any]:
-    fields = {"driver_id": "", "id_tag": "", "max_inr": "5000", "months": "12", "name": "", "email": "", "contact": "", "reason": ""}
+    fields = {
+        "driver_id": "",
+        "id_tag": "",
+        "mode": "autopay",
+        "hosted": "",
+        "max_inr": "5000",
+        "months": "12",
+        "name": "",
+        "email": "",
+        "contact": "",
+        "reason": "",
+    }
     return fields | {"errors": dict.fromkeys(fields, "")}
 
 
@@ -302,6 +320,8 @@ def _mandate_command(form: dict[str, str], *, actor: str, at: Any) -> cmd.Regist
         errors["contact"] = "With country code, such as +91…"
     if not _EMAIL.fullmatch(told["email"]):
         errors["email"] = "An e-mail address"
+    if told["mode"] not in MODES:
+        errors["mode"] = "Choose how the driver pays"
     most = _most_paise(told["max_inr"], errors)
     months = int(told["months"]) if told["months"].isdecimal() and len(told["months"]) < 4 else 0
     if not 1 <= months <= 120:
@@ -320,6 +340,8 @@ def _mandate_command(form: dict[str, str], *, actor: str, at: Any) -> cmd.Regist
         driver_id=told["driver_id"][:40],
         id_tag=told["id_tag"][:20],
         max_amount_paise=most,
+        mode=told["mode"],
+        hosted=told["hosted"] == "1",
         expire_at=at + timedelta(days=round(months * 30.44)),
         name=told["name"][:80],
         email=told["email"],

@@ -358,6 +358,7 @@ def test_every_kind_of_step_has_words() -> None:
     steps = [everything, *(DriveStepView(kind=kind.value, paise=1) for kind in Kind)]
     rows = price_rows(msgspec.structs.replace(PLACE.price, steps=steps), Words("en"))
     assert rows[0][1] == "from 1 Dec 2026; until 24 Dec 2026; above 5 kWh; up to 20 kWh; after 10 min; in the first 60 min"
+    assert rows[1][1] == "at other times"
     assert [row[3] for row in rows[1:]] == ["/ kWh", "/ h", "/ h", "/ session"]
     assert price_rows(msgspec.structs.replace(PLACE.price, steps=[DriveStepView(kind="energy", paise=1)]), Words("en")) == []
 
@@ -524,12 +525,14 @@ async def test_the_own_data_are_told_and_erased() -> None:
         answer = await press(phone, "/drive/privacy", "/drive/privacy/data")
         assert answer.json() == {"contact": {"phone": "+919876543210"}}
         assert "attachment" in answer.headers["content-disposition"]
+        assert "Tick the box first" in (await press(phone, "/drive/privacy", "/drive/privacy/erase")).text
+        assert drive.of(cmd.EraseDriver) == []
         drive.says(cmd.CommandStatus.ACCEPTED, "the gateway was told")
-        assert "Come back in a minute" in (await press(phone, "/drive/privacy", "/drive/privacy/erase")).text
+        assert "Come back in a minute" in (await press(phone, "/drive/privacy", "/drive/privacy/erase", sure="1")).text
         drive.says(cmd.CommandStatus.REFUSED, "money is still owed")
-        assert "money is still owed" in (await press(phone, "/drive/privacy", "/drive/privacy/erase")).text
+        assert "money is still owed" in (await press(phone, "/drive/privacy", "/drive/privacy/erase", sure="1")).text
         drive.says(cmd.CommandStatus.DONE, "erased")
-        answer = await press(phone, "/drive/privacy", "/drive/privacy/erase")
+        answer = await press(phone, "/drive/privacy", "/drive/privacy/erase", sure="1")
         assert "Your data are erased" in answer.text
         assert "chargeyard-drive" not in phone.cookies
         assert {command.actor for command in drive.of(cmd.EraseDriver)} == {f"driver {drive.of(cmd.EraseDriver)[0].driver_id}"}

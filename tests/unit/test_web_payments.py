@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 FORM = {
     "driver_id": "driver 9", "id_tag": "CARD-9", "max_inr": "5,000", "months": "12", "name": "Rani", "email": "rani@example.org",
-    "contact": "+91 90000 00001", "reason": "new driver",
+    "contact": "+91 90000 00001", "reason": "new driver", "mode": "autopay", "hosted": "",
 }  # fmt: skip
 
 
@@ -109,6 +109,7 @@ async def test_the_mandates_form_keeps_its_contact_data_out_of_the_answer(tmp_pa
         assert answer.status_code == 303
         (command,) = depot.link.commands
         assert isinstance(command, cmd.RegisterMandate)
+        assert (command.mode, command.hosted) == ("autopay", False)
         assert (command.max_amount_paise, command.contact, command.driver_id) == (5_000_00, "+919000000001", "driver 9")
         page = (await client.get("/payments")).text
         assert "rani@example.org" not in page

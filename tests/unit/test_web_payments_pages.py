@@ -27,7 +27,8 @@ from depot import commands as cmd
 from depot.values import Role
 from payments.settling import DifferenceKind
 from payments.states import Mode, RefundState
-from web.books_page import MODES, REFUNDS
+from web.books_page import REFUNDS
+from web.payments_page import MODES
 from web.reconciliation_page import KINDS
 
 pytestmark = pytest.mark.anyio
