@@ -20,7 +20,8 @@ from sqlmodel import Session, col, select
 
 from depot.ports import Clock
 from payments import Refused, UnknownRecord
-from payments.privacy import Sealed, UnreadableContact, Vault, mask_email, mask_name, mask_phone, mask_vpa, phone_digits
+from payments.masks import mask_email, mask_name, mask_phone, mask_vpa, phone_digits, without_persons
+from payments.privacy import Sealed, UnreadableContact, Vault
 from payments.records import Books, looking
 from payments.states import MandateState, Stage, bill_stage
 from payments.tables import BillRow, CollectionRow, ContactRow, MandateRow, PayerRow, RecipientRow, WebhookRow
@@ -31,8 +32,6 @@ __all__ = ["Contact", "Contacts", "MaskedContact", "check_email", "check_phone"]
 
 _FIELDS = ("phone", "email", "name", "vpa")
 _MASKS = {"phone": mask_phone, "email": mask_email, "name": mask_name, "vpa": mask_vpa}
-_PERSONAL = frozenset({"contact", "email", "vpa", "name", "phone", "customer_details", "upi", "bank_account", "card"})
-"""Keys of the gateway's messages under which a person's data stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,13 +326,8 @@ _FORGOTTEN = '{"forgotten":'
 def _forgotten(body: str) -> str:
     """A message without what stands under persons' keys; ids, amounts and states stay."""
 
-    def bare(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: bare(item) for key, item in value.items() if key not in _PERSONAL}
-        return [bare(item) for item in value] if isinstance(value, list) else value
-
     try:
-        return json.dumps({"forgotten": True, "message": bare(json.loads(body))}, separators=(",", ":"))
+        return json.dumps({"forgotten": True, "message": without_persons(json.loads(body))}, separators=(",", ":"))
     except ValueError:
         return f"{_FORGOTTEN}true}}"
 

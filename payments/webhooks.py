@@ -23,6 +23,7 @@ from depot.ports import Clock
 from payments.disputes import WireDispute, note_dispute
 from payments.gateway import Payment
 from payments.keys import GatewayKeys
+from payments.masks import without_persons
 from payments.records import Books, EventState, looking
 from payments.states import MandateState
 from payments.tables import MandateRow, WebhookRow
@@ -143,8 +144,8 @@ class Webhooks:
         try:
             event = msgspec.json.decode(body, type=_Event)
             ref = _about(event)
-            text = body.decode()
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            text = msgspec.json.encode(without_persons(msgspec.json.decode(body))).decode()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Receipt.UNREADABLE
         # without an id of the gateway's, the same bytes are the same event
         key = delivery.event_id[:_MOST_ID] if delivery.event_id else hashlib.sha256(body).hexdigest()

@@ -26,12 +26,23 @@ def listening(host: str, port: int) -> socket.socket:
     return sock
 
 
+def mask_logs(settings: Settings) -> None:
+    """Where drivers pay, this process's lines show no phone number and no address in plain; call it after the logs are set up."""
+    if settings.payments is None:
+        return
+    from payments.masks import LogFilter
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogFilter())
+
+
 def run_process(name: str, argv: list[str], work: Callable[[Settings], object]) -> int:
     """The frame of a process beside the core: settings, logs, exit codes."""
     set_up(name)
     try:
         settings = Settings.load(argv[0])
         set_up(name, level=settings.logging.level, json_lines=settings.logging.json_lines)
+        mask_logs(settings)
         work(settings)
     except Exception as error:
         code = exit_code_of(error)

@@ -22,6 +22,7 @@ import controller
 from controller import device_model
 from controller.alarm_sources import MeterConditions
 from controller.app.assets import add_assets
+from controller.app.beside import mask_logs
 from controller.app.billing import add_billing, show_money
 from controller.app.can_buses import add_can
 from controller.app.clock_guard import add_clock_watch, watch_clock
@@ -389,6 +390,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.load(argv[0])
         set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        mask_logs(settings)
         raise_file_limit()
         asyncio.run(_until_told(settings))
     except BaseException as error:

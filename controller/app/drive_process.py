@@ -16,7 +16,6 @@ from controller.drive_keys import drive_key
 from controller.link import CoreLink
 from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready
-from payments.privacy import LogFilter
 from web.driver_app import DriveSettings, create_drive_app
 
 log = logging.getLogger(__name__)
@@ -47,8 +46,6 @@ def drive_settings(settings: Settings) -> DriveSettings:
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM."""
     told = drive_settings(settings)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(LogFilter())
     sock = listening(told.host, settings.drive_port)
     async with CoreLink(settings.link_path) as link:
         config = uvicorn.Config(

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 
+from controller.app.beside import mask_logs
 from controller.app.exits import exit_code_of, sentence
 from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
@@ -40,6 +41,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings.load(argv[0])
         set_up("web", level=settings.logging.level, json_lines=settings.logging.json_lines)
+        mask_logs(settings)
         asyncio.run(serve(settings))
     except Exception as error:
         code = exit_code_of(error)

@@ -9,20 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments import PaymentsError
-from payments.privacy import (
-    ContactKeys,
-    LogFilter,
-    Sealed,
-    UnreadableContact,
-    Vault,
-    mask_email,
-    mask_name,
-    mask_phone,
-    mask_vpa,
-    new_key,
-    phone_digits,
-    scrub,
-)
+from payments.masks import LogFilter, mask_email, mask_name, mask_phone, mask_vpa, phone_digits, scrub, without_persons
+from payments.privacy import ContactKeys, Sealed, UnreadableContact, Vault, new_key
 
 OLD, NEW = "11" * 32, "22" * 32
 
@@ -146,3 +134,12 @@ def test_the_filter_masks_arguments_and_tracebacks(caplog: pytest.LogCaptureFixt
     assert "9876543210" not in caplog.text
     assert "rani@okaxis" not in caplog.text
     assert "98•••••210 by ra•••@okaxis" in caplog.text
+
+
+def test_a_message_is_kept_without_persons() -> None:
+    told = {"id": "pay_1", "amount": 100, "email": "r@example.org", "contact": "+919876543210", "vpa": "r@ybl", "upi": {"vpa": "r@ybl"}}
+    message = {"payload": {"payment": {"entity": told | {"notes": {"bill": "s-1"}}}, "items": [told, 1, None]}}
+    kept = without_persons(message)
+    assert kept["payload"]["payment"]["entity"] == {"id": "pay_1", "amount": 100, "notes": {"bill": "s-1"}}
+    assert kept["payload"]["items"] == [{"id": "pay_1", "amount": 100}, 1, None]
+    assert told["email"] == "r@example.org"  # the message itself is not touched
