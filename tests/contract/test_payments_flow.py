@@ -50,7 +50,7 @@ windows = ["00:00-00:00"]
 lookup_s = 0.5
 settle_min = 0.1
 """
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 
 @dataclass(frozen=True)
