@@ -36,6 +36,9 @@ from optimizer.stays import Need
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 60.0
+"""How soon a planner that failed is asked again."""
+
 NOTHING = "nothing to plan: no vehicle needs energy"
 NONE_YET = "no plan yet"
 
@@ -146,9 +149,15 @@ class Planning:
                 await clock.sleep(self.settings.spacing_s)
 
     async def _cadence(self) -> None:
+        """Now and then; while the planner fails, a minute after each try: what stands in for it need not wait for the next turn."""
+        waited_s = 0.0
         while True:
-            await self.yard.clock.sleep(self.settings.cadence_s)
-            self.request("cadence")
+            step_s = min(RETRY_S, self.settings.cadence_s - waited_s)
+            await self.yard.clock.sleep(step_s)
+            waited_s += step_s
+            if self.failed_since is not None or waited_s >= self.settings.cadence_s:
+                waited_s = 0.0
+                self.request("cadence")
 
     async def _plan_once(self, cause: str) -> None:
         now = self.tried_at = self.yard.clock.now()

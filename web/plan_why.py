@@ -128,7 +128,7 @@ def why_context(why: ExplanationView | None, view: PlanView, clock: text.DepotTi
         "explained": True,
         "why_state": f"Of the plan made {clock.clock(why.made_at)}; the newest one is being explained." if why.behind else "",
         "slot": None if why.slot is None else _slot(why.slot, why, clock, vehicle),
-        "limits": [_limit(limit, why, clock, money) for limit in why.limits],
+        "limits": [row for row in (_limit(limit, why, clock, money) for limit in why.limits) if row["when"]],
         "gains": [words for words in (_gain(gain, money) for gain in why.gains) if words],
         "wish": "" if wish is None else _wish(wish, money),
         "deep": why.deep and not why.behind,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from small_yard import NOW, ONE, TWO, SmallYard
 
 from controller.plan_fallback import needed
@@ -89,3 +90,30 @@ def test_it_is_wanted_where_the_next_try_comes_too_late() -> None:
     plan = Plan("p", NOW, NOW, 900, {}, (0,), NOW + timedelta(seconds=400))
     assert not needed(plan, NOW, cadence_s=300.0)
     assert needed(plan, NOW + timedelta(seconds=101), cadence_s=300.0)
+
+
+class Ticks:
+    """A clock that tells how long was slept, and ends after so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.slept: list[float] = []
+        self.times = times
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if len(self.slept) > self.times:
+            raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("fails", "asked"), [(True, [60.0, 120.0, 180.0]), (False, [150.0])])
+def test_a_planner_that_failed_is_asked_again_within_a_minute(fails: bool, asked: list[float]) -> None:
+    small = depot()
+    planning, clock = small.planning, Ticks(3)
+    planning.settings = replace(planning.settings, cadence_s=150.0)
+    planning.failed_since = NOW if fails else None
+    small.yard.clock = clock  # type: ignore[assignment]  # only slept by
+    found: list[float] = []
+    planning.request = lambda _cause: found.append(sum(clock.slept))  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(planning._cadence())
+    assert found == asked

@@ -43,6 +43,7 @@ function parse(html) {
 
 function swap(part, fresh) {
   if (part.innerHTML === fresh.innerHTML) return;
+  if (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return; // somebody writes there
   const focus = [...part.querySelectorAll("a, button")].indexOf(document.activeElement);
   part.replaceChildren(...Array.from(fresh.childNodes, (n) => document.importNode(n, true)));
   if (focus >= 0) part.querySelectorAll("a, button")[focus]?.focus();
