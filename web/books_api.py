@@ -92,23 +92,19 @@ def books_api(web: Web) -> APIRouter:
         return reply(await _shown(web, ReconciliationView, explained="1" if explained else ""))
 
     @router.get(
-        "/statements/drivers/{driver}", responses=answers("DriverStatementView", 404, 422), response_class=Response,
+        "/statements/drivers/{driver}", responses=_statement_of("DriverStatementView"), response_class=Response,
         summary="A driver's account",
     )  # fmt: skip
     async def driver(driver: _Id, first: Day = None, last: Day = None, format: Form = "json") -> Response:  # noqa: A002  # its name on the wire
         found = await _shown(web, DriverStatementView, driver_id=driver, **_span(first, last), csv=_csv(format))
         return _statement(found, found.csv, format, f"statement-{found.first}-{found.last}")
 
-    @router.get(
-        "/statements/fleet", responses=answers("FleetStatementView", 404, 422), response_class=Response, summary="All drivers' sums"
-    )
+    @router.get("/statements/fleet", responses=_statement_of("FleetStatementView"), response_class=Response, summary="All drivers' sums")
     async def fleet(first: Day = None, last: Day = None, format: Form = "json") -> Response:  # noqa: A002
         found = await _shown(web, FleetStatementView, **_span(first, last), csv=_csv(format))
         return _statement(found, found.csv, format, f"drivers-{found.first}-{found.last}")
 
-    @router.get(
-        "/statements/days/{day}", responses=answers("DayStatementView", 404, 422), response_class=Response, summary="The ledger's day"
-    )
+    @router.get("/statements/days/{day}", responses=_statement_of("DayStatementView"), response_class=Response, summary="The ledger's day")
     async def of_day(day: date, format: Form = "json") -> Response:  # noqa: A002
         found = await _shown(web, DayStatementView, day=day.isoformat(), csv=_csv(format))
         return _statement(found, found.csv, format, f"ledger-{found.day}")
@@ -141,6 +137,13 @@ def books_api(web: Web) -> APIRouter:
         return reply(await order(web, cmd.ExplainDifference(**who(request, body.reason, key), difference_id=difference)))
 
     return router
+
+
+def _statement_of(view: str) -> dict[int | str, dict[str, Any]]:
+    """What a statement's route answers: JSON or CSV."""
+    found = answers(view, 404, 422)
+    found[200]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    return found
 
 
 def _span(first: date | None, last: date | None) -> dict[str, str]:

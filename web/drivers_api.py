@@ -54,7 +54,7 @@ class PlaceCodes(Struct, frozen=True):
 SCHEMAS: Sequence[type] = (PayingDriversView, FoundDrivers, PlaceCodes)
 """What these routes answer with, for the OpenAPI document."""
 
-_DATA = answers("PayingDriversView", 404, 409, 422)
+_DATA = answers("PayingDriversView", 404, 409, 413, 422)
 _DATA[200] = {"description": "All of it", "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
