@@ -17,7 +17,7 @@ from payments.contacts import Contact, Contacts
 from payments.payers import Payers
 from payments.privacy import ContactKeys, UnreadableContact, Vault
 from payments.states import MandateState, Mode, Stage
-from payments.tables import BillRow, MandateRow, WebhookRow
+from payments.tables import BillRow, CollectionRow, MandateRow, OrderRow, RecipientRow, WebhookRow
 from payments.times import to_ms
 from storage import Store
 
@@ -214,6 +214,28 @@ def test_erasure_takes_the_person_and_keeps_the_invoice(books: Books) -> None:
     told = books.contacts.held("g-1")
     assert told["contact"] == {"phone": "", "email": "", "name": "", "vpa": ""}
     assert told["sessions"][0]["invoice_no"] == "2627/written_off"
+
+
+def test_erasure_reaches_the_messages_about_debits_and_the_recipient(books: Books) -> None:
+    books.contacts.put("g-1", RANI)
+    debit = CollectionRow(
+        depot_id="kothrud", collection_id="cy-1", driver_id="g-1", mandate_id="m-1", mode=Mode.AUTOPAY, day="2026-11-20", amount_paise=1000,
+        own=Stage.PAID_OTHER, created_ms=1,
+    )  # fmt: skip
+    order = OrderRow(
+        depot_id="kothrud", collection_id="cy-1", issue=1, receipt="cy-1", mandate_id="m-1", amount_paise=1000, order_id="order_9",
+        requested_ms=1, payment_after_ms=1, notification="requested",
+    )  # fmt: skip
+    who = RecipientRow(depot_id="kothrud", driver_id="g-1", name="Rani", address="Pune", gstin="", state_code="27", changed_ms=1)
+    about = webhook("e9", json.dumps({"payment": {"id": "pay_9", "contact": RANI.phone}}))
+    about.ref = "order_9"
+    with books.store.unit() as session:
+        session.add_all([mandate(MandateState.CANCELLED), debit, order, who, about])
+    assert books.contacts.held("g-1")["invoices_made_out_to"] == {"name": "Rani", "address": "Pune", "gstin": ""}
+    books.contacts.erase("g-1")
+    with sqlite3.connect(books.path) as raw:
+        assert "9876543210" not in raw.execute("SELECT body FROM payments_webhook").fetchone()[0]
+        assert raw.execute("SELECT count(*) FROM payments_recipient").fetchone() == (0,)
 
 
 def test_what_is_held_is_told_whole(books: Books) -> None:
