@@ -55,7 +55,7 @@ async def test_the_page_says_what_limits_cost_and_why_a_slot_is_as_it_is(tmp_pat
         assert len(links) > 30
         looked = (await client.get("/plan", params={"slot": "2026-11-21T02:00", "vehicle": "E-103"})).text
         check(looked)
-        for words in ("02:00 to 02:15 explained", "E-103 draws 22 of 60 kW", "with 4 others, 59 kW", "One more kWh into E-103",
+        for words in ("02:00 to 02:15 explained", "Draws 22 of 60 kW", "with 4 others, 59 kW", "One more kWh into E-103",
                       "at least ₹12.00", 'class="slot-sel"'):  # fmt: skip
             assert words in looked, words
         assert {"vehicle": "E-103", "slot": "2026-11-21T02:00:00+05:30"} in asked(depot, ExplanationView)
