@@ -57,8 +57,13 @@ async def test_the_plan_is_shown_explained_compared_and_its_policy_picked() -> N
             await expect(page.locator('[data-part="short"]')).to_contain_text("later")  # a remedy that was tried
             await fits(page)
 
-            await page.locator('[data-part="picture"] a[aria-label^="Why at"]').nth(20).click(position={"x": 4, "y": 150})
-            await expect(page.get_by_role("heading", name="explained")).to_be_visible()
+            slots = page.locator('[data-part="picture"] a[aria-label^="Why at"]')
+            for n in range(1, await slots.count()):  # the hour in which it is cheap depends on when this test runs
+                await slots.nth(n).click(position={"x": 4, "y": 150})
+                await expect(page.get_by_role("heading", name="explained")).to_be_visible()
+                await expect(page.locator('[data-part="why"]')).not_to_contain_text("is being computed")
+                if await page.locator('[data-part="why"] table').count():
+                    break
             await expect(page.locator('[data-part="why"] table')).to_contain_text("a kWh costs")
 
             await page.goto(f"{address}/plan/what-if")
