@@ -131,7 +131,7 @@ def hear(
 ) -> tuple[PackState, PackVerdict | None]:
     """A sample came. A late one can trip, and does nothing else."""
     source, cells = sample.source, cells_of(sample)
-    past = EMPTY if sample.late else kept(state.past.get(source, EMPTY), now_s)
+    past = EMPTY if sample.late else kept(state.past.get(source, EMPTY), now_s - sample.age_s)
     look = Look(sample=sample, now_s=now_s, limits=limits, facts=facts, cells=cells, past=past, charging=charging, pace=state.pace)
     signals = signals_in(sample, cells)
     findings, minds, danger = _judged(state, look, frozenset(signals), rules)
@@ -322,7 +322,7 @@ def _remembered(state: PackState, sample: Checked, now_s: float, cells: Cells | 
         cold = {**cold, source: _play(cold.get(source), coldest - sample.uncertainty_c, down=False)}
     if sample.temperatures_c or cells is not None:
         low_v, high_v, mean_v = (None, None, None) if cells is None else (cells.low_v, cells.high_v, cells.mean_v)
-        pasts = {**pasts, source: added(past, Entry(now_s, dict(sample.temperatures_c), low_v, high_v, mean_v))}
+        pasts = {**pasts, source: added(past, Entry(now_s - sample.age_s, dict(sample.temperatures_c), low_v, high_v, mean_v))}
     # the last word of each source holds, however long it is silent, until another has known better for long
     forgotten = {other for other, (_, at_s) in state.heard.items() if other is not source and now_s - at_s > FORGET_S}
     if forgotten:

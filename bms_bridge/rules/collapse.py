@@ -38,7 +38,7 @@ def _lost(look: Look, low_v: float, high_v: float) -> float:
     """The largest share that the lowest cell has lost within the last seconds, while the highest kept its voltage."""
     most = 0.0
     for entry in look.past:
-        if look.now_s - entry.at_s <= SINCE_S and entry.low_v and entry.high_v and high_v >= (1.0 - OTHERS_KEEP) * entry.high_v:
+        if look.at_s - entry.at_s <= SINCE_S and entry.low_v and entry.high_v and high_v >= (1.0 - OTHERS_KEEP) * entry.high_v:
             most = max(most, 1.0 - low_v / entry.low_v)
     return most
 

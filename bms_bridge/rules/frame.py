@@ -106,7 +106,10 @@ def cells_of(sample: Checked) -> Cells | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What a rule is given with a sample. ``past``: what the same source said in the last minute, without this sample. ``charging``
-    is asked only where it matters. ``pace``: chargers are given so many times longer to follow (a clock that runs fast)."""
+    is asked only where it matters. ``pace``: chargers are given so many times longer to follow (a clock that runs fast).
+
+    ``now_s``: when it came. ``at_s``: when it was true, on the same clock: seconds that were held back on the way and come at once
+    are no second."""
 
     sample: Checked
     now_s: float
@@ -116,6 +119,10 @@ class Look:
     past: Past = EMPTY
     charging: Callable[[], Charging | None] = lambda: None
     pace: float = 1.0
+
+    @property
+    def at_s(self) -> float:
+        return self.now_s - self.sample.age_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ STEADY_WITHIN_K: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was said at one moment: °C by sensor; the lowest, the highest and the mean cell, V (None: not said)."""
+    """What was true at one moment: °C by sensor; the lowest, the highest and the mean cell, V (None: not said)."""
 
     at_s: float
     temperatures_c: Mapping[int, float]

@@ -39,7 +39,7 @@ def explained_c_per_s(facts: PackFacts, current_a: float | None, voltage_v: floa
 def judge_runaway(memory: None, look: Look) -> tuple[None, Finding | None]:
     """1 K/s over 3 s, steadily, with heat or with a cell that collapses."""
     hottest = look.sample.hottest_c
-    rising = rise(look.past, look.now_s, look.sample.temperatures_c, RUNAWAY_OVER_S, steadily=True)
+    rising = rise(look.past, look.at_s, look.sample.temperatures_c, RUNAWAY_OVER_S, steadily=True)
     if hottest is None or rising < look.limits.runaway_c_per_s:
         return memory, None
     dropped = _dropped(look)
@@ -51,7 +51,7 @@ def judge_runaway(memory: None, look: Look) -> tuple[None, Finding | None]:
 
 def _dropped(look: Look) -> float:
     """Share of its voltage that the lowest cell has lost since the oldest moment of the last seconds."""
-    start = before(look.past, look.now_s, _DROP_SINCE_S)
+    start = before(look.past, look.at_s, _DROP_SINCE_S)
     first = look.past[start or 0] if look.past else None
     low_v = look.cells.low_v if look.cells is not None else None
     if first is None or not first.low_v or low_v is None:
@@ -62,7 +62,7 @@ def _dropped(look: Look) -> float:
 def judge_rise(memory: Beyond | None, look: Look) -> tuple[Beyond | None, Finding | None]:
     """Faster than charging explains: half the level; for a minute and a half, and hot: a trip."""
     sample, limits = look.sample, look.limits
-    rising, least = rise(look.past, look.now_s, sample.temperatures_c, RISE_OVER_S), limits.rise_c_per_s
+    rising, least = rise(look.past, look.at_s, sample.temperatures_c, RISE_OVER_S), limits.rise_c_per_s
     if rising < least * _BACK:
         return None, None
     least += min(explained_c_per_s(look.facts, sample.current_a, sample.voltage_v), _MOST_EXPLAINED * least)

@@ -101,6 +101,25 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     found.latches.close()
 
 
+@pytest.mark.parametrize(("k_per_s", "trips"), [(0.4, False), (1.3, True)])
+async def test_seconds_that_were_held_back_and_come_at_once_are_no_faster_rise(yard: Yard, k_per_s: float, trips: bool) -> None:
+    """A link that stood still for 20 s: what was true at each second counts, not when it came."""
+
+    def say(at_s: float) -> None:
+        said_at = datetime(2026, 11, 20, 19, 42, tzinfo=UTC) + timedelta(seconds=at_s)
+        hot_c = 44.0 + k_per_s * max(at_s - 10.0, 0.0)
+        warm = (hot_c, hot_c - 0.2, hot_c - 0.4, hot_c - 0.6)
+        yard.guard.heard(PackSample(pack=A, source=Source.MQTT, received_at=yard.clock.now(), reported_at=said_at, temperatures_c=warm))
+
+    for second in range(10):
+        yard.clock.passed_s = float(second)
+        say(float(second))
+    for second in range(10, 30):  # the link stands still; then all of it comes, three samples a second
+        yard.clock.passed_s = 29.0 + (second - 9) / 3
+        say(float(second))
+    assert [verdict.cause for verdict in yard.verdicts if isinstance(verdict, Trip)] == ([Cause.RUNAWAY] if trips else [])
+
+
 async def test_a_trip_acts_before_the_call_returns_and_is_written_after(yard: Yard, tmp_path: Path) -> None:
     yard.hear(A, 61)
     assert [type(verdict) for verdict in yard.verdicts] == [Trip]
