@@ -179,12 +179,17 @@ def _granted(ask: Ask, room_paise: int) -> int | None:
 _Told = tuple[GateRefusal, str]
 
 
+_WAITS_FOR_DRIVER = frozenset({MandateState.NEW, MandateState.LINK_SENT, MandateState.INTENT_OPEN, MandateState.INITIATED})
+
+
 def _not_in_force(one: Instrument) -> _Told | None:
     if one.state is MandateState.ACTIVE:
         return None
     if one.state is MandateState.PAUSED:
         return GateRefusal.MANDATE_PAUSED, "the mandate is paused: resume it in the UPI app"
-    return GateRefusal.MANDATE_NOT_ACTIVE, f"the mandate is {one.state.value.replace('_', ' ')}: finish it, or set up a new one"
+    if one.state in _WAITS_FOR_DRIVER:
+        return GateRefusal.MANDATE_NOT_ACTIVE, "the mandate waits for the driver's approval in the UPI app: approve it, or set up a new one"
+    return GateRefusal.MANDATE_NOT_ACTIVE, f"the mandate is {one.state.value.replace('_', ' ')}: set up a new one"
 
 
 def _too_short(one: Instrument, needed_until: datetime) -> _Told | None:

@@ -19,7 +19,7 @@ from payments.rules import INDIA
 from payments.states import MandateState, Mode, PaymentState, RefundState
 from tests.fake_gateway import CONTACT, HOOK_SECRET, KEY_ID, KEY_SECRET, Played, playing
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a real socket, whose answers are waited for
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from payments.process import WEBHOOK_PATH, Door, receiver
 from payments.webhooks import Delivery, Receipt, Webhooks
 from storage import StoreBusy
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a real socket, whose answers are waited for
 
 
 class Inbox:

@@ -17,7 +17,7 @@ from payments.gateway import Answer, Customer, DebitRequest, NotSent, Order, Unk
 from payments.razorpay import RazorpayGateway
 from payments.states import Stage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a gateway on a real socket, whose answers are waited for
 
 URL = "https://api.razorpay.com/v1"
 REQUEST = DebitRequest(

@@ -20,7 +20,7 @@ from payments.tables import SubmissionRow
 from storage import Lease, LeaseTaken, StoreConflict
 from tests.fake_gateway import CONTACT, KEY_ID, KEY_SECRET
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a gateway on a real socket, whose answers are waited for
 
 AT_ONCE = {"cut_off": None}
 OTHER = "+919900000456"

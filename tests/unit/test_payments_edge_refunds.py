@@ -17,7 +17,7 @@ from payments.rating import rate
 from payments.states import RefundState, Stage
 from payments.tables import RefundRow
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a gateway on a real socket, whose answers are waited for
 
 AT_ONCE = {"cut_off": None}
 

@@ -14,7 +14,7 @@ from payments.settlements import MISSING_AFTER, Reconciliation, explain, reconci
 from payments.settling import DifferenceKind
 from payments.states import Stage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a gateway on a real socket, whose answers are waited for
 
 
 async def settled(yard: PayingDepot, outcome: str = "", paise: int = 0) -> Reconciliation:

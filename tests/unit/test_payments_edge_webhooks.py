@@ -20,7 +20,7 @@ from payments.tables import WebhookRow
 from payments.webhooks import Receipt, Webhooks
 from tests.fake_gateway import HOOK_SECRET
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.apart]  # a gateway on a real socket, whose answers are waited for
 
 AT_ONCE = {"cut_off": None}
 
