@@ -168,8 +168,8 @@ async def test_case_07_a_webhook_that_comes_before_the_answer_is_taken_and_nothi
         await yard.arrives("order.paid")
         assert yard.tell(yard.sent("payment.captured")[-1]) is Receipt.STORED
         assert not working.done()
-        assert yard.stage() is Stage.CAPTURED
         await working
+        await yard.until(lambda: yard.stage() is Stage.CAPTURED)
         await yard.later(hours=2)
         assert yard.taken() == [total]
         assert yard.tries() == 1
