@@ -49,6 +49,14 @@ class JournalFacts:
         found = self._packs.get(pack)
         return {} if found is None else {"chemistry": found.chemistry, "capacity_wh": found.capacity_wh, "cells": found.cells}
 
+    def pack_of(self, pack: PackKey) -> Pack | None:
+        """As registered; see :meth:`read_registry`."""
+        return self._packs.get(pack)
+
+    def read_registry(self) -> None:
+        """Read what the registry has new, without a lake. Raises :class:`storage.StorageError`."""
+        self._read_registry(self._opened())
+
     def read(self, lake: Lake) -> int | None:
         """Tell the lake what is new. Up to where the journal was read; None: it could not be."""
         try:

@@ -42,6 +42,7 @@ from controller.sections_emergency import DrillSection, EmergencySection
 from controller.sections_files import FilesSection
 from controller.sections_fleet_costs import FleetCostsSection
 from controller.sections_hazards import HazardSection, check_hazards
+from controller.sections_health import HealthSection
 from controller.sections_lake import LakeSection
 from controller.sections_layout import BaySection, LayoutSection, WallSection, check_layout, layout_of
 from controller.sections_life import PackLifeSection
@@ -105,6 +106,7 @@ class Settings(BaseSettings):
     emergency: EmergencySection = setting(EmergencySection(), "What follows a dangerous battery beside the stop.")
     drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
     lake: LakeSection | None = setting(None, "Samples of batteries, kept for years. Without it none are kept.")
+    health: HealthSection | None = setting(None, "Health of batteries, estimated from the lake. Without it none is.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     fleet_costs: FleetCostsSection = setting(FleetCostsSection(), "How the own fleet's charging is shared out in the depot's books.")
     preconditioning: tuple[PreconditioningSection, ...] = setting((), "Warming or cooling before departures. Without it none is planned.")
@@ -202,6 +204,8 @@ class Settings(BaseSettings):
             raise ValueError(f"station {opened[0]} has open = true, but ocpp.allow_open is not set")
         if wrong := assets_complaint(self.pv, self.battery, {f.id for f in self.feeder}):
             raise ValueError(wrong)
+        if self.health is not None and self.lake is None:
+            raise ValueError("[health] reads what the lake keeps: add a section [lake]")
         models = [p.model for p in self.preconditioning]
         if twice := [model for model in models if models.count(model) > 1]:
             raise ValueError(f"two entries of preconditioning are for {twice[0] or 'all models'}; write one for each model")
@@ -365,6 +369,11 @@ class Settings(BaseSettings):
     def lake_path(self) -> Path:
         """The local socket of the lake."""
         return self.storage.path / f"{self.depot.id}-lake.sock"
+
+    @property
+    def health_database(self) -> Path:
+        """What was estimated of packs' health."""
+        return self.storage.path / f"{self.depot.id}-health.db"
 
     @property
     def lake_exports(self) -> Path:

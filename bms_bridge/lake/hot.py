@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bms_bridge.lake.schema import DAY_US, NAMES, Row, day_of, read_back, stored
 from depot.values import PackKey
@@ -64,6 +64,20 @@ class Unsealed:
     rows: int
     last_id: int
     sealed: int
+
+
+class Numbers(NamedTuple):
+    """A row's numbers as they are stored. ``cells_v``, ``temperatures_c``: 32-bit floats, NaN where none; times: microseconds."""
+
+    row_id: int
+    pack_no: int
+    received_us: int
+    age_s: float
+    withdrawn: int
+    current_a: float | None
+    voltage_v: float | None
+    cells_v: bytes
+    temperatures_c: bytes
 
 
 class Hot:
@@ -152,6 +166,20 @@ class Hot:
         query = f"SELECT {_COLUMNS} FROM lake_row WHERE row_id BETWEEN ? AND ?"  # noqa: S608  # our own names
         found = (read_back(_with(values, names[values[_PACK]])) for values in connection.execute(query, (first, last)))
         return {row.row_id: row for row in found}
+
+    def numbers(self, connection: sqlite3.Connection, *, after: int, most: int) -> Iterator[Numbers]:
+        """What charge and voltage are reckoned from, of all packs, by id."""
+        query = (
+            "SELECT row_id, pack_no, received_us, age_s, quality = 'withdrawn', current_a, voltage_v, cells_v, temperatures_c "
+            "FROM lake_row WHERE row_id > ? ORDER BY row_id LIMIT ?"
+        )
+        for found in connection.execute(query, (after, most)):
+            yield Numbers(*found)
+
+    def first_id_since(self, connection: sqlite3.Connection, day: int, *, at_most: int) -> int:
+        """The id before the first row that came on ``day`` or later; no more than ``at_most``."""
+        found = connection.execute("SELECT min(row_id) FROM lake_row WHERE day >= ?", (day,)).fetchone()[0]
+        return at_most if found is None else min(at_most, int(found) - 1)
 
     def unsealed(self, connection: sqlite3.Connection) -> list[Unsealed]:
         """What no file holds yet, the oldest day first."""

@@ -33,6 +33,7 @@ from controller.app.exits import exit_code_of, sentence
 from controller.app.forecasts import add_forecasts
 from controller.app.garbage import collect_rarely, settle
 from controller.app.hazards import add_hazards
+from controller.app.health_room import add_health
 from controller.app.kit import add_kit, companions
 from controller.app.lake_room import add_lake
 from controller.app.outputs import add_outputs
@@ -283,6 +284,7 @@ async def serve_core(settings: Settings) -> None:
         hazards, detectors = add_hazards(core, settings, safety=safety)
         add_emergency(core, settings, safety=safety, outputs=outputs, hazards=hazards, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
+        add_health(core, settings)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():

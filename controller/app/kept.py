@@ -37,9 +37,10 @@ INCIDENTS = "incidents.tar"
 ACCOUNTS = "mqtt.json"
 LIVES = "lifetimes.json"
 LAKE_KEY = "lake.pem"
+HEALTH = "health.db"
 NAMES = (
-    CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY, JOURNAL,
-    PAYMENTS,
+    CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, HEALTH, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY,
+    JOURNAL, PAYMENTS,
 )  # fmt: skip
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
@@ -73,6 +74,7 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LIVES, folder / f"{depot}-lifetimes.json", "records of packs' lives"),
         Kept(LAKE_KEY, settings.lake_key, "the key that signs packs' histories"),
+        Kept(HEALTH, settings.health_database, "estimates of packs' health"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(ISOLATIONS, settings.isolations, "isolated areas"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),

@@ -36,6 +36,7 @@ def children(config: Path, *, port_offset: int = 0) -> list[ChildSpec]:
         *(("notifier",) if settings.notify is not None else ()),
         *(("files",) if settings.files.serve else ()),
         *(("lake",) if settings.lake is not None else ()),
+        *(("health",) if settings.health is not None else ()),
     )
     return [*tree, *(_beside(name, config, env, python) for name in names)]
 

@@ -1,0 +1,32 @@
+"""Health of packs in a running depot: from the lake's samples to estimates that are kept, each with interval, method, window or reason.
+
+    lake rows --Buffer--> Samples --cut()--> Charge --judged()--> Estimate --Book--> pages, REST
+                                                      |
+                    curves, layout, nominal capacity -+         pure up to the Book; Job is the rim that reads and writes
+
+    samples     what a pack said, as arrays in the order of its own time, thinned where nothing happens
+    layout      pack, modules, cells, sensors: which number belongs to which
+    curves      voltage at rest and charge, both ways, with what an error of the voltage means
+    charges     stretches without a gap, rests in them, and the charges between
+    judging     what a charge tells: counted health (pack, modules, cells), resistance of its steps
+    estimate    what one estimate is
+    facts       what registry and settings say of a pack, put together
+    trend       how fast health falls, from estimates with intervals
+    book        the tables: packs, charges, estimates
+    job         what is new in the lake, carried to the book
+
+EstimatesError
+└── InvalidCurve     a curve or a layout that cannot be; the message says what to write
+"""
+
+from __future__ import annotations
+
+from bms_bridge import BmsError
+
+
+class EstimatesError(BmsError):
+    """Root of this room's errors (drawn above)."""
+
+
+class InvalidCurve(EstimatesError):
+    """A curve or a layout that cannot be."""

@@ -1,0 +1,246 @@
+"""What was estimated, kept: packs, charges, estimates, and how far the lake was read. One database of its own for each depot.
+
+One process writes (the health job); others look on. An estimate of the same window is written once: the job may look twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+from bms_bridge.estimates.estimate import RESISTANCE, SOH, Estimate
+from bms_bridge.estimates.trend import trend
+from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+from bms_bridge.lake.schema import moment
+from depot.values import PackKey
+from storage import Store
+
+SHOWN_ESTIMATES: Final = 2_000
+SHOWN_CHARGES: Final = 20
+KEPT_CHARGES: Final = 500
+"""Of one pack; estimates are kept for ever."""
+
+
+def book_file(folder: Path, depot_id: str) -> Path:
+    """The book in the depot's folder."""
+    return folder / f"{depot_id}-health.db"
+
+
+@dataclass(frozen=True, slots=True)
+class PackEntry:
+    """A pack as it was judged. ``note``: why nothing can be estimated, "" where it can."""
+
+    pack: PackKey
+    heard_us: int
+    chemistry: str
+    nominal_ah: float | None
+    cells: int | None
+    modules: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeEntry:
+    """A charge that was looked at. Times: Unix microseconds."""
+
+    started_us: int
+    ended_us: int
+    charged_ah: float
+    detail: dict[str, Any]
+
+
+class Book:
+    """See the module. Raises :class:`storage.StorageError`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # -- written by the job --------------------------------------------------------------------------------------------
+
+    def put(self, entry: PackEntry, charges: Iterable[tuple[ChargeEntry, Sequence[Estimate]]], *, now_us: int) -> int:
+        """A pack, and charges with what they told. How many charges are new."""
+        new = 0
+        with self._store.writing() as connection:
+            self._put_pack(connection, entry, now_us)
+            for charge, estimates in charges:
+                values = _named(entry.pack) | {
+                    "ended": charge.ended_us,
+                    "started": charge.started_us,
+                    "ah": charge.charged_ah,
+                    "detail": json.dumps(charge.detail),
+                }
+                new += connection.execute(
+                    text("INSERT OR IGNORE INTO estimates_charge VALUES (:vehicle, :pack, :ended, :started, :ah, :detail)"), values
+                ).rowcount
+                for one in estimates:
+                    put_estimate(connection, entry.pack, one, now_us)
+            connection.execute(
+                text(
+                    "DELETE FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack AND ended_us < (SELECT ended_us FROM "
+                    "estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack ORDER BY ended_us DESC LIMIT 1 OFFSET :kept)"
+                ),
+                _named(entry.pack) | {"kept": KEPT_CHARGES},
+            )
+        return new
+
+    def _put_pack(self, connection: Connection, entry: PackEntry, now_us: int) -> None:
+        values = _named(entry.pack) | {
+            "heard": entry.heard_us,
+            "looked": now_us,
+            "chemistry": entry.chemistry,
+            "ah": entry.nominal_ah,
+            "cells": entry.cells,
+            "modules": entry.modules,
+            "note": entry.note,
+        }
+        connection.execute(
+            text(
+                "INSERT OR REPLACE INTO estimates_pack VALUES (:vehicle, :pack, :heard, :looked, :chemistry, :ah, :cells, :modules, :note)"
+            ),
+            values,
+        )
+
+    def knows(self, pack: PackKey, ended_us: int) -> bool:
+        """Whether this charge was looked at."""
+        with self._store.reading() as connection:
+            query = text("SELECT 1 FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack AND ended_us = :ended")
+            return connection.execute(query, _named(pack) | {"ended": ended_us}).first() is not None
+
+    def meta(self, name: str) -> str | None:
+        """A word of the job's own."""
+        with self._store.reading() as connection:
+            found = connection.execute(text("SELECT value FROM estimates_meta WHERE name = :name"), {"name": name}).scalar()
+        return None if found is None else str(found)
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Remember a word."""
+        with self._store.writing() as connection:
+            connection.execute(text("INSERT OR REPLACE INTO estimates_meta VALUES (:name, :value)"), {"name": name, "value": value})
+
+    # -- read by everybody ---------------------------------------------------------------------------------------------
+
+    def fleet(self, at: datetime) -> FleetHealthView:
+        """The table of all packs."""
+        with self._store.reading() as connection:
+            rows = [_row(connection, found) for found in connection.execute(text(f"{_PACKS} ORDER BY vehicle_id, pack_id"))]
+            looked = connection.execute(text("SELECT value FROM estimates_meta WHERE name = 'looked_us'")).scalar()
+        return FleetHealthView(at, True, "", None if looked is None else moment(int(looked)), rows)
+
+    def one(self, pack: PackKey, at: datetime) -> PackHealthView | None:
+        """One pack's history; None: it was never heard of."""
+        with self._store.reading() as connection:
+            query = text(f"{_PACKS} WHERE vehicle_id = :vehicle AND pack_id = :pack")
+            found = connection.execute(query, _named(pack)).first()
+            if found is None:
+                return None
+            estimates = list(
+                connection.execute(
+                    text(f"{_ESTIMATES} ORDER BY until_us DESC LIMIT :most"),
+                    _named(pack) | {"most": SHOWN_ESTIMATES},
+                )
+            )
+            charges = connection.execute(
+                text(
+                    "SELECT started_us, ended_us, charged_ah, detail FROM estimates_charge "
+                    "WHERE vehicle_id = :vehicle AND pack_id = :pack ORDER BY ended_us DESC LIMIT :most"
+                ),
+                _named(pack) | {"most": SHOWN_CHARGES},
+            )
+            return PackHealthView(
+                at,
+                _row(connection, found),
+                [_estimate(one) for one in reversed(estimates)],
+                [HealthCharge(moment(start), moment(end), ah, json.loads(detail)) for start, end, ah, detail in charges],
+            )
+
+
+_PACKS = "SELECT vehicle_id, pack_id, heard_us, chemistry, nominal_ah, cells, modules, note FROM estimates_pack"
+_ESTIMATES = (
+    "SELECT quantity, method, from_us, until_us, value, low, high, reason, detail FROM estimates_estimate "
+    "WHERE vehicle_id = :vehicle AND pack_id = :pack"
+)
+
+
+def put_estimate(connection: Connection, pack: PackKey, one: Estimate, now_us: int) -> None:
+    """Once for each window, quantity and method."""
+    values = _named(pack) | {
+        "quantity": one.quantity,
+        "method": one.method,
+        "since": round(one.from_s * 1e6),
+        "until": round(one.until_s * 1e6),
+        "made": now_us,
+        "value": one.value,
+        "low": one.low,
+        "high": one.high,
+        "reason": one.reason,
+        "detail": json.dumps(one.detail),
+    }
+    connection.execute(
+        text(
+            "INSERT OR IGNORE INTO estimates_estimate (vehicle_id, pack_id, quantity, method, until_us, from_us, made_us, "
+            "value, low, high, reason, detail) "
+            "VALUES (:vehicle, :pack, :quantity, :method, :until, :since, :made, :value, :low, :high, :reason, :detail)"
+        ),
+        values,
+    )
+
+
+def _row(connection: Connection, found: Any) -> PackHealthRow:
+    vehicle, pack, heard, chemistry, ah, cells, modules, note = found
+    key = {"vehicle": vehicle, "pack": pack}
+    newest = {}
+    for quantity in (SOH, RESISTANCE):
+        query = text(f"{_ESTIMATES} AND quantity = :quantity AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1")
+        one = connection.execute(query, key | {"quantity": quantity}).first()
+        newest[quantity] = None if one is None else _estimate(one)
+    last = connection.execute(text(f"{_ESTIMATES} AND quantity = 'soh' ORDER BY until_us DESC LIMIT 1"), key).first()
+    charges = connection.execute(
+        text("SELECT count(*) FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack"), key
+    ).scalar()
+    why = note or (
+        last.reason
+        if last is not None
+        else "no charge was seen from its beginning to its end yet"
+        if not charges
+        else "its charges told nothing"
+    )
+    return PackHealthRow(
+        vehicle_id=vehicle,
+        pack_id=pack,
+        chemistry=chemistry,
+        nominal_ah=ah,
+        cells=cells,
+        modules=modules,
+        heard_at=moment(heard),
+        charges=int(charges or 0),
+        soh=newest[SOH],
+        resistance=newest[RESISTANCE],
+        trend=_trend(connection, key),
+        why_not=why,
+    )
+
+
+def _trend(connection: Connection, key: dict[str, str]) -> HealthTrend:
+    query = text(
+        "SELECT until_us, value, (high - low) / 2 FROM estimates_estimate WHERE vehicle_id = :vehicle AND pack_id = :pack "
+        "AND quantity = 'soh' AND value IS NOT NULL ORDER BY until_us DESC LIMIT 200"
+    )
+    found = np.array([tuple(row) for row in connection.execute(query, key)], float).reshape(-1, 3)
+    said = trend(found[:, 0] / 1e6, found[:, 1], found[:, 2])
+    return HealthTrend(said.per_year, said.low, said.high, said.reason)
+
+
+def _estimate(row: Any) -> HealthEstimate:
+    quantity, method, since, until, value, low, high, reason, detail = row
+    return HealthEstimate(quantity, method, moment(since), moment(until), value, low, high, reason, json.loads(detail))
+
+
+def _named(pack: PackKey) -> dict[str, Any]:
+    return {"vehicle": pack.vehicle_id, "pack": pack.pack_id}

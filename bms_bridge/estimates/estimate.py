@@ -1,0 +1,27 @@
+"""One estimate of a pack, whatever it was made by. Plain data: what reads the book needs no numbers' library for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+SOH: Final = "soh"
+RESISTANCE: Final = "resistance"
+COUNTED: Final = "counted charge"
+STEPS: Final = "current steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``quantity``: :data:`SOH` (shares of the nominal capacity) or :data:`RESISTANCE` (mΩ of the pack). ``value`` None: there is none,
+    for ``reason``. Times: Unix seconds of the window. ``detail``: figures for people and pages, plain data."""
+
+    quantity: str
+    method: str
+    from_s: float
+    until_s: float
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)

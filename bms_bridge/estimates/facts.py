@@ -1,0 +1,72 @@
+"""What registry and settings say of a pack, put together; or why nothing can be estimated of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bms_bridge.estimates import InvalidCurve
+from bms_bridge.estimates.curves import RestCurve
+from bms_bridge.estimates.judging import CURRENT_GAIN, PackFacts
+from bms_bridge.estimates.layout import PackLayout
+from depot.values import PackKey
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """As the registry has it. ``capacity_wh``: when new; ``cells``: in series."""
+
+    chemistry: str = "unknown"
+    capacity_wh: int | None = None
+    cells: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """As the settings have it. ``nominal_ah`` None: from the registry's watt-hours and the curve."""
+
+    layout: PackLayout | None = None
+    nominal_ah: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the settings say of all packs: ``packs``, ``curves`` by chemistry, ``current_gain``: share that a current sensor may be
+    wrong."""
+
+    packs: Mapping[PackKey, Described] = field(default_factory=dict)
+    curves: Mapping[str, RestCurve] = field(default_factory=dict)
+    current_gain: float = CURRENT_GAIN
+
+
+def facts_of(pack: PackKey, registered: Registered, known: Knowledge, *, cells_told: int) -> tuple[PackFacts, str]:
+    """The facts, and why nothing can be estimated ("" where it can). ``cells_told``: how many cells its unit tells."""
+    said = known.packs.get(pack, Described())
+    curve = known.curves.get(registered.chemistry)
+    layout = said.layout
+    if layout is None:
+        series = registered.cells or cells_told
+        try:
+            layout = PackLayout.one_module(series) if series else None
+        except InvalidCurve:
+            layout = None
+    nominal_ah = said.nominal_ah
+    if nominal_ah is None and registered.capacity_wh is not None and layout is not None and curve is not None:
+        nominal_ah = registered.capacity_wh / (layout.series * curve.mean_v)
+    facts = PackFacts(layout, nominal_ah, curve, registered.chemistry, known.current_gain)
+    return facts, _missing(pack, registered, facts)
+
+
+def _missing(pack: PackKey, registered: Registered, facts: PackFacts) -> str:
+    if facts.layout is None:
+        return "nobody said how many cells are in series: enter them in the registry, or in [[health.pack]]"
+    if registered.cells is not None and facts.layout.series != registered.cells:
+        return f"the registry says {registered.cells} cells in series, [[health.pack]] {facts.layout.series}: one of them is wrong"
+    if facts.nominal_ah is None:
+        if registered.capacity_wh is None:
+            return "its capacity when new is not known: enter it in the registry, or nominal_ah in [[health.pack]]"
+        return (
+            f"no curve of voltage at rest is set for {registered.chemistry} cells: add a [[health.curve]] from the maker's data sheet, "
+            "or nominal_ah in [[health.pack]]"
+        )
+    return ""

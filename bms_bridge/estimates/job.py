@@ -1,0 +1,168 @@
+"""What is new in the lake, carried to the book: read rows, cut charges, judge each once it is over. Synchronous; one thread.
+
+    lake database (read only) --read()--> a Buffer for each pack --conclude()--> Book
+
+The lake's row id grows with arrival: the job remembers up to where it read. After a restart it begins :data:`AGAIN_DAYS` before that, so
+that a charge that was under way is whole; what it has judged before it knows by the charge's end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
+from bms_bridge.estimates.charges import Charge, cut, stretches
+from bms_bridge.estimates.estimate import Estimate
+from bms_bridge.estimates.facts import Knowledge, Registered, facts_of
+from bms_bridge.estimates.judging import PackFacts, judged
+from bms_bridge.estimates.samples import Buffer, Samples
+from bms_bridge.lake.hot import Hot
+from bms_bridge.lake.schema import day_of
+from depot.values import PackKey
+
+log = logging.getLogger(__name__)
+
+AGAIN_DAYS: Final = 2
+AT_ONCE: Final = 20_000
+STEP_C_RATE: Final = 0.02
+_EMPTY = np.empty(0, np.float32)
+
+
+@dataclass(slots=True)
+class _Known:
+    """``heard_us``: arrival of the newest row; ``width``: cells that its unit tells."""
+
+    key: PackKey
+    buffer: Buffer = field(default_factory=Buffer)
+    heard_us: int = 0
+    width: int = 0
+    judged_at_us: int = -1
+
+
+class Job:
+    """See the module. ``registered``: what the registry says of a pack now; ``now_us``: the machine's clock; ``before``: done
+    before each look, such as reading the registry. Raises
+    :class:`storage.StorageError`."""
+
+    def __init__(
+        self,
+        hot: Hot,
+        book: Book,
+        known: Knowledge,
+        *,
+        registered: Callable[[PackKey], Registered],
+        now_us: Callable[[], int],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._hot, self._book, self._settings = hot, book, known
+        self._registered, self._now_us, self._before = registered, now_us, before
+        self._packs: dict[int, _Known] = {}
+        self._cursor: int | None = None
+
+    @property
+    def cursor(self) -> int:
+        """The newest row id that was read."""
+        return self._cursor or 0
+
+    def catch_up(self) -> int:
+        """Read all that is new and judge what is over. How many charges are new."""
+        self._before()
+        new, more = 0, True
+        while more:
+            more = self._read()
+            new += self._conclude()
+        self._book.set_meta("cursor", str(self.cursor))
+        self._book.set_meta("looked_us", str(self._now_us()))
+        return new
+
+    def _read(self) -> bool:
+        """A piece of what is new; whether there is more."""
+        with self._hot.look() as connection:
+            if self._cursor is None:
+                self._cursor = self._begin()
+            entries = {entry.no: entry.key for entry in self._hot.packs(connection)}
+            count = 0
+            for row in self._hot.numbers(connection, after=self._cursor, most=AT_ONCE):
+                count += 1
+                self._cursor = row.row_id
+                key = entries.get(row.pack_no)
+                if key is None or row.withdrawn:
+                    continue
+                known = self._packs.get(row.pack_no)
+                if known is None:
+                    known = self._packs[row.pack_no] = _Known(key)
+                cells = np.frombuffer(row.cells_v, np.float32) if row.cells_v else _EMPTY
+                warmth = np.frombuffer(row.temperatures_c, np.float32) if row.temperatures_c else _EMPTY
+                known.buffer.add(row.received_us / 1e6 - row.age_s, row.current_a, row.voltage_v, cells, warmth)
+                known.heard_us = max(known.heard_us, row.received_us)
+                known.width = len(cells) or known.width
+        return count == AT_ONCE
+
+    def _begin(self) -> int:
+        """From where to read after a start."""
+        before = int(self._book.meta("cursor") or 0)
+        if not before:
+            return 0
+        with self._hot.look() as connection:
+            return self._hot.first_id_since(connection, day_of(self._now_us()) - AGAIN_DAYS, at_most=before)
+
+    def _conclude(self) -> int:
+        """Judge the charges that are over."""
+        now_us, new = self._now_us(), 0
+        for known in self._packs.values():
+            registered = self._registered(known.key)
+            facts, note = facts_of(known.key, registered, self._settings, cells_told=known.width)
+            if facts.nominal_ah is not None:
+                known.buffer.step_a = max(0.5, STEP_C_RATE * facts.nominal_ah)
+            layout = facts.layout
+            entry = PackEntry(
+                pack=known.key,
+                heard_us=known.heard_us,
+                chemistry=registered.chemistry,
+                nominal_ah=None if facts.nominal_ah is None else round(facts.nominal_ah, 2),
+                cells=None if layout is None else layout.series,
+                modules=None if layout is None else layout.modules,
+                note=note,
+            )
+            found: list[tuple[ChargeEntry, list[Estimate]]] = []
+            if not note:
+                samples = known.buffer.samples()
+                found = self._judge(known.key, samples, facts, now_us / 1e6)
+                parts = stretches(samples)
+                if parts:
+                    known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
+            new += self._book.put(entry, found, now_us=now_us)
+        return new
+
+    def _judge(self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float) -> list[tuple[ChargeEntry, list[Estimate]]]:
+        assert facts.nominal_ah is not None
+        found = []
+        for charge in cut(samples, facts.nominal_ah, now_s=now_s):
+            entry = _entry(samples, charge, facts)
+            if self._book.knows(pack, entry.ended_us):
+                continue
+            try:
+                estimates = judged(samples, charge, facts)
+            except (ValueError, FloatingPointError):
+                log.exception("a charge of %s could not be judged; it is left out", pack)
+                estimates = []
+            found.append((entry, estimates))
+        return found
+
+
+def _entry(samples: Samples, charge: Charge, facts: PackFacts) -> ChargeEntry:
+    part = slice(charge.first, charge.last + 1)
+    warm, cold = samples.hottest_c[part], samples.coldest_c[part]
+    assert facts.nominal_ah is not None
+    detail = {
+        "most_c_rate": round(float(samples.current_a[part].max()) / facts.nominal_ah, 3),
+        "hottest_c": round(float(np.nanmax(warm)), 1) if np.isfinite(warm).any() else None,
+        "coldest_c": round(float(np.nanmin(cold)), 1) if np.isfinite(cold).any() else None,
+    }
+    started, ended = (round(float(samples.t_s[at]) * 1e6) for at in (charge.first, charge.last))
+    return ChargeEntry(started, ended, round(charge.charged_ah, 3), detail)

@@ -1,0 +1,79 @@
+"""What people and machines read of health: the fleet's table, and one pack's history. Plain data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class HealthEstimate(msgspec.Struct, frozen=True):
+    """One estimate. ``quantity``: ``soh`` (share of the nominal capacity) or ``resistance`` (mΩ of the pack). ``value`` null: there is
+    none, for ``reason``. ``since`` and ``until``: the window that it was made from. ``detail``: figures behind it, by method."""
+
+    quantity: str
+    method: str
+    since: datetime
+    until: datetime
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str
+    detail: dict[str, Any]
+
+
+class HealthTrend(msgspec.Struct, frozen=True):
+    """Change of health in a year (share), with its 90 % band; null where nothing can be said, for ``reason``."""
+
+    per_year: float | None
+    low: float | None
+    high: float | None
+    reason: str
+
+
+class PackHealthRow(msgspec.Struct, frozen=True):
+    """One pack. ``soh``, ``resistance``: the newest estimate that is one; ``why_not``: why the newest charge gave none, or why there
+    is none at all."""
+
+    vehicle_id: str
+    pack_id: str
+    chemistry: str
+    nominal_ah: float | None
+    cells: int | None
+    modules: int | None
+    heard_at: datetime
+    charges: int
+    soh: HealthEstimate | None
+    resistance: HealthEstimate | None
+    trend: HealthTrend
+    why_not: str
+
+
+class FleetHealthView(msgspec.Struct, frozen=True):
+    """All packs that were heard of. ``kept``: whether this depot estimates health at all; ``note``: why it does not, or why it is late.
+    ``looked_at``: when the job last looked."""
+
+    at: datetime
+    kept: bool
+    note: str
+    looked_at: datetime | None
+    packs: list[PackHealthRow]
+
+
+class HealthCharge(msgspec.Struct, frozen=True):
+    """A charge that was looked at."""
+
+    started_at: datetime
+    ended_at: datetime
+    charged_ah: float
+    detail: dict[str, Any]
+
+
+class PackHealthView(msgspec.Struct, frozen=True):
+    """One pack's row, its estimates (newest last, those without a value too) and its last charges."""
+
+    at: datetime
+    row: PackHealthRow
+    estimates: list[HealthEstimate]
+    charges: list[HealthCharge]

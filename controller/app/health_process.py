@@ -1,0 +1,144 @@
+"""Packs' health as a process: ``python -m controller.app.health_process depot.toml``. It reads the lake, and nobody waits for it.
+
+Ends with 0 on SIGTERM, 2 for settings that cannot be used, 3 where another one owns the book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from bms_bridge import estimates as room
+from bms_bridge.estimates.book import Book
+from bms_bridge.estimates.facts import Described, Knowledge, Registered
+from bms_bridge.estimates.job import Job
+from bms_bridge.lake.hot import Hot
+from bms_bridge.lake.schema import micros
+from controller.app.beside import run_process
+from controller.app.lake_process import places_of
+from controller.lake_facts import JournalFacts
+from controller.settings import Settings, SettingsError
+from controller.supervisor import notify_ready
+from depot.values import PackKey
+from storage import Lease, StorageError, Store
+
+log = logging.getLogger(__name__)
+
+NICENESS = 15
+"""Estimates wait before everything else does."""
+
+LAKE_S = 5.0
+
+
+def knowledge_of(settings: Settings) -> Knowledge:
+    """What the settings say of packs. Raises :class:`SettingsError` without a section [health]."""
+    health = settings.health
+    if health is None:
+        raise SettingsError("there is no section [health] in the settings: this depot estimates no health")
+    return Knowledge(
+        packs={PackKey(row.vehicle, row.pack): Described(row.to_layout(), row.nominal_ah) for row in health.pack},
+        curves={row.chemistry: row.to_curve() for row in health.curve},
+        current_gain=health.current_error,
+    )
+
+
+def registered_by(settings: Settings, facts: JournalFacts, pack: PackKey) -> Registered:
+    """What registry and, where it is silent, the settings' telemetry say of a pack."""
+    found = facts.pack_of(pack)
+    telemetry = settings.telemetry
+    row = next((r for r in telemetry.pack if (r.vehicle, r.pack) == (pack.vehicle_id, pack.pack_id)), None) if telemetry else None
+    chemistry = found.chemistry if found is not None else row.chemistry if row is not None else (telemetry and telemetry.other_chemistry)
+    capacity_wh = found.capacity_wh if found is not None else None
+    cells = found.cells if found is not None else None
+    if row is not None:
+        capacity_wh = capacity_wh or (round(row.capacity_kwh * 1000) if row.capacity_kwh is not None else None)
+        cells = cells or row.cells
+    return Registered(chemistry or "unknown", capacity_wh, cells)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, hot: Hot) -> Iterator[Job]:
+    """The job with its book; the book's only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
+    known = knowledge_of(settings)
+    settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (
+        Lease.take(settings.health_database),
+        contextlib.closing(Store.open(settings.health_database)) as store,
+        contextlib.closing(JournalFacts(settings.database, settings.depot.id, micros=micros)) as facts,
+    ):
+        store.migrate([room])
+
+        def registered(pack: PackKey) -> Registered:
+            return registered_by(settings, facts, pack)
+
+        def read_registry() -> None:
+            try:
+                facts.read_registry()
+            except (StorageError, OperationalError) as error:  # the core is only just making its journal
+                log.debug("the registry cannot be read now: %s", error)
+
+        yield Job(hot, Book(store), known, registered=registered, now_us=lambda: time.time_ns() // 1000, before=read_registry)
+
+
+@contextlib.contextmanager
+def lake_of(settings: Settings) -> Iterator[Hot | None]:
+    """The lake's database, read only; None while it is only just being made. Raises :class:`storage.StorageError`."""
+    path = places_of(settings).database
+    if not path.exists():
+        yield None
+        return
+    with contextlib.closing(Store.open(path, read_only=True)) as store:
+        with store.reading() as connection:
+            made = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'lake_meta'")).scalar()
+        yield Hot(store) if made else None
+
+
+async def serve(settings: Settings) -> None:
+    """Look at the lake again and again until SIGTERM."""
+    knowledge_of(settings)
+    assert settings.health is not None
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    notify_ready()
+    with contextlib.ExitStack() as stack:
+        hot: Hot | None = None
+        while hot is None and not ended.is_set():
+            part = contextlib.ExitStack()
+            hot = part.enter_context(lake_of(settings))
+            if hot is None:
+                part.close()
+                await _wait(ended, LAKE_S)
+            else:
+                stack.push(part)
+        if hot is None:
+            return
+        job = stack.enter_context(opened(settings, hot))
+        while not ended.is_set():
+            try:
+                new = await asyncio.to_thread(job.catch_up)
+                if new:
+                    log.info("%d charges were judged", new)
+            except StorageError as error:
+                log.warning("health waits: %s", error)
+            await _wait(ended, settings.health.every_s)
+
+
+async def _wait(ended: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), seconds)
+
+
+if __name__ == "__main__":
+    os.nice(NICENESS)
+    sys.exit(run_process("health", sys.argv[1:], lambda settings: asyncio.run(serve(settings))))

@@ -1,0 +1,7 @@
+"""What people read of packs' health, for the web (the views are :mod:`bms_bridge.estimates.view`'s)."""
+
+from __future__ import annotations
+
+from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+
+__all__ = ["FleetHealthView", "HealthCharge", "HealthEstimate", "HealthTrend", "PackHealthRow", "PackHealthView"]

@@ -1,0 +1,112 @@
+"""The health process: what it takes from settings and registry, and a look at a real lake's database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from estimates_kit import NMC, SERIES
+from lake_kit import DEPOT, A, Bench
+
+import controller
+from bms_bridge.estimates.book import Book
+from bms_bridge.estimates.facts import Registered
+from controller.app.health_process import knowledge_of, lake_of, registered_by, serve
+from controller.app.run import children
+from controller.lake_facts import JournalFacts
+from controller.settings import Settings, SettingsError
+from storage import Store
+
+CONFIG = """
+[depot]
+id = "{depot}"
+contract_kw = 100
+failsafe_kw = 50
+worst_background_kw = 10
+[[feeder]]
+id = "A"
+rating_kw = 100
+[storage]
+path = "{folder}"
+[telemetry]
+broker = "none"
+[[telemetry.pack]]
+vehicle = "E-101"
+chemistry = "NMC"
+capacity_kwh = 4.5
+cells = 12
+[lake]
+least_free_mb = 16
+[health]
+every_s = 1
+[[health.curve]]
+chemistry = "NMC"
+soc = {soc}
+cell_v = {volts}
+[[health.pack]]
+vehicle = "E-101"
+nominal_ah = 100
+module_cells = [4, 4, 4]
+"""
+
+
+def config(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "depot.toml"
+    said = {"depot": DEPOT, "folder": tmp_path / "var", "soc": list(NMC.soc), "volts": list(NMC.cell_v)} | changes
+    path.write_text(CONFIG.format(**said), encoding="utf-8")
+    return path
+
+
+def test_settings_say_what_the_registry_does_not(tmp_path: Path) -> None:
+    settings = Settings.load(config(tmp_path))
+    known = knowledge_of(settings)
+    assert known.curves == {"NMC": NMC}
+    assert (known.packs[A].layout and known.packs[A].layout.cells, known.packs[A].nominal_ah) == ((4, 4, 4), 100.0)
+    facts = JournalFacts(settings.database, settings.depot.id, micros=lambda _: 0)
+    assert registered_by(settings, facts, A) == Registered("NMC", 4500, SERIES)
+    assert "health" in [child.name for child in children(config(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"volts": [3, 2, 4, 5, 6, 7, 8]}, "must both rise"), ({"soc": [0, 1]}, "for each state of charge")],
+)
+def test_a_curve_that_cannot_be_is_refused_at_the_start(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Settings.load(config(tmp_path, **change))
+
+
+def test_health_needs_a_lake(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("[lake]\nleast_free_mb = 16\n", ""), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"add a section \[lake\]"):
+        Settings.load(path)
+
+
+@pytest.mark.anyio
+async def test_it_looks_at_the_lake_and_ends_when_told(tmp_path: Path) -> None:
+    settings = Settings.load(config(tmp_path))
+    settings.storage.path.mkdir()
+    with contextlib.closing(Store.open(settings.database)) as journal:
+        journal.migrate([controller])
+    with lake_of(settings) as none:
+        assert none is None
+    bench = Bench(settings.storage.path)
+    with bench.lake() as lake:
+        bench.drive(lake, 1, packs=(A,))
+    work = asyncio.create_task(serve(settings))
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        with contextlib.suppress(Exception), contextlib.closing(Store.open(settings.health_database, read_only=True)) as store:
+            found = Book(store).fleet(bench.at)
+            if found.looked_at is not None:
+                break
+    else:
+        pytest.fail("it has not looked")
+    assert [(row.vehicle_id, row.modules) for row in found.packs] == [("E-101", 3)]
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(work, 5)

@@ -1,0 +1,113 @@
+"""The health job: what the lake has new becomes estimates that are kept, each charge once, over restarts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from estimates_kit import NMC, NOMINAL_AH, SERIES
+from estimates_kit import Pack as Cells
+from lake_kit import A, B, Bench
+
+from bms_bridge import estimates as room
+from bms_bridge.estimates.book import Book
+from bms_bridge.estimates.facts import Knowledge, Registered
+from bms_bridge.estimates.job import Job
+from bms_bridge.lake.engine import Lake
+from bms_bridge.lake.hot import Hot
+from bms_bridge.lake.schema import micros
+from depot.values import PackKey
+from storage import Store
+
+CAPACITY_WH = round(SERIES * NMC.mean_v * NOMINAL_AH)
+KNOWN = Knowledge(curves={"NMC": NMC})
+
+
+def registered(pack: PackKey) -> Registered:
+    return Registered("NMC", CAPACITY_WH, SERIES) if pack == A else Registered("NMC", None, None)
+
+
+def tell(bench: Bench, lake: Lake, cells: Cells, *legs: tuple[float, float]) -> None:
+    """Let a pack live through (A, h) legs, told a minute at a time."""
+    cells.every_s, cells.said = 60.0, []
+    for amps, hours in legs:
+        cells.go(amps, hours)
+    items = []
+    for _, amps, volts, voltages in cells.said:
+        bench.forward(seconds=60)
+        items.append(bench.told(A, current_a=amps, voltage_v=round(volts, 2), cells_v=voltages, soc=0.5))
+    bench.give(lake, *items)
+
+
+@contextlib.contextmanager
+def job_of(bench: Bench, folder: Path) -> Iterator[tuple[Job, Book]]:
+    with (
+        contextlib.closing(Store.open(bench.places.database, read_only=True)) as lake,
+        contextlib.closing(Store.open(folder / "health.db")) as store,
+    ):
+        store.migrate([room])
+        book = Book(store)
+        yield Job(Hot(lake), book, KNOWN, registered=registered, now_us=lambda: micros(bench.at)), book
+
+
+DAY = ((-30.0, 0.3), (0.0, 0.8), (50.0, 1.2), (0.0, 0.8))
+
+
+def test_a_charge_becomes_an_estimate_once_whatever_restarts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capacity_wh=CAPACITY_WH)
+    cells = Cells(soh=0.88, ah=25)
+    with bench.lake() as lake:
+        tell(bench, lake, cells, *DAY[:3])
+        with job_of(bench, tmp_path) as (job, book):
+            assert job.catch_up() == 0  # it has not rested yet
+            assert book.one(A, bench.at) is not None
+        tell(bench, lake, cells, DAY[3])
+        with job_of(bench, tmp_path) as (job, book):
+            assert job.catch_up() == 1
+            assert job.catch_up() == 0
+        with job_of(bench, tmp_path) as (job, book):
+            assert job.catch_up() == 0
+            found = book.one(A, bench.at)
+            assert found is not None
+            assert found.row.soh is not None
+            assert found.row.soh.value == pytest.approx(0.88, abs=0.02)
+            assert found.row.charges == len(found.charges) == 1
+            assert [one.quantity for one in found.estimates] == ["resistance", "soh"]
+            assert "did not step" in found.estimates[0].reason
+            assert "1 estimates over 0 days" in found.row.trend.reason
+            tell(bench, lake, cells, (-60.0, 0.9), (0.0, 0.8), (50.0, 1.0), (0.0, 0.8))
+            assert job.catch_up() == 1
+            assert book.fleet(bench.at).packs[0].charges == 2
+
+
+def test_what_is_missing_stands_in_the_table(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with bench.lake() as lake:
+        bench.drive(lake, 2, packs=(B,))
+        with job_of(bench, tmp_path) as (job, book):
+            job.catch_up()
+            (row,) = book.fleet(bench.at).packs
+            assert row.soh is None
+            assert "capacity when new" in row.why_not
+            assert book.one(PackKey("nobody", "P1"), bench.at) is None
+
+
+def test_a_charge_under_way_at_a_restart_is_whole(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capacity_wh=CAPACITY_WH)
+    cells = Cells(soh=0.8, ah=20)
+    with bench.lake() as lake:
+        for leg in DAY:
+            tell(bench, lake, cells, leg)
+            with job_of(bench, tmp_path) as (job, _):
+                job.catch_up()
+        found = book_of(tmp_path, bench.at)
+        assert found == pytest.approx(0.8, abs=0.02)
+
+
+def book_of(folder: Path, at: datetime) -> float | None:
+    with contextlib.closing(Store.open(folder / "health.db", read_only=True)) as store:
+        found = Book(store).one(A, at + timedelta(hours=1))
+        return None if found is None or found.row.soh is None else found.row.soh.value

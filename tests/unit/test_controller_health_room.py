@@ -1,0 +1,82 @@
+"""Health in the core: the book as it stands, and words where there is none yet."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bms_bridge import estimates
+from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
+from bms_bridge.estimates.estimate import COUNTED, SOH, Estimate
+from bms_bridge.estimates.view import FleetHealthView, PackHealthView
+from bms_bridge.lake.schema import micros
+from controller.health_room import NOT_YET, HealthRoom
+from controller.link import CoreUnreachable
+from depot.values import InvalidValue, PackKey
+from storage import Store
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+def room(path: Path) -> HealthRoom:
+    return HealthRoom(path, Clock(), every_s=300.0)
+
+
+def fill(path: Path, *, looked: datetime = NOW) -> None:
+    with contextlib.closing(Store.open(path)) as store:
+        store.migrate([estimates])
+        book, end = Book(store), NOW - timedelta(hours=3)
+        one = Estimate(SOH, COUNTED, end.timestamp() - 7200, end.timestamp(), 0.91, 0.88, 0.94, "", {"soc_from": 0.2})
+        entry = PackEntry(PackKey("E-101", "P1"), micros(NOW), "NMC", 100.0, 12, 3, "")
+        book.put(entry, [(ChargeEntry(micros(end) - 7_200_000_000, micros(end), 61.0, {}), [one])], now_us=micros(NOW))
+        book.set_meta("looked_us", str(micros(looked)))
+
+
+async def test_what_was_estimated_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "health.db"
+    fill(path)
+    found = room(path)
+    fleet = await found.views[FleetHealthView]({})
+    assert isinstance(fleet, FleetHealthView)
+    assert (fleet.note, fleet.packs[0].soh and fleet.packs[0].soh.value) == ("", 0.91)
+    one = await found.views[PackHealthView]({"vehicle_id": "E-101", "pack_id": "P1"})
+    assert isinstance(one, PackHealthView)
+    assert [charge.charged_ah for charge in one.charges] == [61.0]
+    assert one.row == fleet.packs[0]
+    assert await found.views[PackHealthView]({"vehicle_id": "X", "pack_id": "P1"}) is None
+    with pytest.raises(InvalidValue, match="which pack"):
+        await found.views[PackHealthView]({})
+
+
+async def test_before_the_first_look_and_long_after_the_last_it_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "health.db"
+    fleet = await room(path).views[FleetHealthView]({})
+    assert isinstance(fleet, FleetHealthView)
+    assert (fleet.note, fleet.packs) == (NOT_YET, [])
+    assert await room(path).views[PackHealthView]({"vehicle_id": "E-101", "pack_id": "P1"}) is None
+    fill(path, looked=NOW - timedelta(hours=2))
+    late = await room(path).views[FleetHealthView]({})
+    assert isinstance(late, FleetHealthView)
+    assert "not looked for long" in late.note
+
+
+async def test_a_damaged_book_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "health.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(CoreUnreachable, match="cannot be read"):
+        await room(path).views[FleetHealthView]({})
