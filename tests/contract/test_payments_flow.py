@@ -193,7 +193,7 @@ async def test_from_mandate_to_debit(paid: Paid) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not (view := await refused()).refused:  # noqa: ASYNC110  # another process
             await asyncio.sleep(0.5)
-    assert "intent open" in view.refused[0].message
+    assert "waits for the driver's approval" in view.refused[0].message
     assert station.transaction_id(1) is None
 
     # approved: the same card starts a session, which is billed by what the meter said

@@ -12,7 +12,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,10 @@ class PayingDepot:
         """What is due, then so much later what is due then."""
         self.played.ahead(seconds=1)
         await self.work()
-        self.played.ahead(**delta)
+        end = self.played.now + timedelta(**delta)
+        while (soon := self._gateways_next()) < end:
+            self.played.to(max(self.played.now, soon))
+        self.played.to(end)
         await self.work()
 
     async def until(self, done: Callable[[], bool], *, most: timedelta = timedelta(days=10)) -> None:
@@ -132,7 +135,8 @@ class PayingDepot:
                 return
             assert self.clock.now() < end, "it did not come"
             # a second beyond: at the very moment the gateway, which wrote its notice down later than we did, may refuse
-            self.played.to(max(self.played.now, self._next() - self.clock.skew) + timedelta(seconds=1))
+            soon = min(self._next() - self.clock.skew, self._gateways_next())
+            self.played.to(max(self.played.now, soon) + timedelta(seconds=1))
 
     def _next(self) -> datetime:
         now = self.clock.now()
@@ -145,6 +149,16 @@ class PayingDepot:
             ]
         soon = now + timedelta(milliseconds=min(moments, default=to_ms(now) + 3_600_000) - to_ms(now) + 1)
         return min(soon, now + timedelta(hours=6))
+
+    def _gateways_next(self) -> datetime:
+        """When something happens there by itself: it is written down as of the moment at which it is looked at, so that a clock which
+        jumps over it makes a notice of six seconds one of six hours."""
+        moments = self.ask(
+            "SELECT notify_at FROM orders WHERE notification_status = 'requested' AND notify_at IS NOT NULL"
+            " UNION ALL SELECT decide_at FROM payments WHERE status = 'created' AND decide_at IS NOT NULL"
+            " UNION ALL SELECT decide_at FROM refunds WHERE status = 'pending' AND decide_at IS NOT NULL"
+        )
+        return min((datetime.fromtimestamp(at, UTC) for (at,) in moments), default=datetime.max.replace(tzinfo=UTC))
 
     # -- webhooks
 
@@ -171,16 +185,17 @@ class PayingDepot:
         while self.inbox.apply():
             pass
 
-    def sent(self, kind: str = "") -> list[tuple[str, str, str]]:
-        """Webhooks of a kind, as the gateway sent them: event id, signature, body."""
+    def sent(self, kind: str = "", *, about: str = "") -> list[tuple[str, str, str]]:
+        """Webhooks of a kind, as the gateway sent them: event id, signature, body. ``about``: only those that name this order."""
         self.arrived()
-        return [one for one in self.played.hook.seen if kind in ("", json.loads(one[2])["event"])]
+        return [one for one in self.played.hook.seen if kind in ("", json.loads(one[2])["event"]) and about in one[2]]
 
-    async def arrives(self, kind: str) -> None:
-        """Wait for a webhook while something else is under way."""
+    async def arrives(self, kind: str, *, about: str = "") -> tuple[str, str, str]:
+        """Wait for a webhook while something else is under way; the newest of them."""
         async with asyncio.timeout(10):
-            while not self.sent(kind):  # noqa: ASYNC110  # of another thread, not an event
+            while not (found := self.sent(kind, about=about)):  # noqa: ASYNC110  # of another thread, not an event
                 await asyncio.sleep(0.02)
+        return found[-1]
 
     def tell(self, event: tuple[str, str, str], *, event_id: str = "") -> Receipt:
         """One webhook, told and applied."""

@@ -125,7 +125,7 @@ def test_a_driver_without_an_active_mandate_is_refused_with_a_reason_that_is_kep
     assert not world.start()
     (refused,) = world.of(ev.StartRefused)
     assert (refused.refusal, refused.driver_id) == ("mandate_not_active", DRIVER)
-    assert "intent open" in refused.message
+    assert "waits for the driver's approval" in refused.message
     assert world.ended == [ONE]  # the charger may have begun by itself
     assert world.view().refused[0].message == refused.message
 
