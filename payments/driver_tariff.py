@@ -134,6 +134,27 @@ class Restrictions:
             and (self.max_s is None or duration_s < self.max_s)
         )
 
+    def words(self) -> list[str]:
+        """The same for a driver, in the price list as on the invoice."""
+        found = []
+        if self.start_time is not None and self.end_time is not None and self.start_time != self.end_time:
+            found.append(f"{self.start_time:%H:%M} to {self.end_time:%H:%M}")
+        if self.days:
+            found.append(", ".join(day.value[:3].capitalize() for day in _WEEK if day in self.days))
+        if self.start_date is not None:
+            found.append(f"from {self.start_date}")
+        if self.end_date is not None:
+            found.append(f"until {self.end_date}")
+        if self.min_wh is not None:
+            found.append(f"above {self.min_wh / 1000:g} kWh")
+        if self.max_wh is not None:
+            found.append(f"up to {self.max_wh / 1000:g} kWh")
+        if self.min_s is not None:
+            found.append(f"after {self.min_s / 60:g} min")
+        if self.max_s is not None:
+            found.append(f"in the first {self.max_s / 60:g} min")
+        return found
+
     def _clock(self, at: time) -> bool:
         if self.start_time is None or self.end_time is None or self.start_time == self.end_time:
             return True

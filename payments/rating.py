@@ -311,20 +311,7 @@ _NAMES = {
 
 
 def _words(tariff: DriverTariff, kind: Kind, place: int) -> str:
-    r = tariff.elements[place].restrictions
-    parts = []
-    if r.start_time is not None and r.end_time is not None and r.start_time != r.end_time:
-        parts.append(f"{r.start_time:%H:%M}–{r.end_time:%H:%M}")
-    if r.days:
-        parts.append(", ".join(day.value[:3].capitalize() for day in type(next(iter(r.days))) if day in r.days))
-    if r.min_wh is not None:
-        parts.append(f"from {_kwh(r.min_wh)} kWh")
-    if r.max_wh is not None:
-        parts.append(f"up to {_kwh(r.max_wh)} kWh")
-    if r.min_s is not None:
-        parts.append(f"after {r.min_s // 60} min")
-    if r.max_s is not None:
-        parts.append(f"within {r.max_s // 60} min")
+    parts = tariff.elements[place].restrictions.words()
     return f"{_NAMES[kind]} ({'; '.join(parts)})" if parts else _NAMES[kind]
 
 

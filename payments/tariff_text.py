@@ -318,19 +318,5 @@ def _price(component: Component, currency: str) -> str:
 
 
 def _when(r: Restrictions) -> str:
-    parts = []
-    if r.start_time is not None and r.end_time is not None and r.start_time != r.end_time:
-        parts.append(f"{r.start_time:%H:%M} to {r.end_time:%H:%M}")
-    if r.days:
-        parts.append(", ".join(day.value[:3].capitalize() for day in Weekday if day in r.days))
-    if r.start_date or r.end_date:
-        parts.append(f"from {r.start_date or '…'} until {r.end_date or '…'}")
-    if r.min_wh is not None:
-        parts.append(f"above {r.min_wh / 1000:g} kWh")
-    if r.max_wh is not None:
-        parts.append(f"up to {r.max_wh / 1000:g} kWh")
-    if r.min_s is not None:
-        parts.append(f"after {r.min_s / 60:g} min")
-    if r.max_s is not None:
-        parts.append(f"in the first {r.max_s / 60:g} min")
+    parts = r.words()
     return f" ({'; '.join(parts)})" if parts else ""

@@ -24,6 +24,7 @@ from depot.values import ConnectorId
 from simulator.day import Day, Stay
 from simulator.demo_day import demo_spec
 from simulator.payer import Payer
+from tests.paid_depot_kit import MONEY, SECRETS
 from web.driver_links import PlaceLinks
 
 pytestmark = [
@@ -35,28 +36,6 @@ pytestmark = [
 ]
 
 PHONE = "+919000000042"
-SECRETS = {
-    "CHARGEYARD_GATEWAY_KEY_ID": "rzp_test_depot",
-    "CHARGEYARD_GATEWAY_KEY_SECRET": "only-for-this-test-1",
-    "CHARGEYARD_GATEWAY_WEBHOOK_SECRET": "only-for-this-test-2",
-}
-MONEY = """
-[payments]
-price_inr_per_kwh = 14.50
-most_kwh = 20
-credit_limit_inr = 1000
-mock = true
-mock_notice_s = 0.5
-mock_decide_s = 0.5
-notice_h = 0
-notice_margin_h = 0.0005
-cut_off = ""
-windows = ["00:00-00:00"]
-lookup_s = 0.5
-settle_min = 0.1
-
-[drive]
-"""
 PATIENCE_MS = 120_000.0
 
 
@@ -117,7 +96,7 @@ async def test_a_guest_from_the_code_to_the_invoice(tmp_path: Path, monkeypatch:
         monkeypatch.setenv(name, value)
     async with contextlib.AsyncExitStack() as rim:
         depot = await rim.enter_async_context(
-            open_depot(visitor(), speed=1, seed=1, personas={}, extra=MONEY, announce=False, folder=tmp_path)
+            open_depot(visitor(), speed=1, seed=1, personas={}, extra=MONEY + "\n[drive]\n", announce=False, folder=tmp_path)
         )
         for name in ("gateway", "payments", "drive"):
             rim.enter_context(process(name, depot.config, tmp_path))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_payments_flow import SECRETS, answers, process, rows
+from test_payments_flow import answers, process, rows
 
 from benchmarks.attacks import declared
 from benchmarks.real_depot import RealDepot, open_depot, tell
@@ -28,6 +28,7 @@ from simulator.demo_day import demo_spec
 from simulator.payer import Payer
 from simulator.station import Station
 from simulator.wire import dial
+from tests.paid_depot_kit import SECRETS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.apart, pytest.mark.timeout(300)]
 

@@ -52,7 +52,7 @@ def test_a_session_is_worked_out_line_by_line(file: Path) -> None:
     shown = run("price", file, *SESSION)
     assert shown.exit_code == 0
     for words in (
-        "Charging energy (18:00–22:00)",
+        "Charging energy (18:00 to 22:00)",
         "11.4286 kWh",
         "35 min",
         "434.08",
