@@ -50,6 +50,7 @@ from controller.sections_limits import LimitsSection, OverrideSection
 from controller.sections_meter import MeterSection
 from controller.sections_notify import ApprovalSection, NotifySection
 from controller.sections_outputs import OutputSection, check_outputs
+from controller.sections_passport import PassportSection
 from controller.sections_payments import PaymentsSection
 from controller.sections_stays import FullChargeSection, PreconditioningSection, wishes_of
 from controller.sections_supply import GeneratorSection
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     drill: DrillSection | None = setting(None, "A weekly test of the whole chain. Without it drills begin by hand alone.")
     lake: LakeSection | None = setting(None, "Samples of batteries, kept for years. Without it none are kept.")
     health: HealthSection | None = setting(None, "Health of batteries, estimated from the lake. Without it none is.")
+    passport: PassportSection = setting(PassportSection(), "Battery passports.")
     payments: PaymentsSection | None = setting(None, "Drivers who pay. Without it nobody does.")
     fleet_costs: FleetCostsSection = setting(FleetCostsSection(), "How the own fleet's charging is shared out in the depot's books.")
     preconditioning: tuple[PreconditioningSection, ...] = setting((), "Warming or cooling before departures. Without it none is planned.")
@@ -384,6 +386,16 @@ class Settings(BaseSettings):
     def lake_key(self) -> Path:
         """The key that signs packs' histories."""
         return self.storage.path / f"{self.depot.id}-lake.pem"
+
+    @property
+    def passports(self) -> Path:
+        """Passports of batteries from elsewhere."""
+        return self.storage.path / f"{self.depot.id}-passports.jsonl"
+
+    @property
+    def passports_incoming(self) -> Path:
+        """Where one lies until the core has looked at it."""
+        return self.storage.path / f"{self.depot.id}-passports.in"
 
     @property
     def mqtt_accounts(self) -> Path:

@@ -23,6 +23,7 @@ from bms_bridge.lake.rules import Retention
 from bms_bridge.lake.schema import DAY_US, date_text
 from bms_bridge.lake.server import Order, Tell
 from bms_bridge.lake.warm import PART
+from bms_bridge.signing import signing_key
 from depot.values import PackKey
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Orders:
             return {}
         own = folder / f"pack-{entry.pack}-{date_text(lake.now_us() // DAY_US)}.zip"
         target = Path(args["target"]) if args.get("target") else own
-        done = passing.export(lake, pack, target, key=passing.signing_key(self.key_file), facts=self.told_of(pack))
+        done = passing.export(lake, pack, target, key=signing_key(self.key_file), facts=self.told_of(pack))
         return {"name": done.path.name, "path": str(done.path), "rows": done.rows, "bytes": done.bytes, "fingerprint": done.fingerprint}
 
     def _import(self, lake: Lake, args: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from bms_bridge.lake.hot import PackEntry
 from bms_bridge.lake.lifetime import Life
 from bms_bridge.lake.schema import SCHEMA as ROWS_SCHEMA
 from bms_bridge.lake.schema import moment
+from bms_bridge.signing import fingerprint_of
 from depot.values import PackKey
 
 log = logging.getLogger(__name__)
@@ -67,41 +68,6 @@ class Imported:
     depot_id: str
     rows: int
     again: bool
-
-
-def signing_key(path: Path) -> Any:
-    """The depot's key for histories (Ed25519), in a file that its owner alone can read; made at the first call. Raises OSError,
-    :class:`~bms_bridge.lake.LakeRefused` for a file that is none."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    if not path.exists():
-        data = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        aside = path.with_name(f".{path.name}{warm.PART}")
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    if path.stat().st_mode & 0o077:
-        raise LakeRefused(
-            f"{path} can be read by others; run: chmod 600 {path}, and tell who holds your archives that the key may be known"
-        )
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except ValueError as error:
-        raise LakeRefused(f"{path} is no key: restore it from a backup, or remove it and tell everybody the new fingerprint") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise LakeRefused(f"{path} is no Ed25519 key")
-    return key
-
-
-def fingerprint_of(public: bytes) -> str:
-    """Of a public key, 32 bytes: what people read to each other, 40 hex digits in groups."""
-    digest = hashlib.sha256(public).hexdigest()[:40]
-    return " ".join(digest[start : start + 8] for start in range(0, 40, 8))
 
 
 # -- out -----------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from bms_bridge.passport import SealBroken
+from bms_bridge.signing import fingerprint_of
 
 ALGORITHM: Final = "Ed25519"
 
@@ -43,12 +44,6 @@ def canonical(value: Any) -> bytes:
 def sha256_of(value: Any) -> str:
     """Of the canonical JSON, in hex."""
     return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def fingerprint_of(public: bytes) -> str:
-    """Of a public key, 32 bytes: what people read to each other."""
-    digest = hashlib.sha256(public).hexdigest()[:40]
-    return " ".join(digest[start : start + 8] for start in range(0, 40, 8))
 
 
 def sealed(document: Mapping[str, Any], key: PrivateKey) -> dict[str, Any]:

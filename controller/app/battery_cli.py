@@ -1,4 +1,5 @@
-"""``./chargeyard battery``: what files say of a battery, without a depot. Health of cells: :mod:`battery_health_cli`."""
+"""``./chargeyard battery``: what files say of a battery, without a depot. Health of cells: :mod:`battery_health_cli`;
+passports: :mod:`battery_passport_cli`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from controller.app import battery_health_cli
+from controller.app import battery_health_cli, battery_passport_cli
 
 if TYPE_CHECKING:
     from bms_bridge.profile_dump import Histogram, ProfileDump
@@ -20,6 +21,7 @@ battery = typer.Typer(
     help="Battery: what a management system has counted, and health of cells from charges and pulses.", no_args_is_help=True
 )
 battery_health_cli.add_to(battery)
+battery_passport_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 

@@ -37,6 +37,7 @@ from controller.app.health_room import add_health
 from controller.app.kit import add_kit, companions
 from controller.app.lake_room import add_lake
 from controller.app.outputs import add_outputs
+from controller.app.passport_room import add_passports
 from controller.app.planning import add_plan
 from controller.app.security import add_security
 from controller.app.swap import refuse_half_restored
@@ -285,6 +286,7 @@ async def serve_core(settings: Settings) -> None:
         add_emergency(core, settings, safety=safety, outputs=outputs, hazards=hazards, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
         add_health(core, settings)
+        add_passports(core, settings, safety=safety, secret=secret)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))
         for limit in core.yard.state.smart_charging.limits.values():

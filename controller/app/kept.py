@@ -38,9 +38,10 @@ ACCOUNTS = "mqtt.json"
 LIVES = "lifetimes.json"
 LAKE_KEY = "lake.pem"
 HEALTH = "health.db"
+PASSPORTS = "passports.jsonl"
 NAMES = (
-    CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, HEALTH, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS, AUTHORITY,
-    JOURNAL, PAYMENTS,
+    CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, HEALTH, PASSPORTS, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS,
+    AUTHORITY, JOURNAL, PAYMENTS,
 )  # fmt: skip
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
@@ -73,8 +74,9 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(SHIFT, names_path(folder, depot, "person"), "names of people on shift"),
         Kept(ACCOUNTS, settings.mqtt_accounts, "telematics accounts"),
         Kept(LIVES, folder / f"{depot}-lifetimes.json", "records of packs' lives"),
-        Kept(LAKE_KEY, settings.lake_key, "the key that signs packs' histories"),
         Kept(HEALTH, settings.health_database, "estimates of packs' health"),
+        Kept(LAKE_KEY, settings.lake_key, "the key that signs packs' histories and passports"),
+        Kept(PASSPORTS, settings.passports, "passports of packs from elsewhere"),
         Kept(LATCHES, settings.latches, "latched trips of packs"),
         Kept(ISOLATIONS, settings.isolations, "isolated areas"),
         Kept(SECRET, folder / SECRET_FILE, "the depot's secret"),

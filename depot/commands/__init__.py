@@ -63,6 +63,7 @@ from depot.commands.limits import (
 )
 from depot.commands.networks import SetNetworkPriority, SetNetworkProfile
 from depot.commands.outputs import IsolateArea, ResetArea, TestOutput
+from depot.commands.passports import IssuePassport, KeepPassport
 from depot.commands.payments import (
     BillCommand,
     ExplainDifference,
@@ -141,7 +142,9 @@ __all__ = [
     "FindDriver",
     "InstallCertificate",
     "IsolateArea",
+    "IssuePassport",
     "KeepMeterBlocks",
+    "KeepPassport",
     "NoteIncident",
     "OptOutOfDemandEvent",
     "OverrideLimits",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lake_kit import A, B, Bench
 
 from bms_bridge.lake import ArchiveRefused, LakeRefused, lifetime, passing
+from bms_bridge.signing import KeyRefused, signing_key
 from depot.values import PackKey
 
 HERE = PackKey("N-7", "P1")
@@ -34,7 +35,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             pass
         bench.drive(lake, 5)
         lake.fact(A, at_us=7, seq=3, cause="smoke")
-        key = passing.signing_key(tmp_path / "lake.pem")
+        key = signing_key(tmp_path / "lake.pem")
         done = passing.export(lake, A, tmp_path / "a.zip", key=key, facts={"chemistry": "LFP", "capacity_wh": 200_000, "cells": None})
         assert done.rows == 35 * 6
         return done.path, done.fingerprint
@@ -66,7 +67,7 @@ def test_the_buyer_keeps_it_with_the_pack_once_and_passes_it_on(archive: tuple[P
         past = passing.inherited(lake, HERE)
         assert [(one["depot"], one["rows"], one["record"]["trips"]) for one in past] == [("pune", 210, 1)]
         assert past[0]["record"]["equivalent_full_cycles"] > 0
-        key = passing.signing_key(tmp_path / "second.pem")
+        key = signing_key(tmp_path / "second.pem")
         second = passing.export(lake, HERE, tmp_path / "b.zip", key=key, facts={})
         manifest, life = passing.verified(second.path, fingerprint=second.fingerprint)
         assert life.samples == 18
@@ -150,9 +151,9 @@ def test_no_archive_at_all(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_can_read_signs_nothing(tmp_path: Path) -> None:
-    passing.signing_key(tmp_path / "lake.pem")
+    signing_key(tmp_path / "lake.pem")
     assert (tmp_path / "lake.pem").stat().st_mode & 0o077 == 0
     (tmp_path / "lake.pem").chmod(0o644)
-    with pytest.raises(LakeRefused, match="chmod 600"):
-        passing.signing_key(tmp_path / "lake.pem")
+    with pytest.raises(KeyRefused, match="chmod 600"):
+        signing_key(tmp_path / "lake.pem")
     assert lifetime.Life().samples == 0

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fake_passport import passport
 
 from bms_bridge.passport import PassportRefused, SealBroken, foreign
-from bms_bridge.passport.seal import canonical, fingerprint_of, sealed, verified
+from bms_bridge.passport.seal import canonical, sealed, verified
 from bms_bridge.passport.tiers import Tier, shown_to
+from bms_bridge.signing import fingerprint_of
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 FINGERPRINT = fingerprint_of(KEY.public_key().public_bytes_raw())

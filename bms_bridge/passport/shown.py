@@ -1,0 +1,136 @@
+"""A passport in words for people: one row a field, by part. Pure; the PDF and the pages share it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bms_bridge.passport.fields import FIELDS, Field, Kind, at
+from bms_bridge.passport.tiers import Tier
+
+HEADINGS: Final[Mapping[str, str]] = {
+    "GeneralProductInformation": "The battery",
+    "Performance": "Performance and durability",
+    "MaterialComposition": "Materials",
+    "CarbonFootprint": "Carbon footprint",
+    "Circularity": "Circularity",
+    "Labels": "Labels and conformity",
+}
+"""Part -> what people read, in their order."""
+
+TIERS: Final[Mapping[Tier, str]] = {
+    Tier.PUBLIC: "everybody",
+    Tier.LEGITIMATE_INTEREST: "persons with a legitimate interest",
+    Tier.AUTHORITY: "notified bodies and authorities",
+    Tier.REPURPOSER: "who repurposes the battery",
+    Tier.OWNER: "the owner: everything",
+}
+
+_FIXED: Final = {
+    "batteryTechicalProperties": "technical properties",
+    "remainingEnergyalue": "value",
+    "rPCLastUpdated": "last update",
+    "warrentyPeriod": "warranty",
+    "roundTripEfficiencyat50PerCentCycleLife": "round trip efficiency at half of cycle life",
+}
+_SHOWN_MEMBERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``name``: of the field, for people; ``text``: its value with the unit; ``source``: where it is from; ``absent``: unknown or withheld,
+    "" for a value; ``reason``: why."""
+
+    name: str
+    text: str
+    source: str
+    absent: str
+    reason: str
+
+
+def tier_words(document: Mapping[str, Any]) -> str:
+    """Who the document is for."""
+    try:
+        return TIERS[Tier(str(document["tier"]))]
+    except ValueError:
+        return str(document["tier"])[:40]
+
+
+def rows_of(document: Mapping[str, Any], part: str) -> list[Row]:
+    """The fields of a part; times of updates stand beside their values and have no row of their own."""
+    rows: list[Row] = []
+    for field in FIELDS:
+        if not field.path.startswith(f"/{part}/") or field.name == "lastUpdate":
+            continue
+        absent = document["absent"].get(field.path)
+        value = at(document["aspects"], field.path)
+        if absent is None and value is None:
+            continue
+        detail = document["details"].get(field.path)
+        if absent is not None:
+            reason = str(absent["reason"])
+            if detail is not None:
+                reason += f" ({str(detail['name']).replace('_', ' ')}: {detail['value']})"
+            rows.append(Row(words_of(field), "", "", str(absent["kind"]), reason))
+            continue
+        rows.append(Row(words_of(field), _text(field, value), _source(document["provenance"].get(field.path, {})), "", ""))
+    return rows
+
+
+def words_of(field: Field) -> str:
+    """``/Performance/batteryTechicalProperties/ratedEnergy`` -> ``Rated energy``; an inner name with that of its object before it."""
+    steps = field.path.split("/")[2:]
+    if steps[0] in ("batteryTechicalProperties", "batteryCondition"):
+        steps = steps[1:]
+    if len(steps) > 1 and steps[-1].lower().startswith(steps[0].lower()[:12]):
+        steps = steps[:1]
+    steps = [step for step in steps if step != "postalAddress"]
+    words = ", ".join(dict.fromkeys(_split(step) for step in steps))
+    words = words.removesuffix(", value")
+    return words[:1].upper() + words[1:]
+
+
+def _split(name: str) -> str:
+    if name in _FIXED:
+        return _FIXED[name]
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("SoC", "Soc").replace("URL", "Url"))
+    return words.lower().removesuffix(" entity value").removesuffix(" entity")
+
+
+def _text(field: Field, value: Any) -> str:
+    if field.kind is Kind.NUMBER:
+        unit = field.unit.replace("degC", "°C").replace("ohm", "Ω")
+        return f"{value:,.6g} {unit}".strip() if isinstance(value, float) else f"{value:,} {unit}".strip()
+    if field.kind is Kind.TIME:
+        return str(value).replace("T00:00:00Z", "")
+    if field.kind is Kind.TEXTS:
+        return ", ".join(map(str, value)) or "none"
+    if field.kind is Kind.LIST:
+        shown = [_member(field, member) for member in value[:_SHOWN_MEMBERS]]
+        more = len(value) - len(shown)
+        return "; ".join(shown) + (f"; and {more} more" if more > 0 else "") if shown else "none"
+    return str(value)
+
+
+def _member(field: Field, member: Mapping[str, Any]) -> str:
+    parts = []
+    for item in field.items:
+        value = at(member, item.path)
+        if value is None or value == [] or item.name == "componentId":
+            continue
+        if item.kind is Kind.TRUTH:
+            parts += [_split(item.name)] if value else []
+        elif item.kind is Kind.WORDS:
+            parts.append(str(next(iter(value.values()), "")))
+        else:
+            parts.append(_text(item, value))
+    return ", ".join(part for part in parts if part)
+
+
+def _source(told: Mapping[str, str]) -> str:
+    if not told:
+        return ""
+    words = [told["what"], told.get("method", ""), told["at"][:16].replace("T", " ") if told.get("at") else ""]
+    return ", ".join(word for word in words if word)

@@ -1,0 +1,52 @@
+"""What is shown of battery passports: shapes alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+
+class KeptPassportView(Struct, frozen=True, kw_only=True):
+    """A passport from elsewhere. ``parts``: of the data model that are in it; ``signed_by``: fingerprint of the key, "" without a
+    signature; ``findings``: what in it cannot be."""
+
+    sha256: str
+    kept_at: datetime
+    by: str
+    reason: str
+    issuer: str
+    number: str
+    parts: list[str]
+    signed_by: str
+    findings: list[str]
+
+
+class PassportView(Struct, frozen=True, kw_only=True):
+    """A pack's passport as everybody may see it (``document``), and how it stands. ``filled``, ``unknown``: of the required values, as the
+    owner sees them. ``address``: behind its QR code, "" where no page is public. ``sheet``: the model of its data sheet, "" without one;
+    ``findings``: what in the owner's copy cannot be."""
+
+    vehicle_id: str
+    pack_id: str
+    document: dict[str, Any]
+    filled: int
+    unknown: int
+    address: str
+    sheet: str
+    findings: list[str]
+    kept: list[KeptPassportView]
+
+
+class PublicPassportView(Struct, frozen=True, kw_only=True):
+    """What the page behind a QR code shows."""
+
+    document: dict[str, Any]
+
+
+class KeptDocumentView(Struct, frozen=True, kw_only=True):
+    """A passport from elsewhere, as it came."""
+
+    sha256: str
+    document: dict[str, Any]
