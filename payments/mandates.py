@@ -19,9 +19,11 @@ from sqlmodel import Session, col, or_, select
 
 from depot.ports import Clock
 from payments import GatewayTrouble, Refused
+from payments.contacts import Contacts
 from payments.exposure import instrument, instruments_of
 from payments.gateway import Answer, Customer, Gateway, LinkState, Ok, Order, Rejected
 from payments.instruments import BOUNDS, Instrument, in_order, link_ends_at, superseded
+from payments.privacy import UnreadableContact, Vault
 from payments.records import Books, key_for, looking
 from payments.states import MandateState, Mode, Stage, bill_stage, stage_of
 from payments.tables import BillRow, CollectionRow, MandateRow
@@ -62,12 +64,14 @@ class MandateView:
 
 @dataclass(frozen=True, slots=True)
 class Mandates:
-    """The instruments of one depot's drivers. ``store`` has this room's tables."""
+    """The instruments of one depot's drivers. ``store`` has this room's tables. ``vault``: seals the UPI address that the gateway
+    tells, for drivers whose contact data are kept; None: it is not kept."""
 
     store: Store
     depot_id: str
     clock: Clock
     terms: Terms
+    vault: Vault | None = None
 
     async def open(
         self,
@@ -278,11 +282,21 @@ class Mandates:
                 books.note_mandate(row, MandateState.LINK_EXPIRED, to_ms(now) // 1000)  # an approval that comes all the same counts
             session.flush()
             ends = self.terms.cancel_older and row.token_id is not None and self._replaced(session, row) and not _open_on(books, row, now)
+        if isinstance(told, Ok) and told.value.vpa and told.value.state in _LIVE:
+            self._note_vpa(row.driver_id, told.value.vpa)
         if ends:
             try:
                 await self.cancel(gateway, mandate_id)
             except GatewayTrouble as error:
                 log.info("mandate %s, which a newer one has replaced, is not ended yet: %s", mandate_id, error)
+
+    def _note_vpa(self, driver_id: str, vpa: str) -> None:
+        if self.vault is None:
+            return
+        try:
+            Contacts(self.store, self.depot_id, self.clock, self.vault).note_vpa(driver_id, vpa)
+        except UnreadableContact as error:
+            log.warning("the UPI address of driver %s is not kept: %s", driver_id, error)
 
     def _replaced(self, session: Session, row: MandateRow) -> bool:
         return row.mandate_id in {one.mandate_id for one in superseded(instruments_of(session, self.depot_id, row.driver_id))}

@@ -17,6 +17,7 @@ import payments
 from depot.ports import Clock
 from payments.chores import Messenger
 from payments.keys import GatewayKeys
+from payments.privacy import Vault
 from payments.razorpay import RazorpayGateway
 from payments.service import Terms
 from payments.tallies import WEBHOOK_FORGED, WEBHOOK_UNREADABLE, Tallies
@@ -103,6 +104,7 @@ async def run(
     sock: socket.socket,
     gateway_timeout_s: float = 10.0,
     messenger: Messenger | None = None,
+    vault: Vault | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until SIGINT or SIGTERM. ``sock`` listens already; ``ready`` is called once everything runs. Raises
@@ -112,7 +114,7 @@ async def run(
         tallies = Tallies(store, depot_id, clock)
         async with RazorpayGateway(gateway_url, keys, timeout_s=gateway_timeout_s, heard=tallies.heard) as gateway:
             webhooks = Webhooks(store, depot_id, clock, keys, terms.currency)
-            worker = Worker(store, depot_id, clock, gateway, terms, webhooks, tallies, messenger)
+            worker = Worker(store, depot_id, clock, gateway, terms, webhooks, tallies, messenger, vault)
             app = receiver(webhooks, worker.wake, tallies.count)
             config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none")
             server = uvicorn.Server(config)

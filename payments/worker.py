@@ -17,6 +17,7 @@ from payments.chores import Chores, Messenger
 from payments.collector import Collector
 from payments.gateway import Gateway, Ok, Rejected
 from payments.mandates import Mandates
+from payments.privacy import Vault
 from payments.records import Books, looking
 from payments.service import Terms
 from payments.states import RefundState, Stage
@@ -53,6 +54,7 @@ class Worker:
     webhooks: Webhooks
     tallies: Tallies | None = None
     messenger: Messenger | None = None
+    vault: Vault | None = None
     _in_hand: set[str] = field(default_factory=set, init=False)
     _woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _reconciled_at: datetime = field(init=False)
@@ -65,7 +67,7 @@ class Worker:
         self._collector = Collector(self.store, self.depot_id, self.clock, self.gateway, self.terms)
         self._chores = Chores(self.store, self.depot_id, self.clock, self.gateway, self.terms, self.messenger)
         self._reconciled_at = self.clock.now() - _RECONCILE_EVERY + _RECONCILE_FIRST
-        self._mandates = Mandates(self.store, self.depot_id, self.clock, self.terms)
+        self._mandates = Mandates(self.store, self.depot_id, self.clock, self.terms, self.vault)
 
     def wake(self) -> None:
         """Something has come in: do not wait for the next round."""

@@ -10,6 +10,7 @@ import sys
 
 from controller.app.beside import listening, run_process
 from controller.app.clocks import clock_of
+from controller.contact_keys import vault_of
 from controller.settings import Settings, SettingsError
 from controller.settings_text import PREFIX
 from controller.supervisor import notify_ready
@@ -53,6 +54,7 @@ async def serve(settings: Settings) -> None:
         terms=settings.payments.to_terms(),
         sock=sock,
         messenger=messenger_of(settings),
+        vault=vault_of(settings),
         ready=notify_ready,
     )
 
