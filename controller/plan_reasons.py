@@ -33,6 +33,7 @@ from controller.plan_reasons_view import (
 )
 from controller.plan_words import Names
 from controller.planning import Newest, Planning
+from controller.planning_life import basis_of
 from controller.room import Carrier, Viewer
 from controller.yard import Yard
 from depot.commands import Command
@@ -186,6 +187,7 @@ class PlanReasons:
             vehicles=[] if of is None or found is None else _vehicles(of, found, only),
             slot=slot,
             wear_cost=None if of is None else of.wear_cost,
+            wear_basis=basis_of(self._planning.settings.life),
             at_once=None if of is None or of.at_once is None else _at_once(of.at_once),
         )
 

@@ -127,7 +127,8 @@ class ExplanationView(Struct, frozen=True, kw_only=True):
     """``state``: of the explanation of the plan in force; ``deep``: remedies are looked for already. The lists per slot begin at
     ``start``. ``price``: what a kWh that a vehicle draws adds to the energy bill; ``relaxed``: milestones that are missed, and limits that
     cannot be kept, in sentences. ``cost``, ``wear_cost``: of the plan that is explained, made at ``made_at``: what it costs, and what it
-    costs the batteries' life, None: none has a price; ``at_once``: to compare with. ``behind``: it is the plan before the one in
+    costs the batteries' life, None: none has a price (``wear_basis``: whose ageing that is, in words, where it is the fleet's own);
+    ``at_once``: to compare with. ``behind``: it is the plan before the one in
     force, which is being explained."""
 
     at: datetime
@@ -151,3 +152,4 @@ class ExplanationView(Struct, frozen=True, kw_only=True):
     behind: bool = False
     made_at: datetime | None = None
     cost: float | None = None
+    wear_basis: str = ""

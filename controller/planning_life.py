@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -51,13 +51,15 @@ FULL_SHARE = 0.1
 class LifeSettings:
     """``price_per_kwh``: of a new pack (None: its life has no price); ``worth_per_kwh``: of one at 80 % health. ``weight``: how much of
     that counts beside the bill. ``ambient_c``: what packs come to at rest; None: they stay as they are. ``ceiling``: plans keep packs
-    below the temperature from which they would be derated."""
+    below the temperature from which they would be derated. ``factors``: by chemistry, how many times as fast as the table the fleet's own
+    packs age, in time and by cycles (:mod:`controller.life_factors`)."""
 
     price_per_kwh: float | None = None
     worth_per_kwh: float = 0.0
     weight: float = 1.0
     ambient_c: float | None = None
     ceiling: bool = False
+    factors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def _life(vehicle: Vehicle, pack: PackNow, settings: LifeSettings, *, size_kwh: 
     temps = _forecast(pack, settings, ahead_h)
     if temps is None or settings.price_per_kwh is None:
         return None
+    calendar_factor, cycle_factor = settings.factors.get(pack.chemistry.value, (1.0, 1.0))
     return life_cost(
         pack.chemistry.value,
         temp_c=temps,
@@ -135,6 +138,8 @@ def _life(vehicle: Vehicle, pack: PackNow, settings: LifeSettings, *, size_kwh: 
         power_kw=vehicle.p_max_kw,
         least_kw=vehicle.p_min_kw,
         eff=vehicle.eff,
+        calendar_factor=calendar_factor,
+        cycle_factor=cycle_factor,
     )
 
 
@@ -186,6 +191,15 @@ def charge_curve(stay: VisitAnnounced, *, wants_wh: float, full_w: int, to_full_
         capacity_kwh=stay.battery_wh / 1000.0,
         stored_kwh=max(0.0, stored_wh) / 1000.0,
     )
+
+
+def basis_of(settings: LifeSettings) -> str:
+    """How ageing is counted where the fleet's own packs have told it, in words; "" where the table holds as it is."""
+    parts = [
+        f"{kind} {calendar:.2g} times as fast in time, {cycle:.2g} by cycles"
+        for kind, (calendar, cycle) in sorted(settings.factors.items())
+    ]
+    return f"ageing as your own packs show it: {'; '.join(parts)}" if parts else ""
 
 
 def policy_of(policy: Policy | Weights, settings: LifeSettings) -> Policy | Weights:

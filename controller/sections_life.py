@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import field_validator
+
 from controller.sections import Section, setting
 
 
@@ -19,3 +23,16 @@ class PackLifeSection(Section):
     ceiling: bool = setting(
         False, "Whether plans keep batteries below the temperature from which they would be derated. It needs their telemetry."
     )
+    calibration: Path | None = setting(
+        None, "File of battery calibrate: how the fleet's own packs age beside the shipped table. Read at the start. Unset: as the table."
+    )
+
+    @field_validator("calibration")
+    @classmethod
+    def _can_be_used(cls, value: Path | None) -> Path | None:
+        """A file that cannot be used is told at the start, not by a plan that fails."""
+        if value is not None:
+            from controller.life_factors import read_factors
+
+            read_factors(value)
+        return value

@@ -558,7 +558,8 @@ class Settings(BaseSettings):
         )
 
     def to_planning(self) -> PlanningSettings:
-        """For the planning cadence. The deadline goes to the planner itself."""
+        """For the planning cadence. The deadline goes to the planner itself. FactorsRefused: the file of ageing factors cannot be used."""
+        from controller.life_factors import read_factors
         from controller.planning_life import LifeSettings
         from controller.planning_settings import PlanningSettings
         from controller.planning_stays import StaySettings
@@ -583,6 +584,7 @@ class Settings(BaseSettings):
                 weight=self.pack_life.weight,
                 ambient_c=self.pack_life.ambient_c,
                 ceiling=self.pack_life.ceiling,
+                factors={} if self.pack_life.calibration is None else read_factors(self.pack_life.calibration),
             ),
         )
 

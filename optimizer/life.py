@@ -42,6 +42,9 @@ LEAST_SHARE = 0.25
 LEAST_SOH = 0.4
 """Below this a state of health is taken to be this."""
 
+LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
+"""No fleet's ageing is taken to be further from the table than this."""
+
 HOURS_PER_YEAR = 8760.0
 
 LEAST_RENT = 1e-12
@@ -105,12 +108,15 @@ def life_cost(
     power_kw: float = 0.0,
     least_kw: float = 0.0,
     eff: float = 1.0,
+    calendar_factor: float = 1.0,
+    cycle_factor: float = 1.0,
 ) -> LifeCost | None:
     """The cost of one pack's life; None where nothing is known of its cells.
 
     ``cells``: a chemistry, or the name of a model of the table. ``temp_c``: of the cells, one number or one per slot. ``nominal_kwh``: when
     new. ``power_kw``: the most that it is charged with (grid side), ``least_kw``: the charger's minimum, which is gentle in any case;
-    ``power_kw`` 0: however fast, it wears the same. Raises :class:`InvalidProblem` for numbers that cannot be.
+    ``power_kw`` 0: however fast, it wears the same. ``calendar_factor``, ``cycle_factor``: so many times as fast as the table it ages, as a
+    fleet's own packs have shown. Raises :class:`InvalidProblem` for numbers that cannot be.
     """
     model = MODEL_OF.get(cells.upper(), cells)
     if model not in models():
@@ -120,12 +126,15 @@ def life_cost(
         raise InvalidProblem(f"temp_c of {cells} cells is not a finite number")
     if not (np.isfinite(nominal_kwh) and nominal_kwh > 0 and 0 < eff <= 1):
         raise InvalidProblem(f"a battery of {nominal_kwh} kWh with an efficiency of {eff} cannot be")
+    for name, factor in (("calendar_factor", calendar_factor), ("cycle_factor", cycle_factor)):
+        if not (np.isfinite(factor) and LEAST_FACTOR <= factor <= MOST_FACTOR):
+            raise InvalidProblem(f"{name} is {factor}; it lies between {LEAST_FACTOR:g} and {MOST_FACTOR:g}")
     healthy = max(soh, LEAST_SOH)
     value = fade_value(price_per_kwh, worth_per_kwh=worth_per_kwh, soh=soh)
     rates = rates_of(model, temps)
-    wear = value * rates.cycle / healthy
+    wear = cycle_factor * value * rates.cycle / healthy
     cost = LifeCost(
-        rent_per_kwh_h=value * rates.per_soc / (HOURS_PER_YEAR * healthy),
+        rent_per_kwh_h=calendar_factor * value * rates.per_soc / (HOURS_PER_YEAR * healthy),
         wear_per_kwh=wear,
         fade_cost=value * nominal_kwh,
     )

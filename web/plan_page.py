@@ -194,7 +194,8 @@ def _compared(view: PlanView, plan: PlanHead, why: ExplanationView | None, money
         wear["note"] = "set pack_life.price_per_kwh to see it"
     else:
         wear |= {"before": money, "value": text.money(known.wear_cost, view.currency)}
-        wear["note"] = f"uncontrolled {money}{text.money(other.wear_cost, view.currency)}"
+        basis = f"; {known.wear_basis}" if known.wear_basis else ""
+        wear["note"] = f"uncontrolled {money}{text.money(other.wear_cost, view.currency)}{basis}"
     return [saved, wear]
 
 
