@@ -20,6 +20,7 @@ from controller.defaults import Ledger, assign
 from controller.fleet import fleet_tag
 from controller.loop import ControlLoop
 from controller.moves import REMOTE_TAG
+from controller.planning_visits import carried
 from controller.yard import Yard
 from depot import events as ev
 from depot.files import TransferReport
@@ -226,6 +227,8 @@ class Desk:
                 news.append(ev.NewEvent(ev.VisitEnded(visit.visit_id), now))
                 if left_early:
                     news.append(ev.NewEvent(self._returning(visit, now), now))
+                elif (following := carried(self.yard, visit, now)) is not None:
+                    news.append(ev.NewEvent(following, now))
         if news:
             await self.yard.journal.append(news)
             self._ended(news)

@@ -184,6 +184,7 @@ def means_of(plan: Plan | None, newest: Newest | None) -> Mapping[str, Sequence[
     if newest is None or newest.plan_id != plan.plan_id:
         return plan.power_w
     there = dict(zip(newest.asked.visit_ids, newest.asked.overlap, strict=True))
+    there |= {stay.visit_id: stay.overlap for stay in newest.asked.later}
     return {
         visit_id: np.rint(np.asarray(row) * there[visit_id]).astype(np.int64).tolist() if visit_id in there else row
         for visit_id, row in plan.power_w.items()

@@ -37,6 +37,8 @@ class Names:
                 if visit.present and visit.connector is not None:
                     stays.setdefault(str(visit.connector), visit_id)
                     stays.setdefault(yard.labels.get(visit.connector, str(visit.connector)), visit_id)
+        for stay in asked.later:
+            stays.setdefault(stay.visit_id, asked.visit_ids[stay.row])
         for row in asked.row_ids[len(asked.visit_ids) :]:  # a load of one of them
             visit_id, _, what = row.rpartition("/")
             vehicles[row] = f"{vehicles.get(visit_id, visit_id)} ({what})"

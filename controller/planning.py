@@ -27,6 +27,7 @@ from controller.planning_life import PacksNow, policy_of
 from controller.planning_problem import Asked, Prices, building
 from controller.planning_reserve import Reserve, told
 from controller.planning_settings import PlanningSettings
+from controller.planning_visits import ahead_wh, short_wh
 from controller.yard import Yard
 from depot import events as ev
 from depot.values import Limit, Plan
@@ -58,10 +59,17 @@ def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: Pl
     overlap = np.array(asked.overlap).reshape(visits, slots)
     rows_kw = result.power_kw.reshape(visits + len(asked.loads), slots)
     present_kw = rows_kw[:visits] / np.where(overlap > 0, overlap, 1.0)
+    several = {stay.row for stay in asked.later}
+    for row in several:
+        present_kw[row] *= overlap[row] > 0
     np.add.at(present_kw, list(asked.loads), rows_kw[visits:])
-    present_w = np.round(present_kw * 1000.0).astype(np.int64)
-    power = {visit_id: tuple(row) for visit_id, row in zip(asked.visit_ids, present_w.tolist(), strict=True)}
-    unmet = {asked.visit_ids[i]: round(float(result.unmet_kwh[i]) * 1000.0) for i in np.flatnonzero(result.unmet_kwh[:visits] > 1e-3)}
+    stays = [*asked.visit_ids, *(stay.visit_id for stay in asked.later)]
+    later_kw = [rows_kw[stay.row] * (stay.overlap > 0) / np.where(stay.overlap > 0, stay.overlap, 1.0) for stay in asked.later]
+    present_w = np.round(np.vstack((present_kw, *later_kw)) * 1000.0).astype(np.int64)
+    power = {visit_id: tuple(row) for visit_id, row in zip(stays, present_w.tolist(), strict=True)}
+    missing = np.flatnonzero(result.unmet_kwh[:visits] > 1e-3)
+    unmet = {asked.visit_ids[i]: round(float(result.unmet_kwh[i]) * 1000.0) for i in missing if i not in several}
+    unmet |= short_wh(asked.later, asked.visit_ids, result)
     return Plan(
         plan_id=str(uuid7()),
         made_at=now,
@@ -76,6 +84,7 @@ def read_answer(asked: Asked, result: PlanResult, *, now: datetime, settings: Pl
         solver=str(result.status),
         solve_s=float(result.solve_s),
         storage_w=plan_rows(asked.problem.storages, result.storage_kw),
+        ahead_wh=ahead_wh(asked.later, asked.visit_ids, asked.problem, result),
     )
 
 

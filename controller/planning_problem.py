@@ -20,13 +20,14 @@ from controller.planning_life import PacksNow, kept_out
 from controller.planning_limits import feeders_of, least_kw, places, site_limits
 from controller.planning_phases import wiring_of, with_phases
 from controller.planning_settings import PlanningSettings
-from controller.planning_stays import Beside, beside, with_needs
+from controller.planning_stays import beside, with_needs
 from controller.planning_vehicle import PLANNED_SOC_S, vehicle_of
+from controller.planning_visits import HAS_ALL, LaterStay, Rows, chains, joined
 from controller.yard import Yard
 from depot.state import Visit
 from depot.values import Limit
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
-from optimizer import Policy, Problem, Vehicle, Weights
+from optimizer import Policy, Problem, Weights
 from optimizer.site_limits import least_of
 from optimizer.windows import clock_blocks
 
@@ -56,6 +57,8 @@ class Asked:
     start: datetime
     loads: tuple[int, ...] = ()
     """Rows behind those of the visits: of each preconditioning load, its visit's place."""
+    later: tuple[LaterStay, ...] = ()
+    """Stays that are planned in the row of an earlier one of their vehicle."""
 
     @property
     def row_ids(self) -> tuple[str, ...]:
@@ -135,8 +138,10 @@ def building(
     slot_s = settings.slot_minutes * 60
     start = slot_start(now, settings.slot_minutes, zone)
     wanting: list[Visit] = []
+    following = chains(yard, now)
     for n, visit in enumerate(yard.state.visits.values()):
-        if not why_not(yard, visit, now):
+        why = why_not(yard, visit, now)
+        if not why or (why == HAS_ALL and visit.present and visit.visit_id in following):
             wanting.append(visit)
         if n % AT_A_TIME == AT_A_TIME - 1:
             yield
@@ -150,11 +155,7 @@ def building(
 
     prices_kwh = np.asarray(prices.vector(start, slots, slot_s))
     price = float(np.abs(prices_kwh).mean()) or 1.0
-    rows: list[Vehicle] = []
-    ids: list[str] = []
-    overlaps: list[np.ndarray] = []
-    planned: list[Visit] = []
-    asks: list[Beside] = []
+    rows = Rows([], [], [], [])
     stop = start + timedelta(seconds=slots * slot_s)
     by_scope = limits.by_scope(in_force)
     place = places(yard.spec)
@@ -164,12 +165,12 @@ def building(
         own = by_scope.get(str(visit.connector), ())
         made = vehicle_of(yard, settings, visit, now=now, start=start, slots=slots, place=place, price=price, own=own, packs=packs)
         if made is not None:
-            rows.append(kept_out(made[0], policy or settings.policy, settings.life))
-            overlaps.append(made[1])
-            ids.append(visit.visit_id)
-            asks.append(beside(yard, visit, settings.stays, now=now, until=stop, fresh_s=PLANNED_SOC_S))
-            planned.append(visit)
-    if not rows and not storages:
+            rows.vehicles.append(kept_out(made[0], policy or settings.policy, settings.life))
+            rows.overlaps.append(made[1])
+            rows.asks.append(beside(yard, visit, settings.stays, now=now, until=stop, fresh_s=PLANNED_SOC_S))
+            rows.stays.append(visit)
+    rows, later = joined(yard, rows, following)
+    if not rows.vehicles and not storages:
         return None
     measured = yard.last.background.now_w if yard.last is not None else yard.spec.worst_background_w
     if outlook is None:
@@ -202,19 +203,19 @@ def building(
         limit_sources=sources,
         background_kw=background,
         feeders=of_feeders,
-        vehicles=tuple(rows),
+        vehicles=tuple(rows.vehicles),
         export_limit_kw=np.full(slots, yard.spec.export_limit_w / 1000.0),
         export_price_per_kwh=np.full(slots, settings.export_price_per_kwh),
         currency=prices.currency,
         demand_pieces=pieces_of(pieces or (), start, slots, slot_s, zone, share=settings.demand_share),
         storages=storages,
     )
-    problem, loads = with_needs(problem, asks, settings.stays, start=start)
+    problem, loads = with_needs(problem, rows.asks, settings.stays, start=start)
     if yard.spec.phase_limits:
-        at = [(visit.connector, visit) for visit in (*planned, *(planned[host] for host in loads)) if visit.connector is not None]
+        at = [(visit.connector, visit) for visit in (*rows.stays, *(rows.stays[host] for host in loads)) if visit.connector is not None]
         wirings = [wiring_of(yard, key, visit) for key, visit in at]
         problem = with_phases(problem, yard.spec, wirings, [yard.spec.feeder_of[key] for key, _ in at], kept)
-    return Asked(problem, tuple(ids), tuple(overlaps), start, loads)
+    return Asked(problem, rows.ids, tuple(rows.overlaps), start, loads, later)
 
 
 def why_not(yard: Yard, visit: Visit, now: datetime) -> str:
@@ -237,7 +238,7 @@ def why_not(yard: Yard, visit: Visit, now: datetime) -> str:
         return "it takes nothing of what it is offered"
     if yard.full_lacks_wh(visit.connector, visit, now, fresh_s=PLANNED_SOC_S):
         return ""
-    return "" if not yard.complete(visit) and yard.remaining_wh(visit) > 0 else "it has what it needs"
+    return "" if not yard.complete(visit) and yard.remaining_wh(visit) > 0 else HAS_ALL
 
 
 def _kept_share(settings: PlanningSettings, slots: int, slot_s: int) -> np.ndarray:

@@ -109,20 +109,30 @@ class Rows:
         row.reachable = self._reachable(key.station_id)
         row.pausable = yard.pausable(key, visit)
         row.on_off = grant.all_or_nothing
-        load_w, lacks_wh = 0, None
+        load_w, lacks_wh, ahead_wh = 0, None, 0
         if visit is not None:
+            ahead_wh = yard.plan.ahead_wh.get(visit.visit_id, 0) if planned is not None and yard.plan is not None else 0
             load_w = min(yard.load_w(visit, now), spec.rated_w)
             lacks_wh = None if planned is None else yard.full_lacks_wh(key, visit, now, fresh_s=FULL_FRESH_S)
         beside_w = max(load_w, spec.min_w) if load_w or lacks_wh == 0 else 0
         row.startable = (
             row.reachable
             and visit is not None
-            and self._startable(grant, traffic, facts, visit, max(remaining_wh, lacks_wh or 0, load_w), now_s)
+            and self._startable(grant, traffic, facts, visit, max(remaining_wh + ahead_wh, lacks_wh or 0, load_w), now_s)
         )
         if row.startable and visit is not None and yard.state.reservations:
             row.startable = reserved_for_another(yard, key, tags_of(yard, visit), now) is None
         row.ceiling_w = self._ceiling(
-            key, grant, facts, visit, spec, now, remaining_wh=remaining_wh, asleep=asleep, more=bool(lacks_wh), beside_w=beside_w
+            key,
+            grant,
+            facts,
+            visit,
+            spec,
+            now,
+            remaining_wh=remaining_wh,
+            asleep=asleep,
+            more=bool(lacks_wh or ahead_wh),
+            beside_w=beside_w,
         )
         said_w = yard.said_w(key)
         if said_w is not None:
@@ -207,8 +217,8 @@ class Rows:
         more: bool,
         beside_w: int,
     ) -> int:
-        """The most that makes sense to tell it, W. ``more``: a full charge is due; ``beside_w``: what the stay asks for at this moment
-        whether its battery needs anything or not."""
+        """The most that makes sense to tell it, W. ``more``: a full charge is due, or a later stay is bought for; ``beside_w``: what the
+        stay asks for at this moment whether its battery needs anything or not."""
         yard = self._yard
         if not facts.operative:
             return 0

@@ -204,8 +204,9 @@ class Yard:
 
     def remaining_wh(self, visit: Visit) -> int:
         """Grid energy that the visit still needs by announcement, Wh; never negative. Where the vehicle may have given some, what it
-        lacks by its state of charge where that is more. What preconditioning has drawn did not reach the battery."""
-        key = visit.connector
+        lacks by its state of charge where that is more. What preconditioning has drawn did not reach the battery. A session that runs
+        where a vehicle is expected later is not its own."""
+        key = visit.connector if visit.present else None
         running = self.session_energy_wh(key) - self._preconditioned_wh(key, visit) if key is not None else 0
         if key is None or not self.may_discharge_w(key, visit):
             return max(0, visit.needed_wh - visit.delivered_wh - running)
@@ -214,7 +215,7 @@ class Yard:
 
     def complete(self, visit: Visit) -> bool:
         """Whether the visit has all the energy that was announced, with the margin for a rough announcement."""
-        key = visit.connector
+        key = visit.connector if visit.present else None
         running = self.session_energy_wh(key) - self._preconditioned_wh(key, visit) if key is not None else 0
         if key is not None and self.may_discharge_w(key, visit):
             running -= round(self.given_wh(key) / visit.announced.efficiency**2)

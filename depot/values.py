@@ -310,8 +310,8 @@ class Plan:
 
     ``power_w[visit_id][k]`` holds for the half-open slot [start + k·slot, start + (k+1)·slot).
     ``storage_w[asset_id][k]``: of stationary batteries, negative where they give. ``site_w[k]`` is the planned total with
-    background. ``shed_wh``: by visit, what of its comfort (a full battery, preconditioning) does not fit. A plan is never trusted:
-    the limiter projects it.
+    background. ``shed_wh``: by visit, what of its comfort (a full battery, preconditioning) does not fit. ``ahead_wh``: by visit,
+    what it shall receive beyond its need for a later visit of its vehicle (grid side). A plan is never trusted: the limiter projects it.
     """
 
     plan_id: str
@@ -327,6 +327,7 @@ class Plan:
     solve_s: float = 0.0
     storage_w: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shed_wh: Mapping[str, int] = field(default_factory=dict)
+    ahead_wh: Mapping[str, int] = field(default_factory=dict)
 
     def slot_at(self, at: datetime) -> int | None:
         """Index of the slot that holds ``at``; None outside of the horizon."""

@@ -20,10 +20,11 @@ import numpy.typing as npt
 
 from optimizer.cell_bounds import CellBounds
 from optimizer.life_bands import cell_powers
+from optimizer.stays import most_asked_kwh
 
 if TYPE_CHECKING:
     from optimizer.compiled import Compiled
-    from optimizer.problem import Problem
+    from optimizer.problem import Problem, Vehicle
     from optimizer.solver import Solver
     from optimizer.steps import Steps
 
@@ -67,7 +68,8 @@ def tighten(
         return columns
     curves = _Curves(problem, compiled)
     given, eff = bounds.copy(), np.array([vehicle.eff for vehicle in problem.vehicles])
-    per_kw = eff[compiled.vehicle] * problem.hours[compiled.slot]
+    leaves = np.array([vehicle.departure_slot for vehicle in problem.vehicles])
+    per_kw = eff[compiled.vehicle] * np.where(compiled.slot < leaves[compiled.vehicle], problem.hours[compiled.slot], 0.0)
     hurried = np.zeros(len(problem.vehicles), dtype=bool)
     for n in range(passes if len(curves.who) else 0):
         powers = _powers(problem, compiled, columns)
@@ -99,6 +101,11 @@ def _powers(problem: Problem, compiled: Compiled, columns: FloatArray) -> FloatA
     return power
 
 
+def _first_need_kwh(vehicle: Vehicle) -> float:
+    """What it must have received when it leaves first; what it buys in that visit for a later one may be less."""
+    return most_asked_kwh(vehicle, by_slot=vehicle.departure_slot) if vehicle.windows else vehicle.energy_kwh
+
+
 class _Curves:
     """The curves that can bind, those of the vehicles ``who``, on one grid of states of charge, so that all are asked at once."""
 
@@ -123,7 +130,7 @@ class _Curves:
         self._row = np.arange(len(found))
         self.fastest_kw = np.full(problem.upper_kw.shape, np.inf)
         self._departure = np.array([problem.vehicles[i].departure_slot for i in self.who])
-        need = np.array([problem.vehicles[i].energy_kwh for i in self.who])
+        need = np.array([_first_need_kwh(problem.vehicles[i]) for i in self.who])
         self._end = np.minimum(self._stored + need, self._reach()) if len(found) else self._stored
         self.wants_kwh = np.zeros(len(problem.vehicles))
         """[vehicle] what it can take and needs, of those that the curves bind."""
