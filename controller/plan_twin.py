@@ -1,6 +1,7 @@
 """Before a plan is dispatched: a run of it against what is known of the packs, and a veto where it cannot be meant.
 
     Asked, PlanResult --packs_of()--> optimizer.twin, some slots at a time --> TwinReport --> taken | asked again | vetoed
+                                          └─ bms_bridge.twin: how a pack warms, and what it accepts
 
 The twin knows a pack by its visit's battery and state of charge, its chemistry by registry and settings, its temperature by its
 own word. What is not known is not judged. A plan that would heat packs beyond their ceiling is asked for once more with less power
@@ -18,6 +19,7 @@ from datetime import datetime
 import numpy as np
 
 from bms_bridge.chemistry import TABLE, Chemistry
+from bms_bridge.twin.lump import lumps_of
 from controller.alarms import Condition
 from controller.packs import Packs
 from controller.planner import Planner, PlannerError
@@ -63,7 +65,7 @@ class PlanTwin:
 
     async def judged(self, problem: Problem, visit_ids: Sequence[str], result: PlanResult) -> TwinReport:
         """The run of a plan; lets the loop breathe."""
-        twin = Twin(problem, result.power_kw, result.unmet_kwh, self._packs_of(visit_ids), storage_kw=result.storage_kw)
+        twin = Twin(problem, result.power_kw, result.unmet_kwh, self._packs_of(visit_ids), lumps_of=lumps_of, storage_kw=result.storage_kw)
         await asyncio.sleep(0)
         for _ in twin.steps(SLOTS_AT_ONCE):
             await asyncio.sleep(0)

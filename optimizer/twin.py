@@ -1,11 +1,11 @@
-"""A first digital twin of a plan: what its packs would do if it were dispatched, and whether it may be.
+"""The run of a plan in the digital twin: what its packs would do if it were dispatched, and whether it may be.
 
     plan --step by step (minutes): taper, losses, heat--> SoC at departure, hottest temperature, wear --judged--> Findings
 
-Each pack is a lump: it accepts its charger's power up to a knee of the state of charge and less above, gains what the efficiency
-leaves, is heated by a loss that grows with the square of the current, and cools towards its surroundings. Parameters stand in
-``twin_packs.csv``. No equation is shared with the linear model that made the plan, nor with the simulator. Where nothing is known
-of a pack nothing is said of it; limits are judged always.
+Each pack gains what the efficiency leaves of the power that it accepts, warms and cools. How much it accepts and how warm it gets is the
+digital twin's to say: whoever runs this hands in its lumps (:class:`Lumps`; the rooms do not know each other). No equation is shared with
+the linear model that made the plan, nor with the simulator. Where nothing is known of a pack nothing is said of it; limits are judged
+always.
 
 Where its chemistry has a cell model, a pack ages by the shipped table (:mod:`optimizer.life_table`), slot by slot, at the state of charge
 and the temperature that the run finds for it: calendar, cycles, and what fast charging takes beside that. The plan had counted the
@@ -19,11 +19,10 @@ puts more into a pack than fits, or heats one beyond its ceiling that would stay
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
-from importlib.resources import files
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,21 +53,30 @@ class Fault(StrEnum):
     SHORT = "short"
 
 
-@dataclass(frozen=True, slots=True)
-class PackKind:
-    """A line of ``twin_packs.csv``; units stand there."""
+class Lumps(Protocol):
+    """The packs of a run, as the digital twin has them. ``who``: their places; states of charge 0–1, °C, capacities an hour."""
 
-    loss_at_1c: float
-    heat_wh_per_k: float
-    cooling_h: float
-    knee_soc: float
-    tail_share: float
+    def accepted(self, who: npt.NDArray[np.intp], soc: FloatArray, /) -> FloatArray:
+        """Share of its charger's power that a pack takes."""
+
+    def settles_k(self, who: npt.NDArray[np.intp], c_rate: FloatArray, /) -> FloatArray:
+        """K above its surroundings, in the end."""
+
+    def coolest_c_rate(self, who: int, room_k: float, /) -> float:
+        """Capacities an hour that can go on for ever without warming the pack by more than ``room_k``."""
+
+    def cooled(self, who: npt.NDArray[np.intp], settled_c: FloatArray, temp_c: FloatArray, hours: float, /) -> FloatArray:
+        """°C after ``hours`` on the way to where it would settle."""
+
+
+LumpsOf = Callable[[Sequence[str]], Lumps]
+"""From the chemistries of packs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwinPack:
     """What is known of the battery of a vehicle. ``soc``: at its arrival, or now where it is plugged in. ``temp_c``: None: not known;
-    ``ceiling_c``: that no plan may pass (°C), None: there is none. ``chemistry``: of ``twin_packs.csv``, else unknown."""
+    ``ceiling_c``: that no plan may pass (°C), None: there is none. ``chemistry``: as the lumps know it, else unknown."""
 
     capacity_kwh: float
     soc: float
@@ -113,19 +121,11 @@ class TwinReport:
         return "" if not said else said[0] if len(said) == 1 else f"{said[0]} (and {len(said) - 1} more)"
 
 
-@cache
-def kinds() -> dict[str, PackKind]:
-    """The lines of ``twin_packs.csv`` by chemistry."""
-    lines = (files("optimizer") / "twin_packs.csv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split(",") for line in lines if line and not line.startswith("#")][1:]
-    return {row[0]: PackKind(*(float(value) for value in row[1:])) for row in rows}
-
-
 class Twin:
     """One run of one plan: exhaust :meth:`steps`, then ask for the :meth:`report`.
 
     ``power_kw`` [vehicle × slot], ``storage_kw`` [storage × slot], ``unmet_kwh`` [vehicle]: the plan and what it admits. ``packs``: one
-    per vehicle, None: not known.
+    per vehicle, None: not known. ``lumps_of``: the digital twin's packs.
     """
 
     def __init__(
@@ -135,6 +135,7 @@ class Twin:
         unmet_kwh: FloatArray,
         packs: Sequence[TwinPack | None],
         *,
+        lumps_of: LumpsOf,
         storage_kw: FloatArray | None = None,
     ) -> None:
         self._problem, self._power, self._unmet, self._storage = problem, power_kw, unmet_kwh, storage_kw
@@ -146,13 +147,7 @@ class Twin:
             values = [getattr(pack, name) if pack is not None else None for pack in packs]
             return np.array([otherwise if value is None else value for value in values], dtype=np.float64)
 
-        table = kinds()
-        kind = [table.get(pack.chemistry if pack is not None else "unknown", table["unknown"]) for pack in packs]
-        self._cooling_h = np.array([one.cooling_h for one in kind])
-        self._warms_k = np.array([one.loss_at_1c * 1000 / one.heat_wh_per_k * one.cooling_h for one in kind])
-        """At 1C, in the end, above the surroundings."""
-        self._knee = np.array([one.knee_soc for one in kind])
-        self._fall = np.array([(1 - one.tail_share) / (1 - one.knee_soc) for one in kind])
+        self._lumps = lumps_of([pack.chemistry if pack is not None else "unknown" for pack in packs])
         self._capacity = np.where(self._known, of("capacity_kwh", 1.0), 1.0)
         self._soc0 = np.clip(of("soc", 0.0), 0.0, 1.0)
         self._soc = self._soc0.copy()
@@ -203,7 +198,7 @@ class Twin:
             return
         hours, planned = float(self._problem.hours[slot]), self._power[here, slot]
         soc, temp, rest = self._soc[here], self._warmth(here, self._temp), self._warmth(here, self._rest)
-        self._rest[here] = self._cooled(here, self._ambient[here], self._rest[here], hours)
+        self._rest[here] = self._lumps.cooled(here, self._ambient[here], self._rest[here], hours)
         self._hold(here[planned == 0], hours)
         flows, planned = here[planned != 0], planned[planned != 0]
         if len(flows):
@@ -228,27 +223,20 @@ class Twin:
 
     def _hold(self, who: npt.NDArray[np.intp], dt: float) -> None:
         """Nothing flows for ``dt`` hours."""
-        self._temp[who] = self._cooled(who, self._ambient[who], self._temp[who], dt)
+        self._temp[who] = self._lumps.cooled(who, self._ambient[who], self._temp[who], dt)
         self._wear[who] += self._holding[who] * np.maximum(self._soc[who] - self._soc0[who], 0.0) * self._capacity[who] * dt
 
     def _flow(self, who: npt.NDArray[np.intp], planned: FloatArray, dt: float) -> None:
         """What is planned flows for ``dt`` hours, as far as the packs take it."""
         soc, eff, capacity = self._soc[who], self._eff[who], self._capacity[who]
-        drawn = np.minimum(
-            planned, np.where(soc >= 1.0, 0.0, self._rating[who] * np.minimum(1 - self._fall[who] * (soc - self._knee[who]), 1.0))
-        )
+        drawn = np.minimum(planned, self._rating[who] * self._lumps.accepted(who, soc))
         battery_kw = np.where(drawn > 0, drawn * eff, drawn / eff)
         self._received[who] += battery_kw * dt
         self._soc[who] = soc = np.clip(soc + battery_kw * dt / capacity, 0.0, 1.0)
         rate = battery_kw / capacity
-        self._temp[who] = self._cooled(who, self._ambient[who] + self._warms_k[who] * rate * rate, self._temp[who], dt)
+        self._temp[who] = self._lumps.cooled(who, self._ambient[who] + self._lumps.settles_k(who, rate), self._temp[who], dt)
         held_kwh = np.maximum(soc - self._soc0[who], 0.0) * capacity
         self._wear[who] += (self._holding[who] * held_kwh + self._giving[who] * np.maximum(-battery_kw, 0.0)) * dt
-
-    def _cooled(self, who: npt.NDArray[np.intp], settled: FloatArray, temp: FloatArray, dt: float) -> FloatArray:
-        """First order towards where it would settle, exact for constant power."""
-        left: FloatArray = settled + (temp - settled) * np.exp(-dt / self._cooling_h[who])
-        return left
 
     # -- what is wrong -------------------------------------------------------------------------------------------------------
 
@@ -302,7 +290,7 @@ class Twin:
     def _cool_kw(self, i: int) -> float:
         """Power that can go on for ever without passing the ceiling, from where the pack is."""
         room_k = max(float(self._ceiling[i] - np.fmax(self._ambient[i], self._begins[i])), 0.0)
-        return float(np.sqrt(room_k / self._warms_k[i]) * self._capacity[i] / self._eff[i])
+        return self._lumps.coolest_c_rate(i, room_k) * float(self._capacity[i] / self._eff[i])
 
     def _tapered(self) -> list[Finding]:
         """Told, and no veto: no other plan would fill a nearly full pack faster, and the next ones catch up as far as it goes. A plan that
@@ -324,10 +312,11 @@ def run(
     unmet_kwh: FloatArray,
     packs: Sequence[TwinPack | None],
     *,
+    lumps_of: LumpsOf,
     storage_kw: FloatArray | None = None,
 ) -> TwinReport:
     """The whole run at once; arguments as of :class:`Twin`."""
-    twin = Twin(problem, power_kw, unmet_kwh, packs, storage_kw=storage_kw)
+    twin = Twin(problem, power_kw, unmet_kwh, packs, lumps_of=lumps_of, storage_kw=storage_kw)
     deque(twin.steps(problem.n_slots), maxlen=0)
     return twin.report()
 

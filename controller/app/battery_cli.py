@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from controller.app import battery_calibrate_cli, battery_health_cli, battery_life_cli, battery_passport_cli
+from controller.app import battery_calibrate_cli, battery_health_cli, battery_life_cli, battery_passport_cli, battery_twin_cli
 
 if TYPE_CHECKING:
     from bms_bridge.profile_dump import Histogram, ProfileDump
@@ -24,6 +24,7 @@ battery_health_cli.add_to(battery)
 battery_passport_cli.add_to(battery)
 battery_life_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)
+battery_twin_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 

@@ -23,6 +23,7 @@ MODULES = {
     "soh": "benchmarks.soh",
     "rul": "benchmarks.rul",
     "grade": "benchmarks.grade",
+    "twin": "benchmarks.twin",
     "debits": "benchmarks.debits",
     "webhooks": "benchmarks.webhooks",
 }
@@ -78,6 +79,19 @@ def grade(
 ) -> None:
     """How often the grade of a retired cell from one pulse is right, cells kept apart."""
     _of_health("grade", data, as_json, quick=quick)
+
+
+@bench.command("twin")
+def twin(
+    *,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets, to hold it against stored cells, too.")] = None,
+    packs: Annotated[int, typer.Option("--packs", min=1, help="So many packs.")] = 1000,
+    years: Annotated[int, typer.Option("--years", min=1, max=40, help="So far ahead.")] = 10,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+) -> None:
+    """How long the digital twin takes for a fleet over years; with data, whether stored cells lie within what it foresees."""
+    paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
+    raise typer.Exit(run_bench("twin", ["--packs", str(packs), "--years", str(years), *paths]))
 
 
 def _of_health(what: str, data: Path, as_json: Path | None, *, quick: bool) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bms_bridge.twin.lump import kinds, lumps_of
 from optimizer import PlanResult, Problem, Vehicle, plan
 from optimizer.scenario import read
-from optimizer.twin import Fault, TwinPack, TwinReport, kinds, run
+from optimizer.twin import Fault, TwinPack, TwinReport, run
 
 SLOTS = 16
 PACK = TwinPack(capacity_kwh=100.0, soc=0.3, chemistry="NMC", temp_c=25.0, ceiling_c=54.0)
@@ -38,7 +39,7 @@ def depot(**changes: Any) -> Problem:
 
 
 def judged(problem: Problem, result: PlanResult, *packs: TwinPack | None) -> TwinReport:
-    return run(problem, result.power_kw, result.unmet_kwh, packs or (PACK, PACK), storage_kw=result.storage_kw)
+    return run(problem, result.power_kw, result.unmet_kwh, packs or (PACK, PACK), lumps_of=lumps_of, storage_kw=result.storage_kw)
 
 
 def test_an_honest_plan_passes_and_says_where_its_packs_end() -> None:
@@ -56,7 +57,7 @@ def test_holding_energy_longer_wears_more() -> None:
     problem = depot()
     early, late = np.zeros((2, SLOTS)), np.zeros((2, SLOTS))
     early[:, 0], late[:, -1] = 30.0, 30.0
-    found = [run(problem, power, np.full(2, 33.25), (PACK, PACK)).wear_cost for power in (early, late)]
+    found = [run(problem, power, np.full(2, 33.25), (PACK, PACK), lumps_of=lumps_of).wear_cost for power in (early, late)]
     assert (found[0] > 5 * found[1]).all()
 
 
@@ -114,10 +115,10 @@ def test_an_announced_need_that_does_not_fit_is_told_and_no_veto() -> None:
 def test_what_is_not_known_is_not_judged_but_limits_are() -> None:
     problem = depot()
     result = plan(problem, direct=True)
-    report = run(problem, result.power_kw, result.unmet_kwh, (None, None))
+    report = run(problem, result.power_kw, result.unmet_kwh, (None, None), lumps_of=lumps_of)
     assert report.veto == ""
     assert np.isnan(report.soc_at_departure).all()
-    over = run(problem, result.power_kw * 0 + 59.0, result.unmet_kwh, (None, None))
+    over = run(problem, result.power_kw * 0 + 59.0, result.unmet_kwh, (None, None), lumps_of=lumps_of)
     assert "the site's limit" in over.veto
 
 

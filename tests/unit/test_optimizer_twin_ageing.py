@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from bms_bridge.twin.lump import lumps_of
 from optimizer import Problem, Vehicle, life_cost
 from optimizer.life_table import rates_of
 from optimizer.twin import TwinPack, TwinReport, run
@@ -29,7 +30,7 @@ def depot(*, price_per_kwh: float = 0.0) -> Problem:
 def charged(power_kw: float, *, from_slot: int, slots: int, pack: TwinPack = COOL, price_per_kwh: float = 0.0) -> TwinReport:
     power = np.zeros((1, SLOTS))
     power[0, from_slot : from_slot + slots] = power_kw
-    return run(depot(price_per_kwh=price_per_kwh), power, np.zeros(1), (pack,))
+    return run(depot(price_per_kwh=price_per_kwh), power, np.zeros(1), (pack,), lumps_of=lumps_of)
 
 
 def test_at_rest_a_pack_ages_by_the_calendar_alone() -> None:
