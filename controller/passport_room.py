@@ -119,7 +119,7 @@ class PassportRoom:
         return PassportView(
             vehicle_id=pack.vehicle_id,
             pack_id=pack.pack_id,
-            document=shown_to(owners, Tier.PUBLIC),
+            document=await self._signed(shown_to(owners, Tier.PUBLIC)),
             filled=counted.filled,
             unknown=counted.unknown,
             address=self.address_of(pack),

@@ -24,9 +24,9 @@ class KeptPassportView(Struct, frozen=True, kw_only=True):
 
 
 class PassportView(Struct, frozen=True, kw_only=True):
-    """A pack's passport as everybody may see it (``document``), and how it stands. ``filled``, ``unknown``: of the required values, as the
-    owner sees them. ``address``: behind its QR code, "" where no page is public. ``sheet``: the model of its data sheet, "" without one;
-    ``findings``: what in the owner's copy cannot be."""
+    """A pack's passport as everybody may see it (``document``, signed), and how it stands. ``filled``, ``unknown``: of the required values,
+    as the owner sees them. ``address``: behind its QR code, "" where no page is public. ``sheet``: the model of its data sheet, "" without
+    one; ``findings``: what in the owner's copy cannot be."""
 
     vehicle_id: str
     pack_id: str

@@ -17,6 +17,7 @@ from fake_invoices import fill_invoices
 from fake_kit import fill_kit
 from fake_lake import fill_lake
 from fake_limits import fill_limits
+from fake_passport_views import fill_passports
 from fake_plan import fill_plan
 from fake_registry import fill
 from fake_stations import fill as fill_stations
@@ -117,6 +118,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_books(link)
             fill_lake(link)
             fill_limits(link)
+            fill_passports(link)
             fill_plan(link)
             fill_stations(link)
         app = create_app(told, link, store, clock=clock)

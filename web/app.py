@@ -85,6 +85,9 @@ from web.pack_page import pack_screens
 from web.packs_api import SCHEMAS as pack_schemas
 from web.packs_api import packs_api
 from web.pages import Pages
+from web.passport_api import SCHEMAS as passport_schemas
+from web.passport_api import passport_api
+from web.passport_page import passport_screens
 from web.payments_page import payments_api, payments_screens
 from web.plan_api import SCHEMAS as plan_schemas
 from web.plan_api import plan_api
@@ -173,6 +176,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(registry_screens(web))
     app.include_router(safety_screens(web))
     app.include_router(pack_screens(web))
+    app.include_router(passport_screens(web))
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
@@ -210,6 +214,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(outputs_api(web))
     app.include_router(detectors_api(web))
     app.include_router(packs_api(web))
+    app.include_router(passport_api(web))
     app.include_router(emergency_api(web))
     app.include_router(telemetry_api(web))
     app.include_router(bills_api(web))
@@ -220,7 +225,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas)
+    readings = (*readings, *driver_schemas, *passport_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -69,6 +69,7 @@ def pack_context(found: PackDetail, clock: text.DepotTime) -> dict[str, Any]:
     return {
         "name": row.vehicle_id,
         "pack": row.pack_id,
+        "passport": f"{pack_url(row.vehicle_id, row.pack_id)}/passport",
         "st": st,
         "icon": icon,
         "word": word,

@@ -18,6 +18,7 @@ class WebSettings:
     ``image_bytes``: of the largest image.
     ``places``: makes the addresses of the QR codes at the chargers, None where drivers have no pages.
     ``exports``: where the lake puts packs' histories, None where there is no lake.
+    ``passports``: where passports from elsewhere are laid for the core; ``public_passports``: whether QR codes show a public page.
     """
 
     depot_id: str
@@ -34,6 +35,8 @@ class WebSettings:
     files: Path | None = None
     incidents: Path | None = None
     exports: Path | None = None
+    passports: Path | None = None
+    public_passports: bool = False
     image_bytes: int = 512 * 1024 * 1024
     places: PlaceLinks | None = None
 

@@ -38,5 +38,6 @@ def web_settings(settings: Settings) -> WebSettings:
         files=settings.files_folder if settings.files.serve else None, incidents=settings.incidents,
         image_bytes=settings.files.max_image_mb * 1024 * 1024,
         exports=settings.lake_exports if settings.lake is not None else None,
+        passports=settings.passports_incoming, public_passports=settings.passport.public,
         places=PlaceLinks(settings.drive_url, drive_key(settings)) if settings.drive is not None else None,
     )  # fmt: skip

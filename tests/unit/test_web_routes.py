@@ -15,6 +15,7 @@ from web.shell import HEADERS
 
 pytestmark = pytest.mark.anyio
 PATH = {
+    "sha256": "ab" * 32,
     "fingerprint": "ab" * 32,
     "image_id": "ab" * 8,
     "number": "4",
