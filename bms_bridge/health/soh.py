@@ -4,14 +4,14 @@
                                            └-> forest ─────────┴-> mean, deviation --conformal factor--> interval
 
 Of a batch that was taught, and near to its charges, the interval has the factor that held for unknown cells; else the one that held for
-unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate. Then counted charge must do
-(:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
+unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate, and none for a cell most of whose
+charges are too far. Then counted charge must do (:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from bms_bridge.health import ModelRefused
 from bms_bridge.health.charge_table import FEATURES, ChargeTable
 from bms_bridge.health.features import Scale, comparable, since_new, steadied
-from bms_bridge.health.files import Floats
+from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess
 from bms_bridge.health.model_file import ModelFile
 from bms_bridge.health.novelty import Novelty
 from bms_bridge.health.trees import Forest
 
 PURPOSE = "soh"
+MOST_STRANGE = 0.5
+"""A cell of which a greater share of charges is unlike anything taught gets no estimate at all."""
 FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest", "usual_share", "unusual_share")
 
 
@@ -127,14 +129,25 @@ class SohModel:
         known = np.isin(table.batches, self.batches)
         said = self.plain.estimate(steady, known)
         if self.grown is None:
-            return said
+            return silenced(said, table.cells)
         wide, new = since_new(values, steady, table)
-        if not new.any():
-            return said
-        better = self.grown.estimate(wide[new], known[new])
-        for name in ("soh", "low", "high", "verdict", "guess", "distance"):
-            getattr(said, name)[new] = getattr(better, name)
+        if new.any():
+            better = self.grown.estimate(wide[new], known[new])
+            for name in ("soh", "low", "high", "verdict", "guess", "distance"):
+                getattr(said, name)[new] = getattr(better, name)
+        return silenced(said, table.cells)
+
+
+def silenced(said: Estimates, cells: Words) -> Estimates:
+    """No estimate at all for a cell most of whose charges are unlike what was taught: the few that lie near do so by chance."""
+    if not len(cells):
         return said
+    _, which = np.unique(cells, return_inverse=True)
+    strange = np.bincount(which, weights=said.verdict == Verdict.NONE) / np.bincount(which)
+    mute = (strange > MOST_STRANGE)[which]
+    unknown = np.where(mute, np.nan, 0.0)
+    verdict = np.where(mute, Verdict.NONE, said.verdict).astype(np.int8)
+    return replace(said, soh=said.soh + unknown, low=said.low + unknown, high=said.high + unknown, verdict=verdict)
 
 
 def counted_soh(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,19 @@ def test_where_one_batch_was_taught_another_one_gets_no_estimate() -> None:
     assert (said.verdict == Verdict.NONE).all()
     assert np.isnan(said.soh).all()
     assert np.isnan(said.low).all()
+
+
+def test_a_cell_that_is_mostly_strange_gets_no_estimate_for_its_few_familiar_charges(model: SohModel) -> None:
+    strange, usual = fading_cells(2, 20, seed=3, shift=0.8), fading_cells(2, 20, seed=3)
+    mostly = np.arange(len(strange)) % 20 < 12
+    strange.features[~mostly] = usual.features[~mostly]
+    strange.features[20:] = usual.features[20:]  # the other cell is as those that were taught
+    said = replace(model, last=1, grown=None).estimate(strange)
+    assert np.isfinite(said.guess).all()
+    assert (said.verdict[:20] == Verdict.NONE).all()
+    assert np.isnan(said.soh[:20]).all()
+    assert np.isnan(said.low[:20]).all()
+    assert (said.verdict[20:] == Verdict.USUAL).mean() > 0.5
 
 
 def test_another_chemistry_gets_no_estimate(model: SohModel) -> None:
