@@ -3,6 +3,8 @@
     charge --comparable, steadied, scaled--> Gaussian process ─┐
                                            └-> forest ─────────┴-> mean, deviation --conformal factor--> interval
 
+Where batches were taught (protocols, temperatures, makes) and knowing them helped cells that were kept apart, a second pair of estimators
+is told the batch, too (:class:`Placed`); it speaks of taught batches only.
 Of a batch that was taught, and near to its charges, the interval has the factor that held for unknown cells; else the one that held for
 unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate, and none for a cell most of whose
 charges are too far. Then counted charge must do (:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
@@ -81,10 +83,30 @@ def mixed(process: tuple[Floats, Floats], forest: tuple[Floats, Floats], share: 
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """Two estimators that are also told which of the taught batches a charge is of: its protocol, its temperature, its cell's make."""
+
+    process: GaussianProcess
+    forest: Forest
+
+    def predict(self, scaled: Floats, batch: NDArray[np.int64], share: float) -> tuple[Floats, Floats]:
+        """Mean and deviation [n]. ``batch`` [n]: numbers of taught batches, each one there."""
+        points = placed(scaled, batch, self.process.points.shape[1] - scaled.shape[1])
+        return mixed(self.process.predict(points), self.forest.predict(points), share)
+
+
+def placed(scaled: Floats, batch: NDArray[np.int64], count: int) -> Floats:
+    """``scaled`` [n, d] and ``count`` columns more, of which the batch's is 1 and the others 0."""
+    return np.hstack([scaled, (batch[:, None] == np.arange(count)).astype(np.float64)])
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A blend and how far it may be trusted. ``usual_factor``: half the interval in deviations, for batches that were taught;
-    ``unusual_factor``: for others, infinite where one batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds;
-    ``usual_share``, ``unusual_share``: of the Gaussian process."""
+    """A blend, the estimators that know the batch (absent where they were no better), and how far they may be trusted.
+
+    ``usual_factor``: half the interval in deviations, for batches that were taught; ``unusual_factor``: for others, infinite where one
+    batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds; ``usual_share``, ``unusual_share``: of the Gaussian
+    process."""
 
     blend: Blend
     usual_factor: float
@@ -93,9 +115,11 @@ class Part:
     farthest: float
     usual_share: float
     unusual_share: float
+    placed: Placed | None = None
 
-    def estimate(self, values: Floats, known_batch: NDArray[np.bool_]) -> Estimates:
-        """``values`` [n, d] as :mod:`features` makes them."""
+    def estimate(self, values: Floats, batch: NDArray[np.int64]) -> Estimates:
+        """``values`` [n, d] as :mod:`features` makes them; ``batch`` [n]: which of the taught batches, −1: none of them."""
+        known_batch = batch >= 0
         scaled = self.blend.scale(values)
         distance = self.blend.novelty.distance(self.blend.scale.free(values))
         reach = self.farthest if np.isfinite(self.unusual_factor) else -1.0
@@ -103,6 +127,9 @@ class Part:
         verdict = np.where((distance <= self.usual_distance) & known_batch, Verdict.USUAL, other)
         none = verdict == Verdict.NONE
         mean, deviation = self.blend.predict(scaled, np.where(verdict == Verdict.USUAL, self.usual_share, self.unusual_share))
+        usual = verdict == Verdict.USUAL
+        if self.placed is not None and usual.any():
+            mean[usual], deviation[usual] = self.placed.predict(scaled[usual], batch[usual], self.usual_share)
         factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
         half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
         return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict.astype(np.int8), mean, distance)
@@ -126,7 +153,8 @@ class SohModel:
         """One estimate per row of ``table``, whose rows lie in the order of cells and cycles."""
         values = comparable(table)
         steady = steadied(values, table.cells, self.last)
-        known = np.isin(table.batches, self.batches)
+        numbers = {batch: number for number, batch in enumerate(self.batches)}
+        known = np.array([numbers.get(str(batch), -1) for batch in table.batches], dtype=np.int64)
         said = self.plain.estimate(steady, known)
         if self.grown is None:
             return silenced(said, table.cells)
@@ -199,9 +227,9 @@ def from_file(file: ModelFile) -> dict[str, SohModel]:
             if list(words["features"]) != list(FEATURES):
                 raise ValueError("other features")
             parts = words["parts"]
-            plain = _part(file, parts["plain"], len(FEATURES))
-            grown = _part(file, parts["grown"], 2 * len(FEATURES)) if "grown" in parts else None
             batches = tuple(str(batch) for batch in words["batches"])
+            plain = _part(file, parts["plain"], len(FEATURES), len(batches))
+            grown = _part(file, parts["grown"], 2 * len(FEATURES), len(batches)) if "grown" in parts else None
             found[kind] = SohModel(kind, plain, grown, int(words["last"]), batches, float(words["level"]), dict(words["taught"]))
         except (KeyError, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
             raise ModelRefused(f"the model for {kind!s:.40} cannot be used ({error!s:.80}): train it anew") from error
@@ -213,10 +241,12 @@ def from_file(file: ModelFile) -> dict[str, SohModel]:
 def _part_arrays(part: Part, at: str) -> dict[str, NDArray[Any]]:
     blend = part.blend
     found = {f"{at}scale.middle": blend.scale.middle, f"{at}scale.spread": blend.scale.spread}
+    if part.placed is not None:
+        found |= part.placed.process.arrays(f"{at}placed.process.") | part.placed.forest.arrays(f"{at}placed.forest.")
     return found | blend.process.arrays(f"{at}process.") | blend.forest.arrays(f"{at}forest.") | blend.novelty.arrays(f"{at}novelty.")
 
 
-def _part(file: ModelFile, words: Mapping[str, Any], features: int) -> Part:
+def _part(file: ModelFile, words: Mapping[str, Any], features: int, batches: int) -> Part:
     at = str(words["at"])
     scale = Scale(file.arrays[f"{at}scale.middle"].astype(np.float64), file.arrays[f"{at}scale.spread"].astype(np.float64))
     blend = Blend(
@@ -227,4 +257,10 @@ def _part(file: ModelFile, words: Mapping[str, Any], features: int) -> Part:
     )
     if {len(scale.middle), len(scale.spread), len(blend.novelty.middle), blend.process.points.shape[1]} != {features}:
         raise ValueError("other features")
-    return Part(blend, *(float("inf") if words[name] is None else float(words[name]) for name in FIGURES))
+    own = None
+    if f"{at}placed.process.points" in file.arrays:
+        forest = Forest.from_arrays(file.arrays, f"{at}placed.forest.", features + batches)
+        own = Placed(GaussianProcess.from_arrays(file.arrays, f"{at}placed.process."), forest)
+        if own.process.points.shape[1] != features + batches:
+            raise ValueError("other batches")
+    return Part(blend, *(float("inf") if words[name] is None else float(words[name]) for name in FIGURES), own)

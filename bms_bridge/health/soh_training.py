@@ -32,10 +32,14 @@ from bms_bridge.health.features import Scale, comparable, since_new, steadied, t
 from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess, Kernel
 from bms_bridge.health.novelty import Novelty
-from bms_bridge.health.soh import Blend, Part, SohModel, mixed
+from bms_bridge.health.soh import Blend, Part, Placed, SohModel, mixed, placed
 from bms_bridge.health.trees import Forest
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MOST_PLACED = 40
+"""With more batches than these, nobody is told which one a charge is of."""
+WORTH_KNOWING = 0.97
+"""Estimators are told the batch where that makes their mean miss in cells kept apart so much smaller."""
 LEAST_CELLS = 4
 LEAST_ROWS = 60
 
@@ -109,6 +113,8 @@ def thinned_rows(cells: Words, wanted: NDArray[np.bool_], effort: Effort) -> NDA
 def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, random: np.random.Generator) -> tuple[Part, dict[str, float]]:
     """One blend with its factors, and what its folds by cell said of it."""
     soh, cells, batches = table.soh, table.cells, table.batches
+    names = tuple(sorted(set(map(str, batches))))
+    batch = np.array([names.index(str(one)) for one in batches], dtype=np.int64)
     kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
     by_cell = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
     several = len(set(batches)) > 1
@@ -116,11 +122,20 @@ def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, rand
         _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else by_cell
     )
     usual_share = _best_share(by_cell, soh, cells)
+    own, blind = None, by_cell
+    if 1 < len(names) <= MOST_PLACED:
+        scale = Scale.of(values)
+        own_kernel = find_kernel(placed(scale(values), batch, len(names)), soh, effort, random)
+        told_batch = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), own_kernel, effort, random, (batch, len(names)))
+        share = _best_share(told_batch, soh, cells)
+        if _miss(told_batch, share, soh, cells) < WORTH_KNOWING * _miss(by_cell, usual_share, soh, cells):
+            by_cell, usual_share = told_batch, share
+            own = _placed(scale(values), soh, cells, batch, len(names), own_kernel, effort, random)
     misses = _misses(by_cell, usual_share, soh)
     usual_factor = grouped_quantile(misses, cells, level)
-    usual_distance = grouped_quantile(by_cell.distance, cells, 0.98)
+    usual_distance = grouped_quantile(blind.distance, cells, 0.98)
     farthest = max(1.25 * usual_distance, min(3 * usual_distance, grouped_quantile(by_batch.distance, cells, level)))
-    unusual_share, unusual_factor = usual_share, float("inf")
+    unusual_share, unusual_factor = _best_share(blind, soh, cells), float("inf")
     if several:
         unusual_share = _best_share(by_batch, soh, cells)
         off = _misses(by_batch, unusual_share, soh)
@@ -137,7 +152,7 @@ def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, rand
     if several:
         told["mae_by_batch"] = float(np.mean(np.abs(by_batch.mixed(unusual_share)[0] - soh)))
     blend = teach(values, soh, cells, kernel, effort, random=random)
-    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest, usual_share, unusual_share), told
+    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest, usual_share, unusual_share, own), told
 
 
 def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, random: np.random.Generator) -> Blend:
@@ -148,6 +163,24 @@ def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Eff
     points = scaled[some].astype(np.float32).astype(np.float64)
     process = GaussianProcess(kernel, points, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
     return Blend(scale, process, grow(scaled, soh, effort.trees, int(random.integers(2**31))), Novelty.of(scale.free(values)))
+
+
+def _placed(
+    scaled: Floats,
+    soh: Floats,
+    cells: Words,
+    batch: NDArray[np.int64],
+    count: int,
+    kernel: Kernel,
+    effort: Effort,
+    random: np.random.Generator,
+) -> Placed:
+    """The two estimators that know the batch."""
+    points = placed(scaled, batch, count)
+    some = spread_rows(cells, effort.process_rows, random)
+    stored = points[some].astype(np.float32).astype(np.float64)
+    process = GaussianProcess(kernel, stored, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
+    return Placed(process, grow(points, soh, effort.trees, int(random.integers(2**31))))
 
 
 def find_kernel(scaled: Floats, soh: Floats, effort: Effort, random: np.random.Generator) -> Kernel:
@@ -218,16 +251,31 @@ def spread_rows(cells: Words, most: int, random: np.random.Generator) -> NDArray
 
 
 def _kept_apart(
-    values: Floats, soh: Floats, groups: Words, folds: int, kernel: Kernel, effort: Effort, random: np.random.Generator
+    values: Floats,
+    soh: Floats,
+    groups: Words,
+    folds: int,
+    kernel: Kernel,
+    effort: Effort,
+    random: np.random.Generator,
+    batches: tuple[NDArray[np.int64], int] | None = None,
 ) -> Told:
-    """What estimators say of each row that were taught without its group."""
+    """What estimators say of each row that were taught without its group; ``batches``: of each row, and how many,
+    where estimators are told them."""
     said = np.full((5, len(soh)), np.nan)
     for taught, kept in GroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31))).split(values, groups=groups):
-        blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, random=random)
-        scaled = blend.scale(values[kept])
-        said[0, kept], said[1, kept] = blend.process.predict(scaled)
-        said[2, kept], said[3, kept] = blend.forest.predict(scaled)
-        said[4, kept] = blend.novelty.distance(blend.scale.free(values[kept]))
+        pair: Blend | Placed
+        if batches is None:
+            pair = blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, random=random)
+            scaled = blend.scale(values[kept])
+            said[4, kept] = blend.novelty.distance(blend.scale.free(values[kept]))
+        else:
+            batch, count = batches
+            scale = Scale.of(values[taught])
+            pair = _placed(scale(values[taught]), soh[taught], groups[taught], batch[taught], count, kernel, effort, random)
+            scaled = placed(scale(values[kept]), batch[kept], count)
+        said[0, kept], said[1, kept] = pair.process.predict(scaled)
+        said[2, kept], said[3, kept] = pair.forest.predict(scaled)
     return Told(*said)
 
 
@@ -238,9 +286,9 @@ def _misses(told: Told, share: float, soh: Floats) -> Floats:
 
 def _best_share(told: Told, soh: Floats, cells: Words) -> float:
     """The share with the least mean miss; each cell counts the same."""
+    return min(SHARES, key=lambda share: _miss(told, share, soh, cells))
+
+
+def _miss(told: Told, share: float, soh: Floats, cells: Words) -> float:
     _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
-
-    def miss(share: float) -> float:
-        return float(np.mean(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes))
-
-    return min(SHARES, key=miss)
+    return float(np.mean(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes))
