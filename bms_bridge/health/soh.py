@@ -263,4 +263,5 @@ def _part(file: ModelFile, words: Mapping[str, Any], features: int, batches: int
         own = Placed(GaussianProcess.from_arrays(file.arrays, f"{at}placed.process."), forest)
         if own.process.points.shape[1] != features + batches:
             raise ValueError("other batches")
-    return Part(blend, *(float("inf") if words[name] is None else float(words[name]) for name in FIGURES), own)
+    figures: dict[str, float] = {name: float("inf") if words[name] is None else float(words[name]) for name in FIGURES}
+    return Part(blend, **figures, placed=own)

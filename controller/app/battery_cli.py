@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from controller.app import battery_calibrate_cli, battery_health_cli, battery_life_cli, battery_passport_cli, battery_twin_cli
+from controller.app import (
+    battery_calibrate_cli,
+    battery_features_cli,
+    battery_health_cli,
+    battery_life_cli,
+    battery_passport_cli,
+    battery_twin_cli,
+)
 
 if TYPE_CHECKING:
     from bms_bridge.profile_dump import Histogram, ProfileDump
@@ -21,6 +28,7 @@ battery = typer.Typer(
     help="Battery: what a management system has counted, and health of cells from charges and pulses.", no_args_is_help=True
 )
 battery_health_cli.add_to(battery)
+battery_features_cli.add_to(battery)
 battery_passport_cli.add_to(battery)
 battery_life_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)

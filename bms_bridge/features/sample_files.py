@@ -1,0 +1,121 @@
+"""Samples from files: tables of a laboratory or a logger (CSV, Parquet), and partitions of the depot's own lake.
+
+    file --read_samples--> {cell or pack: Samples}
+
+The lake's rows are what CAN, MQTT, HTTP and OCPP brought (:mod:`bms_bridge.lake.schema`): the time of a sample is when it came less how
+old it was, so that a unit's own clock is not asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms_bridge.features import SamplesRefused
+from bms_bridge.features.samples import Floats, Samples, ordered
+from bms_bridge.health import DataRefused
+from bms_bridge.health.files import MOST_ROWS, column_names, read_columns
+
+TIMES = ("t_s", "time_s")
+CURRENTS = ("current_a", "I_A")
+VOLTAGES = ("voltage_v", "V")
+LAKE_COLUMNS = ("pack", "received_at", "age_s", "current_a", "voltage_v", "temperatures_c", "cells_v")
+MOST_CELLS = 2_000
+
+
+def read_samples(path: Path) -> dict[str, Samples]:
+    """Samples of each cell of one file (Parquet, CSV): ``t_s``, ``current_a`` (positive while charging), ``voltage_v``; where they are
+    told, ``temperature…_c`` (any number), ``cell…_v`` (any number), ``cell`` (a name), ``cycle``, ``phase``. Where a file counts cycles
+    and its time begins anew in each cycle or phase, they are laid one behind the other, an hour apart. A partition of the lake (Parquet
+    with ``pack``, ``received_at`` and ``age_s``) is read as it is. SamplesRefused: it cannot be used.
+    """
+    try:
+        there = column_names(path)
+        if set(LAKE_COLUMNS) <= set(there):
+            return _lake_samples(path)
+        names = [next((name for name in known if name in there), known[0]) for known in (TIMES, CURRENTS, VOLTAGES)]
+        warm = [name for name in there if name.startswith("temperature") and name.endswith("_c")]
+        cells = [name for name in there if name.startswith("cell") and name.endswith("_v")]
+        extra = ["cycle"] if "cycle" in there else []
+        words = [name for name in ("cell", "phase") if name in there]
+        read = read_columns(path, (*names, *warm, *cells, *extra), words)
+    except DataRefused as error:
+        raise SamplesRefused(f"{error}. Samples need t_s (s), current_a (A, positive while charging) and voltage_v (V)") from error
+    count = len(read[names[0]])
+    whose = read["cell"] if "cell" in words else np.full(count, path.stem)
+    phase = read["phase"] if "phase" in words else np.full(count, "", dtype=np.str_)
+    found = {}
+    for name in np.unique(whose):
+        own = np.flatnonzero(whose == name)
+        cycle = read["cycle"][own] if extra else np.zeros(len(own))
+        found[str(name)] = ordered(
+            _behind(read[names[0]][own], cycle, phase[own]),
+            read[names[1]][own],
+            read[names[2]][own],
+            temperatures_c=np.column_stack([read[one][own] for one in warm]) if warm else None,
+            cells_v=np.column_stack([read[one][own] for one in cells]) if cells else None,
+            cycle=cycle,
+        )
+    if not found:
+        raise SamplesRefused(f"{path}: no samples")
+    return found
+
+
+def _lake_samples(path: Path) -> dict[str, Samples]:
+    """Packs of one partition of the lake, by pseudonym."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        if parquet.read_metadata(path).num_rows > MOST_ROWS:
+            raise SamplesRefused(f"{path}: more than {MOST_ROWS:,} rows")
+        table = parquet.read_table(path, columns=list(LAKE_COLUMNS), partitioning=None)
+        arrived = np.asarray(table["received_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist(), dtype=np.float64) / 1e6
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        raise SamplesRefused(f"{path}: not readable as a partition of the lake ({str(error)[:120]})") from error
+    age_s, current_a, voltage_v = (
+        np.array([np.nan if one is None else float(one) for one in table[name].to_pylist()]) for name in ("age_s", "current_a", "voltage_v")
+    )
+    packs = np.array([str(one) for one in table["pack"].to_pylist()], dtype=np.str_)
+    warm, cells = (table[name].to_pylist() for name in ("temperatures_c", "cells_v"))
+    found = {}
+    for pack in np.unique(packs):
+        own = np.flatnonzero(packs == pack)
+        found[str(pack)] = ordered(
+            (arrived - np.nan_to_num(age_s))[own],
+            current_a[own],
+            voltage_v[own],
+            temperatures_c=_lists([warm[row] for row in own]),
+            cells_v=_lists([cells[row] for row in own]),
+        )
+    if not found:
+        raise SamplesRefused(f"{path}: no samples")
+    return found
+
+
+def _lists(rows: list[list[float | None] | None]) -> Floats:
+    """[n, widest], NaN where nothing was told. SamplesRefused: wider than any pack."""
+    width = max((len(row) for row in rows if row), default=0)
+    if width > MOST_CELLS:
+        raise SamplesRefused(f"{width} values in one sample; at most {MOST_CELLS} are read")
+    table = np.full((len(rows), width), np.nan)
+    for number, row in enumerate(rows):
+        if row:
+            table[number, : len(row)] = [np.nan if one is None else one for one in row]
+    return table
+
+
+def _behind(time_s: Floats, cycle: Floats, phase: NDArray[np.str_]) -> Floats:
+    """Times that begin anew, laid one behind the other."""
+    changes = np.flatnonzero((np.diff(cycle) != 0) | (phase[1:] != phase[:-1])) + 1
+    starts = [0, *changes.tolist()]
+    if all(time_s[start] >= time_s[start - 1] for start in starts[1:]):
+        return time_s
+    laid, at = time_s.copy(), 0.0
+    for begin, end in zip(starts, [*starts[1:], len(time_s)], strict=True):
+        piece = time_s[begin:end]
+        laid[begin:end] = piece - np.nanmin(piece) + at if np.isfinite(piece).any() else np.nan
+        at = float(np.nanmax(laid[:end])) + 3600 if np.isfinite(laid[:end]).any() else at
+    return laid
