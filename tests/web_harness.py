@@ -13,6 +13,7 @@ import httpx
 from fake_bills import fill_bills
 from fake_books import fill_books
 from fake_depot import FakeLink, sample
+from fake_health import fill_health
 from fake_invoices import fill_invoices
 from fake_kit import fill_kit
 from fake_lake import fill_lake
@@ -116,6 +117,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_bills(link)
             fill_invoices(link)
             fill_books(link)
+            fill_health(link)
             fill_lake(link)
             fill_limits(link)
             fill_passports(link)

@@ -32,6 +32,7 @@ from web.assets_api import assets_api
 from web.assets_page import assets_screens
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
+from web.batteries_page import batteries_screens
 from web.bill_forms import bill_forms
 from web.bills_api import SCHEMAS as bills_schemas
 from web.bills_api import bills_api
@@ -65,6 +66,8 @@ from web.firmware_page import firmware_screens
 from web.fleet_costs_api import SCHEMAS as fleet_cost_schemas
 from web.fleet_costs_api import fleet_costs_api
 from web.grid_page import grid_screens
+from web.health_api import SCHEMAS as health_schemas
+from web.health_api import health_api
 from web.invoices_api import SCHEMAS as invoice_schemas
 from web.invoices_api import invoices_api
 from web.invoices_page import invoices_screens
@@ -177,6 +180,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(safety_screens(web))
     app.include_router(pack_screens(web))
     app.include_router(passport_screens(web))
+    app.include_router(batteries_screens(web))
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
@@ -213,6 +217,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(v21_api(web))
     app.include_router(outputs_api(web))
     app.include_router(detectors_api(web))
+    app.include_router(health_api(web))
     app.include_router(packs_api(web))
     app.include_router(passport_api(web))
     app.include_router(emergency_api(web))
@@ -225,7 +230,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas, *passport_schemas)
+    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

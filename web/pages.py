@@ -31,6 +31,7 @@ SCREENS = (
     ("departures", "/departures", "bus", "Departures"),
     ("plan", "/plan", "plan", "Plan"),
     ("grid", "/grid", "scada", "Grid"),
+    ("batteries", "/batteries", "battery", "Batteries"),
     ("safety", "/safety", "safety", "Safety"),
     ("payments", "/payments", "payment", "Payments"),
     ("alarms", "/alarms", "alarms", "Alarms"),

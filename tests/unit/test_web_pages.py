@@ -38,6 +38,8 @@ PAGES = [
     "/chargers/CP-03/1",
     "/stations",
     "/stations/CP-03",
+    "/batteries",
+    "/batteries/E-103/P1",
     "/safety",
     "/system",
     "/alarms",

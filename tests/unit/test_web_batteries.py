@@ -1,0 +1,82 @@
+"""Batteries: the fleet's health, one pack, the API, and a depot that estimates none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from fake_health import NOW, fleet
+from test_web_pages import check
+from web_harness import site
+
+from controller.health_view import FleetHealthView, PackHealthView
+from depot.values import Role
+
+pytestmark = pytest.mark.anyio
+
+
+def words_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+async def test_the_table_has_the_weakest_first_and_says_why_there_is_none(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        page = await (await depot.signed_in(Role.VIEWER)).get("/batteries")
+        check(page.text)
+        words = words_of(page.text)
+        assert re.findall(r'href="/batteries/([^/"]+)/P1"', page.text) == ["E-109", "E-103", "E-118", "E-127"]
+        for part in (
+            "4 packs",
+            "median health 91.2 %",
+            "1 without an estimate",
+            "88.4 to 94.0",
+            "capacity when new is not known",
+            "−2.1",
+            "old",
+        ):
+            assert part in words, part
+
+
+async def test_an_empty_depot_and_one_without_health_say_what_to_do(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        depot.link.shown[FleetHealthView] = FleetHealthView(NOW, True, "The health process has not begun yet", None, [])
+        words = words_of((await client.get("/batteries")).text)
+        assert "No pack was heard of yet" in words
+        assert "has not begun yet" in words
+        del depot.link.shown[FleetHealthView]
+        assert "add a section [health]" in words_of((await client.get("/batteries")).text)
+        assert (await client.get("/api/v1/packs/health")).status_code == 404
+        assert (await client.get("/batteries/E-103/P1")).status_code == 404
+
+
+async def test_a_pack_shows_history_modules_and_reasons(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        html = (await client.get("/batteries/E-103/P1")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "96 cells in series",
+            "no. 55, 87.8 %",
+            "Weakest module no. 5",
+            "rested less than 30 minutes after",
+            "changed by −2.1 %-points a year",
+            "15 estimates with their intervals",
+        ):
+            assert part in words or part in html, part
+        bare = words_of((await client.get("/batteries/E-127/P1")).text)
+        assert "No estimate yet: its capacity when new is not known" in bare
+        assert (await client.get("/batteries/E-999/P1")).status_code == 404
+
+
+async def test_the_api_answers_with_the_views(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        assert msgspec.json.decode((await client.get("/api/v1/packs/health")).content, type=FleetHealthView) == fleet()
+        one = msgspec.json.decode((await client.get("/api/v1/packs/E-103/P1/health")).content, type=PackHealthView)
+        assert one.row.vehicle_id == "E-103"
+        assert one.estimates[-1].value == 0.912
+        assert (await client.get("/api/v1/packs/E-999/P1/health")).status_code == 404

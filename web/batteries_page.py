@@ -1,0 +1,279 @@
+"""*Batteries*: health of the fleet's packs, and one pack's page.
+
+GET /batteries                     the table
+GET /batteries/{vehicle}/{pack}    one: health and resistance over time, its cells, charges, why nothing was estimated
+"""
+
+from __future__ import annotations
+
+import statistics
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+from web import text
+from web.context import Web
+from web.health_api import OFF, health_shown, pack_health
+from web.health_plot import health_plot
+from web.pack_page import pack_url
+from web.packs_api import PackId, VehicleId
+from web.problems import Problem
+
+FROM, TO = 0.6, 1.05
+"""The ends of the bars of health."""
+
+OLD_DAYS = 45
+TESTED = 0.8
+_SHOWN = 30
+
+
+def battery_url(vehicle_id: str, pack_id: str) -> str:
+    """The path of a pack's health."""
+    return f"/batteries/{quote(vehicle_id, safe='')}/{quote(pack_id, safe='')}"
+
+
+def batteries_screens(web: Web) -> APIRouter:
+    """Routes of the pages."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/batteries")
+    async def fleet(request: Request) -> Response:
+        view = web.view()
+        found = await health_shown(web, FleetHealthView)
+        return web.pages.render(request, "batteries.html", view=view, screen="batteries", **fleet_context(found))
+
+    @router.get("/batteries/{vehicle}/{pack}")
+    async def one(request: Request, vehicle: VehicleId, pack: PackId) -> Response:
+        view = web.view()
+        if await health_shown(web, FleetHealthView) is None:
+            raise Problem("not_found", OFF)
+        found = await pack_health(web, vehicle, pack)
+        clock = text.DepotTime(view.timezone, view.at)
+        return web.pages.render(request, "battery.html", view=view, screen="batteries", **pack_context(found, clock))
+
+    return router
+
+
+def fleet_context(found: FleetHealthView | None) -> dict[str, Any]:
+    """Everything that the table needs; None: this depot estimates no health."""
+    if found is None:
+        return {"kept": False, "note": OFF, "rows": [], "summary": ""}
+    rows = [_row(row, found.at) for row in sorted(found.packs, key=_order)]
+    values = [row.soh.value for row in found.packs if row.soh is not None and row.soh.value is not None]
+    summary = f"{len(found.packs)} packs" if len(found.packs) != 1 else "1 pack"
+    if values:
+        summary += f" · median health {text.number(100 * statistics.median(values), 1)} %"
+    if without := len(found.packs) - len(values):
+        summary += f" · {without} without an estimate"
+    return {"kept": True, "note": found.note, "rows": rows, "summary": summary}
+
+
+def _order(row: PackHealthRow) -> tuple[float, str, str]:
+    """The weakest first; those without an estimate last."""
+    value = row.soh.value if row.soh is not None else None
+    return (2.0 if value is None else value, row.vehicle_id, row.pack_id)
+
+
+def _row(row: PackHealthRow, at: datetime) -> dict[str, Any]:
+    soh = row.soh
+    old = soh is not None and (at - soh.until).days >= OLD_DAYS
+    weak = soh is not None and soh.low is not None and soh.low < TESTED
+    st = ("st lost", "info", "no estimate") if soh is None else ("st warn", "clock", "old") if old else ("st", "check", "estimated")
+    if soh is not None and soh.high is not None and soh.high < TESTED:
+        st = ("st warn", "risk", f"below {TESTED:.0%}")
+    elif weak and not old:
+        st = ("st warn", "risk", f"may be below {TESTED:.0%}")
+    return {
+        "st": st,
+        "vehicle": row.vehicle_id,
+        "pack": row.pack_id,
+        "href": battery_url(row.vehicle_id, row.pack_id),
+        "kind": row.chemistry + (f" {text.number(row.nominal_ah)} Ah" if row.nominal_ah is not None else ""),
+        "health": text.ABSENT if soh is None or soh.value is None else text.number(100 * soh.value, 1),
+        "band": _band(soh),
+        "meter": _meter(soh),
+        "trend": _trend(row.trend),
+        "trend_why": row.trend.reason,
+        "resistance": text.ABSENT if row.resistance is None or row.resistance.value is None else _milli(row.resistance.value),
+        "age": text.ABSENT if soh is None else _ago((at - soh.until).total_seconds()),
+        "charges": row.charges,
+        "why": row.why_not,
+    }
+
+
+def _when(at: datetime, clock: text.DepotTime) -> str:
+    return f"{clock.local(at):%-d %b %Y %H:%M}"
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds / 86_400:.0f} days ago" if seconds >= 2 * 86_400 else f"{text.age(seconds)} ago"
+
+
+def _milli(value: float) -> str:
+    return text.number(value, 0 if value >= 100 else 1)
+
+
+def _band(soh: HealthEstimate | None) -> str:
+    if soh is None or soh.low is None or soh.high is None:
+        return text.ABSENT
+    return f"{text.number(100 * soh.low, 1)} to {text.number(100 * soh.high, 1)}"
+
+
+def _meter(soh: HealthEstimate | None) -> dict[str, str] | None:
+    """The bar: where the interval lies, and the estimate in it."""
+    if soh is None or soh.value is None or soh.low is None or soh.high is None:
+        return None
+
+    def at(value: float) -> float:
+        return 100 * min(1.0, max(0.0, (value - FROM) / (TO - FROM)))
+
+    return {"x": f"{at(soh.low):.1f}%", "width": f"{max(1.0, at(soh.high) - at(soh.low)):.1f}%", "mid": f"{at(soh.value):.1f}%"}
+
+
+def _trend(trend: HealthTrend) -> str:
+    if trend.per_year is None:
+        return text.ABSENT
+    sign = text.MINUS if trend.per_year < 0 else "+"
+    return f"{sign}{text.number(abs(100 * trend.per_year), 1)}"
+
+
+def pack_context(found: PackHealthView, clock: text.DepotTime) -> dict[str, Any]:
+    """Everything that a pack's page needs."""
+    row = found.row
+    soh = [one for one in found.estimates if one.quantity == "soh"]
+    ohms = [one for one in found.estimates if one.quantity == "resistance"]
+    shown = _row(row, found.at)
+    detail = row.soh.detail if row.soh is not None else {}
+    return {
+        "row": shown,
+        "name": row.vehicle_id,
+        "pack": row.pack_id,
+        "live_href": pack_url(row.vehicle_id, row.pack_id),
+        "sub": _about(row),
+        "health_chart": health_plot(soh, clock=clock, scale=100, unit="%", what="State of health", mark=(80.0, "80 %")),
+        "ohm_chart": health_plot(ohms, clock=clock, scale=1, unit="mΩ", what="Resistance of the pack"),
+        "facts": _facts(row, clock),
+        "trend": _trend_words(row.trend),
+        "modules": _modules(detail),
+        "weakest": _weakest(detail),
+        "estimates": [_estimate(one, clock) for one in reversed(found.estimates[-_SHOWN:])],
+        "charges": [_charge(one, clock) for one in found.charges],
+    }
+
+
+def _about(row: PackHealthRow) -> str:
+    parts = [
+        row.chemistry,
+        f"{text.number(row.nominal_ah, 0)} Ah when new" if row.nominal_ah is not None else "",
+        f"{row.cells} cells in series" if row.cells is not None else "",
+        f"{row.modules} modules" if row.modules is not None and row.modules > 1 else "",
+        f"{row.charges} charges seen" if row.charges != 1 else "1 charge seen",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _facts(row: PackHealthRow, clock: text.DepotTime) -> list[tuple[str, str, str]]:
+    """(what, value, unit) of the newest estimate."""
+    soh = row.soh
+    if soh is None or soh.value is None:
+        return []
+    detail = soh.detail
+    found = [("State of health", text.number(100 * soh.value, 1), " %"), ("Between", _band(soh), " %")]
+    if row.nominal_ah is not None:
+        found.append(("Capacity now", text.number(row.nominal_ah * soh.value, 1), " Ah"))
+    found.append(("By", soh.method, ""))
+    if "soc_from" in detail:
+        found.append(("Charged from", f"{text.percent(detail['soc_from'])} to {text.percent(detail['soc_to'])}", " %"))
+        found.append(("That took", text.number(detail["charged_ah"], 1), " Ah"))
+        found.append(("Rested before, after", f"{detail['rested_before_min']:.0f}, {detail['rested_after_min']:.0f}", " min"))
+    if "spread_mv" in detail:
+        found.append(("Cells apart at rest", text.number(detail["spread_mv"], 1), " mV"))
+    found.append(("Estimated from the charge of", _when(soh.until, clock), ""))
+    return found
+
+
+def _weakest(detail: dict[str, Any]) -> str:
+    if "weakest_cell" not in detail:
+        return ""
+    value, error = 100 * detail["weakest_soh"], 100 * detail["weakest_error"]
+    return f"Weakest of {detail['cells_told']} cells: no. {detail['weakest_cell']}, {text.number(value, 1)} % (±{text.number(error, 1)})."
+
+
+def _modules(detail: dict[str, Any]) -> dict[str, Any] | None:
+    """The map of modules: one field each, twelve in a row; None where the pack is one."""
+    values: list[float | None] = detail.get("modules", [])
+    if not values:
+        return None
+    told = [value for value in values if value is not None]
+    low, high = (min(told), max(told)) if told else (0.0, 0.0)
+    columns = min(12, len(values))
+    width = 100.0 / columns
+    spreads: list[float | None] = detail.get("modules_spread_mv", [])
+    fields = []
+    for number, value in enumerate(values):
+        tone = 0.4 - 0.28 * ((value - low) / (high - low) if value is not None and high > low else 1.0)
+        fields.append(
+            {
+                "css": "f-lost" if value is None else "f-t2",
+                "tone": f"{tone:.2f}",
+                "x": f"{number % columns * width:.3f}",
+                "mid": f"{(number % columns + 0.5) * width - 0.2:.3f}",
+                "y": number // columns * 32,
+                "text": text.ABSENT if value is None else text.number(100 * value, 0 if columns > 6 else 1),
+            }
+        )
+    worst = max((spread for spread in spreads if spread is not None), default=None)
+    return {
+        "fields": fields,
+        "width": f"{width - 0.4:.3f}",
+        "height": -(-len(values) // columns) * 32 - 2,
+        "words": f"health of {len(told)} modules, {100 * low:.1f} to {100 * high:.1f} %" if told else "no module has an estimate",
+        "weakest": told and values.index(low) + 1,
+        "low": text.number(100 * low, 1),
+        "high": text.number(100 * high, 1),
+        "spread": "" if worst is None else text.number(worst, 1),
+    }
+
+
+def _trend_words(trend: HealthTrend) -> str:
+    if trend.per_year is None or trend.low is None or trend.high is None:
+        return f"No trend yet: {trend.reason}."
+    low, high = 100 * trend.low, 100 * trend.high
+    return f"It changed by {_trend(trend)} %-points a year so far ({_signed(low)} to {_signed(high)}). What comes may be faster."
+
+
+def _signed(value: float) -> str:
+    return f"{text.MINUS if value < 0 else '+'}{text.number(abs(value), 1)}"
+
+
+def _estimate(one: HealthEstimate, clock: text.DepotTime) -> dict[str, str]:
+    scale, unit = (100.0, " %") if one.quantity == "soh" else (1.0, " mΩ")
+    value = text.ABSENT if one.value is None else text.number(scale * one.value, 1)
+    band = text.ABSENT
+    if one.low is not None and one.high is not None:
+        band = f"{text.number(scale * one.low, 1)} to {text.number(scale * one.high, 1)}"
+    return {
+        "at": _when(one.until, clock),
+        "what": "health" if one.quantity == "soh" else "resistance",
+        "method": one.method,
+        "value": value,
+        "unit": unit if one.value is not None else "",
+        "band": band,
+        "reason": one.reason,
+    }
+
+
+def _charge(one: HealthCharge, clock: text.DepotTime) -> dict[str, str]:
+    hottest = one.detail.get("hottest_c")
+    return {
+        "at": _when(one.started_at, clock),
+        "lasted": text.age((one.ended_at - one.started_at).total_seconds()),
+        "ah": text.number(one.charged_ah, 1),
+        "rate": text.number(one.detail.get("most_c_rate", 0.0), 2),
+        "hottest": text.ABSENT if hottest is None else text.number(hottest, 1),
+    }
