@@ -6,7 +6,7 @@ depot database (read only) --since the last look--> Lake.fact()        polled; t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,6 +94,11 @@ class JournalFacts:
         if self._store is None:
             self._store = Store.open(self._database, read_only=True)
         return self._store
+
+    def packs(self) -> Mapping[PackKey, Pack]:
+        """What is registered now. Raises :class:`~storage.StorageError`."""
+        self._read_registry(self._opened())
+        return self._packs
 
     def close(self) -> None:
         if self._store is not None:

@@ -301,6 +301,11 @@ class Settings(BaseSettings):
         return self.storage.path / f"{self.depot.id}-payments.db"
 
     @property
+    def work_database(self) -> Path:
+        """Work orders on packs: written by commands, whether the controller runs or not."""
+        return self.storage.path / f"{self.depot.id}-work.db"
+
+    @property
     def webhook_port(self) -> int:
         """Where the gateway's webhooks are awaited, offset added; 0 without payments."""
         return self.payments.webhook_port and self.payments.webhook_port + self.port_offset if self.payments is not None else 0

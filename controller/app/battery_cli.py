@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from controller.app import (
+    battery_anomalies_cli,
     battery_calibrate_cli,
     battery_features_cli,
     battery_health_cli,
@@ -33,6 +34,7 @@ battery_passport_cli.add_to(battery)
 battery_life_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)
 battery_twin_cli.add_to(battery)
+battery_anomalies_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 

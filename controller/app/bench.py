@@ -24,6 +24,7 @@ MODULES = {
     "rul": "benchmarks.rul",
     "grade": "benchmarks.grade",
     "twin": "benchmarks.twin",
+    "anomalies": "benchmarks.anomalies",
     "debits": "benchmarks.debits",
     "webhooks": "benchmarks.webhooks",
 }
@@ -92,6 +93,19 @@ def twin(
     """How long the digital twin takes for a fleet over years; with data, whether stored cells lie within what it foresees."""
     paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
     raise typer.Exit(run_bench("twin", ["--packs", str(packs), "--years", str(years), *paths]))
+
+
+@bench.command("anomalies")
+def anomalies(
+    *,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets; unset: cells with a stated spread.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the packs.")] = False,
+    seed: _Seed = 7,
+) -> None:
+    """How early internal shorts are found that were put into strings of measured cells, and how often a healthy pack is called ill."""
+    paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
+    raise typer.Exit(run_bench("anomalies", [*paths, "--seed", str(seed), *(["--quick"] if quick else [])]))
 
 
 def _of_health(what: str, data: Path, as_json: Path | None, *, quick: bool) -> None:

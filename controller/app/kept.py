@@ -21,6 +21,7 @@ from controller.settings import Settings
 JOURNAL = "journal.db"
 PEOPLE = "people.db"
 PAYMENTS = "payments.db"
+WORK = "work.db"
 NOTIFY = "notify.db"
 LATCHES = "latches"
 ISOLATIONS = "isolations"
@@ -41,7 +42,7 @@ HEALTH = "health.db"
 PASSPORTS = "passports.jsonl"
 NAMES = (
     CONFIG, PEOPLE, NOTIFY, DRIVERS, SHIFT, ACCOUNTS, LIVES, LAKE_KEY, HEALTH, PASSPORTS, INCIDENTS, LATCHES, ISOLATIONS, SECRET, CONTACTS,
-    AUTHORITY, JOURNAL, PAYMENTS,
+    AUTHORITY, JOURNAL, PAYMENTS, WORK,
 )  # fmt: skip
 """All that may stand in a backup. ``config.toml`` is in it for a machine that has lost everything; it is never put back."""
 
@@ -84,4 +85,5 @@ def kept_of(settings: Settings) -> tuple[Kept, ...]:
         Kept(AUTHORITY, authority_path(folder, depot), "the depot's certificate authority"),
         Kept(JOURNAL, settings.database, "the journal"),
         Kept(PAYMENTS, settings.payments_database, "mandates, bills and ledger"),
+        Kept(WORK, settings.work_database, "work orders on packs"),
     )

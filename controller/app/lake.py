@@ -49,7 +49,7 @@ def show_catalog(
     from controller.app.lake_process import places_of, retention_of
 
     places = places_of(settings)
-    with _looking(settings) as hot:
+    with looking(settings) as hot:
         found = catalog(hot, kept=words_of(retention_of(settings), cold=places.cold is not None))
     if as_json:
         import msgspec
@@ -75,7 +75,7 @@ def ask_lake(
     from controller.app.lake_process import need_libraries, places_of
 
     need_libraries()
-    with _looking(settings) as hot:
+    with looking(settings) as hot:
         found = query(hot, places_of(settings), sql, most_rows=rows, time_s=seconds, memory_mb=memory, names=True)
     if as_csv:
         writer = csv.writer(sys.stdout)
@@ -178,7 +178,7 @@ def _settings(config: Path) -> Settings:
 
 
 @contextlib.contextmanager
-def _looking(settings: Settings) -> Any:
+def looking(settings: Settings) -> Any:
     """The lake's database, read only."""
     from sqlalchemy import text
 

@@ -33,10 +33,10 @@ from sqlmodel import col
 import controller
 import payments
 import web
-from bms_bridge import estimates
+from bms_bridge import anomalies, estimates
 from controller import incident_bundle
 from controller.app.backup import Report, check_copies, shown, silent
-from controller.app.kept import CONFIG, GROWING, HEALTH, INCIDENTS, JOURNAL, NAMES, PAYMENTS, PEOPLE, SECRET, kept_of
+from controller.app.kept import CONFIG, GROWING, HEALTH, INCIDENTS, JOURNAL, NAMES, PAYMENTS, PEOPLE, SECRET, WORK, kept_of
 from controller.app.swap import STAGE, swap, undo_unfinished
 from controller.archive import Archive, BackupDamaged, BackupError
 from controller.clock import SystemClock
@@ -169,7 +169,7 @@ def _fill_stage(stage: Path, source: Path, settings: Settings, report: Report, n
 
 def _up_to_date(files: dict[str, Path]) -> None:
     """Bring the tables to this version. Raises :class:`~storage.FutureDatabase`, :class:`~storage.StoreCorrupt`."""
-    for name, room in ((JOURNAL, controller), (PEOPLE, web), (PAYMENTS, payments), (HEALTH, estimates)):
+    for name, room in ((JOURNAL, controller), (PEOPLE, web), (PAYMENTS, payments), (HEALTH, estimates), (WORK, anomalies)):
         if name in files:
             with contextlib.closing(Store.open(files[name])) as store:
                 store.migrate([room])

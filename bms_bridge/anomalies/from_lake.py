@@ -1,0 +1,138 @@
+"""Pack days out of the lake: the like point of each day is where a charge has ended and the current has gone. Questions only.
+
+    packs of the lake × what the registry says of them --SQL--> one row for each pack and day --> PackDays
+
+A day's like point is a sample with the day's highest state of charge (within half a percent) and less than C/20, half an hour after
+the first such where there is one. The slope is fitted to the charge's last tenth before it. Balancing is told by no unit, and a
+production batch by no registry: a small table beside (``pack,batch,made``) can say it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bms_bridge.anomalies import TableRefused
+from bms_bridge.anomalies.pack_days import PackDays, day_number, day_text, made
+from bms_bridge.chemistry import CELL, Chemistry
+from depot.fleet import Pack
+
+Ask = Callable[[str], Sequence[tuple[Any, ...]]]
+"""Rows of one SELECT over the lake."""
+
+PACKS_SQL: Final = "SELECT pack, vehicle_id, pack_id, CAST(first_at AS DATE) FROM packs"
+DAYS_SQL: Final = """
+WITH known(pack, ah) AS (VALUES {known}),
+s AS (
+  SELECT samples.pack AS pack, date, received_at AS seen, soc, current_a AS a, cells_v, list_avg(cells_v) AS mean_v,
+         list_avg(temperatures_c) AS warm_c, firmware, ah
+  FROM samples JOIN known ON samples.pack = known.pack
+  WHERE date >= DATE '{since}' AND quality = 'good' AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
+),
+top AS (SELECT pack, date, max(soc) AS most FROM s WHERE a > -0.02 * ah GROUP BY ALL),
+calm AS (SELECT s.* FROM s JOIN top USING (pack, date) WHERE soc >= most - 0.005 AND abs(a) <= 0.05 * ah),
+begun AS (SELECT pack, date, min(seen) AS began FROM calm GROUP BY ALL),
+point AS (
+  SELECT calm.*, row_number() OVER (PARTITION BY pack, date ORDER BY abs(epoch(seen) - epoch(began) - 1800)) AS place, began
+  FROM calm JOIN begun USING (pack, date)
+),
+rise AS (
+  SELECT pack, date, regr_slope(mean_v, soc) AS slope_v, count(*) AS n, max(soc) - min(soc) AS width
+  FROM s JOIN top USING (pack, date) WHERE a > 0.02 * ah AND soc BETWEEN most - 0.1 AND most GROUP BY ALL
+),
+steps AS (
+  SELECT pack, date, ah, a - lag(a) OVER w AS da, mean_v - lag(mean_v) OVER w AS dv, epoch(seen) - epoch(lag(seen) OVER w) AS dt
+  FROM s WINDOW w AS (PARTITION BY pack, date ORDER BY seen)
+),
+stiff AS (SELECT pack, date, median(dv / da) AS ohm FROM steps WHERE dt <= 30 AND abs(da) > 0.1 * ah AND dv / da > 0 GROUP BY ALL),
+first AS (SELECT pack, date, arg_min(mean_v, seen) AS first_v FROM calm GROUP BY ALL)
+SELECT point.pack, point.date, point.cells_v, point.soc, point.ah, CASE WHEN n >= 5 AND width >= 0.02 THEN slope_v END, point.warm_c, ohm,
+       CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware
+FROM point LEFT JOIN rise USING (pack, date) LEFT JOIN stiff USING (pack, date) LEFT JOIN first USING (pack, date)
+WHERE place = 1 ORDER BY point.pack, point.date
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What neither lake nor registry knows of a pack. ``made``: days since 1970, None: not told."""
+
+    batch: str = ""
+    made: int | None = None
+
+
+def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapping[str, Beside], *, since: int) -> PackDays:
+    """The table from day ``since`` on; packs are called VEHICLE/PACK. TableRefused: no pack has what is needed, and what that is."""
+    chosen: dict[str, tuple[str, float, str, int]] = {}
+    unknown = []
+    for pseudonym, vehicle, pack, first in ask(PACKS_SQL):
+        name = f"{vehicle}/{pack}"
+        found = registered.get((vehicle, pack))
+        capacity_ah = _capacity_ah(found)
+        if found is None or capacity_ah is None:
+            unknown.append(name)
+            continue
+        born = beside.get(name, Beside()).made
+        chosen[str(pseudonym)] = (name, capacity_ah, found.chemistry, born if born is not None else day_number(str(first)))
+    if not chosen:
+        raise TableRefused("no pack of the lake has capacity and number of cells in the registry: register them (docs/registry.md)")
+    known = ", ".join(f"('{pseudonym}', {ah:.6g})" for pseudonym, (_, ah, *_) in sorted(chosen.items()) if pseudonym.isalnum())
+    rows = ask(DAYS_SQL.format(known=known, since=day_text(since)))
+    if not rows:
+        raise TableRefused("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
+    names = [chosen[str(row[0])] for row in rows]
+    dates = [str(row[1]) for row in rows]
+    numbers = {
+        name: np.array([np.nan if row[place] is None else float(row[place]) for row in rows])
+        for name, place in (
+            ("soc", 3),
+            ("capacity_ah", 4),
+            ("slope_v", 5),
+            ("temperature_c", 6),
+            ("resistance_ohm", 7),
+            ("relaxation_v", 8),
+        )
+    }
+    numbers["age_d"] = np.array([day_number(date) - name[3] for date, name in zip(dates, names, strict=True)], dtype=np.float64)
+    labels = {
+        "chemistry": [name[2] for name in names],
+        "firmware": [str(row[9] or "") for row in rows],
+        "batch": [beside.get(name[0], Beside()).batch for name in names],
+    }
+    cells = [np.array([np.nan if value is None else value for value in row[2]], dtype=np.float64) for row in rows]
+    table = made(np.array([name[0] for name in names], dtype=np.str_), dates, cells, None, numbers, labels, where="the lake")
+    if not unknown:
+        return table
+    from dataclasses import replace
+
+    told = f"{len(unknown)} packs left out: the registry does not know their capacity and cells ({', '.join(sorted(unknown)[:5])})"
+    return replace(table, notes=(*table.notes, told))
+
+
+def read_beside(path: Path) -> dict[str, Beside]:
+    """The table ``pack,batch,made`` (CSV; ``made``: a date, may be empty). TableRefused: not readable, or a date is none."""
+    found: dict[str, Beside] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream, skipinitialspace=True)
+            if "pack" not in (rows.fieldnames or ()):
+                raise TableRefused(f"{path}: misses the column pack (VEHICLE/PACK); batch and made may stand beside it")
+            for row in rows:
+                day = (row.get("made") or "").strip()
+                found[row["pack"].strip()] = Beside((row.get("batch") or "").strip()[:200], day_number(day) if day else None)
+    except (OSError, ValueError, csv.Error) as error:
+        raise TableRefused(f"{path}: not readable ({str(error).splitlines()[0][:160]})") from error
+    return found
+
+
+def _capacity_ah(pack: Pack | None) -> float | None:
+    """Nominal Ah: energy over cells in series times their nominal voltage."""
+    if pack is None or not pack.capacity_wh or not pack.cells:
+        return None
+    chemistry = Chemistry(pack.chemistry) if pack.chemistry in set(Chemistry) else Chemistry.UNKNOWN
+    return pack.capacity_wh / (pack.cells * CELL[chemistry].nominal_v)

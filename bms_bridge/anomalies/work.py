@@ -1,0 +1,159 @@
+"""Work orders: what is to be done on a pack, opened and ended by people, each step with its actor and reason.
+
+    open() --> open --end()--> fixed | nothing_found | dropped          steps are added only, each with a hash over the one before
+
+One order for each trouble: a second one for the same key is not opened while the first is open. Times are aware UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from bms_bridge.anomalies import WorkRefused
+from storage import Store
+
+MOST_REASON: Final = 200
+
+
+class Ending(StrEnum):
+    """What came of it."""
+
+    FIXED = "fixed"
+    NOTHING_FOUND = "nothing_found"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``what``: opened, or the ending."""
+
+    at: str
+    actor: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """``key``: of the alert; ``due``: a date; ``cause``, ``advice``: sentences as they were when it was
+    opened; ``state``: open or the ending."""
+
+    number: int
+    key: str
+    pack: str
+    kind: str
+    due: str
+    cause: str
+    advice: str
+    state: str
+    steps: tuple[Step, ...] = ()
+
+
+class WorkBook:
+    """The depot's work orders in a database of their own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[WorkBook]:
+        """The book at ``path``, made where there is none. Raises :class:`storage.StorageError`."""
+        from bms_bridge import anomalies
+
+        with Store.open(path) as store:
+            store.migrate([sys.modules[anomalies.__name__]])
+            yield cls(store)
+
+    def open(
+        self, *, key: str, pack: str, kind: str, due: str, cause: str, advice: str, actor: str, reason: str, now: datetime
+    ) -> tuple[WorkOrder, bool]:
+        """A new order, or the one that is open for this key; and whether it is new. WorkRefused: no reason."""
+        reason = _reason(reason)
+        with self._store.writing() as sql:
+            known = sql.execute(text("SELECT number FROM work_order WHERE key = :key AND state = 'open'"), {"key": key}).scalar()
+            if known is not None:
+                return self._read(sql, "WHERE number = :number", {"number": known})[0], False
+            row = {"key": key, "pack": pack, "kind": kind, "due": due, "cause": cause, "advice": advice}
+            number = sql.execute(
+                text(
+                    "INSERT INTO work_order (key, pack, kind, due, cause, advice, state) "
+                    "VALUES (:key, :pack, :kind, :due, :cause, :advice, 'open') RETURNING number"
+                ),
+                row,
+            ).scalar_one()
+            _step(sql, int(number), now, actor, "opened", reason)
+            return self._read(sql, "WHERE number = :number", {"number": number})[0], True
+
+    def end(self, number: int, ending: Ending, *, actor: str, reason: str, now: datetime) -> WorkOrder:
+        """The order, ended. WorkRefused: not there, ended before, or no reason."""
+        reason = _reason(reason)
+        with self._store.writing() as sql:
+            state = sql.execute(text("SELECT state FROM work_order WHERE number = :number"), {"number": number}).scalar()
+            if state is None:
+                raise WorkRefused(f"there is no work order {number}")
+            if state != "open":
+                raise WorkRefused(f"work order {number} is ended already: {state}")
+            sql.execute(text("UPDATE work_order SET state = :state WHERE number = :number"), {"state": ending.value, "number": number})
+            _step(sql, number, now, actor, ending.value, reason)
+            return self._read(sql, "WHERE number = :number", {"number": number})[0]
+
+    def orders(self, *, ended: bool = False) -> list[WorkOrder]:
+        """Open orders by the day on which they are due; with ``ended`` all, the newest first."""
+        with self._store.reading() as sql:
+            return self._read(sql, "ORDER BY number DESC" if ended else "WHERE state = 'open' ORDER BY due, number", {})
+
+    def intact(self) -> bool:
+        """Whether no step was changed, and every order is in the state that its steps say."""
+        before = ""
+        with self._store.reading() as sql:
+            for number, at, actor, what, reason, digest in sql.execute(
+                text("SELECT number, at, actor, what, reason, digest FROM work_step ORDER BY step")
+            ):
+                before = _digest(before, int(number), at, actor, what, reason)
+                if digest != before:
+                    return False
+            orders = self._read(sql, "", {})
+        return all(order.steps and (order.steps[-1].what == "opened") == (order.state == "open") for order in orders)
+
+    def _read(self, sql: Connection, where: str, values: dict[str, Any]) -> list[WorkOrder]:
+        found = []
+        for row in sql.execute(text(f"SELECT number, key, pack, kind, due, cause, advice, state FROM work_order {where}"), values):  # noqa: S608
+            steps = sql.execute(
+                text("SELECT at, actor, what, reason FROM work_step WHERE number = :number ORDER BY step"), {"number": row[0]}
+            )
+            number, key, pack, kind, due, cause, advice, state = row
+            told = tuple(Step(*step) for step in steps)
+            found.append(WorkOrder(int(number), key, pack, kind, due, cause, advice, state, told))
+        return found
+
+
+def _step(sql: Connection, number: int, now: datetime, actor: str, what: str, reason: str) -> None:
+    at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    before = sql.execute(text("SELECT digest FROM work_step ORDER BY step DESC LIMIT 1")).scalar() or ""
+    row = {"number": number, "at": at, "actor": actor, "what": what, "reason": reason}
+    sql.execute(
+        text("INSERT INTO work_step (number, at, actor, what, reason, digest) VALUES (:number, :at, :actor, :what, :reason, :digest)"),
+        row | {"digest": _digest(str(before), number, at, actor, what, reason)},
+    )
+
+
+def _digest(before: str, number: int, *words: str) -> str:
+    return hashlib.sha256("\0".join((before, str(number), *words)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _reason(reason: str) -> str:
+    found = " ".join(reason.split())
+    if not 0 < len(found) <= MOST_REASON:
+        raise WorkRefused(f"a reason is needed, at most {MOST_REASON} characters: it stands with the order")
+    return found

@@ -1,0 +1,307 @@
+"""``./chargeyard battery anomalies``, ``work``, ``work-open``, ``work-done``: alerts from pack days, and the work orders made of them.
+
+    FILE or depot.toml --> PackDays --> alerts, ranked --> advice --> work order (its own database beside the journal)
+
+Exit codes: 0 done, 1 alerts hold now (``anomalies``), or the answer is no; 2 a file cannot be used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import getpass
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bms_bridge.anomalies.alerts import Alert
+    from bms_bridge.anomalies.decision import Advice, Assumptions
+    from bms_bridge.anomalies.pack_days import PackDays
+    from bms_bridge.anomalies.work import WorkOrder
+    from controller.settings import Settings
+
+console = Console()
+complaints = Console(stderr=True)
+
+DONE, NO, USAGE = 0, 1, 2
+LAKE_DAYS = 180
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="FILE|depot.toml", help="A table of pack days (.csv, .parquet), or a depot with a lake.")
+]
+AssumeOption = Annotated[
+    Path | None, typer.Option("--assume", help="Assumptions of the decision (TOML); unset: those of docs/anomalies.md.")
+]
+PacksOption = Annotated[Path | None, typer.Option("--packs", help="For a lake: a table pack,batch,made (CSV).")]
+DaysOption = Annotated[int, typer.Option("--days", min=10, max=3650, help="For a lake: the last so many days.")]
+DepotArgument = Annotated[Path, typer.Argument(metavar="depot.toml", help="The depot's configuration file.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
+
+
+def add_to(battery: typer.Typer) -> None:
+    """Hang the commands under ``battery``."""
+    battery.command("anomalies")(anomalies)
+    battery.command("work")(work)
+    battery.command("work-open")(work_open)
+    battery.command("work-done")(work_done)
+
+
+def anomalies(
+    source: SourceArgument,
+    *,
+    assume: AssumeOption = None,
+    packs: PacksOption = None,
+    days: DaysOption = LAKE_DAYS,
+    ended: Annotated[bool, typer.Option("--ended", help="Also alerts that do not hold any more.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the alerts to this file, too.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Write the pack days to this file (CSV), too.")] = None,
+) -> None:
+    """List what is unusual in packs, the most urgent first: signals that caused it, days left, what to do.
+
+    Exit code 0: nothing holds now; 1: something does; 2: a file cannot be used.
+    """
+    from bms_bridge.anomalies.pack_days import written
+
+    table, assumptions = _table(source, packs, days), _assumptions(assume)
+    if save is not None:
+        written(save, table)
+    found = [(alert, advice) for alert, advice in _advised(table, assumptions) if ended or alert.now]
+    rows = [_plain(alert, advice) for alert, advice in found]
+    if as_csv is not None:
+        _write_csv(as_csv, rows)
+    if as_json:
+        typer.echo(json.dumps({"schema": "pack_alerts/1", "packs": len(table.names()), "alerts": rows}, ensure_ascii=False))
+    else:
+        _show(found, table)
+    raise typer.Exit(NO if any(alert.now for alert, _ in found) else DONE)
+
+
+def work(
+    config: DepotArgument,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also orders that are ended, with their steps.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the orders to this file, a row for each step.")] = None,
+) -> None:
+    """List work orders on packs by the day on which they are due. Exit code 1: a step of theirs was changed by somebody."""
+    from bms_bridge.anomalies.work import WorkBook
+
+    with WorkBook.opened(_settings(config).work_database) as book:
+        orders, intact = book.orders(ended=everything), book.intact()
+    if as_csv is not None:
+        steps = [_of_order(order) | {name: getattr(step, name) for name in step.__slots__} for order in orders for step in order.steps]
+        _write_csv(as_csv, steps)
+    if as_json:
+        rows = [_of_order(order) | {"steps": [{name: getattr(s, name) for name in s.__slots__} for s in order.steps]} for order in orders]
+        typer.echo(json.dumps({"schema": "work_orders/1", "intact": intact, "orders": rows}, ensure_ascii=False))
+    else:
+        shown = Table(title="work orders on packs", title_justify="left")
+        for name in ("number", "alert", "due", "state", "why", "steps"):
+            shown.add_column(name)
+        for order in orders:
+            told = "\n".join(f"{step.at[:16].replace('T', ' ')} {step.actor}: {step.what}, {step.reason}" for step in order.steps)
+            shown.add_row(f"{order.number}", *(escape(text) for text in (order.key, order.due, order.state, order.cause, told)))
+        console.print(shown)
+    if not intact:
+        complaints.print("[red]Steps of work orders were changed outside of the program: compare with a backup.[/]", highlight=False)
+    raise typer.Exit(DONE if intact else NO)
+
+
+def work_open(
+    config: DepotArgument,
+    alert: Annotated[str, typer.Argument(metavar="ALERT", help="Its key, as `battery anomalies` names it: E-131/P1/internal_short/7.")],
+    *,
+    reason: ReasonOption,
+    source: Annotated[Path | None, typer.Option("--from", help="A table of pack days; unset: the depot's lake.")] = None,
+    assume: AssumeOption = None,
+    packs: PacksOption = None,
+    days: DaysOption = LAKE_DAYS,
+) -> None:
+    """Make a work order of an alert that holds now. One that is open already is shown, not doubled.
+
+    Exit code 1: there is no such alert now; 2: a file cannot be used.
+    """
+    from bms_bridge.anomalies.pack_days import day_text
+    from bms_bridge.anomalies.work import WorkBook
+
+    settings = _settings(config)
+    found = {one.key: (one, advice) for one, advice in _advised(_table(source or config, packs, days), _assumptions(assume)) if one.now}
+    if alert not in found:
+        complaints.print(f"[red]no alert {escape(alert)} holds now[/]; there are: {escape(', '.join(found) or 'none')}", highlight=False)
+        raise typer.Exit(NO)
+    chosen, advice = found[alert]
+    with WorkBook.opened(settings.work_database) as book:
+        order, new = book.open(
+            key=chosen.key,
+            pack=chosen.pack,
+            kind=chosen.kind.value,
+            due=day_text(advice.due),
+            cause=_causes(chosen),
+            advice=advice.words,
+            actor=_actor(),
+            reason=reason,
+            now=datetime.now(UTC),
+        )
+    console.print(f"work order {order.number} {'opened' if new else 'is open already'}, due {order.due}", highlight=False)
+
+
+def work_done(
+    config: DepotArgument,
+    number: Annotated[int, typer.Argument(help="The order's number.", min=1)],
+    *,
+    result: Annotated[str, typer.Option("--result", help="fixed, nothing_found or dropped.")],
+    reason: ReasonOption,
+) -> None:
+    """End a work order and keep what was found. Exit code 2: no such order, or it is ended."""
+    from bms_bridge.anomalies.work import Ending, WorkBook
+
+    if result not in set(Ending):
+        complaints.print(f"[red]--result is one of {', '.join(Ending)}, not {escape(result)}[/]", highlight=False)
+        raise typer.Exit(USAGE)
+    with WorkBook.opened(_settings(config).work_database) as book:
+        order = book.end(number, Ending(result), actor=_actor(), reason=reason, now=datetime.now(UTC))
+    console.print(f"work order {order.number} ({escape(order.key)}): {order.state}", highlight=False)
+
+
+# -- where the table comes from --------------------------------------------------------------------------------------------
+
+
+def _table(source: Path, packs: Path | None, days: int) -> PackDays:
+    from bms_bridge.anomalies.pack_days import read_pack_days
+
+    table = _from_lake(source, packs, days) if source.suffix.lower() == ".toml" else read_pack_days(source)
+    for note in table.notes:
+        complaints.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+    return table
+
+
+def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
+    from bms_bridge.anomalies.decision import today_of
+    from bms_bridge.anomalies.from_lake import pack_days, read_beside
+    from bms_bridge.lake.query import query
+    from bms_bridge.lake.schema import micros
+    from controller.app.lake import looking
+    from controller.app.lake_process import need_libraries, places_of
+    from controller.lake_facts import JournalFacts
+    from controller.settings import SettingsError
+
+    settings = _settings(config)
+    if settings.lake is None:
+        raise SettingsError(f"{config}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
+    need_libraries()
+    with contextlib.closing(JournalFacts(settings.database, settings.depot.id, micros=micros)) as facts:
+        packs_known = facts.packs() if settings.database.exists() else {}
+        registered = {(key.vehicle_id, key.pack_id): pack for key, pack in packs_known.items()}
+    with looking(settings) as hot:
+
+        def ask(sql: str) -> Sequence[tuple[Any, ...]]:
+            return query(hot, places_of(settings), sql, most_rows=500_000, memory_mb=1024, time_s=300.0, names=True).rows
+
+        since = today_of(datetime.now(UTC).date()) - days
+        return pack_days(ask, registered, read_beside(packs) if packs is not None else {}, since=since)
+
+
+def _settings(config: Path) -> Settings:
+    from controller.settings import Settings
+
+    return Settings.load(config)
+
+
+def _assumptions(path: Path | None) -> Assumptions:
+    from bms_bridge.anomalies.decision import Assumptions, read_assumptions
+
+    return Assumptions() if path is None else read_assumptions(path)
+
+
+def _advised(table: PackDays, assumptions: Assumptions) -> list[tuple[Alert, Advice]]:
+    from bms_bridge.anomalies.alerts import watch
+    from bms_bridge.anomalies.decision import advise
+
+    newest = int(table.days.max())
+    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table)]
+
+
+def _actor() -> str:
+    return f"console {getpass.getuser()}"
+
+
+# -- words ------------------------------------------------------------------------------------------------------------------
+
+
+def _causes(alert: Alert) -> str:
+    from bms_bridge.anomalies.alerts import WORDS
+
+    parts = [f"{cause.signal} {cause.value:.4g} {cause.unit}, usual {cause.usual:.4g} ({cause.sigmas:.0f} σ)" for cause in alert.causes]
+    leak = f"; leak of {alert.leak.current_a * 1000:.0f} mA (C/{1 / alert.leak.c_rate:,.0f})" if alert.leak is not None else ""
+    cell = f", cell {alert.cell + 1}" if alert.cell >= 0 else ""
+    return f"{WORDS[alert.kind]}{cell}{leak}: {'; '.join(parts)}"
+
+
+def _plain(alert: Alert, advice: Advice) -> dict[str, Any]:
+    from bms_bridge.anomalies.pack_days import day_text
+
+    leak = alert.leak
+    return {
+        "key": alert.key,
+        "pack": alert.pack,
+        "kind": alert.kind.value,
+        "cell": alert.cell + 1 if alert.cell >= 0 else None,
+        "since": day_text(alert.since),
+        "found": day_text(alert.found),
+        "holds_now": alert.now,
+        "compared_with": alert.cohort,
+        "why": _causes(alert),
+        "days_left": None if alert.days_left is None or not math.isfinite(alert.days_left) else round(alert.days_left, 1),
+        "leak_ma": None if leak is None else round(1000 * leak.current_a, 2),
+        "leak_ma_low": None if leak is None else round(1000 * leak.current_a * leak.low / leak.share_per_day, 2),
+        "leak_ma_high": None if leak is None else round(1000 * leak.current_a * leak.high / leak.share_per_day, 2),
+        "balancing_counted": None if leak is None else leak.balancing_told,
+        "second_opinion": None if alert.agrees is None else "unlike the others" if alert.agrees else "like the others",
+        "act_now": advice.act_now,
+        "due": day_text(advice.due),
+        "chance_before_service": round(advice.chance, 4),
+        "now_paise": advice.now_paise,
+        "waiting_paise": advice.waiting_paise,
+    }
+
+
+def _show(found: Sequence[tuple[Alert, Advice]], table: PackDays) -> None:
+    from bms_bridge.anomalies.pack_days import day_text
+
+    shown = Table(title=f"what is unusual in {len(table.names())} packs, the most urgent first", title_justify="left", show_lines=True)
+    for name in ("alert", "found", "why", "second opinion", "to do"):
+        shown.add_column(name, no_wrap=name == "alert")
+    for alert, advice in found:
+        opinion = "none" if alert.agrees is None else "unlike the others" if alert.agrees else "like the others"
+        left = f"; cells {alert.days_left:.0f} days from derating" if alert.days_left is not None and alert.now else ""
+        when = day_text(alert.found) + ("" if alert.now else ", over")
+        shown.add_row(escape(alert.key), when, escape(_causes(alert) + left), opinion, escape(advice.words))
+    if found:
+        console.print(shown)
+    else:
+        console.print(f"nothing unusual now in {len(table.names())} packs", highlight=False)
+
+
+def _of_order(order: WorkOrder) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in ("number", "key", "pack", "kind", "due", "cause", "advice", "state")}
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Cells that a spreadsheet would take for a formula get an apostrophe."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(list(rows[0]) if rows else ["nothing"])
+        for row in rows:
+            writer.writerow(
+                [f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value for value in row.values()]
+            )

@@ -1,0 +1,74 @@
+"""Charts against the cohort, the second opinion, and alerts that are told once, ranked and explained."""
+
+from __future__ import annotations
+
+import numpy as np
+from fake_pack_days import FIRST_DAY, fleet, string
+
+from bms_bridge.anomalies.alerts import Kind, watch
+from bms_bridge.anomalies.charts import charted, cusum, ewma
+from bms_bridge.anomalies.cohorts import cohorts_of, grid_of
+from bms_bridge.anomalies.outliers import second_opinion
+from bms_bridge.anomalies.pack_days import joined
+
+
+def test_a_leak_is_one_alert_and_its_imbalance_is_one_of_its_causes() -> None:
+    (alert,) = watch(fleet(8, first=string("E-99/P1", leak_c_rate=1 / 1500)))
+    assert (alert.key, alert.kind, alert.now) == ("E-99/P1/internal_short/4", Kind.INTERNAL_SHORT, True)
+    assert {cause.signal for cause in alert.causes} == {"cell_loss", "spread_v"}
+    assert alert.days_left is not None
+
+
+def test_resistance_that_grows_unlike_the_cohorts_is_found_and_its_level_alone_is_not() -> None:
+    assert watch(fleet(10, first=string("E-99/P1", resistance=0.0016))) == []
+    (alert,) = watch(fleet(10, first=string("E-99/P1", grows=0.02)))
+    assert (alert.kind, alert.cohort, alert.cell) == (Kind.RESISTANCE, "NMC · A7 · 2.1", -1)
+    assert alert.causes[0].value > 1.2 * alert.causes[0].usual
+    assert alert.found - FIRST_DAY > 20
+
+
+def test_the_most_urgent_stands_first() -> None:
+    table = joined([string("E-98/P1", grows=0.02), string("E-99/P1", leak_c_rate=1 / 1500), fleet(10)])
+    assert [alert.kind for alert in watch(table, opinion=False)] == [Kind.INTERNAL_SHORT, Kind.RESISTANCE]
+
+
+def test_a_healthy_fleet_raises_nothing() -> None:
+    assert watch(fleet(16)) == []
+
+
+def test_packs_without_others_like_them_are_charted_by_nobody() -> None:
+    labels = [{"chemistry": "NMC", "batch": "A", "firmware": str(number % 2)} for number in range(12)]
+    labels += [{"chemistry": "LFP", "batch": "", "firmware": ""}]
+    groups, names = cohorts_of(labels)
+    assert names == ("NMC · A · 0", "NMC · A · 1")
+    assert groups[-1] == -1
+    few = grid_of(fleet(3))
+    assert np.isnan(charted(few, "resistance_ohm").level).all()
+
+
+def test_a_batch_too_small_falls_back_to_the_chemistry() -> None:
+    labels = [{"chemistry": "NMC", "batch": str(number), "firmware": "1"} for number in range(7)]
+    groups, names = cohorts_of(labels)
+    assert names[set(groups).pop()] == "NMC · 1"
+
+
+def test_charts_keep_a_mean_over_gaps_and_sum_only_what_is_beyond() -> None:
+    assert np.allclose(ewma(np.array([[1.0, np.nan, 2.0]])), [[1.0, 1.0, 1.2]])
+    assert cusum(np.array([[2.0, 5.0, np.nan, 0.0]])).tolist() == [[0.0, 2.0, 2.0, 0.0]]
+
+
+def test_forest_and_components_agree_on_the_odd_one_and_say_which_signal() -> None:
+    random = np.random.default_rng(2)
+    features = np.outer(random.normal(size=24), [1.0, 0.9, 0.0, 0.1]) + 0.2 * random.normal(size=(24, 4))
+    features[5, 2] += 9
+    said = second_opinion(features)
+    assert said is not None
+    assert np.flatnonzero(said.unlike).tolist() == [5]
+    assert int(said.by_feature[5].argmax()) == 2
+    assert second_opinion(features[:8]) is None
+
+
+def test_alerts_carry_the_second_opinion_where_there_are_enough_packs() -> None:
+    (alert,) = watch(fleet(18, first=string("E-99/P1", grows=0.03)))
+    assert alert.agrees is not None
+    assert watch(fleet(18, first=string("E-99/P1", grows=0.03)), opinion=False)[0].agrees is None

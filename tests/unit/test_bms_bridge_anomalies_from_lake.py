@@ -1,0 +1,113 @@
+"""Pack days out of samples of a lake, by the same SQL that DuckDB carries out there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from lake_kit import A, Bench
+
+from bms_bridge.anomalies import TableRefused
+from bms_bridge.anomalies.from_lake import Beside, pack_days, read_beside
+from bms_bridge.anomalies.pack_days import day_number
+from bms_bridge.lake.engine import Lake
+from bms_bridge.lake.query import query
+from depot.fleet import Pack
+from depot.values import PackKey
+
+PACK = Pack(PackKey("E-1", "P1"), "NMC", 54_750, 100)
+"""150 Ah."""
+
+
+def day_of_samples(start: datetime) -> list[dict[str, Any]]:
+    """Two hours at 30 A up to 90 %, then an hour of rest, a sample each half minute; a drive before with steps of current."""
+    rows = []
+    for step in range(400):
+        at = start + timedelta(seconds=30 * step)
+        charging = 40 <= step < 280
+        amps = 30.0 if charging else (-60.0 if step % 2 and step < 40 else 0.0)
+        soc = 0.5 + 0.4 * min(max(step - 40, 0), 240) / 240
+        relaxed = 0.01 * min(1.0, max(0, step - 280) / 60) if step >= 280 else 0.0
+        volts = 3.2 + soc + 0.001 * amps - relaxed
+        rows.append(
+            {
+                "pack": "pabc",
+                "date": at.date(),
+                "received_at": at,
+                "soc": soc,
+                "current_a": amps,
+                "cells_v": [volts, volts - 0.01],
+                "temperatures_c": [25.0, 27.0],
+                "firmware": "2.1",
+                "quality": "good",
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def ask() -> Any:
+    connection = duckdb.connect(":memory:")
+    rows = [row for day in range(3) for row in day_of_samples(datetime(2026, 11, 1 + day, 14, tzinfo=UTC))]
+    connection.register("samples", pa.Table.from_pylist(rows))
+    first = datetime(2026, 11, 1, 14, tzinfo=UTC)
+    connection.register(
+        "packs", pa.table({"pack": ["pabc", "pdef"], "vehicle_id": ["E-1", "E-2"], "pack_id": ["P1", "P1"], "first_at": [first, first]})
+    )
+
+    def asked(sql: str) -> Sequence[tuple[Any, ...]]:
+        return connection.sql(sql).fetchall()
+
+    return asked
+
+
+def test_each_day_has_one_like_point_with_what_was_measured_around_it(ask: Any) -> None:
+    table = pack_days(ask, {("E-1", "P1"): PACK}, {"E-1/P1": Beside("A7", day_number("2026-01-01"))}, since=day_number("2026-11-02"))
+    assert table.names() == ["E-1/P1"]
+    assert len(table) == 2
+    assert table.numbers["soc"] == pytest.approx([0.9, 0.9], abs=0.005)
+    assert table.numbers["slope_v"] == pytest.approx([1.0, 1.0], rel=0.01)
+    assert table.numbers["capacity_ah"] == pytest.approx([150, 150])
+    assert table.numbers["resistance_ohm"] == pytest.approx([0.001, 0.001], rel=0.01)
+    assert table.numbers["relaxation_v"] == pytest.approx([0.01, 0.01], rel=0.1)
+    assert table.numbers["temperature_c"].tolist() == [26.0, 26.0]
+    assert table.numbers["age_d"].tolist() == [305.0, 306.0]
+    assert (set(table.labels["batch"]), set(table.labels["firmware"]), set(table.labels["chemistry"])) == ({"A7"}, {"2.1"}, {"NMC"})
+    assert table.spread_v == pytest.approx([0.01, 0.01])
+    assert "1 packs left out" in table.notes[-1]
+
+
+def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with Lake.open(bench.places, **bench.parts()) as lake:
+        bench.drive(lake, 5, packs=(A,))
+        registered = {(A.vehicle_id, A.pack_id): Pack(A, "NMC", 3_600_000, 100)}
+
+        def asked(sql: str) -> Sequence[tuple[Any, ...]]:
+            return query(lake.hot, bench.places, sql, names=True).rows
+
+        table = pack_days(asked, registered, {}, since=0)
+        assert table.names() == [f"{A.vehicle_id}/{A.pack_id}"]
+
+
+def test_what_is_missing_is_told(ask: Any) -> None:
+    with pytest.raises(TableRefused, match="registry"):
+        pack_days(ask, {}, {}, since=day_number("2026-11-01"))
+    with pytest.raises(TableRefused, match="no day"):
+        pack_days(ask, {("E-1", "P1"): PACK}, {}, since=day_number("2027-01-01"))
+
+
+def test_the_table_beside(tmp_path: Path) -> None:
+    file = tmp_path / "packs.csv"
+    file.write_text("pack,batch,made\nE-1/P1,A7,2026-01-01\nE-2/P1,B1,\n")
+    found = read_beside(file)
+    assert found == {"E-1/P1": Beside("A7", (date(2026, 1, 1) - date(1970, 1, 1)).days), "E-2/P1": Beside("B1")}
+    for content in ("vehicle\nE-1\n", "pack,made\nE-1/P1,soon\n"):
+        file.write_text(content)
+        with pytest.raises(TableRefused):
+            read_beside(file)

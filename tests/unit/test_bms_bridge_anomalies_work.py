@@ -1,0 +1,81 @@
+"""What early work costs against waiting, and work orders with their steps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fake_pack_days import fleet, string
+from sqlalchemy import text
+
+from bms_bridge.anomalies import AssumptionRefused, WorkRefused
+from bms_bridge.anomalies.alerts import Alert, watch
+from bms_bridge.anomalies.decision import Assumptions, advise, read_assumptions
+from bms_bridge.anomalies.work import Ending, WorkBook
+from storage import Store
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+ORDER = {"key": "E-1/P1/internal_short/4", "pack": "E-1/P1", "kind": "internal_short", "due": "2026-12-01", "cause": "c", "advice": "a"}
+
+
+@pytest.fixture(scope="module")
+def alert() -> Alert:
+    return watch(fleet(6, first=string("E-99/P1", leak_c_rate=1 / 5000, onset=45)), opinion=False)[0]
+
+
+def test_early_work_where_the_event_comes_before_the_service(alert: Alert) -> None:
+    found = advise(alert, Assumptions(), 20_500)
+    assert found.act_now
+    assert found.waiting_paise > found.now_paise
+    assert 20_500 <= found.due < 20_500 + 60
+    soon = advise(alert, Assumptions(service_in_d=0.0), 20_500)
+    assert not soon.act_now
+    assert "next service" in soon.words
+
+
+def test_dear_early_work_waits(alert: Alert) -> None:
+    assert not advise(alert, Assumptions(early_paise=10**9), 20_500).act_now
+
+
+def test_assumptions_are_edited_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("early_paise = 5\n[real]\nplating = 0.9\n")
+    found = read_assumptions(file)
+    assert (found.early_paise, found.real["plating"], found.real["resistance"]) == (5, 0.9, 0.5)
+    for content in ("early_paise = -1", "real = 3", "[real]\nplating = 2", "[real]\nrust = 0.1", "cheap = 1", "x =", "service_in_d = nan"):
+        file.write_text(content)
+        with pytest.raises(AssumptionRefused):
+            read_assumptions(file)
+
+
+def test_an_order_is_opened_once_ended_once_and_says_who_and_why(tmp_path: Path) -> None:
+    with WorkBook.opened(tmp_path / "pune-work.db") as book:
+        order, new = book.open(**ORDER, actor="console asha", reason="leak grows", now=NOW)
+        assert (order.number, new, order.state) == (1, True, "open")
+        assert book.open(**ORDER, actor="console ravi", reason="again", now=NOW) == (order, False)
+        done = book.end(1, Ending.FIXED, actor="console ravi", reason="module 2 replaced", now=NOW)
+        assert [(step.actor, step.what, step.reason) for step in done.steps] == [
+            ("console asha", "opened", "leak grows"),
+            ("console ravi", "fixed", "module 2 replaced"),
+        ]
+        assert book.orders() == []
+        assert book.orders(ended=True) == [done]
+        for number in (1, 7):
+            with pytest.raises(WorkRefused):
+                book.end(number, Ending.DROPPED, actor="x", reason="y", now=NOW)
+        for reason in (" ", "x" * 201):
+            with pytest.raises(WorkRefused, match="reason"):
+                book.open(**ORDER | {"key": "other"}, actor="x", reason=reason, now=NOW)
+        assert book.open(**ORDER, actor="console asha", reason="it came back", now=NOW)[1]
+        assert book.intact()
+
+
+def test_a_step_that_somebody_changed_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "pune-work.db"
+    with WorkBook.opened(path) as book:
+        book.open(**ORDER, actor="console asha", reason="leak grows", now=NOW)
+    with Store.open(path) as store, store.writing() as sql:
+        sql.execute(text("UPDATE work_step SET reason = 'nothing'"))
+    with WorkBook.opened(path) as book:
+        assert not book.intact()
