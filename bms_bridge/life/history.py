@@ -11,7 +11,7 @@ into service), ``group`` (batch, or cells of one kind under one use).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,16 @@ PLAIN_DEVIATION = 0.003
 NINETY = 1.645
 SMOOTH_FROM, SMOOTH_OVER = 20, 5
 ROWS = 16
+TONGJI_RATES = {"025": 0.25, "05": 0.5, "1": 1.0}
+"""What the Tongji University cells' codes say, capacities an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
     """One pack. ``cycles`` rising, ``soh`` and its standard ``deviation`` (shares of nominal), ``years`` since it went into service
     (NaN: not told),
-    ``group``: "" where not told."""
+    ``group``: "" where not told. ``temp_c``, ``rate_c`` (capacities an hour): of its use, NaN where not told; ``make``: of cell, its
+    chemistry where told."""
 
     pack: str
     kind: str
@@ -43,11 +46,14 @@ class Track:
     soh: Floats
     deviation: Floats
     years: Floats
+    temp_c: float = float("nan")
+    rate_c: float = float("nan")
+    make: str = ""
 
     def until(self, row: int) -> Track:
         """The same as it stood after the row with this number."""
         cut = slice(0, row + 1)
-        return Track(self.pack, self.kind, self.group, self.cycles[cut], self.soh[cut], self.deviation[cut], self.years[cut])
+        return replace(self, cycles=self.cycles[cut], soh=self.soh[cut], deviation=self.deviation[cut], years=self.years[cut])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Rows:
     deviation: Floats
 
 
-def read_histories(path: Path) -> tuple[list[Track], tuple[str, ...]]:
+def read_histories(path: Path, *, nominal_ah: float | None = None) -> tuple[list[Track], tuple[str, ...]]:
     """All packs of a file, or of the files of a folder, and what was left out. Raises DataRefused.
 
     A file names its kind by its column ``kind``, else by its own name.
@@ -71,7 +77,7 @@ def read_histories(path: Path) -> tuple[list[Track], tuple[str, ...]]:
         if path.is_dir() and not ({"pack", "cell"} & names and "cycle" in names and {"soh", "capacity", "capacity_Ah"} & names):
             notes.append(f"{file.name}: no history of health; left out")
             continue
-        found, told = _read(file, names)
+        found, told = _read(file, names, nominal_ah)
         tracks += found
         notes += [f"{file.name}: {note}" for note in told]
     if not tracks:
@@ -79,7 +85,7 @@ def read_histories(path: Path) -> tuple[list[Track], tuple[str, ...]]:
     return tracks, tuple(notes)
 
 
-def _read(file: Path, names: set[str]) -> tuple[list[Track], tuple[str, ...]]:
+def _read(file: Path, names: set[str], nominal_ah: float | None) -> tuple[list[Track], tuple[str, ...]]:
     who = "pack" if "pack" in names else "cell"
     if not {who, "cycle"} <= names:
         raise DataRefused(
@@ -88,13 +94,13 @@ def _read(file: Path, names: set[str]) -> tuple[list[Track], tuple[str, ...]]:
     what = next((name for name in ("soh", "capacity", "capacity_Ah") if name in names), None)
     if what is None:
         raise DataRefused(f"{file}: misses the column soh (a share of nominal), or capacity with q_nom_Ah (Ah)")
-    extra = [name for name in ("q_nom_Ah", "soh_low", "soh_high", "years", "T_C") if name in names]
+    extra = [name for name in ("q_nom_Ah", "soh_low", "soh_high", "years", "T_C", "rate_c") if name in names]
     words = [name for name in ("kind", "group", "batch", "chem", "rate_code") if name in names]
     read = read_columns(file, ("cycle", what, *extra), (who, *words))
     count = len(read["cycle"])
     soh: Floats = read[what]
     if what != "soh":
-        soh = soh / _nominal(file, read, count)
+        soh = soh / (_nominal(file, read) if nominal_ah is None else nominal_ah)
     deviation = np.full(count, PLAIN_DEVIATION)
     if {"soh_low", "soh_high"} <= names:
         told = (read["soh_high"] - read["soh_low"]) / (2 * NINETY)
@@ -115,6 +121,8 @@ def _read(file: Path, names: set[str]) -> tuple[list[Track], tuple[str, ...]]:
     groups = _groups(read, count)[keep]
     cycles, soh, deviation = read["cycle"][keep], soh[keep], deviation[keep]
     years = read.get("years", np.full(count, np.nan))[keep]
+    warm, rates = (column[keep] for column in _use(read, count))
+    makes: Words = read["chem"][keep] if "chem" in read else kinds
     order = np.lexsort((cycles, names_of, kinds))
     key = np.char.add(np.char.add(kinds, "\0"), names_of)[order]
     begins = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
@@ -126,12 +134,23 @@ def _read(file: Path, names: set[str]) -> tuple[list[Track], tuple[str, ...]]:
         if len(single) >= SMOOTH_FROM and not {"soh_low", "soh_high"} <= names:
             health = smoothed(health)
         tracks.append(
-            Track(str(names_of[first]), str(kinds[first]), str(groups[first]), cycles[single], health, deviation[single], years[single])
+            Track(
+                str(names_of[first]),
+                str(kinds[first]),
+                str(groups[first]),
+                cycles[single],
+                health,
+                deviation[single],
+                years[single],
+                float(warm[first]),
+                float(rates[first]),
+                str(makes[first]),
+            )
         )
     return tracks, notes
 
 
-def _nominal(file: Path, read: dict[str, NDArray[np.generic]], count: int) -> Floats:
+def _nominal(file: Path, read: dict[str, NDArray[np.generic]]) -> Floats:
     if "q_nom_Ah" in read:
         return np.asarray(read["q_nom_Ah"], dtype=np.float64)
     if "chem" in read and all(str(word) in TONGJI_AH for word in set(read["chem"].tolist())):
@@ -148,6 +167,17 @@ def _groups(read: dict[str, NDArray[np.generic]], count: int) -> Words:
     if not parts:
         return np.full(count, "", dtype=np.str_)
     return np.array([" ".join(str(value) for value in row) for row in zip(*parts, strict=True)], dtype=np.str_)
+
+
+def _use(read: dict[str, NDArray[np.generic]], count: int) -> tuple[Floats, Floats]:
+    """Temperature, °C, and charging rate, capacities an hour."""
+    unknown = np.full(count, np.nan)
+    warm = np.asarray(read.get("T_C", unknown), dtype=np.float64)
+    if "rate_c" in read:
+        return warm, np.asarray(read["rate_c"], dtype=np.float64)
+    if "rate_code" in read:
+        return warm, np.array([TONGJI_RATES.get(str(word), np.nan) for word in read["rate_code"]])
+    return warm, unknown
 
 
 def smoothed(soh: Floats) -> Floats:

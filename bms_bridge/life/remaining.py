@@ -13,7 +13,7 @@ a group that was not taught, on whole groups kept apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ OLD_NEWS = 0.1
 """A row counts less the further its health lies above the last one: its deviation grows by this share of the distance. What was is no
 proof of
 what comes, and the curve is not the whole truth."""
+FAR = 0.05
+"""From this loss on a question counts as far: misses of the near ones say little of it."""
 LEAST_WIDTH = 0.05
 """Of ln(cycles): nobody knows better."""
 UNLIKE = 3.0
@@ -52,11 +54,27 @@ TAUGHT, OTHER, STRANGE, BEYOND, REACHED = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """``trees``: their share beside the filter (0–1). ``below``, ``above``: P10 and P90 lie so many deviations from P50 (of ln(cycles))."""
+    """``trees``: their share beside the filter (0–1). ``below``, ``above``: P10 and P90 lie so many deviations from P50 (of ln(cycles));
+    ``far_…``: where the health that is asked for is at least :data:`FAR` below today's."""
 
     trees: float
     below: float
     above: float
+    far_below: float
+    far_above: float
+
+    def widths(self, far: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """Below and above, for each question."""
+        return np.where(far, self.far_below, self.below), np.where(far, self.far_above, self.above)
+
+    def wider(self, times: float) -> Trust:
+        """The same trees, with widths so many times as large."""
+        return replace(self, **{name: times * getattr(self, name) for name in ("below", "above", "far_below", "far_above")})
+
+    def at_least(self, other: Trust) -> Trust:
+        """The same trees, with widths that are nowhere smaller than another's."""
+        names = ("below", "above", "far_below", "far_above")
+        return replace(self, **{name: max(getattr(self, name), getattr(other, name)) for name in names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +178,12 @@ def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float
     beyond = asked < model.deepest - 1e-9
     share = np.where(beyond, 0.0, np.where(loose, model.other.trees, model.own.trees))
     middle = mixed(said, share)
-    below = np.where(loose | beyond, max(model.other.below, model.own.below), model.own.below) * said.deviation
-    above = np.where(loose | beyond, max(model.other.above, model.own.above), model.own.above) * said.deviation
+    last = np.array([np.median(track.soh[-3:]) if len(track.soh) else np.inf for track in tracks])
+    far = asked <= last[:, None] - FAR
+    widths = zip(model.own.widths(far), model.other.at_least(model.own).widths(far), strict=True)
+    below, above = (np.where(loose | beyond, wide, narrow) * said.deviation for narrow, wide in widths)
     verdict = np.where(strange[:, None], STRANGE, np.where(other[:, None], OTHER, TAUGHT)) + np.zeros(asked.shape, dtype=np.int64)
     verdict = np.where(beyond, BEYOND, verdict)
-    last = np.array([np.median(track.soh[-3:]) if len(track.soh) else np.inf for track in tracks])
     over = last[:, None] <= asked
     p10, p50, p90 = (np.where(over, 0.0, np.exp(middle + move)) for move in (-below, 0.0, above))
     return Left(p10, p50, p90, np.where(over, REACHED, verdict), said.soh_now)
@@ -211,7 +230,10 @@ def from_file(file: ModelFile) -> dict[str, LifeModel]:
             np.linalg.cholesky(spread)
             if not (len(apart) and lives.min() >= 0 and lives.sum() > 0 and np.isfinite(means).all() and np.isfinite(apart).all()):
                 raise ValueError("no lives")
-            own, other = (Trust(**{name: float(words[key][name]) for name in ("trees", "below", "above")}) for key in ("own", "other"))
+            own, other = (
+                Trust(**{name: float(words[key][name]) for name in ("trees", "below", "above", "far_below", "far_above")})
+                for key in ("own", "other")
+            )
             forest = Forest.from_arrays(file.arrays, f"{at}forest.", FEATURES)
             found[kind] = LifeModel(
                 kind, Population(groups, means, lives, spread, apart), forest, float(words["deepest"]), own, other, dict(words["taught"])

@@ -12,20 +12,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bms_bridge.health import DataRefused
 from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.files import Words
 from bms_bridge.health.soh_training import grow
 from bms_bridge.health.trees import Forest
 from bms_bridge.life.crossings import Cuts, Index, cut_lives, seen_at
 from bms_bridge.life.fade import Floats
 from bms_bridge.life.history import Track
 from bms_bridge.life.prior import Population, fit_population
-from bms_bridge.life.remaining import ANY, LifeModel, Said, Trust, mixed, said_of
+from bms_bridge.life.remaining import ANY, FAR, LifeModel, Said, Trust, mixed, said_of
 
 LEAST_LIVES = 8
 LEAST_FADE = 0.03
 LIVES_OF_ANY = 120
+LEAST_FACTOR = 0.1
+UNKNOWN_GROUP = 2.0
+"""Where one group alone was taught: so many times as wide for another one. A judgement: of the kinds with several groups, whole groups
+kept apart
+needed 1.5 to 5 times the width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def teach(
     own = _trust(by_life, cuts)
     groups = _whole_groups(names, effort.groups, seed)
     other = _trust(_opinions(lives, cuts, groups, effort, seed), cuts) if groups else own
-    other = Trust(other.trees, max(other.below, own.below), max(other.above, own.above))
+    other = (other if groups else own.wider(UNKNOWN_GROUP)).at_least(own)
     ends = np.sort([track.soh.min() for track in lives])
     people = fit_population(lives)
     judged = ~np.isnan(by_life.filter[:, 0])
@@ -85,11 +92,12 @@ def teach(
     truth = np.log(np.maximum(cuts.cycles[judged], 1.0))
     owner = cuts.lives[cuts.which[judged]].astype(np.str_)
     wide = by_life.deviation[judged, 0]
+    below, above = own.widths(_far(cuts)[judged])
     figures = {
         "lives": len(lives),
         "groups": len(people.groups),
         "miss_log": float(np.mean(np.abs(said - truth))),
-        "p10_to_p90_holds": grouped_share((truth >= said - own.below * wide) & (truth <= said + own.above * wide), owner),
+        "p10_to_p90_holds": grouped_share((truth >= said - below * wide) & (truth <= said + above * wide), owner),
     }
     return LifeModel(
         kind, people, _forest(cuts, np.arange(len(cuts.which)), effort, seed), float(ends[min(2, len(ends) - 1)]), own, other, figures
@@ -110,7 +118,7 @@ def _folds(lives: int, folds: int, seed: int) -> list[Index]:
     return [np.sort(order[fold::folds]) for fold in range(min(folds, lives))]
 
 
-def _whole_groups(names: np.ndarray[tuple[int], np.dtype[np.str_]], most: int, seed: int) -> list[Index]:
+def _whole_groups(names: Words, most: int, seed: int) -> list[Index]:
     found = [np.flatnonzero(names == name) for name in sorted(set(names.tolist()))]
     if len(found) < 2:
         return []
@@ -180,6 +188,16 @@ def _trust(said: Said, cuts: Cuts) -> Trust:
         if mean < least:
             best, least = float(share), mean
     off = (np.log(truth) - mixed(part, best)[:, 0]) / part.deviation[:, 0]
-    names = owner.astype(np.str_)
-    below, above = (max(grouped_quantile(side, names, 0.9), 0.1) for side in (-off, off))
-    return Trust(best, below, above)
+    names, far = owner.astype(np.str_), _far(cuts)[judged]
+    widths = [_width(side, names, rows) for rows in (np.ones(len(far), dtype=np.bool_), far) for side in (-off, off)]
+    return Trust(best, *widths)
+
+
+def _width(off: Floats, names: Words, rows: NDArray[np.bool_]) -> float:
+    return max(grouped_quantile(off[rows], names[rows], 0.9), LEAST_FACTOR) if rows.any() else _width(off, names, ~rows)
+
+
+def _far(cuts: Cuts) -> NDArray[np.bool_]:
+    """Of each question whether it goes far."""
+    now = np.array([part.soh.min() for part in cuts.parts])
+    return np.asarray(cuts.target <= now[cuts.which] - FAR + 1e-3)

@@ -19,6 +19,7 @@ from controller.app import (
     battery_health_cli,
     battery_life_cli,
     battery_passport_cli,
+    battery_stress_cli,
     battery_twin_cli,
 )
 
@@ -32,6 +33,7 @@ battery_health_cli.add_to(battery)
 battery_features_cli.add_to(battery)
 battery_passport_cli.add_to(battery)
 battery_life_cli.add_to(battery)
+battery_stress_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)
 battery_twin_cli.add_to(battery)
 battery_anomalies_cli.add_to(battery)

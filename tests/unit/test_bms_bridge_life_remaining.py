@@ -65,7 +65,7 @@ def test_what_is_reached_is_reached() -> None:
 
 
 def test_another_group_and_a_strange_history_are_wider() -> None:
-    model = replace(taught(), other=replace(taught().other, below=9.0, above=9.0))
+    model = replace(taught(), other=replace(taught().other, far_below=9.0, far_above=9.0, below=9.0, above=9.0))
     own = halfway(lives(1, seed=5)[0])
     strange = replace(own, soh=own.soh - 0.2 * (np.arange(len(own.soh)) % 2))
     left = remaining(model, [own, replace(own, group="other"), strange], (0.8,))

@@ -111,3 +111,21 @@ def test_calibrate_finds_the_fleets_pace_and_writes_what_settings_take(tmp_path:
     unknown = run("calibrate", "--data", str(tmp_path / "fleet.csv"), "-o", str(out), "--chemistry", "LTO", "--temp", "30")
     assert (unknown.exit_code, "nothing is known" in unknown.output) == (2, True)
     assert run("calibrate", "--data", str(tmp_path / "none.csv"), "-o", str(out), "--chemistry", "LFP", "--temp", "30").exit_code == 2
+
+
+def test_stress_is_told_by_condition_and_slope(tmp_path: Path) -> None:
+    lines = ["cell,cycle,capacity,T_C,rate_c"]
+    for temp_c in (25, 45):
+        for number in range(4):
+            lines += [f"c{temp_c}-{number},{cycle},{2 * (1 - cycle * temp_c * 2e-5)},{temp_c},0.5" for cycle in range(1, 200, 4)]
+    (tmp_path / "lab.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = run("stress", str(tmp_path / "lab.csv"), "--nominal", "2", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [one["temp_c"] for one in found["conditions"]] == [25, 45]
+    (slope,) = found["slopes"]
+    assert slope["times"] == pytest.approx((45 / 25) ** 0.5, abs=0.03)
+    assert "10 °C more" in run("stress", str(tmp_path / "lab.csv"), "--nominal", "2").output
+    assert run("stress", str(tmp_path / "lab.csv")).exit_code == 2  # without the nominal capacity
+    refused = run("stress", str(tmp_path / "lab.csv"), "--nominal", "2", "--cycles", "900")
+    assert (refused.exit_code, "fewer cycles" in refused.output) == (2, True)
