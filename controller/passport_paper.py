@@ -11,12 +11,15 @@ import msgspec
 
 from bms_bridge.passport.assemble import Filled, filled
 from bms_bridge.passport.foreign import MOST_BYTES
-from bms_bridge.passport.shown import HEADINGS, TIERS, Row, rows_of
+from bms_bridge.passport.shown import HEADINGS, TIERS, Row, assessment_rows, rows_of
 from bms_bridge.passport.tiers import Tier
 from bms_bridge.signing import fingerprint_of
 from controller.passport_shelf import put_aside
 
-__all__ = ["MOST_BYTES", "PUBLIC", "TIER_WORDS", "Filled", "Row", "file_name", "filled", "json_text", "parts", "pdf", "put_aside", "signer"]
+__all__ = [
+    "MOST_BYTES", "PUBLIC", "TIER_WORDS", "Filled", "Row", "assessed", "file_name", "filled", "json_text", "parts", "pdf", "put_aside",
+    "signer",
+]  # fmt: skip
 
 PUBLIC: Final = Tier.PUBLIC.value
 TIER_WORDS: Final[Mapping[str, str]] = {tier.value: words for tier, words in TIERS.items()}
@@ -30,6 +33,11 @@ def parts(document: Mapping[str, Any]) -> list[tuple[str, list[Row], list[Row]]]
         rows = rows_of(document, name)
         found.append((heading, [row for row in rows if not row.absent], [row for row in rows if row.absent]))
     return found
+
+
+def assessed(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The depot's own assessment in words: (what, value)."""
+    return assessment_rows(document)
 
 
 def pdf(document: Mapping[str, Any]) -> bytes:

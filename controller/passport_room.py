@@ -126,6 +126,7 @@ class PassportRoom:
             sheet=sheet.model if sheet is not None else "",
             findings=[f"{one.path}: {one.words}" for one in found],
             kept=await self._on_shelf(lambda: self._shelf.of(pack)),
+            owners=owners,
         )
 
     async def _public_view(self, args: Mapping[str, str]) -> PublicPassportView | None:

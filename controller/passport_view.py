@@ -26,7 +26,7 @@ class KeptPassportView(Struct, frozen=True, kw_only=True):
 class PassportView(Struct, frozen=True, kw_only=True):
     """A pack's passport as everybody may see it (``document``, signed), and how it stands. ``filled``, ``unknown``: of the required values,
     as the owner sees them. ``address``: behind its QR code, "" where no page is public. ``sheet``: the model of its data sheet, "" without
-    one; ``findings``: what in the owner's copy cannot be."""
+    one; ``findings``: what in the owner's copy cannot be. ``owners``: that copy, unsigned, for those who may issue passports."""
 
     vehicle_id: str
     pack_id: str
@@ -37,6 +37,7 @@ class PassportView(Struct, frozen=True, kw_only=True):
     sheet: str
     findings: list[str]
     kept: list[KeptPassportView]
+    owners: dict[str, Any] = {}
 
 
 class PublicPassportView(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ def fill_passports(link: FakeLink) -> None:
     link.shown |= {
         PassportView: PassportView(
             vehicle_id="E-103", pack_id="P1", document=public, filled=counted.filled, unknown=counted.unknown, address=ADDRESS,
-            sheet="EB-300", findings=[], kept=[kept],
+            sheet="EB-300", findings=[], kept=[kept], owners=owners,
         ),
         PublicPassportView: PublicPassportView(document=public),
         KeptDocumentView: KeptDocumentView(sha256="ab" * 32, document={"Labels": {}}),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,7 +54,8 @@ def passport_api(web: Web) -> APIRouter:
         request: Request, vehicle: VehicleId, pack: PackId, tier: Tier = "public", form: Form = "json", reason: Reason = ""
     ) -> Response:
         if form == "standing":
-            return reply(await standing(web, vehicle, pack))
+            found = await standing(web, vehicle, pack)
+            return reply(found if caller_of(request).may(Permission.REGISTRY) else msgspec.structs.replace(found, owners={}))
         if tier != passport_paper.PUBLIC and not caller_of(request).may(Permission.REGISTRY):
             raise Problem("forbidden", f"A passport for others than the public needs {least_roles(Permission.REGISTRY)}.")
         if tier == passport_paper.PUBLIC:

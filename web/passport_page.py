@@ -25,6 +25,7 @@ from web.pack_page import pack_url
 from web.packs_api import PackId, VehicleId
 from web.passport_api import issued, keeping, saved, standing
 from web.problems import Problem
+from web.roles import Permission
 from web.screens import carry_out
 
 _CLOSED = "There is no passport behind this address. Passports are shown where their depot publishes them."
@@ -44,7 +45,13 @@ def passport_screens(web: Web) -> APIRouter:
         view = web.view()
         found = await standing(web, vehicle, pack)
         clock = text.DepotTime(view.timezone, view.at)
-        return web.pages.render(request, "passport.html", view=view, screen="safety", **page_context(found, clock))
+        return web.pages.render(
+            request,
+            "passport.html",
+            view=view,
+            screen="safety",
+            **page_context(found, clock, whole=caller_of(request).may(Permission.REGISTRY)),
+        )
 
     @router.post("/safety/packs/{vehicle}/{pack}/passport")
     async def issue(request: Request, vehicle: VehicleId, pack: PackId) -> Response:
@@ -88,8 +95,8 @@ async def published(web: Web, token: str) -> PublicPassportView:
     return found
 
 
-def page_context(found: PassportView, clock: text.DepotTime) -> dict[str, Any]:
-    """Everything that the template of the depot's page needs."""
+def page_context(found: PassportView, clock: text.DepotTime, *, whole: bool) -> dict[str, Any]:
+    """Everything that the template of the depot's page needs. ``whole``: the owner's copy is shown, not what everybody may see."""
     base = passport_url(found.vehicle_id, found.pack_id)
     return {
         "name": found.vehicle_id,
@@ -105,7 +112,9 @@ def page_context(found: PassportView, clock: text.DepotTime) -> dict[str, Any]:
         "qr": qr_svg(found.address, title=f"QR code of the passport of {found.vehicle_id}", css="qr") if found.address else "",
         "findings": found.findings,
         "tiers": [(tier, words) for tier, words in passport_paper.TIER_WORDS.items()],
-        "parts": passport_paper.parts(found.document),
+        "parts": passport_paper.parts(found.owners if whole and found.owners else found.document),
+        "whole": whole,
+        "assessed": passport_paper.assessed(found.owners) if whole else [],
         "kept": [_kept(one, clock, found) for one in found.kept],
     }
 

@@ -157,7 +157,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "/CarbonFootprint/carbonFootprintPerLifecycleStage", Kind.LIST,
         items=(
             _choice("/lifecycleStage", "RawMaterialExtraction", "MainProduction", "Distribution", "Recycling"),
-            _number("/carbonFootprint", "% of all, or kg CO2e/kWh", -100, 100),
+            _number("/carbonFootprint", "", -100, 100),
         ),
     ),
     Field("/CarbonFootprint/carbonFootprintPerformanceClass", Kind.TEXT),

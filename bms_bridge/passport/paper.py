@@ -13,13 +13,15 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
 from bms_bridge.passport.assemble import filled
-from bms_bridge.passport.shown import HEADINGS, rows_of, tier_words
+from bms_bridge.passport.shown import HEADINGS, assessment_rows, rows_of, tier_words
 from bms_bridge.signing import fingerprint_of
 
 _INK, _GREY, _LINE = (20, 25, 28), (105, 114, 122), (205, 210, 213)
 _MARGIN: Final = 15.0
 _WIDTH: Final = 210.0 - 2 * _MARGIN
 _QR_MM: Final = 30.0
+_LAST_HEADING_MM: Final = 250.0
+"""No heading stands alone at the foot of a page."""
 
 
 def pdf(document: Mapping[str, Any]) -> bytes:
@@ -75,6 +77,8 @@ class _Paper(FPDF):
     def part(self, name: str) -> None:
         """One part: values with their sources, then what is not known."""
         rows = rows_of(self._document, name)
+        if self.get_y() > _LAST_HEADING_MM:
+            self.add_page()
         self.ln(3)
         self._words(HEADINGS[name], size=12, bold=True)
         known = [(row.name, row.text, row.source) for row in rows if not row.absent]
@@ -87,21 +91,11 @@ class _Paper(FPDF):
 
     def assessed(self) -> None:
         """The depot's own assessment, where the tier has it."""
-        own = self._document.get("assessment")
-        if not own:
-            return
-        self.ln(3)
-        self._words("The depot's own assessment", size=12, bold=True)
-        health, grade = own.get("state_of_health"), own.get("grade")
-        if health:
-            band = f", {health.get('level', 0.9):.0%} interval {health['low']:.1%} to {health['high']:.1%}" if "low" in health else ""
-            self._words(f"State of health {health['soh']:.1%}{band}. {health['method']}, {health['at']}.", size=9.5)
-        if grade:
-            self._words(f"Grade: {grade['band']}. {grade['method']}, {grade['at']}.", size=9.5)
-        record = own.get("record_of_life")
-        if record:
-            rows = [(name.replace("_", " "), _plain(value)) for name, value in record.items() if value not in ({}, [], None)]
-            self._table(("Record of its life here", ""), rows, (50, 130))
+        rows = assessment_rows(self._document)
+        if rows:
+            self.ln(3)
+            self._words("The depot's own assessment", size=12, bold=True)
+            self._table(("What", "Value"), rows, (50, 130))
 
     def seal(self) -> None:
         """Whose signature is on the file."""
@@ -145,14 +139,6 @@ class _Paper(FPDF):
                 cells = table.row()
                 for value in row:
                     cells.cell(_latin(value))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_plain(one) for one in value[-12:])
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _latin(text: str) -> str:

@@ -79,6 +79,31 @@ def rows_of(document: Mapping[str, Any], part: str) -> list[Row]:
     return rows
 
 
+def assessment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The depot's own assessment, (what, words); empty where the document has none."""
+    own = document.get("assessment") or {}
+    rows: list[tuple[str, str]] = []
+    health, grade = own.get("state_of_health"), own.get("grade")
+    if health:
+        band = f", {health.get('level', 0.9):.0%} interval {health['low']:.1%} to {health['high']:.1%}" if "low" in health else ""
+        rows.append(("State of health", f"{health['soh']:.1%}{band}; {health['method']}, {health['at']}"))
+    if grade:
+        rows.append(("Grade", f"{grade['band']}; {grade['method']}, {grade['at']}"))
+    for name, value in (own.get("record_of_life") or {}).items():
+        words = _plain(value) if value is not None and name != "months" else ""
+        if words:
+            rows.append((name.replace("_", " ").capitalize(), words))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_plain(inner)}" for name, inner in value.items() if inner)
+    if isinstance(value, list):
+        return "; ".join(_plain(one) for one in value[-_SHOWN_MEMBERS:])
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
 def words_of(field: Field) -> str:
     """``/Performance/batteryTechicalProperties/ratedEnergy`` -> ``Rated energy``; an inner name with that of its object before it."""
     steps = field.path.split("/")[2:]
@@ -121,9 +146,11 @@ def _member(field: Field, member: Mapping[str, Any]) -> str:
         if value is None or value == [] or item.name == "componentId":
             continue
         if item.kind is Kind.TRUTH:
-            parts += [_split(item.name)] if value else []
+            parts += [_split(item.name).removeprefix("is ")] if value else []
         elif item.kind is Kind.WORDS:
             parts.append(str(next(iter(value.values()), "")))
+        elif item.kind is Kind.CHOICE:
+            parts.append(_split(value))
         else:
             parts.append(_text(item, value))
     return ", ".join(part for part in parts if part)

@@ -28,7 +28,8 @@ async def test_the_public_tier_is_for_everybody_of_the_depot_and_the_others_for_
         assert answer.json()["tier"] == "public"
         assert "E-103" not in answer.headers["content-disposition"]
         assert depot.link.commands == []
-        assert (await viewer.get(API, params={"form": "standing"})).json()["sheet"] == "EB-300"
+        told = (await viewer.get(API, params={"form": "standing"})).json()
+        assert (told["sheet"], told["owners"]) == ("EB-300", {})
         assert (await viewer.get(API, params={"form": "pdf"})).content.startswith(b"%PDF")
         for tier in ("repurposer", "authority", "owner", "legitimate_interest"):
             refused = await viewer.get(API, params={"tier": tier, "reason": "sold"})
@@ -74,16 +75,20 @@ async def test_the_page_shows_what_everybody_may_see_and_how_it_stands(tmp_path:
         client = await depot.signed_in(Role.MANAGER)
         page = await client.get(PAGE)
         assert page.status_code == 200
-        for words in ("Rated energy", "300 kWh", "51 of 89", "model EB-300", "came with the bus", "1 part", "for notified bodies", "<svg"):
+        for words in ("Rated energy", "300 kWh", "51 of 89", "model EB-300", "came with the bus", "1 part", "test.pdf", "<svg"):
             assert words in page.text, words
-        assert "protective trip" not in page.text
+        assert "protective trip" in page.text
+        assert "89.0% to 95.0%" in page.text
         assert PAGE in (await client.get("/safety/packs/E-103/P1")).text
         form = {"csrf": csrf_of(page.text), "tier": "repurposer", "form": "pdf", "reason": "sold"}
         answer = await client.post(PAGE, data=form)
         assert (answer.status_code, answer.content[:4]) == (200, b"%PDF")
         assert (await client.post(PAGE, data=form | {"tier": "x"})).status_code == 422
         viewer = await depot.signed_in(Role.VIEWER)
-        assert 'data-open="issue"' not in (await viewer.get(PAGE)).text
+        seen = (await viewer.get(PAGE)).text
+        assert 'data-open="issue"' not in seen
+        assert "protective trip" not in seen
+        assert "for notified bodies" in seen
 
 
 async def test_a_battery_that_is_not_there_and_a_lake_that_is_silent(tmp_path: Path) -> None:
