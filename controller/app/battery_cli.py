@@ -19,6 +19,7 @@ from controller.app import (
     battery_health_cli,
     battery_life_cli,
     battery_passport_cli,
+    battery_soc_cli,
     battery_stress_cli,
     battery_twin_cli,
 )
@@ -30,6 +31,7 @@ battery = typer.Typer(
     help="Battery: what a management system has counted, and health of cells from charges and pulses.", no_args_is_help=True
 )
 battery_health_cli.add_to(battery)
+battery_soc_cli.add_to(battery)
 battery_features_cli.add_to(battery)
 battery_passport_cli.add_to(battery)
 battery_life_cli.add_to(battery)

@@ -1,0 +1,252 @@
+"""From samples to states of charge: counted charge between samples, a filter's corrections, anchors, intervals, and reasons to say
+nothing.
+
+    Samples [n traces, m] --follow--> Track: soc, low, high, verdict; resistances, capacity and offset as they were found
+
+**Anchors.** At the end of a charge (voltage at the maker's end, current tapered) the charge is 1; where a discharge
+reaches the maker's lowest voltage it is about 0. After half an hour of rest the current
+that the sensor shows is its offset, and the voltage is the open-circuit one. **Gaps.** While the current is missing the interval
+grows by what
+may have flowed; after :data:`MOST_GAP_S` there is no estimate. Steps with a resting sample on either side are taken for a vehicle asleep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms_bridge.soc import filters
+from bms_bridge.soc.cells import CellKind
+from bms_bridge.soc.ocv import Floats, mean_current
+
+Method = Literal["ekf", "ukf", "counting"]
+
+LEVEL: Final = 0.90
+NORMAL_90: Final = 1.6449
+MOST_GAP_S: Final = 900.0
+MOST_WIDTH: Final = 0.70
+"""A 90 % interval wider than this says nothing: no estimate."""
+SHORT_STEP_S: Final = 120.0
+UNSEEN_C: Final = 0.3
+ASLEEP_C: Final = 0.003
+REST_C: Final = 0.02
+REST_S: Final = 1800.0
+REST_SD_C: Final = 0.003
+TAPER_C: Final = 0.07
+FULL_BELOW_V: Final = 0.015
+FULL_SD: Final = 0.008
+EMPTY_ABOVE_V: Final = 0.05
+EMPTY_SOC: Final = 0.008
+EMPTY_SD: Final = 0.012
+STEEP_C: Final = 0.5
+STEEP_BELOW_V: Final = 0.08
+LEFT_PER_C: Final = 0.06
+LEAST_SD: Final = 0.003
+
+
+class Verdict(IntEnum):
+    """Whether a state of charge is told, or why not."""
+
+    TOLD = 0
+    NO_CURRENT = 1
+    NO_VOLTAGE = 2
+    TOO_WIDE = 3
+
+
+WORDS: Final = {
+    Verdict.TOLD: "told",
+    Verdict.NO_CURRENT: f"none: the current has been missing for more than {MOST_GAP_S / 60:.0f} minutes",
+    Verdict.NO_VOLTAGE: f"none: the voltage has been missing for more than {MOST_GAP_S / 60:.0f} minutes",
+    Verdict.TOO_WIDE: "none: nothing has fixed the state of charge yet (no rest off the plateau, no full charge)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Traces as rows [n, m]; times rise; NaN: missing, or behind a trace's end (times). ``current_c``: capacities per hour,
+    charging positive;
+    ``voltage_v``: of a cell."""
+
+    time_s: Floats
+    current_c: Floats
+    voltage_v: Floats
+    temperature_c: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What is told beforehand, for each trace [n] or for all. ``soc`` NaN: nobody knows. Standard deviations: of the state of
+    charge, of the
+    sensor's offset in capacities per hour, of the capacity as a share. ``capacity``, ``ohmic``, ``lagging``: logarithms of ratios
+    to the told
+    capacity and to the table's resistances, from an earlier trace of the same cell."""
+
+    soc: float | Floats = float("nan")
+    soc_sd: float | Floats = 0.10
+    offset_sd: float | Floats = 0.01
+    capacity_sd: float | Floats = 0.04
+    capacity: float | Floats = 0.0
+    ohmic: float | Floats = 0.0
+    lagging: float | Floats = 0.0
+    resistance_sd: float | Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What was found, [n, m] each; NaN where a trace has ended. ``soc``, ``low``, ``high``: fractions (also where the verdict is
+    not TOLD:
+    look at it first). ``capacity``, ``ohmic``, ``lagging``: ratios to what was told; ``offset_c``: capacities per hour; ``*_sd``: one
+    standard deviation. ``full``, ``empty``, ``rest``: an anchor was taken at this sample."""
+
+    soc: Floats
+    low: Floats
+    high: Floats
+    sd: Floats
+    verdict: NDArray[np.int8]
+    capacity: Floats
+    capacity_sd: Floats
+    ohmic: Floats
+    ohmic_sd: Floats
+    lagging: Floats
+    offset_c: Floats
+    full: NDArray[np.bool_]
+    empty: NDArray[np.bool_]
+    rest: NDArray[np.bool_]
+
+
+def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method = "ekf") -> Track:
+    """Follow all traces at once. ``counting`` uses charge alone after the start: for comparison."""
+    count, length = samples.time_s.shape
+    belief = filters.begin(kind, _start(kind, known, count))
+    names = ("soc", "sd", "capacity", "capacity_sd", "ohmic", "ohmic_sd", "lagging", "offset")
+    found = {name: np.full((count, length), np.nan) for name in names}
+    verdict = np.zeros((count, length), dtype=np.int8)
+    full, empty, rest = (np.zeros((count, length), dtype=bool) for _ in range(3))
+    steps, mean_c, unknown2, held_c = _steps(samples)
+    since_current, since_voltage = np.zeros(count), np.zeros(count)
+    resting_s, rested = np.zeros(count), np.zeros(count, dtype=bool)
+    charged, emptied, placed = (np.zeros(count, dtype=bool) for _ in range(3))
+    for place in range(length):
+        here = np.isfinite(samples.time_s[:, place])
+        current, voltage = samples.current_c[:, place], samples.voltage_v[:, place]
+        temperature, step = samples.temperature_c[:, place], steps[:, place]
+        if place:
+            inner: filters.Method = "ukf" if method == "ukf" else "ekf"
+            filters.advance(kind, belief, mean_c[:, place], step, unknown2[:, place], method=inner)
+        seen_current, seen_voltage = np.isfinite(current), np.isfinite(voltage)
+        since_current = np.where(seen_current, 0.0, since_current + step)
+        since_voltage = np.where(seen_voltage, 0.0, since_voltage + step)
+        if method != "counting":
+            first = ~placed & seen_current & seen_voltage
+            if first.any():
+                filters.place_by_voltage(kind, belief, np.where(first, current, np.nan), np.where(first, voltage, np.nan), temperature)
+                placed |= first
+            usable = np.where(first | ~here, np.nan, voltage)
+            filters.see_voltage(kind, belief, current, usable, temperature, step, method=inner if place else "ekf")
+            at_end = _at_end(kind, current, voltage)
+            full[:, place] = at_end & ~charged
+            if full[:, place].any():
+                # What remains to be charged at this current, were it to taper off as usual.
+                left = np.where(full[:, place], LEFT_PER_C * current, np.nan)
+                filters.see_charge(belief, 1.0 - left, FULL_SD + 0.7 * np.nan_to_num(left))
+            ending = (voltage <= kind.empty_v + EMPTY_ABOVE_V) & (current < -TAPER_C)
+            empty[:, place] = ending & ~emptied
+            if empty[:, place].any():
+                filters.see_charge(belief, np.where(empty[:, place], EMPTY_SOC, np.nan), np.full(count, EMPTY_SD))
+            emptied = (emptied | ending) & ~(current > REST_C)
+            charged = (charged | at_end) & ~(current < -REST_C)
+            quiet = seen_current & (np.abs(current) < REST_C)
+            resting_s = np.where(quiet, resting_s + np.where(resting_s > 0, step, 1e-9), 0.0)
+            rest[:, place] = quiet & (resting_s >= REST_S) & ~rested & seen_voltage
+            if rest[:, place].any():
+                filters.see_rest(belief, np.where(rest[:, place], held_c[:, place], np.nan), REST_SD_C)
+            rested = (rested | rest[:, place]) & quiet
+        state, cov = belief.state, belief.cov
+        found["soc"][:, place] = np.clip(state[:, filters.SOC], 0.0, 1.0)
+        found["sd"][:, place] = np.sqrt(cov[:, filters.SOC, filters.SOC])
+        found["capacity"][:, place] = np.exp(state[:, filters.CAPACITY])
+        found["capacity_sd"][:, place] = np.sqrt(cov[:, filters.CAPACITY, filters.CAPACITY])
+        found["ohmic"][:, place] = np.exp(state[:, filters.OHMIC])
+        found["ohmic_sd"][:, place] = np.sqrt(cov[:, filters.OHMIC, filters.OHMIC])
+        found["lagging"][:, place] = np.exp(state[:, filters.LAGGING])
+        found["offset"][:, place] = state[:, filters.OFFSET]
+        verdict[:, place] = np.where(
+            since_current > MOST_GAP_S, Verdict.NO_CURRENT, np.where(since_voltage > MOST_GAP_S, Verdict.NO_VOLTAGE, Verdict.TOLD)
+        )
+    gone = ~np.isfinite(samples.time_s)
+    for values in found.values():
+        values[gone] = np.nan
+    half = NORMAL_90 * kind.interval_factor * np.maximum(found["sd"], LEAST_SD)
+    low, high = np.clip(found["soc"] - half, 0.0, 1.0), np.clip(found["soc"] + half, 0.0, 1.0)
+    wide = (high - low > MOST_WIDTH) & (verdict == Verdict.TOLD)
+    verdict[wide] = Verdict.TOO_WIDE
+    return Track(
+        soc=found["soc"],
+        low=low,
+        high=high,
+        sd=found["sd"],
+        verdict=verdict,
+        capacity=found["capacity"],
+        capacity_sd=found["capacity_sd"],
+        ohmic=found["ohmic"],
+        ohmic_sd=found["ohmic_sd"],
+        lagging=found["lagging"],
+        offset_c=found["offset"],
+        full=full,
+        empty=empty,
+        rest=rest,
+    )
+
+
+def _at_end(kind: CellKind, current_c: Floats, voltage_v: Floats) -> NDArray[np.bool_]:
+    """Whether a charge is at its end: the maker's voltage is reached and the current has tapered (a steep end: is not high)."""
+    most, below_v = (STEEP_C, STEEP_BELOW_V) if kind.steep_end else (TAPER_C, FULL_BELOW_V)
+    return np.asarray((voltage_v >= kind.full_v - below_v) & (current_c > 0) & (current_c <= most))
+
+
+def _start(kind: CellKind, known: Knowledge, count: int) -> filters.Start:
+    def each(value: float | Floats) -> Floats:
+        return np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)).copy()
+
+    return filters.Start(
+        soc=each(known.soc),
+        soc_sd=each(known.soc_sd),
+        offset_sd=each(known.offset_sd),
+        capacity=each(known.capacity),
+        capacity_sd=each(known.capacity_sd),
+        ohmic=each(known.ohmic),
+        lagging=each(known.lagging),
+        resistance_sd=each(kind.resistance_spread if known.resistance_sd is None else known.resistance_sd),
+    )
+
+
+def _steps(samples: Samples) -> tuple[Floats, Floats, Floats, Floats]:
+    """Length of the step before each sample (0 behind the end), mean current over it, variance of the charge that was not seen in
+    it, and the
+    current as it was last seen."""
+    time = samples.time_s
+    steps = np.zeros_like(time)
+    steps[:, 1:] = np.nan_to_num(np.diff(time, axis=1), nan=0.0)
+    there = np.isfinite(samples.current_c)
+    place = np.maximum.accumulate(np.where(there, np.arange(time.shape[1])[None, :], 0), axis=1)
+    held = np.nan_to_num(np.take_along_axis(samples.current_c, place, axis=1), nan=0.0)
+    mean = held.copy()
+    mean[:, 1:] = mean_current(held)
+    before = np.concatenate([held[:, :1], held[:, :-1]], axis=1)
+    quiet = (np.abs(held) < REST_C) & (np.abs(before) < REST_C)
+    spread = np.where(steps > 10.0, 0.15 * np.abs(held - before), 0.0)
+    spread = spread + np.where(steps > SHORT_STEP_S, np.where(quiet, ASLEEP_C, 0.03), 0.0)
+    spread = np.where((steps > MOST_GAP_S) & ~quiet, UNSEEN_C, spread)
+    unknown = (spread * steps / 3600) ** 2
+    blind = np.zeros(time.shape[0])
+    for column in range(1, time.shape[1]):
+        missing = ~there[:, column]
+        after = np.where(missing, blind + steps[:, column], 0.0)
+        grown = (UNSEEN_C / 3600) ** 2 * (after**2 - blind**2)
+        unknown[:, column] = np.where(missing, grown, unknown[:, column])
+        blind = after
+    return steps, mean, unknown, held
