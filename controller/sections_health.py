@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pydantic import model_validator
@@ -48,6 +49,9 @@ class HealthPackSection(Section):
     nominal_ah: float | None = setting(
         None, "Capacity when new. Unset: the registered watt-hours over cells and the mean of the curve.", unit="Ah", gt=0, le=10_000
     )
+    cycles_before: float | None = setting(
+        None, "Full cycles before the depot heard of it: 0 where it came new. Unset: no remaining life is told.", ge=0, le=100_000
+    )
     module_cells: tuple[int, ...] = setting(
         (), "Cells in series of each module, in the order in which its unit tells them. Unset: one module."
     )
@@ -81,6 +85,7 @@ class HealthSection(Section):
         ge=0,
         le=0.2,
     )
+    life_model: Path | None = setting(None, "Model of whole lives (battery life-train) for remaining life. Unset: none is told.")
     curve: tuple[HealthCurveSection, ...] = setting(
         (), "Voltages at rest by chemistry. Without one, charge between two rests tells nothing."
     )

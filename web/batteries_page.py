@@ -19,7 +19,7 @@ from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate
 from web import text
 from web.context import Web
 from web.health_api import OFF, health_shown, pack_health
-from web.health_plot import health_plot
+from web.health_plot import health_plot, ica_plot
 from web.pack_page import pack_url
 from web.packs_api import PackId, VehicleId
 from web.problems import Problem
@@ -100,10 +100,41 @@ def _row(row: PackHealthRow, at: datetime) -> dict[str, Any]:
         "trend": _trend(row.trend),
         "trend_why": row.trend.reason,
         "resistance": text.ABSENT if row.resistance is None or row.resistance.value is None else _milli(row.resistance.value),
+        "left": _left(row.life),
+        "left_why": "" if row.life is None else row.life.reason,
         "age": text.ABSENT if soh is None else _ago((at - soh.until).total_seconds()),
         "charges": row.charges,
         "why": row.why_not,
     }
+
+
+def _left(life: HealthEstimate | None) -> str:
+    """P10 to P90 until 80 %: years where its cycles a year are known, else cycles."""
+    if life is None or life.low is None or life.high is None:
+        return text.ABSENT
+    a_year = life.detail.get("cycles_a_year")
+    if a_year:
+        return f"{text.number(life.low / a_year, 1)} to {text.number(life.high / a_year, 1)} years"
+    return f"{text.number(life.low)} to {text.number(life.high)} cycles"
+
+
+def _life(life: HealthEstimate | None) -> dict[str, Any] | None:
+    """The card of remaining life; None where no model of lives is set or nothing is known."""
+    if life is None:
+        return None
+    if life.value is None:
+        return {"why": life.reason, "facts": [], "worth": ""}
+    detail, a_year = life.detail, life.detail.get("cycles_a_year")
+    seventy = detail["to_70"]
+    facts = [
+        ("Until 80 %, P10 to P90", _left(life), ""),
+        ("P50", text.number(life.value / a_year, 1) if a_year else text.number(life.value), " years" if a_year else " cycles"),
+        ("Until 70 %, P10 to P90", f"{text.number(seventy[0])} to {text.number(seventy[2])}", " cycles"),
+        ("Full cycles so far", text.number(detail["cycles_now"]), ""),
+    ]
+    if a_year:
+        facts.append(("Full cycles a year", text.number(a_year), ""))
+    return {"why": "", "facts": facts, "worth": f"Until 80 %: {detail['worth']}. Until 70 %: {detail['worth_70']}."}
 
 
 def _when(at: datetime, clock: text.DepotTime) -> str:
@@ -161,9 +192,30 @@ def pack_context(found: PackHealthView, clock: text.DepotTime) -> dict[str, Any]
         "trend": _trend_words(row.trend),
         "modules": _modules(detail),
         "weakest": _weakest(detail),
+        "life": _life(row.life),
+        "ica_chart": ica_plot([one.detail for one in (*found.charges[:1], *_first(found))]),
+        "ica_note": _ica_note(found),
+        "passport_href": f"{pack_url(row.vehicle_id, row.pack_id)}/passport",
         "estimates": [_estimate(one, clock) for one in reversed(found.estimates[-_SHOWN:])],
         "charges": [_charge(one, clock) for one in found.charges],
     }
+
+
+def _first(found: PackHealthView) -> list[HealthCharge]:
+    """The oldest charge with a curve, unless it is the newest one."""
+    newest = found.charges[0] if found.charges else None
+    return [found.oldest] if found.oldest is not None and found.oldest != newest else []
+
+
+def _ica_note(found: PackHealthView) -> str:
+    if not found.charges:
+        return "It comes with its first whole charge."
+    said = found.charges[0].detail
+    if "ica" not in said:
+        return f"The last charge gave none: {said.get('no_ica', 'it was judged before such curves were kept')}."
+    at = ", ".join(text.number(volts, 3) for volts in said["ica"]["peaks_v"])
+    words = f"Peaks at {at} V." if at else "No peak stands out."
+    return " ".join([words, *(f"{note[:1].upper()}{note[1:]}." for note in said["ica"]["notes"])])
 
 
 def _about(row: PackHealthRow) -> str:
@@ -252,14 +304,14 @@ def _signed(value: float) -> str:
 
 
 def _estimate(one: HealthEstimate, clock: text.DepotTime) -> dict[str, str]:
-    scale, unit = (100.0, " %") if one.quantity == "soh" else (1.0, " mΩ")
+    scale, unit = {"soh": (100.0, " %"), "resistance": (1.0, " mΩ")}.get(one.quantity, (1.0, " cycles"))
     value = text.ABSENT if one.value is None else text.number(scale * one.value, 1)
     band = text.ABSENT
     if one.low is not None and one.high is not None:
         band = f"{text.number(scale * one.low, 1)} to {text.number(scale * one.high, 1)}"
     return {
         "at": _when(one.until, clock),
-        "what": "health" if one.quantity == "soh" else "resistance",
+        "what": {"soh": "health", "life": "life to 80 %"}.get(one.quantity, one.quantity),
         "method": one.method,
         "value": value,
         "unit": unit if one.value is not None else "",

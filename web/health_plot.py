@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from controller.health_view import HealthEstimate
 from controller.readmodel import Point
@@ -69,3 +70,31 @@ def health_plot(
         tuple(labels),
         f"{what}: {len(found)} estimates with their intervals, the newest {said}",
     )
+
+
+def ica_plot(details: Sequence[Mapping[str, Any]]) -> charts.Plot | None:
+    """dQ/dV over the voltage of the mean cell, of the newest charge and, thinner, of the oldest. ``details``: of charges, the newest
+    first. None where the newest has no curve."""
+    found = [detail["ica"] for detail in details if "ica" in detail]
+    if not details or "ica" not in details[0]:
+        return None
+    low, high = min(min(one["cell_v"]) for one in found), max(max(one["cell_v"]) for one in found)
+    top, step = charts.nice_top(max(max(one["ah_per_v"]) for one in found) * 1.05)
+
+    def path(one: Mapping[str, Any]) -> str:
+        points = [
+            f"{charts.short((volts - low) / max(high - low, 1e-6) * charts.WIDTH)} {charts.short(HEIGHT * (1 - value / top))}"
+            for volts, value in zip(one["cell_v"], one["ah_per_v"], strict=True)
+        ]
+        return "M" + "L".join(points)
+
+    labels = [
+        charts.Label(0, HEIGHT * (1 - k * step / top) + 4, text.number(k * step, 0 if step >= 1 else 1), "end lbl-dim axis")
+        for k in range(5)
+    ]
+    for share, css in ((0.0, "lbl-dim"), (0.5, "mid lbl-dim"), (1.0, "end lbl-dim")):
+        labels.append(charts.Label(share * 100, HEIGHT + 17, f"{low + share * (high - low):.2f} V", css))
+    lines = [("l-dim", path(one)) for one in found[1:]] + [("l-solid", path(found[0]))]
+    peaks = ", ".join(f"{volts:.3f} V" for volts in found[0]["peaks_v"]) or "none"
+    grid = tuple(HEIGHT * (1 - k * step / top) for k in range(5))
+    return charts.Plot(HEIGHT, grid, (), tuple(lines), (), tuple(labels), f"Incremental capacity of the newest charge, peaks: {peaks}")

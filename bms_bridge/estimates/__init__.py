@@ -11,6 +11,8 @@
     judging     what a charge tells: counted health (pack, modules, cells), resistance of its steps
     estimate    what one estimate is
     facts       what registry and settings say of a pack, put together
+    shapes      the incremental capacity of a charge
+    outlook     remaining life, by a model that was taught whole lives
     trend       how fast health falls, from estimates with intervals
     book        the tables: packs, charges, estimates
     job         what is new in the lake, carried to the book

@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection, text
 
-from bms_bridge.estimates.estimate import RESISTANCE, SOH, Estimate
+from bms_bridge.estimates.estimate import LIFE, RESISTANCE, SOH, Estimate
+from bms_bridge.estimates.outlook import Dated
 from bms_bridge.estimates.trend import trend
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from bms_bridge.lake.schema import moment
@@ -124,6 +125,30 @@ class Book:
         with self._store.writing() as connection:
             connection.execute(text("INSERT OR REPLACE INTO estimates_meta VALUES (:name, :value)"), {"name": name, "value": value})
 
+    def dated(self, pack: PackKey) -> list[Dated]:
+        """Estimates of health, in order."""
+        with self._store.reading() as connection:
+            query = text(f"{_ESTIMATES} AND quantity = 'soh' AND value IS NOT NULL ORDER BY until_us")
+            found = [_estimate(row) for row in connection.execute(query, _named(pack))]
+        return [
+            Dated(one.until.timestamp(), one.detail.get("cycles"), one.value, one.low, one.high)
+            for one in found
+            if one.value is not None and one.low is not None and one.high is not None
+        ]
+
+    def put_outlook(self, pack: PackKey, one: Estimate, *, now_us: int) -> None:
+        """Remaining life, in the place of the one before of the same day's health."""
+        with self._store.writing() as connection:
+            values = _named(pack) | {"quantity": one.quantity, "until": round(one.until_s * 1e6)}
+            connection.execute(
+                text(
+                    "DELETE FROM estimates_estimate WHERE vehicle_id = :vehicle AND pack_id = :pack AND quantity = :quantity "
+                    "AND until_us = :until"
+                ),
+                values,
+            )
+            put_estimate(connection, pack, one, now_us)
+
     # -- read by everybody ---------------------------------------------------------------------------------------------
 
     def fleet(self, at: datetime) -> FleetHealthView:
@@ -153,11 +178,19 @@ class Book:
                 ),
                 _named(pack) | {"most": SHOWN_CHARGES},
             )
+            oldest = connection.execute(
+                text(
+                    "SELECT started_us, ended_us, charged_ah, detail FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack "
+                    "AND detail LIKE '%\"ica\":%' ORDER BY ended_us LIMIT 1"
+                ),
+                _named(pack),
+            ).first()
             return PackHealthView(
                 at,
                 _row(connection, found),
                 [_estimate(one) for one in reversed(estimates)],
                 [HealthCharge(moment(start), moment(end), ah, json.loads(detail)) for start, end, ah, detail in charges],
+                None if oldest is None else HealthCharge(moment(oldest[0]), moment(oldest[1]), oldest[2], json.loads(oldest[3])),
             )
 
 
@@ -196,8 +229,9 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
     vehicle, pack, heard, chemistry, ah, cells, modules, note = found
     key = {"vehicle": vehicle, "pack": pack}
     newest = {}
-    for quantity in (SOH, RESISTANCE):
-        query = text(f"{_ESTIMATES} AND quantity = :quantity AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1")
+    for quantity in (SOH, RESISTANCE, LIFE):
+        there = "" if quantity == LIFE else " AND value IS NOT NULL"
+        query = text(f"{_ESTIMATES} AND quantity = :quantity{there} ORDER BY until_us DESC LIMIT 1")
         one = connection.execute(query, key | {"quantity": quantity}).first()
         newest[quantity] = None if one is None else _estimate(one)
     last = connection.execute(text(f"{_ESTIMATES} AND quantity = 'soh' ORDER BY until_us DESC LIMIT 1"), key).first()
@@ -222,6 +256,7 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
         charges=int(charges or 0),
         soh=newest[SOH],
         resistance=newest[RESISTANCE],
+        life=newest[LIFE],
         trend=_trend(connection, key),
         why_not=why,
     )

@@ -9,11 +9,14 @@ SOH: Final = "soh"
 RESISTANCE: Final = "resistance"
 COUNTED: Final = "counted charge"
 STEPS: Final = "current steps"
+LIFE: Final = "life"
+LIVES: Final = "taught lives"
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """``quantity``: :data:`SOH` (shares of the nominal capacity) or :data:`RESISTANCE` (mΩ of the pack). ``value`` None: there is none,
+    """``quantity``: :data:`SOH` (shares of the nominal capacity) or :data:`RESISTANCE` (mΩ of the pack) or
+    :data:`LIFE` (full cycles until 80 %; P50 between P10 and P90). ``value`` None: there is none,
     for ``reason``. Times: Unix seconds of the window. ``detail``: figures for people and pages, plain data."""
 
     quantity: str

@@ -9,6 +9,7 @@ from bms_bridge.estimates import InvalidCurve
 from bms_bridge.estimates.curves import RestCurve
 from bms_bridge.estimates.judging import CURRENT_GAIN, PackFacts
 from bms_bridge.estimates.layout import PackLayout
+from bms_bridge.life.remaining import LifeModel
 from depot.values import PackKey
 
 
@@ -23,20 +24,23 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """As the settings have it. ``nominal_ah`` None: from the registry's watt-hours and the curve."""
+    """As the settings have it. ``nominal_ah`` None: from the registry's watt-hours and the curve. ``cycles_before``: full cycles before
+    the depot heard of it, None: nobody knows."""
 
     layout: PackLayout | None = None
     nominal_ah: float | None = None
+    cycles_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What the settings say of all packs: ``packs``, ``curves`` by chemistry, ``current_gain``: share that a current sensor may be
-    wrong."""
+    wrong; ``lives``: models of whole lives, {} where none is set."""
 
     packs: Mapping[PackKey, Described] = field(default_factory=dict)
     curves: Mapping[str, RestCurve] = field(default_factory=dict)
     current_gain: float = CURRENT_GAIN
+    lives: Mapping[str, LifeModel] = field(default_factory=dict)
 
 
 def facts_of(pack: PackKey, registered: Registered, known: Knowledge, *, cells_told: int) -> tuple[PackFacts, str]:

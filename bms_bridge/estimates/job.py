@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -18,9 +18,13 @@ import numpy as np
 from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.charges import Charge, cut, stretches
 from bms_bridge.estimates.estimate import Estimate
-from bms_bridge.estimates.facts import Knowledge, Registered, facts_of
+from bms_bridge.estimates.facts import Described, Knowledge, Registered, facts_of
 from bms_bridge.estimates.judging import PackFacts, judged
+from bms_bridge.estimates.outlook import LEAST_YEARS, outlook
 from bms_bridge.estimates.samples import Buffer, Samples
+from bms_bridge.estimates.shapes import shape_of
+from bms_bridge.estimates.trend import YEAR_S
+from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import day_of
 from depot.values import PackKey
@@ -30,7 +34,11 @@ log = logging.getLogger(__name__)
 AGAIN_DAYS: Final = 2
 AT_ONCE: Final = 20_000
 STEP_C_RATE: Final = 0.02
+FRESH_S: Final = 86_400.0
+"""A charge that ended longer ago gets no count of cycles: the record of the pack's life has gone on since."""
+
 _EMPTY = np.empty(0, np.float32)
+_NOTHING = Described()
 
 
 @dataclass(slots=True)
@@ -114,7 +122,7 @@ class Job:
     def _conclude(self) -> int:
         """Judge the charges that are over."""
         now_us, new = self._now_us(), 0
-        for known in self._packs.values():
+        for pack_no, known in self._packs.items():
             registered = self._registered(known.key)
             facts, note = facts_of(known.key, registered, self._settings, cells_told=known.width)
             if facts.nominal_ah is not None:
@@ -132,14 +140,39 @@ class Job:
             found: list[tuple[ChargeEntry, list[Estimate]]] = []
             if not note:
                 samples = known.buffer.samples()
-                found = self._judge(known.key, samples, facts, now_us / 1e6)
+                cycles, a_year = self._cycles(pack_no, known.key, facts)
+                found = self._judge(known.key, samples, facts, now_us / 1e6, cycles)
                 parts = stretches(samples)
                 if parts:
                     known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
-            new += self._book.put(entry, found, now_us=now_us)
+            fresh = self._book.put(entry, found, now_us=now_us)
+            new += fresh
+            if fresh and self._settings.lives:
+                self._look_ahead(known.key, registered.chemistry, a_year, now_us)
         return new
 
-    def _judge(self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float) -> list[tuple[ChargeEntry, list[Estimate]]]:
+    def _cycles(self, pack_no: int, pack: PackKey, facts: PackFacts) -> tuple[float | None, float | None]:
+        """Full cycles until now (None: not known), and in a year."""
+        before = self._settings.packs.get(pack, _NOTHING).cycles_before
+        with self._hot.look() as connection:
+            found = self._hot.lives(connection).get(pack_no)
+        if found is None or facts.nominal_ah is None:
+            return None, None
+        life = lifetime.decode(found[1])
+        here = life.charge_in_ah / facts.nominal_ah
+        years = (life.last_us - life.first_us) / 1e6 / YEAR_S
+        return (None if before is None else before + here), (here / years if years >= LEAST_YEARS else None)
+
+    def _look_ahead(self, pack: PackKey, chemistry: str, cycles_a_year: float | None, now_us: int) -> None:
+        known = self._settings.packs.get(pack, _NOTHING).cycles_before is not None
+        history = self._book.dated(pack)
+        said = outlook(self._settings.lives, chemistry, str(pack), history, cycles_a_year=cycles_a_year, cycles_known=known)
+        if said is not None:
+            self._book.put_outlook(pack, said, now_us=now_us)
+
+    def _judge(
+        self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float, cycles: float | None
+    ) -> list[tuple[ChargeEntry, list[Estimate]]]:
         assert facts.nominal_ah is not None
         found = []
         for charge in cut(samples, facts.nominal_ah, now_s=now_s):
@@ -148,6 +181,9 @@ class Job:
                 continue
             try:
                 estimates = judged(samples, charge, facts)
+                if cycles is not None and now_s - float(samples.t_s[charge.last]) < FRESH_S:
+                    estimates = [replace(one, detail=one.detail | {"cycles": round(cycles, 1)}) for one in estimates]
+                entry = replace(entry, detail=entry.detail | shape_of(samples, charge, facts))
             except (ValueError, FloatingPointError):
                 log.exception("a charge of %s could not be judged; it is left out", pack)
                 estimates = []

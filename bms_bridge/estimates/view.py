@@ -9,7 +9,8 @@ import msgspec
 
 
 class HealthEstimate(msgspec.Struct, frozen=True):
-    """One estimate. ``quantity``: ``soh`` (share of the nominal capacity) or ``resistance`` (mΩ of the pack). ``value`` null: there is
+    """One estimate. ``quantity``: ``soh`` (share of the nominal capacity) or ``resistance`` (mΩ of the pack) or
+    ``life`` (full cycles until 80 %: P50 between P10 and P90). ``value`` null: there is
     none, for ``reason``. ``since`` and ``until``: the window that it was made from. ``detail``: figures behind it, by method."""
 
     quantity: str
@@ -34,7 +35,7 @@ class HealthTrend(msgspec.Struct, frozen=True):
 
 class PackHealthRow(msgspec.Struct, frozen=True):
     """One pack. ``soh``, ``resistance``: the newest estimate that is one; ``why_not``: why the newest charge gave none, or why there
-    is none at all."""
+    is none at all. ``life``: null where no model of lives is set or no health is known."""
 
     vehicle_id: str
     pack_id: str
@@ -46,6 +47,7 @@ class PackHealthRow(msgspec.Struct, frozen=True):
     charges: int
     soh: HealthEstimate | None
     resistance: HealthEstimate | None
+    life: HealthEstimate | None
     trend: HealthTrend
     why_not: str
 
@@ -71,9 +73,11 @@ class HealthCharge(msgspec.Struct, frozen=True):
 
 
 class PackHealthView(msgspec.Struct, frozen=True):
-    """One pack's row, its estimates (newest last, those without a value too) and its last charges."""
+    """One pack's row, its estimates (newest last, those without a value too) its last charges, and the oldest one with an
+    incremental capacity (``ica`` in its ``detail``)."""
 
     at: datetime
     row: PackHealthRow
     estimates: list[HealthEstimate]
     charges: list[HealthCharge]
+    oldest: HealthCharge | None

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -21,8 +22,11 @@ from bms_bridge import estimates as room
 from bms_bridge.estimates.book import Book
 from bms_bridge.estimates.facts import Described, Knowledge, Registered
 from bms_bridge.estimates.job import Job
+from bms_bridge.health import ModelRefused
+from bms_bridge.health.model_file import read_model
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import micros
+from bms_bridge.life.remaining import PURPOSE, LifeModel, from_file
 from controller.app.beside import run_process
 from controller.app.lake_process import places_of
 from controller.lake_facts import JournalFacts
@@ -45,10 +49,20 @@ def knowledge_of(settings: Settings) -> Knowledge:
     if health is None:
         raise SettingsError("there is no section [health] in the settings: this depot estimates no health")
     return Knowledge(
-        packs={PackKey(row.vehicle, row.pack): Described(row.to_layout(), row.nominal_ah) for row in health.pack},
+        packs={PackKey(row.vehicle, row.pack): Described(row.to_layout(), row.nominal_ah, row.cycles_before) for row in health.pack},
         curves={row.chemistry: row.to_curve() for row in health.curve},
         current_gain=health.current_error,
+        lives=_lives(health.life_model),
     )
+
+
+def _lives(path: Path | None) -> dict[str, LifeModel]:
+    if path is None:
+        return {}
+    try:
+        return from_file(read_model(path, PURPOSE))
+    except ModelRefused as error:
+        raise SettingsError(f"health.life_model: {error}") from None
 
 
 def registered_by(settings: Settings, facts: JournalFacts, pack: PackKey) -> Registered:

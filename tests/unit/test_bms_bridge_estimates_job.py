@@ -76,6 +76,9 @@ def test_a_charge_becomes_an_estimate_once_whatever_restarts(tmp_path: Path) -> 
             assert found.row.soh.value == pytest.approx(0.88, abs=0.02)
             assert found.row.charges == len(found.charges) == 1
             assert [one.quantity for one in found.estimates] == ["resistance", "soh"]
+            assert found.row.life is None
+            assert found.oldest is not None
+            assert found.charges[0].detail["ica"]["peaks_v"]
             assert "did not step" in found.estimates[0].reason
             assert "1 estimates over 0 days" in found.row.trend.reason
             tell(bench, lake, cells, (-60.0, 0.9), (0.0, 0.8), (50.0, 1.0), (0.0, 0.8))

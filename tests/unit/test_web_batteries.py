@@ -64,6 +64,10 @@ async def test_a_pack_shows_history_modules_and_reasons(tmp_path: Path) -> None:
             "Weakest module no. 5",
             "rested less than 30 minutes after",
             "changed by −2.1 %-points a year",
+            "Peaks at 3.660 V",
+            "3.0 to 8.0 years",
+            "further than any taught life",
+            "/safety/packs/E-103/P1/passport",
             "15 estimates with their intervals",
         ):
             assert part in words or part in html, part
