@@ -41,11 +41,13 @@ def steadied(values: Floats, cells: Words, last: int) -> Floats:
         return values
     starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
     since = np.arange(len(values)) - np.repeat(starts, np.diff(np.r_[starts, len(values)]))
-    stacked = np.full((last, *values.shape), np.nan)
-    for back in range(last):
-        rows = np.flatnonzero(since >= back)
-        stacked[back, rows] = values[rows - back]
-    return np.asarray(np.nanmedian(stacked, axis=0))
+    there = np.minimum(since + 1, last)
+    found = np.empty_like(values)
+    for count in np.unique(there):
+        rows = np.flatnonzero(there == count)
+        window = np.stack([values[rows - back] for back in range(count)], axis=-1)
+        found[rows] = np.median(window, axis=-1, overwrite_input=True)
+    return found
 
 
 def since_new(values: Floats, steady: Floats, table: ChargeTable) -> tuple[Floats, NDArray[np.bool_]]:
@@ -53,7 +55,8 @@ def since_new(values: Floats, steady: Floats, table: ChargeTable) -> tuple[Float
     eighth charge on, of cells whose first charge in the table was one of their first ten. ``values``: before they were steadied."""
     starts = np.flatnonzero(np.r_[True, table.cells[1:] != table.cells[:-1]]) if len(values) else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.r_[starts, len(values)])
-    first = np.array([np.median(values[begin : begin + min(FIRST, size)], axis=0) for begin, size in zip(starts, sizes, strict=True)])
+    beginnings = starts[:, None] + np.minimum(np.arange(FIRST), (sizes - 1)[:, None])
+    first = np.median(values[beginnings], axis=1) if len(values) else values
     new = (table.cycles[starts] <= YOUNG_CYCLE) & (sizes >= FIRST)
     wide = np.hstack([steady, steady - np.repeat(first.reshape(-1, values.shape[1]), sizes, axis=0)])
     since = np.arange(len(values)) - np.repeat(starts, sizes)

@@ -117,22 +117,26 @@ class Part:
     unusual_share: float
     placed: Placed | None = None
 
-    def estimate(self, values: Floats, batch: NDArray[np.int64]) -> Estimates:
-        """``values`` [n, d] as :mod:`features` makes them; ``batch`` [n]: which of the taught batches, −1: none of them."""
-        known_batch = batch >= 0
-        scaled = self.blend.scale(values)
+    def judged(self, values: Floats, batch: NDArray[np.int64]) -> tuple[NDArray[np.int8], Floats]:
+        """What an estimate of each row would be worth, and its distance; without estimating."""
         distance = self.blend.novelty.distance(self.blend.scale.free(values))
         reach = self.farthest if np.isfinite(self.unusual_factor) else -1.0
         other = np.where(distance <= reach, Verdict.UNUSUAL, Verdict.NONE)
-        verdict = np.where((distance <= self.usual_distance) & known_batch, Verdict.USUAL, other)
+        return np.where((distance <= self.usual_distance) & (batch >= 0), Verdict.USUAL, other).astype(np.int8), distance
+
+    def estimate(self, values: Floats, batch: NDArray[np.int64]) -> Estimates:
+        """``values`` [n, d] as :mod:`features` makes them; ``batch`` [n]: which of the taught batches, −1: none of them."""
+        scaled = self.blend.scale(values)
+        verdict, distance = self.judged(values, batch)
         none = verdict == Verdict.NONE
         mean, deviation = self.blend.predict(scaled, np.where(verdict == Verdict.USUAL, self.usual_share, self.unusual_share))
         usual = verdict == Verdict.USUAL
         if self.placed is not None and usual.any():
-            mean[usual], deviation[usual] = self.placed.predict(scaled[usual], batch[usual], self.usual_share)
+            knowing = self.placed.predict(scaled[usual], batch[usual], self.usual_share)
+            mean[usual], deviation[usual] = mixed((mean[usual], deviation[usual]), knowing, 0.5)
         factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
         half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
-        return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict.astype(np.int8), mean, distance)
+        return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict, mean, distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,28 +155,52 @@ class SohModel:
 
     def estimate(self, table: ChargeTable) -> Estimates:
         """One estimate per row of ``table``, whose rows lie in the order of cells and cycles."""
+        return self._estimate(table, np.ones(len(table), dtype=np.bool_))
+
+    def latest(self, table: ChargeTable) -> tuple[Words, Estimates]:
+        """The cells, and one estimate for each by its last charge: the same as :meth:`estimate` says of that row, but much sooner."""
+        last = np.ones(len(table), dtype=np.bool_)
+        last[:-1] = table.cells[1:] != table.cells[:-1]
+        return table.cells[last], self._estimate(table, last)
+
+    def _estimate(self, table: ChargeTable, wanted: NDArray[np.bool_]) -> Estimates:
+        """Of the wanted rows; whether a cell is strange is asked of all of its rows."""
         values = comparable(table)
         steady = steadied(values, table.cells, self.last)
+        names, which = np.unique(table.batches, return_inverse=True)
         numbers = {batch: number for number, batch in enumerate(self.batches)}
-        known = np.array([numbers.get(str(batch), -1) for batch in table.batches], dtype=np.int64)
-        said = self.plain.estimate(steady, known)
-        if self.grown is None:
-            return silenced(said, table.cells)
-        wide, new = since_new(values, steady, table)
-        if new.any():
-            better = self.grown.estimate(wide[new], known[new])
-            for name in ("soh", "low", "high", "verdict", "guess", "distance"):
-                getattr(said, name)[new] = getattr(better, name)
-        return silenced(said, table.cells)
+        batch = np.array([numbers.get(str(name), -1) for name in names], dtype=np.int64)[which] if len(names) else which
+        verdict, _ = self.plain.judged(steady, batch)
+        wide, new = since_new(values, steady, table) if self.grown else (steady, np.zeros(len(table), dtype=np.bool_))
+        if self.grown and new.any():
+            verdict[new] = self.grown.judged(wide[new], batch[new])[0]
+        old, young = wanted & ~new, wanted & new
+        said = self.plain.estimate(steady[old], batch[old])
+        if self.grown and young.any():
+            said = _interleaved(said, self.grown.estimate(wide[young], batch[young]), new[wanted])
+        return _without(said, strangers(verdict, table.cells)[wanted])
 
 
-def silenced(said: Estimates, cells: Words) -> Estimates:
-    """No estimate at all for a cell most of whose charges are unlike what was taught: the few that lie near do so by chance."""
+def strangers(verdict: NDArray[np.int8], cells: Words) -> NDArray[np.bool_]:
+    """Rows of cells most of whose charges are unlike what was taught: the few that lie near do so by chance."""
     if not len(cells):
-        return said
+        return np.zeros(0, dtype=np.bool_)
     _, which = np.unique(cells, return_inverse=True)
-    strange = np.bincount(which, weights=said.verdict == Verdict.NONE) / np.bincount(which)
-    mute = (strange > MOST_STRANGE)[which]
+    strange = np.bincount(which, weights=verdict == Verdict.NONE) / np.bincount(which)
+    return np.asarray((strange > MOST_STRANGE)[which])
+
+
+def _interleaved(plain: Estimates, grown: Estimates, which: NDArray[np.bool_]) -> Estimates:
+    """One after the other, ``grown`` where ``which`` says so."""
+    found = []
+    for name in ("soh", "low", "high", "verdict", "guess", "distance"):
+        column = np.empty(len(which), dtype=getattr(plain, name).dtype)
+        column[~which], column[which] = getattr(plain, name), getattr(grown, name)
+        found.append(column)
+    return Estimates(*found)
+
+
+def _without(said: Estimates, mute: NDArray[np.bool_]) -> Estimates:
     unknown = np.where(mute, np.nan, 0.0)
     verdict = np.where(mute, Verdict.NONE, said.verdict).astype(np.int8)
     return replace(said, soh=said.soh + unknown, low=said.low + unknown, high=said.high + unknown, verdict=verdict)

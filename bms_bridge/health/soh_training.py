@@ -36,9 +36,11 @@ from bms_bridge.health.soh import Blend, Part, Placed, SohModel, mixed, placed
 from bms_bridge.health.trees import Forest
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MIDDLE_SHARES = (0.25, 0.5, 0.75)
+"""Of taught batches neither estimator is left alone: some dozens of cells do not tell which one is better."""
 MOST_PLACED = 40
 """With more batches than these, nobody is told which one a charge is of."""
-WORTH_KNOWING = 0.97
+WORTH_KNOWING = 0.98
 """Estimators are told the batch where that makes their mean miss in cells kept apart so much smaller."""
 LEAST_CELLS = 4
 LEAST_ROWS = 60
@@ -73,6 +75,18 @@ class Told:
         return mixed((self.process, self.process_off), (self.forest, self.forest_off), share)
 
 
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The estimators that are not told the batch and those that are, half and half."""
+
+    blind: Told
+    knowing: Told
+
+    def mixed(self, share: float) -> tuple[Floats, Floats]:
+        """Mean and deviation."""
+        return mixed(self.blind.mixed(share), self.knowing.mixed(share), 0.5)
+
+
 def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 0, effort: Effort | None = None) -> SohModel:
     """Teach one kind of charge. DataRefused: fewer than four cells, or too few charges, with a measured capacity."""
     effort = effort or Effort()
@@ -88,10 +102,11 @@ def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 
             f"at least {LEAST_CELLS} cells and {LEAST_ROWS} charges are needed"
         )
     random = np.random.default_rng(seed)
-    plain, told = _part(steady[rows], table.rows(rows), level, effort, random)
+    names = tuple(sorted(set(map(str, table.batches))))
+    plain, told = _part(steady[rows], table.rows(rows), names, level, effort, random)
     young, grown = thinned_rows(table.cells, known & new, effort), None
     if len(set(table.cells[young])) >= max(LEAST_CELLS, 0.7 * len(cells)) and len(young) >= LEAST_ROWS:
-        grown, told_grown = _part(wide[young], table.rows(young), level, effort, random)
+        grown, told_grown = _part(wide[young], table.rows(young), names, level, effort, random)
         told = {f"plain_{name}": value for name, value in told.items()} | told_grown
     soh = table.soh[rows]
     taught: dict[str, Any] = {
@@ -101,7 +116,7 @@ def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 
         "highest_soh": float(soh.max()),
         "seed": seed,
     } | told
-    return SohModel(table.kind, plain, grown, last, tuple(sorted(set(map(str, table.batches)))), level, taught)
+    return SohModel(table.kind, plain, grown, last, names, level, taught)
 
 
 def thinned_rows(cells: Words, wanted: NDArray[np.bool_], effort: Effort) -> NDArray[np.int64]:
@@ -110,26 +125,27 @@ def thinned_rows(cells: Words, wanted: NDArray[np.bool_], effort: Effort) -> NDA
     return there[thinned(cells[there], effort.rows_per_cell)]
 
 
-def _part(values: Floats, table: ChargeTable, level: float, effort: Effort, random: np.random.Generator) -> tuple[Part, dict[str, float]]:
+def _part(
+    values: Floats, table: ChargeTable, names: tuple[str, ...], level: float, effort: Effort, random: np.random.Generator
+) -> tuple[Part, dict[str, float]]:
     """One blend with its factors, and what its folds by cell said of it."""
     soh, cells, batches = table.soh, table.cells, table.batches
-    names = tuple(sorted(set(map(str, batches))))
     batch = np.array([names.index(str(one)) for one in batches], dtype=np.int64)
     kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
-    by_cell = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
+    blind = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
+    by_cell: Told | Both = blind
     several = len(set(batches)) > 1
-    by_batch = (
-        _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else by_cell
-    )
-    usual_share = _best_share(by_cell, soh, cells)
-    own, blind = None, by_cell
-    if 1 < len(names) <= MOST_PLACED:
+    by_batch = _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else blind
+    usual_share = _best_share(blind, soh, cells, MIDDLE_SHARES)
+    own = None
+    if several and len(names) <= MOST_PLACED:
         scale = Scale.of(values)
         own_kernel = find_kernel(placed(scale(values), batch, len(names)), soh, effort, random)
-        told_batch = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), own_kernel, effort, random, (batch, len(names)))
-        share = _best_share(told_batch, soh, cells)
-        if _miss(told_batch, share, soh, cells) < WORTH_KNOWING * _miss(by_cell, usual_share, soh, cells):
-            by_cell, usual_share = told_batch, share
+        folds = min(effort.folds, len(set(cells)))
+        both = Both(blind, _kept_apart(values, soh, cells, folds, own_kernel, effort, random, (batch, len(names))))
+        share = _best_share(both, soh, cells, MIDDLE_SHARES)
+        if _miss(both, share, soh, cells) < WORTH_KNOWING * _miss(blind, usual_share, soh, cells):
+            by_cell, usual_share = both, share
             own = _placed(scale(values), soh, cells, batch, len(names), own_kernel, effort, random)
     misses = _misses(by_cell, usual_share, soh)
     usual_factor = grouped_quantile(misses, cells, level)
@@ -279,16 +295,16 @@ def _kept_apart(
     return Told(*said)
 
 
-def _misses(told: Told, share: float, soh: Floats) -> Floats:
+def _misses(told: Told | Both, share: float, soh: Floats) -> Floats:
     mean, deviation = told.mixed(share)
     return np.asarray(np.abs(mean - soh) / np.maximum(deviation, 1e-6))
 
 
-def _best_share(told: Told, soh: Floats, cells: Words) -> float:
+def _best_share(told: Told | Both, soh: Floats, cells: Words, shares: tuple[float, ...] = SHARES) -> float:
     """The share with the least mean miss; each cell counts the same."""
-    return min(SHARES, key=lambda share: _miss(told, share, soh, cells))
+    return min(shares, key=lambda share: _miss(told, share, soh, cells))
 
 
-def _miss(told: Told, share: float, soh: Floats, cells: Words) -> float:
+def _miss(told: Told | Both, share: float, soh: Floats, cells: Words) -> float:
     _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
     return float(np.mean(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes))
