@@ -36,9 +36,9 @@ def reached(track: Track, levels: Floats) -> Floats:
     least = np.minimum.accumulate(track.soh)
     at = np.searchsorted(-least, -np.asarray(levels, dtype=np.float64), side="left")
     inside = at < len(least)
-    here = np.clip(at, 1, len(least) - 1)
+    here = np.minimum(np.maximum(at, 1), len(least) - 1)
     fallen = least[here - 1] - least[here]
-    share = np.clip((least[here - 1] - levels) / np.where(fallen > 0, fallen, 1.0), 0.0, 1.0)
+    share = np.minimum(np.maximum((least[here - 1] - levels) / np.where(fallen > 0, fallen, 1.0), 0.0), 1.0)
     cycle = track.cycles[here - 1] + share * (track.cycles[here] - track.cycles[here - 1])
     return np.where(inside, np.where(at == 0, track.cycles[0], cycle), np.nan)
 

@@ -89,4 +89,4 @@ def quantiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> Flo
     order = np.argsort(values, axis=1)
     ranked, heavy = np.take_along_axis(values, order, axis=1), np.take_along_axis(weights, order, axis=1)
     before = np.cumsum(heavy, axis=1) - 0.5 * heavy
-    return np.array([[np.interp(share, b, v) for share in shares] for b, v in zip(before, ranked, strict=True)])
+    return np.array([np.interp(shares, line, told) for line, told in zip(before, ranked, strict=True)])

@@ -29,7 +29,7 @@ from bms_bridge.life.particles import Cloud, filtered, quantiles
 from bms_bridge.life.prior import Population
 
 PURPOSE = "life"
-PARTICLES = 300
+PARTICLES = 200
 PACKS_AT_ONCE = 500
 OLD_NEWS = 0.1
 """A row counts less the further its health lies above the last one: its deviation grows by this share of the distance. What was is no
