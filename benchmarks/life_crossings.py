@@ -7,6 +7,7 @@ model: the median of the taught cells at the same health, and a straight line th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms_bridge.life.crossings import Cuts, seen_at
-from bms_bridge.life.history import Track, read_histories
+from bms_bridge.life.history import PLAIN_DEVIATION, Track, read_histories
 from bms_bridge.life.judging import cuts_to, figures
 from bms_bridge.life.remaining import Left, LifeModel, remaining
 from bms_bridge.life.teaching import Effort, teach
@@ -25,6 +26,9 @@ GOALS = {"hust": 41.0, "tju": 38.0, "mit_matr": 101.0}
 ENDS = {"hust": (0.802, 0.95), "tju": (0.80, 0.95), "mit_matr": (0.84, 0.97)}
 """End of life, and the highest health at which is asked. HUST's series end between 80.0 and 80.2 %, MATR's near 82 to 84 %."""
 FOLDS = 5
+BLURS = {"hust": (0.01, 0.02)}
+"""Health as a depot knows it: estimated each fifty cycles, with such a deviation."""
+BLUR_EVERY = 50
 EFFORT = Effort(trees=100, folds=3, groups=4)
 
 
@@ -54,6 +58,8 @@ def _judged(
     owner = cuts.lives[cuts.which]
     size = len(owner)
     said = {part: np.full((size, 1), np.nan) for part in ("p10", "p50", "p90")}
+    blurred = {blur: {part: np.full((size, 1), np.nan) for part in said} for blur in BLURS.get(kind, ()) if name == "other cells"}
+    rng = np.random.default_rng(5)
     median, line, filter_alone = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan)
     for kept in folds:
         rows = np.flatnonzero(np.isin(owner, kept))
@@ -65,21 +71,35 @@ def _judged(
         left = remaining(model, parts, [end])
         for part, values in said.items():
             values[rows] = getattr(left, part)
+        for blur, its in blurred.items():
+            left = remaining(model, [_blurred(part, blur, rng) for part in parts], [end])
+            for part, values in its.items():
+                values[rows] = getattr(left, part)
         filter_alone[rows] = remaining(_without_trees(model), parts, [end]).p50[:, 0]
         median[rows] = _median_of(cuts_to(rest, end, highest), parts)
         line[rows] = [float(np.exp(seen_at(part, [end])[1][0])) for part in parts]
-    left = Left(said["p10"], said["p50"], said["p90"], np.zeros((size, 1), dtype=np.int64), np.zeros(size))
-    row = figures(cuts, left, tracks) | {
+    row = figures(cuts, _left(said), tracks) | {
         "filter_alone": _mean_by(owner, np.abs(filter_alone - cuts.cycles)),
         "median": _mean_by(owner, np.abs(median - cuts.cycles)),
         "straight_line": _mean_by(owner, np.abs(line - cuts.cycles)),
     }
-    return {f"{kind}, {name}": row}
+    more = {f"{kind}, estimates ± {blur:.0%} each {BLUR_EVERY} cycles": figures(cuts, _left(its), tracks) for blur, its in blurred.items()}
+    return {f"{kind}, {name}": row} | more
+
+
+def _left(said: dict[str, Floats]) -> Left:
+    size = len(said["p50"])
+    return Left(said["p10"], said["p50"], said["p90"], np.zeros((size, 1), dtype=np.int64), np.zeros(size))
+
+
+def _blurred(track: Track, blur: float, rng: np.random.Generator) -> Track:
+    chosen = np.unique(np.r_[np.arange(0, len(track.cycles), BLUR_EVERY), len(track.cycles) - 1])
+    soh = track.soh[chosen] + rng.normal(0, blur, len(chosen))
+    deviation = np.full(len(chosen), float(np.hypot(blur, PLAIN_DEVIATION)))
+    return replace(track, cycles=track.cycles[chosen], soh=soh, deviation=deviation, years=track.years[chosen])
 
 
 def _without_trees(model: LifeModel) -> LifeModel:
-    from dataclasses import replace
-
     return replace(model, own=replace(model.own, trees=0.0), other=replace(model.other, trees=0.0))
 
 

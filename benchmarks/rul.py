@@ -123,7 +123,7 @@ def show_crossings(found: dict[str, dict[str, Any]]) -> None:
             f"{row['share']:.1%}",
             f"{row['within_1_pct']:.0%}",
             f"{row['coverage']:.2f}",
-            *(f"{row[key]:.0f}" for key in ("filter_alone", "median", "straight_line")),
+            *(f"{row[key]:.0f}" if key in row else "" for key in ("filter_alone", "median", "straight_line")),
         )
     console.print(table)
 
