@@ -22,6 +22,7 @@ from controller.app import (
     battery_soc_cli,
     battery_stress_cli,
     battery_twin_cli,
+    battery_value_cli,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ battery_stress_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)
 battery_twin_cli.add_to(battery)
 battery_anomalies_cli.add_to(battery)
+battery_value_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 
