@@ -155,6 +155,12 @@ class PassportRoom:
     # -- commands -----------------------------------------------------------------------------------------------
 
     async def _issue(self, command: cmd.IssuePassport, envelope: Envelope) -> Answered:
+        try:
+            return await self._issued(command)
+        except InvalidValue as error:  # told in the audit trail, too
+            return Answered(cmd.CommandStatus.REFUSED, str(error))
+
+    async def _issued(self, command: cmd.IssuePassport) -> Answered:
         pack = self._registered(command.vehicle_id, command.pack_id)
         try:
             tier = Tier(command.tier)
@@ -167,6 +173,12 @@ class PassportRoom:
         return Answered(cmd.CommandStatus.DONE, words, {"passport": document})
 
     async def _keep(self, command: cmd.KeepPassport, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
+        try:
+            return await self._taken_in(command, envelope)
+        except InvalidValue as error:
+            return cmd.CommandStatus.REFUSED, str(error)
+
+    async def _taken_in(self, command: cmd.KeepPassport, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
         pack = self._registered(command.vehicle_id, command.pack_id)
         now = self._yard.clock.now()
 

@@ -9,6 +9,7 @@ what a real battery can have; they are ours, and wide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -310,6 +311,17 @@ def at(document: Mapping[str, Any], path: str) -> Any:
             return None
         found = found[step]
     return found
+
+
+def as_number(value: Any) -> float | None:
+    """A finite number; None for all that is none, or is larger than any computer's."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def put(document: dict[str, Any], path: str, value: Any) -> None:

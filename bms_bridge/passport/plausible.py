@@ -7,7 +7,6 @@ is declared as absent is not judged; a placeholder that is not declared is a fin
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bms_bridge.passport.fields import BY_PATH, NO_NUMBER, NO_TEXT, NO_TIME, NO_URI, Kind, at, every
+from bms_bridge.passport.fields import BY_PATH, NO_NUMBER, NO_TEXT, NO_TIME, NO_URI, Kind, as_number, at, every
 
 _GENERAL = "/GeneralProductInformation"
 _TECHNICAL = "/Performance/batteryTechicalProperties"
@@ -24,7 +23,9 @@ _EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(days=1)
 """Clocks and zones differ by so much."""
 
-_SALAD: Final = re.compile(r"[a-z][A-Z]")
+_TURNS: Final = re.compile(r"[a-z][A-Z]")
+_PIECES: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_UNSPOKEN: Final = re.compile(r"(?i)[^aeiouy]+|.*[^aeiouy]{4}.*")
 _IDENTIFIERS: Final = frozenset({"productIdentifier", "identifier", "componentId", "partNumber", "mimeType"})
 _HOSTS: Final = ("example.com", "example.org", "example.net", ".example", ".invalid", ".test", "localhost", "ftp.is.co.za", "www.ietf.org")
 """Names of documentation (RFC 2606), and of the examples in RFC 3986 with which generators fill in addresses."""
@@ -46,8 +47,7 @@ class _Passport:
         self.aspects, self.absent, self.now = aspects, absent, now
 
     def number(self, path: str) -> float | None:
-        value = None if path in self.absent else at(self.aspects, path)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+        return None if path in self.absent else as_number(at(self.aspects, path))
 
     def time(self, path: str) -> datetime | None:
         return None if path in self.absent else _time(at(self.aspects, path))
@@ -91,7 +91,10 @@ def _fields(passport: _Passport) -> Iterator[Finding]:
     for field, path, value in every(passport.aspects):
         if value is None or path in passport.absent:
             continue
-        if field.kind is Kind.NUMBER and isinstance(value, int | float) and not isinstance(value, bool):
+        if field.kind is Kind.NUMBER:
+            value = as_number(value)
+            if value is None:
+                continue  # the shape's to tell
             if value == NO_NUMBER:
                 yield Finding("placeholder_is_declared", path, f"{NO_NUMBER} stands for nothing known, and `absent` does not name it")
             elif field.low is not None and field.high is not None and not field.low <= value <= field.high:
@@ -146,8 +149,13 @@ def _time(value: Any) -> datetime | None:
 
 
 def _is_salad(text: str) -> bool:
-    """A word of eight letters or more that changes from small to capital letters three times or more, as generators make them."""
-    return any(len(word) >= 8 and word.isalpha() and len(_SALAD.findall(word)) >= 2 for word in text.split())
+    """A long word as generators make them: capitals in its midst, and between them pieces that nobody can speak."""
+    for word in text.split():
+        if len(word) >= 8 and word.isascii() and word.isalpha() and len(_TURNS.findall(word)) >= 2:
+            unspoken = sum(bool(_UNSPOKEN.fullmatch(piece)) for piece in _PIECES.findall(word))
+            if unspoken >= 2:
+                return True
+    return False
 
 
 def _is_email(value: str) -> bool:
@@ -213,8 +221,8 @@ def power_within_rating(p: _Passport) -> _Found:
     """What it gives at a state of charge against the most that it is rated for."""
     most_kw = p.number(f"{_TECHNICAL}/ratedMaximumPower")
     for index, one in enumerate(p.members(f"{_TECHNICAL}/originalPowerCapability")):
-        power_kw = one.get("powerCapabilityAt")
-        if most_kw and most_kw > 0 and isinstance(power_kw, int | float) and power_kw > 1.2 * most_kw:
+        power_kw = as_number(one.get("powerCapabilityAt"))
+        if most_kw and most_kw > 0 and power_kw is not None and power_kw > 1.2 * most_kw:
             yield f"{_TECHNICAL}/originalPowerCapability/{index}", f"{power_kw:g} kW is more than the rated {most_kw:g} kW"
 
 
@@ -286,8 +294,8 @@ def carbon_stages_sum(p: _Passport) -> _Found:
     names = [one.get("lifecycleStage") for one in members]
     if len(set(map(str, names))) < len(names):
         yield path, "a stage stands there twice"
-    values = [one.get("carbonFootprint") for one in members]
-    numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    values = [as_number(one.get("carbonFootprint")) for one in members]
+    numbers = [value for value in values if value is not None]
     whole = p.number("/CarbonFootprint/batteryCarbonFootprint")
     if len(names) == 4 and len(numbers) == 4 and whole is not None:
         total = sum(numbers)
@@ -303,8 +311,7 @@ def recycled_shares_sum(p: _Passport) -> _Found:
         if name in seen:
             yield path, f"{name} stands there twice"
         seen.add(name)
-        shares = [one.get("preConsumerShare"), one.get("postConsumerShare")]
-        total = sum(float(share) for share in shares if isinstance(share, int | float))
+        total = sum(as_number(one.get(share)) or 0.0 for share in ("preConsumerShare", "postConsumerShare"))
         if total > 100:
             yield path, f"{total:g} % of {name[:40]} is recycled"
 
@@ -312,8 +319,7 @@ def recycled_shares_sum(p: _Passport) -> _Found:
 def materials_within_mass(p: _Passport) -> _Found:
     """The materials weigh no more than the battery."""
     mass_kg = p.number(f"{_GENERAL}/batteryMass")
-    masses = [one.get("batteryMaterialMass") for one in p.members("/MaterialComposition/batteryMaterials")]
-    total_g = sum(float(mass) for mass in masses if isinstance(mass, int | float))
+    total_g = sum(as_number(one.get("batteryMaterialMass")) or 0.0 for one in p.members("/MaterialComposition/batteryMaterials"))
     if mass_kg is not None and mass_kg > 0 and total_g > 1020 * mass_kg:
         yield "/MaterialComposition/batteryMaterials", f"materials of {total_g / 1000:.4g} kg in a battery of {mass_kg:g} kg"
 
@@ -322,9 +328,9 @@ def hazardous_shares_sum(p: _Passport) -> _Found:
     """Concentrations of all substances together."""
     shares: dict[str, float] = {}
     for one in p.members("/MaterialComposition/hazardousSubstances"):
-        share = one.get("hazardousSubstanceConcentration")
-        if isinstance(share, int | float):
-            shares[str(one.get("hazardousSubstanceIdentifier"))] = float(share)
+        share = as_number(one.get("hazardousSubstanceConcentration"))
+        if share is not None:
+            shares[str(one.get("hazardousSubstanceIdentifier"))] = share
     if sum(shares.values()) > 100:
         yield "/MaterialComposition/hazardousSubstances", f"substances add up to {sum(shares.values()):.4g} %"
 

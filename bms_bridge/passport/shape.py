@@ -6,12 +6,11 @@ looked at as well, which a JSON schema names and does not check.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from bms_bridge.passport.fields import ASPECTS, Field, Kind, every
+from bms_bridge.passport.fields import ASPECTS, Field, Kind, as_number, every
 
 _TIME: Final = re.compile(
     r"([1-9]\d{3,}|0\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?"
@@ -56,13 +55,19 @@ def complaints(aspects: Mapping[str, Any], parts: Iterable[str] = ASPECTS) -> li
     return found
 
 
+def _shown(value: Any) -> str:
+    """The beginning of a value; a whole number may be too long even to be written down."""
+    return repr(value)[:_SHOWN] if not isinstance(value, int) or abs(value) < 10**30 else "a number beyond all bounds"
+
+
 def wrong(field: Field, value: Any) -> str:
     """What is wrong with a value; "" for nothing."""
-    kind, shown = field.kind, repr(value)[:_SHOWN]
+    kind, shown = field.kind, _shown(value)
     if kind is Kind.NUMBER:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = as_number(value)
+        if number is None:
             return f"{shown} is no number"
-        if field.strict and field.low is not None and field.high is not None and not field.low <= value <= field.high:
+        if field.strict and field.low is not None and field.high is not None and not field.low <= number <= field.high:
             return f"{shown} is not within {field.low:g} and {field.high:g} {field.unit}"
         return ""
     if kind is Kind.TRUTH:

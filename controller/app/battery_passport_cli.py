@@ -91,7 +91,7 @@ def export_passport(
     from bms_bridge.passport.seal import verified
 
     console.print(f"{output}: {result.message}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"signed by the key {verified(document).fingerprint}", highlight=False)
+    console.print(f"signed by the key {verified(document).fingerprint}", highlight=False, soft_wrap=True)
 
 
 @passport.command("import")
@@ -147,7 +147,9 @@ def check_passport(file: FileArgument, *, as_json: JsonOption = False) -> None:
     if read.absent:
         some = filled({"absent": read.absent})
         counted = f"; {some.filled} of {some.required} required values are filled, {some.unknown} unknown, {some.withheld} withheld"
-    console.print(f"{', '.join(read.parts)}: {len(against)} of the wrong shape, {len(found)} that cannot be{counted}", highlight=False)
+    console.print(
+        f"{', '.join(read.parts)}: {len(against)} of the wrong shape, {len(found)} that cannot be{counted}", highlight=False, soft_wrap=True
+    )
     raise typer.Exit(NO if against or found else DONE)
 
 
@@ -162,9 +164,13 @@ def verify_passport(file: FileArgument, *, fingerprint: PrintOption = "") -> Non
         seal = verified(read.document, fingerprint=fingerprint)
     except SealBroken as error:
         _no(str(error))
-    console.print(f"{file.name}: as it was signed by the key {seal.fingerprint}", highlight=False, markup=False)
+    console.print(f"{file.name}: as it was signed by the key {seal.fingerprint}", highlight=False, markup=False, soft_wrap=True)
     if not fingerprint:
-        console.print("Whose key that is, this does not say: compare it with what the issuer told you by another way.", highlight=False)
+        console.print(
+            "Whose key that is, this does not say: compare it with what the issuer told you by another way.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @passport.command("paper")
@@ -178,7 +184,7 @@ def paper_passport(file: FileArgument, *, output: Annotated[Path, typer.Option("
     if read.broken or against or not {"tier", "issued_at", "issuer", "provenance", "details", "data_model"} <= read.document.keys():
         _no(read.broken or (against[0] if against else "it is no passport of a depot, but parts of the data model alone"))
     output.write_bytes(pdf(read.document))
-    console.print(f"{output}: {output.stat().st_size:,} bytes", highlight=False, markup=False)
+    console.print(f"{output}: {output.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True)
 
 
 @passport.command("sheet")

@@ -79,13 +79,20 @@ def test_a_value_cannot_hide_behind_the_word_unknown() -> None:
     assert checks(document["aspects"], document["absent"]) >= {"absent_is_placeholder", "rated_energy_in_range"}
 
 
-@pytest.mark.parametrize("value", [None, [], {}, "x", True, [1], [{"a": 1}], {"ratedEnergy": [[]]}])
+@pytest.mark.parametrize("value", [None, [], {}, "x", True, [1], [{"a": 1}], {"ratedEnergy": [[]]}, 10**400, float("nan"), float("inf")])
 def test_nothing_of_any_kind_makes_the_checks_fall(value: Any) -> None:
     document = copy.deepcopy(passport())
     for field in FIELDS:
         put(document["aspects"], field.path, value)
     plausible.findings(document["aspects"], now=NOW)
     assert shape.complaints(document["aspects"])
+
+
+@pytest.mark.parametrize(
+    "name", ["TotalEnergiesSaft", "McKinleyPowerTech", "LiFePO4", "Schaeffler GmbH & Co", "SVOLT", "FinDreamsBattery", "ಬ್ಯಾಟರಿ"]
+)
+def test_names_of_makers_are_words(name: str) -> None:
+    assert "words_are_words" not in altered(f"{GENERAL}/operatorInformation/contactName", name)
 
 
 def test_real_addresses_and_numbers_pass() -> None:

@@ -85,7 +85,9 @@ async def issue(room: PassportRoom, tier: str = "owner", pack: PackKey = PACK, *
     names = {"vehicle_id": pack.vehicle_id, "pack_id": pack.pack_id, "tier": tier}
     command = cmd.IssuePassport(command_id="c", actor="mani", reason="sold", **names, **more)
     answered = await room.commands[cmd.IssuePassport](command, SimpleNamespace(actor="mani"))
-    found: dict[str, Any] = answered.answer["passport"]  # type: ignore[union-attr,index]
+    if answered.status is cmd.CommandStatus.REFUSED:
+        raise InvalidValue(answered.message)
+    found: dict[str, Any] = answered.answer["passport"]
     return found
 
 
@@ -93,7 +95,10 @@ async def keep(room: PassportRoom, digest: str, **more: Any) -> str:
     command = cmd.KeepPassport(
         command_id="c", actor="mani", reason="bought", vehicle_id=PACK.vehicle_id, pack_id=PACK.pack_id, sha256=digest, **more
     )
-    return (await room.commands[cmd.KeepPassport](command, SimpleNamespace(actor="mani")))[1]
+    status, message = await room.commands[cmd.KeepPassport](command, SimpleNamespace(actor="mani"))
+    if status is cmd.CommandStatus.REFUSED:
+        raise InvalidValue(message)
+    return str(message)
 
 
 async def test_an_issued_passport_is_signed_and_of_its_tier(tmp_path: Path) -> None:
