@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+from fake_anomalies import fill_anomalies
 from fake_bills import fill_bills
 from fake_books import fill_books
 from fake_depot import FakeLink, sample
@@ -117,6 +118,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_bills(link)
             fill_invoices(link)
             fill_books(link)
+            fill_anomalies(link)
             fill_health(link)
             fill_lake(link)
             fill_limits(link)

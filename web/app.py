@@ -26,6 +26,8 @@ from controller.payments_view import PaymentsView
 from depot.ports import Clock
 from storage import StorageError, Store
 from web.alarms_page import alarms_api, alarms_screens
+from web.anomalies_api import SCHEMAS as anomaly_schemas
+from web.anomalies_api import anomalies_api
 from web.api import api, finish_openapi
 from web.assets_api import SCHEMAS as asset_schemas
 from web.assets_api import assets_api
@@ -220,6 +222,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(health_api(web))
     app.include_router(packs_api(web))
     app.include_router(passport_api(web))
+    app.include_router(anomalies_api(web))
     app.include_router(emergency_api(web))
     app.include_router(telemetry_api(web))
     app.include_router(bills_api(web))
@@ -230,7 +233,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas)
+    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *anomaly_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

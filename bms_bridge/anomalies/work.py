@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,12 +67,14 @@ class WorkBook:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path) -> Iterator[WorkBook]:
-        """The book at ``path``, made where there is none. Raises :class:`storage.StorageError`."""
+    def opened(cls, path: Path, *, made: bool = False) -> Iterator[WorkBook]:
+        """The book at ``path``, made where there is none. ``made``: it is known to be there as this version has it. Raises
+        :class:`storage.StorageError`."""
         from bms_bridge import anomalies
 
         with Store.open(path) as store:
-            store.migrate([sys.modules[anomalies.__name__]])
+            if not made:
+                store.migrate([sys.modules[anomalies.__name__]])
             yield cls(store)
 
     def open(
@@ -112,6 +114,24 @@ class WorkBook:
         """Open orders by the day on which they are due; with ``ended`` all, the newest first."""
         with self._store.reading() as sql:
             return self._read(sql, "ORDER BY number DESC" if ended else "WHERE state = 'open' ORDER BY due, number", {})
+
+    def keep_alerts(self, rows: Sequence[tuple[str, str]], *, packs: int, now: datetime) -> None:
+        """What a look found, in the place of what the one before had: (key, JSON), the most urgent first."""
+        at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        with self._store.writing() as sql:
+            sql.execute(text("DELETE FROM pack_alert"))
+            sql.execute(text("DELETE FROM pack_look"))
+            sql.execute(text("INSERT INTO pack_look (looked_at, packs) VALUES (:at, :packs)"), {"at": at, "packs": packs})
+            for place, (key, row) in enumerate(rows):
+                values = {"place": place, "key": key, "at": at, "row": row}
+                sql.execute(text("INSERT INTO pack_alert (place, key, looked_at, row) VALUES (:place, :key, :at, :row)"), values)
+
+    def alerts(self) -> tuple[datetime | None, int, list[str]]:
+        """When the last look was (None: never), how many packs it saw, and its alerts as JSON."""
+        with self._store.reading() as sql:
+            look = sql.execute(text("SELECT looked_at, packs FROM pack_look")).first()
+            rows = [str(row) for (row,) in sql.execute(text("SELECT row FROM pack_alert ORDER BY place"))]
+        return (None, 0, []) if look is None else (datetime.fromisoformat(look[0]), int(look[1]), rows)
 
     def intact(self) -> bool:
         """Whether no step was changed, and every order is in the state that its steps say."""

@@ -64,6 +64,7 @@ def anomalies(
     ended: Annotated[bool, typer.Option("--ended", help="Also alerts that do not hold any more.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
     as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the alerts to this file, too.")] = None,
+    keep: Annotated[Path | None, typer.Option("--keep", metavar="depot.toml", help="Keep them for this depot's REST and pages.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Write the pack days to this file (CSV), too.")] = None,
 ) -> None:
     """List what is unusual in packs, the most urgent first: signals that caused it, days left, what to do.
@@ -77,6 +78,8 @@ def anomalies(
         written(save, table)
     found = [(alert, advice) for alert, advice in _advised(table, assumptions) if ended or alert.now]
     rows = [_plain(alert, advice) for alert, advice in found]
+    if keep is not None:
+        keep_alerts(_settings(keep), table, rows)
     if as_csv is not None:
         _write_csv(as_csv, rows)
     if as_json:
@@ -84,6 +87,27 @@ def anomalies(
     else:
         _show(found, table)
     raise typer.Exit(NO if any(alert.now for alert, _ in found) else DONE)
+
+
+def keep_alerts(settings: Settings, table: PackDays, rows: Sequence[dict[str, Any]]) -> None:
+    """Put what a look found where the running depot reads it. Raises :class:`storage.StorageError`."""
+    from bms_bridge.anomalies.work import WorkBook
+
+    with WorkBook.opened(settings.work_database) as book:
+        told = [(str(row["key"]), json.dumps(row, ensure_ascii=False)) for row in rows]
+        book.keep_alerts(told, packs=len(table.names()), now=datetime.now(UTC))
+
+
+def look(settings: Settings, *, days: int = LAKE_DAYS) -> int:
+    """The depot's own look at its lake, kept; how many alerts hold now. Raises :class:`bms_bridge.BmsError`,
+    :class:`storage.StorageError`."""
+    import importlib.util
+
+    table = _of_lake(settings, None, days)
+    found = _advised(table, _assumptions(None), opinion=importlib.util.find_spec("sklearn") is not None)
+    rows = [_plain(alert, advice) for alert, advice in found if alert.now]
+    keep_alerts(settings, table, rows)
+    return len(rows)
 
 
 def work(
@@ -186,6 +210,15 @@ def _table(source: Path, packs: Path | None, days: int) -> PackDays:
 
 
 def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
+    from controller.settings import SettingsError
+
+    settings = _settings(config)
+    if settings.lake is None:
+        raise SettingsError(f"{config}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
+    return _of_lake(settings, packs, days)
+
+
+def _of_lake(settings: Settings, packs: Path | None, days: int) -> PackDays:
     from bms_bridge.anomalies.decision import today_of
     from bms_bridge.anomalies.from_lake import pack_days, read_beside
     from bms_bridge.lake.query import query
@@ -193,11 +226,7 @@ def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
     from controller.app.lake import looking
     from controller.app.lake_process import need_libraries, places_of
     from controller.lake_facts import JournalFacts
-    from controller.settings import SettingsError
 
-    settings = _settings(config)
-    if settings.lake is None:
-        raise SettingsError(f"{config}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
     need_libraries()
     with contextlib.closing(JournalFacts(settings.database, settings.depot.id, micros=micros)) as facts:
         packs_known = facts.packs() if settings.database.exists() else {}
@@ -223,12 +252,12 @@ def _assumptions(path: Path | None) -> Assumptions:
     return Assumptions() if path is None else read_assumptions(path)
 
 
-def _advised(table: PackDays, assumptions: Assumptions) -> list[tuple[Alert, Advice]]:
+def _advised(table: PackDays, assumptions: Assumptions, *, opinion: bool = True) -> list[tuple[Alert, Advice]]:
     from bms_bridge.anomalies.alerts import watch
     from bms_bridge.anomalies.decision import advise
 
     newest = int(table.days.max())
-    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table)]
+    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table, opinion=opinion)]
 
 
 def _actor() -> str:
@@ -272,6 +301,7 @@ def _plain(alert: Alert, advice: Advice) -> dict[str, Any]:
         "chance_before_service": round(advice.chance, 4),
         "now_paise": advice.now_paise,
         "waiting_paise": advice.waiting_paise,
+        "advice": advice.words,
     }
 
 

@@ -21,6 +21,7 @@ from datetime import timedelta
 import controller
 from controller import device_model
 from controller.alarm_sources import MeterConditions
+from controller.anomalies_room import AnomaliesRoom
 from controller.app.assets import add_assets
 from controller.app.beside import mask_logs
 from controller.app.billing import add_billing, show_money
@@ -286,6 +287,7 @@ async def serve_core(settings: Settings) -> None:
         add_emergency(core, settings, safety=safety, outputs=outputs, hazards=hazards, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
         add_health(core, settings)
+        core.add(AnomaliesRoom(settings.work_database, core.yard.clock))
         add_passports(core, settings, safety=safety, secret=secret)
         core.attach(central, frames=central.frames, stations=central)
         core.add(StationsDesk(core.yard, core.loop, central, base=base, secret=secret, book=security.book, doors=security.doors))

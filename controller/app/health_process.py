@@ -41,6 +41,8 @@ NICENESS = 15
 """Estimates wait before everything else does."""
 
 LAKE_S = 5.0
+LOOK_S = 86_400.0
+"""Between two looks for anomalies (docs/anomalies.md)."""
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
@@ -138,7 +140,11 @@ async def serve(settings: Settings) -> None:
         if hot is None:
             return
         job = stack.enter_context(opened(settings, hot))
+        looked_s = 0.0
         while not ended.is_set():
+            if time.time() - looked_s > LOOK_S:
+                looked_s = time.time()
+                await asyncio.to_thread(_look, settings)
             try:
                 new = await asyncio.to_thread(job.catch_up)
                 if new:
@@ -146,6 +152,17 @@ async def serve(settings: Settings) -> None:
             except StorageError as error:
                 log.warning("health waits: %s", error)
             await _wait(ended, settings.health.every_s)
+
+
+def _look(settings: Settings) -> None:
+    """What is unusual in packs, for alerts and work orders. Nothing of it stops the estimates."""
+    from bms_bridge import BmsError
+    from controller.app.battery_anomalies_cli import look
+
+    try:
+        log.info("%d alerts of packs hold now", look(settings))
+    except (BmsError, StorageError, SettingsError, OperationalError) as error:
+        log.info("no look at anomalies: %s", error)
 
 
 async def _wait(ended: asyncio.Event, seconds: float) -> None:

@@ -89,6 +89,7 @@ from depot.commands.standing import CancelReservation, ChangeConfiguration, Rese
 from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStationTariffs, SetStationTariff
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 from depot.commands.tariffs import CorrectBill, EndDriverTariff, PutDriverTariff, SetInvoiceRecipient
+from depot.commands.work import EndWorkOrder, OpenWorkOrder
 
 __all__ = [
     "COMMANDS",
@@ -136,6 +137,7 @@ __all__ = [
     "EndDriverTariff",
     "EndEvacuation",
     "EndOverride",
+    "EndWorkOrder",
     "EraseDriver",
     "ExplainDifference",
     "FetchLog",
@@ -146,6 +148,7 @@ __all__ = [
     "KeepMeterBlocks",
     "KeepPassport",
     "NoteIncident",
+    "OpenWorkOrder",
     "OptOutOfDemandEvent",
     "OverrideLimits",
     "PayOtherwise",

@@ -1,0 +1,7 @@
+"""What people read of alerts and work orders, for the web (the views are :mod:`bms_bridge.anomalies.view`'s)."""
+
+from __future__ import annotations
+
+from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkOrderRow, WorkOrdersView, WorkStep
+
+__all__ = ["PackAlert", "PackAlertsView", "WorkOrderRow", "WorkOrdersView", "WorkStep"]
