@@ -36,6 +36,12 @@ class Window:
     step_s: float = 5.0
     steady: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not (0 < self.below_v < self.cut_off_v <= 10 and 0 < self.to_a < self.from_a <= 1_000):
+            raise ValueError("a window lies below the cut-off voltage (at most 10 V per cell), and its current falls from more to less")
+        if not (0.01 <= self.step_s <= 600 and 0 < self.steady < 1):
+            raise ValueError("steps of a window are 0.01 to 600 s long, and its current strays by less than itself")
+
 
 def window_features(charge: Samples, window: Window) -> Floats:
     """[16], in the order of :data:`bms_bridge.health.charge_table.FEATURES`. WindowMissing: why there are none.

@@ -23,6 +23,8 @@ TIMES_S = (0.1, 1.0, 10.0, 30.0)
 OHMIC_S = 0.2
 LEAST_STEP_C = 0.2
 STEADY = 0.05
+MOST_HOLD_S = 600.0
+"""What comes later after a step is no answer to it."""
 GAS_J_PER_MOL_K = 8.314
 KELVIN = 273.15
 ACTIVATION_J_PER_MOL = 20_000.0
@@ -87,8 +89,9 @@ def steps(samples: Samples, nominal_ah: float, *, least_c: float = LEAST_STEP_C)
         before, after = samples.current_a[row], samples.current_a[row + 1]
         if row and abs(samples.current_a[row - 1] - before) > STEADY * abs(change[row]):
             continue  # still moving: the second half of a ramp
-        moved = np.abs(samples.current_a[row + 1 :] - after) > STEADY * abs(change[row])
-        late = np.r_[False, np.diff(samples.time_s[row + 1 :]) > gap_s]
+        far = int(np.searchsorted(samples.time_s, samples.time_s[row] + MOST_HOLD_S, side="right"))
+        moved = np.abs(samples.current_a[row + 1 : far] - after) > STEADY * abs(change[row])
+        late = np.r_[False, pause[row + 1 : far - 1] > gap_s]
         stop = np.flatnonzero(moved | late)
         end = row + 1 + (int(stop[0]) if len(stop) else len(moved))
         begin_s = float(samples.time_s[row + 1])

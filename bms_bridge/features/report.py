@@ -130,9 +130,9 @@ def _impedance(samples: Samples, nominal_ah: float) -> dict[str, Any]:
 
 def _ica(samples: Samples, nominal_ah: float) -> dict[str, Any]:
     """Of the first and the last charge that hold a curve, with where each peak has moved to."""
-    charges = [phase for phase in phases(samples, nominal_ah) if phase.sign > 0][:MOST_CURVES]
-    first, why = _curve(samples, nominal_ah, charges)
-    last, _ = _curve(samples, nominal_ah, charges[::-1])
+    charges = [phase for phase in phases(samples, nominal_ah) if phase.sign > 0]
+    first, why = _curve(samples, nominal_ah, charges[:MOST_CURVES])
+    last, _ = _curve(samples, nominal_ah, charges[::-1][:MOST_CURVES])
     if first is None or last is None:
         raise why or FeaturesError("there is no charge")
     old, new = peaks(first.voltage_v, first.ica_ah_per_v), peaks(last.voltage_v, last.ica_ah_per_v)

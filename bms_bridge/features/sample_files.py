@@ -117,5 +117,5 @@ def _behind(time_s: Floats, cycle: Floats, phase: NDArray[np.str_]) -> Floats:
     for begin, end in zip(starts, [*starts[1:], len(time_s)], strict=True):
         piece = time_s[begin:end]
         laid[begin:end] = piece - np.nanmin(piece) + at if np.isfinite(piece).any() else np.nan
-        at = float(np.nanmax(laid[:end])) + 3600 if np.isfinite(laid[:end]).any() else at
+        at = max(at, float(np.nanmax(laid[begin:end])) + 3600) if np.isfinite(laid[begin:end]).any() else at
     return laid

@@ -139,3 +139,12 @@ def test_resistance_health_falls_to_nothing_at_twice_the_new_resistance() -> Non
     assert resistance_health((0.08, 25.0), (0.04, 25.0)).health == pytest.approx(0.0)
     with pytest.raises(ValueError, match="apart"):
         resistance_health((0.06, 25.0), (0.04, 25.0), soc_apart=0.3)
+
+
+def test_driving_is_full_of_steps_and_each_tells_the_same_resistance() -> None:
+    """Four hours whose current never stands still for long."""
+    random = np.random.default_rng(6)
+    current = np.repeat(random.normal(0, 40, 14_400 // 4), 4)
+    found = steps(ordered(np.arange(14_400.0), current, 350 + 0.05 * current), 100.0)
+    assert len(found) > 1_000
+    assert summary(found).at_ohm[1] == pytest.approx(0.05, rel=0.01)

@@ -132,6 +132,9 @@ def test_command_makes_of_raw_samples_the_charges_that_health_is_estimated_from(
     [
         (["--nominal-ah", "0"], "capacity"),
         (["--nominal-ah", "2", "--series", "0"], "series"),
+        (["--nominal-ah", "2", "--parallel", "0"], "string"),
+        (["--nominal-ah", "2", "--cut-off-v", "4.2", "--step-s", "0"], "steps of a window"),
+        (["--nominal-ah", "2", "--cut-off-v", "4.2", "--to-a", "0.9"], "from more to less"),
         (["--nominal-ah", "2", "--charges", "x.csv"], "--cut-off-v"),
         (["--nominal-ah", "2", "--cut-off-v", "4.2", "--charges", "nowhere/x.csv"], "folder"),
     ],
