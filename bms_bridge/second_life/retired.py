@@ -144,7 +144,7 @@ def retired(entry: object, where: str) -> Retired:
     more: dict[str, Any] = dict(numbers)
     return Retired(
         pack_id=str(entry["pack"])[:200],
-        chemistry=str(entry["chemistry"]),
+        chemistry=str(entry["chemistry"]).strip().upper()[:20],
         cells=found,
         inspected=entry.get("inspected") is True,
         hottest_c=past["hottest_c"],

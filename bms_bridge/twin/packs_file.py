@@ -83,7 +83,8 @@ def _line(path: Path, line: int, row: dict[str, object]) -> Listed:
     if low is not None and high is not None:
         more["soh_sd"] = max((high - low) / INTERVAL_SD, _LEAST_SD)
     return Listed(
-        Pack(words["pack"], words["chemistry"], numbers["capacity_kwh"], soh=soh, past_told="past_c" in more, **more), words.get("duty", "")
+        Pack(words["pack"], words["chemistry"].upper(), numbers["capacity_kwh"], soh=soh, past_told="past_c" in more, **more),
+        words.get("duty", ""),
     )
 
 

@@ -27,6 +27,9 @@ ENDS: Final = (0.8, 0.7, 0.6)
 GONE: Final = 0.3
 """Below this health nothing is told; a member stays there."""
 
+AT_ONCE: Final = 1000
+"""Packs in memory together: some hundred megabytes for ten years."""
+
 MONTHS: Final = 12
 MOST_YEARS: Final = 40
 
@@ -67,6 +70,12 @@ def outlook(packs: Sequence[Pack], duties: Sequence[Duty], *, years: int = 10, m
     """Run each pack under its duty for ``years``. UnknownCell: of a chemistry nothing is known; ValueError: lengths differ."""
     if len(packs) != len(duties) or not packs or not 1 <= years <= MOST_YEARS:
         raise ValueError(f"one duty per pack, at least one pack, 1 to {MOST_YEARS} years")
+    if len(packs) > AT_ONCE:
+        parts = [
+            outlook(packs[i : i + AT_ONCE], duties[i : i + AT_ONCE], years=years, members=members, step_s=step_s)
+            for i in range(0, len(packs), AT_ONCE)
+        ]
+        return Outlook(*(np.concatenate([getattr(part, name) for part in parts]) for name in Outlook.__slots__))
     table = _table(packs, duties, step_s)
     drawn = members_of(list(packs), members=members)
     ageing = ageing_of([pack.chemistry for pack in packs])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bms_bridge.chemistry import CELL, Chemistry
 from bms_bridge.twin import DutyRefused, UnknownCell
+from bms_bridge.twin import years as years_module
 from bms_bridge.twin.ageing import ageing_of, mean_loss, time_rate
 from bms_bridge.twin.cell import cells_of
 from bms_bridge.twin.day import Lanes, run_day
@@ -18,6 +22,7 @@ from bms_bridge.twin.members import Pack, members_of
 from bms_bridge.twin.years import outlook
 from optimizer.life_table import MODEL_OF, STEEP_PER_C, rates_of
 
+ROOT = Path(__file__).resolve().parents[2]
 REST = Duty("rest", ((24.0, 0.0),), ambient_c=(25.0,), top_soc=0.5, floor_soc=0.0)
 
 
@@ -138,6 +143,31 @@ def test_the_same_pack_gets_the_same_answer_in_any_company() -> None:
     assert np.allclose(alone.health[0], among.health[1])
 
 
+def test_a_large_fleet_is_run_in_parts_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    packs = [Pack(f"{i}", "LFP", 100.0, 0.9 - 0.02 * i) for i in range(5)]
+    duties = [shipped()["ups"]] * 5
+    whole = outlook(packs, duties, years=2)
+    monkeypatch.setattr(years_module, "AT_ONCE", 2)
+    parts = outlook(packs, duties, years=2)
+    for name in ("health", "years_to", "unserved", "hottest_c"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))
+
+
+@pytest.mark.data
+def test_the_shipped_tables_are_those_of_the_data(data_dir: Path) -> None:
+    for needed in ("degradation", "battery/hust", "battery/tju", "battery/xjtu", "battery/joule_calendar"):
+        if not (data_dir / needed).is_dir():
+            pytest.skip("real data sets not found")
+    made = subprocess.run(
+        [sys.executable, "-m", "benchmarks.twin_table", "--data", str(data_dir), "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
 def test_rates_of_time_go_both_ways() -> None:
     mean, exponent = np.array([0.01, 0.03]), np.array([0.5, 0.7])
     assert mean_loss(time_rate(mean, exponent), exponent) == pytest.approx(mean)
@@ -169,7 +199,7 @@ def test_a_plan_becomes_a_duty_that_ends_where_it_began() -> None:
         ("[a", "no TOML"),
     ],
 )
-def test_a_duty_that_is_none_is_refused_with_the_reason(tmp_path, text: str, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_duty_that_is_none_is_refused_with_the_reason(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "duties.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DutyRefused, match=words):
