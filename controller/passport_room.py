@@ -358,4 +358,5 @@ def _brought(command: cmd.IssuePassport) -> Health | None:
 def _grade(command: cmd.IssuePassport, now: datetime) -> Grade | None:
     if not command.grade:
         return None
-    return Grade(command.grade[:60], command.grade_probability, now, "grade from one pulse; brought by a person")
+    method = f"{command.grade_method[:200] or 'grade'}; brought by a person"
+    return Grade(command.grade[:60], command.grade_probability, now, method)

@@ -58,7 +58,7 @@ def export_passport(
     ] = "public",
     reason: ReasonOption = "",
     health: Annotated[Path | None, typer.Option("--health", help="An estimate to put in: output of battery soh --json.")] = None,
-    grade: Annotated[Path | None, typer.Option("--grade", help="A grade to put in: output of battery grade --json.")] = None,
+    grade: Annotated[Path | None, typer.Option("--grade", help="A grade to put in: output of battery grade or value --json.")] = None,
     cell: Annotated[
         str, typer.Option("--cell", help="Which cell of these files stands for the pack; needed where there are several.")
     ] = "",
@@ -255,14 +255,18 @@ def _estimate(file: Path | None, cell: str) -> dict[str, Any]:
 
 
 def _graded(file: Path | None, cell: str) -> dict[str, Any]:
-    """A grade of ``battery grade --json``."""
+    """A grade of ``battery grade --json`` (one pulse) or of ``battery value --json`` (a whole pack)."""
     if file is None:
         return {}
-    rows, _ = _lines(file, cell, "grade")
+    rows, digest = _lines(file, cell, "grade")
     if len(rows) > 1:
-        _no(f"{file.name}: {len(rows)} pulses of this cell; leave the one that counts")
-    band = rows[0].get("grade")
-    return {"grade": str(band) if band else "test required", "grade_probability": rows[0].get("probability") if band else None}
+        _no(f"{file.name}: {len(rows)} grades of one and the same; leave the one that counts")
+    row, band = rows[0], rows[0].get("grade")
+    whole = row.get("schema") == "pack_value/1"
+    method = "grade of the pack from its cells" if whole else "grade of a cell from one pulse"
+    probability = row.get("probability") if band and not whole else None
+    told = {"grade": str(band) if band else "test required", "grade_probability": probability}
+    return {**told, "grade_method": f"{method}, file {digest[:16]}"}
 
 
 def _lines(file: Path, cell: str, name: str) -> tuple[list[dict[str, Any]], str]:

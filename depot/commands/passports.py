@@ -13,7 +13,7 @@ from depot.commands.command import Command
 class IssuePassport(Command):
     """Answer with a pack's passport, signed, as ``tier`` may see it. ``soh`` with ``soh_low``, ``soh_high``, ``soh_method``, ``soh_at``:
     an estimate of health that a person brings (share of nominal), ``evidence_sha256`` of its file; None: what the depot knows.
-    ``grade``: one that a person brings, with its probability."""
+    ``grade``: one that a person brings, with its probability, and how it was made."""
 
     TITLE: ClassVar[str] = "Issue battery passport"
 
@@ -27,6 +27,7 @@ class IssuePassport(Command):
     soh_at: str = ""
     grade: str = ""
     grade_probability: float | None = None
+    grade_method: str = ""
     evidence_sha256: str = ""
 
     @property

@@ -124,6 +124,10 @@ def test_export_and_import_send_commands(file: Path, tmp_path: Path, monkeypatch
     assert run("export", config, "E-103/P1", "-o", tmp_path / "o.pdf")[0] == 0
     for wrong in (("E-103", "public", "o.json"), ("E-103/P1", "nobody", "o.json"), ("E-103/P1", "public", "o.txt")):
         assert run("export", config, wrong[0], "--tier", wrong[1], "-o", tmp_path / wrong[2])[0] == 2
+    assert sent[-1].grade == ""
+    grades.write_text(json.dumps({"schema": "pack_value/1", "grade": "80 % or more", "completeness": 0.9}))
+    assert run(*common, "--reason", "sold", "--grade", grades)[0] == 0
+    assert (sent[-1].grade_probability, sent[-1].grade_method[:32]) == (None, "grade of the pack from its cells")
     evidence.write_text("\n".join(json.dumps({"cell": name, "soh": 0.9}) for name in "ab"))
     assert run(*common, "--reason", "sold", "--health", evidence)[0] == 2
     assert run("import", config, "E-103/P1", file, "--reason", "bought", "--fingerprint", "00" * 20)[0] == 1
