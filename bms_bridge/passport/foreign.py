@@ -136,6 +136,9 @@ def _aspects(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[st
         aspects, absent = document["aspects"], document.get("absent", {})
         if not isinstance(aspects, Mapping) or not isinstance(absent, Mapping):
             raise PassportRefused("its `aspects` or `absent` is no object")
+        for told in absent.values():
+            if not isinstance(told, Mapping) or not all(isinstance(told.get(name), str) for name in ("kind", "reason")):
+                raise PassportRefused("a place in its `absent` has no kind and reason")
         _check_parts(aspects)
         return aspects, absent
     if any(name in document for name in ASPECTS):

@@ -183,7 +183,11 @@ def paper_passport(file: FileArgument, *, output: Annotated[Path, typer.Option("
     against = shape.complaints(read.aspects)
     if read.broken or against or not {"tier", "issued_at", "issuer", "provenance", "details", "data_model"} <= read.document.keys():
         _no(read.broken or (against[0] if against else "it is no passport of a depot, but parts of the data model alone"))
-    output.write_bytes(pdf(read.document))
+    try:
+        data = pdf(read.document)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        _no("it is not as a depot writes a passport: its sources or its assessment cannot be read")
+    output.write_bytes(data)
     console.print(f"{output}: {output.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True)
 
 

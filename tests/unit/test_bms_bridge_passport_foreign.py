@@ -69,6 +69,7 @@ def test_another_key_or_none_is_told() -> None:
         (b'{"hello": 1}', "none of the model's parts"),
         (b'{"schema": "pack_passport/9", "aspects": {}}', "not known here"),
         (b'{"schema": "pack_passport/1", "aspects": []}', "no object"),
+        (b'{"schema": "pack_passport/1", "aspects": {}, "absent": {"/x": 3}}', "no kind and reason"),
         (b'{"schema": "pack_passport/1", "aspects": {"Performance": 3}}', "none of the model's parts"),
     ],
 )

@@ -71,6 +71,9 @@ def test_paper_is_the_same_for_the_same_passport(file: Path, tmp_path: Path) -> 
     assert data == pdf(json.loads(file.read_text()))
     for tier in Tier:
         assert pdf(shown_to(passport(), tier)).startswith(b"%PDF")
+    for name in ("provenance", "details", "issued_at", "assessment"):
+        (tmp_path / "odd.json").write_text(json.dumps(shown_to(passport(), Tier.OWNER) | {name: [7]}))
+        assert run("paper", tmp_path / "odd.json", "-o", tmp_path / "q.pdf")[0] == 1, name
     (tmp_path / "part.json").write_text(json.dumps({"Labels": {}}))
     assert run("paper", tmp_path / "part.json", "-o", tmp_path / "q.pdf")[0] == 1
 
