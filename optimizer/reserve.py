@@ -12,6 +12,8 @@ hold-back   of the site's and the feeders' room in later slots: a share that gro
             the energy still to be charged that is on its way. Once everybody is there nothing is held back
 soon        while somebody is on the way, a kWh in the coming half hour is worth a little more in hours that are not dear: room that is left
             unused there is lost, and the last one who comes may need more than anybody thought
+longest     of those who are there, who takes longest to charge has a little more of that worth: of plans that cost the same the one that
+            leaves most outlets something to do, so that room can still be used whoever comes late
 background  a quantile of what was drawn beside the vehicles more than was forecast, likewise growing with the look-ahead
 
 Few samples say little: a prior stands beside them with the weight of :data:`PRIOR_VISITS` visits. Pure functions.
@@ -81,16 +83,18 @@ EXACT = ForecastErrors(late_min=np.zeros(1), early_min=np.zeros(1), energy_ratio
 @dataclass(frozen=True, slots=True)
 class ReserveRule:
     """How careful: quantiles 0–1 of the errors, ``hold_share`` of the room in slots ``ramp_h`` or more ahead while all energy is
-    still on its way; ``soon_share`` of the mean price is what charging soon is worth more then, in hours that are not dearer than that.
+    still on its way; ``soon_share`` of the mean price is what charging soon is worth more then, in hours that are not dearer than that;
+    ``longest_share`` of it, at any hour, for who of those there takes longest to charge, and in proportion for the others.
     How they were chosen, and how they do: docs/uncertainty.md."""
 
     arrival_quantile: float = 0.6
     departure_quantile: float = 0.8
     energy_quantile: float = 0.9
     background_quantile: float = 0.9
-    hold_share: float = 0.02
+    hold_share: float = 0.01
     ramp_h: float = 1.0
     soon_share: float = 0.2
+    longest_share: float = 0.03
 
     def __post_init__(self) -> None:
         for name in ("arrival_quantile", "departure_quantile", "energy_quantile", "background_quantile", "hold_share"):
@@ -98,8 +102,9 @@ class ReserveRule:
                 raise InvalidProblem(f"reserve: {name} {getattr(self, name)} is not in [0, 1]")
         if not 0 <= self.ramp_h < np.inf:
             raise InvalidProblem(f"reserve: ramp_h {self.ramp_h} is not a finite number of at least 0")
-        if not 0 <= self.soon_share < np.inf:
-            raise InvalidProblem(f"reserve: soon_share {self.soon_share} is not a finite number of at least 0")
+        for name in ("soon_share", "longest_share"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InvalidProblem(f"reserve: {name} {getattr(self, name)} is not a finite number of at least 0")
 
 
 class Blend:
@@ -217,11 +222,13 @@ def hedging(
     arrivals = np.maximum(np.ceil(waits_min / problem.slot_minutes - 1e-6), 1).astype(np.int64)
     mean_price = float(np.abs(problem.price_per_kwh).mean())
     soon_per_kwh = 0.0 if present.all() or problem.price_per_kwh[0] > (1 + rule.soon_share) * mean_price else rule.soon_share * mean_price
+    worth_per_kwh = soon_per_kwh + rule.longest_share * mean_price * _longest(problem, present)
     vehicles = []
     for n, (vehicle, there, arrival) in enumerate(zip(problem.vehicles, present.tolist(), arrivals.tolist(), strict=True)):
         arrives = vehicle.arrival_slot if there else arrival
         careful = _careful(vehicle, problem, arrival=arrives, early_slots=early, factor=1.0 if there else factor)
-        vehicles.append(replace(careful, steady_per_kwh=careful.steady_per_kwh + soon_per_kwh) if soon_per_kwh else careful)
+        worth = float(worth_per_kwh[n])
+        vehicles.append(replace(careful, steady_per_kwh=careful.steady_per_kwh + worth) if worth else careful)
         if n % AT_ONCE == AT_ONCE - 1:
             yield
     on_its_way = float(announced_kwh[~present].sum()) / max(float(announced_kwh.sum()), 1e-9)
@@ -235,6 +242,18 @@ def hedging(
     feeders = tuple(replace(feeder, limit_kw=feeder.limit_kw * (1 - held)) for feeder in problem.feeders)
     sources = (*problem.limit_sources, NamedLimit(SOURCE, limit)) if problem.limit_sources else ()
     return replace(problem, vehicles=tuple(vehicles), site_limit_kw=limit, feeders=feeders, limit_sources=sources)
+
+
+def _longest(problem: Problem, present: npt.NDArray[np.bool_]) -> FloatArray:
+    """[vehicle] of those who are there, how long each charges at full power, over the longest: 0–1; 0 for all once everybody is there."""
+    hours = np.zeros(len(present))
+    if present.all():
+        return hours
+    for n in np.flatnonzero(present):
+        most_kw = problem.vehicles[n].p_max_kw * problem.vehicles[n].eff
+        hours[n] = problem.vehicles[n].energy_kwh / most_kw if most_kw > 0 else 0.0
+    most: float = hours.max(initial=0.0)
+    return hours / most if most > 0 else hours
 
 
 def _careful(vehicle: Vehicle, problem: Problem, *, arrival: int, early_slots: float, factor: float) -> Vehicle:

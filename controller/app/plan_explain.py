@@ -210,22 +210,24 @@ def _values(explanation: Explanation) -> Table:
 
 def _wishes(problem: Problem, explanation: Explanation) -> Table:
     table = Table(title="What vehicles' wishes cost, the dearest first", title_justify="left")
-    for name in ("Vehicle", "Stay", "Needs kWh", f"one kWh more, {problem.currency}", f"a slot earlier, {problem.currency}", ""):
-        table.add_column(name, justify="left" if name in ("Vehicle", "Stay", "") else "right")
     prices = explanation.vehicles
     order = sorted(range(len(problem.vehicles)), key=lambda i: (-prices.earlier_bill[i], -prices.target_bill[i], problem.vehicles[i].id))
+    misses = any(prices.earlier_short_kwh[i] > 0.05 for i in order[:_ROWS])
+    names = ["Vehicle", "Stay", "Needs kWh", f"one kWh more, {problem.currency}", f"a slot earlier, {problem.currency}"]
+    for name in (*names, "then missing kWh") if misses else names:
+        table.add_column(name, justify="left" if name in ("Vehicle", "Stay") else "right")
     for i in order[:_ROWS]:
         vehicle = problem.vehicles[i]
         end = clock(problem, vehicle.departure_slot) if vehicle.departure_slot < problem.n_slots else "end"
         short = prices.earlier_short_kwh[i]
-        table.add_row(
+        cells = [
             vehicle.id,
             f"{clock(problem, vehicle.arrival_slot) if vehicle.arrival_slot < problem.n_slots else 'end'}–{end}",
             f"{vehicle.energy_kwh:.1f}",
             _worth(explanation, i),
             f"{'≥ ' if prices.earlier_grounds[i] is Grounds.AT_LEAST else ''}{prices.earlier_bill[i]:,.3f}",
-            f"and {short:.1f} kWh would be missing" if short > 0.05 else "",
-        )
+        ]
+        table.add_row(*cells, *([f"{short:.1f}" if short > 0.05 else ""] if misses else []))
     if len(order) > _ROWS:
         table.caption = f"{_ROWS} of {len(order)}; one of them: --vehicle NAME"
     return table

@@ -116,7 +116,9 @@ def test_samples_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
         ForecastErrors(**wrong)  # type: ignore[arg-type]  # as the test says
 
 
-@pytest.mark.parametrize("wrong", [{"arrival_quantile": 1.1}, {"hold_share": -0.1}, {"ramp_h": float("inf")}, {"soon_share": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"arrival_quantile": 1.1}, {"hold_share": -0.1}, {"ramp_h": float("inf")}, {"soon_share": -0.1}, {"longest_share": -1}]
+)
 def test_rules_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidProblem, match="reserve"):
         ReserveRule(**wrong)
@@ -180,6 +182,21 @@ def test_room_is_used_soon_where_that_costs_little_and_somebody_is_on_the_way() 
     assert first_kw(price, waits=True) == pytest.approx(20.0)
     assert first_kw(price, waits=False) == pytest.approx(0.0, abs=1e-6)
     assert first_kw(np.where(np.arange(16) < 4, 0.30, 0.12), waits=True) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_of_those_there_who_takes_longest_goes_first_as_long_as_somebody_is_on_the_way() -> None:
+    """Two that need the same and one of half the power: room for one. Which of them has it now costs nothing, and decides who is left."""
+    fast, slow = car("fast", p_max_kw=20.0), car("slow", p_max_kw=10.0)
+    late = car("late", arrival_slot=8)
+    rule = replace(RULE, hold_share=0.0, soon_share=0.0, longest_share=0.03)
+    there = np.array([True, True, False])
+    problem = night(fast, slow, late, site_limit_kw=30.0)
+    careful = hedged(problem, exact_blend(), rule, present=there, overdue_min=np.array([0.0, 0.0, -120.0]))
+    worth = [vehicle.steady_per_kwh for vehicle in careful.vehicles]
+    assert worth == pytest.approx([0.03 * 0.1 / 2, 0.03 * 0.1, 0])
+    assert plan(careful).power_kw[:2, 0] == pytest.approx([0, 10], abs=1e-6)
+    everybody = hedged(problem, exact_blend(), rule, present=np.ones(3, dtype=bool), overdue_min=np.zeros(3))
+    assert all(vehicle.steady_per_kwh == 0 for vehicle in everybody.vehicles)
 
 
 def test_a_large_depot_is_made_careful_with_breaths_between() -> None:
