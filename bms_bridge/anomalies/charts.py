@@ -129,7 +129,7 @@ def _at_one_temperature(values: Floats, temperature_c: Floats) -> Floats:
         off = np.where(both, temperature_c - np.where(both, temperature_c, 0).sum(axis=1, keepdims=True) / count, 0.0)
         from_mean = np.where(both, values - np.where(both, values, 0).sum(axis=1, keepdims=True) / count, 0.0)
     weight = float((off**2).sum())
-    if weight < 1.0 * both.sum():  # less than 1 K of scatter tells nothing
+    if not both.any() or weight < 1.0 * both.sum():  # less than 1 K of scatter tells nothing
         return values
     slope = float((off * from_mean).sum()) / weight
     return np.asarray(values - slope * off, dtype=np.float64)

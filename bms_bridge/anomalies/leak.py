@@ -48,6 +48,9 @@ LEAST_VOLTAGE_NOISE_V: Final = 0.0005
 LEAST_SLOPE_V: Final = 0.02
 """0.2 mV for each percent: below it a voltage says nothing of charge, and the reading is left out."""
 
+MOST_SLOPE_V: Final = 50.0
+"""0.5 V for each percent: no curve of a cell is steeper, the number is a mistake."""
+
 HOURS_PER_DAY: Final = 24.0
 WEIGHED_SOC: Final = 0.003
 """Scatter of the state of charge at the like points from which on its influence is fitted too (cells of other capacity)."""
@@ -104,7 +107,7 @@ def charge_difference(series: PackDays) -> Floats:
     unknown or too flat [n, cells]."""
     slope_v = series.numbers["slope_v"]
     with np.errstate(invalid="ignore"):
-        usable = np.where(slope_v >= LEAST_SLOPE_V, slope_v, np.nan)
+        usable = np.where((slope_v >= LEAST_SLOPE_V) & (slope_v <= MOST_SLOPE_V), slope_v, np.nan)
     behind = (series.cells_v - np.nanmedian(series.cells_v, axis=1, keepdims=True)) / usable[:, None]
     taken = np.nan_to_num(series.balanced_ah) / series.numbers["capacity_ah"][:, None]
     taken -= np.median(taken, axis=1, keepdims=True)
@@ -131,6 +134,8 @@ def drift(series: PackDays) -> Drift:
                 continue
             fitted = _line(days[own], soc[own], differences[own], weights[own])
             loss = -fitted.slope
+            if np.isfinite(loss).sum() < 2:
+                continue
             scatter = max(_robust_scale(loss), HEALTHY_SHARE_PER_DAY)
             beyond = (loss - np.nanmedian(loss)) / np.hypot(fitted.error, scatter)
             better = ~np.isfinite(sigmas[last]) | (beyond > sigmas[last])

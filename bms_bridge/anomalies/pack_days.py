@@ -52,6 +52,16 @@ SIGNALS: Final = ("resistance_ohm", "self_discharge", "relaxation_v", "stripping
 """Optional columns that are charted; the spread of the cells is made from ``cells_v``."""
 
 _NUMBERS = ("soc", "capacity_ah", "slope_v", "age_d", "temperature_c", *SIGNALS)
+RANGES: Final = {
+    "age_d": (0.0, 20_000.0),
+    "temperature_c": (-60.0, 150.0),
+    "resistance_ohm": (1e-6, 10.0),
+    "self_discharge": (-0.1, 1.0),
+    "relaxation_v": (-1.0, 1.0),
+    "stripping_v": (-1.0, 1.0),
+}
+"""What cannot be is taken for not told."""
+
 _LABELS = ("chemistry", "batch", "firmware")
 
 
@@ -145,8 +155,10 @@ def made(
     balanced, _ = _padded(balanced_ah or [np.empty(0)] * count, low_v=0.0, high_v=1e4, width=cells.shape[1])
     blank, nowhere = np.full(count, np.nan), np.full(count, "", dtype=np.str_)
     found = {name: np.asarray(numbers.get(name, blank), dtype=np.float64).copy() for name in _NUMBERS}
-    for values in found.values():
-        values[~np.isfinite(values)] = np.nan
+    for name, values in found.items():
+        low, high = RANGES.get(name, (-np.inf, np.inf))
+        with np.errstate(invalid="ignore"):
+            values[~(np.isfinite(values) & (values >= low) & (values <= high))] = np.nan
     with np.errstate(invalid="ignore"):
         keep, notes = left_out(
             {

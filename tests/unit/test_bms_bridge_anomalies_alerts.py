@@ -72,3 +72,18 @@ def test_alerts_carry_the_second_opinion_where_there_are_enough_packs() -> None:
     (alert,) = watch(fleet(18, first=string("E-99/P1", grows=0.03)))
     assert alert.agrees is not None
     assert watch(fleet(18, first=string("E-99/P1", grows=0.03)), opinion=False)[0].agrees is None
+
+
+def test_numbers_that_cannot_be_stop_nothing() -> None:
+    """Warnings are errors: nothing is divided by nothing."""
+    random = np.random.default_rng(3)
+    for trial in range(8):
+        strings = []
+        for place in range(7):
+            one = string(f"P{place}", int(random.integers(1, 30)), cells=int(random.integers(2, 9)), cell=1, seed=10 * trial + place)
+            for name in ("slope_v", "age_d", "temperature_c", "resistance_ohm", "relaxation_v"):
+                missing = random.random(len(one)) < random.choice([0.0, 0.3, 1.0])
+                one.numbers[name][missing] = random.choice([np.nan, 0.0, -1.0])
+            one.cells_v[random.random(one.cells_v.shape) < random.choice([0.0, 0.3])] = np.nan
+            strings.append(one.rows(np.isfinite(one.cells_v).sum(axis=1) >= 2))
+        assert watch(joined([one for one in strings if len(one)]), opinion=False) == []
