@@ -7,6 +7,7 @@ GET /batteries/{vehicle}/{pack}    one: health and resistance over time, its cel
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from controller.anomalies_view import PackAlert, PackAlertsView
 from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from web import text
 from web.context import Web
@@ -45,7 +47,8 @@ def batteries_screens(web: Web) -> APIRouter:
     async def fleet(request: Request) -> Response:
         view = web.view()
         found = await health_shown(web, FleetHealthView)
-        return web.pages.render(request, "batteries.html", view=view, screen="batteries", **fleet_context(found))
+        alerts = await health_shown(web, PackAlertsView) if found is not None else None
+        return web.pages.render(request, "batteries.html", view=view, screen="batteries", **fleet_context(found, alerts))
 
     @router.get("/batteries/{vehicle}/{pack}")
     async def one(request: Request, vehicle: VehicleId, pack: PackId) -> Response:
@@ -54,16 +57,18 @@ def batteries_screens(web: Web) -> APIRouter:
             raise Problem("not_found", OFF)
         found = await pack_health(web, vehicle, pack)
         clock = text.DepotTime(view.timezone, view.at)
-        return web.pages.render(request, "battery.html", view=view, screen="batteries", **pack_context(found, clock))
+        alerts = await health_shown(web, PackAlertsView)
+        return web.pages.render(request, "battery.html", view=view, screen="batteries", **pack_context(found, alerts, clock))
 
     return router
 
 
-def fleet_context(found: FleetHealthView | None) -> dict[str, Any]:
-    """Everything that the table needs; None: this depot estimates no health."""
+def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None) -> dict[str, Any]:
+    """Everything that the table needs; ``found`` None: this depot estimates no health."""
     if found is None:
         return {"kept": False, "note": OFF, "rows": [], "summary": ""}
-    rows = [_row(row, found.at) for row in sorted(found.packs, key=_order)]
+    count = _holding(alerts)
+    rows = [_row(row, found.at, count[_name(row)]) for row in sorted(found.packs, key=lambda row: (-count[_name(row)], *_order(row)))]
     values = [row.soh.value for row in found.packs if row.soh is not None and row.soh.value is not None]
     summary = f"{len(found.packs)} packs" if len(found.packs) != 1 else "1 pack"
     if values:
@@ -79,7 +84,16 @@ def _order(row: PackHealthRow) -> tuple[float, str, str]:
     return (2.0 if value is None else value, row.vehicle_id, row.pack_id)
 
 
-def _row(row: PackHealthRow, at: datetime) -> dict[str, Any]:
+def _holding(alerts: PackAlertsView | None) -> Counter[str]:
+    """How many anomalies hold now, by VEHICLE/PACK."""
+    return Counter(one.pack for one in alerts.alerts if one.holds_now) if alerts is not None else Counter()
+
+
+def _name(row: PackHealthRow) -> str:
+    return f"{row.vehicle_id}/{row.pack_id}"
+
+
+def _row(row: PackHealthRow, at: datetime, alerts: int) -> dict[str, Any]:
     soh = row.soh
     old = soh is not None and (at - soh.until).days >= OLD_DAYS
     weak = soh is not None and soh.low is not None and soh.low < TESTED
@@ -88,6 +102,8 @@ def _row(row: PackHealthRow, at: datetime) -> dict[str, Any]:
         st = ("st warn", "risk", f"below {TESTED:.0%}")
     elif weak and not old:
         st = ("st warn", "risk", f"may be below {TESTED:.0%}")
+    if alerts:
+        st = ("st alarm", "alarms", "1 anomaly" if alerts == 1 else f"{alerts} anomalies")
     return {
         "st": st,
         "vehicle": row.vehicle_id,
@@ -173,12 +189,12 @@ def _trend(trend: HealthTrend) -> str:
     return f"{sign}{text.number(abs(100 * trend.per_year), 1)}"
 
 
-def pack_context(found: PackHealthView, clock: text.DepotTime) -> dict[str, Any]:
+def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: text.DepotTime) -> dict[str, Any]:
     """Everything that a pack's page needs."""
     row = found.row
     soh = [one for one in found.estimates if one.quantity == "soh"]
     ohms = [one for one in found.estimates if one.quantity == "resistance"]
-    shown = _row(row, found.at)
+    shown = _row(row, found.at, _holding(alerts)[_name(row)])
     detail = row.soh.detail if row.soh is not None else {}
     return {
         "row": shown,
@@ -192,6 +208,8 @@ def pack_context(found: PackHealthView, clock: text.DepotTime) -> dict[str, Any]
         "trend": _trend_words(row.trend),
         "modules": _modules(detail),
         "weakest": _weakest(detail),
+        "alerts": [_alert(one) for one in (alerts.alerts if alerts is not None else ()) if one.pack == _name(row)],
+        "watched": _watched(alerts, clock),
         "life": _life(row.life),
         "ica_chart": ica_plot([one.detail for one in (*found.charges[:1], *_first(found))]),
         "ica_note": _ica_note(found),
@@ -216,6 +234,22 @@ def _ica_note(found: PackHealthView) -> str:
     at = ", ".join(text.number(volts, 3) for volts in said["ica"]["peaks_v"])
     words = f"Peaks at {at} V." if at else "No peak stands out."
     return " ".join([words, *(f"{note[:1].upper()}{note[1:]}." for note in said["ica"]["notes"])])
+
+
+def _alert(one: PackAlert) -> dict[str, Any]:
+    return {
+        "st": ("st warn", "risk", "holds now") if one.holds_now else ("st", "clock", "over"),
+        "what": one.kind.replace("_", " ") + (f", cell {one.cell}" if one.cell is not None else ""),
+        "since": one.since,
+        "why": one.why,
+        "advice": one.advice if one.holds_now else "",
+    }
+
+
+def _watched(found: PackAlertsView | None, clock: text.DepotTime) -> str:
+    if found is None or found.looked_at is None:
+        return (found.note if found is not None else "") or "Nobody has looked yet; it is done once a day."
+    return f"Looked for at {_when(found.looked_at, clock)}, once a day."
 
 
 def _about(row: PackHealthRow) -> str:
