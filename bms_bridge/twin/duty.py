@@ -95,9 +95,9 @@ def planned(name: str, power_kw: Sequence[float], *, slot_minutes: float, begins
     What it brings is used evenly in the rest of the day; seasons, cooling and ends are those of ``like``. DutyRefused: nothing of the day
     is left.
     """
-    slots = round(DAY_H * 60 / slot_minutes) if slot_minutes > 0 else 0
+    slots = round(DAY_H * 60 / slot_minutes) if slot_minutes >= 1 else 0
     if slots < 1 or not math.isclose(slots * slot_minutes, DAY_H * 60) or capacity_kwh <= 0:
-        raise DutyRefused(f"{name}: slots of {slot_minutes:g} minutes do not fill a day, or the capacity is not above 0")
+        raise DutyRefused(f"{name}: slots of {slot_minutes:g} minutes (1 or more) do not fill a day, or the capacity is not above 0")
     power = np.zeros(slots)
     shown = np.asarray(power_kw, dtype=np.float64)[:slots]
     power[: len(shown)] = shown

@@ -88,7 +88,7 @@ def test_energy_and_charge_are_kept() -> None:
 
 
 def test_a_finer_step_says_the_same() -> None:
-    found = [run_day(lanes(shipped()["charging-buffer"]), step_s=step) for step in (10.0, 30.0)]
+    found = [run_day(lanes(shipped()["charging-buffer"]), step_s=step) for step in (15.0, 30.0)]
     for name in ("time", "cycles", "full_cycles", "hottest_c"):
         assert getattr(found[0], name) == pytest.approx(getattr(found[1], name), rel=0.01)
 
@@ -180,6 +180,8 @@ def test_a_plan_becomes_a_duty_that_ends_where_it_began() -> None:
     assert sum(hours * rate for hours, rate in duty.power) == pytest.approx(0.0, abs=1e-12)
     assert duty.rates(1800.0)[40:48] == pytest.approx(0.25)
     assert duty.rates(1800.0)[20] == pytest.approx(-1.0 / 16)
+    with pytest.raises(DutyRefused, match="do not fill a day"):
+        planned("bus", [1.0], slot_minutes=1e-9, begins_h=0.0, capacity_kwh=200.0, like=duty)
     with pytest.raises(DutyRefused, match="fills the day"):
         planned("bus", [1.0] * 48, slot_minutes=30, begins_h=0.0, capacity_kwh=200.0, like=duty)
 
