@@ -79,7 +79,8 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class LifeModel:
-    """Of one kind. ``deepest``: the lowest health that at least three lives reached. ``own`` for taught groups, ``other`` for others.
+    """Of one kind. ``deepest``: the lowest health that at least three lives reached. ``own`` for taught groups, ``other`` for others,
+    ``alone`` where the filter alone speaks.
     ``taught``: figures
     of the teaching, for people."""
 
@@ -89,6 +90,7 @@ class LifeModel:
     deepest: float
     own: Trust
     other: Trust
+    alone: Trust
     taught: Mapping[str, Any]
 
 
@@ -180,8 +182,10 @@ def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float
     middle = mixed(said, share)
     last = np.array([np.median(track.soh[-3:]) if len(track.soh) else np.inf for track in tracks])
     far = asked <= last[:, None] - FAR
-    widths = zip(model.own.widths(far), model.other.at_least(model.own).widths(far), strict=True)
-    below, above = (np.where(loose | beyond, wide, narrow) * said.deviation for narrow, wide in widths)
+    quiet = ~np.isfinite(said.trees) | (share == 0)
+    other_way = model.other.at_least(model.own).at_least(model.alone)
+    widths = zip(model.own.widths(far), model.alone.at_least(model.own).widths(far), other_way.widths(far), strict=True)
+    below, above = (np.where(loose | beyond, wide, np.where(quiet, lone, narrow)) * said.deviation for narrow, lone, wide in widths)
     verdict = np.where(strange[:, None], STRANGE, np.where(other[:, None], OTHER, TAUGHT)) + np.zeros(asked.shape, dtype=np.int64)
     verdict = np.where(beyond, BEYOND, verdict)
     over = last[:, None] <= asked
@@ -202,6 +206,7 @@ def to_file(models: Mapping[str, LifeModel]) -> ModelFile:
             "deepest": model.deepest,
             "own": asdict(model.own),
             "other": asdict(model.other),
+            "alone": asdict(model.alone),
             "taught": dict(model.taught),
         }
         arrays |= {f"{at}{name}": getattr(people, name) for name in ("means", "lives", "spread", "apart")} | model.forest.arrays(
@@ -230,13 +235,20 @@ def from_file(file: ModelFile) -> dict[str, LifeModel]:
             np.linalg.cholesky(spread)
             if not (len(apart) and lives.min() >= 0 and lives.sum() > 0 and np.isfinite(means).all() and np.isfinite(apart).all()):
                 raise ValueError("no lives")
-            own, other = (
+            own, other, alone = (
                 Trust(**{name: float(words[key][name]) for name in ("trees", "below", "above", "far_below", "far_above")})
-                for key in ("own", "other")
+                for key in ("own", "other", "alone")
             )
             forest = Forest.from_arrays(file.arrays, f"{at}forest.", FEATURES)
             found[kind] = LifeModel(
-                kind, Population(groups, means, lives, spread, apart), forest, float(words["deepest"]), own, other, dict(words["taught"])
+                kind,
+                Population(groups, means, lives, spread, apart),
+                forest,
+                float(words["deepest"]),
+                own,
+                other,
+                alone,
+                dict(words["taught"]),
             )
         except (KeyError, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
             raise ModelRefused(f"the model for {kind!s:.40} cannot be used ({error!s:.80}): train it anew") from error

@@ -29,6 +29,7 @@ LEAST_LIVES = 8
 LEAST_FADE = 0.03
 LIVES_OF_ANY = 120
 LEAST_FACTOR = 0.1
+SHARES = tuple(step / 10 for step in range(11))
 UNKNOWN_GROUP = 2.0
 """Where one group alone was taught: so many times as wide for another one. A judgement: of the kinds with several groups, whole groups
 kept apart
@@ -81,7 +82,7 @@ def teach(
         )
     cuts = cut_lives(lives)
     by_life = _opinions(lives, cuts, _folds(len(lives), effort.folds, seed), effort, seed)
-    own = _trust(by_life, cuts)
+    own, alone = _trust(by_life, cuts), _trust(by_life, cuts, shares=(0.0,))
     groups = _whole_groups(names, effort.groups, seed)
     other = _trust(_opinions(lives, cuts, groups, effort, seed), cuts) if groups else own
     other = (other if groups else own.wider(UNKNOWN_GROUP)).at_least(own)
@@ -100,7 +101,14 @@ def teach(
         "p10_to_p90_holds": grouped_share((truth >= said - below * wide) & (truth <= said + above * wide), owner),
     }
     return LifeModel(
-        kind, people, _forest(cuts, np.arange(len(cuts.which)), effort, seed), float(ends[min(2, len(ends) - 1)]), own, other, figures
+        kind,
+        people,
+        _forest(cuts, np.arange(len(cuts.which)), effort, seed),
+        float(ends[min(2, len(ends) - 1)]),
+        own,
+        other,
+        alone,
+        figures,
     )
 
 
@@ -174,7 +182,7 @@ def _questions(cuts: Cuts, rows: Index) -> tuple[Floats, Floats]:
     return np.array(seen), np.array(line)
 
 
-def _trust(said: Said, cuts: Cuts) -> Trust:
+def _trust(said: Said, cuts: Cuts, *, shares: Sequence[float] = SHARES) -> Trust:
     """The share with the least mean miss in cycles, each life counting the same; then the widths that nine of ten lie within, on each
     side."""
     judged = np.flatnonzero(np.isfinite(said.filter[:, 0]))
@@ -182,7 +190,7 @@ def _trust(said: Said, cuts: Cuts) -> Trust:
     truth = np.maximum(cuts.cycles[judged], 1.0)
     part = Said(said.filter[judged], said.deviation[judged], said.trees[judged], said.miss, said.soh_now)
     best, least = 0.0, np.inf
-    for share in np.linspace(0.0, 1.0, 11):
+    for share in shares:
         miss = np.abs(np.exp(mixed(part, float(share))[:, 0]) - truth)
         mean = float(np.mean(np.bincount(owner, weights=miss)[np.unique(owner)] / np.bincount(owner)[np.unique(owner)]))
         if mean < least:

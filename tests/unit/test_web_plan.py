@@ -57,6 +57,15 @@ def test_the_last_tiles_wait_for_the_explanation_and_say_where_there_is_no_price
     assert "pack_life" in tiles_of(msgspec.structs.replace(why, wear_cost=None))[1]["note"]
 
 
+def test_whose_ageing_is_counted_stands_beside_the_wear() -> None:
+    plain, own = (
+        explanation({}),
+        msgspec.structs.replace(explanation({}), wear_basis="ageing as your own packs show it: LFP 2 times as fast"),
+    )
+    assert "own packs" not in tiles_of(plain)[1]["note"]
+    assert tiles_of(own)[1]["note"].endswith("; ageing as your own packs show it: LFP 2 times as fast")
+
+
 def tiles_of(why: ExplanationView | None) -> list[dict[str, str]]:
     """The two that compare."""
     tiles: list[dict[str, str]] = plan_context(plan({}), why, back_h=12)["tiles"]
