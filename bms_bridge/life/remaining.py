@@ -189,8 +189,16 @@ def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float
     verdict = np.where(strange[:, None], STRANGE, np.where(other[:, None], OTHER, TAUGHT)) + np.zeros(asked.shape, dtype=np.int64)
     verdict = np.where(beyond, BEYOND, verdict)
     over = last[:, None] <= asked
-    p10, p50, p90 = (np.where(over, 0.0, np.exp(middle + move)) for move in (-below, 0.0, above))
+    p10, p50, p90 = (_deeper_is_later(np.where(over, 0.0, np.exp(middle + move)), asked) for move in (-below, 0.0, above))
     return Left(p10, p50, p90, np.where(over, REACHED, verdict), said.soh_now)
+
+
+def _deeper_is_later(cycles: Floats, asked: Floats) -> Floats:
+    """A lower health is never reached before a higher one: widths of their own could say so."""
+    order = np.argsort(-asked, axis=1)
+    made = np.empty_like(cycles)
+    np.put_along_axis(made, order, np.maximum.accumulate(np.take_along_axis(cycles, order, axis=1), axis=1), axis=1)
+    return made
 
 
 def to_file(models: Mapping[str, LifeModel]) -> ModelFile:

@@ -46,6 +46,9 @@ def test_quantiles_are_in_order_and_deeper_is_later() -> None:
     assert (left.p10 < left.p50).all()
     assert (left.p50 < left.p90).all()
     assert (left.p50[:, 1] > left.p50[:, 0]).all()
+    loud = replace(taught(), own=replace(taught().own, far_below=0.1), alone=replace(taught().alone, far_below=50.0, below=50.0))
+    wide = remaining(loud, [halfway(track) for track in lives(3, seed=4)], (0.7, 0.8))
+    assert (wide.p10[:, 0] >= wide.p10[:, 1]).all()
     assert (left.verdict[:, 0] == TAUGHT).all()
     assert (left.verdict[:, 1] == BEYOND).all()
 
