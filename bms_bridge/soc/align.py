@@ -14,6 +14,7 @@ from bms_bridge.soc.ocv import Floats
 
 MOST_LAG_S: Final = 30.0
 LEAST_STEPS: Final = 8
+MOST_POINTS: Final = 1_000_000
 LEAST_SHARE: Final = 0.25
 LEAST_GAIN: Final = 0.05
 
@@ -38,9 +39,9 @@ def find_lag(time_s: Floats, current_a: Floats, voltage_v: Floats, *, most_s: fl
     if own.sum() < 30 or other.sum() < 30:
         return None
     step = float(np.clip(np.median(np.diff(time_s[own])), 0.1, 10.0))
-    grid = np.arange(float(time_s[0]), float(time_s[-1]), step)
-    if not 50 <= len(grid) <= 2_000_000:
+    if not 50 <= (float(time_s[-1]) - float(time_s[0])) / step <= MOST_POINTS:
         return None
+    grid = np.arange(float(time_s[0]), float(time_s[-1]), step)
     near = _near(grid, time_s[own], step) & _near(grid, time_s[other], step)
     current = np.interp(grid, time_s[own], current_a[own])
     voltage = np.interp(grid, time_s[other], voltage_v[other])

@@ -144,6 +144,7 @@ def shipped() -> Mapping[str, CellKind]:
             ocv_error_v=0.03,
             ocv_error_soc=0.5,
             shift_soc=0.02,
+            interval_factor=1.5,
             source="electrode potentials of Chen et al. 2020 (graphite with silicon, NMC 811)",
         ),
         "LCO": CellKind(
@@ -158,6 +159,7 @@ def shipped() -> Mapping[str, CellKind]:
             fast_v_per_c=0.03,
             slow_v_per_c=0.08,
             resistance_spread=0.3,
+            interval_factor=1.2,
             source="fit to one CALCE cell (CS2_35)",
         ),
         "LFP": CellKind(

@@ -42,6 +42,10 @@ FULL_SD: Final = 0.008
 EMPTY_ABOVE_V: Final = 0.05
 EMPTY_SOC: Final = 0.008
 EMPTY_SD: Final = 0.012
+EMPTY_MOST_C: Final = 1.2
+COLD_C: Final = 10.0
+COLD_MOST_C: Final = 0.3
+STEADY: Final = 0.3
 STEEP_C: Final = 0.5
 STEEP_BELOW_V: Final = 0.08
 LEFT_PER_C: Final = 0.06
@@ -147,13 +151,13 @@ def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method
                 placed |= first
             usable = np.where(first | ~here, np.nan, voltage)
             filters.see_voltage(kind, belief, current, usable, temperature, step, method=inner if place else "ekf")
-            at_end = _at_end(kind, current, voltage)
+            at_end = _at_end(kind, current, voltage, belief.state[:, filters.SLOW])
             full[:, place] = at_end & ~charged
             if full[:, place].any():
                 # What remains to be charged at this current, were it to taper off as usual.
                 left = np.where(full[:, place], LEFT_PER_C * current, np.nan)
                 filters.see_charge(belief, 1.0 - left, FULL_SD + 0.7 * np.nan_to_num(left))
-            ending = (voltage <= kind.empty_v + EMPTY_ABOVE_V) & (current < -TAPER_C)
+            ending = _at_empty(kind, current, voltage, temperature, belief.state[:, filters.SLOW])
             empty[:, place] = ending & ~emptied
             if empty[:, place].any():
                 filters.see_charge(belief, np.where(empty[:, place], EMPTY_SOC, np.nan), np.full(count, EMPTY_SD))
@@ -202,10 +206,18 @@ def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method
     )
 
 
-def _at_end(kind: CellKind, current_c: Floats, voltage_v: Floats) -> NDArray[np.bool_]:
-    """Whether a charge is at its end: the maker's voltage is reached and the current has tapered (a steep end: is not high)."""
+def _at_end(kind: CellKind, current_c: Floats, voltage_v: Floats, slow_c: Floats) -> NDArray[np.bool_]:
+    """Whether a charge is at its end: the maker's voltage is reached and the current has tapered (a steep end: is not high, and
+    has flowed for a while: no recuperation)."""
     most, below_v = (STEEP_C, STEEP_BELOW_V) if kind.steep_end else (TAPER_C, FULL_BELOW_V)
-    return np.asarray((voltage_v >= kind.full_v - below_v) & (current_c > 0) & (current_c <= most))
+    return np.asarray((voltage_v >= kind.full_v - below_v) & (current_c > 0) & (current_c <= most) & (slow_c > STEADY * current_c))
+
+
+def _at_empty(kind: CellKind, current_c: Floats, voltage_v: Floats, temperature_c: Floats, slow_c: Floats) -> NDArray[np.bool_]:
+    """Whether a discharge is at its end: the lowest voltage under a current that has flowed for a while; a cold cell dips early."""
+    most = np.where(temperature_c < COLD_C, COLD_MOST_C, EMPTY_MOST_C)
+    low = voltage_v <= kind.empty_v + EMPTY_ABOVE_V
+    return np.asarray(low & (current_c < -TAPER_C) & (current_c >= -most) & (slow_c < STEADY * current_c))
 
 
 def _start(kind: CellKind, known: Knowledge, count: int) -> filters.Start:

@@ -52,7 +52,8 @@ def analyse(
 ) -> Analysis:
     """Estimate over one trace. ``lag_s``: how late the voltage's time stamps are (None: found from the trace). TraceRefused: a
     capacity that
-    cannot be, or voltages of nobody knows how many cells."""
+    cannot be, or voltages of nobody knows how many cells,
+    or currents with the other sign."""
     if not 0.01 <= capacity_ah <= 100_000:
         raise TraceRefused(f"a capacity of {capacity_ah:g} Ah cannot be: say the cell's (or the parallel group's) nominal capacity")
     one = trace.per_cell(series)
@@ -74,6 +75,8 @@ def analyse(
             cells[:, column] = moved(one.time_s, cells[:, column], lag.lag_s)
         one = replace(one, voltage_v=moved(one.time_s, one.voltage_v, lag.lag_s), cells_v=cells)
     steps = resistance(one.time_s, one.current_a, one.voltage_v, capacity_ah=capacity_ah)
+    if steps.steps >= 20 and float(steps.ohm[-1]) < -3 * steps.ohm_sd:
+        raise TraceRefused("the voltage falls where the current rises: currents must be positive while charging; change their sign")
     short = binned(one, STEP_S)
     track = follow(kind, as_samples(short, capacity_ah), known, method=method)
     apart = None

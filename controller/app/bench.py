@@ -21,6 +21,7 @@ from controller.app.check import ROOT
 MODULES = {
     "optimizer": "benchmarks.plan_speed",
     "soh": "benchmarks.soh",
+    "soc": "benchmarks.soc",
     "rul": "benchmarks.rul",
     "grade": "benchmarks.grade",
     "twin": "benchmarks.twin",
@@ -58,6 +59,18 @@ def soh(
     words = ["--data", str(data), *(["--json", str(as_json)] if as_json is not None else [])]
     flags = [word for word, wanted in (("--quick", quick), ("--compare", compare)) if wanted]
     raise typer.Exit(run_bench("soh", [*words, *flags]))
+
+
+@bench.command("soc")
+def soc(
+    *,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets, for CALCE's cells.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One kind of cell, every fourth cycle.")] = False,
+) -> None:
+    """How far off states of charge are, and whether their intervals hold, with sensors that are off and a wrong start."""
+    paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
+    raise typer.Exit(run_bench("soc", [*paths, *(["--quick"] if quick else [])]))
 
 
 @bench.command("rul")

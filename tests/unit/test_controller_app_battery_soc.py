@@ -79,6 +79,11 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         assert (done.exit_code, sentence in " ".join(done.output.split())) == (2, True), done.output
     tiny = run("soc", str(trace), "--capacity-ah", "0.5", "--chemistry", "nmc", "--series", "4")
     assert (tiny.exit_code, "check --capacity-ah" in " ".join(tiny.output.split())) == (2, True)
+    turned = tmp_path / "turned.csv"
+    lines = trace.read_text(encoding="utf-8").splitlines()
+    turned.write_text("\n".join([lines[0], *(",-".join(line.split(",", 1)) for line in lines[1:])]), encoding="utf-8")
+    done = run("soc", str(turned), "--capacity-ah", "50", "--chemistry", "nmc", "--series", "4")
+    assert (done.exit_code, "change their sign" in " ".join(done.output.split())) == (2, True), done.output
     bad = tmp_path / "bad.csv"
     for text, sentence in (
         ("", "empty or not there"),
