@@ -45,7 +45,7 @@ class HealthPackSection(Section):
     """What the registry does not say of a pack: its modules and its capacity in ampere-hours."""
 
     vehicle: TopicId = setting(..., "Vehicle id, as in the registry.")
-    pack: TopicId = setting("P1", "Pack id.")
+    pack: TopicId = setting("P1", "Pack id, as in the registry.")
     nominal_ah: float | None = setting(
         None, "Capacity when new. Unset: the registered watt-hours over cells and the mean of the curve.", unit="Ah", gt=0, le=10_000
     )
