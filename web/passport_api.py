@@ -42,6 +42,7 @@ _FILE[200] = {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}},
     },
 }
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 _NONE = "The depot has registered no such battery: GET /api/v1/vehicles lists what it has."
 
 
@@ -63,7 +64,7 @@ def passport_api(web: Web) -> APIRouter:
         document = await issued(web, vehicle, pack, tier=tier, actor=caller_of(request).name, reason=reason)
         return await saved(document, form)
 
-    @router.post("/passports", **COMMAND, summary="Keep a passport from elsewhere beside the battery's own")
+    @router.post("/passports", **COMMAND, openapi_extra=_BODY, summary="Keep a passport from elsewhere beside the battery's own")
     async def keep(
         request: Request,
         vehicle: VehicleId,
