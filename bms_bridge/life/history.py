@@ -77,7 +77,13 @@ def read_histories(path: Path, *, nominal_ah: float | None = None) -> tuple[list
         if path.is_dir() and not ({"pack", "cell"} & names and "cycle" in names and {"soh", "capacity", "capacity_Ah"} & names):
             notes.append(f"{file.name}: no history of health; left out")
             continue
-        found, told = _read(file, names, nominal_ah)
+        try:
+            found, told = _read(file, names, nominal_ah)
+        except DataRefused as error:
+            if path.is_file():
+                raise
+            notes.append(f"{error}; left out")
+            continue
         tracks += found
         notes += [f"{file.name}: {note}" for note in told]
     if not tracks:

@@ -52,6 +52,15 @@ def test_a_folder_without_histories_is_told(tmp_path: Path) -> None:
         read_histories(tmp_path)
 
 
+def test_one_file_of_a_folder_that_cannot_be_used_is_told_and_left_out(tmp_path: Path) -> None:
+    written(tmp_path, "pack,cycle,soh\nA,1,1.0\n")
+    (tmp_path / "amperes.csv").write_text("cell,cycle,capacity_Ah\nB,1,1.1\n", encoding="utf-8")
+    tracks, notes = read_histories(tmp_path)
+    assert [track.pack for track in tracks] == ["A"]
+    assert "q_nom_Ah" in " ".join(notes)
+    assert "left out" in " ".join(notes)
+
+
 def test_smoothing_knows_nothing_of_later_rows() -> None:
     soh = np.linspace(1.0, 0.8, 40)
     changed = soh.copy()
