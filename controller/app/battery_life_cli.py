@@ -17,11 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from controller.life_policy import Policy, Use, checked, policies
-
 if TYPE_CHECKING:
     from bms_bridge.life.history import Track
     from bms_bridge.life.remaining import Left, LifeModel
+    from controller.life_policy import Policy, Use
 
 console = Console()
 complaints = Console(stderr=True)
@@ -65,6 +64,7 @@ def life(
     """
     from bms_bridge.health import HealthError
     from bms_bridge.life.history import read_histories
+    from controller.life_policy import Use
 
     try:
         tracks, notes = read_histories(file)
@@ -222,6 +222,8 @@ def _asked(models: dict[str, LifeModel], tracks: Sequence[Track]) -> list[tuple[
 def _policies(
     chemistry: str | None, use: Use, cycles_per_year: float | None, tracks: Sequence[Track], calibration: Path | None
 ) -> tuple[Policy, ...]:
+    from controller.life_policy import checked, policies
+
     rates = sorted(rate for track in tracks if (rate := _per_year(track, cycles_per_year)) is not None)
     if cycles_per_year is not None:
         for sentence in checked(replace(use, cycles_per_year=cycles_per_year)):
