@@ -247,12 +247,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one kind of cell, every fourth cycle, nothing taught")
     arguments = parser.parse_args()
     began = time.process_time()
-    rows = particles(arguments.quick)
+    curves: Path | None = None
     notes = []
-    try:
-        rows += other_program(arguments.quick)
-    except ImportError:
-        notes.append("PyBaMM is not installed here: its cells are skipped.")
     if arguments.data is None:
         notes.append("No --data: CALCE's cells are skipped.")
     else:
@@ -261,11 +257,17 @@ def main() -> int:
         if not files:
             console.print(f"[red]{arguments.data} holds no calce/calce_curves….parquet: name the folder of data sets[/]", soft_wrap=True)
             return 2
-        try:
-            rows += measured_cells(files[0], arguments.quick)
-        except HealthError as error:
-            console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
-            return 2
+        curves = files[0]
+    try:
+        rows = [] if curves is None else measured_cells(curves, arguments.quick)
+    except HealthError as error:
+        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        return 2
+    rows = particles(arguments.quick) + rows
+    try:
+        rows += other_program(arguments.quick)
+    except ImportError:
+        notes.append("PyBaMM is not installed here: its cells are skipped.")
     show(rows)
     for note in notes:
         console.print(note, highlight=False)

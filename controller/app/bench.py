@@ -1,4 +1,4 @@
-"""``chargeyard bench optimizer|soh|debits|webhooks``: measures a part of the program on this machine, as its benchmark in
+"""``chargeyard bench optimizer|soc|soh|debits|webhooks``: measures a part of the program on this machine, as its benchmark in
 ``benchmarks/`` does.
 
 Exit codes: 0 every goal is met, 1 some are missed, 3 there are no benchmarks here (an installation without them).

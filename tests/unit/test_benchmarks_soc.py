@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.soc import judged
+from benchmarks.soc import judged, main
 from benchmarks.soc_traces import calce
 
 
@@ -34,3 +34,11 @@ def test_broken_cycles_are_left_out(tmp_path: Path) -> None:
     assert found[0] == 1
     soc = found[2].soc[0]
     assert (soc[0], soc[59], soc[60], soc[-1]) == (0.0, 1.0, 1.0, pytest.approx(0.0))
+
+
+def test_a_folder_without_curves_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["soc", "--data", str(tmp_path), "--quick"])
+    assert main() == 2
+    assert "name the folder of data sets" in " ".join(capsys.readouterr().out.split())
