@@ -41,7 +41,9 @@ MIDDLE_SHARES = (0.25, 0.5, 0.75)
 MOST_PLACED = 40
 """With more batches than these, nobody is told which one a charge is of."""
 WORTH_KNOWING = 0.98
-"""Estimators are told the batch where that makes their mean miss in cells kept apart so much smaller."""
+"""Estimators are told the batch where that makes their mean miss in cells kept apart so much smaller …"""
+WORST = 0.1
+"""… and that of so many of the worst cells no greater."""
 LEAST_CELLS = 4
 LEAST_ROWS = 60
 
@@ -144,7 +146,8 @@ def _part(
         folds = min(effort.folds, len(set(cells)))
         both = Both(blind, _kept_apart(values, soh, cells, folds, own_kernel, effort, random, (batch, len(names))))
         share = _best_share(both, soh, cells, MIDDLE_SHARES)
-        if _miss(both, share, soh, cells) < WORTH_KNOWING * _miss(blind, usual_share, soh, cells):
+        better = _miss(both, share, soh, cells) < WORTH_KNOWING * _miss(blind, usual_share, soh, cells)
+        if better and _miss(both, share, soh, cells, WORST) <= _miss(blind, usual_share, soh, cells, WORST):
             by_cell, usual_share = both, share
             own = _placed(scale(values), soh, cells, batch, len(names), own_kernel, effort, random)
     misses = _misses(by_cell, usual_share, soh)
@@ -305,6 +308,8 @@ def _best_share(told: Told | Both, soh: Floats, cells: Words, shares: tuple[floa
     return min(shares, key=lambda share: _miss(told, share, soh, cells))
 
 
-def _miss(told: Told | Both, share: float, soh: Floats, cells: Words) -> float:
+def _miss(told: Told | Both, share: float, soh: Floats, cells: Words, worst: float = 1.0) -> float:
+    """Mean over cells, each counting the same; of a share of them, the worst ones."""
     _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
-    return float(np.mean(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes))
+    by_cell = np.sort(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes)
+    return float(np.mean(by_cell[-max(round(worst * len(by_cell)), 1) :]))
