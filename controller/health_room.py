@@ -1,4 +1,4 @@
-"""Health of packs in the core: the book is read when somebody asks, in a thread, and an alarm says when the job has stopped looking.
+"""Health of packs in the core: the book is read when somebody asks, in a thread, and the answer says when the job has stopped looking.
 
 FleetHealthView, PackHealthView <-- book (read only) <-- health process          nothing is estimated here
 """

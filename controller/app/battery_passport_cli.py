@@ -282,13 +282,18 @@ def _lines(file: Path, cell: str, name: str) -> tuple[list[dict[str, Any]], str]
     try:
         text = data.decode("utf-8").strip()
         found = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
-        rows = [row for row in found if isinstance(row, dict) and name in row and (not cell or str(row.get("cell")) == cell)]
+        rows = [row for row in found if isinstance(row, dict) and name in row and (not cell or _of(row) == cell)]
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{file.name} is no output of battery {name} --json: {str(error)[:80]}") from None
-    cells = {str(row.get("cell")) for row in rows}
+    cells = {_of(row) for row in rows}
     if len(cells) != 1:
-        raise typer.BadParameter(f"{file.name} speaks of {len(cells)} cells: name the one that stands for the pack with --cell")
+        raise typer.BadParameter(f"{file.name} speaks of {len(cells)} cells or packs: name the one that counts with --cell")
     return rows, hashlib.sha256(data).hexdigest()
+
+
+def _of(row: dict[str, Any]) -> str:
+    """Which cell, or which pack, a line speaks of."""
+    return str(row.get("cell", row.get("pack_id")))
 
 
 def _reason(reason: str) -> str:

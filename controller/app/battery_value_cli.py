@@ -90,7 +90,7 @@ def as_object(pack: Retired, found: Graded, told: Worth, when: Advice, given: As
     found_of: dict[str, Any] = _finite(
         {
             "schema": "pack_value/1",
-            "pack": pack.pack_id,
+            "pack_id": pack.pack_id,
             "currency": given.currency,
             "grade": found.grade,
             **asdict(found),

@@ -243,6 +243,7 @@ def test_the_command_tells_people_and_machines(tmp_path: Path) -> None:
     assert CliRunner().invoke(battery, ["value", "--write-assumptions", str(out)]).exit_code == 0
     assert CliRunner().invoke(battery, ["value", "--write-assumptions", str(out)]).exit_code == 2
     told = json.loads(CliRunner().invoke(battery, ["value", str(file), "--assumptions", str(out), "--json"]).stdout)
+    assert told["pack_id"] == "BUS-1"
     assert told["grade"] == TEST_REQUIRED
     assert told["assumptions"]["numbers"]["test_per_kwh"]["mid"] == 300
     assert len(told["value"]["residual_paise"]) == 3
