@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from optimizer.compiled import Compiled
 from optimizer.problem import FloatArray, Problem
 from optimizer.solver import Solver
@@ -45,7 +47,7 @@ class Steps:
 
     def runs(self, step: str) -> tuple[Runs, float]:
         """The sessions of the last plan's ``step`` in the slots of this one, those that are over left out, and what they cost more than
-        the relaxed plan, as a share."""
+        the relaxed plan, as a share: nothing where prices have changed since, for then they have to prove themselves anew."""
         last = self._kept.get(self._named(step))
         passed = passed_slots(last, self._problem) if last is not None else None
         if last is None or passed is None:
@@ -55,7 +57,15 @@ class Steps:
             begin, end = last.runs.get(vehicle.id, (0, 0))
             if end > max(begin, passed):
                 found[place] = max(begin - passed, 0), min(end - passed, self._problem.n_slots)
-        return found, last.dearer
+        return found, last.dearer if _same_prices(last, passed, self._problem) else 0.0
 
     def _named(self, step: str) -> str:
         return f"{self._model}: {step}"
+
+
+def _same_prices(last: Kept, passed: int, problem: Problem) -> bool:
+    """In the slots that both plans see."""
+    begin = max(passed, 0)
+    then, now = last.price_per_kwh[begin:], problem.price_per_kwh[max(-passed, 0) :]
+    both = min(len(then), len(now))
+    return bool(np.allclose(then[:both], now[:both]))

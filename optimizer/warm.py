@@ -47,7 +47,8 @@ class Basis:
 @dataclass(frozen=True, eq=False, slots=True)
 class Kept:
     """A basis with what is needed to know its columns and rows again. ``duals``: of the rows. ``runs``: of sessions that cannot pause, by
-    the vehicle's id, the slots in which they run (half-open); ``dearer``: what that cost more than the relaxed plan, as a share."""
+    the vehicle's id, the slots in which they run (half-open); ``dearer``: what that cost more than the relaxed plan, as a share, at the
+    prices ``price_per_kwh`` [slot]."""
 
     t0: datetime
     slot_minutes: float
@@ -56,6 +57,7 @@ class Kept:
     row_keys: KeyArray
     basis: Basis
     duals: FloatArray
+    price_per_kwh: FloatArray
     runs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     dearer: float = 0.0
 
@@ -63,7 +65,7 @@ class Kept:
     def of(cls, problem: Problem, compiled: Compiled, basis: Basis, duals: FloatArray) -> Kept:
         """``basis`` and ``duals`` at the optimum of ``compiled``, which was written from ``problem``."""
         places = {vehicle.id: place for place, vehicle in enumerate(problem.vehicles)}
-        return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis, duals)
+        return cls(problem.t0, problem.slot_minutes, places, compiled.column_keys, compiled.row_keys, basis, duals, problem.price_per_kwh)
 
 
 def passed_slots(kept: Kept, problem: Problem) -> int | None:

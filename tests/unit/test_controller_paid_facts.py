@@ -69,7 +69,7 @@ def test_each_part_of_the_energy_meets_the_price_of_its_time(world: TariffWorld)
     world.look()
     (billed,) = world.of(ev.SessionBilled)
     found = lines(world)
-    assert [words for words, _, _ in found] == ["Charging energy (22:30–06:00)", "Charging energy"]
+    assert [words for words, _, _ in found] == ["Charging energy (22:30 to 06:00)", "Charging energy"]
     assert sum(paise for _, _, paise in found) < 9 * 1450
     assert billed.energy_wh == 9_000
     with world.store.unit() as session:

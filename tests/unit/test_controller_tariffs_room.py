@@ -72,7 +72,7 @@ def test_a_tariff_that_changes_while_a_session_runs_never_touches_it() -> None:
     assert billed.total_paise == 9_500 + 2 * 855  # 22:00 in Pune: 10 kWh at 9.50, 18 % tax
     told = world.show(InvoiceView, session_id=billed.session_id)
     assert told.document["session"]["tariff_digest"] == world.show(DriverTariffsView).versions[1].digest
-    assert told.document["lines"][0]["words"] == "Charging energy (22:00–06:00)"
+    assert told.document["lines"][0]["words"] == "Charging energy (22:00 to 06:00)"
 
 
 def test_versions_and_prices_are_told() -> None:
