@@ -65,7 +65,8 @@ class Played:
         self.control("POST", "/clock", advance_s=seconds)
 
     def to(self, at: datetime) -> None:
-        self.control("POST", "/clock", to=at.isoformat())
+        """Put the clock to ``at``; where it is later already, as seconds pass here, too, it stays."""
+        self.ahead(seconds=max((at - self.now).total_seconds(), 0.0))
 
     @property
     def now(self) -> datetime:

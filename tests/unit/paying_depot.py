@@ -121,7 +121,7 @@ class PayingDepot:
         await self.work()
         end = self.played.now + timedelta(**delta)
         while (soon := self._gateways_next()) < end:
-            self.played.to(max(self.played.now, soon))
+            self.played.to(soon)
         self.played.to(end)
         await self.work()
 
