@@ -276,7 +276,7 @@ def solve(depot: Depot) -> Solved:
 
 
 def _answer(depot: Depot, arrays: Arrays, highs: Any, began: float) -> Solved:
-    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    if highs.getModelStatus() not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kModelEmpty):  # empty: all have left
         raise RuntimeError(f"raw model: {highs.modelStatusToString(highs.getModelStatus())}")
     columns = np.array(highs.getSolution().col_value)
     power = np.zeros((len(depot.ids), len(depot.hours)))
