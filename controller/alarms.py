@@ -315,6 +315,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             480, on_s=30.0, off_s=60.0,
         ),
         Kind(
+            "health_late", 3, "Batteries' health is not estimated any more.",
+            "Grades, values and remaining life grow old; anomalies of batteries are not looked for. Trips and limits do not need it.",
+            "See the log of the health process and the free disk space; restart it.",
+            1440, on_s=60.0, off_s=60.0,
+        ),
+        Kind(
             "station_refused", 3, "A station of this depot is not let in.",
             "It stays offline: it falls back to its default.",
             "Compare its password, certificate and security profile with what is set here; rotate its key by hand if need be.",

@@ -1,13 +1,15 @@
-"""Health of packs in the core: the book is read when somebody asks, in a thread, and the answer says when the job has stopped looking.
+"""Health of packs in the core: the book is read when somebody asks, in a thread. Where the job has stopped looking, an alarm says so.
 
 FleetHealthView, PackHealthView <-- book (read only) <-- health process          nothing is estimated here
+            alarm health_late <-- when it last worked, asked once a minute
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from bms_bridge.estimates.view import FleetHealthView, PackHealthView
+from bms_bridge.lake.schema import moment
+from controller.alarms import Condition
 from controller.link import CoreUnreachable
 from controller.room import Carrier, Viewer
 from depot.commands import Command
@@ -24,7 +28,11 @@ from storage import StorageError, Store, StoreMissing
 
 T = TypeVar("T")
 LATE_LOOKS = 4.0
-"""The job is late when it has not looked for so many times its interval."""
+LEAST_LATE_S = 900.0
+"""The job is late when it has not looked for so many times its interval, and for so long at least: a look may take minutes."""
+
+ASK_S = 60.0
+LATE = "The health process has not looked for long: its log says why."
 
 NOT_YET = "The health process has not begun yet: it starts with the depot and looks at the lake first."
 
@@ -33,17 +41,44 @@ class HealthRoom:
     """The room. ``every_s``: how often the job looks."""
 
     commands: Mapping[type[Command], Carrier] = {}
+    kinds = frozenset({"health_late"})
 
     def __init__(self, database: Path, clock: Clock, *, every_s: float) -> None:
-        self._database, self._clock, self._every_s = database, clock, every_s
+        self._database, self._clock = database, clock
+        self._late_s = max(LATE_LOOKS * every_s, LEAST_LATE_S)
+        self._began = clock.now()
+        self._asked, self._worked, self._unread = False, self._began, ""
 
     @property
     def views(self) -> Mapping[type[Struct], Viewer]:
         return {FleetHealthView: self._fleet, PackHealthView: self._one}
 
     async def run(self) -> None:
-        """Nothing of its own to do."""
-        await asyncio.Event().wait()
+        """Ask the book when the job last worked, again and again."""
+        while True:
+            await self.ask()
+            await self._clock.sleep(ASK_S)
+
+    async def ask(self) -> None:
+        """Once. A book that is not there or cannot be read: the job has not worked since the core began, as far as anybody can know."""
+        try:
+            worked = await asyncio.to_thread(self._read_worked)
+        except StorageError as error:
+            self._unread = str(error)
+        else:
+            self._unread = ""
+            self._worked = self._began if worked is None else max(worked, self._began)
+        self._asked = True
+
+    def conditions(self, now: datetime) -> Sequence[Condition] | None:
+        """The health process has stopped looking; None: nobody has asked the book yet."""
+        if not self._asked:
+            return None
+        silent_s = (now - self._worked).total_seconds()
+        if silent_s <= self._late_s:
+            return []
+        why = f"its book cannot be read: {self._unread}" if self._unread else f"nothing was heard of it for {silent_s / 60:.0f} minutes"
+        return [Condition("health_late", title=f"Batteries' health is not estimated any more: {why}.")]
 
     async def _fleet(self, _: Mapping[str, str]) -> FleetHealthView:
         now = self._clock.now()
@@ -53,14 +88,25 @@ class HealthRoom:
         note = ""
         if found.looked_at is None:
             note = NOT_YET
-        elif (now - found.looked_at).total_seconds() > LATE_LOOKS * self._every_s:
-            note = "The health process has not looked for long: its log says why."
+        elif (now - found.looked_at).total_seconds() > self._late_s:
+            note = LATE
         return msgspec.structs.replace(found, note=note)
 
     async def _one(self, args: Mapping[str, str]) -> PackHealthView | None:
         if not args.get("vehicle_id") or not args.get("pack_id"):
             raise InvalidValue("which pack? give vehicle_id and pack_id")
         return await asyncio.to_thread(self._read_one, PackKey(args["vehicle_id"], args["pack_id"]))
+
+    def _read_worked(self) -> datetime | None:
+        """When the job last read or judged anything; None: never. Blocking."""
+        from bms_bridge.estimates.book import Book
+
+        try:
+            with contextlib.closing(Store.open(self._database, read_only=True)) as store:
+                said = [Book(store).meta(name) for name in ("looked_us", "at_work_us")] if made(store) else []
+        except StoreMissing:
+            return None
+        return max((moment(int(word)) for word in said if word), default=None)
 
     def _read_fleet(self) -> FleetHealthView | None:
         """None: there is no book yet. Blocking."""

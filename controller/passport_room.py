@@ -73,6 +73,7 @@ class PassportRoom:
         life: Life | None,
         soc_of: Callable[[PackKey], tuple[float, datetime] | None],
         health_of: Callable[[PackKey], Awaitable[Health | None]] | None = None,
+        grade_of: Callable[[PackKey], Awaitable[Grade | None]] | None = None,
     ) -> None:
         self._yard = yard
         self._settings = settings
@@ -80,6 +81,7 @@ class PassportRoom:
         self._life = life
         self._soc_of = soc_of
         self._health_of = health_of
+        self._grade_of = grade_of
         self._named: frozenset[PackKey] = frozenset()
         self._tokens: dict[str, PackKey] = {}
         self._public: dict[PackKey, tuple[float, dict[str, Any]]] = {}
@@ -228,6 +230,7 @@ class PassportRoom:
         answer, why = await self._heard(pack)
         record = answer.get("record") if answer else None
         health = health or (await self._health_of(pack) if self._health_of is not None else None) or own_health(record)
+        grade = grade or (await self._grade_of(pack) if self._grade_of is not None else None)
         soc = self._soc_of(pack)
         known = Known(
             record=record,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import model_validator
+from pydantic import AwareDatetime, model_validator
 
 from bms_bridge.estimates import InvalidCurve
 from controller.sections import Section, setting
@@ -14,6 +14,7 @@ from controller.sections_telemetry import ChemistryName, TopicId
 if TYPE_CHECKING:
     from bms_bridge.estimates.curves import RestCurve
     from bms_bridge.estimates.layout import PackLayout
+    from bms_bridge.estimates.taught import EndWindow
 
 
 class HealthCurveSection(Section):
@@ -52,6 +53,13 @@ class HealthPackSection(Section):
     cycles_before: float | None = setting(
         None, "Full cycles before the depot heard of it: 0 where it came new. Unset: no remaining life is told.", ge=0, le=100_000
     )
+    in_service: AwareDatetime | None = setting(
+        None, "Since when it is in service (its age, for grade and years ahead). Unset: its age is not known."
+    )
+    needed_kwh: float | None = setting(
+        None, "What its vehicle must have usable; advice on retiring it then says when its range ends.", unit="kWh", gt=0, le=10_000
+    )
+    inspected: bool = setting(False, "A person has looked at what its record tells (heat, trips): it no longer asks for a test.")
     module_cells: tuple[int, ...] = setting(
         (), "Cells in series of each module, in the order in which its unit tells them. Unset: one module."
     )
@@ -74,6 +82,32 @@ class HealthPackSection(Section):
         return PackLayout(self.module_cells, self.module_sensors) if self.module_cells else None
 
 
+class HealthWindowSection(Section):
+    """Where the charges of a chemistry's packs end, as the taught model has it: the last stretch below the cut-off voltage, and the falling
+    current after it. Voltages are per cell, currents in capacities an hour."""
+
+    chemistry: ChemistryName = setting(..., "Of which packs; one window for each chemistry.")
+    kind: str = setting(..., "The model's name of such charges (battery soh-train names them).", min_length=1, max_length=40)
+    cut_off_v: float = setting(..., "Voltage of a cell where the current begins to fall.", unit="V", gt=0, le=10)
+    below_v: float = setting(0.2, "Height of the window below it.", unit="V", gt=0, le=5)
+    from_c: float = setting(0.25, "The falling current's window begins here, in capacities an hour.", unit="C", gt=0, le=5)
+    to_c: float = setting(0.05, "… and ends here; a charge that ends earlier tells nothing.", unit="C", ge=0.03, le=5)
+    step_s: float = setting(5.0, "Even steps of the taught table.", unit="s", ge=0.01, le=600)
+    batch: str = setting("", "The taught batch that these packs are of. Unset: none of them; intervals are wider then.", max_length=80)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.below_v >= self.cut_off_v or self.to_c >= self.from_c:
+            raise ValueError(f"{self.chemistry}: below_v must be less than cut_off_v, and to_c less than from_c")
+        return self
+
+    def to_window(self) -> EndWindow:
+        """As estimates take it."""
+        from bms_bridge.estimates.taught import EndWindow
+
+        return EndWindow(self.kind, self.cut_off_v, self.below_v, self.from_c, self.to_c, self.step_s, self.batch)
+
+
 class HealthSection(Section):
     """A process of its own estimates packs' health from the lake (docs/battery-health.md). It needs a section [lake]."""
 
@@ -86,9 +120,16 @@ class HealthSection(Section):
         le=0.2,
     )
     life_model: Path | None = setting(None, "Model of whole lives (battery life-train) for remaining life. Unset: none is told.")
+    soh_model: Path | None = setting(
+        None, "Model of charges' ends (battery soh-train); it needs a [[health.window]]. Unset: counted charge alone tells health."
+    )
+    assumptions: Path | None = setting(
+        None, "What residual values rest on, where it differs from what ships (battery value --write-assumptions). Unset: as it ships."
+    )
     curve: tuple[HealthCurveSection, ...] = setting(
         (), "Voltages at rest by chemistry. Without one, charge between two rests tells nothing."
     )
+    window: tuple[HealthWindowSection, ...] = setting((), "Where charges end, by chemistry, for soh_model.")
     pack: tuple[HealthPackSection, ...] = setting((), "What the registry does not say of packs.")
 
     @model_validator(mode="after")
@@ -96,6 +137,11 @@ class HealthSection(Section):
         kinds: list[str] = [row.chemistry for row in self.curve]
         if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
             raise ValueError(f"two curves for {', '.join(twice)}")
+        ends: list[str] = [row.chemistry for row in self.window]
+        if twice := sorted({kind for kind in ends if ends.count(kind) > 1}):
+            raise ValueError(f"two windows for {', '.join(twice)}")
+        if self.soh_model is not None and not self.window:
+            raise ValueError("soh_model needs a [[health.window]] for each chemistry whose packs it shall judge")
         names = [f"{row.vehicle}/{row.pack}" for row in self.pack]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two [[health.pack]] for {', '.join(twice)}")

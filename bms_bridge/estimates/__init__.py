@@ -2,7 +2,7 @@
 
     lake rows --Buffer--> Samples --cut()--> Charge --judged()--> Estimate --Book--> pages, REST
                                                       |
-                    curves, layout, nominal capacity -+         pure up to the Book; Job is the rim that reads and writes
+                    curves, layout, nominal capacity -+         pure up to the Book; Job and Prospects are the rim
 
     samples     what a pack said, as arrays in the order of its own time, thinned where nothing happens
     layout      pack, modules, cells, sensors: which number belongs to which
@@ -12,9 +12,14 @@
     estimate    what one estimate is
     facts       what registry and settings say of a pack, put together
     shapes      the incremental capacity of a charge
+    taught      health from the end of a charge, by a model that was taught other cells
+    choice      which of two estimates of health counts
     outlook     remaining life, by a model that was taught whole lives
     trend       how fast health falls, from estimates with intervals
+    duties      what a pack does today, out of the record of its life, for the twin
+    prospect    grade, residual value, advice, twin runs of a pack; prospecting: of all packs, while there is time
     book        the tables: packs, charges, estimates
+    shelf       the tables: newest health by cell, prospects
     job         what is new in the lake, carried to the book
 
 EstimatesError

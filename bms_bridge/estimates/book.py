@@ -15,8 +15,10 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection, text
 
-from bms_bridge.estimates.estimate import LIFE, RESISTANCE, SOH, Estimate
+from bms_bridge.estimates.choice import Counting, counting
+from bms_bridge.estimates.estimate import COUNTED, LIFE, RESISTANCE, TAUGHT, Estimate
 from bms_bridge.estimates.outlook import Dated
+from bms_bridge.estimates.shelf import prospect_of
 from bms_bridge.estimates.trend import trend
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from bms_bridge.lake.schema import moment
@@ -27,6 +29,9 @@ SHOWN_ESTIMATES: Final = 2_000
 SHOWN_CHARGES: Final = 20
 KEPT_CHARGES: Final = 500
 """Of one pack; estimates are kept for ever."""
+
+Ended = tuple[int, list[float]]
+"""When a charge ended (Unix microseconds), and the sixteen numbers of its end."""
 
 
 def book_file(folder: Path, depot_id: str) -> Path:
@@ -125,11 +130,34 @@ class Book:
         with self._store.writing() as connection:
             connection.execute(text("INSERT OR REPLACE INTO estimates_meta VALUES (:name, :value)"), {"name": name, "value": value})
 
-    def dated(self, pack: PackKey) -> list[Dated]:
-        """Estimates of health, in order."""
+    def packs(self) -> list[PackEntry]:
+        """As they were judged last, in order."""
         with self._store.reading() as connection:
-            query = text(f"{_ESTIMATES} AND quantity = 'soh' AND value IS NOT NULL ORDER BY until_us")
-            found = [_estimate(row) for row in connection.execute(query, _named(pack))]
+            found = connection.execute(text(f"{_PACKS} ORDER BY vehicle_id, pack_id"))
+            return [PackEntry(PackKey(vehicle, pack), *rest) for vehicle, pack, *rest in found]
+
+    def endings(self, pack: PackKey, window: str) -> list[Ended]:
+        """The sixteen numbers of the ends of its charges by a window (its label), in order."""
+        with self._store.reading() as connection:
+            query = text(
+                "SELECT ended_us, detail FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack "
+                "AND detail LIKE '%\"window_of\":%' ORDER BY ended_us"
+            )
+            found = [(ended, json.loads(detail)) for ended, detail in connection.execute(query, _named(pack))]
+        return [(ended, said["window"]) for ended, said in found if said["window_of"] == window]
+
+    def counting(self, pack: PackKey) -> Counting:
+        """The estimate of health that counts."""
+        with self._store.reading() as connection:
+            return counting(_by_method(connection, _named(pack)))
+
+    def dated(self, pack: PackKey) -> list[Dated]:
+        """Estimates of health by the method that counts, in order: two methods in one line would be steps that the pack never took."""
+        with self._store.reading() as connection:
+            one = counting(_by_method(connection, _named(pack))).one
+            query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us")
+            values = _named(pack) | {"method": COUNTED if one is None else one.method}
+            found = [_estimate(row) for row in connection.execute(query, values)]
         return [
             Dated(one.until.timestamp(), one.detail.get("cycles"), one.value, one.low, one.high)
             for one in found
@@ -191,6 +219,7 @@ class Book:
                 [_estimate(one) for one in reversed(estimates)],
                 [HealthCharge(moment(start), moment(end), ah, json.loads(detail)) for start, end, ah, detail in charges],
                 None if oldest is None else HealthCharge(moment(oldest[0]), moment(oldest[1]), oldest[2], json.loads(oldest[3])),
+                prospect_of(connection, pack),
             )
 
 
@@ -229,21 +258,19 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
     vehicle, pack, heard, chemistry, ah, cells, modules, note = found
     key = {"vehicle": vehicle, "pack": pack}
     newest = {}
-    for quantity in (SOH, RESISTANCE, LIFE):
+    for quantity in (RESISTANCE, LIFE):
         there = "" if quantity == LIFE else " AND value IS NOT NULL"
         query = text(f"{_ESTIMATES} AND quantity = :quantity{there} ORDER BY until_us DESC LIMIT 1")
         one = connection.execute(query, key | {"quantity": quantity}).first()
         newest[quantity] = None if one is None else _estimate(one)
-    last = connection.execute(text(f"{_ESTIMATES} AND quantity = 'soh' ORDER BY until_us DESC LIMIT 1"), key).first()
+    by_method = _by_method(connection, key)
+    counts = counting(by_method)
     charges = connection.execute(
         text("SELECT count(*) FROM estimates_charge WHERE vehicle_id = :vehicle AND pack_id = :pack"), key
     ).scalar()
+    said = _last_said(connection, key)
     why = note or (
-        last.reason
-        if last is not None
-        else "no charge was seen from its beginning to its end yet"
-        if not charges
-        else "its charges told nothing"
+        said if said is not None else "no charge was seen from its beginning to its end yet" if not charges else "its charges told nothing"
     )
     return PackHealthRow(
         vehicle_id=vehicle,
@@ -254,20 +281,50 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
         modules=modules,
         heard_at=moment(heard),
         charges=int(charges or 0),
-        soh=newest[SOH],
+        soh=counts.one,
         resistance=newest[RESISTANCE],
         life=newest[LIFE],
-        trend=_trend(connection, key),
+        trend=_trend(connection, key, COUNTED if counts.one is None else counts.one.method),
         why_not=why,
+        soh_by=by_method,
+        soh_note=counts.note,
+        disagree=counts.disagree,
     )
 
 
-def _trend(connection: Connection, key: dict[str, str]) -> HealthTrend:
+def _by_method(connection: Connection, key: dict[str, Any]) -> list[HealthEstimate]:
+    """The newest estimate of health with a value, of each method."""
+    found = []
+    for method in (COUNTED, TAUGHT):
+        query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1")
+        one = connection.execute(query, key | {"method": method}).first()
+        found += [] if one is None else [_estimate(one)]
+    return found
+
+
+def _last_said(connection: Connection, key: dict[str, Any]) -> str | None:
+    """Why the newest charge gave no health by any method, "" where it gave one by some; None: there was none to judge."""
+    query = text(f"{_ESTIMATES} AND quantity = 'soh' ORDER BY until_us DESC LIMIT 4")
+    rows = [_estimate(row) for row in connection.execute(query, key)]
+    if not rows:
+        return None
+    same: dict[str, HealthEstimate] = {}
+    for one in rows:
+        if one.until >= rows[0].since:
+            same.setdefault(one.method, one)
+    if any(one.value is not None for one in same.values()):
+        return ""
+    if len(same) == 1:
+        return rows[0].reason
+    return "; ".join(f"by {one.method}: {one.reason}" for _, one in sorted(same.items()))
+
+
+def _trend(connection: Connection, key: dict[str, str], method: str) -> HealthTrend:
     query = text(
         "SELECT until_us, value, (high - low) / 2 FROM estimates_estimate WHERE vehicle_id = :vehicle AND pack_id = :pack "
-        "AND quantity = 'soh' AND value IS NOT NULL ORDER BY until_us DESC LIMIT 200"
+        "AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us DESC LIMIT 200"
     )
-    found = np.array([tuple(row) for row in connection.execute(query, key)], float).reshape(-1, 3)
+    found = np.array([tuple(row) for row in connection.execute(query, key | {"method": method})], float).reshape(-1, 3)
     said = trend(found[:, 0] / 1e6, found[:, 1], found[:, 2])
     return HealthTrend(said.per_year, said.low, said.high, said.reason)
 

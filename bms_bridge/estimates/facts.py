@@ -9,7 +9,9 @@ from bms_bridge.estimates import InvalidCurve
 from bms_bridge.estimates.curves import RestCurve
 from bms_bridge.estimates.judging import CURRENT_GAIN, PackFacts
 from bms_bridge.estimates.layout import PackLayout
+from bms_bridge.estimates.taught import Teaching
 from bms_bridge.life.remaining import LifeModel
+from bms_bridge.second_life.assumptions import Assumptions, shipped
 from depot.values import PackKey
 
 
@@ -25,22 +27,29 @@ class Registered:
 @dataclass(frozen=True, slots=True)
 class Described:
     """As the settings have it. ``nominal_ah`` None: from the registry's watt-hours and the curve. ``cycles_before``: full cycles before
-    the depot heard of it, None: nobody knows."""
+    the depot heard of it; ``since_s``: in service, Unix seconds; ``needed_kwh``: what its vehicle must have usable; None: nobody knows.
+    ``inspected``: a person has looked at what its record tells."""
 
     layout: PackLayout | None = None
     nominal_ah: float | None = None
     cycles_before: float | None = None
+    since_s: float | None = None
+    needed_kwh: float | None = None
+    inspected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What the settings say of all packs: ``packs``, ``curves`` by chemistry, ``current_gain``: share that a current sensor may be
-    wrong; ``lives``: models of whole lives, {} where none is set."""
+    wrong; ``lives``: models of whole lives, {} where none is set; ``teaching``: models of charges' ends, None where none is set;
+    ``assumptions``: of residual values."""
 
     packs: Mapping[PackKey, Described] = field(default_factory=dict)
     curves: Mapping[str, RestCurve] = field(default_factory=dict)
     current_gain: float = CURRENT_GAIN
     lives: Mapping[str, LifeModel] = field(default_factory=dict)
+    teaching: Teaching | None = None
+    assumptions: Assumptions = field(default_factory=shipped)
 
 
 def facts_of(pack: PackKey, registered: Registered, known: Knowledge, *, cells_told: int) -> tuple[PackFacts, str]:
@@ -59,6 +68,15 @@ def facts_of(pack: PackKey, registered: Registered, known: Knowledge, *, cells_t
         nominal_ah = registered.capacity_wh / (layout.series * curve.mean_v)
     facts = PackFacts(layout, nominal_ah, curve, registered.chemistry, known.current_gain)
     return facts, _missing(pack, registered, facts)
+
+
+def capacity_kwh(registered: Registered, facts: PackFacts) -> float | None:
+    """When new: as registered, else of its ampere-hours, its cells and the mean of their curve; None: not known."""
+    if registered.capacity_wh is not None:
+        return registered.capacity_wh / 1000
+    if facts.nominal_ah is None or facts.layout is None or facts.curve is None:
+        return None
+    return facts.nominal_ah * facts.layout.series * facts.curve.mean_v / 1000
 
 
 def _missing(pack: PackKey, registered: Registered, facts: PackFacts) -> str:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
+from bms_bridge.estimates.book import Book, ChargeEntry, Ended, PackEntry
 from bms_bridge.estimates.charges import Charge, cut, stretches
 from bms_bridge.estimates.estimate import Estimate
 from bms_bridge.estimates.facts import Described, Knowledge, Registered, facts_of
@@ -23,6 +23,8 @@ from bms_bridge.estimates.judging import PackFacts, judged
 from bms_bridge.estimates.outlook import LEAST_YEARS, outlook
 from bms_bridge.estimates.samples import Buffer, Samples
 from bms_bridge.estimates.shapes import shape_of
+from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.taught import NUMBERS, ending, taught
 from bms_bridge.estimates.trend import YEAR_S
 from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
@@ -54,7 +56,7 @@ class _Known:
 
 class Job:
     """See the module. ``registered``: what the registry says of a pack now; ``now_us``: the machine's clock; ``before``: done
-    before each look, such as reading the registry. Raises
+    before each look, such as reading the registry; ``shelf``: where health by cell is kept. Raises
     :class:`storage.StorageError`."""
 
     def __init__(
@@ -66,8 +68,9 @@ class Job:
         registered: Callable[[PackKey], Registered],
         now_us: Callable[[], int],
         before: Callable[[], None] = lambda: None,
+        shelf: Shelf | None = None,
     ) -> None:
-        self._hot, self._book, self._settings = hot, book, known
+        self._hot, self._book, self._settings, self._shelf = hot, book, known, shelf
         self._registered, self._now_us, self._before = registered, now_us, before
         self._packs: dict[int, _Known] = {}
         self._cursor: int | None = None
@@ -84,6 +87,7 @@ class Job:
         while more:
             more = self._read()
             new += self._conclude()
+            self._book.set_meta("at_work_us", str(self._now_us()))
         self._book.set_meta("cursor", str(self.cursor))
         self._book.set_meta("looked_us", str(self._now_us()))
         return new
@@ -147,6 +151,10 @@ class Job:
                     known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
             fresh = self._book.put(entry, found, now_us=now_us)
             new += fresh
+            if self._shelf is not None:
+                for cells in (one.cells for _, estimates in found for one in estimates):
+                    if cells is not None:
+                        self._shelf.put_cells(known.key, cells)
             if fresh and self._settings.lives:
                 self._look_ahead(known.key, registered.chemistry, a_year, now_us)
         return new
@@ -174,13 +182,17 @@ class Job:
         self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float, cycles: float | None
     ) -> list[tuple[ChargeEntry, list[Estimate]]]:
         assert facts.nominal_ah is not None
-        found = []
+        found: list[tuple[ChargeEntry, list[Estimate]]] = []
+        fresh: list[Ended] = []
         for charge in cut(samples, facts.nominal_ah, now_s=now_s):
             entry = _entry(samples, charge, facts)
             if self._book.knows(pack, entry.ended_us):
                 continue
             try:
                 estimates = judged(samples, charge, facts)
+                if self._settings.teaching is not None:
+                    by_model, said = self._by_model(pack, samples, charge, facts, fresh)
+                    estimates, entry = [*estimates, by_model], replace(entry, detail=entry.detail | said)
                 if cycles is not None and now_s - float(samples.t_s[charge.last]) < FRESH_S:
                     estimates = [replace(one, detail=one.detail | {"cycles": round(cycles, 1)}) for one in estimates]
                 entry = replace(entry, detail=entry.detail | shape_of(samples, charge, facts))
@@ -189,6 +201,24 @@ class Job:
                 estimates = []
             found.append((entry, estimates))
         return found
+
+    def _by_model(
+        self, pack: PackKey, samples: Samples, charge: Charge, facts: PackFacts, fresh: list[Ended]
+    ) -> tuple[Estimate, dict[str, Any]]:
+        """What the taught model says of a charge, and the charge's own numbers; ``fresh``: of charges that are not in the book yet."""
+        teaching = self._settings.teaching
+        assert teaching is not None
+        assert facts.nominal_ah is not None
+        from_s, until_s = (float(samples.t_s[at]) for at in (charge.first, charge.last))
+        window = teaching.windows.get(facts.chemistry)
+        if window is None:
+            return taught(teaching, facts, [], {}, from_s=from_s, until_s=until_s), {}
+        said, ended_us = ending(samples, charge, facts, window), round(until_s * 1e6)
+        known = sorted([*self._book.endings(pack, window.label(facts.nominal_ah)), *fresh])
+        before = [numbers for at_us, numbers in known if at_us < ended_us]
+        if NUMBERS in said:
+            fresh.append((ended_us, said[NUMBERS]))
+        return taught(teaching, facts, before, said, from_s=from_s, until_s=until_s), said
 
 
 def _entry(samples: Samples, charge: Charge, facts: PackFacts) -> ChargeEntry:

@@ -19,7 +19,7 @@ import numpy as np
 
 from bms_bridge.estimates.charges import REST_S, Charge, Rest, counted_ah, rests
 from bms_bridge.estimates.curves import RestCurve
-from bms_bridge.estimates.estimate import COUNTED, RESISTANCE, SOH, STEPS, Estimate
+from bms_bridge.estimates.estimate import COUNTED, RESISTANCE, SOH, STEPS, ByCell, Estimate
 from bms_bridge.estimates.layout import PackLayout
 from bms_bridge.estimates.samples import Samples
 from bms_bridge.health.soh import counted_soh
@@ -32,6 +32,8 @@ WIDEST: Final = 0.15
 """Half an interval of more than this share tells nobody anything: there is no estimate then."""
 
 POSSIBLE: Final = (0.3, 1.25)
+MOST_CELL: Final = 1.15
+"""Of one cell's health: more is a wrong curve, not a good cell."""
 STEP_S: Final = 15.0
 STEP_C_RATE: Final = 0.1
 VOLTAGE_STEP: Final = 0.0005
@@ -108,8 +110,10 @@ def health(samples: Samples, charge: Charge, facts: PackFacts) -> Estimate:
         "rested_before_min": round(start.lasted_s / 60),
         "rested_after_min": round(end.lasted_s / 60),
         "current_error": _round(wrong),
-    } | _cells(samples, start, end, charged_ah, facts.curve, nominal_ah, layout)
-    return Estimate(SOH, COUNTED, float(t[start.at]), float(t[end.at]), _round(value), _round(least), _round(most), "", detail)
+    }
+    more, by_cell = _cells(samples, start, end, charged_ah, facts.curve, nominal_ah, layout, wrong)
+    window = (float(t[start.at]), float(t[end.at]))
+    return Estimate(SOH, COUNTED, *window, _round(value), _round(least), _round(most), "", detail | more, by_cell)
 
 
 def _unrested(samples: Samples, charge: Charge, nominal_ah: float, *, before: bool) -> str:
@@ -126,11 +130,12 @@ def _unrested(samples: Samples, charge: Charge, nominal_ah: float, *, before: bo
 
 
 def _cells(
-    samples: Samples, start: Rest, end: Rest, charged_ah: float, curve: RestCurve, nominal_ah: float, layout: PackLayout
-) -> dict[str, Any]:
-    """Health by module, the weakest cell, and how far the cells are apart; {} where the unit tells no cells, or others than registered."""
+    samples: Samples, start: Rest, end: Rest, charged_ah: float, curve: RestCurve, nominal_ah: float, layout: PackLayout, wrong: float
+) -> tuple[dict[str, Any], ByCell | None]:
+    """Health by module, the weakest cell, how far the cells are apart, and all of them; nothing where the unit tells no cells, or others
+    than registered. ``wrong``: share that the charge may be wrong."""
     if samples.cells_v.shape[1] != layout.series:
-        return {}
+        return {}, None
     volts = samples.cells_v[[start.at, end.at]].astype(np.float64)
     soc, low, high = curve.charge_at(volts)
     window, error = soc[1] - soc[0], (high - low).sum(axis=0) / 2
@@ -138,6 +143,7 @@ def _cells(
     by_cell = np.where(sound, charged_ah / nominal_ah / np.where(sound, window, 1.0), np.nan)
     ends = volts[1][np.isfinite(volts[1])]
     found: dict[str, Any] = {}
+    every: ByCell | None = None
     if len(ends):
         charges = soc[1][np.isfinite(soc[1])]
         found |= {"spread_mv": round(float(ends.max() - ends.min()) * 1000, 1), "spread_soc": _round(charges.max() - charges.min())}
@@ -149,12 +155,17 @@ def _cells(
             "weakest_soh": _round(by_cell[weakest]),
             "weakest_error": _round(by_cell[weakest] * error[weakest] / window[weakest]),
         }
+        if sound.all():
+            half = by_cell * (error / window + wrong)
+            if (half <= WIDEST).all() and (by_cell >= POSSIBLE[0]).all() and (by_cell <= MOST_CELL).all():
+                modules = tuple(layout.module_of_cell(cell) + 1 for cell in range(layout.series))
+                every = ByCell(float(samples.t_s[end.at]), tuple(map(_round, by_cell)), tuple(map(_round, half)), modules)
     if layout.modules > 1:
         means = [part[np.isfinite(part)] for part in layout.by_module(by_cell)]
         found["modules"] = [_round(float(part.mean())) if len(part) else None for part in means]
         ends_by = [part[np.isfinite(part)] for part in layout.by_module(volts[1])]
         found["modules_spread_mv"] = [round(float(part.max() - part.min()) * 1000, 1) if len(part) else None for part in ends_by]
-    return found
+    return found, every
 
 
 def resistance(samples: Samples, charge: Charge, facts: PackFacts) -> Estimate:

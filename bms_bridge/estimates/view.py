@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from bms_bridge.estimates.prospect_view import PackProspect
+
 
 class HealthEstimate(msgspec.Struct, frozen=True):
     """One estimate. ``quantity``: ``soh`` (share of the nominal capacity) or ``resistance`` (mΩ of the pack) or
@@ -34,8 +36,9 @@ class HealthTrend(msgspec.Struct, frozen=True):
 
 
 class PackHealthRow(msgspec.Struct, frozen=True):
-    """One pack. ``soh``, ``resistance``: the newest estimate that is one; ``why_not``: why the newest charge gave none, or why there
-    is none at all. ``life``: null where no model of lives is set or no health is known."""
+    """One pack. ``soh``: the estimate that counts, of the newest of each method (``soh_by``); ``soh_note``: why it counts, or that two
+    disagree. ``resistance``: the newest one; ``why_not``: why the newest charge gave no health, or why there is none at all. ``life``: null
+    where no model of lives is set or no health is known."""
 
     vehicle_id: str
     pack_id: str
@@ -50,6 +53,9 @@ class PackHealthRow(msgspec.Struct, frozen=True):
     life: HealthEstimate | None
     trend: HealthTrend
     why_not: str
+    soh_by: list[HealthEstimate] = []
+    soh_note: str = ""
+    disagree: bool = False
 
 
 class FleetHealthView(msgspec.Struct, frozen=True):
@@ -74,10 +80,11 @@ class HealthCharge(msgspec.Struct, frozen=True):
 
 class PackHealthView(msgspec.Struct, frozen=True):
     """One pack's row, its estimates (newest last, those without a value too) its last charges, and the oldest one with an
-    incremental capacity (``ica`` in its ``detail``)."""
+    incremental capacity (``ica`` in its ``detail``). ``prospect``: grade, value, advice, years ahead; null: none was made yet."""
 
     at: datetime
     row: PackHealthRow
     estimates: list[HealthEstimate]
     charges: list[HealthCharge]
     oldest: HealthCharge | None
+    prospect: PackProspect | None = None

@@ -286,7 +286,7 @@ async def serve_core(settings: Settings) -> None:
         hazards, detectors = add_hazards(core, settings, safety=safety)
         add_emergency(core, settings, safety=safety, outputs=outputs, hazards=hazards, alarms=alarms, journal=journal, stack=safety_stack)
         add_lake(core, settings, safety=safety, alarms=alarms)
-        add_health(core, settings)
+        add_health(core, settings, alarms=alarms)
         core.add(AnomaliesRoom(settings.work_database, core.yard.clock))
         add_passports(core, settings, safety=safety, secret=secret)
         core.attach(central, frames=central.frames, stations=central)

@@ -22,14 +22,20 @@ from bms_bridge import estimates as room
 from bms_bridge.estimates.book import Book
 from bms_bridge.estimates.facts import Described, Knowledge, Registered
 from bms_bridge.estimates.job import Job
-from bms_bridge.health import ModelRefused
+from bms_bridge.estimates.prospecting import Prospects
+from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.taught import Teaching
+from bms_bridge.health import ModelRefused, soh
 from bms_bridge.health.model_file import read_model
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import micros
 from bms_bridge.life.remaining import PURPOSE, LifeModel, from_file
+from bms_bridge.second_life import AssumptionsRefused
+from bms_bridge.second_life.assumptions import Assumptions, read_assumptions, shipped
 from controller.app.beside import run_process
 from controller.app.lake_process import places_of
 from controller.lake_facts import JournalFacts
+from controller.sections_health import HealthPackSection, HealthSection
 from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready
 from depot.values import PackKey
@@ -51,11 +57,41 @@ def knowledge_of(settings: Settings) -> Knowledge:
     if health is None:
         raise SettingsError("there is no section [health] in the settings: this depot estimates no health")
     return Knowledge(
-        packs={PackKey(row.vehicle, row.pack): Described(row.to_layout(), row.nominal_ah, row.cycles_before) for row in health.pack},
+        packs={PackKey(row.vehicle, row.pack): _described(row) for row in health.pack},
         curves={row.chemistry: row.to_curve() for row in health.curve},
         current_gain=health.current_error,
         lives=_lives(health.life_model),
+        teaching=_teaching(health),
+        assumptions=_assumptions(health.assumptions),
     )
+
+
+def _described(row: HealthPackSection) -> Described:
+    since_s = None if row.in_service is None else row.in_service.timestamp()
+    return Described(row.to_layout(), row.nominal_ah, row.cycles_before, since_s, row.needed_kwh, row.inspected)
+
+
+def _teaching(health: HealthSection) -> Teaching | None:
+    if health.soh_model is None:
+        return None
+    try:
+        models = soh.from_file(read_model(health.soh_model, soh.PURPOSE))
+    except ModelRefused as error:
+        raise SettingsError(f"health.soh_model: {error}") from None
+    for row in health.window:
+        if row.kind not in models:
+            raise SettingsError(f"health.window: the model knows no kind {row.kind!r}; it knows {', '.join(sorted(models))}")
+        if row.batch and row.batch not in models[row.kind].batches:
+            known = ", ".join(models[row.kind].batches[:20])
+            raise SettingsError(f"health.window: the batch {row.batch!r} was not taught for {row.kind}; these were: {known}")
+    return Teaching(models, {row.chemistry: row.to_window() for row in health.window})
+
+
+def _assumptions(path: Path | None) -> Assumptions:
+    try:
+        return shipped() if path is None else read_assumptions(path)
+    except AssumptionsRefused as error:
+        raise SettingsError(f"health.assumptions: {error}") from None
 
 
 def _lives(path: Path | None) -> dict[str, LifeModel]:
@@ -82,9 +118,8 @@ def registered_by(settings: Settings, facts: JournalFacts, pack: PackKey) -> Reg
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, hot: Hot) -> Iterator[Job]:
-    """The job with its book; the book's only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
-    known = knowledge_of(settings)
+def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job, Prospects]]:
+    """The job and the prospects with their book; the book's only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (
         Lease.take(settings.health_database),
@@ -102,7 +137,14 @@ def opened(settings: Settings, hot: Hot) -> Iterator[Job]:
             except (StorageError, OperationalError) as error:  # the core is only just making its journal
                 log.debug("the registry cannot be read now: %s", error)
 
-        yield Job(hot, Book(store), known, registered=registered, now_us=lambda: time.time_ns() // 1000, before=read_registry)
+        def now_us() -> int:
+            return time.time_ns() // 1000
+
+        book, shelf = Book(store), Shelf(store)
+        yield (
+            Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf),
+            Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic),
+        )
 
 
 @contextlib.contextmanager
@@ -120,7 +162,7 @@ def lake_of(settings: Settings) -> Iterator[Hot | None]:
 
 async def serve(settings: Settings) -> None:
     """Look at the lake again and again until SIGTERM."""
-    knowledge_of(settings)
+    known = knowledge_of(settings)
     assert settings.health is not None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -139,7 +181,7 @@ async def serve(settings: Settings) -> None:
                 stack.push(part)
         if hot is None:
             return
-        job = stack.enter_context(opened(settings, hot))
+        job, prospects = stack.enter_context(opened(settings, known, hot))
         looked_s = 0.0
         while not ended.is_set():
             if time.time() - looked_s > LOOK_S:
@@ -149,6 +191,7 @@ async def serve(settings: Settings) -> None:
                 new = await asyncio.to_thread(job.catch_up)
                 if new:
                     log.info("%d charges were judged", new)
+                await asyncio.to_thread(prospects.look)
             except StorageError as error:
                 log.warning("health waits: %s", error)
             await _wait(ended, settings.health.every_s)

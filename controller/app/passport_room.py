@@ -21,7 +21,7 @@ from depot.values import InvalidValue, PackKey
 from storage import StorageError, Store, StoreMissing
 
 if TYPE_CHECKING:
-    from bms_bridge.passport.record import Health
+    from bms_bridge.passport.record import Grade, Health
 
 ASK_S = 20.0
 
@@ -53,6 +53,12 @@ def add_passports(core: Core, settings: Settings, *, safety: Safety, secret: byt
         except StorageError as error:
             raise InvalidValue(f"estimates of health cannot be read now: {error}") from None
 
+    async def grade_of(pack: PackKey) -> Grade | None:
+        try:
+            return await asyncio.to_thread(grade_in_book, settings.health_database, pack)
+        except StorageError as error:
+            raise InvalidValue(f"grades cannot be read now: {error}") from None
+
     core.add(
         PassportRoom(
             core.yard,
@@ -66,6 +72,7 @@ def add_passports(core: Core, settings: Settings, *, safety: Safety, secret: byt
             life=life if settings.lake is not None else None,
             soc_of=soc_of,
             health_of=health_of if settings.health is not None else None,
+            grade_of=grade_of if settings.health is not None else None,
         )
     )
 
@@ -95,3 +102,26 @@ def health_in_book(database: Path, pack: PackKey, now: datetime) -> Health | Non
         0.9 if within else None,
         evidence_sha256=sha256_of(msgspec.to_builtins(soh)),
     )
+
+
+def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
+    """The grade of a pack as the health process last made it; None where there is none. Blocking. Raises :class:`storage.StorageError`."""
+    from bms_bridge.estimates.shelf import Shelf
+    from bms_bridge.passport.record import Grade
+    from bms_bridge.second_life.grading import TEST_REQUIRED
+    from controller.health_room import made
+
+    try:
+        with contextlib.closing(Store.open(database, read_only=True)) as store:
+            found = Shelf(store).prospect(pack) if made(store) else None
+    except StoreMissing:
+        return None
+    if found is None or not found.grade:
+        return None
+    whole = found.whole
+    method = "weakest cell or module by this depot's estimates, bands of its assumptions"
+    if whole is not None:
+        method += f"; gives {whole.soh:.1%} ({whole.low:.1%} to {whole.high:.1%}); {found.completeness:.0%} of the data"
+    if found.because:
+        method += f"; {'; '.join(found.because)}"
+    return Grade("" if found.grade == TEST_REQUIRED else found.grade, None, found.made_at, method)

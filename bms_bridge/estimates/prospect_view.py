@@ -1,0 +1,111 @@
+"""What people and machines read of what a pack is still good for: grade, value, advice, years ahead. Plain data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+Three = tuple[float, float, float]
+Reached = tuple[float | None, float | None, float | None]
+Paise = tuple[int, int, int]
+
+
+class PackPart(msgspec.Struct, frozen=True):
+    """A module, or the pack: what it gives (share of nominal; P5, P50, P95), its grade (or ``test required``) and the likeliest band."""
+
+    name: str
+    cells: int
+    low: float
+    soh: float
+    high: float
+    spread: float
+    grade: str
+    likeliest: str
+
+
+class PackOffer(msgspec.Struct, frozen=True):
+    """One way to go on. P10, P50, P90 of its value for the whole pack (paise, hundredths of the currency), of years of use, of kg CO2e
+    saved beside recycling now. ``why_not``: "" where it fits; the numbers mean nothing else."""
+
+    name: str
+    text: str
+    value_paise: Paise
+    years: Three
+    carbon_kg: Three
+    why_not: str
+
+
+class PackChoice(msgspec.Struct, frozen=True):
+    """Leaving its vehicle after ``year`` years: health then (P50), worth of both uses as of today in paise (P50), the best use after it,
+    share of cases in which its range still holds."""
+
+    year: int
+    soh: float
+    in_vehicle_paise: int
+    outside_paise: int
+    outside: str
+    served: float
+
+
+class PackEnd(msgspec.Struct, frozen=True):
+    """Years and full cycles from now to ``health`` (share of nominal); P10, P50, P90; null: not within the run."""
+
+    health: float
+    years: Reached
+    full_cycles: Reached
+
+
+class PackDuty(msgspec.Struct, frozen=True):
+    """The pack under one duty in the twin. ``full_cycles_a_year``: in the first year; ``hottest_c``: the warmest that it gets.
+    ``why_not``: why it was not run, "" where it was."""
+
+    name: str
+    text: str
+    full_cycles_a_year: float
+    hottest_c: float
+    ends: list[PackEnd]
+    why_not: str = ""
+
+
+class PackAssumption(msgspec.Struct, frozen=True):
+    """A number of the value that nobody measured: a triangle, or a cut-off (all three the same). ``own``: from the depot's own file."""
+
+    name: str
+    low: float
+    mid: float
+    high: float
+    unit: str
+    source: str
+    own: bool
+
+
+class PackProspect(msgspec.Struct, frozen=True):
+    """Made at ``made_at`` of the health of ``health_at``. ``grade``: a band, or ``test required``; ``because``: why that, in sentences;
+    ``notes``: what else matters. ``completeness``: 0 to 1 of the data; ``missing``: kinds of data that are not there. ``whole`` null: no
+    health is known. ``residual_paise``: P10, P50, P90 of the best use. ``range_ends``: years; null: unknown, or beyond ten years.
+    ``why_not``: why there is no prospect at all, "" where there is one."""
+
+    made_at: datetime
+    health_at: datetime | None
+    why_not: str
+    grade: str = ""
+    because: list[str] = []
+    notes: list[str] = []
+    completeness: float = 0.0
+    missing: list[str] = []
+    whole: PackPart | None = None
+    modules: list[PackPart] = []
+    better_apart: list[str] = []
+    currency: str = ""
+    best: str = ""
+    residual_paise: Paise | None = None
+    recycling_paise: Paise | None = None
+    no_value: str = ""
+    offers: list[PackOffer] = []
+    advice: str = ""
+    choices: list[PackChoice] = []
+    range_ends: Reached | None = None
+    duties: list[PackDuty] = []
+    run_years: int = 0
+    assumptions: list[PackAssumption] = []

@@ -1,0 +1,71 @@
+"""Tables beside the book's: the newest health of each pack's cells, and what each pack is still good for. One row a pack each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from bms_bridge.estimates.estimate import ByCell
+from bms_bridge.estimates.prospect_view import PackProspect
+from depot.values import PackKey
+from storage import Store
+
+_decode = msgspec.json.Decoder(PackProspect).decode
+_CELLS = text("SELECT until_us, detail FROM estimates_cells WHERE vehicle_id = :vehicle AND pack_id = :pack")
+_PROSPECT = text("SELECT detail FROM estimates_prospect WHERE vehicle_id = :vehicle AND pack_id = :pack")
+
+
+class Shelf:
+    """See the module. Raises :class:`storage.StorageError`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put_cells(self, pack: PackKey, cells: ByCell) -> None:
+        """In the place of older ones; older than what is there: nothing."""
+        values = _named(pack) | {
+            "until": round(cells.until_s * 1e6),
+            "detail": json.dumps({"soh": cells.soh, "error": cells.error, "modules": cells.modules}),
+        }
+        with self._store.writing() as connection:
+            newest = connection.execute(_CELLS, _named(pack)).first()
+            if newest is None or newest[0] <= values["until"]:
+                connection.execute(text("INSERT OR REPLACE INTO estimates_cells VALUES (:vehicle, :pack, :until, :detail)"), values)
+
+    def cells(self, pack: PackKey) -> ByCell | None:
+        """The newest; None: never told by cell."""
+        with self._store.reading() as connection:
+            found = connection.execute(_CELLS, _named(pack)).first()
+        if found is None:
+            return None
+        said = json.loads(found[1])
+        return ByCell(found[0] / 1e6, tuple(said["soh"]), tuple(said["error"]), tuple(said["modules"]))
+
+    def put_prospect(self, pack: PackKey, found: PackProspect, *, now_us: int) -> None:
+        """In the place of the one before."""
+        values = _named(pack) | {"made": now_us, "detail": msgspec.json.encode(found).decode()}
+        with self._store.writing() as connection:
+            connection.execute(text("INSERT OR REPLACE INTO estimates_prospect VALUES (:vehicle, :pack, :made, :detail)"), values)
+
+    def prospect(self, pack: PackKey) -> PackProspect | None:
+        """None: none was made yet, or one that another version made, which will be made anew."""
+        with self._store.reading() as connection:
+            return prospect_of(connection, pack)
+
+
+def prospect_of(connection: Connection, pack: PackKey) -> PackProspect | None:
+    """As :meth:`Shelf.prospect`; also of a book that an older version made."""
+    if not connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'estimates_prospect'")).scalar():
+        return None
+    found = connection.execute(_PROSPECT, _named(pack)).scalar()
+    try:
+        return None if found is None else _decode(found)
+    except msgspec.DecodeError:
+        return None
+
+
+def _named(pack: PackKey) -> dict[str, Any]:
+    return {"vehicle": pack.vehicle_id, "pack": pack.pack_id}
