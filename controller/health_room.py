@@ -98,15 +98,19 @@ class HealthRoom:
         return await asyncio.to_thread(self._read_one, PackKey(args["vehicle_id"], args["pack_id"]))
 
     def _read_worked(self) -> datetime | None:
-        """When the job last read or judged anything; None: never. Blocking."""
-        from bms_bridge.estimates.book import Book
+        """When the job last read or judged anything; None: never. Blocking. The book's own class would load its numbers' library."""
+        from sqlalchemy import text
 
         try:
             with contextlib.closing(Store.open(self._database, read_only=True)) as store:
-                said = [Book(store).meta(name) for name in ("looked_us", "at_work_us")] if made(store) else []
+                if not made(store):
+                    return None
+                with store.reading() as connection:
+                    query = text("SELECT value FROM estimates_meta WHERE name IN ('looked_us', 'at_work_us')")
+                    said = [int(word) for word in connection.execute(query).scalars()]
         except StoreMissing:
             return None
-        return max((moment(int(word)) for word in said if word), default=None)
+        return moment(max(said)) if said else None
 
     def _read_fleet(self) -> FleetHealthView | None:
         """None: there is no book yet. Blocking."""

@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from bms_bridge.estimates.prospect_view import (
+    PackAssumption,
+    PackChoice,
+    PackDuty,
+    PackEnd,
+    PackOffer,
+    PackPart,
+    PackProspect,
+)
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 
-__all__ = ["FleetHealthView", "HealthCharge", "HealthEstimate", "HealthTrend", "PackHealthRow", "PackHealthView"]
+__all__ = [
+    "FleetHealthView",
+    "HealthCharge",
+    "HealthEstimate",
+    "HealthTrend",
+    "PackAssumption",
+    "PackChoice",
+    "PackDuty",
+    "PackEnd",
+    "PackHealthRow",
+    "PackHealthView",
+    "PackOffer",
+    "PackPart",
+    "PackProspect",
+]

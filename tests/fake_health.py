@@ -8,7 +8,21 @@ from typing import Any
 
 from fake_depot import FakeLink, at
 
-from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+from controller.health_view import (
+    FleetHealthView,
+    HealthCharge,
+    HealthEstimate,
+    HealthTrend,
+    PackAssumption,
+    PackChoice,
+    PackDuty,
+    PackEnd,
+    PackHealthRow,
+    PackHealthView,
+    PackOffer,
+    PackPart,
+    PackProspect,
+)
 
 NOW = at(1, 12)
 NO_TREND = HealthTrend(None, None, None, "1 estimates over 0 days: 6 over 60 are needed")
@@ -37,6 +51,72 @@ LIFE = HealthEstimate(
 )  # fmt: skip
 
 
+PROSPECT = PackProspect(
+    made_at=NOW - timedelta(hours=3),
+    health_at=NOW - timedelta(days=1.2),
+    why_not="",
+    grade="test required",
+    because=["what it gives lies between 78.4% and 85.1%, on both sides of 80%"],
+    notes=["it was tripped 1 times"],
+    completeness=0.7,
+    missing=["resistance", "self-discharge", "slope of fade"],
+    whole=PackPart("pack", 96, 0.784, 0.818, 0.851, 0.011, "test required", "vehicle again"),
+    modules=[
+        PackPart("module 1", 12, 0.86, 0.884, 0.91, 0.008, "vehicle again", "vehicle again"),
+        PackPart("module 5", 12, 0.784, 0.818, 0.851, 0.019, "test required", "vehicle again"),
+    ],
+    better_apart=["module 1"],
+    currency="INR",
+    best="solar-storage",
+    residual_paise=(11_240_000, 28_450_000, 46_100_000),
+    recycling_paise=(5_100_000, 10_950_000, 17_200_000),
+    offers=[
+        PackOffer("vehicle-again", "a lighter vehicle", (-900_000, 17_300_000, 31_000_000), (0, 6, 8), (0, 1200, 2900), ""),
+        PackOffer(
+            "solar-storage", "solar storage: one cycle a day", (11_240_000, 28_450_000, 46_100_000), (7, 12, 12), (640, 2150, 3900), ""
+        ),
+        PackOffer("telecom-tower", "telecom tower: outages in the heat", (0, 0, 0), (0, 0, 0), (0, 0, 0), "it fades faster than before"),
+    ],
+    advice="It is worth most to retire it in 3 years (about 78% health), then to solar-storage. Have it tested first.",
+    choices=[
+        PackChoice(0, 0.818, 0, 28_450_000, "solar-storage", 1.0),
+        PackChoice(3, 0.781, 30_100_000, 21_000_000, "solar-storage", 0.96),
+    ],
+    range_ends=(4.0, 6.0, None),
+    duties=[
+        PackDuty("present", "", 0.0, 0.0, [], "it was heard of for 12 days; 30 are needed to know what it does"),
+        PackDuty(
+            "stationary",
+            "solar storage: one cycle a day, cooled room",
+            278.0,
+            27.0,
+            [
+                PackEnd(0.8, (0.0, 0.9, 2.1), (0.0, 250.0, 580.0)),
+                PackEnd(0.7, (4.1, 8.8, None), (1140.0, 2400.0, None)),
+                PackEnd(0.6, (8.9, 17.2, None), (2400.0, 4500.0, None)),
+            ],
+        ),
+        PackDuty(
+            "ups",
+            "uninterruptible supply: nearly always full, an hour's outage every day, warm room",
+            73.0,
+            36.0,
+            [
+                PackEnd(0.8, (0.0, 0.4, 0.9), (0.0, 29.0, 66.0)),
+                PackEnd(0.7, (2.6, 4.3, 8.8), (190.0, 310.0, 640.0)),
+                PackEnd(0.6, (6.0, 10.1, None), (440.0, 740.0, None)),
+            ],
+        ),
+    ],
+    run_years=20,
+    assumptions=[
+        PackAssumption("new_pack_per_kwh", 9000, 12_000, 15_000, "INR/kWh", "assumption; as the planner's price of a pack", False),
+        PackAssumption("test_per_kwh", 100, 200, 300, "INR/kWh of nominal", "our recycler's offer", True),
+        PackAssumption("vehicle_soh", 0.8, 0.8, 0.8, "", "usual band in the literature for reuse in vehicles", False),
+    ],
+)
+
+
 def hump(volts: float, centre: float) -> float:
     return 900 / (1 + ((volts - centre) / 0.05) ** 2) + 120
 
@@ -56,6 +136,12 @@ def soh(days: float, value: float | None, half: float = 0.028, reason: str = "",
     until = NOW - timedelta(days=days)
     low, high = (None, None) if value is None else (value - half, value + half)
     return HealthEstimate("soh", "counted charge", until - timedelta(hours=3), until, value, low, high, reason, detail or {})
+
+
+def by_model(days: float, value: float, half: float) -> HealthEstimate:
+    until = NOW - timedelta(days=days)
+    detail = {"charges": 9, "kind": "xjtu", "like": "charges that were taught", "distance": 2.1}
+    return HealthEstimate("soh", "taught model", until - timedelta(hours=2), until, value, value - half, value + half, "", detail)
 
 
 def ohm(days: float, value: float) -> HealthEstimate:
@@ -81,8 +167,22 @@ def rows() -> dict[str, PackHealthRow]:
     flat = "from 35% to 78% tells too little, as far as its voltages at rest can be believed: charge it from lower, or to full"
     missing = "its capacity when new is not known: enter it in the registry, or nominal_ah in [[health.pack]]"
     return {
-        "E-103": row("E-103", soh(1.2, 0.912, detail=DETAIL), HealthTrend(-0.021, -0.032, -0.011, ""), life=LIFE),
-        "E-109": row("E-109", soh(12, 0.786, 0.03), why=flat),
+        "E-103": row(
+            "E-103",
+            soh(1.2, 0.912, detail=DETAIL),
+            HealthTrend(-0.021, -0.032, -0.011, ""),
+            life=LIFE,
+            soh_by=[soh(1.2, 0.912, detail=DETAIL), by_model(1.3, 0.895, 0.041)],
+            soh_note="By counted charge, the narrower of 2 that agree.",
+        ),
+        "E-109": row(
+            "E-109",
+            soh(12, 0.786, 0.03),
+            why=flat,
+            soh_by=[soh(12, 0.786, 0.03), by_model(1, 0.874, 0.03)],
+            soh_note="They disagree: counted charge says 75.6% to 81.6%; taught model says 84.4% to 90.4%. One of them is wrong.",
+            disagree=True,
+        ),
         "E-118": row("E-118", soh(60, 0.93)),
         "E-127": row(
             "E-127", None, why=missing, nominal_ah=None, cells=None, modules=None, charges=0, resistance=None, chemistry="LFP"
@@ -105,12 +205,13 @@ def pack(args: Mapping[str, str]) -> PackHealthView | None:
         estimates.append(
             soh(9, None, reason="it rested less than 30 minutes after this charge (heard for 12): its voltage does not tell its charge yet")
         )
-        estimates += [ohm(1.2, 61.0), soh(1.2, 0.912, detail=DETAIL)]
+        estimates += [by_model(1.3, 0.895, 0.041), ohm(1.2, 61.0), soh(1.2, 0.912, detail=DETAIL)]
     elif row.soh is not None:
         estimates.append(row.soh)
     charge = HealthCharge(NOW - timedelta(days=1.4), NOW - timedelta(days=1.3), 172.4, ica(3.66))
     old = HealthCharge(NOW - timedelta(days=281), NOW - timedelta(days=280.9), 180.1, ica(3.63))
-    return PackHealthView(NOW, row, estimates, [charge] if row.charges else [], old if row.charges else None)
+    said = {"E-103": PROSPECT, "E-127": PackProspect(NOW, None, row.why_not)}.get(row.vehicle_id)
+    return PackHealthView(NOW, row, estimates, [charge] if row.charges else [], old if row.charges else None, said)
 
 
 def fill_health(link: FakeLink) -> None:

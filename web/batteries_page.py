@@ -19,6 +19,7 @@ from starlette.responses import Response
 from controller.anomalies_view import PackAlert, PackAlertsView
 from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from web import text
+from web.battery_prospect import prospect_context
 from web.context import Web
 from web.health_api import OFF, health_shown, pack_health
 from web.health_plot import health_plot, ica_plot
@@ -102,6 +103,8 @@ def _row(row: PackHealthRow, at: datetime, alerts: int) -> dict[str, Any]:
         st = ("st warn", "risk", f"below {TESTED:.0%}")
     elif weak and not old:
         st = ("st warn", "risk", f"may be below {TESTED:.0%}")
+    if row.disagree:
+        st = ("st warn", "risk", "estimates disagree")
     if alerts:
         st = ("st alarm", "alarms", "1 anomaly" if alerts == 1 else f"{alerts} anomalies")
     return {
@@ -192,10 +195,10 @@ def _trend(trend: HealthTrend) -> str:
 def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: text.DepotTime) -> dict[str, Any]:
     """Everything that a pack's page needs."""
     row = found.row
-    soh = [one for one in found.estimates if one.quantity == "soh"]
+    soh = [one for one in found.estimates if one.quantity == "soh" and (row.soh is None or one.method == row.soh.method)]
     ohms = [one for one in found.estimates if one.quantity == "resistance"]
     shown = _row(row, found.at, _holding(alerts)[_name(row)])
-    detail = row.soh.detail if row.soh is not None else {}
+    detail = _by_cell(row)
     return {
         "row": shown,
         "name": row.vehicle_id,
@@ -205,6 +208,10 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
         "health_chart": health_plot(soh, clock=clock, scale=100, unit="%", what="State of health", mark=(80.0, "80 %")),
         "ohm_chart": health_plot(ohms, clock=clock, scale=1, unit="mΩ", what="Resistance of the pack"),
         "facts": _facts(row, clock),
+        "methods": _methods(row, clock),
+        "note": row.soh_note,
+        "disagree": row.disagree,
+        "o": prospect_context(found.prospect, clock),
         "trend": _trend_words(row.trend),
         "modules": _modules(detail),
         "weakest": _weakest(detail),
@@ -273,6 +280,9 @@ def _facts(row: PackHealthRow, clock: text.DepotTime) -> list[tuple[str, str, st
     if row.nominal_ah is not None:
         found.append(("Capacity now", text.number(row.nominal_ah * soh.value, 1), " Ah"))
     found.append(("By", soh.method, ""))
+    if "like" in detail:
+        found.append(("Median of its last", text.number(detail["charges"]), " charges"))
+        found.append(("Like", detail["like"], ""))
     if "soc_from" in detail:
         found.append(("Charged from", f"{text.percent(detail['soc_from'])} to {text.percent(detail['soc_to'])}", " %"))
         found.append(("That took", text.number(detail["charged_ah"], 1), " Ah"))
@@ -281,6 +291,27 @@ def _facts(row: PackHealthRow, clock: text.DepotTime) -> list[tuple[str, str, st
         found.append(("Cells apart at rest", text.number(detail["spread_mv"], 1), " mV"))
     found.append(("Estimated from the charge of", _when(soh.until, clock), ""))
     return found
+
+
+def _by_cell(row: PackHealthRow) -> dict[str, Any]:
+    """The details of the newest estimate that knows cells or modules: counted charge's, whichever counts."""
+    known = [one for one in (row.soh, *row.soh_by) if one is not None and ("cells_told" in one.detail or "modules" in one.detail)]
+    return known[0].detail if known else {}
+
+
+def _methods(row: PackHealthRow, clock: text.DepotTime) -> list[dict[str, Any]]:
+    """The newest estimate of each method, where there are several."""
+    if len(row.soh_by) < 2:
+        return []
+    return [
+        {
+            "what": f"{one.method[:1].upper()}{one.method[1:]}",
+            "value": _band(one),
+            "when": _when(one.until, clock),
+            "counts": row.soh is not None and one.method == row.soh.method,
+        }
+        for one in row.soh_by
+    ]
 
 
 def _weakest(detail: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Struct)
 SCHEMAS: Sequence[type[Struct]] = (FleetHealthView, PackHealthView)
 """What these routes answer with, for the OpenAPI document."""
 
-OFF = "This depot estimates no health: add a section [health] to its settings (docs/battery-health.md)."
+OFF = "This depot estimates no health: add a section [health] to its settings, and a [lake] for it to read (docs/battery-health.md)."
 
 
 def health_api(web: Web) -> APIRouter:

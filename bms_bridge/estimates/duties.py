@@ -71,9 +71,10 @@ def mean_temperature_c(life: Life) -> tuple[float, float]:
     return sum(s * c for s, c in zip(life.temperature_s, middles, strict=True)) / seconds, seconds / 3600
 
 
-def present(found: Habit) -> Duty | None:
-    """Its days as a duty: charged and driven as often as its full cycles need; None where it does more than that can play."""
-    daily = found.cycles_a_year / DAYS_PER_YEAR
+def present(found: Habit, *, times: float = 1.0) -> Duty | None:
+    """Its days as a duty: charged and driven as often as its full cycles need; None where it does more than that can play. ``times``:
+    energy asked beside what as many full cycles hold at the nominal voltage (a pack that is used near full has a higher one)."""
+    daily = times * found.cycles_a_year / DAYS_PER_YEAR
     rounds = max(1, math.ceil(daily / ROUND))
     if rounds > MOST_ROUNDS:
         return None

@@ -40,6 +40,10 @@ from bms_bridge.twin.duty import shipped as shipped_duties
 from bms_bridge.twin.years import ENDS, outlook
 
 RUN_YEARS: Final = 20
+TRIAL_MEMBERS: Final = 8
+MOST_TIMES: Final = 1.25
+"""More energy than this beside the record's cycles is not asked: what a weak pack cannot serve is not made up for."""
+
 SECOND_DUTIES: Final = ("stationary", "ups")
 _YEAR_S: Final = 365.25 * 86_400
 
@@ -102,14 +106,18 @@ def prospect(told: Told, health: Counting, cells: ByCell | None, found: Habit, g
 
 
 def described(told: Told, health: Counting, cells: ByCell | None, *, now: datetime) -> Retired:
-    """The pack as second life takes it. PackRefused: what is known of it cannot be; the message says what."""
+    """The pack as second life takes it; where two estimates disagree the middle of their span with all of it. PackRefused: what is known of
+    it cannot be; the message says what."""
     one = health.one
     assert one is not None
+    soh = one.value
+    if health.disagree and health.low is not None and health.high is not None:
+        soh = (health.low + health.high) / 2
     entry: dict[str, Any] = {
         "pack": told.name,
         "chemistry": told.chemistry,
         "capacity_kwh": told.capacity_kwh,
-        "soh": one.value,
+        "soh": soh,
         "soh_low": health.low,
         "soh_high": health.high,
         "needed_kwh": told.needed_kwh,
@@ -167,7 +175,7 @@ def _part(part: Part | None) -> PackPart | None:
 def _duties(pack: Retired, mark: Graded, found: Habit) -> list[PackDuty]:
     """Its present duty and two of a second life, by the twin."""
     known = shipped_duties()
-    today = present(found) if not found.why_not else None
+    today = _today(pack, mark, found)
     out: list[PackDuty] = []
     if today is None:
         why = found.why_not or f"{found.cycles_a_year:.0f} full cycles a year are more than the twin can play"
@@ -185,6 +193,16 @@ def _duties(pack: Retired, mark: Graded, found: Habit) -> list[PackDuty]:
         ends = [PackEnd(end, _reached(run.years_to[row, k]), _reached(run.cycles_to[row, k])) for k, end in enumerate(ENDS)]
         out.append(PackDuty(duty.name, duty.text, round(float(run.full_cycles_a_year[row]), 1), round(float(run.hottest_c[row]), 1), ends))
     return out
+
+
+def _today(pack: Retired, mark: Graded, found: Habit) -> Duty | None:
+    """Its present duty, with as much energy as brings the full cycles of its record; None: not known, or none that can be played."""
+    duty = present(found) if not found.why_not else None
+    if duty is None or mark.pack is None or pack.chemistry not in known_chemistries():
+        return duty
+    run = outlook([twin_pack(pack, mark)], [duty], years=1, members=TRIAL_MEMBERS)
+    got = float(run.full_cycles_a_year[0])
+    return present(found, times=min(max(found.cycles_a_year / max(got, 1e-9), 1.0), MOST_TIMES))
 
 
 def _reached(values: Any) -> Reached:

@@ -4,7 +4,8 @@
 
 The pack counts as one cell: its mean cell's voltage, its whole current over its whole capacity. Windows of the falling current are
 therefore set in capacities an hour. A pack is compared with its own last charges, never with its first ones: nobody here knows whether
-those were a new pack's.
+those were a new pack's. The interval is the model's, wider by what the pack's current sensor may be wrong: the taught cells' was a
+laboratory's.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def taught(
     if found.verdict[0] == Verdict.NONE or not np.isfinite(found.soh[0]):
         return none(_unlike(model, window, float(found.distance[0])))
     value, low, high = (float(part[0]) for part in (found.soh, found.low, found.high))
+    low, high = max(low * (1 - facts.current_gain), 0.0), high * (1 + facts.current_gain)
     if not POSSIBLE[0] <= value <= POSSIBLE[1]:
         return none(f"it would be {value:.0%} of what is registered: look at the capacity and at [[health.window]]")
     if (high - low) / 2 > WIDEST:

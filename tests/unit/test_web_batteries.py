@@ -71,11 +71,52 @@ async def test_a_pack_shows_history_modules_and_reasons(tmp_path: Path) -> None:
             "further than any taught life",
             "/safety/packs/E-103/P1/passport",
             "15 estimates with their intervals",
+            "Taught model 85.4 to 93.6 %",
+            "Counted charge counts 88.4 to 94.0 %",
+            "the narrower of 2 that agree",
         ):
             assert part in words or part in html, part
         bare = words_of((await client.get("/batteries/E-127/P1")).text)
         assert "No estimate yet: its capacity when new is not known" in bare
         assert (await client.get("/batteries/E-999/P1")).status_code == 404
+
+
+async def test_a_pack_shows_grade_value_advice_and_years_ahead(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        html = (await client.get("/batteries/E-103/P1")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "test required",
+            "What it gives lies between 78.4% and 85.1%, on both sides of 80%.",
+            "81.8 (78.4 to 85.1)",
+            "Not known of it: resistance, self-discharge, slope of fade.",
+            "Better than the pack as a whole: module 1.",
+            "₹2,84,500",
+            "₹1,12,400 to 4,61,000",
+            "in 3 years (about 78% health), then to solar-storage",
+            "1 of them this depot's own",
+            "our recycler&#39;s offer",
+            "Not run: it was heard of for 12 days",
+            "4.1 · 8.8 · >20",
+            "190 · 310 · 640 cycles",
+            "it fades faster than before",
+        ):
+            assert part in words or part.replace(">", "&gt;") in words or part.replace("'", "&#39;") in words, part
+        bare = words_of((await client.get("/batteries/E-127/P1")).text)
+        assert "Not known Its capacity when new is not known" in bare
+        assert "comes within minutes" in words_of((await client.get("/batteries/E-118/P1")).text)
+
+
+async def test_two_estimates_that_disagree_are_told_on_the_table_and_on_the_page(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        assert "estimates disagree" in words_of((await client.get("/batteries")).text)
+        words = words_of((await client.get("/batteries/E-109/P1")).text)
+        assert "Two estimates of its health disagree" in words
+        assert "taught model says 84.4% to 90.4%" in words
+        assert "the narrower of" not in words
 
 
 async def test_the_api_answers_with_the_views(tmp_path: Path) -> None:
@@ -85,4 +126,7 @@ async def test_the_api_answers_with_the_views(tmp_path: Path) -> None:
         one = msgspec.json.decode((await client.get("/api/v1/packs/E-103/P1/health")).content, type=PackHealthView)
         assert one.row.vehicle_id == "E-103"
         assert one.estimates[-1].value == 0.912
+        assert one.prospect is not None
+        assert (one.prospect.grade, one.prospect.residual_paise) == ("test required", (11_240_000, 28_450_000, 46_100_000))
+        assert [by.method for by in one.row.soh_by] == ["counted charge", "taught model"]
         assert (await client.get("/api/v1/packs/E-999/P1/health")).status_code == 404

@@ -1,0 +1,259 @@
+"""What a pack is still good for, from what a depot knows of it, and what is said where little is known."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from lake_kit import A, B, Bench
+
+from bms_bridge import estimates as room
+from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
+from bms_bridge.estimates.choice import Counting, counting
+from bms_bridge.estimates.duties import MOST_ROUNDS, Habit, habit, mean_temperature_c, present
+from bms_bridge.estimates.estimate import COUNTED, SOH, TAUGHT, ByCell, Estimate
+from bms_bridge.estimates.facts import Described, Knowledge, Registered
+from bms_bridge.estimates.prospect import Told, described, prospect
+from bms_bridge.estimates.prospect_view import PackProspect
+from bms_bridge.estimates.prospecting import DAY_US, Prospects
+from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.view import HealthEstimate
+from bms_bridge.lake.hot import Hot
+from bms_bridge.lake.lifetime import TEMPERATURES_C, Life
+from bms_bridge.lake.schema import micros
+from bms_bridge.second_life.assumptions import shipped
+from bms_bridge.second_life.grading import TEST_REQUIRED
+from bms_bridge.twin.years import outlook
+from depot.values import PackKey
+from storage import Store
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+GIVEN = shipped()
+YEAR_US = round(365.25 * DAY_US)
+
+
+def life(**changes: object) -> Life:
+    """A year of it: 300 full cycles of a pack of 100 Ah, at 30 °C."""
+    hours = [0.0] * (len(TEMPERATURES_C) + 1)
+    hours[3] = hours[4] = 2_000 * 3600.0
+    first = micros(NOW) - YEAR_US
+    said = {
+        "first_us": first, "last_us": micros(NOW), "seen_s": 5_000 * 3600.0, "unseen_s": 3_000 * 3600.0, "charge_in_ah": 30_000.0,
+        "temperature_s": hours, "hottest_c": 44.0,
+    }  # fmt: skip
+    return Life(**(said | changes))
+
+
+def health(value: float = 0.86, half: float = 0.015) -> Counting:
+    one = HealthEstimate("soh", COUNTED, NOW - timedelta(hours=9), NOW - timedelta(hours=3), value, value - half, value + half, "", {})
+    return counting([one])
+
+
+def told(**changes: object) -> Told:
+    said = {
+        "name": "E-101/P1", "chemistry": "NMC", "capacity_kwh": 80.0, "nominal_ah": 100.0, "life": life(), "cycles_before": 0.0,
+        "since_s": NOW.timestamp() - 365.25 * 86_400,
+    }  # fmt: skip
+    return Told(**(said | changes))  # type: ignore[arg-type]
+
+
+def cells(*soh: float, error: float = 0.012) -> ByCell:
+    return ByCell(NOW.timestamp(), soh, (error,) * len(soh), tuple(1 + n // 4 for n in range(len(soh))))
+
+
+EVEN = cells(*(0.860, 0.861, 0.859, 0.862, 0.858, 0.860, 0.861, 0.860))
+
+
+def test_a_well_known_pack_gets_grade_value_advice_and_three_duties() -> None:
+    found = prospect(told(), health(), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    assert (found.why_not, found.grade, found.because) == ("", "vehicle again", [])
+    assert found.whole is not None
+    assert found.whole.low < 0.86 < found.whole.high + 0.02
+    assert [part.name for part in found.modules] == ["module 1", "module 2"]
+    assert found.missing == ["resistance", "self-discharge", "slope of fade"]
+    assert found.residual_paise is not None
+    assert found.residual_paise[0] <= found.residual_paise[1] <= found.residual_paise[2]
+    assert found.best in {"recycling", *(offer.name for offer in found.offers)}
+    assert "It is worth most to retire it" in found.advice
+    assert "needed_kwh" in found.advice
+    assert [duty.name for duty in found.duties] == ["present", "stationary", "ups"]
+    today = found.duties[0]
+    assert today.full_cycles_a_year == pytest.approx(300, rel=0.03)
+    for duty in found.duties:
+        assert [end.health for end in duty.ends] == [0.8, 0.7, 0.6]
+        low, mid, _ = duty.ends[0].years
+        assert low is not None
+        assert low > 0
+        assert mid is None or mid >= low
+    assert {one.own for one in found.assumptions} == {False}
+    assert msgspec.json.decode(msgspec.json.encode(found), type=PackProspect) == found
+
+
+def test_where_its_interval_touches_two_bands_a_test_is_required_and_it_says_so() -> None:
+    found = prospect(told(), health(0.80, 0.03), None, habit(None, 100.0), GIVEN, now=NOW)
+    assert found.grade == TEST_REQUIRED
+    assert any("on both sides of 80%" in words for words in found.because)
+    assert "Have it tested first" in found.advice
+    assert found.duties[0].why_not == "the lake has no record of its life yet"
+    assert found.duties[1].ends
+
+
+def test_little_data_and_estimates_that_disagree_ask_for_a_test() -> None:
+    bare = prospect(told(life=None, cycles_before=None, since_s=None), health(), None, Habit(why_not="x"), GIVEN, now=NOW)
+    assert bare.grade == TEST_REQUIRED
+    assert any(words.startswith("10% of the data is there, 60% is needed") for words in bare.because)
+    other = HealthEstimate("soh", TAUGHT, NOW, NOW, 0.76, 0.745, 0.775, "", {})
+    one = health().one
+    assert one is not None
+    apart = prospect(told(), counting([one, other]), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    assert apart.grade == TEST_REQUIRED
+    assert "two estimates of its health disagree" in apart.because
+    assert apart.whole is not None
+    assert (apart.whole.low, apart.whole.high) == pytest.approx((0.745, 0.875), abs=0.01)
+
+
+def test_a_pack_that_was_too_hot_is_looked_at_until_a_person_has() -> None:
+    hot = told(life=life(hottest_c=66.0))
+    found = prospect(hot, health(), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    assert found.grade == TEST_REQUIRED
+    assert "have it inspected" in found.because[0]
+    seen = prospect(told(life=life(hottest_c=66.0), inspected=True), health(), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    assert seen.grade == "vehicle again"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"capacity_kwh": None}, "capacity when new"), ({"since_s": NOW.timestamp() - 50 * 365.25 * 86_400}, "age_years must be")],
+)
+def test_what_cannot_be_is_a_sentence(changes: dict[str, object], words: str) -> None:
+    assert words in prospect(told(**changes), health(), None, habit(life(), 100.0), GIVEN, now=NOW).why_not
+    assert "takes an estimate" in prospect(told(), Counting(None), None, habit(life(), 100.0), GIVEN, now=NOW).why_not
+
+
+def test_an_unknown_chemistry_gets_a_grade_and_no_years() -> None:
+    found = prospect(told(chemistry="LTO"), health(), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    assert found.grade == "vehicle again"
+    assert "LTO cells age" in found.no_value
+    assert all("LTO" in duty.why_not for duty in found.duties)
+
+
+def test_cycles_before_the_depot_are_never_taken_for_none() -> None:
+    assert described(told(cycles_before=None), health(), None, now=NOW).full_cycles is None
+    assert described(told(cycles_before=400.0), health(), None, now=NOW).full_cycles == pytest.approx(700)
+    assert described(told(), health(), None, now=NOW).past_c == pytest.approx(30.0)
+    assert described(told(life=life(unseen_s=9e9)), health(), None, now=NOW).past_c is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"first_us": 0}, "no record"),
+        ({"first_us": micros(NOW) - 12 * DAY_US}, "12 days; 30 are needed"),
+        ({"temperature_s": [0.0] * (len(TEMPERATURES_C) + 1)}, "told for 0 h"),
+        ({"charge_in_ah": 20.0}, "less than one full cycle"),
+    ],
+)
+def test_a_habit_needs_a_record(changes: dict[str, object], words: str) -> None:
+    assert words in habit(life(**changes), 100.0).why_not
+
+
+def test_a_habit_is_read_from_the_record_and_played_in_as_many_rounds_as_it_takes() -> None:
+    found = habit(life(), 100.0)
+    assert (found.cycles_a_year, found.mean_c, found.seen) == pytest.approx((300, 30, 0.625), rel=0.01)
+    assert mean_temperature_c(Life())[1] == 0.0
+    for cycles in (100.0, 300.0, 700.0):
+        duty = present(Habit(cycles, 30.0, 1.0, 365.0))
+        assert duty is not None
+        run = outlook([_pack()], [duty], years=1, members=8)
+        assert float(run.full_cycles_a_year[0]) == pytest.approx(cycles, rel=0.12)
+    assert present(Habit(365.25 * MOST_ROUNDS, 30.0, 1.0, 365.0)) is None
+
+
+def _pack():  # type: ignore[no-untyped-def]
+    from bms_bridge.twin.members import Pack
+
+    return Pack("P", "NMC", 80.0, soh=0.95)
+
+
+# -- the rim -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[tuple[Hot, Book, Shelf]]:
+    bench = Bench(folder)
+    with bench.lake() as lake:
+        bench.drive(lake, 1, packs=(A,))
+    with (
+        contextlib.closing(Store.open(bench.places.database, read_only=True)) as lake_store,
+        contextlib.closing(Store.open(folder / "health.db")) as store,
+    ):
+        store.migrate([room])
+        yield Hot(lake_store), Book(store), Shelf(store)
+
+
+def entry(pack: PackKey, note: str = "") -> PackEntry:
+    return PackEntry(pack, micros(NOW), "NMC", 100.0, 8, 2, note)
+
+
+def estimate(at: datetime, value: float = 0.86) -> tuple[ChargeEntry, list[Estimate]]:
+    end_s = at.timestamp()
+    one = Estimate(SOH, COUNTED, end_s - 9_000, end_s, value, value - 0.015, value + 0.015, "", {})
+    return ChargeEntry(micros(at) - 9_000_000_000, micros(at), 61.0, {}), [one]
+
+
+def test_prospects_are_made_once_a_day_where_health_is_newer_and_kept(tmp_path: Path) -> None:
+    clock = [NOW]
+    with opened(tmp_path) as (hot, book, shelf):
+        book.put(entry(A), [estimate(NOW - timedelta(hours=3))], now_us=micros(NOW))
+        book.put(entry(B, "its capacity when new is not known"), [], now_us=micros(NOW))
+        shelf.put_cells(A, EVEN)
+        work = Prospects(
+            hot, book, shelf, Knowledge(packs={A: Described(cycles_before=0.0)}), registered=lambda _: Registered("NMC", 80_000, 8),
+            now_us=lambda: micros(clock[0]), monotonic_s=lambda: 0.0,
+        )  # fmt: skip
+        assert work.look() == 2
+        found, bare = shelf.prospect(A), shelf.prospect(B)
+        assert found is not None
+        assert bare is not None
+        assert (found.why_not, len(found.modules), bare.why_not) == ("", 2, "its capacity when new is not known")
+        one = book.one(A, NOW)
+        assert one is not None
+        assert one.prospect == found
+        assert work.look() == 0
+        clock[0] = NOW + timedelta(days=2)
+        assert work.look() == 0  # nothing is newer
+        book.put(entry(A), [estimate(NOW + timedelta(days=1), 0.84)], now_us=micros(clock[0]))
+        assert work.look() == 1
+        clock[0] = NOW + timedelta(days=10)
+        assert work.look() == 2
+
+
+def test_a_look_ends_after_its_budget_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    ticks = iter(range(0, 10_000, 50))
+    with opened(tmp_path) as (hot, book, shelf):
+        for number in range(3):
+            book.put(entry(PackKey(f"E-{number}", "P1"), "nothing is known"), [], now_us=micros(NOW))
+        work = Prospects(
+            hot, book, shelf, Knowledge(), registered=lambda _: Registered(), now_us=lambda: micros(NOW), monotonic_s=lambda: next(ticks)
+        )
+        assert [work.look(60.0), work.look(60.0), work.look(60.0)] == [2, 1, 0]
+
+
+def test_the_newest_cells_stay_and_a_prospect_of_another_version_is_none(tmp_path: Path) -> None:
+    with opened(tmp_path) as (_, book, shelf):
+        assert shelf.cells(A) is None
+        assert shelf.prospect(A) is None
+        shelf.put_cells(A, EVEN)
+        shelf.put_cells(A, ByCell(EVEN.until_s - 60, (0.5,), (0.1,), (1,)))
+        assert shelf.cells(A) == EVEN
+        with book._store.writing() as connection:
+            from sqlalchemy import text
+
+            connection.execute(
+                text("INSERT INTO estimates_prospect VALUES (:v, :p, 1, '{\"old\": 1}')"), {"v": A.vehicle_id, "p": A.pack_id}
+            )
+        assert shelf.prospect(A) is None
