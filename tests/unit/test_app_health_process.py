@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 from estimates_kit import NMC, SERIES
+from fake_cells import fading_cells
 from lake_kit import DEPOT, A, Bench
 
 import controller
 from bms_bridge.estimates.book import Book
 from bms_bridge.estimates.facts import Registered
+from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.health.model_file import write_model
+from bms_bridge.health.soh import to_file
+from bms_bridge.health.soh_training import Effort, train
 from controller.app.health_process import knowledge_of, lake_of, registered_by, serve
 from controller.app.run import children
 from controller.lake_facts import JournalFacts
@@ -71,6 +76,50 @@ def test_settings_say_what_the_registry_does_not(tmp_path: Path) -> None:
     assert "health" in [child.name for child in children(config(tmp_path))]
 
 
+def test_a_taught_model_and_assumptions_come_from_files(tmp_path: Path) -> None:
+    model = tmp_path / "health.npz"
+    write_model(model, to_file({"small": train(fading_cells(16, 20, batches=2), effort=Effort(10, 150, 80, 20, 3, 3, 10))}))
+    own = tmp_path / "own.toml"
+    own.write_text("[limits.daily_soh]\nvalue = 0.72\n", encoding="utf-8")
+    path = config(tmp_path)
+    more = f'''[health]
+every_s = 1
+soh_model = "{model}"
+assumptions = "{own}"
+[[health.window]]
+chemistry = "NMC"
+kind = "small"
+cut_off_v = 4.2
+batch = "batch-0"
+'''
+    whole = path.read_text(encoding="utf-8").replace("[health]\nevery_s = 1\n", more)
+    whole += "cycles_before = 120\nin_service = 2024-06-01T00:00:00+05:30\nneeded_kwh = 3.5\ninspected = true\n"
+    path.write_text(whole, encoding="utf-8")
+    known = knowledge_of(Settings.load(path))
+    assert known.teaching is not None
+    assert (list(known.teaching.models), known.teaching.windows["NMC"].batch) == (["small"], "batch-0")
+    assert known.assumptions.limits["daily_soh"].value == 0.72
+    said = known.packs[A]
+    assert (said.cycles_before, said.since_s, said.needed_kwh, said.inspected) == (120.0, 1_717_180_200.0, 3.5, True)
+    for wrong, words in (
+        (whole.replace('"small"', '"large"'), "knows no kind 'large'; it knows small"),
+        (whole.replace("batch-0", "batch-7"), "'batch-7' was not taught for small; these were: batch-0, batch-1"),
+        (whole.replace("health.npz", "none.npz"), "health.soh_model: .*is not there"),
+        (whole.replace("own.toml", "none.toml"), "health.assumptions: .*No such file"),
+    ):
+        path.write_text(wrong, encoding="utf-8")
+        with pytest.raises(SettingsError, match=words):
+            knowledge_of(Settings.load(path))
+
+
+def test_a_taught_model_needs_a_window(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    whole = path.read_text(encoding="utf-8").replace("every_s = 1\n", 'every_s = 1\nsoh_model = "x.npz"\n')
+    path.write_text(whole, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"needs a \[\[health.window\]\]"):
+        Settings.load(path)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"volts": [3, 2, 4, 5, 6, 7, 8]}, "must both rise"), ({"soc": [0, 1]}, "for each state of charge")],
@@ -103,10 +152,12 @@ async def test_it_looks_at_the_lake_and_ends_when_told(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         with contextlib.suppress(Exception), contextlib.closing(Store.open(settings.health_database, read_only=True)) as store:
             found = Book(store).fleet(bench.at)
-            if found.looked_at is not None:
+            said = Shelf(store).prospect(A)
+            if found.looked_at is not None and said is not None:
                 break
     else:
         pytest.fail("it has not looked")
     assert [(row.vehicle_id, row.modules) for row in found.packs] == [("E-101", 3)]
+    assert said.why_not == "it takes an estimate of its health"
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(work, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from estimates_kit import Pack as Cells
 from lake_kit import A, B, Bench
 
 from bms_bridge import estimates as room
-from bms_bridge.estimates.book import Book
+from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
+from bms_bridge.estimates.estimate import COUNTED, TAUGHT
 from bms_bridge.estimates.facts import Knowledge, Registered
 from bms_bridge.estimates.job import Job
+from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.taught import EndWindow, Teaching
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import micros
@@ -43,14 +47,15 @@ def tell(bench: Bench, lake: Lake, cells: Cells, *legs: tuple[float, float]) -> 
 
 
 @contextlib.contextmanager
-def job_of(bench: Bench, folder: Path) -> Iterator[tuple[Job, Book]]:
+def job_of(bench: Bench, folder: Path, known: Knowledge = KNOWN) -> Iterator[tuple[Job, Book]]:
     with (
         contextlib.closing(Store.open(bench.places.database, read_only=True)) as lake,
         contextlib.closing(Store.open(folder / "health.db")) as store,
     ):
         store.migrate([room])
         book = Book(store)
-        yield Job(Hot(lake), book, KNOWN, registered=registered, now_us=lambda: micros(bench.at)), book
+        job = Job(Hot(lake), book, known, registered=registered, now_us=lambda: micros(bench.at), shelf=Shelf(store))
+        yield job, book
 
 
 DAY = ((-30.0, 0.3), (0.0, 0.8), (50.0, 1.2), (0.0, 0.8))
@@ -84,6 +89,42 @@ def test_a_charge_becomes_an_estimate_once_whatever_restarts(tmp_path: Path) -> 
             tell(bench, lake, cells, (-60.0, 0.9), (0.0, 0.8), (50.0, 1.0), (0.0, 0.8))
             assert job.catch_up() == 1
             assert book.fleet(bench.at).packs[0].charges == 2
+
+
+def test_a_taught_model_stands_beside_the_counted_charge_and_cells_are_kept(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capacity_wh=CAPACITY_WH)
+    known = replace(KNOWN, teaching=Teaching({}, {"NMC": EndWindow("small", 4.1)}))
+    with bench.lake() as lake:
+        tell(bench, lake, Cells(soh=0.88, ah=25), *DAY)
+        with job_of(bench, tmp_path, known) as (job, book):
+            assert job.catch_up() == 1
+            found = book.one(A, bench.at)
+            assert found is not None
+            assert found.row.soh is not None
+            assert (found.row.soh.method, [one.method for one in found.row.soh_by]) == (COUNTED, [COUNTED])
+            assert found.row.why_not == ""  # the counted charge gave one
+            (model,) = [one for one in found.estimates if one.method == TAUGHT]
+            assert model.value is None
+            assert "the model knows no charges of the kind" in model.reason
+            assert "no_window" in found.charges[0].detail
+    with contextlib.closing(Store.open(tmp_path / "health.db", read_only=True)) as store:
+        cells = Shelf(store).cells(A)
+        assert cells is not None
+        assert len(cells.soh) == SERIES
+        assert sum(cells.soh) / SERIES == pytest.approx(0.88, abs=0.02)
+        assert set(cells.modules) == {1}
+
+
+def test_numbers_of_charges_by_another_window_are_not_mixed(tmp_path: Path) -> None:
+    with contextlib.closing(Store.open(tmp_path / "health.db")) as store:
+        store.migrate([room])
+        book = Book(store)
+        charges = [
+            (ChargeEntry(10 * n, 10 * n + 5, 50.0, {"window": [float(n)] * 16, "window_of": of} if of else {}), [])
+            for n, of in enumerate(("a", "b", "", "a"))
+        ]
+        book.put(PackEntry(A, 1, "NMC", 100.0, 12, 1, ""), charges, now_us=1)
+        assert [(ended, numbers[0]) for ended, numbers in book.endings(A, "a")] == [(5, 0.0), (35, 3.0)]
 
 
 def test_what_is_missing_stands_in_the_table(tmp_path: Path) -> None:

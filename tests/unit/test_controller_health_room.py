@@ -11,8 +11,12 @@ import pytest
 from bms_bridge import estimates
 from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.estimate import COUNTED, SOH, Estimate
+from bms_bridge.estimates.prospect_view import PackProspect
+from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.view import FleetHealthView, PackHealthView
 from bms_bridge.lake.schema import micros
+from controller.alarms import KINDS
+from controller.app.passport_room import grade_in_book
 from controller.health_room import NOT_YET, HealthRoom
 from controller.link import CoreUnreachable
 from depot.values import InvalidValue, PackKey
@@ -73,6 +77,51 @@ async def test_before_the_first_look_and_long_after_the_last_it_says_so(tmp_path
     late = await room(path).views[FleetHealthView]({})
     assert isinstance(late, FleetHealthView)
     assert "not looked for long" in late.note
+
+
+async def test_an_alarm_says_that_the_process_has_stopped_looking(tmp_path: Path) -> None:
+    path = tmp_path / "health.db"
+    found = room(path)
+    assert found.conditions(NOW) is None  # nobody has asked yet: an alarm of before stays as it is
+    await found.ask()
+    assert found.conditions(NOW + timedelta(minutes=19)) == []  # it may only just be starting
+    (late,) = found.conditions(NOW + timedelta(minutes=21)) or []
+    assert late.kind in found.kinds <= set(KINDS)
+    assert "nothing was heard of it for 21 minutes" in late.title
+    fill(path, looked=NOW + timedelta(minutes=15))
+    await found.ask()
+    assert found.conditions(NOW + timedelta(minutes=21)) == []
+    with contextlib.closing(Store.open(path)) as store:  # a first look over a long lake takes its time, and works
+        Book(store).set_meta("at_work_us", str(micros(NOW + timedelta(hours=3))))
+    await found.ask()
+    assert found.conditions(NOW + timedelta(hours=3)) == []
+    path.write_bytes(b"no database" * 1000)
+    await found.ask()
+    (unread,) = found.conditions(NOW + timedelta(hours=4)) or []
+    assert "its book cannot be read" in unread.title
+
+
+async def test_a_short_interval_is_no_reason_for_an_early_alarm(tmp_path: Path) -> None:
+    found = HealthRoom(tmp_path / "health.db", Clock(), every_s=1.0)
+    await found.ask()
+    assert found.conditions(NOW + timedelta(minutes=14)) == []
+    assert found.conditions(NOW + timedelta(minutes=16))
+
+
+async def test_what_a_pack_is_still_good_for_is_shown_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "health.db"
+    fill(path)
+    said = PackProspect(NOW, NOW, "", grade="stationary, daily")
+    with contextlib.closing(Store.open(path)) as store:
+        Shelf(store).put_prospect(PackKey("E-101", "P1"), said, now_us=micros(NOW))
+    one = await room(path).views[PackHealthView]({"vehicle_id": "E-101", "pack_id": "P1"})
+    assert isinstance(one, PackHealthView)
+    assert one.prospect == said
+    grade = grade_in_book(path, PackKey("E-101", "P1"))
+    assert grade is not None
+    assert (grade.band, grade.at) == ("stationary, daily", NOW)
+    assert grade_in_book(path, PackKey("E-102", "P1")) is None
+    assert grade_in_book(tmp_path / "none.db", PackKey("E-101", "P1")) is None
 
 
 async def test_a_damaged_book_is_a_sentence(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from fake_passport import NOW, PACK, SHEETS, passport, record
 
 from bms_bridge.lake import LakeRefused
 from bms_bridge.passport.fields import at
+from bms_bridge.passport.record import Grade
 from bms_bridge.passport.seal import canonical, sealed, verified
 from bms_bridge.passport.tiers import Tier, shown_to
 from controller.passport_room import PassportRoom, PassportSettings
@@ -270,6 +271,11 @@ async def test_health_comes_from_the_book_of_estimates(tmp_path: Path) -> None:
     async def health_of(pack: PackKey) -> Any:
         return health_in_book(path, pack, NOW)
 
-    document = await issue(Bench(tmp_path).room(health_of=health_of), "repurposer")
+    async def grade_of(pack: PackKey) -> Any:
+        return Grade("", None, NOW, "by this depot's estimates; on both sides of 80%")
+
+    document = await issue(Bench(tmp_path).room(health_of=health_of, grade_of=grade_of), "repurposer")
+    assert document["assessment"]["grade"]["band"] == "test required"
+    assert "both sides of 80%" in document["assessment"]["grade"]["method"]
     assert document["provenance"][FADE]["what"] == "estimate"
     assert document["provenance"][FADE]["record_sha256"] == found.evidence_sha256
