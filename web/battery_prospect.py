@@ -49,7 +49,6 @@ def _value(found: PackProspect) -> dict[str, Any]:
     residual, recycling = found.residual_paise, found.recycling_paise
     fits = [offer for offer in found.offers if not offer.why_not]
     return {
-        "symbol": text.currency_symbol(found.currency),
         "residual": None if residual is None else _money(residual[1], found.currency),
         "residual_band": "" if residual is None else f"{_money(residual[0], found.currency)} to {_money(residual[2], found.currency)}",
         "best": found.best.replace("-", " "),
@@ -112,7 +111,8 @@ def _share(value: float) -> str:
 
 
 def _money(paise: int, currency: str) -> str:
-    return text.money(paise / 100, currency)
+    amount = text.money(abs(paise) / 100, currency)
+    return f"{text.MINUS if round(paise / 100) < 0 else ''}{text.currency_symbol(currency)}{amount}"
 
 
 def _sentence(words: str) -> str:
