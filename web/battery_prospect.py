@@ -25,6 +25,8 @@ def prospect_context(found: PackProspect | None, clock: text.DepotTime) -> dict[
         if whole.cells > 1:
             facts.append(("Cells told, spread", f"{whole.cells}, {_share(whole.spread)}", " %-points"))
     facts.append(("Data that is there", text.number(100 * found.completeness), " %"))
+    if found.health_at is not None:
+        facts.append(("From its health of", f"{clock.local(found.health_at):%-d %b %Y}", ""))
     return {
         "why": "",
         "grade": found.grade,

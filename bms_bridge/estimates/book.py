@@ -294,7 +294,7 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
 
 def _by_method(connection: Connection, key: dict[str, Any]) -> list[HealthEstimate]:
     """The newest estimate of health with a value, of each method."""
-    found = []
+    found: list[HealthEstimate] = []
     for method in (COUNTED, TAUGHT):
         query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1")
         one = connection.execute(query, key | {"method": method}).first()

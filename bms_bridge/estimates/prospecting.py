@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 BUDGET_S: Final = 60.0
 DAY_US: Final = 86_400_000_000
 WEEK_US: Final = 7 * DAY_US
+_FRESH_S: Final = FRESH / timedelta(seconds=1)
 
 _NOTHING = Described()
 
@@ -112,6 +113,3 @@ class Prospects:
             inspected=said.inspected,
         )
         return prospect(told, health, cells, habit(life, facts.nominal_ah), self._settings.assumptions, now=now)
-
-
-_FRESH_S: Final = FRESH / timedelta(seconds=1)

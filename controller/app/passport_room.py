@@ -89,14 +89,15 @@ def health_in_book(database: Path, pack: PackKey, now: datetime) -> Health | Non
             found = Book(store).one(pack, now) if made(store) else None
     except StoreMissing:
         return None
-    soh = found.row.soh if found is not None else None
+    row = found.row if found is not None else None
+    soh = row.soh if row is not None else None
     if soh is None or soh.value is None or not 0 <= soh.value <= 1.3:
         return None
     within = soh.low is not None and soh.high is not None and 0 <= soh.low <= soh.value <= soh.high <= 1.3
     return Health(
         soh.value,
         soh.until,
-        soh.method,
+        f"{soh.method}; {row.soh_note}" if row is not None and row.disagree else soh.method,
         soh.low if within else None,
         soh.high if within else None,
         0.9 if within else None,
@@ -105,7 +106,8 @@ def health_in_book(database: Path, pack: PackKey, now: datetime) -> Health | Non
 
 
 def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
-    """The grade of a pack as the health process last made it; None where there is none. Blocking. Raises :class:`storage.StorageError`."""
+    """The grade of a pack as the health process last made it, with the time of the health that it is of; None where there is none.
+    Blocking. Raises :class:`storage.StorageError`."""
     from bms_bridge.estimates.shelf import Shelf
     from bms_bridge.passport.record import Grade
     from bms_bridge.second_life.grading import TEST_REQUIRED
@@ -124,4 +126,5 @@ def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
         method += f"; gives {whole.soh:.1%} ({whole.low:.1%} to {whole.high:.1%}); {found.completeness:.0%} of the data"
     if found.because:
         method += f"; {'; '.join(found.because)}"
-    return Grade("" if found.grade == TEST_REQUIRED else found.grade, None, found.made_at, method)
+    at = found.health_at or found.made_at
+    return Grade("" if found.grade == TEST_REQUIRED else found.grade, None, at, method)

@@ -27,6 +27,7 @@ from bms_bridge.lake.lifetime import TEMPERATURES_C, Life
 from bms_bridge.lake.schema import micros
 from bms_bridge.second_life.assumptions import shipped
 from bms_bridge.second_life.grading import TEST_REQUIRED
+from bms_bridge.twin.members import Pack
 from bms_bridge.twin.years import outlook
 from depot.values import PackKey
 from storage import Store
@@ -173,9 +174,7 @@ def test_a_habit_is_read_from_the_record_and_played_in_as_many_rounds_as_it_take
     assert present(Habit(365.25 * MOST_ROUNDS, 30.0, 1.0, 365.0)) is None
 
 
-def _pack():  # type: ignore[no-untyped-def]
-    from bms_bridge.twin.members import Pack
-
+def _pack() -> Pack:
     return Pack("P", "NMC", 80.0, soh=0.95)
 
 

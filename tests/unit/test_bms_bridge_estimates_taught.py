@@ -10,7 +10,7 @@ from feature_kit import charge as cell_charge
 
 from bms_bridge.estimates import InvalidCurve
 from bms_bridge.estimates.charges import Charge, cut
-from bms_bridge.estimates.estimate import TAUGHT
+from bms_bridge.estimates.estimate import TAUGHT, Estimate
 from bms_bridge.estimates.judging import PackFacts
 from bms_bridge.estimates.layout import PackLayout
 from bms_bridge.estimates.samples import Samples
@@ -57,7 +57,7 @@ def pack_charge(soh: float, **more: float) -> tuple[Samples, Charge]:
     return samples, one
 
 
-def said(teaching: Teaching, soh: float, **more: float):  # type: ignore[no-untyped-def]
+def said(teaching: Teaching, soh: float, **more: float) -> Estimate:
     samples, one = pack_charge(soh, **more)
     return taught(teaching, FACTS, [], ending(samples, one, FACTS, WINDOW), from_s=1.0, until_s=2.0)
 

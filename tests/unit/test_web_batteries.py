@@ -91,6 +91,7 @@ async def test_a_pack_shows_grade_value_advice_and_years_ahead(tmp_path: Path) -
             "test required",
             "What it gives lies between 78.4% and 85.1%, on both sides of 80%.",
             "81.8 (78.4 to 85.1)",
+            "From its health of 19 Nov 2026",
             "Not known of it: resistance, self-discharge, slope of fade.",
             "Better than the pack as a whole: module 1.",
             "₹2,84,500",
