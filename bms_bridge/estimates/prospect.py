@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from bms_bridge.estimates.choice import Counting
-from bms_bridge.estimates.duties import LEAST_SEEN, LEAST_WARM_H, Habit, mean_temperature_c, present
+from bms_bridge.estimates.duties import LEAST_DAYS, LEAST_SEEN, LEAST_WARM_H, Habit, mean_temperature_c, present
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
@@ -43,6 +43,9 @@ RUN_YEARS: Final = 20
 TRIAL_MEMBERS: Final = 8
 MOST_TIMES: Final = 1.25
 """More energy than this beside the record's cycles is not asked: what a weak pack cannot serve is not made up for."""
+
+RECORD: Final = "the record of its life"
+"""Of :data:`bms_bridge.second_life.retired.WEIGHTS`. One of a few days is none; its heat and trips count all the same."""
 
 SECOND_DUTIES: Final = ("stationary", "ups")
 _YEAR_S: Final = 365.25 * 86_400
@@ -138,7 +141,11 @@ def described(told: Told, health: Counting, cells: ByCell | None, *, now: dateti
         span_s = told.life.seen_s + told.life.unseen_s
         if hours >= LEAST_WARM_H and told.life.seen_s >= LEAST_SEEN * span_s:
             entry["past_c"] = round(mean_c, 1)
-    return retired(entry, told.name)
+    pack = retired(entry, told.name)
+    days = 0.0 if told.life is None else (told.life.last_us - told.life.first_us) / 86_400e6
+    if days < LEAST_DAYS and RECORD not in pack.missing:
+        return replace(pack, missing=(*pack.missing, RECORD))
+    return pack
 
 
 def _record(life: Life, capacity_kwh: float | None) -> Mapping[str, Any]:

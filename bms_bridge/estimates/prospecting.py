@@ -2,8 +2,8 @@
 
     book (packs, health), shelf (cells), lake (records of life) --look()--> shelf (prospects)
 
-A pack's prospect is made anew after a start (the settings may be others), a day after the last one where its health is newer, and after a
-week in any case. A look ends after its budget; the next one goes on with those that wait longest.
+A pack's prospect is made anew after a start (the settings may be others), as soon as its first health is known, a day after the last one
+where its health is newer, and after a week in any case. A look ends after its budget; the next one goes on with those that wait longest.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Prospects:
         self._hot, self._book, self._shelf, self._settings = hot, book, shelf, known
         self._registered, self._now_us, self._monotonic_s = registered, now_us, monotonic_s
         self._made: dict[PackKey, int] = {}
+        self._waiting: set[PackKey] = set()
 
     def look(self, budget_s: float = BUDGET_S) -> int:
         """Make those that are due, as many as the budget allows, one at least. How many were made."""
@@ -73,6 +74,7 @@ class Prospects:
                 log.exception("what %s is still good for could not be reckoned; it is tried again in a day", entry.pack)
                 continue
             self._shelf.put_prospect(entry.pack, found, now_us=now_us)
+            (self._waiting.add if found.health_at is None and not entry.note else self._waiting.discard)(entry.pack)
             made += 1
         return made
 
@@ -81,9 +83,11 @@ class Prospects:
         if made_us is None:
             return True
         age_us = self._now_us() - made_us
-        if age_us < DAY_US:
+        if age_us < DAY_US and pack not in self._waiting:
             return False
         one = self._book.counting(pack).one
+        if pack in self._waiting and one is not None:
+            return True
         return age_us >= WEEK_US or (one is not None and one.until > moment(made_us))
 
     def _lives(self) -> dict[PackKey, Life]:

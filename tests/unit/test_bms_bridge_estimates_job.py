@@ -18,6 +18,7 @@ from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.estimate import COUNTED, TAUGHT
 from bms_bridge.estimates.facts import Knowledge, Registered
 from bms_bridge.estimates.job import Job
+from bms_bridge.estimates.prospecting import Prospects
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.taught import EndWindow, Teaching
 from bms_bridge.lake.engine import Lake
@@ -96,6 +97,7 @@ def test_a_taught_model_stands_beside_the_counted_charge_and_cells_are_kept(tmp_
     known = replace(KNOWN, teaching=Teaching({}, {"NMC": EndWindow("small", 4.1)}))
     with bench.lake() as lake:
         tell(bench, lake, Cells(soh=0.88, ah=25), *DAY)
+        lake.persist()
         with job_of(bench, tmp_path, known) as (job, book):
             assert job.catch_up() == 1
             found = book.one(A, bench.at)
@@ -107,6 +109,23 @@ def test_a_taught_model_stands_beside_the_counted_charge_and_cells_are_kept(tmp_
             assert model.value is None
             assert "the model knows no charges of the kind" in model.reason
             assert "no_window" in found.charges[0].detail
+            with (
+                contextlib.closing(Store.open(bench.places.database, read_only=True)) as rows,
+                contextlib.closing(Store.open(tmp_path / "health.db")) as store,
+            ):
+                now = {"now_us": lambda: micros(bench.at), "monotonic_s": lambda: 0.0}
+                assert Prospects(Hot(rows), book, Shelf(store), known, registered=registered, **now).look() == 1
+            later = book.one(A, bench.at)
+            assert later is not None
+            assert later.prospect is not None
+            assert (later.prospect.why_not, later.prospect.grade) == ("", "test required")
+            assert later.prospect.whole is not None
+            assert later.prospect.whole.cells == SERIES
+            assert later.prospect.whole.soh == pytest.approx(0.88, abs=0.03)
+            assert "the record of its life" in later.prospect.missing  # it is one of hours
+            assert any(words.startswith("40% of the data is there") for words in later.prospect.because)
+            assert "heard of for 0 days" in later.prospect.duties[0].why_not
+            assert later.prospect.duties[1].ends
     with contextlib.closing(Store.open(tmp_path / "health.db", read_only=True)) as store:
         cells = Shelf(store).cells(A)
         assert cells is not None

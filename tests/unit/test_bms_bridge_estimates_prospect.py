@@ -142,6 +142,14 @@ def test_an_unknown_chemistry_gets_a_grade_and_no_years() -> None:
     assert all("LTO" in duty.why_not for duty in found.duties)
 
 
+def test_a_record_of_days_is_none_and_its_heat_counts_all_the_same() -> None:
+    short = life(first_us=micros(NOW) - 5 * DAY_US, hottest_c=66.0)
+    found = prospect(told(life=short), health(), EVEN, habit(short, 100.0), GIVEN, now=NOW)
+    assert found.grade == TEST_REQUIRED
+    assert "the record of its life" in found.missing
+    assert any("66" in words for words in found.because)
+
+
 def test_cycles_before_the_depot_are_never_taken_for_none() -> None:
     assert described(told(cycles_before=None), health(), None, now=NOW).full_cycles is None
     assert described(told(cycles_before=400.0), health(), None, now=NOW).full_cycles == pytest.approx(700)
@@ -229,6 +237,21 @@ def test_prospects_are_made_once_a_day_where_health_is_newer_and_kept(tmp_path: 
         assert work.look() == 1
         clock[0] = NOW + timedelta(days=10)
         assert work.look() == 2
+
+
+def test_the_first_health_is_not_kept_waiting(tmp_path: Path) -> None:
+    with opened(tmp_path) as (hot, book, shelf):
+        book.put(entry(A), [], now_us=micros(NOW))
+        work = Prospects(
+            hot, book, shelf, Knowledge(), registered=lambda _: Registered("NMC", 80_000, 8), now_us=lambda: micros(NOW),
+            monotonic_s=lambda: 0.0,
+        )  # fmt: skip
+        assert [work.look(), work.look()] == [1, 0]
+        book.put(entry(A), [estimate(NOW - timedelta(hours=3))], now_us=micros(NOW))
+        assert [work.look(), work.look()] == [1, 0]
+        found = shelf.prospect(A)
+        assert found is not None
+        assert found.grade == TEST_REQUIRED
 
 
 def test_a_look_ends_after_its_budget_and_the_next_one_goes_on(tmp_path: Path) -> None:
