@@ -107,7 +107,7 @@ def _limit_step(yard: Yard, key: ConnectorId, why: Because) -> tuple[str, str]:
     if why is Because.EXTERNAL:
         return "External limit", _external_detail(yard, key)
     if why is Because.CONNECTOR:
-        return "Limit of this connector", "by hand or by a schedule; the page Grid says who set it"
+        return "Limit of this connector", "by hand, by a schedule or for a reference test; the page Grid says who set it"
     if why is Because.MINIMUM:
         return "Minimum is kept", "this session cannot pause and go on"
     if why is Because.SITE:

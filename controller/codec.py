@@ -44,6 +44,7 @@ import depot.network_profiles
 import depot.notes
 import depot.outputs
 import depot.plan_policy
+import depot.reference_tests
 import depot.registry
 import depot.reservations
 import depot.security
@@ -189,6 +190,7 @@ def state_shape() -> str:
         depot.display_messages, depot.emergency, depot.emergency_facts,
         depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,
         depot.network_profiles, depot.notes, depot.outputs, depot.plan_policy,
+        depot.reference_tests,
         depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
         depot.state,
     ):  # fmt: skip

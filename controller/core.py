@@ -30,6 +30,7 @@ from controller.planner import Planner
 from controller.planning import Planning
 from controller.planning_settings import PlanningSettings
 from controller.readmodel import ChargerView, NowView, ProcessView
+from controller.reference_room import ReferenceTests
 from controller.room import Room, Viewer
 from controller.room_keeper import RoomKeeper
 from controller.traffic import LoopSettings
@@ -123,6 +124,8 @@ class Core:
         self._rooms: list[Room] = [FullChargesRoom(self.yard)]
         self.keeper = RoomKeeper(self.yard.clock)
         self._viewers: dict[str, Viewer] = {ChargerView.__name__: self._charger}
+        self.reference_tests = ReferenceTests(self.yard, self.loop, replan=self.planning.request)
+        self.add(self.reference_tests)
 
     def add(self, room: Room) -> None:
         """Let a room take part: its commands, its views, and, from :meth:`run` on, its tasks."""

@@ -6,7 +6,9 @@ depot database (read only) --since the last look--> Lake.fact()        polled; t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +16,7 @@ from controller.codec import EventCodec
 from controller.journal_store import events_since
 from depot import events as ev
 from depot.fleet import Pack
+from depot.reference_tests import ReferenceOutcome
 from depot.values import PackKey
 from storage import StorageError, Store
 
@@ -24,7 +27,21 @@ log = logging.getLogger(__name__)
 
 TYPES: Final = (ev.PackTripped.TYPE, ev.PackReset.TYPE)
 REGISTRY: Final = (ev.PackRegistered.TYPE, ev.PackRemoved.TYPE)
+TESTS: Final = (ev.ReferenceTestBegan.TYPE, ev.ReferenceTestEnded.TYPE)
+TESTS_KEPT: Final = 20
 _AT_ONCE = 1_000
+
+
+@dataclass(slots=True)
+class TestFact:
+    """A reference test that began; ``ended_at`` None: it is under way. ``done``: it ran to its end."""
+
+    __test__ = False
+
+    test_id: str
+    began_at: datetime
+    ended_at: datetime | None = None
+    done: bool = False
 
 
 class JournalFacts:
@@ -38,6 +55,8 @@ class JournalFacts:
         self._store: Store | None = None
         self._packs: dict[PackKey, Pack] = {}
         self._registry_seq = 0
+        self._tests: dict[str, list[TestFact]] = {}
+        self._tests_seq = 0
 
     def capacity_of(self, pack: PackKey) -> int | None:
         """Wh of the pack when new, as registered."""
@@ -52,6 +71,26 @@ class JournalFacts:
     def pack_of(self, pack: PackKey) -> Pack | None:
         """As registered; see :meth:`read_registry`."""
         return self._packs.get(pack)
+
+    def tests_of(self, vehicle_id: str) -> Sequence[TestFact]:
+        """The newest reference tests of a vehicle, oldest first; see :meth:`read_tests`."""
+        return self._tests.get(vehicle_id, ())
+
+    def read_tests(self) -> None:
+        """Read what is new of reference tests. Raises :class:`storage.StorageError`."""
+        store = self._opened()
+        while found := events_since(store, self._depot_id, self._codec, types=TESTS, after=self._tests_seq, most=_AT_ONCE):
+            for envelope in found:
+                match envelope.data:
+                    case ev.ReferenceTestBegan(test_id, vehicle_id):
+                        kept = self._tests.setdefault(vehicle_id, [])
+                        kept.append(TestFact(test_id, envelope.occurred_at))
+                        del kept[:-TESTS_KEPT]
+                    case ev.ReferenceTestEnded(test_id, vehicle_id, outcome):
+                        for test in self._tests.get(vehicle_id, ()):
+                            if test.test_id == test_id:
+                                test.ended_at, test.done = envelope.occurred_at, outcome is ReferenceOutcome.DONE
+            self._tests_seq = found[-1].seq
 
     def read_registry(self) -> None:
         """Read what the registry has new, without a lake. Raises :class:`storage.StorageError`."""

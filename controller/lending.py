@@ -54,7 +54,8 @@ def wishes(
 
 def able(yard: Yard, key: ConnectorId, visit: Visit) -> bool:
     """Whether this connector and vehicle can be asked to give at all: built and registered for it, spoken to in a version that
-    has words for it, and never seen not to follow a level. Safety must have nothing against them."""
+    has words for it, and never seen not to follow a level. Safety must have nothing against them, and nobody gives in a
+    reference test."""
     link, grant = yard.links.get(key.station_id), yard.grants[key]
     return (
         yard.may_discharge_w(key, visit) > 0
@@ -63,6 +64,7 @@ def able(yard: Yard, key: ConnectorId, visit: Visit) -> bool:
         and grant.trust in (TrustLevel.UNPROVEN, TrustLevel.OBEYS)
         and not grant.by_hand
         and not visit.held
+        and visit.announced.vehicle_id not in yard.tested
     )
 
 

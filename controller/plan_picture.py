@@ -412,6 +412,7 @@ def _plan_row(
         precondition_w=load.power_w if load is not None else 0,
         precondition_at=load.from_ if load is not None else None,
         full_due=full_due(yard.state, stay.vehicle_id, yard.wishes, now),
+        tested=visit.present and stay.vehicle_id in yard.tested,
         why_not=why_not(yard, visit, now) if plan is not None and visit.visit_id not in plan.power_w else "",
         shed_wh=plan.shed_wh.get(visit.visit_id, 0) if plan is not None else 0,
     )

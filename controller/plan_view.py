@@ -70,7 +70,7 @@ class PlanRow(Struct, frozen=True, kw_only=True):
     ``stops_at``: its first and last planned power; ``pauses`` between them. ``cost``: of the planned energy by the tariff's
     energy prices. ``soc_departure``: expected by the plan. ``power_w``: per slot of the plan, where it was asked for.
     ``precondition_w`` from ``precondition_at`` to its departure: warming or cooling that it asks for, 0: none; ``full_due``: a full
-    charge is due; ``shed_wh``: what of these two does not fit. ``why_not``: why
+    charge is due; ``shed_wh``: what of these two does not fit; ``tested``: it is in a reference test. ``why_not``: why
     the plan in force does not know it; "" where it does, or will with the next one."""
 
     visit_id: str
@@ -96,6 +96,7 @@ class PlanRow(Struct, frozen=True, kw_only=True):
     precondition_at: datetime | None = None
     full_due: bool = False
     shed_wh: int = 0
+    tested: bool = False
     why_not: str = ""
 
 

@@ -31,11 +31,13 @@ class StaySettings:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What one stay asks for beside. ``lacking_kwh``: to the minimum that it shall always hold; ``full_kwh``: to a full battery, where
-    one is due (0: none); ``load``: before it departs, where that is within the plan."""
+    one is due (0: none), ``dwell_min`` before it departs (None: as the settings say); ``load``: before it departs, where that is within
+    the plan."""
 
     lacking_kwh: float = 0.0
     full_kwh: float = 0.0
     load: Load | None = None
+    dwell_min: int | None = None
 
 
 def beside(yard: Yard, visit: Visit, settings: StaySettings, *, now: datetime, until: datetime, fresh_s: float) -> Beside:
@@ -44,7 +46,9 @@ def beside(yard: Yard, visit: Visit, settings: StaySettings, *, now: datetime, u
     if load is not None and (load.until > until or load.until <= now):
         load = None
     full_wh = None if visit.connector is None else yard.full_lacks_wh(visit.connector, visit, now, fresh_s=fresh_s)
-    return Beside(lacking_kwh(yard, visit, settings, fresh_s=fresh_s), (full_wh or 0) / 1000.0, load)
+    tested = yard.tested.get(visit.announced.vehicle_id) if visit.present else None
+    dwell_min = None if tested is None else tested.dwell_min
+    return Beside(lacking_kwh(yard, visit, settings, fresh_s=fresh_s), (full_wh or 0) / 1000.0, load, dwell_min)
 
 
 def lacking_kwh(yard: Yard, visit: Visit, settings: StaySettings, *, fresh_s: float) -> float:
@@ -66,11 +70,13 @@ def with_needs(problem: Problem, asks: Sequence[Beside], settings: StaySettings,
         problem = replace(problem, share_shortage=True)
     if any(ask.lacking_kwh for ask in asks):
         problem = replace(problem, vehicles=tuple(minimum_now(problem, n, ask.lacking_kwh) for n, ask in enumerate(asks)))
-    rule = settings.wishes.full_charges
-    if rule is not None and any(ask.full_kwh for ask in asks):
-        dwell = ceil(rule.dwell_min / problem.slot_minutes)
-        of = zip(problem.vehicles, asks, strict=True)
-        problem = replace(problem, vehicles=tuple(full_charge(vehicle, full_kwh=ask.full_kwh, dwell_slots=dwell) for vehicle, ask in of))
+    if any(ask.full_kwh for ask in asks):
+        rule = settings.wishes.full_charges
+        usual_min = 0 if rule is None else rule.dwell_min
+        dwells = [ceil((usual_min if ask.dwell_min is None else ask.dwell_min) / problem.slot_minutes) for ask in asks]
+        of = zip(problem.vehicles, asks, dwells, strict=True)
+        filled = tuple(full_charge(vehicle, full_kwh=ask.full_kwh, dwell_slots=dwell) for vehicle, ask, dwell in of)
+        problem = replace(problem, vehicles=filled)
     loads = [load for n, ask in enumerate(asks) if ask.load is not None and (load := _planned(problem, n, ask.load, start)) is not None]
     return (preconditioned(problem, loads), tuple(load.vehicle for load in loads)) if loads else (problem, ())
 

@@ -22,6 +22,9 @@ EAGER_SHARE = 2e-4
 """Of the mean price, per kWh and hour of delay: enough to order what costs the same, too little to move a price block."""
 
 
+TESTED_SHARE = 1.0
+"""The same for a vehicle in a reference test: its charge is to be one, at one rate, wherever others leave room for it."""
+
 STEADY_SHARE = 0.03
 """Of the mean price: what it is worth not to stop a session that runs for another one."""
 
@@ -83,6 +86,7 @@ def vehicle_of(
         floor_w = max_w
     else:
         floor_w = spec.min_w if grant.in_session and grant.told_w > 0 and not yard.pausable(key, visit) else 0
+    tested = visit.present and visit.announced.vehicle_id in yard.tested
     battery_wh = yard.battery_wh(visit)
     needs_wh = _needs_wh(yard, key, visit, now)
     full_wh = yard.full_lacks_wh(key, visit, now, fresh_s=PLANNED_SOC_S)
@@ -101,7 +105,7 @@ def vehicle_of(
         priority=visit.announced.priority,
         floor_kw=floor_w / 1000.0,
         cap_kw=overlap * max_w / 1000.0 * external,
-        delay_per_kwh_h=price * EAGER_SHARE * _eagerness(yard, visit, now),
+        delay_per_kwh_h=price * (TESTED_SHARE if tested else EAGER_SHARE * _eagerness(yard, visit, now)),
         steady_per_kwh=price * STEADY_SHARE if _charging(yard, visit) else 0.0,
         urgency=_tightness(needs_wh, max_w, leaves - begins),
         discharge_kw=gives_kw,

@@ -109,11 +109,13 @@ class Rows:
         row.reachable = self._reachable(key.station_id)
         row.pausable = yard.pausable(key, visit)
         row.on_off = grant.all_or_nothing
-        load_w, lacks_wh, ahead_wh = 0, None, 0
+        load_w, lacks_wh, ahead_wh, tested = 0, None, 0, None
         if visit is not None:
             ahead_wh = yard.plan.ahead_wh.get(visit.visit_id, 0) if planned is not None and yard.plan is not None else 0
             load_w = min(yard.load_w(visit, now), spec.rated_w)
-            lacks_wh = None if planned is None else yard.full_lacks_wh(key, visit, now, fresh_s=FULL_FRESH_S)
+            tested = yard.tested.get(visit.announced.vehicle_id)
+            if planned is not None or tested is not None:
+                lacks_wh = yard.full_lacks_wh(key, visit, now, fresh_s=FULL_FRESH_S)
         beside_w = max(load_w, spec.min_w) if load_w or lacks_wh == 0 else 0
         row.startable = (
             row.reachable
@@ -157,8 +159,10 @@ class Rows:
             if traffic.pressed:
                 row.plan_w = -1
                 row.rank = (-float(visit.announced.priority), due_s - PRESSED_FIRST_S)
-            elif asleep or (beside_w and remaining_wh == 0):
+            elif asleep or tested is not None or (beside_w and remaining_wh == 0):
                 row.rank = (math.inf, due_s)
+            if tested is not None and tested.own_pace:
+                row.plan_w = -1
         else:
             traffic.pressed = False
             row.rank = (0.0, due_s)

@@ -49,6 +49,7 @@ SOURCE_TEXT = {
     LimitSource.COMEBACK: "slow return",
     LimitSource.DEMAND_RESPONSE: "demand response",
     LimitSource.SCHEDULE: "schedule",
+    LimitSource.REFERENCE_TEST: "reference test",
 }
 
 

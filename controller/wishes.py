@@ -51,6 +51,16 @@ class FullCharges:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """A vehicle in a reference test: its battery shall become full, whatever else it needs. ``lacks_wh``: to full, None: it rests full;
+    ``dwell_min``: full so long before it leaves. ``own_pace``: its level is the test's, not the plan's; others come first."""
+
+    lacks_wh: int | None
+    dwell_min: int
+    own_pace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WishSettings:
     """What settings say of all vehicles; the registry may say something else of one."""
 

@@ -18,7 +18,7 @@ from controller.background import Background
 from controller.grants import Grant
 from controller.pack_limits import PackLimit, limit_of
 from controller.pickup import Pickup
-from controller.wishes import FULL_SOC, Load, WishSettings, full_due, load_of
+from controller.wishes import FULL_SOC, Load, Tested, WishSettings, full_due, load_of
 from depot.events import TrustLevel
 from depot.ports import Clock, Journal, SiteMeter
 from depot.readings import LinkReading, MeterReading, SiteReading
@@ -73,7 +73,7 @@ class Yard:
     batteries may have now, where that is not 1; 0: nothing (tripped, frozen); ``pack_limit``: the watts,
     and why. ``isolated``: connectors on which nothing may flow because of a tripped pack; it acts before the journal knows.
     ``cut``: connectors of areas that are isolated, and why.
-    ``wishes``: what settings say of preconditioning and full charges.
+    ``wishes``: what settings say of preconditioning and full charges. ``tested``: vehicles in a reference test that is to fill them.
     ``outlook``: what the vehicle on a connector is told of the time after a level that ends then."""
 
     spec: DepotSpec
@@ -95,6 +95,7 @@ class Yard:
     last: LastAllocation | None = None
     pickup: Pickup | None = None
     wishes: WishSettings = field(default_factory=WishSettings)
+    tested: dict[str, Tested] = field(default_factory=dict)
     outlook: Callable[[ConnectorId, datetime], Outlook | None] = lambda _key, _until: None
     _visits_at: tuple[int, dict[ConnectorId, Visit]] = (-1, {})
     _labels: tuple[DepotSpec | None, dict[ConnectorId, str]] = (None, {})
@@ -234,7 +235,10 @@ class Yard:
 
     def full_lacks_wh(self, key: ConnectorId, visit: Visit, now: datetime, *, fresh_s: float) -> int | None:
         """What the battery lacks to be full, where a full charge is due, Wh: 0: it is full, and stays plugged in for the dwell. None:
-        none is due, or its state of charge is not known, or older than ``fresh_s``."""
+        none is due, or its state of charge is not known, or older than ``fresh_s``. Who is in a reference test is due."""
+        tested = self.tested.get(visit.announced.vehicle_id)
+        if tested is not None and visit.present:
+            return tested.lacks_wh
         if not full_due(self.state, visit.announced.vehicle_id, self.wishes, now):
             return None
         battery_wh = self.battery_wh(visit)

@@ -28,6 +28,7 @@ from depot import network_profiles as np
 from depot import notes as no
 from depot import outputs as ou
 from depot import plan_policy as pp
+from depot import reference_tests as rt
 from depot import reservations as rs
 from depot import security as se
 from depot import smart_charging as sc
@@ -322,6 +323,8 @@ class DepotState:
     """When each vehicle's battery was last full for long enough to balance its cells."""
     plan_policy: pp.PickedPolicy | None = None
     """What a person wants plans to be good at; None: what the settings say."""
+    reference_tests: Mapping[str, rt.ReferenceTest] = field(default_factory=dict)
+    """The newest reference test of each vehicle, open or over."""
     contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)
     """Authorities whose contracts count, by fingerprint."""
 
@@ -594,6 +597,7 @@ def _vehicle_removed(state: DepotState, e: ev.VehicleRemoved, _: ev.Envelope) ->
     return replace(
         state,
         full_charges={name: at for name, at in state.full_charges.items() if name != e.vehicle_id},
+        reference_tests={name: test for name, test in state.reference_tests.items() if name != e.vehicle_id},
         vehicles={k: v for k, v in state.vehicles.items() if k != e.vehicle_id},
         packs={k: p for k, p in state.packs.items() if k.vehicle_id != e.vehicle_id},
     )
@@ -1008,6 +1012,35 @@ def _balanced(state: DepotState, e: ev.VehicleBalanced, envelope: ev.Envelope) -
     return replace(state, full_charges={**state.full_charges, e.vehicle_id: envelope.occurred_at})
 
 
+def _test_ordered(state: DepotState, e: ev.ReferenceTestOrdered, envelope: ev.Envelope) -> DepotState:
+    at = envelope.occurred_at
+    test = rt.ReferenceTest(
+        e.test_id, e.vehicle_id, envelope.actor, e.reason, at, e.until, e.most_soc, e.pulses, rt.ReferencePhase.WAITING, at
+    )
+    return replace(state, reference_tests={**state.reference_tests, e.vehicle_id: test})
+
+
+def _test_moved(
+    state: DepotState, e: ev.ReferenceTestBegan | ev.ReferenceTestPhaseBegan | ev.ReferenceTestEnded, envelope: ev.Envelope
+) -> DepotState:
+    """Of a test that was ordered and is open; nothing else can move."""
+    test = state.reference_tests.get(e.vehicle_id)
+    if test is None or test.test_id != e.test_id or not test.open:
+        return state
+    at = envelope.occurred_at
+    match e:
+        case ev.ReferenceTestBegan():
+            test = replace(
+                test, phase=rt.ReferencePhase.REST_BEFORE, phase_at=at, began_at=at, visit_id=e.visit_id, connector=e.connector,
+                rate_w=e.rate_w, low_w=e.low_w, high_w=e.high_w,
+            )  # fmt: skip
+        case ev.ReferenceTestPhaseBegan():
+            test = replace(test, phase=e.phase, phase_at=at)
+        case ev.ReferenceTestEnded():
+            test = replace(test, phase=rt.ReferencePhase.OVER, phase_at=at, ended_at=at, outcome=e.outcome, why=e.why)
+    return replace(state, reference_tests={**state.reference_tests, e.vehicle_id: test})
+
+
 def _area_isolated(state: DepotState, e: ev.AreaIsolated, envelope: ev.Envelope) -> DepotState:
     return replace(state, outputs=state.outputs.with_isolated(ou.Isolated(e.area, envelope.occurred_at, e.origin, e.reason, e.by)))
 
@@ -1115,6 +1148,10 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationNoted: _noted,
     ev.PlanPolicyPicked: _policy_picked,
     ev.VehicleBalanced: _balanced,
+    ev.ReferenceTestOrdered: _test_ordered,
+    ev.ReferenceTestBegan: _test_moved,
+    ev.ReferenceTestPhaseBegan: _test_moved,
+    ev.ReferenceTestEnded: _test_moved,
     ev.AssetModeSet: _asset_mode,
     ev.AreaIsolated: _area_isolated,
     ev.AreaReset: _area_reset,

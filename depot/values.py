@@ -99,6 +99,7 @@ class LimitSource(StrEnum):
     SCHEDULE = "schedule"
     COMEBACK = "comeback"
     PEAK_TARGET = "peak_target"
+    REFERENCE_TEST = "reference_test"
 
 
 class Supply(StrEnum):

@@ -21,6 +21,7 @@ from fake_lake import fill_lake
 from fake_limits import fill_limits
 from fake_passport_views import fill_passports
 from fake_plan import fill_plan
+from fake_reference import fill_reference
 from fake_registry import fill
 from fake_stations import fill as fill_stations
 from fastapi import FastAPI
@@ -120,6 +121,7 @@ async def site(folder: Path, view: NowView | None = None, *, blank: bool = False
             fill_books(link)
             fill_anomalies(link)
             fill_health(link)
+            fill_reference(link)
             fill_lake(link)
             fill_limits(link)
             fill_passports(link)

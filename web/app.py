@@ -104,6 +104,9 @@ from web.problems import Problem
 from web.profiles_api import SCHEMAS as profile_schemas
 from web.profiles_api import profiles_api
 from web.reconciliation_page import reconciliation_screens
+from web.reference_api import SCHEMAS as reference_schemas
+from web.reference_api import reference_api
+from web.reference_part import reference_screens
 from web.registry_api import SCHEMAS as registry_schemas
 from web.registry_api import registry_api
 from web.registry_page import registry_screens
@@ -183,6 +186,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(pack_screens(web))
     app.include_router(passport_screens(web))
     app.include_router(batteries_screens(web))
+    app.include_router(reference_screens(web))
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))
     app.include_router(payments_screens(web))
@@ -220,6 +224,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(outputs_api(web))
     app.include_router(detectors_api(web))
     app.include_router(health_api(web))
+    app.include_router(reference_api(web))
     app.include_router(packs_api(web))
     app.include_router(passport_api(web))
     app.include_router(anomalies_api(web))
@@ -233,7 +238,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *anomaly_schemas)
+    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *reference_schemas, *anomaly_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

@@ -26,6 +26,8 @@ from web.health_plot import health_plot, ica_plot
 from web.pack_page import pack_url
 from web.packs_api import PackId, VehicleId
 from web.problems import Problem
+from web.reference_api import reference_test
+from web.reference_part import reference_part
 
 FROM, TO = 0.6, 1.05
 """The ends of the bars of health."""
@@ -59,7 +61,8 @@ def batteries_screens(web: Web) -> APIRouter:
         found = await pack_health(web, vehicle, pack)
         clock = text.DepotTime(view.timezone, view.at)
         alerts = await health_shown(web, PackAlertsView)
-        return web.pages.render(request, "battery.html", view=view, screen="batteries", **pack_context(found, alerts, clock))
+        test = reference_part(await reference_test(web, vehicle), clock)
+        return web.pages.render(request, "battery.html", view=view, screen="batteries", test=test, **pack_context(found, alerts, clock))
 
     return router
 

@@ -32,6 +32,7 @@ SOURCES = {
     "contract": "supply contract", "rating": "rating", "manual": "by hand", "scada": "SCADA", "failsafe": "fail-safe", "safety": "safety",
     "battery": "battery", "generator": "generator", "comeback": "slow return", "peak_target": "peak target",
     "external": "told by the station", "demand_response": "demand response", "schedule": "schedule",
+    "reference_test": "reference test",
 }  # fmt: skip
 MANUAL = manual_id("")
 """The manual limit of the site that this page sets and lifts; others have names, and are on the page Limits."""

@@ -237,6 +237,8 @@ def _row(row: PlanRow, view: PlanView, clock: text.DepotTime, address: Any) -> d
         beside.append(f"preconditioning {text.kw(row.precondition_w)} kW from {clock.clock(row.precondition_at)}")
     if row.full_due:
         beside.append("a full charge is due")
+    if row.tested:
+        beside.append("in a reference test")
     if row.shed_wh:
         beside.append(f"{text.kwh(row.shed_wh)} kWh of it do not fit")
     return {

@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from bms_bridge.estimates.choice import Counting, counting
-from bms_bridge.estimates.estimate import COUNTED, LIFE, RESISTANCE, TAUGHT, Estimate
+from bms_bridge.estimates.estimate import COUNTED, COUNTS, LIFE, RESISTANCE, TAUGHT, Estimate
 from bms_bridge.estimates.outlook import Dated
 from bms_bridge.estimates.shelf import prospect_of
 from bms_bridge.estimates.trend import trend
@@ -155,8 +155,8 @@ class Book:
         """Estimates of health by the method that counts, in order: two methods in one line would be steps that the pack never took."""
         with self._store.reading() as connection:
             one = counting(_by_method(connection, _named(pack))).one
-            query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us")
-            values = _named(pack) | {"method": COUNTED if one is None else one.method}
+            query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method IN (:method, :other) AND value IS NOT NULL ORDER BY until_us")
+            values = _named(pack) | _alike(COUNTED if one is None else one.method)
             found = [_estimate(row) for row in connection.execute(query, values)]
         return [
             Dated(one.until.timestamp(), one.detail.get("cycles"), one.value, one.low, one.high)
@@ -296,8 +296,10 @@ def _by_method(connection: Connection, key: dict[str, Any]) -> list[HealthEstima
     """The newest estimate of health with a value, of each method."""
     found: list[HealthEstimate] = []
     for method in (COUNTED, TAUGHT):
-        query = text(f"{_ESTIMATES} AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1")
-        one = connection.execute(query, key | {"method": method}).first()
+        query = text(
+            f"{_ESTIMATES} AND quantity = 'soh' AND method IN (:method, :other) AND value IS NOT NULL ORDER BY until_us DESC LIMIT 1"
+        )
+        one = connection.execute(query, key | _alike(method)).first()
         found += [] if one is None else [_estimate(one)]
     return found
 
@@ -319,12 +321,18 @@ def _last_said(connection: Connection, key: dict[str, Any]) -> str | None:
     return "; ".join(f"by {one.method}: {one.reason}" for _, one in sorted(same.items()))
 
 
+def _alike(method: str) -> dict[str, str]:
+    """Of a question: the methods that make one line with this one."""
+    first, other = COUNTS if method in COUNTS else (method, method)
+    return {"method": first, "other": other}
+
+
 def _trend(connection: Connection, key: dict[str, str], method: str) -> HealthTrend:
     query = text(
         "SELECT until_us, value, (high - low) / 2 FROM estimates_estimate WHERE vehicle_id = :vehicle AND pack_id = :pack "
-        "AND quantity = 'soh' AND method = :method AND value IS NOT NULL ORDER BY until_us DESC LIMIT 200"
+        "AND quantity = 'soh' AND method IN (:method, :other) AND value IS NOT NULL ORDER BY until_us DESC LIMIT 200"
     )
-    found = np.array([tuple(row) for row in connection.execute(query, key | {"method": method})], float).reshape(-1, 3)
+    found = np.array([tuple(row) for row in connection.execute(query, key | _alike(method))], float).reshape(-1, 3)
     said = trend(found[:, 0] / 1e6, found[:, 1], found[:, 2])
     return HealthTrend(said.per_year, said.low, said.high, said.reason)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from bms_bridge.estimates.estimate import COUNTED
+from bms_bridge.estimates.estimate import COUNTS
 from bms_bridge.estimates.view import HealthEstimate
 
 FRESH: Final = timedelta(days=90)
@@ -49,7 +49,7 @@ def counting(newest: Sequence[HealthEstimate]) -> Counting:
     low, high = max(one.low or 0.0 for one in fresh), min(one.high or 0.0 for one in fresh)
     if low <= high:
         return Counting(best, best.low, best.high, f"By {best.method}, the narrower of {len(fresh)} that agree.")
-    best = next((one for one in fresh if one.method == COUNTED), best)
+    best = next((one for one in fresh if one.method in COUNTS), best)
     span = (min(one.low or 0.0 for one in fresh), max(one.high or 0.0 for one in fresh))
     words = "; ".join(f"{one.method} says {one.low:.1%} to {one.high:.1%}" for one in fresh)
     note = (

@@ -10,6 +10,10 @@ RESISTANCE: Final = "resistance"
 COUNTED: Final = "counted charge"
 TAUGHT: Final = "taught model"
 STEPS: Final = "current steps"
+REFERENCE: Final = "reference test"
+COUNTS: Final = (COUNTED, REFERENCE)
+"""Both count charge between two rests: one line of estimates."""
+
 LIFE: Final = "life"
 LIVES: Final = "taught lives"
 

@@ -52,6 +52,21 @@ class Knowledge:
     assumptions: Assumptions = field(default_factory=shipped)
 
 
+@dataclass(frozen=True, slots=True)
+class TestWindow:
+    """A reference test of a pack's vehicle. Unix seconds; ``until_s`` None: it is still under way. ``done``: it ran to its end."""
+
+    __test__ = False
+
+    from_s: float
+    until_s: float | None
+    done: bool
+
+    def holds(self, first_s: float, last_s: float) -> bool:
+        """Whether a charge lies in it."""
+        return self.from_s <= first_s and (self.until_s is None or last_s <= self.until_s)
+
+
 def facts_of(pack: PackKey, registered: Registered, known: Knowledge, *, cells_told: int) -> tuple[PackFacts, str]:
     """The facts, and why nothing can be estimated ("" where it can). ``cells_told``: how many cells its unit tells."""
     said = known.packs.get(pack, Described())

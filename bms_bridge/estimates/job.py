@@ -9,7 +9,7 @@ that a charge that was under way is whole; what it has judged before it knows by
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import numpy as np
 from bms_bridge.estimates.book import Book, ChargeEntry, Ended, PackEntry
 from bms_bridge.estimates.charges import Charge, cut, stretches
 from bms_bridge.estimates.estimate import Estimate
-from bms_bridge.estimates.facts import Described, Knowledge, Registered, facts_of
+from bms_bridge.estimates.facts import Described, Knowledge, Registered, TestWindow, facts_of
 from bms_bridge.estimates.judging import PackFacts, judged
 from bms_bridge.estimates.outlook import LEAST_YEARS, outlook
 from bms_bridge.estimates.samples import Buffer, Samples
@@ -39,6 +39,9 @@ STEP_C_RATE: Final = 0.02
 FRESH_S: Final = 86_400.0
 """A charge that ended longer ago gets no count of cycles: the record of the pack's life has gone on since."""
 
+TEST_MOST_S: Final = 2 * 86_400.0
+"""A reference test that began longer ago and has no end is over: nobody told how."""
+
 _EMPTY = np.empty(0, np.float32)
 _NOTHING = Described()
 
@@ -56,8 +59,8 @@ class _Known:
 
 class Job:
     """See the module. ``registered``: what the registry says of a pack now; ``now_us``: the machine's clock; ``before``: done
-    before each look, such as reading the registry; ``shelf``: where health by cell is kept. Raises
-    :class:`storage.StorageError`."""
+    before each look, such as reading the registry; ``shelf``: where health by cell is kept; ``tests``: the reference tests of a pack's
+    vehicle; the charge of one that is under way waits for its end. Raises :class:`storage.StorageError`."""
 
     def __init__(
         self,
@@ -69,9 +72,10 @@ class Job:
         now_us: Callable[[], int],
         before: Callable[[], None] = lambda: None,
         shelf: Shelf | None = None,
+        tests: Callable[[PackKey], Sequence[TestWindow]] = lambda _: (),
     ) -> None:
         self._hot, self._book, self._settings, self._shelf = hot, book, known, shelf
-        self._registered, self._now_us, self._before = registered, now_us, before
+        self._registered, self._now_us, self._before, self._tests = registered, now_us, before, tests
         self._packs: dict[int, _Known] = {}
         self._cursor: int | None = None
 
@@ -147,7 +151,7 @@ class Job:
                 cycles, a_year = self._cycles(pack_no, known.key, facts)
                 found = self._judge(known.key, samples, facts, now_us / 1e6, cycles)
                 parts = stretches(samples)
-                if parts:
+                if parts and not any(_open(test, now_us / 1e6) for test in self._tests(known.key)):
                     known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
             fresh = self._book.put(entry, found, now_us=now_us)
             new += fresh
@@ -184,12 +188,16 @@ class Job:
         assert facts.nominal_ah is not None
         found: list[tuple[ChargeEntry, list[Estimate]]] = []
         fresh: list[Ended] = []
+        tests = self._tests(pack)
         for charge in cut(samples, facts.nominal_ah, now_s=now_s):
             entry = _entry(samples, charge, facts)
             if self._book.knows(pack, entry.ended_us):
                 continue
+            test = next((one for one in tests if one.holds(float(samples.t_s[charge.first]), float(samples.t_s[charge.last]))), None)
+            if test is not None and _open(test, now_s):
+                continue
             try:
-                estimates = judged(samples, charge, facts)
+                estimates = judged(samples, charge, facts, tested=test is not None and test.done)
                 if self._settings.teaching is not None:
                     by_model, said = self._by_model(pack, samples, charge, facts, fresh)
                     estimates, entry = [*estimates, by_model], replace(entry, detail=entry.detail | said)
@@ -219,6 +227,10 @@ class Job:
         if NUMBERS in said:
             fresh.append((ended_us, said[NUMBERS]))
         return taught(teaching, facts, before, said, from_s=from_s, until_s=until_s), said
+
+
+def _open(test: TestWindow, now_s: float) -> bool:
+    return test.until_s is None and now_s - test.from_s < TEST_MOST_S
 
 
 def _entry(samples: Samples, charge: Charge, facts: PackFacts) -> ChargeEntry:

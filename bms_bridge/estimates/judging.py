@@ -12,14 +12,14 @@ each cell's health follows from its own two voltages.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from bms_bridge.estimates.charges import REST_S, Charge, Rest, counted_ah, rests
 from bms_bridge.estimates.curves import RestCurve
-from bms_bridge.estimates.estimate import COUNTED, RESISTANCE, SOH, STEPS, ByCell, Estimate
+from bms_bridge.estimates.estimate import COUNTED, REFERENCE, RESISTANCE, SOH, STEPS, ByCell, Estimate
 from bms_bridge.estimates.layout import PackLayout
 from bms_bridge.estimates.samples import Samples
 from bms_bridge.health.soh import counted_soh
@@ -36,6 +36,12 @@ MOST_CELL: Final = 1.15
 """Of one cell's health: more is a wrong curve, not a good cell."""
 STEP_S: Final = 15.0
 STEP_C_RATE: Final = 0.1
+TEST_STEP_C_RATE: Final = 0.03
+"""The same in a reference test, whose steps are meant: no load of the vehicle's own is taken for one."""
+
+TEST_STEPS: Final = 4
+"""Fewer steps than this were not the test's pulses."""
+
 VOLTAGE_STEP: Final = 0.0005
 """Resolution of a pack's voltage, share of it."""
 
@@ -51,9 +57,13 @@ class PackFacts:
     current_gain: float = CURRENT_GAIN
 
 
-def judged(samples: Samples, charge: Charge, facts: PackFacts) -> list[Estimate]:
-    """All estimates of one charge. ``facts.nominal_ah`` and its layout must be known."""
-    return [health(samples, charge, facts), resistance(samples, charge, facts)]
+def judged(samples: Samples, charge: Charge, facts: PackFacts, *, tested: bool = False) -> list[Estimate]:
+    """All estimates of one charge. ``facts.nominal_ah`` and its layout must be known. ``tested``: it is the charge of a reference test:
+    the same count from rest to rest, and the resistance of its pulses, under a method of their own."""
+    if not tested:
+        return [health(samples, charge, facts), resistance(samples, charge, facts)]
+    found = [health(samples, charge, facts), resistance(samples, charge, facts, least_c=TEST_STEP_C_RATE, least_steps=TEST_STEPS)]
+    return [replace(one, method=REFERENCE) for one in found]
 
 
 def health(samples: Samples, charge: Charge, facts: PackFacts) -> Estimate:
@@ -168,16 +178,20 @@ def _cells(
     return found, every
 
 
-def resistance(samples: Samples, charge: Charge, facts: PackFacts) -> Estimate:
-    """Of the pack, mΩ, from the steps of current in a charge and at its ends."""
+def resistance(samples: Samples, charge: Charge, facts: PackFacts, *, least_c: float = STEP_C_RATE, least_steps: int = 1) -> Estimate:
+    """Of the pack, mΩ, from the steps of current in a charge and at its ends. ``least_c``: of a step, shares of the capacity an hour;
+    ``least_steps``: fewer tell nothing."""
     assert facts.nominal_ah is not None
     first, last = max(charge.begin, charge.first - 1), min(charge.until, charge.last + 1)
     t, amps, volts = (values[first : last + 1] for values in (samples.t_s, samples.current_a, samples.voltage_v))
     step_a, step_v, lag_s = np.diff(amps), np.diff(volts), np.diff(t)
-    sound = (np.abs(step_a) >= STEP_C_RATE * facts.nominal_ah) & (lag_s <= STEP_S) & np.isfinite(step_v)
+    sound = (np.abs(step_a) >= least_c * facts.nominal_ah) & (lag_s <= STEP_S) & np.isfinite(step_v)
     window = (float(t[0]), float(t[-1]))
     if not sound.any():
-        reason = f"its current did not step by {STEP_C_RATE:g} of its capacity an hour within {STEP_S:.0f} s, as its samples tell it"
+        reason = f"its current did not step by {least_c:g} of its capacity an hour within {STEP_S:.0f} s, as its samples tell it"
+        return Estimate(RESISTANCE, STEPS, *window, None, None, None, reason)
+    if int(sound.sum()) < least_steps:
+        reason = f"of the test's pulses only {int(sound.sum())} steps within {STEP_S:.0f} s were told: let its unit tell every few seconds"
         return Estimate(RESISTANCE, STEPS, *window, None, None, None, reason)
     ohms = step_v[sound] / step_a[sound]
     blur = VOLTAGE_STEP * float(np.nanmedian(volts)) / float(np.abs(step_a[sound]).mean())

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from bms_bridge import estimates as room
 from bms_bridge.estimates.book import Book
-from bms_bridge.estimates.facts import Described, Knowledge, Registered
+from bms_bridge.estimates.facts import Described, Knowledge, Registered, TestWindow
 from bms_bridge.estimates.job import Job
 from bms_bridge.estimates.prospecting import Prospects
 from bms_bridge.estimates.shelf import Shelf
@@ -117,6 +117,14 @@ def registered_by(settings: Settings, facts: JournalFacts, pack: PackKey) -> Reg
     return Registered(chemistry or "unknown", capacity_wh, cells)
 
 
+def windows_of(facts: JournalFacts, pack: PackKey) -> list[TestWindow]:
+    """When reference tests of a pack's vehicle ran."""
+    return [
+        TestWindow(test.began_at.timestamp(), None if test.ended_at is None else test.ended_at.timestamp(), test.done)
+        for test in facts.tests_of(pack.vehicle_id)
+    ]
+
+
 @contextlib.contextmanager
 def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job, Prospects]]:
     """The job and the prospects with their book; the book's only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
@@ -134,15 +142,19 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job
         def read_registry() -> None:
             try:
                 facts.read_registry()
+                facts.read_tests()
             except (StorageError, OperationalError) as error:  # the core is only just making its journal
                 log.debug("the registry cannot be read now: %s", error)
 
         def now_us() -> int:
             return time.time_ns() // 1000
 
+        def tests(pack: PackKey) -> list[TestWindow]:
+            return windows_of(facts, pack)
+
         book, shelf = Book(store), Shelf(store)
         yield (
-            Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf),
+            Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf, tests=tests),
             Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic),
         )
 

@@ -48,12 +48,14 @@ SOLVER_CHARGE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class NightSettings:
     """``timetable``: every stay is announced from the start (a depot); else at plug-in (a public car park). ``share_201``:
-    part of the stations that speaks OCPP 2.0.1; the others speak 1.6."""
+    part of the stations that speaks OCPP 2.0.1; the others speak 1.6. ``orders``: what people order, each so many seconds after the
+    day's start."""
 
     timetable: bool = True
     share_201: float = 0.0
     planning: PlanningSettings = field(default_factory=lambda: PlanningSettings(cadence_s=900.0, spacing_s=180.0))
     loop: LoopSettings = field(default_factory=LoopSettings)
+    orders: tuple[tuple[float, cmd.Command], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,13 @@ async def _play(
                 while orders:
                     await core.command(orders.pop(0))
 
+        async def order() -> None:
+            for after_s, command in sorted(settings.orders, key=lambda one: one[0]):
+                await clock.sleep(max(0.0, after_s - (clock.now() - day.start).total_seconds()))
+                tell(command)
+
         async with central:
+            ordering = asyncio.create_task(order(), name="people's orders")
             work = [asyncio.create_task(core.run(), name="core"), asyncio.create_task(obey(), name="orders")]
             if settings.timetable:
                 for stay in day.stays:
@@ -204,7 +212,7 @@ async def _play(
                         task.result()
                     outcomes = await playing
             finally:
-                for task in work:
+                for task in (*work, ordering):
                     task.cancel()
-                await asyncio.gather(*work, return_exceptions=True)
+                await asyncio.gather(*work, ordering, return_exceptions=True)
         return NightResult(outcomes, journal.state, journal.state.seq, core.planning.made)

@@ -76,6 +76,7 @@ from depot.commands.payments import (
     WriteOffBill,
 )
 from depot.commands.planning import PickPlanPolicy
+from depot.commands.reference_tests import CallOffReferenceTest, OrderReferenceTest
 from depot.commands.registry import ChangeRegistry, ChangeSite
 from depot.commands.security import (
     DeleteCertificate,
@@ -107,6 +108,7 @@ __all__ = [
     "AskReport",
     "BeginEvacuation",
     "BillCommand",
+    "CallOffReferenceTest",
     "CallStation",
     "CancelDemandEvent",
     "CancelReservation",
@@ -150,6 +152,7 @@ __all__ = [
     "NoteIncident",
     "OpenWorkOrder",
     "OptOutOfDemandEvent",
+    "OrderReferenceTest",
     "OverrideLimits",
     "PayOtherwise",
     "PickPlanPolicy",

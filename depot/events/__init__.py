@@ -93,6 +93,12 @@ from depot.events.payments import (
     StartRefused,
 )
 from depot.events.planning import PlanPolicyPicked
+from depot.events.reference_tests import (
+    ReferenceTestBegan,
+    ReferenceTestEnded,
+    ReferenceTestOrdered,
+    ReferenceTestPhaseBegan,
+)
 from depot.events.registry import (
     DeclarationWithdrawn,
     DriverRegistered,
@@ -253,6 +259,10 @@ __all__ = [
     "ProfileSetByHand",
     "PublicationLocated",
     "PublicationOrdered",
+    "ReferenceTestBegan",
+    "ReferenceTestEnded",
+    "ReferenceTestOrdered",
+    "ReferenceTestPhaseBegan",
     "Registration",
     "ReservationAsked",
     "ReservationChanged",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,20 @@ from lake_kit import DEPOT, A, Bench
 
 import controller
 from bms_bridge.estimates.book import Book
-from bms_bridge.estimates.facts import Registered
+from bms_bridge.estimates.facts import Registered, TestWindow
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.health.model_file import write_model
 from bms_bridge.health.soh import to_file
 from bms_bridge.health.soh_training import Effort, train
-from controller.app.health_process import knowledge_of, lake_of, registered_by, serve
+from controller.app.health_process import knowledge_of, lake_of, registered_by, serve, windows_of
 from controller.app.run import children
+from controller.clock import SystemClock
+from controller.journal import SqlJournal
 from controller.lake_facts import JournalFacts
 from controller.settings import Settings, SettingsError
+from depot import events as ev
+from depot.reference_tests import ReferenceOutcome
+from depot.values import ConnectorId
 from storage import Store
 
 CONFIG = """
@@ -161,3 +167,32 @@ async def test_it_looks_at_the_lake_and_ends_when_told(tmp_path: Path) -> None:
     assert said.why_not == "it takes an estimate of its health"
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(work, 5)
+
+
+@pytest.mark.anyio
+async def test_reference_tests_are_read_from_the_journal_each_with_its_end(tmp_path: Path) -> None:
+    settings = Settings.load(config(tmp_path))
+    settings.storage.path.mkdir()
+    begun = datetime(2026, 11, 20, 16, 30, tzinfo=UTC)
+    facts: list[tuple[int, ev.Event]] = []
+    for hour, (test_id, vehicle) in enumerate((("t1", A.vehicle_id), ("t2", "E-999"), ("t3", A.vehicle_id), ("t4", A.vehicle_id))):
+        facts.append((10 * hour, ev.ReferenceTestBegan(test_id, vehicle, "v", ConnectorId("C1", 1), 25_000, 10_000, 40_000)))
+    facts.append((6, ev.ReferenceTestEnded("t1", A.vehicle_id, ReferenceOutcome.DONE)))
+    facts.append((21, ev.ReferenceTestEnded("t3", A.vehicle_id, ReferenceOutcome.BROKEN_OFF, "the vehicle left")))
+    with (
+        contextlib.closing(Store.open(settings.database)) as store,
+        contextlib.closing(JournalFacts(settings.database, settings.depot.id, micros=lambda _: 0)) as read,
+    ):
+        store.migrate([controller])
+        async with SqlJournal(store, settings.depot.id, clock=SystemClock(), writer="inline") as journal:
+            await journal.append([ev.NewEvent(fact, begun + timedelta(hours=hour)) for hour, fact in facts[:4]])
+            read.read_tests()
+            assert [window.until_s for window in windows_of(read, A)] == [None, None, None]
+            await journal.append([ev.NewEvent(fact, begun + timedelta(hours=hour)) for hour, fact in facts[4:]])
+            read.read_tests()
+    since = begun.timestamp()
+    assert windows_of(read, A) == [
+        TestWindow(since, since + 6 * 3600, done=True),
+        TestWindow(since + 20 * 3600, since + 21 * 3600, done=False),
+        TestWindow(since + 30 * 3600, None, done=False),
+    ]

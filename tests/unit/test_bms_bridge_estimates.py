@@ -216,3 +216,29 @@ class TestTrend:
     def test_says_what_is_missing(self) -> None:
         assert "3 estimates over 10 days" in trend(np.linspace(0, 864_000, 3), np.ones(3), np.ones(3)).reason
         assert "0 estimates" in trend(np.empty(0), np.empty(0), np.empty(0)).reason
+
+
+class TestReferenceTest:
+    def course(self) -> Pack:
+        """Rest, pulses between 10 and 40 A, a steady charge at 25 A to nearly full, rest."""
+        pack = Pack(soh=0.88, ah=20, every_s=5.0).go(-30, 0.1).go(0, 0.6)
+        for _ in range(3):
+            pack.go(40, 0.01).go(10, 0.01)
+        return pack.go(40, 0.01).go(25, 2.5).go(0, 0.6)
+
+    def test_the_same_count_and_the_resistance_of_its_pulses_have_a_method_of_their_own(self) -> None:
+        samples, charges = seen(self.course())
+        found = {one.quantity: one for one in judged(samples, charges[-1], facts(), tested=True)}
+        assert {one.method for one in found.values()} == {"reference test"}
+        assert found[SOH].value == pytest.approx(0.88, abs=0.01)
+        assert found[RESISTANCE].value == pytest.approx(12.0, rel=0.05)  # twelve cells of 1 mΩ
+        assert found[RESISTANCE].detail["steps"] >= 7
+        usual = judged(samples, charges[-1], facts())
+        assert {one.method for one in usual} == {"counted charge", "current steps"}
+        assert usual[0].value == found[SOH].value
+
+    def test_pulses_that_were_not_told_are_a_reason_and_no_number(self) -> None:
+        samples, charges = seen(Pack(soh=0.88, ah=20, every_s=10).charge(hours=1.2))
+        resistance = judged(samples, charges[-1], facts(), tested=True)[1]
+        assert resistance.value is None
+        assert "only 2 steps" in resistance.reason

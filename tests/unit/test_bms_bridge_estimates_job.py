@@ -16,7 +16,7 @@ from lake_kit import A, B, Bench
 from bms_bridge import estimates as room
 from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.estimate import COUNTED, TAUGHT
-from bms_bridge.estimates.facts import Knowledge, Registered
+from bms_bridge.estimates.facts import Knowledge, Registered, TestWindow
 from bms_bridge.estimates.job import Job
 from bms_bridge.estimates.prospecting import Prospects
 from bms_bridge.estimates.shelf import Shelf
@@ -48,14 +48,14 @@ def tell(bench: Bench, lake: Lake, cells: Cells, *legs: tuple[float, float]) -> 
 
 
 @contextlib.contextmanager
-def job_of(bench: Bench, folder: Path, known: Knowledge = KNOWN) -> Iterator[tuple[Job, Book]]:
+def job_of(bench: Bench, folder: Path, *tests: TestWindow, known: Knowledge = KNOWN) -> Iterator[tuple[Job, Book]]:
     with (
         contextlib.closing(Store.open(bench.places.database, read_only=True)) as lake,
         contextlib.closing(Store.open(folder / "health.db")) as store,
     ):
         store.migrate([room])
         book = Book(store)
-        job = Job(Hot(lake), book, known, registered=registered, now_us=lambda: micros(bench.at), shelf=Shelf(store))
+        job = Job(Hot(lake), book, known, registered=registered, now_us=lambda: micros(bench.at), shelf=Shelf(store), tests=lambda _: tests)
         yield job, book
 
 
@@ -98,7 +98,7 @@ def test_a_taught_model_stands_beside_the_counted_charge_and_cells_are_kept(tmp_
     with bench.lake() as lake:
         tell(bench, lake, Cells(soh=0.88, ah=25), *DAY)
         lake.persist()
-        with job_of(bench, tmp_path, known) as (job, book):
+        with job_of(bench, tmp_path, known=known) as (job, book):
             assert job.catch_up() == 1
             found = book.one(A, bench.at)
             assert found is not None
@@ -174,3 +174,34 @@ def book_of(folder: Path, at: datetime) -> float | None:
     with contextlib.closing(Store.open(folder / "health.db", read_only=True)) as store:
         found = Book(store).one(A, at + timedelta(hours=1))
         return None if found is None or found.row.soh is None else found.row.soh.value
+
+
+def test_the_charge_of_a_reference_test_waits_for_its_end_and_counts_as_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capacity_wh=CAPACITY_WH)
+    cells = Cells(soh=0.88, ah=25)
+    with bench.lake() as lake:
+        tell(bench, lake, cells, DAY[0])
+        begun_s = bench.at.timestamp()
+        tell(bench, lake, cells, *DAY[1:])
+        with job_of(bench, tmp_path, TestWindow(begun_s, None, done=False)) as (job, _):
+            assert job.catch_up() == 0  # how it ends is not known yet
+        ended_s = bench.at.timestamp()
+        with job_of(bench, tmp_path, TestWindow(begun_s, ended_s, done=True)) as (job, book):
+            assert job.catch_up() == 1
+            found = book.one(A, bench.at)
+            assert found is not None
+            assert found.row.soh is not None
+            assert (found.row.soh.method, found.row.soh.value) == ("reference test", pytest.approx(0.88, abs=0.02))
+
+
+@pytest.mark.parametrize("window", [(0.0, 1e12, False), (1e11, 1e12, True), (0.0, None, False)])
+def test_a_test_that_was_broken_off_or_forgotten_leaves_ordinary_charges(tmp_path: Path, window: tuple[float, float | None, bool]) -> None:
+    bench = Bench(tmp_path, capacity_wh=CAPACITY_WH)
+    cells = Cells(soh=0.88, ah=25)
+    with bench.lake() as lake:
+        tell(bench, lake, cells, *DAY)
+        with job_of(bench, tmp_path, TestWindow(*window)) as (job, book):
+            assert job.catch_up() == 1
+            found = book.one(A, bench.at)
+            assert found is not None
+            assert {one.method for one in found.estimates} == {"counted charge", "current steps"}

@@ -74,12 +74,15 @@ def tiles_of(why: ExplanationView | None) -> list[dict[str, str]]:
 
 async def test_a_row_names_what_it_asks_for_beside(tmp_path: Path) -> None:
     view = plan({})
-    rows = [msgspec.structs.replace(view.rows[0], precondition_w=8_000, precondition_at=NOW, full_due=True, shed_wh=1_200), *view.rows[1:]]
+    rows = [
+        msgspec.structs.replace(view.rows[0], precondition_w=8_000, precondition_at=NOW, full_due=True, shed_wh=1_200, tested=True),
+        *view.rows[1:],
+    ]
     async with site(tmp_path) as depot:
         depot.link.made[PlanView] = lambda _args: msgspec.structs.replace(view, rows=rows)
         page = (await (await depot.signed_in(Role.VIEWER)).get("/plan")).text
         check(page)
-        assert "preconditioning 8 kW from 01:12, a full charge is due, 1.2 kWh of it do not fit" in page
+        assert "preconditioning 8 kW from 01:12, a full charge is due, in a reference test, 1.2 kWh of it do not fit" in page
 
 
 async def test_a_layer_can_be_looked_at_and_the_stack_be_made_of_feeders(tmp_path: Path) -> None:
