@@ -149,7 +149,7 @@ async def test_case_07_a_webhook_that_comes_before_the_answer_is_taken_and_nothi
     async with depot(tmp_path, rules=AT_ONCE, deaf=True) as yard:
         await yard.mandate()
         total = yard.session("s1", 100)
-        yard.impatient(2.0)
+        yard.impatient(5.0)
         yard.played.control("POST", "/http-faults", kind="mute", path="/v1/orders", method="POST", acted=True)
         working = asyncio.create_task(yard.work())
         notice = await yard.arrives("order.notification.delivered")
