@@ -25,6 +25,8 @@ FIRST_PAUSE_S: Final = 5.0
 MOST_PAUSE_S: Final = 900.0
 KEEP_S: Final = 30 * 86_400.0
 AT_ONCE: Final = 8
+LAST_S: Final = 3.0
+"""Who is told to end lets what is on its way arrive for so long: cut off, it would be sent a second time."""
 
 
 def pause_s(tries: int, chance: Callable[[], float]) -> float:
@@ -75,11 +77,25 @@ class Courier:
             outbox.waiting(self._depot, self._depot_id, after=self._ledger.taken_to), list(self._channels), now_s, self._wanted
         )
         due = self._ledger.due(list(self._channels), now_s, limit=AT_ONCE)
-        await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+        await self._send(due)
         if now_s - self._forgot_s > 3600:
             self._forgot_s = now_s
             self._ledger.forget(now_s - KEEP_S)
         return len(due)
+
+    async def _send(self, due: Sequence[Delivery]) -> None:
+        sending = [asyncio.ensure_future(self._deliver(delivery)) for delivery in due]
+        if not sending:
+            return
+        try:
+            await asyncio.wait(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait(sending, timeout=LAST_S)
+            for one in sending:
+                one.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            raise
+        await asyncio.gather(*sending)
 
     def _wanted(self, channel: str, message: Message) -> bool:
         return self._channels[channel].wants(message)

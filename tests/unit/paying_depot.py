@@ -67,6 +67,33 @@ class GatewayClock:
         await asyncio.sleep(0)
 
 
+class Patience(httpx.AsyncBaseTransport):
+    """Whoever waits for an answer waits until :meth:`ends`."""
+
+    def __init__(self, wire: httpx.AsyncBaseTransport) -> None:
+        self._wire, self._over = wire, asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer, over = asyncio.ensure_future(self._wire.handle_async_request(request)), asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait((answer, over), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise httpx.ReadTimeout("it was waited long enough", request=request)
+            return answer.result()
+        finally:
+            answer.cancel()
+            over.cancel()
+            await asyncio.gather(answer, over, return_exceptions=True)
+
+    def ends(self) -> None:
+        """What is asked from now on is waited for again."""
+        self._over.set()
+        self._over = asyncio.Event()
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+
 @dataclass
 class PayingDepot:
     """``deaf``: webhooks are not taken in by :meth:`work`; the books live by look-ups alone."""
@@ -192,7 +219,7 @@ class PayingDepot:
 
     async def arrives(self, kind: str, *, about: str = "") -> tuple[str, str, str]:
         """Wait for a webhook while something else is under way; the newest of them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := self.sent(kind, about=about)):  # noqa: ASYNC110  # of another thread, not an event
                 await asyncio.sleep(0.02)
         return found[-1]
@@ -207,6 +234,13 @@ class PayingDepot:
     def impatient(self, seconds: float) -> None:
         """From now on so long is waited for an answer."""
         self.gateway._client.timeout = httpx.Timeout(seconds)
+
+    def patient(self) -> Patience:
+        """From now on an answer is waited for until the test says that it was long enough, so that nothing hangs on seconds."""
+        self.impatient(600.0)
+        client = self.gateway._client
+        client._transport = patience = Patience(client._transport)
+        return patience
 
     # -- drivers
 

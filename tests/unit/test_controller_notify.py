@@ -355,6 +355,40 @@ async def test_each_channel_gets_each_message_once(depot: Store, ledger: Ledger)
 
 
 @pytest.mark.anyio
+async def test_told_to_end_it_lets_arrive_what_is_on_its_way(depot: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FakeChannel):
+        answer = asyncio.Event()
+
+        async def send(self, message: Message) -> None:
+            await super().send(message)
+            await self.answer.wait()
+
+    (first,) = await live(depot, METER)
+    slow = Slow()
+    post = Post(depot, ledger, [slow])
+    task = asyncio.create_task(post.courier().run())
+    while not slow.took:  # noqa: ASYNC110  # a channel tells nobody
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0)
+    slow.answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (slow.took, ledger.standing().sent, ledger.standing().waiting) == ([first.id], 1, 0)
+
+    monkeypatch.setattr("controller.notify.courier.LAST_S", 0.05)
+    await live(depot, ev.AlarmCleared("meter_silent:"))
+    slow.answer.clear()
+    task = asyncio.create_task(post.courier().run())
+    while len(slow.took) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ledger.standing().waiting == 1, "nobody answered: it goes out again, with its id"
+
+
+@pytest.mark.anyio
 async def test_what_fails_is_tried_again_later_and_given_up_in_the_end(depot: Store, ledger: Ledger) -> None:
     await live(depot, METER)
     post = Post(depot, ledger, [FakeChannel(error=NotNow("the receiver answers 503"))])
