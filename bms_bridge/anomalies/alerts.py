@@ -23,6 +23,7 @@ from bms_bridge.anomalies.leak import Leak, leaks
 from bms_bridge.anomalies.outliers import Opinion, second_opinion
 from bms_bridge.anomalies.pack_days import PackDays
 from bms_bridge.chemistry import TABLE, Chemistry
+from bms_bridge.health.files import Floats
 
 
 class Kind(StrEnum):
@@ -94,16 +95,20 @@ class Alert:
         return f"{self.pack}/{self.kind}" + (f"/{self.cell + 1}" if self.cell >= 0 else "")
 
 
-def watch(table: PackDays, *, opinion: bool = True) -> list[Alert]:
-    """All alerts of a table, the most urgent first. ``opinion``: ask forest and autoencoder, too (scikit-learn)."""
-    grid = grid_of(table)
-    found = [_of_leak(leak, table, grid) for leak in leaks(table)]
-    charts = [charted(grid, name) for name in CHARTED if np.isfinite(grid.values[name]).any()]
-    for chart in charts:
-        found += _of_chart(chart, grid)
-    found = _merged(found)
-    if opinion and found and charts:
-        found = _asked(found, charts, grid)
+def watch(table: PackDays, *, opinion: bool = True, now: bool = False, grid: Grid | None = None) -> list[Alert]:
+    """All alerts of a table, the most urgent first. ``opinion``: ask forest and autoencoder, too (scikit-learn). ``now``: only what holds
+    in the newest readings: of 10,000 packs within a minute. ``grid``: of the charts, where the table itself holds the last weeks only."""
+    grid = grid_of(table) if grid is None else grid
+    found = [_of_leak(leak, table, grid) for leak in leaks(table, now=now)]
+    newest: list[Floats] = []
+    for name in CHARTED:
+        if np.isfinite(grid.values[name]).any():
+            chart = charted(grid, name)
+            found += _of_chart(chart, grid)
+            newest += [chart.level[:, -1].copy(), chart.change[:, -1].copy()]
+    found = [alert for alert in _merged(found) if alert.now or not now]
+    if opinion and found and newest:
+        found = _asked(found, np.stack(newest, axis=1), grid)
     return sorted(found, key=_urgency)
 
 
@@ -113,7 +118,7 @@ def threshold_v(chemistry: str) -> float:
 
 
 def _of_leak(leak: Leak, table: PackDays, grid: Grid) -> Alert:
-    own = np.flatnonzero(table.packs == leak.pack)
+    last = int(np.searchsorted(table.packs, leak.pack, "right")) - 1
     pack = grid.packs.index(leak.pack)
     cause = Cause("cell_loss", leak.share_per_day, 0.0, "of its charge a day", leak.sigmas)
     return Alert(
@@ -125,7 +130,7 @@ def _of_leak(leak: Leak, table: PackDays, grid: Grid) -> Alert:
         now=leak.now,
         cohort="the pack's other cells",
         causes=(cause, *(_spread(grid, pack))),
-        days_left=leak.days_to_spread(threshold_v(str(table.labels["chemistry"][own[-1]]))),
+        days_left=leak.days_to_spread(threshold_v(str(table.labels["chemistry"][last]))),
         leak=leak,
     )
 
@@ -187,11 +192,9 @@ def _merged(alerts: Sequence[Alert]) -> list[Alert]:
     return list(found.values())
 
 
-def _asked(alerts: Sequence[Alert], charts: Sequence[Charted], grid: Grid) -> list[Alert]:
-    """The alerts with what forest and autoencoder say of their packs today."""
+def _asked(alerts: Sequence[Alert], features: Floats, grid: Grid) -> list[Alert]:
+    """The alerts with what forest and autoencoder say of their packs today. ``features``: levels and changes of the newest charts."""
     says: dict[str, bool] = {}
-    last = grid.age_d.shape[1] - 1
-    features = np.stack([part[:, last] for chart in charts for part in (chart.level, chart.change)], axis=1)
     for group in range(len(grid.cohorts)):
         own = alike(grid, group)
         found: Opinion | None = second_opinion(features[own])

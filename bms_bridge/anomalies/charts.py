@@ -25,6 +25,9 @@ BEGINNING: Final = 14
 """Readings from which a pack's own beginning is known."""
 
 AGE_MATCHED_D: Final = 60.0
+MOST_PAIRED: Final = 150
+"""With more packs than this the line over age is drawn through pairs of a younger and an older one, not through all pairs."""
+
 CONFIRM_DAYS: Final = 5
 
 FLOORS: Final = {"spread_v": 0.004, "resistance_ohm": 0.03, "self_discharge": 0.0005, "relaxation_v": 0.002, "stripping_v": 0.0005}
@@ -115,7 +118,12 @@ def beside(values: Floats, age_d: Floats, floor: float) -> tuple[Floats, Floats]
 
 def _by_age(age: Floats, x: Floats) -> Floats:
     """The robust straight line (Theil and Sen) of the signal over age."""
-    one, other = np.triu_indices(len(x), 1)
+    if len(x) <= MOST_PAIRED:
+        one, other = np.triu_indices(len(x), 1)
+    else:  # the younger half beside the older one: all pairs would be millions
+        order = np.argsort(age, kind="stable")
+        half = len(x) // 2
+        one, other = order[:half], order[-half:]
     apart = np.abs(age[one] - age[other]) > 1.0
     slope = float(np.median((x[one] - x[other])[apart] / (age[one] - age[other])[apart])) if apart.any() else 0.0
     return np.asarray(np.median(x - slope * age) + slope * age, dtype=np.float64)
@@ -137,9 +145,10 @@ def _at_one_temperature(values: Floats, temperature_c: Floats) -> Floats:
 
 def _beginning(values: Floats) -> Floats:
     """Each pack's median over its first :data:`BEGINNING` readings, from the last of them on; NaN before [packs, days]."""
-    found = np.full(values.shape, np.nan)
-    for row, series in enumerate(values):
-        there = np.flatnonzero(np.isfinite(series))
-        if len(there) > BEGINNING:
-            found[row, there[BEGINNING - 1] :] = np.median(series[there[:BEGINNING]])
-    return found
+    there = np.isfinite(values)
+    first = np.argsort(~there, axis=1, kind="stable")[:, :BEGINNING]
+    count = np.cumsum(there, axis=1)
+    middle = np.full(len(values), np.nan)
+    known = count[:, -1] > BEGINNING
+    middle[known] = np.median(np.take_along_axis(values[known], first[known], axis=1), axis=1)
+    return np.asarray(np.where(count >= BEGINNING, middle[:, None], np.nan), dtype=np.float64)

@@ -42,9 +42,8 @@ class Grid:
 
 def grid_of(table: PackDays) -> Grid:
     """The table's signals as a grid; each pack in its cohort by its newest labels."""
-    names = table.names()
-    place = {name: row for row, name in enumerate(names)}
-    rows = np.array([place[str(pack)] for pack in table.packs])
+    names, begins = table.names(), table.begins()
+    rows = np.repeat(np.arange(len(names)), np.diff(begins))
     first = int(table.days.min())
     columns = table.days - first
     shape = (len(names), int(columns.max()) + 1)
@@ -56,8 +55,9 @@ def grid_of(table: PackDays) -> Grid:
 
     steep = table.numbers["slope_v"] > STEEP_V
     values = {name: spread(table.numbers[name]) for name in SIGNALS} | {"spread_v": spread(np.where(steep, np.nan, table.spread_v))}
-    newest = {str(pack): row for row, pack in enumerate(table.packs)}
-    labels = [{name: str(table.labels[name][newest[pack]]) for name in ("chemistry", "batch", "firmware")} for pack in names]
+    newest = begins[1:] - 1
+    words = {name: table.labels[name][newest].tolist() for name in ("chemistry", "batch", "firmware")}
+    labels = [dict(zip(words, told, strict=True)) for told in zip(*words.values(), strict=True)]
     groups, cohorts = cohorts_of(labels)
     return Grid(tuple(names), first, values, spread(table.numbers["age_d"]), spread(table.numbers["temperature_c"]), groups, cohorts)
 
@@ -67,11 +67,14 @@ def cohorts_of(labels: Sequence[dict[str, str]]) -> tuple[Ints, tuple[str, ...]]
     groups = np.full(len(labels), -1, dtype=np.int64)
     names: list[str] = []
     for by in _BY:
-        keys = [" · ".join(label[part] for part in by) if all(label[part] for part in by) else "" for label in labels]
-        for key in sorted(set(keys) - {""}):
-            alike = np.array([own == key for own in keys])
-            if alike.sum() >= LEAST_PACKS and (alike & (groups < 0)).any():
-                groups[alike & (groups < 0)] = len(names)
+        members: dict[str, list[int]] = {}
+        for place, label in enumerate(labels):
+            if all(label[part] for part in by):
+                members.setdefault(" · ".join(label[part] for part in by), []).append(place)
+        for key in sorted(key for key, packs in members.items() if len(packs) >= LEAST_PACKS):
+            left = [place for place in members[key] if groups[place] < 0]
+            if left:
+                groups[left] = len(names)
                 names.append(key)
     return groups, tuple(names)
 

@@ -26,6 +26,7 @@ from bms_bridge.anomalies.pack_days import PackDays
 from bms_bridge.health.files import Floats
 
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 WINDOWS_D: Final = (6, 10, 18, 28)
 LEAST_READINGS: Final = 6
@@ -52,6 +53,15 @@ MOST_SLOPE_V: Final = 50.0
 """0.5 V for each percent: no curve of a cell is steeper, the number is a mistake."""
 
 HOURS_PER_DAY: Final = 24.0
+_APART_D: Final = 100_000
+"""Between the days of one pack and those of the next, where all stand in one line: no window reaches over it."""
+
+_RECENT_D: Final = 90
+"""The newest readings are looked for within so many days of a pack's last row; the longest window reaches back from each."""
+
+_PACKS_AT_ONCE: Final = 500
+"""So many packs are gathered at once: this bounds what the look needs of memory."""
+
 WEIGHED_SOC: Final = 0.003
 """Scatter of the state of charge at the like points from which on its influence is fitted too (cells of other capacity)."""
 
@@ -92,7 +102,7 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Of every reading and cell of a pack [n, cells]: loss in shares of the capacity a day, its standard error, sigmas beyond the pack;
+    """Of every reading and cell [n, cells]: loss in shares of the capacity a day, its standard error, sigmas beyond the pack;
     NaN where no window has enough readings. ``found``: that a leak is sure there."""
 
     share_per_day: Floats
@@ -102,82 +112,116 @@ class Drift:
     found: Flags
 
 
-def charge_difference(series: PackDays) -> Floats:
-    """How far each cell lies from the pack's median in charge (fraction), as if nothing had been balanced; NaN where the slope is
-    unknown or too flat [n, cells]."""
-    slope_v = series.numbers["slope_v"]
+def charge_difference(table: PackDays) -> Floats:
+    """How far each cell lies from its pack's median in charge (fraction), as if nothing had been balanced; NaN where the slope is
+    unknown or too flat [n, cells]. ``table``: of any packs, sorted by pack and day."""
+    slope_v = table.numbers["slope_v"]
     with np.errstate(invalid="ignore"):
         usable = np.where((slope_v >= LEAST_SLOPE_V) & (slope_v <= MOST_SLOPE_V), slope_v, np.nan)
-    behind = (series.cells_v - np.nanmedian(series.cells_v, axis=1, keepdims=True)) / usable[:, None]
-    taken = np.nan_to_num(series.balanced_ah) / series.numbers["capacity_ah"][:, None]
-    taken -= np.median(taken, axis=1, keepdims=True)
-    return np.asarray(behind + np.cumsum(taken, axis=0), dtype=np.float64)
+    behind = (table.cells_v - medians(table.cells_v)[:, None]) / usable[:, None]
+    if not np.isfinite(table.balanced_ah).any():
+        return np.asarray(behind, dtype=np.float64)
+    begins = table.begins()
+    taken = np.nan_to_num(table.balanced_ah) / table.numbers["capacity_ah"][:, None]
+    there = np.logical_or.reduceat(np.isfinite(table.cells_v), begins[:-1], axis=0)
+    owner = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+    taken -= medians(np.where(there[owner], taken, np.nan))[:, None]
+    total = np.cumsum(taken, axis=0)
+    first = total[begins[:-1]] - taken[begins[:-1]]
+    return np.asarray(behind + total - first[owner], dtype=np.float64)
 
 
-def drift(series: PackDays) -> Drift:
-    """Losses of one pack's cells at each of its readings; see the module. ``series``: of one pack, sorted by day."""
-    n, cells = series.cells_v.shape
-    share, error, sigmas, window = (np.full((n, cells), np.nan) for _ in range(4))
+def drift(table: PackDays, *, newest: bool = False) -> Drift:
+    """Losses of the cells of all packs at each of their readings; see the module. ``table``: sorted by pack and day. ``newest``: only
+    what the newest :data:`CONFIRM` readings of each pack need is looked at; the others stay NaN and not found."""
+    n, cells = table.cells_v.shape
+    share, error, sigmas, window = (np.full((n, cells), np.nan, dtype=np.float32 if newest else np.float64) for _ in range(4))
     candidate = np.zeros((n, cells), dtype=np.bool_)
-    differences = charge_difference(series)
-    least = LEAST_SHARE_PER_DAY if np.isfinite(series.balanced_ah).any() else LEAST_UNTOLD_SHARE_PER_DAY
+    differences = charge_difference(table)
+    begins = table.begins()
+    owner = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+    told = np.logical_or.reduceat(np.isfinite(table.balanced_ah).any(axis=1), begins[:-1])
+    least = np.where(told, LEAST_SHARE_PER_DAY, LEAST_UNTOLD_SHARE_PER_DAY)[owner]
     usable = np.isfinite(differences).sum(axis=1) >= 2
-    with np.errstate(invalid="ignore"):
-        weights = np.where(usable, (series.numbers["slope_v"] / LEAST_VOLTAGE_NOISE_V) ** 2, 0.0)
-    days, soc = series.days.astype(np.float64), series.numbers["soc"]
-    for last in range(n):
-        if not usable[last]:
-            continue
-        for width in WINDOWS_D:
-            own = np.flatnonzero(usable & (days > days[last] - width) & (np.arange(n) <= last))
-            if len(own) < LEAST_READINGS or days[last] - days[own[0]] < 0.6 * (width - 1):
-                continue
-            fitted = _line(days[own], soc[own], differences[own], weights[own])
+    rows = np.flatnonzero(usable)
+    if not len(rows):
+        return Drift(share, error, sigmas, window, candidate)
+    weights = (table.numbers["slope_v"][rows] / LEAST_VOLTAGE_NOISE_V) ** 2
+    days = table.days[rows]
+    line_up = owner[rows].astype(np.int64) * _APART_D + (days - int(table.days.min()))
+    ends = _newest(owner[rows]) if newest else np.arange(len(rows))
+    readings = _Readings(days.astype(np.float64), table.numbers["soc"][rows], differences[rows], weights)
+    for width in WINDOWS_D:
+        low = np.searchsorted(line_up, line_up[ends] - width, side="right")
+        chosen = (ends - low + 1 >= LEAST_READINGS) & (days[ends] - days[low] >= 0.6 * (width - 1))
+        for part in _parts(np.flatnonzero(chosen), width * cells):
+            at = ends[part]
+            fitted = _lines(readings, low[part], at)
             loss = -fitted.slope
-            if np.isfinite(loss).sum() < 2:
-                continue
-            scatter = max(_robust_scale(loss), HEALTHY_SHARE_PER_DAY)
-            beyond = (loss - np.nanmedian(loss)) / np.hypot(fitted.error, scatter)
-            better = ~np.isfinite(sigmas[last]) | (beyond > sigmas[last])
-            share[last, better], error[last, better] = loss[better], np.hypot(fitted.error, scatter)[better]
-            sigmas[last, better], window[last, better] = beyond[better], width
+            enough = np.isfinite(loss).sum(axis=1) >= 2
+            beyond_median = loss - medians(loss)[:, None]
+            scatter = np.maximum(1.4826 * medians(np.abs(beyond_median)), HEALTHY_SHARE_PER_DAY)[:, None]
+            whole = np.hypot(fitted.error, scatter)
+            beyond = np.where(enough[:, None], beyond_median / whole, np.nan)
             with np.errstate(invalid="ignore"):
-                candidate[last] |= (beyond > SIGMAS) & (loss - np.nanmedian(loss) > least) & fitted.no_step
-    return Drift(share, error, sigmas, window, _confirmed(candidate, usable))
+                out = (beyond > SIGMAS) & (beyond_median > least[rows[at], None])
+            some = np.flatnonzero(out.any(axis=1))
+            out[some] &= _no_step(readings, low[part][some], at[some], fitted, some)
+            _keep_better(rows[at], (share, error, sigmas, window), (loss, whole, beyond, np.full(loss.shape, float(width))))
+            candidate[rows[at]] |= out
+    return Drift(share, error, sigmas, window, _confirmed(candidate, rows, owner))
 
 
-def leaks(table: PackDays) -> list[Leak]:
-    """The first sure reading of every leaking cell of every pack, with the newest estimate of its size."""
+def leaks(table: PackDays, *, now: bool = False) -> list[Leak]:
+    """The first sure reading of every leaking cell of every pack, with the newest estimate of its size. ``now``: only of packs with a
+    cell whose newest readings say so; this takes a hundredth of the time."""
+    begins = table.begins()
+    packs: Sequence[int] = range(len(begins) - 1)
+    if now:
+        packs = [pack for many in _parts(np.arange(len(begins) - 1), 1, most=_PACKS_AT_ONCE) for pack in _leaking_now(table, begins, many)]
+    return [leak for pack in packs for leak in _of_pack(table.of_rows(int(begins[pack]), int(begins[pack + 1])))]
+
+
+def _leaking_now(table: PackDays, begins: Ints, packs: Ints) -> list[int]:
+    """Those of ``packs`` (in a row) with a cell that leaks now."""
+    first, last = int(begins[packs[0]]), int(begins[packs[-1] + 1])
+    own = begins[packs[0] : packs[-1] + 2]
+    recent = table.days[first:last] > np.repeat(table.days[own[1:] - 1], np.diff(own)) - _RECENT_D
+    part = table.rows(first + np.flatnonzero(recent))
+    seen, edges = drift(part, newest=True), part.begins()
+    sure: Flags = np.asarray(seen.found.any(axis=1))
+    return [int(pack) for pack, end in zip(packs, edges[1:], strict=True) if sure[max(int(end) - CONFIRM, 0) : end].any()]
+
+
+def _of_pack(series: PackDays) -> list[Leak]:
     found: list[Leak] = []
-    for pack in table.names():
-        series = table.of_pack(pack)
-        seen = drift(series)
-        told = bool(np.isfinite(series.balanced_ah).any())
-        for cell in np.flatnonzero(seen.found.any(axis=0)):
-            at = np.flatnonzero(seen.found[:, cell])
-            first, newest = int(at[0]), int(at[-1])
-            size, error = float(seen.share_per_day[newest, cell]), float(seen.error[newest, cell])
-            behind_v = float(np.nanmedian(series.cells_v[newest]) - series.cells_v[newest, cell])
-            slope_v = float(series.numbers["slope_v"][newest])
-            found.append(
-                Leak(
-                    pack=pack,
-                    cell=int(cell),
-                    day=int(series.days[first]),
-                    since_day=int(series.days[first] - seen.window_d[first, cell] + 1),
-                    share_per_day=size,
-                    low=max(0.0, size - 1.645 * error),
-                    high=size + 1.645 * error,
-                    current_a=size * float(series.numbers["capacity_ah"][newest]) / HOURS_PER_DAY,
-                    sigmas=float(seen.sigmas[newest, cell]),
-                    behind=behind_v / slope_v,
-                    spread_v=float(series.spread_v[newest]),
-                    slope_v=slope_v,
-                    readings=int((series.days > series.days[newest] - seen.window_d[newest, cell]).sum()),
-                    balancing_told=told,
-                    now=newest >= len(series) - CONFIRM,
-                )
+    seen = drift(series)
+    told = bool(np.isfinite(series.balanced_ah).any())
+    for cell in np.flatnonzero(seen.found.any(axis=0)):
+        at = np.flatnonzero(seen.found[:, cell])
+        first, newest = int(at[0]), int(at[-1])
+        size, error = float(seen.share_per_day[newest, cell]), float(seen.error[newest, cell])
+        behind_v = float(np.nanmedian(series.cells_v[newest]) - series.cells_v[newest, cell])
+        slope_v = float(series.numbers["slope_v"][newest])
+        found.append(
+            Leak(
+                pack=str(series.packs[0]),
+                cell=int(cell),
+                day=int(series.days[first]),
+                since_day=int(series.days[first] - seen.window_d[first, cell] + 1),
+                share_per_day=size,
+                low=max(0.0, size - 1.645 * error),
+                high=size + 1.645 * error,
+                current_a=size * float(series.numbers["capacity_ah"][newest]) / HOURS_PER_DAY,
+                sigmas=float(seen.sigmas[newest, cell]),
+                behind=behind_v / slope_v,
+                spread_v=float(series.spread_v[newest]),
+                slope_v=slope_v,
+                readings=int((series.days > series.days[newest] - seen.window_d[newest, cell]).sum()),
+                balancing_told=told,
+                now=newest >= len(series) - CONFIRM,
             )
+        )
     return found
 
 
@@ -194,60 +238,136 @@ def detectable_share_per_day(slope_v: float, noise_v: float, window_d: int, read
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Readings:
+    """Readings that tell charge, of all packs: days, states of charge and weights [u], differences [u, cells]."""
+
+    days: Floats
+    soc: Floats
+    values: Floats
+    weights: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Of each window and cell: the line's slope (1/d) and its standard error, what it leaves unexplained (weighted squares), and how fast
+    the value goes with the state of charge (per 1.0)."""
+
     slope: Floats
     error: Floats
-    no_step: Flags
+    left: Floats
+    by_soc: Floats
 
 
-def _line(days: Floats, soc: Floats, values: Floats, weights: Floats) -> _Line:
-    """Weighted lines through the columns of ``values`` [rows, cells], and whether one step would explain a column as well."""
+def _gathered(readings: _Readings, low: Ints, at: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """Days from the weighted middle, states of charge from theirs, weights [w, r]; values [w, r, cells], NaN where there is none."""
+    place = low[:, None] + np.arange(int((at - low).max()) + 1)
+    inside = place <= at[:, None]
+    place = np.minimum(place, at[:, None])
+    weights = np.where(inside, readings.weights[place], 0.0)
+    whole = weights.sum(axis=1, keepdims=True)
+    days, soc = readings.days[place], readings.soc[place]
+    days = np.where(inside, days - (days * weights).sum(axis=1, keepdims=True) / whole, 0.0)
+    soc = np.where(inside, soc - (soc * weights).sum(axis=1, keepdims=True) / whole, 0.0)
+    scatter = np.sqrt((weights * soc**2).sum(axis=1, keepdims=True) / whole)
+    fitted = (inside.sum(axis=1, keepdims=True) > LEAST_READINGS) & (scatter > WEIGHED_SOC)
+    values = np.where(inside[:, :, None], readings.values[place], np.nan)
+    return days, np.where(fitted, soc, 0.0), weights, values
+
+
+def _lines(readings: _Readings, low: Ints, at: Ints) -> _Lines:
+    """Weighted lines through the readings ``low`` to ``at`` (with both) of each window, the influence of the charge at the like point
+    taken out where it scatters."""
+    days, soc, weights, values = _gathered(readings, low, at)
     there = np.isfinite(values)
-    mean_day = float((days * weights).sum() / weights.sum())
-    columns = [np.ones_like(days), days - mean_day]
-    mean_soc = float((soc * weights).sum() / weights.sum())
-    if len(days) >= LEAST_READINGS + 1 and float(np.sqrt((weights * (soc - mean_soc) ** 2).sum() / weights.sum())) > WEIGHED_SOC:
-        columns.append(soc - mean_soc)
-    design = np.stack(columns, axis=1)
     filled = np.where(there, values, 0.0)
-    w = weights[:, None] * there
-    scale = float(weights.mean())
-    design /= np.maximum(np.abs(design).max(axis=0), 1e-12)
-    per_day = float(np.abs(days - mean_day).max())
-    normal = np.einsum("rp,rc,rq->cpq", design, w / scale, design) + 1e-9 * np.eye(design.shape[1])
-    right = np.einsum("rp,rc->cp", design, w * filled / scale)
-    inverse = np.linalg.inv(normal)
-    solved = np.einsum("cpq,cq->cp", inverse, right)
-    left = np.where(there, values - design @ solved.T, 0.0)
-    freedom = np.maximum(there.sum(axis=0) - design.shape[1], 1)
-    variance = (w * left**2).sum(axis=0) / freedom
-    pooled = float(np.median(variance))
-    slope = np.where(there.sum(axis=0) >= LEAST_READINGS, solved[:, 1] / per_day, np.nan)
-    error = np.sqrt(np.maximum(np.maximum(variance, pooled), 1.0) * inverse[:, 1, 1] / scale) / per_day
-    plain = filled - (design[:, 2:] @ solved[:, 2:].T if design.shape[1] > 2 else 0.0)
-    return _Line(slope, error, (w * left**2).sum(axis=0) < _step_residual(plain, w))
+    count = there.sum(axis=1)
+    scale = weights.sum(axis=1) / np.maximum((weights > 0).sum(axis=1), 1)
+    per_day = np.maximum(np.abs(days).max(axis=1), 1e-12)
+    per_soc = np.maximum(np.abs(soc).max(axis=1), 1e-12)
+    design = np.stack([np.ones_like(days), days / per_day[:, None], soc / per_soc[:, None]], axis=1)  # [w, 3, r]
+    w = weights / scale[:, None]
+    pairs = np.stack([design[:, i] * design[:, j] * w for i, j in _PAIRS], axis=1)  # [w, 6, r]
+    if there.all():
+        normal = np.broadcast_to(pairs.sum(axis=2)[:, :, None], (len(low), 6, values.shape[2]))
+    else:
+        normal = pairs @ there.astype(np.float64)
+    inverse = _inverse([normal[:, place] + (1e-9 if i == j else 0.0) for place, (i, j) in enumerate(_PAIRS)])
+    right = (design * w[:, None, :]) @ filled  # [w, 3, cells]
+    solved = np.stack([sum(inverse[_PAIRS.index((min(i, j), max(i, j)))] * right[:, j] for j in range(3)) for i in range(3)], axis=1)
+    left = np.where(there, values - design.transpose(0, 2, 1) @ solved, 0.0)
+    squares = np.einsum("wr,wrc->wc", weights, left**2)
+    terms = 2 + (np.abs(soc).max(axis=1) > 0)
+    variance = squares / np.maximum(count - terms[:, None], 1)
+    pooled = medians(np.where(count > 0, variance, np.nan))
+    slope = np.where(count >= LEAST_READINGS, solved[:, 1] / per_day[:, None], np.nan)
+    error = np.sqrt(np.maximum(np.maximum(variance, pooled[:, None]), 1.0) * inverse[3] / scale[:, None]) / per_day[:, None]
+    return _Lines(slope, error, squares, solved[:, 2] / per_soc[:, None])
 
 
-def _step_residual(values: Floats, weights: Floats) -> Floats:
-    """Of the best explanation by one step, for each column."""
-    w, wv, wvv = (np.cumsum(part, axis=0) for part in (weights, weights * values, weights * values**2))
+_PAIRS: Final = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _inverse(upper: Sequence[Floats]) -> list[Floats]:
+    """Of symmetric matrices of three rows, by their upper halves in the order of :data:`_PAIRS`."""
+    a, b, c, d, e, f = upper
+    one, two, three = d * f - e * e, c * e - b * f, b * e - c * d
+    whole = a * one + b * two + c * three
+    return [one / whole, two / whole, three / whole, (a * f - c * c) / whole, (b * c - a * e) / whole, (a * d - b * b) / whole]
+
+
+def _no_step(readings: _Readings, low: Ints, at: Ints, fitted: _Lines, some: Ints) -> Flags:
+    """Whether no single step explains the windows as well as their lines do; ``some``: their places in ``fitted`` [windows, cells]."""
+    if not len(some):
+        return np.zeros((0, readings.values.shape[1]), dtype=np.bool_)
+    _, soc, weights, values = _gathered(readings, low, at)
+    plain = np.where(np.isfinite(values), values - soc[:, :, None] * fitted.by_soc[some][:, None, :], 0.0)
+    w = weights[:, :, None] * np.isfinite(values)
+    sums, firsts, squares = (np.cumsum(part, axis=1) for part in (w, w * plain, w * plain**2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        before = wvv - wv**2 / w
-        rest = w[-1] - w
-        after = (wvv[-1] - wvv) - (wv[-1] - wv) ** 2 / rest
-        both = np.where((w > 0) & (rest > 0), before + after, np.inf)
-    return np.asarray(np.maximum(both.min(axis=0), 0.0), dtype=np.float64)
+        rest = sums[:, -1:] - sums
+        before = squares - firsts**2 / sums
+        after = (squares[:, -1:] - squares) - (firsts[:, -1:] - firsts) ** 2 / rest
+        both = np.where((sums > 0) & (rest > 0), before + after, np.inf)
+    return np.asarray(fitted.left[some] < np.maximum(both.min(axis=1), 0.0), dtype=np.bool_)
 
 
-def _robust_scale(values: Floats) -> float:
-    """Of the middle of the pack: the scaled median of absolute deviations."""
-    return float(1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))))
+def _keep_better(rows: Ints, kept: Sequence[Floats], new: Sequence[Floats]) -> None:
+    """Put what stands out more (the third of both) in the place of what was kept."""
+    with np.errstate(invalid="ignore"):
+        better = np.isfinite(new[2]) & ~(kept[2][rows] >= new[2])
+    for old, now in zip(kept, new, strict=True):
+        old[rows] = np.where(better, now, old[rows])
 
 
-def _confirmed(candidate: Flags, usable: Flags) -> Flags:
-    """Where a cell was a candidate in :data:`CONFIRM` usable readings in a row."""
+def medians(values: Floats) -> Floats:
+    """Of each row, of what is a number in it; NaN where nothing is."""
+    ordered = np.sort(values, axis=1)  # NaN come last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows, middle = np.arange(len(values)), np.maximum(count - 1, 0)
+    found = 0.5 * (ordered[rows, middle // 2] + ordered[rows, np.minimum((middle + 1) // 2, values.shape[1] - 1)])
+    return np.asarray(np.where(count > 0, found, np.nan), dtype=np.float64)
+
+
+def _newest(owner: Ints) -> Ints:
+    """Of each owner (in a row) the places of its newest readings: those that may confirm one of its last :data:`CONFIRM`."""
+    last = np.append(owner[1:] != owner[:-1], True)
+    left = np.repeat(np.flatnonzero(last), np.diff(np.append(-1, np.flatnonzero(last)))) - np.arange(len(owner))
+    return np.flatnonzero(left < 2 * CONFIRM - 1)
+
+
+def _parts(places: Ints, size: int, *, most: int = 2_000_000) -> list[Ints]:
+    """``places`` in pieces of which none holds more than ``most`` values, ``size`` for each."""
+    step = max(1, most // max(size, 1))
+    return [places[begin : begin + step] for begin in range(0, len(places), step)]
+
+
+def _confirmed(candidate: Flags, rows: Ints, owner: Ints) -> Flags:
+    """Where a cell was a candidate in :data:`CONFIRM` usable readings (``rows``) of its pack in a row."""
     found = np.zeros_like(candidate)
-    rows: Sequence[int] = [int(row) for row in np.flatnonzero(usable)]
-    for place in range(CONFIRM - 1, len(rows)):
-        found[rows[place]] = candidate[rows[place - CONFIRM + 1 : place + 1]].all(axis=0)
+    own = candidate[rows]
+    sure = own[CONFIRM - 1 :].copy()
+    for back in range(1, CONFIRM):
+        sure &= own[CONFIRM - 1 - back : len(own) - back]
+    same = owner[rows[CONFIRM - 1 :]] == owner[rows[: len(rows) - CONFIRM + 1]]
+    found[rows[CONFIRM - 1 :]] = sure & same[:, None]
     return found

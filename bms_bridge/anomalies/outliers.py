@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from bms_bridge.health.files import Floats
 
 LEAST_PACKS: Final = 16
+MOST_ALONE: Final = 60
+TENTHS: Final = 10
 EXPLAINED: Final = 0.9
 UNLIKE: Final = 4.0
 
@@ -51,14 +53,17 @@ def second_opinion(features: Floats, *, seed: int = 0) -> Opinion | None:
 
 
 def _not_rebuilt(x: Floats) -> Floats:
-    """What the components of the *other* packs cannot rebuild of each: a pack must not teach that it is usual."""
+    """What the components of *other* packs cannot rebuild of each: a pack must not teach that it is usual. Of many packs a tenth at a
+    time is left out, of few each alone."""
     left = np.zeros_like(x)
-    for row in range(len(x)):
-        others = np.delete(x, row, axis=0)
+    parts = len(x) if len(x) <= MOST_ALONE else TENTHS
+    for part in range(parts):
+        own = np.arange(len(x)) % parts == part
+        others = x[~own]
         middle = np.median(others, axis=0)
         _, weight, components = np.linalg.svd(np.clip(others - middle, -3, 3), full_matrices=False)
         share = np.cumsum(weight**2) / max(float((weight**2).sum()), 1e-12)
         kept = components[: min(int(np.searchsorted(share, EXPLAINED)) + 1, x.shape[1] - 1)]
-        off = x[row] - middle
-        left[row] = off - kept.T @ (kept @ off)
+        off = x[own] - middle
+        left[own] = off - (off @ kept.T) @ kept
     return left

@@ -12,6 +12,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,15 +94,28 @@ class PackDays:
             labels={name: values[chosen] for name, values in self.labels.items()},
         )
 
+    def begins(self) -> Ints:
+        """The first row of each pack, and the number of rows behind them."""
+        return (
+            np.concatenate([[0], np.flatnonzero(self.packs[1:] != self.packs[:-1]) + 1, [len(self)]])
+            if len(self)
+            else np.zeros(1, np.int64)
+        )
+
+    def of_rows(self, first: int, end: int) -> PackDays:
+        """A part, without the columns behind the last cell that any of its rows has."""
+        own = self.rows(np.arange(first, end))
+        there = np.flatnonzero(np.isfinite(own.cells_v).any(axis=0))
+        width = int(there[-1]) + 1 if len(there) else 0
+        return replace(own, cells_v=own.cells_v[:, :width], balanced_ah=own.balanced_ah[:, :width])
+
     def of_pack(self, pack: str) -> PackDays:
-        """The series of one pack, without the columns of cells that it does not have."""
-        own = self.rows(self.packs == pack)
-        there = np.isfinite(own.cells_v).any(axis=0)
-        return replace(own, cells_v=own.cells_v[:, there], balanced_ah=own.balanced_ah[:, there])
+        """The series of one pack, without the columns behind its last cell."""
+        return self.of_rows(int(np.searchsorted(self.packs, pack, "left")), int(np.searchsorted(self.packs, pack, "right")))
 
     def names(self) -> list[str]:
         """All packs."""
-        return [str(name) for name in np.unique(self.packs)]
+        return [str(name) for name in self.packs[self.begins()[:-1]]]
 
     @property
     def spread_v(self) -> Floats:
@@ -189,7 +203,7 @@ def joined(tables: Sequence[PackDays]) -> PackDays:
     def wide(values: Floats) -> Floats:
         return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=np.nan)
 
-    return PackDays(
+    found = PackDays(
         np.concatenate([table.packs for table in tables]),
         np.concatenate([table.days for table in tables]),
         np.concatenate([wide(table.cells_v) for table in tables]),
@@ -198,15 +212,15 @@ def joined(tables: Sequence[PackDays]) -> PackDays:
         {name: np.concatenate([table.labels[name] for table in tables]) for name in _LABELS},
         tuple(note for table in tables for note in table.notes),
     )
+    return found.rows(np.lexsort((found.days, found.packs)))
 
 
 def _same_cells(table: PackDays) -> PackDays:
     """Rows of a pack that name another number of cells than most of its rows are left out: a cell's place would be another one."""
     widths = np.where(np.isfinite(table.cells_v), np.arange(1, table.cells_v.shape[1] + 1), 0).max(axis=1)
-    keep = np.ones(len(table), dtype=np.bool_)
-    for pack in np.unique(table.packs):
-        own = table.packs == pack
-        keep[own] = widths[own] == np.bincount(widths[own]).argmax()
+    begins = table.begins()
+    usual = np.array([np.bincount(widths[first:end]).argmax() for first, end in pairwise(begins)])
+    keep = widths == np.repeat(usual, np.diff(begins))
     if keep.all():
         return table
     note = f"{int((~keep).sum())} rows left out: another number of cells than in most rows of the pack"
