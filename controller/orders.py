@@ -129,7 +129,10 @@ class Orders:
             order.held = True
             order.result = replace(order.result, message=f"waits for a second person until {until:%H:%M}; nothing was done yet")
             return order.result
-        status, message, answer = await self._carry_out(command, envelope)
+        try:
+            status, message, answer = await self._carry_out(command, envelope)
+        except DepotError as error:  # on record as refused, with the reason, and not as a request that nobody answered
+            status, message, answer = cmd.CommandStatus.REFUSED, str(error), None
         order.result = replace(order.result, status=status, message=message, answer=answer)
         if answer is not None:
             self._forget_answers(order)

@@ -208,3 +208,16 @@ def test_an_impossible_stay_is_refused() -> None:
     result = order(SmallYard(), cmd.AnnounceVisit(command_id="a", visit=stay, **CABLE))
     assert result.status is Status.REFUSED
     assert "before it arrives" in result.message
+
+
+def test_what_a_carrier_refuses_is_ended_on_record_and_said_again_when_it_is_repeated() -> None:
+    yard = SmallYard()
+    command = cmd.SetAvailability(command_id="c", connector=ConnectorId("nowhere", 1), operative=False, **CABLE)
+    said = order(yard, command)
+    assert (said.status, said.audit_seq > 0) == (Status.REFUSED, True)
+    ended = [fact.data for fact in yard.journal.facts if isinstance(fact.data, ev.CommandFinished)]
+    assert ended == [ev.CommandFinished("c", "refused", said.message)]
+    assert "nowhere" in said.message
+    count = len(yard.journal.facts)
+    assert order(yard, command) == said
+    assert len(yard.journal.facts) == count
