@@ -321,6 +321,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             1440, on_s=60.0, off_s=60.0,
         ),
         Kind(
+            "reference_test_failed", 3, "A reference test of a battery was broken off, or did not begin in its time.",
+            "Its battery's health is known less well; its vehicle charges as planned.",
+            "See on the pack's page why; order it again where its vehicle stays long enough. The next test ends the alarm, or a week.",
+            1440, off_s=0.0,
+        ),
+        Kind(
             "station_refused", 3, "A station of this depot is not let in.",
             "It stays offline: it falls back to its default.",
             "Compare its password, certificate and security profile with what is set here; rotate its key by hand if need be.",

@@ -33,6 +33,7 @@ from depot import events as ev
 from depot.values import Limit, Plan
 from grid.demand_pieces import DemandPiece as SiteDemandPiece
 from optimizer import PlanResult, Policy, Weights
+from optimizer.needs import PACE
 from optimizer.stays import Need
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def _shed(asked: Asked, result: PlanResult) -> dict[str, int]:
     """Of each visit, what of its comfort does not fit, Wh: of a full battery, and of preconditioning."""
     visits, shed = len(asked.visit_ids), dict.fromkeys(asked.visit_ids, 0.0)
     for one in result.short:
-        if one.milestone is not None and one.need is Need.COMFORT and one.vehicle in shed:
+        if one.milestone is not None and one.need is Need.COMFORT and one.label != PACE and one.vehicle in shed:
             shed[one.vehicle] += one.kwh
     for host, kwh in zip(asked.loads, result.unmet_kwh[visits:], strict=True):
         shed[asked.visit_ids[host]] += float(kwh)

@@ -14,7 +14,7 @@ from controller.yard import Yard
 from depot.state import Visit
 from optimizer import Problem
 from optimizer.needs import Load as PlanLoad
-from optimizer.needs import full_charge, minimum_now, preconditioned
+from optimizer.needs import at_a_pace, full_charge, minimum_now, preconditioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,13 @@ class StaySettings:
 class Beside:
     """What one stay asks for beside. ``lacking_kwh``: to the minimum that it shall always hold; ``full_kwh``: to a full battery, where
     one is due (0: none), ``dwell_min`` before it departs (None: as the settings say); ``load``: before it departs, where that is within
-    the plan."""
+    the plan; ``pace_kw``: what it shall draw without a break (0: anything)."""
 
     lacking_kwh: float = 0.0
     full_kwh: float = 0.0
     load: Load | None = None
     dwell_min: int | None = None
+    pace_kw: float = 0.0
 
 
 def beside(yard: Yard, visit: Visit, settings: StaySettings, *, now: datetime, until: datetime, fresh_s: float) -> Beside:
@@ -47,8 +48,8 @@ def beside(yard: Yard, visit: Visit, settings: StaySettings, *, now: datetime, u
         load = None
     full_wh = None if visit.connector is None else yard.full_lacks_wh(visit.connector, visit, now, fresh_s=fresh_s)
     tested = yard.tested.get(visit.announced.vehicle_id) if visit.present else None
-    dwell_min = None if tested is None else tested.dwell_min
-    return Beside(lacking_kwh(yard, visit, settings, fresh_s=fresh_s), (full_wh or 0) / 1000.0, load, dwell_min)
+    dwell_min, pace_w = (None, 0) if tested is None else (tested.dwell_min, tested.pace_w)
+    return Beside(lacking_kwh(yard, visit, settings, fresh_s=fresh_s), (full_wh or 0) / 1000.0, load, dwell_min, pace_w / 1000.0)
 
 
 def lacking_kwh(yard: Yard, visit: Visit, settings: StaySettings, *, fresh_s: float) -> float:
@@ -77,6 +78,9 @@ def with_needs(problem: Problem, asks: Sequence[Beside], settings: StaySettings,
         of = zip(problem.vehicles, asks, dwells, strict=True)
         filled = tuple(full_charge(vehicle, full_kwh=ask.full_kwh, dwell_slots=dwell) for vehicle, ask, dwell in of)
         problem = replace(problem, vehicles=filled)
+    if any(ask.pace_kw and ask.full_kwh for ask in asks):
+        paced = [at_a_pace(problem, n, ask.pace_kw, until_kwh=ask.full_kwh) for n, ask in enumerate(asks)]
+        problem = replace(problem, vehicles=tuple(paced))
     loads = [load for n, ask in enumerate(asks) if ask.load is not None and (load := _planned(problem, n, ask.load, start)) is not None]
     return (preconditioned(problem, loads), tuple(load.vehicle for load in loads)) if loads else (problem, ())
 

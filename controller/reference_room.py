@@ -22,6 +22,7 @@ from msgspec import Struct
 from uuid6 import uuid7
 
 from controller import reference_sight as sight
+from controller.alarms import Condition
 from controller.loop import ControlLoop
 from controller.reference_programme import REST_S, TAPER_S, Course, Recipe, advanced, begun, hours, left_s, recipe_for, steps_of
 from controller.reference_view import ReferenceTestView
@@ -38,6 +39,9 @@ from depot.values import ConnectorId, InvalidValue, Limit, LimitSource, ScopeKin
 LOOK_S, IDLE_LOOK_S = 1.0, 10.0
 STALE_S: Final = 60.0
 LONGEST: Final = timedelta(days=31)
+TOLD_FOR: Final = timedelta(days=7)
+"""So long the alarm of a test that came to nothing stands, where no other one is ordered."""
+
 LEAST_SOC, MOST_SOC = 0.05, 0.9
 PULSES: Final = range(3, 11)
 SOURCE: Final = "reference tests"
@@ -67,8 +71,10 @@ class _Running:
 
 
 class ReferenceTests:
-    """The room. ``refuses``: why this depot runs none, "" where it does. ``unjudged``: why the result of a vehicle's test could not be
-    judged, "" where it can."""
+    """The room, and who raises the alarm of tests that came to nothing. ``refuses``: why this depot runs none, "" where it does.
+    ``unjudged``: why the result of a vehicle's test could not be judged, "" where it can."""
+
+    kinds: frozenset[str] = frozenset({"reference_test_failed"})
 
     def __init__(self, yard: Yard, loop: ControlLoop, *, replan: Callable[[str], None]) -> None:
         self._yard, self._loop, self._replan = yard, loop, replan
@@ -169,8 +175,11 @@ class ReferenceTests:
         lacks_wh = None
         if running.course.phase is not ReferencePhase.REST_AFTER and running.lacks is not None and place is not None:
             lacks_wh = round(running.lacks.wh * place[1].announced.efficiency)
-        own_pace = running.course.phase in (ReferencePhase.PULSES, ReferencePhase.CHARGE)
-        self._yard.tested[vehicle_id] = Tested(lacks_wh, round((REST_S + TAPER_S) / 60), own_pace=own_pace)
+        phase, recipe = running.course.phase, running.recipe
+        own_pace = phase in (ReferencePhase.PULSES, ReferencePhase.CHARGE)
+        pace_w = recipe.high_w if phase is ReferencePhase.PULSES else recipe.rate_w
+        tested = Tested(lacks_wh, round((REST_S + TAPER_S) / 60), own_pace=own_pace, pace_w=0 if lacks_wh is None else pace_w)
+        self._yard.tested[vehicle_id] = tested
 
     def _forget(self, vehicle_id: str) -> None:
         self._running.pop(vehicle_id, None)
@@ -245,6 +254,19 @@ class ReferenceTests:
 
     def _alive(self, now: datetime) -> bool:
         return self._looked_at is not None and (now - self._looked_at).total_seconds() <= STALE_S
+
+    # -- alarms --------------------------------------------------------------------------------------------------------
+
+    def conditions(self, now: datetime) -> Sequence[Condition]:
+        """Tests that were broken off or never began: until another one of their vehicle, for a week at most."""
+        nothing = (ReferenceOutcome.BROKEN_OFF, ReferenceOutcome.EXPIRED)
+        return [
+            Condition(
+                "reference_test_failed", test.vehicle_id, f"The reference test of {test.vehicle_id} {_ENDS[test.outcome]}: {test.why}"
+            )
+            for test in self._yard.state.reference_tests.values()
+            if test.outcome in nothing and test.ended_at is not None and now - test.ended_at <= TOLD_FOR
+        ]
 
     # -- commands ------------------------------------------------------------------------------------------------------
 

@@ -53,11 +53,13 @@ class FullCharges:
 @dataclass(frozen=True, slots=True)
 class Tested:
     """A vehicle in a reference test: its battery shall become full, whatever else it needs. ``lacks_wh``: to full, None: it rests full;
-    ``dwell_min``: full so long before it leaves. ``own_pace``: its level is the test's, not the plan's; others come first."""
+    ``dwell_min``: full so long before it leaves. ``own_pace``: its level is the test's, not the plan's; others come first. ``pace_w``: no
+    price lets a plan give it less, W at the charger; limits and others' departures do; 0: any."""
 
     lacks_wh: int | None
     dwell_min: int
     own_pace: bool = False
+    pace_w: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ several_visits   each visit's need by its departure, and no more than the batter
 minimum_now      a vehicle that is nearly empty is brought to a minimum as fast as the limits allow, before any departure
 full_charge      full some time before the departure, so that the cells of an LFP pack can be balanced: comfort, never at the
                  expense of somebody's departure
+at_a_pace        a charge that shall go on at one power now, whatever it costs: comfort, too
 preconditioned   warming or cooling of cabin and battery while the vehicle is still plugged in: it shares the outlet, counts
                  in limits, peak and price, reaches no battery, and is shed before anybody departs short
 """
@@ -23,6 +24,9 @@ from optimizer.stays import Milestone, Need
 MINIMUM = "minimum"
 DEPARTURE = "departure"
 FULL = "full"
+PACE = "steady charge"
+PACE_H = 2.0
+"""So far ahead a pace is asked for: a plan is made anew long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,27 @@ def full_charge(vehicle: Vehicle, *, full_kwh: float, dwell_slots: int) -> Vehic
         return vehicle
     wish = Milestone(by_slot, at_least_kwh=full_kwh, need=Need.COMFORT, label=FULL)
     return replace(vehicle, milestones=(*vehicle.milestones, wish))
+
+
+def at_a_pace(problem: Problem, vehicle: int, pace_kw: float, *, until_kwh: float) -> Vehicle:
+    """The vehicle with this place, which shall draw ``pace_kw`` (grid side) without a break until it has received ``until_kwh``: in the
+    coming :data:`PACE_H`, as far as its caps let it and until its battery accepts less. No bill is a reason to draw less; every limit is,
+    and everybody's departure."""
+    its = problem.vehicles[vehicle]
+    curve = its.curve
+    if curve is not None:
+        soc = np.linspace(0.0, 1.0, 101)
+        slow = np.interp(soc, curve.soc, curve.accepts_kw) < pace_kw
+        knee = float(soc[int(slow.argmax())]) if slow.any() else 1.0
+        until_kwh = min(until_kwh, knee * curve.capacity_kwh - curve.stored_kwh)
+    received = np.cumsum(np.minimum(problem.upper_kw[vehicle], pace_kw) * problem.hours) * its.eff
+    ends_h = np.cumsum(problem.hours)
+    milestones = [
+        Milestone(slot + 1, at_least_kwh=float(received[slot]), need=Need.COMFORT, label=PACE)
+        for slot in range(its.arrival_slot, its.departure_slot)
+        if 0 < received[slot] <= until_kwh and ends_h[slot] <= PACE_H
+    ]
+    return replace(its, milestones=(*its.milestones, *milestones)) if milestones else its
 
 
 def preconditioned(problem: Problem, loads: Sequence[Load]) -> Problem:

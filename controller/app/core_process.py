@@ -206,7 +206,7 @@ async def serve_core(settings: Settings) -> None:
         core.planning.peak_w = demand.free_peak_w
         bills = UtilityBills(core.yard, demand, tariff)
         core.planning.pieces = bills.demand_pieces
-        alarms.sources.append(core.twin)
+        alarms.sources += [core.twin, core.reference_tests]
         core.add(bills)
         centres = settings.fleet_costs.centre_of
         core.add(FleetCosts(core.yard, store, tariff, price=settings.fleet_costs.price_inr_per_kwh, centres=centres))

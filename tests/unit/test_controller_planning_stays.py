@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from controller.planning_stays import Beside, StaySettings, lacking_kwh, with_needs
 from depot.values import ConnectorId
 from optimizer import Problem, Vehicle, plan
+from optimizer.charge_curve import ChargeCurve
+from optimizer.needs import PACE
 
 START = datetime(2026, 1, 12, tzinfo=UTC)
 CP1 = ConnectorId("CP1", 1)
 WANTED = StaySettings(minimum_soc=0.2)
+PACED = [Beside(full_kwh=60.0, pace_kw=25.0), Beside()]
 
 
 def lacks(settings: StaySettings = WANTED, *, soc: float | None = 0.1, present: bool = True, remaining_wh: int = 50_000) -> float:
@@ -54,3 +59,42 @@ def test_nothing_is_asked_for_unless_it_is_set() -> None:
     nothing = [Beside(), Beside()]
     assert with_needs(problem, nothing, StaySettings(), start=START) == (problem, ())
     assert with_needs(problem, nothing, StaySettings(share_shortage=True), start=START)[0].share_shortage
+
+
+def steady(**values: Any) -> Problem:
+    """A bus in a charge at 25 kW that could wait for cheap hours, and a van that leaves soon; 60 kW for both."""
+    bus = Vehicle("bus", 0, 8, energy_kwh=20.0, p_max_kw=25.0)
+    van = Vehicle("van", 0, 2, energy_kwh=10.0, p_max_kw=50.0)
+    prices = np.array([9.0] * 4 + [1.0] * 4)
+    return depot(n_slots=8, price_per_kwh=prices, demand_charge_per_kw=300.0, site_limit_kw=60.0, vehicles=(bus, van), **values)
+
+
+def test_a_charge_at_a_pace_is_held_by_no_bill() -> None:
+    free = plan(with_needs(steady(), [Beside(full_kwh=60.0), Beside()], StaySettings(), start=START)[0])
+    assert free.power_kw[0, :2].min() < 1.0
+    paced, _ = with_needs(steady(), [Beside(full_kwh=60.0, pace_kw=25.0), Beside()], StaySettings(), start=START)
+    held = plan(paced)
+    assert held.power_kw[0, :2] == pytest.approx([25.0, 25.0])
+    assert held.unmet_kwh == pytest.approx([0, 0])
+
+
+def test_a_pace_gives_way_to_departures_and_limits() -> None:
+    narrow, _ = with_needs(replace(steady(), site_limit_kw=np.full(8, 26.0)), PACED, StaySettings(), start=START)
+    held = plan(narrow)
+    assert held.unmet_kwh[1] == pytest.approx(0)
+    assert held.power_kw[:, :2].sum(axis=0) == pytest.approx([26.0, 26.0])
+    assert held.power_kw[0, :2].sum() == pytest.approx(42.0)
+    tight = replace(steady(), site_limit_kw=np.full(8, 5.0))
+    late = plan(with_needs(tight, PACED, StaySettings(), start=START)[0])
+    assert late.unmet_kwh[1] == pytest.approx(0)
+    assert late.power_kw[0, :2] == pytest.approx([0.0, 0.0])
+    assert late.power_kw.sum(axis=0).max() <= 5.0 + 1e-6
+
+
+def test_a_pace_is_asked_for_until_the_battery_accepts_less() -> None:
+    curve = ChargeCurve(np.array([0.8, 1.0]), np.array([50.0, 5.0]), 100.0, 70.0)  # 25 kW are accepted until 91 %
+    bus, van = steady().vehicles
+    problem = replace(steady(), slot_minutes=15, vehicles=(replace(bus, energy_kwh=0.0, curve=curve), replace(van, energy_kwh=0.0)))
+    asked, _ = with_needs(problem, [Beside(full_kwh=30.0, pace_kw=25.0), Beside()], StaySettings(), start=START)
+    paces = [stone.at_least_kwh for stone in asked.vehicles[0].milestones if stone.label == PACE]
+    assert paces == pytest.approx([6.25, 12.5, 18.75])

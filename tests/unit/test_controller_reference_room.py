@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from small_yard import NOW, ONE, TWO, FlatTariff, SmallYard
 
+from controller.alarms import KINDS
 from controller.codec import EventCodec, decode_state, encode_state
 from controller.planning_problem import build
 from controller.planning_settings import PlanningSettings
@@ -22,7 +23,7 @@ from depot import events as ev
 from depot.fleet import Vehicle
 from depot.reference_tests import ReferenceOutcome, ReferencePhase, ReferenceTest
 from depot.values import LimitSource
-from optimizer.needs import FULL
+from optimizer.needs import FULL, PACE
 
 LATER = NOW + timedelta(hours=12)
 _numbers = iter(range(10_000))
@@ -344,3 +345,57 @@ def test_the_plan_knows_the_rest_the_steady_rate_and_the_full_battery() -> None:
     (vehicle,) = found.problem.vehicles
     assert vehicle.cap_kw is not None
     assert max(vehicle.cap_kw) == pytest.approx(25.0)
+
+
+def test_the_plan_is_asked_to_keep_the_rate_of_the_charge_and_nothing_once_it_is_full() -> None:
+    depot = Depot()
+    depot.order()
+    depot.look()
+    assert depot.small.yard.tested["E-1"].pace_w == 25_000
+    depot.rest()
+    depot.look(timedelta(seconds=1))
+    assert depot.test.phase is ReferencePhase.PULSES
+    assert depot.small.yard.tested["E-1"].pace_w == depot.test.high_w
+    found = build(
+        depot.small.yard, PlanningSettings(ready_margin_min=0), FlatTariff(), depot.small.loop.limits_in_force(),
+        now=depot.small.clock.at, peak_w=0,
+    )  # fmt: skip
+    assert found is not None
+    (vehicle,) = found.problem.vehicles
+    assert [stone.label for stone in vehicle.milestones].count(PACE) >= 4
+    running = depot.room._running["E-1"]
+    running.course = replace(running.course, phase=ReferencePhase.REST_AFTER, there_since=depot.small.clock.at)
+    depot.look(timedelta(seconds=1))
+    assert depot.small.yard.tested["E-1"].pace_w == 0
+
+
+# -- alarms -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_that_is_broken_off_raises_an_alarm_until_the_next_one_or_for_a_week() -> None:
+    depot = Depot()
+    depot.order()
+    depot.look()
+    assert depot.room.conditions(depot.small.clock.at) == []
+    depot.small.yard.pack_share["E-1"] = 0.0
+    depot.look(timedelta(seconds=1))
+    (told,) = depot.room.conditions(depot.small.clock.at)
+    assert (told.kind, told.subject) == ("reference_test_failed", "E-1")
+    assert "was broken off: " in told.title
+    assert told.kind in depot.room.kinds & KINDS.keys()
+    assert depot.room.conditions(depot.small.clock.at + timedelta(days=8)) == []
+    depot.small.yard.pack_share["E-1"] = 1.0
+    assert depot.order().status is cmd.CommandStatus.DONE
+    assert depot.room.conditions(depot.small.clock.at) == []
+
+
+def test_a_test_that_never_began_raises_an_alarm_and_one_that_was_called_off_none() -> None:
+    depot = Depot(arrives=False)
+    depot.order(until=LATER)
+    depot.look(timedelta(hours=13))
+    (told,) = depot.room.conditions(depot.small.clock.at)
+    assert "never began: no stay came in which it could begin" in told.title
+    other = Depot()
+    other.order()
+    other.call_off()
+    assert other.room.conditions(other.small.clock.at) == []
