@@ -19,6 +19,7 @@ from controller.app import (
     battery_health_cli,
     battery_life_cli,
     battery_passport_cli,
+    battery_reference_cli,
     battery_soc_cli,
     battery_stress_cli,
     battery_twin_cli,
@@ -41,6 +42,7 @@ battery_calibrate_cli.add_to(battery)
 battery_twin_cli.add_to(battery)
 battery_anomalies_cli.add_to(battery)
 battery_value_cli.add_to(battery)
+battery_reference_cli.add_to(battery)
 console = Console()
 complaints = Console(stderr=True)
 

@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app.battery_words import pack_of, reason_of
+
 if TYPE_CHECKING:
     from bms_bridge.passport.foreign import Foreign
     from controller.settings import Settings
@@ -68,13 +70,13 @@ def export_passport(
     from controller.settings import Settings
     from depot import commands as cmd
 
-    vehicle_id, pack_id = _pack(pack)
+    vehicle_id, pack_id = pack_of(pack)
     if tier not in set(Tier):
         raise typer.BadParameter(f"there is no tier {tier!r}; write one of {', '.join(Tier)}")
     if output.suffix not in (".json", ".pdf"):
         raise typer.BadParameter("the file's name ends with .json or .pdf")
     brought = {**_estimate(health, cell), **_graded(grade, cell)}
-    told = _reason(reason or ("public passport" if tier == Tier.PUBLIC else ""))
+    told = reason_of(reason or ("public passport" if tier == Tier.PUBLIC else ""))
     settings = Settings.load(config)
     result = _send(settings, lambda base: cmd.IssuePassport(**base, vehicle_id=vehicle_id, pack_id=pack_id, tier=tier, **brought), told)
     document = (result.answer or {}).get("passport")
@@ -103,8 +105,8 @@ def import_passport(
     from controller.settings import Settings
     from depot import commands as cmd
 
-    vehicle_id, pack_id = _pack(pack)
-    told = _reason(reason)
+    vehicle_id, pack_id = pack_of(pack)
+    told = reason_of(reason)
     _read(file, fingerprint)
     settings = Settings.load(config)
     digest = put_aside(settings.passports_incoming, _bytes(file))
@@ -294,20 +296,6 @@ def _lines(file: Path, cell: str, name: str) -> tuple[list[dict[str, Any]], str]
 def _of(row: dict[str, Any]) -> str:
     """Which cell, or which pack, a line speaks of."""
     return str(row.get("cell", row.get("pack_id")))
-
-
-def _reason(reason: str) -> str:
-    told = " ".join(reason.split())
-    if not 0 < len(told) <= 200:
-        raise typer.BadParameter("--reason has 1 to 200 characters: it is kept in the audit trail")
-    return told
-
-
-def _pack(text: str) -> tuple[str, str]:
-    vehicle_id, slash, pack_id = text.partition("/")
-    if not slash or not vehicle_id or not pack_id:
-        raise typer.BadParameter(f"{text!r} names no pack: write VEHICLE/PACK, such as E-131/P1")
-    return vehicle_id, pack_id
 
 
 def _send(settings: Settings, make: Any, reason: str) -> cmd.CommandResult:
