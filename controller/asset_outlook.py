@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,8 @@ from depot.assets import StorageReading, StorageSpec
 from depot.values import Plan
 from optimizer import LifeCost, Storage, life_cost
 from optimizer.life import LEAST_SOH
+
+NO_FACTORS: Mapping[str, tuple[float, float]] = {}
 
 
 class Outlook(Protocol):
@@ -23,8 +25,10 @@ class Outlook(Protocol):
     def storages(self, feeders: Sequence[str]) -> tuple[Storage, ...]: ...
 
 
-def storage_of(spec: StorageSpec, reading: StorageReading, feeders: Sequence[str]) -> Storage | None:
-    """The battery as the optimizer takes it; None where its state of charge is not known."""
+def storage_of(
+    spec: StorageSpec, reading: StorageReading, feeders: Sequence[str], factors: Mapping[str, tuple[float, float]] = NO_FACTORS
+) -> Storage | None:
+    """The battery as the optimizer takes it; None where its state of charge is not known. ``factors``: as :func:`life_of` takes them."""
     if reading.soc is None:
         return None
     return Storage(
@@ -37,16 +41,18 @@ def storage_of(spec: StorageSpec, reading: StorageReading, feeders: Sequence[str
         eff=spec.efficiency,
         wear_per_kwh=spec.wear_per_kwh,
         feeder=feeders.index(spec.feeder_id) if spec.feeder_id in feeders else None,
-        life=life_of(spec, reading),
+        life=life_of(spec, reading, factors),
     )
 
 
-def life_of(spec: StorageSpec, reading: StorageReading) -> LifeCost | None:
+def life_of(spec: StorageSpec, reading: StorageReading, factors: Mapping[str, tuple[float, float]] = NO_FACTORS) -> LifeCost | None:
     """What holding and giving cost the battery, by the health and the temperature that it tells, else those of the settings; None: its
-    life has no price, or nothing is known of such cells. Rounded, because costs that differ in nothing that matters slow a plan down."""
+    life has no price, or nothing is known of such cells. Rounded, because costs that differ in nothing that matters slow a plan down.
+    ``factors``: how many times as fast as the table cells of a chemistry age, in time and by cycles."""
     pack = spec.life
     if pack is None:
         return None
+    calendar_factor, cycle_factor = factors.get(pack.chemistry, (1.0, 1.0))
     told_c = pack.ambient_c if reading.temp_c is None else reading.temp_c
     health = max(round(reading.soh or pack.health, 2), LEAST_SOH)
     return life_cost(
@@ -56,6 +62,8 @@ def life_of(spec: StorageSpec, reading: StorageReading) -> LifeCost | None:
         price_per_kwh=pack.price_per_kwh,
         worth_per_kwh=pack.worth_per_kwh,
         soh=health,
+        calendar_factor=calendar_factor,
+        cycle_factor=cycle_factor,
     )
 
 

@@ -93,6 +93,8 @@ class AssetsRoom:
         self._book = loop.storages = StorageBook(
             [rim.spec for rim in batteries], now_s=now_s, reversion_s=self._reversion_s, pace=self._pace
         )
+        self.ageing: Callable[[], Mapping[str, tuple[float, float]]] = dict
+        """How many times as fast as the table batteries age, by chemistry, in time and by cycles."""
         self._curtailment = Curtailment(yard, plants, reversion_s=self._reversion_s, pace=self._pace)
         self._why: dict[str, Why] = dict.fromkeys(self._book.accounts, Why.NOT_READY)
         self._sent_s: dict[str, float] = {}
@@ -323,7 +325,7 @@ class AssetsRoom:
         for asset_id, account in self._book.accounts.items():
             reading = self._batteries[asset_id].reading
             if reading is not None and self._ready_now(account, now_s) and self._mode(asset_id) is AssetMode.AUTO:
-                found.append(storage_of(account.spec, reading, feeders))
+                found.append(storage_of(account.spec, reading, feeders, self.ageing()))
         return tuple(storage for storage in found if storage is not None)
 
     # -- the view -----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+import depot.ageing
 import depot.alarms
 import depot.assets
 import depot.battery_swaps
@@ -185,7 +186,7 @@ def state_shape() -> str:
     """Names the code that folds. A snapshot that other code has folded is not used: folding is repeated instead."""
     digest = blake2b(digest_size=8)
     for module in (
-        depot.values, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
+        depot.values, depot.ageing, depot.alarms, depot.assets, depot.battery_swaps, depot.contracts, depot.customer_information, depot.der,
         depot.device_model,
         depot.display_messages, depot.emergency, depot.emergency_facts,
         depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
-from bms_bridge.life.calibration import LEAST, MOST, Factors, fit_factors
+from bms_bridge.life.calibration import Factors, fit_factors
+from depot.ageing import LEAST, MOST
 from optimizer.life_table import GENTLE_C, MODEL_OF, rates_of
 
 SCHEMA = "life_factors/1"

@@ -187,7 +187,7 @@ class PlanReasons:
             vehicles=[] if of is None or found is None else _vehicles(of, found, only),
             slot=slot,
             wear_cost=None if of is None else of.wear_cost,
-            wear_basis=basis_of(self._planning.settings.life),
+            wear_basis=basis_of(self._planning.settings.life, self._yard.state.ageing),
             at_once=None if of is None or of.at_once is None else _at_once(of.at_once),
         )
 

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from uuid6 import uuid7
 
+from controller.ageing import factors_in_force
 from controller.asset_outlook import Outlook, plan_rows
 from controller.plan_fallback import learned_plan
 from controller.plan_fallback import needed as fallback_needed
@@ -117,7 +118,7 @@ class Planning:
         self.yard = yard
         self.planner = planner
         self.prices = prices
-        self.settings = settings
+        self._settings = settings
         self.limits_in_force = limits_in_force
         self.peak_w = peak_w
         self.on_plan = on_plan
@@ -141,6 +142,19 @@ class Planning:
         """When a plan was last asked for."""
         self._wanted = asyncio.Event()
         self._cause = "start"
+
+    @property
+    def settings(self) -> PlanningSettings:
+        """With the fleet's own ageing, where the depot has found it and nobody has set it back."""
+        given = self._settings
+        if not self.yard.state.ageing:
+            return given
+        factors = factors_in_force(self.yard.state.ageing, given.life.factors)
+        return replace(given, life=replace(given.life, factors=factors))
+
+    @settings.setter
+    def settings(self, given: PlanningSettings) -> None:
+        self._settings = given
 
     def request(self, cause: str) -> None:
         """Something that matters to the plan has changed."""

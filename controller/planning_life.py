@@ -19,7 +19,9 @@ import numpy as np
 
 from bms_bridge.chemistry import CELL, TABLE, Chemistry
 from bms_bridge.contract import PackSample, Source
+from controller.ageing import interval
 from controller.packs import Packs
+from depot.ageing import Ageing
 from depot.events import VisitAnnounced
 from depot.values import PackKey
 from optimizer import ChargeCurve, FloatArray, LifeCost, PackHeat, Policy, Vehicle, Weights, life_cost
@@ -193,13 +195,24 @@ def charge_curve(stay: VisitAnnounced, *, wants_wh: float, full_w: int, to_full_
     )
 
 
-def basis_of(settings: LifeSettings) -> str:
-    """How ageing is counted where the fleet's own packs have told it, in words; "" where the table holds as it is."""
+def basis_of(settings: LifeSettings, ageing: Mapping[str, Ageing] | None = None) -> str:
+    """How ageing is counted where the fleet's own packs have told it, in words; "" where the table holds as it is. ``ageing``: what the
+    depot found by itself, for how sure that is."""
     parts = [
-        f"{kind} {calendar:.2g} times as fast in time, {cycle:.2g} by cycles"
+        f"{kind} {calendar:.2g} times as fast in time, {cycle:.2g} by cycles{_how_sure((calendar, cycle), (ageing or {}).get(kind))}"
         for kind, (calendar, cycle) in sorted(settings.factors.items())
     ]
     return f"ageing as your own packs show it: {'; '.join(parts)}" if parts else ""
+
+
+def _how_sure(pair: tuple[float, float], known: Ageing | None) -> str:
+    """Intervals, packs and day of the depot's own finding; "" where another one counts."""
+    factors = None if known is None else known.in_force
+    if factors is None or (factors.calendar, factors.cycle) != pair:
+        return ""
+    spans = [interval(factors.calendar, factors.calendar_spread), interval(factors.cycle, factors.cycle_spread)]
+    words = " and ".join(f"{low:.2g} to {high:.2g}" for low, high in spans)
+    return f" ({words} at 90 %, {factors.packs} packs, {factors.found_at:%-d %b %Y})"
 
 
 def policy_of(policy: Policy | Weights, settings: LifeSettings) -> Policy | Weights:

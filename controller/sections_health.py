@@ -126,6 +126,9 @@ class HealthSection(Section):
     assumptions: Path | None = setting(
         None, "What residual values rest on, where it differs from what ships (battery value --write-assumptions). Unset: as it ships."
     )
+    calibrate: bool = setting(
+        True, "Find from the fleet's own estimates, once a week, how fast it ages beside the table that plans count with; plans follow it."
+    )
     curve: tuple[HealthCurveSection, ...] = setting(
         (), "Voltages at rest by chemistry. Without one, charge between two rests tells nothing."
     )

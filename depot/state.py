@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from depot import ageing as ag
 from depot import alarms as al
 from depot import battery_swaps as bs
 from depot import customer_information as ci
@@ -323,6 +324,8 @@ class DepotState:
     """When each vehicle's battery was last full for long enough to balance its cells."""
     plan_policy: pp.PickedPolicy | None = None
     """What a person wants plans to be good at; None: what the settings say."""
+    ageing: Mapping[str, ag.Ageing] = field(default_factory=dict)
+    """How fast the depot's own batteries age beside the table, by chemistry, and whether plans follow it."""
     reference_tests: Mapping[str, rt.ReferenceTest] = field(default_factory=dict)
     """The newest reference test of each vehicle, open or over."""
     contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)
@@ -1012,6 +1015,17 @@ def _balanced(state: DepotState, e: ev.VehicleBalanced, envelope: ev.Envelope) -
     return replace(state, full_charges={**state.full_charges, e.vehicle_id: envelope.occurred_at})
 
 
+def _ageing_taken(state: DepotState, e: ev.AgeingFactorsTaken, _: ev.Envelope) -> DepotState:
+    known = state.ageing.get(e.chemistry, ag.Ageing())
+    return replace(state, ageing={**state.ageing, e.chemistry: replace(known, factors=e.factors)})
+
+
+def _ageing_followed(state: DepotState, e: ev.AgeingFollowed, envelope: ev.Envelope) -> DepotState:
+    known = state.ageing.get(e.chemistry, ag.Ageing())
+    decided = replace(known, follows=e.follows, by=envelope.actor, at=envelope.occurred_at, reason=e.reason)
+    return replace(state, ageing={**state.ageing, e.chemistry: decided})
+
+
 def _test_ordered(state: DepotState, e: ev.ReferenceTestOrdered, envelope: ev.Envelope) -> DepotState:
     at = envelope.occurred_at
     test = rt.ReferenceTest(
@@ -1148,6 +1162,8 @@ _APPLY: dict[type[ev.Event], Callable[[DepotState, Any, ev.Envelope], DepotState
     ev.StationNoted: _noted,
     ev.PlanPolicyPicked: _policy_picked,
     ev.VehicleBalanced: _balanced,
+    ev.AgeingFactorsTaken: _ageing_taken,
+    ev.AgeingFollowed: _ageing_followed,
     ev.ReferenceTestOrdered: _test_ordered,
     ev.ReferenceTestBegan: _test_moved,
     ev.ReferenceTestPhaseBegan: _test_moved,

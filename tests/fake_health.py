@@ -8,6 +8,7 @@ from typing import Any
 
 from fake_depot import FakeLink, at
 
+from controller.ageing_view import AgeingRow, AgeingView
 from controller.health_view import (
     FleetHealthView,
     HealthCharge,
@@ -214,7 +215,32 @@ def pack(args: Mapping[str, str]) -> PackHealthView | None:
     return PackHealthView(NOW, row, estimates, [charge] if row.charges else [], old if row.charges else None, said)
 
 
+AGEING = AgeingView(
+    at=NOW,
+    kept=True,
+    priced=True,
+    rows=[
+        AgeingRow(
+            chemistry="LFP", source="table", calendar_counts=1.0, cycle_counts=1.0, calendar=0.71, cycle=0.93,
+            calendar_interval=(0.52, 0.9), cycle_interval=(0.61, 1.25), packs=8, estimates=71, found_at=NOW - timedelta(days=5),
+            follows=False, decided_by="meera", decided_at=NOW - timedelta(days=4), reason="the curve at rest was of other cells",
+            looked_at=NOW - timedelta(days=5),
+        ),
+        AgeingRow(
+            chemistry="LTO", source="table", calendar_counts=1.0, cycle_counts=1.0, looked_at=NOW - timedelta(hours=5),
+            why_none="how LTO cells age is not in the table that plans count with (it knows LFP, NMC)",
+        ),
+        AgeingRow(
+            chemistry="NMC", source="fleet", calendar_counts=1.82, cycle_counts=1.1, calendar=1.82, cycle=1.1,
+            calendar_interval=(1.57, 2.07), cycle_interval=(0.74, 1.46), packs=23, estimates=412, found_at=NOW - timedelta(days=5),
+            looked_at=NOW - timedelta(days=5),
+        ),
+    ],
+)  # fmt: skip
+
+
 def fill_health(link: FakeLink) -> None:
     """Let the fake core answer for the health room."""
+    link.shown[AgeingView] = AGEING
     link.shown[FleetHealthView] = fleet()
     link.made[PackHealthView] = pack

@@ -25,6 +25,8 @@ from controller.output_view import OutputsView
 from controller.payments_view import PaymentsView
 from depot.ports import Clock
 from storage import StorageError, Store
+from web.ageing_part import SCHEMAS as ageing_schemas
+from web.ageing_part import ageing_screens
 from web.alarms_page import alarms_api, alarms_screens
 from web.anomalies_api import SCHEMAS as anomaly_schemas
 from web.anomalies_api import anomalies_api
@@ -185,6 +187,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(safety_screens(web))
     app.include_router(pack_screens(web))
     app.include_router(passport_screens(web))
+    app.include_router(ageing_screens(web))
     app.include_router(batteries_screens(web))
     app.include_router(reference_screens(web))
     app.include_router(emergency_screens(web))
@@ -238,7 +241,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *reference_schemas, *anomaly_schemas)
+    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *ageing_schemas, *reference_schemas, *anomaly_schemas)
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

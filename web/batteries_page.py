@@ -19,6 +19,7 @@ from starlette.responses import Response
 from controller.anomalies_view import PackAlert, PackAlertsView
 from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from web import text
+from web.ageing_part import ageing_part, ageing_shown
 from web.battery_prospect import prospect_context
 from web.context import Web
 from web.health_api import OFF, health_shown, pack_health
@@ -51,7 +52,9 @@ def batteries_screens(web: Web) -> APIRouter:
         view = web.view()
         found = await health_shown(web, FleetHealthView)
         alerts = await health_shown(web, PackAlertsView) if found is not None else None
-        return web.pages.render(request, "batteries.html", view=view, screen="batteries", **fleet_context(found, alerts))
+        ageing = ageing_part(await ageing_shown(web), text.DepotTime(view.timezone, view.at)) if found is not None else None
+        context = fleet_context(found, alerts)
+        return web.pages.render(request, "batteries.html", view=view, screen="batteries", ageing=ageing, **context)
 
     @router.get("/batteries/{vehicle}/{pack}")
     async def one(request: Request, vehicle: VehicleId, pack: PackId) -> Response:

@@ -17,9 +17,10 @@
     outlook     remaining life, by a model that was taught whole lives
     trend       how fast health falls, from estimates with intervals
     duties      what a pack does today, out of the record of its life, for the twin
+    use         how it was used until an estimate, and between two
     prospect    grade, residual value, advice, twin runs of a pack; prospecting: of all packs, while there is time
     book        the tables: packs, charges, estimates
-    shelf       the tables: newest health by cell, prospects
+    shelf       the tables: newest health by cell, prospects, ageing of the fleet
     job         what is new in the lake, carried to the book
 
 EstimatesError

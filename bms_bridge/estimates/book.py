@@ -159,7 +159,7 @@ class Book:
             values = _named(pack) | _alike(COUNTED if one is None else one.method)
             found = [_estimate(row) for row in connection.execute(query, values)]
         return [
-            Dated(one.until.timestamp(), one.detail.get("cycles"), one.value, one.low, one.high)
+            Dated(one.until.timestamp(), one.detail.get("cycles"), one.value, one.low, one.high, one.detail.get("use"))
             for one in found
             if one.value is not None and one.low is not None and one.high is not None
         ]

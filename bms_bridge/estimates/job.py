@@ -26,6 +26,7 @@ from bms_bridge.estimates.shapes import shape_of
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.taught import NUMBERS, ending, taught
 from bms_bridge.estimates.trend import YEAR_S
+from bms_bridge.estimates.use import use_so_far
 from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import day_of
@@ -37,7 +38,7 @@ AGAIN_DAYS: Final = 2
 AT_ONCE: Final = 20_000
 STEP_C_RATE: Final = 0.02
 FRESH_S: Final = 86_400.0
-"""A charge that ended longer ago gets no count of cycles: the record of the pack's life has gone on since."""
+"""A charge that ended longer ago gets no count of cycles and no use: the record of the pack's life has gone on since."""
 
 TEST_MOST_S: Final = 2 * 86_400.0
 """A reference test that began longer ago and has no end is over: nobody told how."""
@@ -55,6 +56,15 @@ class _Known:
     heard_us: int = 0
     width: int = 0
     judged_at_us: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """``counted``: full cycles since new, where those before the depot are known; ``sums``: as of :mod:`bms_bridge.estimates.use`."""
+
+    counted: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    cycles_a_year: float | None = None
 
 
 class Job:
@@ -148,8 +158,8 @@ class Job:
             found: list[tuple[ChargeEntry, list[Estimate]]] = []
             if not note:
                 samples = known.buffer.samples()
-                cycles, a_year = self._cycles(pack_no, known.key, facts)
-                found = self._judge(known.key, samples, facts, now_us / 1e6, cycles)
+                used = self._used(pack_no, known.key, facts)
+                found = self._judge(known.key, samples, facts, now_us / 1e6, used)
                 parts = stretches(samples)
                 if parts and not any(_open(test, now_us / 1e6) for test in self._tests(known.key)):
                     known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
@@ -160,20 +170,24 @@ class Job:
                     if cells is not None:
                         self._shelf.put_cells(known.key, cells)
             if fresh and self._settings.lives:
-                self._look_ahead(known.key, registered.chemistry, a_year, now_us)
+                self._look_ahead(known.key, registered.chemistry, used.cycles_a_year, now_us)
         return new
 
-    def _cycles(self, pack_no: int, pack: PackKey, facts: PackFacts) -> tuple[float | None, float | None]:
-        """Full cycles until now (None: not known), and in a year."""
+    def _used(self, pack_no: int, pack: PackKey, facts: PackFacts) -> _Used:
+        """What the record of its life says."""
         before = self._settings.packs.get(pack, _NOTHING).cycles_before
         with self._hot.look() as connection:
             found = self._hot.lives(connection).get(pack_no)
         if found is None or facts.nominal_ah is None:
-            return None, None
+            return _Used()
         life = lifetime.decode(found[1])
         here = life.charge_in_ah / facts.nominal_ah
         years = (life.last_us - life.first_us) / 1e6 / YEAR_S
-        return (None if before is None else before + here), (here / years if years >= LEAST_YEARS else None)
+        return _Used(
+            {} if before is None else {"cycles": round(before + here, 1)},
+            use_so_far(life, facts.nominal_ah),
+            here / years if years >= LEAST_YEARS else None,
+        )
 
     def _look_ahead(self, pack: PackKey, chemistry: str, cycles_a_year: float | None, now_us: int) -> None:
         known = self._settings.packs.get(pack, _NOTHING).cycles_before is not None
@@ -183,7 +197,7 @@ class Job:
             self._book.put_outlook(pack, said, now_us=now_us)
 
     def _judge(
-        self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float, cycles: float | None
+        self, pack: PackKey, samples: Samples, facts: PackFacts, now_s: float, used: _Used
     ) -> list[tuple[ChargeEntry, list[Estimate]]]:
         assert facts.nominal_ah is not None
         found: list[tuple[ChargeEntry, list[Estimate]]] = []
@@ -201,8 +215,9 @@ class Job:
                 if self._settings.teaching is not None:
                     by_model, said = self._by_model(pack, samples, charge, facts, fresh)
                     estimates, entry = [*estimates, by_model], replace(entry, detail=entry.detail | said)
-                if cycles is not None and now_s - float(samples.t_s[charge.last]) < FRESH_S:
-                    estimates = [replace(one, detail=one.detail | {"cycles": round(cycles, 1)}) for one in estimates]
+                if used.sums and now_s - float(samples.t_s[charge.last]) < FRESH_S:
+                    more = used.counted | {"use": used.sums}
+                    estimates = [replace(one, detail=one.detail | more) for one in estimates]
                 entry = replace(entry, detail=entry.detail | shape_of(samples, charge, facts))
             except (ValueError, FloatingPointError):
                 log.exception("a charge of %s could not be judged; it is left out", pack)

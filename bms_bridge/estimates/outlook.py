@@ -25,13 +25,14 @@ LEAST_YEARS: Final = 30 / 365.25
 @dataclass(frozen=True, slots=True)
 class Dated:
     """An estimate of health: ``until_s`` Unix seconds; ``cycles`` full cycles since new, None: not
-    counted; shares of the nominal capacity."""
+    counted; shares of the nominal capacity. ``use``: how it was used until then (:mod:`bms_bridge.estimates.use`); None: not kept."""
 
     until_s: float
     cycles: float | None
     soh: float
     low: float
     high: float
+    use: Mapping[str, float] | None = None
 
 
 def model_for(models: Mapping[str, LifeModel], chemistry: str) -> LifeModel | None:

@@ -1,19 +1,23 @@
-"""Tables beside the book's: the newest health of each pack's cells, and what each pack is still good for. One row a pack each."""
+"""Tables beside the book's: the newest health of each pack's cells, what each pack is still good for (one row a pack each), and how the
+fleet ages (one row a chemistry)."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from bms_bridge.estimates.ageing_view import AgeingFound
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import PackProspect
 from depot.values import PackKey
 from storage import Store
 
 _decode = msgspec.json.Decoder(PackProspect).decode
+_decode_ageing = msgspec.json.Decoder(AgeingFound).decode
 _CELLS = text("SELECT until_us, detail FROM estimates_cells WHERE vehicle_id = :vehicle AND pack_id = :pack")
 _PROSPECT = text("SELECT detail FROM estimates_prospect WHERE vehicle_id = :vehicle AND pack_id = :pack")
 
@@ -54,6 +58,28 @@ class Shelf:
         """None: none was made yet, or one that another version made, which will be made anew."""
         with self._store.reading() as connection:
             return prospect_of(connection, pack)
+
+    def put_ageing(self, found: AgeingFound, *, now_us: int) -> None:
+        """In the place of the one before of its chemistry."""
+        values = {"chemistry": found.chemistry, "made": now_us, "detail": msgspec.json.encode(found).decode()}
+        with self._store.writing() as connection:
+            connection.execute(text("INSERT OR REPLACE INTO estimates_ageing VALUES (:chemistry, :made, :detail)"), values)
+
+    def ageing(self) -> list[AgeingFound]:
+        """The newest of each chemistry."""
+        with self._store.reading() as connection:
+            return ageing_of(connection)
+
+
+def ageing_of(connection: Connection) -> list[AgeingFound]:
+    """As :meth:`Shelf.ageing`; also of a book that an older version made."""
+    if not connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'estimates_ageing'")).scalar():
+        return []
+    found = []
+    for (detail,) in connection.execute(text("SELECT detail FROM estimates_ageing ORDER BY chemistry")):
+        with contextlib.suppress(msgspec.DecodeError):
+            found.append(_decode_ageing(detail))
+    return found
 
 
 def prospect_of(connection: Connection, pack: PackKey) -> PackProspect | None:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms_bridge.health import DataRefused
+from depot.ageing import LEAST, MOST
 
 Floats = NDArray[np.float64]
 
 PRIOR_SPREAD = 0.5
-LEAST, MOST = 0.25, 4.0
 LEAST_PACKS = 5
 HUBER = 1.5
 LEAST_DEVIATION = 0.003

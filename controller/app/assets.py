@@ -27,6 +27,7 @@ def add_assets(core: Core, settings: Settings, clock: Clock) -> tuple[AssetsRoom
     room = AssetsRoom(core.yard, core.loop, batteries=batteries, plants=plants, history=history, replan=core.planning.request)
     if plants or batteries:
         core.planning.outlook = room
+        room.ageing = lambda: core.planning.settings.life.factors
     core.add(room)
     return room, [*plants, *batteries]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from bms_bridge import BmsError
 from bms_bridge import estimates as room
 from bms_bridge.estimates.book import Book
 from bms_bridge.estimates.facts import Described, Knowledge, Registered, TestWindow
@@ -34,6 +35,7 @@ from bms_bridge.second_life import AssumptionsRefused
 from bms_bridge.second_life.assumptions import Assumptions, read_assumptions, shipped
 from controller.app.beside import run_process
 from controller.app.lake_process import places_of
+from controller.fleet_ageing import FleetAgeing
 from controller.lake_facts import JournalFacts
 from controller.sections_health import HealthPackSection, HealthSection
 from controller.settings import Settings, SettingsError
@@ -126,8 +128,10 @@ def windows_of(facts: JournalFacts, pack: PackKey) -> list[TestWindow]:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job, Prospects]]:
-    """The job and the prospects with their book; the book's only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
+def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job, Prospects, FleetAgeing]]:
+    """The job, the prospects and the fleet's ageing with their book; the book's only owner.
+
+    Raises :class:`storage.StorageError`, :class:`SettingsError`."""
     settings.storage.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (
         Lease.take(settings.health_database),
@@ -156,6 +160,7 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job
         yield (
             Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf, tests=tests),
             Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic),
+            FleetAgeing(book, shelf, now_us=now_us),
         )
 
 
@@ -193,7 +198,7 @@ async def serve(settings: Settings) -> None:
                 stack.push(part)
         if hot is None:
             return
-        job, prospects = stack.enter_context(opened(settings, known, hot))
+        job, prospects, ageing = stack.enter_context(opened(settings, known, hot))
         looked_s = 0.0
         while not ended.is_set():
             if time.time() - looked_s > LOOK_S:
@@ -204,14 +209,23 @@ async def serve(settings: Settings) -> None:
                 if new:
                     log.info("%d charges were judged", new)
                 await asyncio.to_thread(prospects.look)
+                if settings.health.calibrate:
+                    await asyncio.to_thread(_age, ageing)
             except StorageError as error:
                 log.warning("health waits: %s", error)
             await _wait(ended, settings.health.every_s)
 
 
+def _age(ageing: FleetAgeing) -> None:
+    """How the fleet ages beside the table. A history that cannot be fitted stops nothing else."""
+    try:
+        ageing.look()
+    except (BmsError, ValueError, FloatingPointError):
+        log.exception("how the fleet ages could not be reckoned; it is tried again at the next look")
+
+
 def _look(settings: Settings) -> None:
     """What is unusual in packs, for alerts and work orders. Nothing of it stops the estimates."""
-    from bms_bridge import BmsError
     from controller.app.battery_anomalies_cli import look
 
     try:

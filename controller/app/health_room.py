@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from controller.ageing_room import AgeingRoom
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
 from controller.settings import Settings
 
 
 def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
-    """Nothing where no health is estimated; then no battery is tested either."""
+    """Where no health is estimated no battery is tested either, and the fleet's ageing is what was found before."""
+    planning = settings.to_planning().life
+    database = settings.health_database if settings.health is not None else None
+    core.add(
+        AgeingRoom(
+            core.yard,
+            database,
+            configured=planning.factors,
+            priced=planning.price_per_kwh is not None and planning.weight > 0,
+            replan=core.planning.request,
+        )
+    )
     if settings.health is None:
         core.reference_tests.refuses = "this depot estimates no health: add a section [health] to its settings (docs/battery-health.md)"
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from depot.commands.ageing import FollowAgeing
 from depot.commands.alarms import AcknowledgeAlarms, ApprovalCommand, ApproveCommand, CheckAudit, RefuseCommand, ShelveAlarm, UnshelveAlarm
 from depot.commands.assets import SetAssetMode
 from depot.commands.battery_swaps import RequestBatterySwap
@@ -144,6 +145,7 @@ __all__ = [
     "ExplainDifference",
     "FetchLog",
     "FindDriver",
+    "FollowAgeing",
     "InstallCertificate",
     "IsolateArea",
     "IssuePassport",

@@ -15,6 +15,7 @@ from depot.events.access import (
     StationAdmitted,
     StationItemLimitsSet,
 )
+from depot.events.ageing import AgeingFactorsTaken, AgeingFollowed
 from depot.events.alarms import AlarmAcknowledged, AlarmCleared, AlarmRaised, AlarmShelved, AlarmUnshelved
 from depot.events.assets import AssetModeSet
 from depot.events.batteries import PackDerated, PackReset, PackTripped, TelemetryBusChanged
@@ -164,6 +165,8 @@ __all__ = [
     "ITEM_LIMITS",
     "NO_DETAIL",
     "OUT_BY_CALL",
+    "AgeingFactorsTaken",
+    "AgeingFollowed",
     "AlarmAcknowledged",
     "AlarmCleared",
     "AlarmRaised",

@@ -24,6 +24,7 @@ PATH = {
     "version": "x",
     "name": "base.css",
     "vehicle": "E-103",
+    "chemistry": "LFP",
     "vehicle_id": "E-103",
     "pack": "P1",
     "mandate": "m1",

@@ -1,0 +1,24 @@
+"""How the fleet ages beside the table: the newest finding of each chemistry."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "estimates_0003"
+down_revision = "estimates_0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "estimates_ageing",
+        sa.Column("chemistry", sa.String(), primary_key=True),
+        sa.Column("made_us", sa.Integer(), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("estimates_ageing")
