@@ -34,9 +34,10 @@ from controller.planning_settings import PlanningSettings
 from controller.yard import Yard
 from depot import events as ev
 from depot.events import Envelope, NewEvent
+from depot.fold import fold
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
-from depot.state import DepotState, fold
+from depot.state import DepotState
 from depot.values import ConnectorId
 from optimizer import plan
 

@@ -25,8 +25,8 @@ from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.alarms import Alarms, AlarmState
+from depot.fold.protection import alarms_after
 from depot.ports import JournalFrozen
-from depot.state import alarms_after
 from depot.values import DepotError
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from controller.audit import Stored, write_entries
 from controller.codec import EventCodec, NotDecodable, chain_digest, decode_state, encode_state, iso, state_digest, state_shape
 from controller.tables import EventRow, ProbeRow, SnapshotRow
 from depot.events import Envelope
-from depot.state import DepotState, fold
+from depot.fold import fold
+from depot.state import DepotState
 from storage import Store, StoreConflict
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from sqlalchemy import inspect
 from controller.codec import EventCodec, iso
 from controller.journal_store import JournalCorrupt, Tip, depot_ids, newest_snapshot, read_events
 from depot.events import Envelope
-from depot.state import DepotState, fold
+from depot.fold import fold
+from depot.state import DepotState
 from depot.values import ConnectorId, Limit
 from storage import Store, StoreCorrupt
 

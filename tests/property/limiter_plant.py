@@ -32,10 +32,11 @@ from controller.traffic import LoopSettings
 from controller.yard import Yard
 from depot import events as ev
 from depot.events import Envelope, NewEvent
+from depot.fold import fold
 from depot.ports import JournalFrozen, StartRequest, StopRequest
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import ConnectorSpec, DepotSpec
-from depot.state import DepotState, fold
+from depot.state import DepotState
 from depot.values import ConnectorId, Limit, LimitSource, Outcome, Plan, SafeSetpoints, ScopeKind, Setpoint
 
 START = datetime(2026, 1, 5, 18, 0, tzinfo=UTC)

@@ -24,10 +24,11 @@ from controller.views import Views
 from controller.yard import LastAllocation, Yard
 from depot import events as ev
 from depot.events import Envelope, NewEvent
+from depot.fold import fold
 from depot.ports import JournalFrozen
 from depot.readings import LinkReading, MeterReading, SiteReading
 from depot.registry import ConnectorSpec, Current, DepotSpec, FeederSpec, StationSpec
-from depot.state import DepotState, fold
+from depot.state import DepotState
 from depot.values import Because, ConnectorId, Outcome, Plan, SafeSetpoints, Setpoint
 
 NOW = datetime(2026, 11, 20, 16, 30, tzinfo=UTC)  # 22:00 in Pune

@@ -19,7 +19,8 @@ from bms_bridge.latches import LatchFile
 from bms_bridge.verdicts import BusBack, BusLost, Cause, Clear, Derate, Trip, Verdict, Why
 from controller.codec import EventCodec, decode_state, encode_state
 from depot.events import Envelope, Event, PackDerated, PackReset, PackTripped, TelemetryBusChanged
-from depot.state import DepotState, PackTrip, fold
+from depot.fold import fold
+from depot.state import DepotState, PackTrip
 from depot.values import PackKey, Role
 
 pytestmark = pytest.mark.anyio

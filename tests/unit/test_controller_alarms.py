@@ -22,8 +22,8 @@ from depot import alarms as al
 from depot import commands as cmd
 from depot import events as ev
 from depot.alarms import Alarm, AlarmState, Shelf
+from depot.fold.protection import alarms_after
 from depot.readings import LinkReading
-from depot.state import alarms_after
 
 KEY = "meter_silent:"
 METER = Condition("meter_silent")

@@ -36,7 +36,8 @@ from controller.files.views import FirmwareView, LogsView, TransferView
 from depot import commands as cmd
 from depot import events as ev
 from depot.files import Image, TransferKind
-from depot.state import DepotState, fold
+from depot.fold import fold
+from depot.state import DepotState
 from ocpp_server import Central, KeyedCredentials, keyed_digest
 
 pytestmark = pytest.mark.anyio

@@ -23,7 +23,8 @@ from controller.journal import JournalBroken, JournalClosed, JournalCorrupt, Sql
 from controller.journal_store import JournalWriter, Tip, load, seq_before
 from depot import events as ev
 from depot.events import Envelope, NewEvent
-from depot.state import DepotState, fold
+from depot.fold import fold
+from depot.state import DepotState
 from depot.values import ConnectorId, Limit, LimitSource, ScopeKind
 from storage import Store
 

@@ -18,9 +18,10 @@ from controller.limit_room import LimitRoom, OverrideRules
 from controller.limit_watch import BASELINE_DAYS, OFTEN, PACE, baseline_w, result_of
 from depot import commands as cmd
 from depot import events as ev
+from depot.fold import fold
 from depot.limit_book import DemandEvent, EventChannel, EventPhase, LimitBook, LimitSchedule, Period, Weekly
 from depot.smart_charging import ExternalLimit, Step
-from depot.state import DepotState, fold
+from depot.state import DepotState
 from depot.values import Because, Limit, LimitSource, ScopeKind
 
 HOUR = timedelta(hours=1)

@@ -16,9 +16,10 @@ from controller.smart_charging import differs, level_of, outlook
 from controller.smart_charging_room import RENEGOTIATIONS, ExternalLimitsView, NeedsView, SmartCharging
 from controller.traffic import LoopSettings, Traffic
 from depot import events as ev
+from depot.fold import fold
 from depot.registry import ConnectorSpec, Current
 from depot.smart_charging import STALE_AFTER, ChargingNeeds, ExternalLimit, Step, VehicleSchedule
-from depot.state import OWN_STAY, fold
+from depot.state import OWN_STAY
 from depot.values import Because, Plan
 
 NEEDS = ChargingNeeds("DC", departure=NOW + timedelta(hours=6), energy_wh=40_000, max_w=50_000, capacity_wh=80_000, soc=0.3, tuples=6)

@@ -10,8 +10,9 @@ import pytest
 from controller.codec import EventCodec, decode_state, encode_state
 from depot import events as ev
 from depot.fleet import Driver, Pack, Vehicle
+from depot.fold import fold
 from depot.registry import ConnectorSpec, Current, FeederSpec, StationSpec
-from depot.state import DepotState, StationChange, fold
+from depot.state import DepotState, StationChange
 from depot.values import ConnectorId, InvalidValue, PackKey
 
 NOW = datetime(2026, 11, 20, 16, 30, tzinfo=UTC)
