@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
+    PackBeside,
     PackChoice,
     PackDuty,
     PackEnd,
@@ -19,6 +20,7 @@ __all__ = [
     "HealthEstimate",
     "HealthTrend",
     "PackAssumption",
+    "PackBeside",
     "PackChoice",
     "PackDuty",
     "PackEnd",

@@ -25,7 +25,7 @@ from bms_bridge import BmsError
 from bms_bridge.passport import PassportError, PassportRefused, foreign, plausible, shape
 from bms_bridge.passport.assemble import Identity, assemble, filled
 from bms_bridge.passport.fields import at
-from bms_bridge.passport.record import COLD_C, HOT_C, Grade, Health, Known, is_edge, own_health
+from bms_bridge.passport.record import COLD_C, HOT_C, Grade, Health, Known, Rise, is_edge, own_health
 from bms_bridge.passport.seal import sealed
 from bms_bridge.passport.sheet import Sheet, Sheets
 from bms_bridge.passport.sheet import read as read_sheets
@@ -74,6 +74,7 @@ class PassportRoom:
         soc_of: Callable[[PackKey], tuple[float, datetime] | None],
         health_of: Callable[[PackKey], Awaitable[Health | None]] | None = None,
         grade_of: Callable[[PackKey], Awaitable[Grade | None]] | None = None,
+        rise_of: Callable[[PackKey], Awaitable[tuple[Rise | None, str]]] | None = None,
     ) -> None:
         self._yard = yard
         self._settings = settings
@@ -82,6 +83,7 @@ class PassportRoom:
         self._soc_of = soc_of
         self._health_of = health_of
         self._grade_of = grade_of
+        self._rise_of = rise_of
         self._named: frozenset[PackKey] = frozenset()
         self._tokens: dict[str, PackKey] = {}
         self._public: dict[PackKey, tuple[float, dict[str, Any]]] = {}
@@ -231,11 +233,14 @@ class PassportRoom:
         record = answer.get("record") if answer else None
         health = health or (await self._health_of(pack) if self._health_of is not None else None) or own_health(record)
         grade = grade or (await self._grade_of(pack) if self._grade_of is not None else None)
+        rise, no_rise = await self._rise_of(pack) if self._rise_of is not None else (None, "this depot estimates no resistances")
         soc = self._soc_of(pack)
         known = Known(
             record=record,
             health=health,
             grade=grade,
+            rise=rise,
+            no_rise=no_rise,
             soc=soc[0] if soc is not None else None,
             soc_at=soc[1] if soc is not None else None,
             rated_ah=sheet.rated_ah if sheet is not None else None,

@@ -139,6 +139,12 @@ class PassportShelf:
         return self._lines
 
 
+def kept_in(path: Path) -> list[Kept]:
+    """All that are kept, oldest first, for another process than the owner's. Raises OSError."""
+    found = (_read(body_of(line)) for line in path.read_bytes().splitlines())
+    return [one for one in found if one is not None]
+
+
 def _read(body: bytes | None) -> Kept | None:
     """A damaged line, or one of a later version, is left where it is."""
     if body is None:

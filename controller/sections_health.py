@@ -60,6 +60,14 @@ class HealthPackSection(Section):
         None, "What its vehicle must have usable; advice on retiring it then says when its range ends.", unit="kWh", gt=0, le=10_000
     )
     inspected: bool = setting(False, "A person has looked at what its record tells (heat, trips): it no longer asks for a test.")
+    resistance_new_ohm: float | None = setting(
+        None,
+        "Resistance of the pack when new, at 25 °C and half charge, by a pulse of about ten seconds. Unset: of its first charges, where it "
+        "came new; else of its data sheet, or of a passport from elsewhere.",
+        unit="ohm",
+        gt=0,
+        le=10,
+    )
     module_cells: tuple[int, ...] = setting(
         (), "Cells in series of each module, in the order in which its unit tells them. Unset: one module."
     )

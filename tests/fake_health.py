@@ -15,6 +15,7 @@ from controller.health_view import (
     HealthEstimate,
     HealthTrend,
     PackAssumption,
+    PackBeside,
     PackChoice,
     PackDuty,
     PackEnd,
@@ -58,9 +59,24 @@ PROSPECT = PackProspect(
     why_not="",
     grade="test required",
     because=["what it gives lies between 78.4% and 85.1%, on both sides of 80%"],
-    notes=["it was tripped 1 times"],
+    notes=["it was tripped once"],
     completeness=0.7,
-    missing=["resistance", "self-discharge", "slope of fade"],
+    missing=["slope of fade", "age and cycles"],
+    beside=[
+        PackBeside(
+            "resistance", 1.24, 1.15, 1.35, "median of its newest 9 beside 12 like ones of when it was new", "", NOW - timedelta(days=1.2)
+        ),
+        PackBeside(
+            "self-discharge",
+            0.004,
+            0.0,
+            0.014,
+            "cell 61 beyond the middle of the others; what balancing took is not told",
+            "",
+            NOW - timedelta(days=2),
+        ),
+        PackBeside("slope of fade", None, None, None, "", "it takes six estimates over half a year to tell how fast it fades now"),
+    ],
     whole=PackPart("pack", 96, 0.784, 0.818, 0.851, 0.011, "test required", "vehicle again"),
     modules=[
         PackPart("module 1", 12, 0.86, 0.884, 0.91, 0.008, "vehicle again", "vehicle again"),
@@ -175,6 +191,8 @@ def rows() -> dict[str, PackHealthRow]:
             life=LIFE,
             soh_by=[soh(1.2, 0.912, detail=DETAIL), by_model(1.3, 0.895, 0.041)],
             soh_note="By counted charge, the narrower of 2 that agree.",
+            grade="test required",
+            grade_why=PROSPECT.because[0],
         ),
         "E-109": row(
             "E-109",
@@ -183,10 +201,12 @@ def rows() -> dict[str, PackHealthRow]:
             soh_by=[soh(12, 0.786, 0.03), by_model(1, 0.874, 0.03)],
             soh_note="They disagree: counted charge says 75.6% to 81.6%; taught model says 84.4% to 90.4%. One of them is wrong.",
             disagree=True,
+            grade_why="it comes within minutes of the first estimate of its health",
         ),
-        "E-118": row("E-118", soh(60, 0.93)),
+        "E-118": row("E-118", soh(60, 0.93), grade="vehicle again"),
         "E-127": row(
-            "E-127", None, why=missing, nominal_ah=None, cells=None, modules=None, charges=0, resistance=None, chemistry="LFP"
+            "E-127", None, why=missing, nominal_ah=None, cells=None, modules=None, charges=0, resistance=None, chemistry="LFP",
+            grade_why=missing,
         ),
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from controller.anomalies_view import PackAlert, PackAlertsView
 from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from web import text
 from web.ageing_part import ageing_part, ageing_shown
-from web.battery_prospect import prospect_context
+from web.battery_prospect import TEST_REQUIRED, prospect_context
 from web.context import Web
 from web.health_api import OFF, health_shown, pack_health
 from web.health_plot import health_plot, ica_plot
@@ -127,6 +127,9 @@ def _row(row: PackHealthRow, at: datetime, alerts: int) -> dict[str, Any]:
         "resistance": text.ABSENT if row.resistance is None or row.resistance.value is None else _milli(row.resistance.value),
         "left": _left(row.life),
         "left_why": "" if row.life is None else row.life.reason,
+        "grade": row.grade or "not yet",
+        "grade_st": ("st warn", "risk") if row.grade == TEST_REQUIRED else ("st", "check") if row.grade else None,
+        "grade_why": f"{row.grade_why[:1].upper()}{row.grade_why[1:]}." if row.grade_why else "",
         "age": text.ABSENT if soh is None else _ago((at - soh.until).total_seconds()),
         "charges": row.charges,
         "why": row.why_not,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.health_view import PackAssumption, PackDuty, PackEnd, PackOffer, PackProspect
+from controller.health_view import PackAssumption, PackBeside, PackDuty, PackEnd, PackOffer, PackProspect
 from web import text
 
 NOT_YET = "It comes within minutes of the first estimate of its health."
 DUTIES = {"present": "As today", "stationary": "Stationary", "ups": "UPS"}
 TEST_REQUIRED = "test required"
+BESIDE = {
+    "resistance": "Resistance beside a new one's",
+    "self-discharge": "Worst cell loses",
+    "slope of fade": "Fades beside before",
+}
 
 
 def prospect_context(found: PackProspect | None, clock: text.DepotTime) -> dict[str, Any]:
@@ -33,7 +38,8 @@ def prospect_context(found: PackProspect | None, clock: text.DepotTime) -> dict[
         "st": ("st warn", "risk") if found.grade == TEST_REQUIRED else ("st", "check"),
         "because": [_sentence(words) for words in found.because],
         "notes": [_sentence(words) for words in found.notes],
-        "missing": ", ".join(found.missing),
+        "missing": ", ".join(name for name in found.missing if name not in {one.name for one in found.beside if one.value is None}),
+        "beside": [_beside(one) for one in found.beside],
         "facts": facts,
         "modules": [(part.name, f"{_share(part.low)} to {_share(part.high)}", part.grade) for part in found.modules],
         "apart": ", ".join(found.better_apart),
@@ -45,6 +51,15 @@ def prospect_context(found: PackProspect | None, clock: text.DepotTime) -> dict[
         "assumptions": [_assumption(one) for one in found.assumptions],
         "own": sum(one.own for one in found.assumptions),
     }
+
+
+def _beside(one: PackBeside) -> dict[str, str]:
+    what = BESIDE.get(one.name, one.name)
+    if one.value is None or one.low is None or one.high is None:
+        return {"what": what, "value": text.ABSENT, "unit": "", "why": _sentence(one.why_not)}
+    scale, digits, unit = (100.0, 1, " % a month") if one.name == "self-discharge" else (1.0, 2, " times")
+    value, low, high = (text.number(scale * number, digits) for number in (one.value, one.low, one.high))
+    return {"what": what, "value": f"{value} ({low} to {high})", "unit": unit, "why": _sentence(one.how)}
 
 
 def _value(found: PackProspect) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from bms_bridge.estimates.choice import Counting, counting
 from bms_bridge.estimates.estimate import COUNTED, COUNTS, LIFE, RESISTANCE, TAUGHT, Estimate
 from bms_bridge.estimates.outlook import Dated
-from bms_bridge.estimates.shelf import prospect_of
+from bms_bridge.estimates.shelf import mark_of, prospect_of
 from bms_bridge.estimates.trend import trend
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from bms_bridge.lake.schema import moment
@@ -164,6 +164,12 @@ class Book:
             if one.value is not None and one.low is not None and one.high is not None
         ]
 
+    def resistances(self, pack: PackKey) -> list[HealthEstimate]:
+        """Estimates of its resistance with a value, in order."""
+        with self._store.reading() as connection:
+            query = text(f"{_ESTIMATES} AND quantity = 'resistance' AND value IS NOT NULL ORDER BY until_us")
+            return [_estimate(row) for row in connection.execute(query, _named(pack))]
+
     def put_outlook(self, pack: PackKey, one: Estimate, *, now_us: int) -> None:
         """Remaining life, in the place of the one before of the same day's health."""
         with self._store.writing() as connection:
@@ -272,6 +278,7 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
     why = note or (
         said if said is not None else "no charge was seen from its beginning to its end yet" if not charges else "its charges told nothing"
     )
+    mark = mark_of(connection, PackKey(vehicle, pack))
     return PackHealthRow(
         vehicle_id=vehicle,
         pack_id=pack,
@@ -289,6 +296,10 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
         soh_by=by_method,
         soh_note=counts.note,
         disagree=counts.disagree,
+        grade="" if mark is None else mark.grade,
+        grade_why="it comes within minutes of the first estimate of its health"
+        if mark is None
+        else mark.why_not or "; ".join(mark.because),
     )
 
 

@@ -28,7 +28,7 @@ class Registered:
 class Described:
     """As the settings have it. ``nominal_ah`` None: from the registry's watt-hours and the curve. ``cycles_before``: full cycles before
     the depot heard of it; ``since_s``: in service, Unix seconds; ``needed_kwh``: what its vehicle must have usable; None: nobody knows.
-    ``inspected``: a person has looked at what its record tells."""
+    ``inspected``: a person has looked at what its record tells. ``resistance_new_ohm``: of the pack when new, at 25 °C and half charge."""
 
     layout: PackLayout | None = None
     nominal_ah: float | None = None
@@ -36,6 +36,7 @@ class Described:
     since_s: float | None = None
     needed_kwh: float | None = None
     inspected: bool = False
+    resistance_new_ohm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

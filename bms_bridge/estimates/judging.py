@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bms_bridge.estimates.charges import REST_S, Charge, Rest, counted_ah, rests
 from bms_bridge.estimates.curves import RestCurve
@@ -203,8 +204,22 @@ def resistance(samples: Samples, charge: Charge, facts: PackFacts, *, least_c: f
     detail = {"steps": int(sound.sum()), "lag_s": round(float(np.median(lag_s[sound])), 1)}
     if np.isfinite(hottest).any():
         detail["hottest_c"] = round(float(np.nanmedian(hottest)), 1)
+    if (soc := _charge_at_steps(samples, first, sound, value, facts)) is not None:
+        detail["soc"] = soc
     mid, least, most = (round(1000 * number, 3) for number in (value, max(min(low, value) - blur, 0.0), max(high, value) + blur))
     return Estimate(RESISTANCE, STEPS, *window, mid, least, most, "", detail)
+
+
+def _charge_at_steps(samples: Samples, first: int, sound: NDArray[np.bool_], ohm: float, facts: PackFacts) -> float | None:
+    """Median state of charge of the steps: of the voltage before each, less what its current took by this resistance; None: no curve.
+    ``first``: row of the first step's beginning; ``ohm``: of the pack."""
+    if facts.curve is None or facts.layout is None:
+        return None
+    series = facts.layout.series
+    rows = first + np.flatnonzero(sound)
+    at_rest = samples.cell_means(series)[rows] - samples.current_a[rows] * ohm / series
+    soc = facts.curve.charge_at(at_rest)[0]
+    return _round(np.nanmedian(soc)) if np.isfinite(soc).any() else None
 
 
 def _round(value: float) -> float:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from bms_bridge.estimates.beside_new import RESISTANCE, SELF_DISCHARGE, SLOPE, Beside
 from bms_bridge.estimates.choice import Counting
 from bms_bridge.estimates.duties import LEAST_DAYS, LEAST_SEEN, LEAST_WARM_H, Habit, mean_temperature_c, present
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
+    PackBeside,
     PackChoice,
     PackDuty,
     PackEnd,
@@ -49,6 +51,7 @@ RECORD: Final = "the record of its life"
 
 SECOND_DUTIES: Final = ("stationary", "ups")
 _YEAR_S: Final = 365.25 * 86_400
+_UNTOLD: Final = Beside(why_not="it was not looked at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,14 @@ class Told:
     since_s: float | None = None
     needed_kwh: float | None = None
     inspected: bool = False
+    resistance: Beside = _UNTOLD
+    self_discharge: Beside = _UNTOLD
+    slope: Beside = _UNTOLD
+
+    @property
+    def beside(self) -> Mapping[str, Beside]:
+        """By kind of data."""
+        return {RESISTANCE: self.resistance, SELF_DISCHARGE: self.self_discharge, SLOPE: self.slope}
 
 
 def prospect(told: Told, health: Counting, cells: ByCell | None, found: Habit, given: Assumptions, *, now: datetime) -> PackProspect:
@@ -105,6 +116,7 @@ def prospect(told: Told, health: Counting, cells: ByCell | None, found: Habit, g
         duties=_duties(pack, mark, found),
         run_years=RUN_YEARS,
         assumptions=_assumptions(given),
+        beside=[_beside(name, one) for name, one in told.beside.items()],
     )
 
 
@@ -125,6 +137,11 @@ def described(told: Told, health: Counting, cells: ByCell | None, *, now: dateti
         "soh_high": health.high,
         "needed_kwh": told.needed_kwh,
         "inspected": told.inspected,
+        "resistance_ratio": told.resistance.value,
+        "resistance_low": told.resistance.low,
+        "resistance_high": told.resistance.high,
+        "self_discharge_per_month": told.self_discharge.value,
+        "slope_ratio": told.slope.value,
     }
     if cells is not None and not health.disagree:
         entry["cells"] = [
@@ -170,6 +187,11 @@ def _because(mark: Graded, health: Counting, given: Assumptions) -> list[str]:
     if health.disagree:
         found.append("two estimates of its health disagree")
     return found
+
+
+def _beside(name: str, one: Beside) -> PackBeside:
+    at = None if one.until_s is None else datetime.fromtimestamp(one.until_s, UTC)
+    return PackBeside(name, one.value, one.low, one.high, one.how, one.why_not, at)
 
 
 def _part(part: Part | None) -> PackPart | None:

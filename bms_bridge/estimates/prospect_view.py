@@ -80,11 +80,25 @@ class PackAssumption(msgspec.Struct, frozen=True):
     own: bool
 
 
+class PackBeside(msgspec.Struct, frozen=True):
+    """What the grade asks beside health. ``name``: ``resistance`` (times a new one's), ``self-discharge`` (share lost a month),
+    ``slope of fade`` (times that before); ``low``, ``high``: 90 %; ``how``: it was made; ``value`` null: not known, for ``why_not``;
+    ``at``: of what it is."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    how: str
+    why_not: str
+    at: datetime | None = None
+
+
 class PackProspect(msgspec.Struct, frozen=True):
     """Made at ``made_at`` of the health of ``health_at``. ``grade``: a band, or ``test required``; ``because``: why that, in sentences;
     ``notes``: what else matters. ``completeness``: 0 to 1 of the data; ``missing``: kinds of data that are not there. ``whole`` null: no
     health is known. ``residual_paise``: P10, P50, P90 of the best use. ``range_ends``: years; null: unknown, or beyond ten years.
-    ``why_not``: why there is no prospect at all, "" where there is one."""
+    ``why_not``: why there is no prospect at all, "" where there is one. ``beside``: what the grade asks beside health."""
 
     made_at: datetime
     health_at: datetime | None
@@ -109,3 +123,4 @@ class PackProspect(msgspec.Struct, frozen=True):
     duties: list[PackDuty] = []
     run_years: int = 0
     assumptions: list[PackAssumption] = []
+    beside: list[PackBeside] = []

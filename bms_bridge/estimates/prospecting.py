@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from bms_bridge import BmsError
+from bms_bridge.estimates.beside_new import NewResistance, at_rest, bend, beside_new
 from bms_bridge.estimates.book import Book, PackEntry
 from bms_bridge.estimates.choice import FRESH
 from bms_bridge.estimates.duties import habit
@@ -21,6 +22,7 @@ from bms_bridge.estimates.facts import Described, Knowledge, Registered, capacit
 from bms_bridge.estimates.prospect import Told, prospect
 from bms_bridge.estimates.prospect_view import PackProspect
 from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.trend import DAY_S
 from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.lifetime import Life
@@ -38,7 +40,8 @@ _NOTHING = Described()
 
 
 class Prospects:
-    """See the module. One thread. ``monotonic_s``: measures the budget. Raises :class:`storage.StorageError`."""
+    """See the module. One thread. ``monotonic_s``: measures the budget; ``new_resistance``: what others than the settings say of a pack
+    when it was new. Raises :class:`storage.StorageError`."""
 
     def __init__(
         self,
@@ -50,9 +53,11 @@ class Prospects:
         registered: Callable[[PackKey], Registered],
         now_us: Callable[[], int],
         monotonic_s: Callable[[], float],
+        new_resistance: Callable[[PackKey], NewResistance | None] = lambda _: None,
     ) -> None:
         self._hot, self._book, self._shelf, self._settings = hot, book, shelf, known
         self._registered, self._now_us, self._monotonic_s = registered, now_us, monotonic_s
+        self._new_resistance = new_resistance
         self._made: dict[PackKey, int] = {}
         self._waiting: set[PackKey] = set()
 
@@ -115,5 +120,19 @@ class Prospects:
             since_s=said.since_s,
             needed_kwh=said.needed_kwh,
             inspected=said.inspected,
+            resistance=beside_new(
+                self._book.resistances(pack),
+                cycles_before=said.cycles_before,
+                first_heard_s=0.0 if life is None else life.first_us / 1e6,
+                new=self._new(pack, said),
+            ),
+            self_discharge=at_rest(self._shelf.loss(pack), today=int(now.timestamp() / DAY_S)),
+            slope=bend(self._book.dated(pack), since_s=said.since_s),
         )
         return prospect(told, health, cells, habit(life, facts.nominal_ah), self._settings.assumptions, now=now)
+
+    def _new(self, pack: PackKey, said: Described) -> NewResistance | None:
+        """The settings' word, else what others say."""
+        if said.resistance_new_ohm is not None:
+            return NewResistance(said.resistance_new_ohm, "as the settings say")
+        return self._new_resistance(pack)

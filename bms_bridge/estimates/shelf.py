@@ -1,24 +1,29 @@
-"""Tables beside the book's: the newest health of each pack's cells, what each pack is still good for (one row a pack each), and how the
-fleet ages (one row a chemistry)."""
+"""Tables beside the book's: the newest health of each pack's cells, what they lose, what each pack is still good for (one row a pack
+each), and how the fleet ages (one row a chemistry)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from bms_bridge.anomalies.losses import Loss
 from bms_bridge.estimates.ageing_view import AgeingFound
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import PackProspect
 from depot.values import PackKey
 from storage import Store
 
+T = TypeVar("T")
 _decode = msgspec.json.Decoder(PackProspect).decode
 _decode_ageing = msgspec.json.Decoder(AgeingFound).decode
 _CELLS = text("SELECT until_us, detail FROM estimates_cells WHERE vehicle_id = :vehicle AND pack_id = :pack")
+_LOSS = text("SELECT detail FROM estimates_loss WHERE vehicle_id = :vehicle AND pack_id = :pack")
 _PROSPECT = text("SELECT detail FROM estimates_prospect WHERE vehicle_id = :vehicle AND pack_id = :pack")
 
 
@@ -47,6 +52,19 @@ class Shelf:
             return None
         said = json.loads(found[1])
         return ByCell(found[0] / 1e6, tuple(said["soh"]), tuple(said["error"]), tuple(said["modules"]))
+
+    def put_losses(self, found: Mapping[PackKey, Loss], *, now_us: int) -> None:
+        """Of one look at all packs; those that it did not see keep theirs."""
+        rows = [_named(pack) | {"made": now_us, "detail": json.dumps(asdict(loss))} for pack, loss in found.items()]
+        if rows:
+            with self._store.writing() as connection:
+                connection.execute(text("INSERT OR REPLACE INTO estimates_loss VALUES (:vehicle, :pack, :made, :detail)"), rows)
+
+    def loss(self, pack: PackKey) -> Loss | None:
+        """What its worst cell loses; None: no look has seen it."""
+        with self._store.reading() as connection:
+            found = connection.execute(_LOSS, _named(pack)).scalar()
+        return None if found is None else Loss(**json.loads(found))
 
     def put_prospect(self, pack: PackKey, found: PackProspect, *, now_us: int) -> None:
         """In the place of the one before."""
@@ -82,13 +100,33 @@ def ageing_of(connection: Connection) -> list[AgeingFound]:
     return found
 
 
+class Marked(msgspec.Struct, frozen=True):
+    """The little of a prospect that a table shows."""
+
+    why_not: str
+    grade: str = ""
+    because: list[str] = []
+
+
+_decode_mark = msgspec.json.Decoder(Marked).decode
+
+
+def mark_of(connection: Connection, pack: PackKey) -> Marked | None:
+    """Its grade; None: no prospect was made yet."""
+    return _decoded(connection, pack, _decode_mark)
+
+
 def prospect_of(connection: Connection, pack: PackKey) -> PackProspect | None:
     """As :meth:`Shelf.prospect`; also of a book that an older version made."""
+    return _decoded(connection, pack, _decode)
+
+
+def _decoded(connection: Connection, pack: PackKey, decode: Callable[[str], T]) -> T | None:
     if not connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'estimates_prospect'")).scalar():
         return None
     found = connection.execute(_PROSPECT, _named(pack)).scalar()
     try:
-        return None if found is None else _decode(found)
+        return None if found is None else decode(found)
     except msgspec.DecodeError:
         return None
 

@@ -38,7 +38,8 @@ class HealthTrend(msgspec.Struct, frozen=True):
 class PackHealthRow(msgspec.Struct, frozen=True):
     """One pack. ``soh``: the estimate that counts, of the newest of each method (``soh_by``); ``soh_note``: why it counts, or that two
     disagree. ``resistance``: the newest one; ``why_not``: why the newest charge gave no health, or why there is none at all. ``life``: null
-    where no model of lives is set or no health is known."""
+    where no model of lives is set or no health is known. ``grade``: for a second life, a band or ``test required``; "": not yet, for
+    ``grade_why`` (of ``test required``: why it is)."""
 
     vehicle_id: str
     pack_id: str
@@ -56,6 +57,8 @@ class PackHealthRow(msgspec.Struct, frozen=True):
     soh_by: list[HealthEstimate] = []
     soh_note: str = ""
     disagree: bool = False
+    grade: str = ""
+    grade_why: str = ""
 
 
 class FleetHealthView(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ def read(data: bytes, *, fingerprint: str = "") -> Foreign:
     if len(data) > MOST_BYTES:
         raise PassportRefused(f"it has {len(data):,} bytes; a passport has at most {MOST_BYTES:,}")
     document = parsed(data)
-    aspects, absent = _aspects(document)
+    aspects, absent = aspects_of(document)
     seal, broken = None, ""
     if "signature" in document or fingerprint:
         try:
@@ -129,7 +129,8 @@ def _check_text(text: str) -> None:
         raise PassportRefused("a text holds half of a character") from None
 
 
-def _aspects(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def aspects_of(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Its parts by name, and the places in them that hold no value. Raises :class:`~bms_bridge.passport.PassportRefused`."""
     if "schema" in document and "aspects" in document:
         if document["schema"] != SCHEMA:
             raise PassportRefused(f"schema {str(document['schema'])[:40]!r} is not known here; this version reads {SCHEMA}")

@@ -48,7 +48,7 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Health:
     """State of health as a share of nominal capacity, with its interval where there is one. ``method``: by what; ``own_word``: the
-    battery's management system says so itself. ``resistance_rise``: share above that when new, None where it is not known."""
+    battery's management system says so itself."""
 
     soh: float
     at: datetime
@@ -57,7 +57,6 @@ class Health:
     high: float | None = None
     level: float | None = None
     own_word: bool = False
-    resistance_rise: float | None = None
     evidence_sha256: str = ""
 
     def __post_init__(self) -> None:
@@ -67,23 +66,41 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Rise:
+    """Resistance of the pack beside that when new: ``ratio`` with its 90 % interval, of a time; ``method``: how it was made."""
+
+    ratio: float
+    low: float
+    high: float
+    at: datetime
+    method: str
+    evidence_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Grade:
-    """A grade of second life with its probability. ``band``: "" where a test is required."""
+    """A grade of second life with its probability. ``band``: "" where a test is required. ``modules``: what each gives and its grade;
+    ``beside``: what else it rests on, each with its interval or the reason why it is not known. Plain data."""
 
     band: str
     probability: float | None
     at: datetime
     method: str
+    modules: tuple[Mapping[str, Any], ...] = ()
+    beside: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the depot knows of a pack beside its data sheet. ``record``: None where the lake has never heard of it, or there is none.
-    ``rated_ah``: of the data sheet. ``hot_c``, ``cold_c``: edges of the record's bins where extreme temperatures begin."""
+    ``rise``: None where it is not known, for ``no_rise``. ``rated_ah``: of the data sheet. ``hot_c``, ``cold_c``: edges of the record's
+    bins where extreme temperatures begin."""
 
     record: Mapping[str, Any] | None = None
     health: Health | None = None
     grade: Grade | None = None
+    rise: Rise | None = None
+    no_rise: str = "no resistance of this battery was measured here"
     soc: float | None = None
     soc_at: datetime | None = None
     rated_ah: float | None = None
@@ -118,6 +135,7 @@ def from_records(known: Known) -> Told:
     told = Told()
     _from_life(told, known)
     _from_health(told, known)
+    _from_resistance(told, known)
     if known.soc is not None and known.soc_at is not None and 0 <= known.soc <= 1:
         source = Source("battery's own word", _iso(known.soc_at), "state of charge by its management system")
         told.say("stateOfCharge/stateOfChargeValue", round(100 * known.soc, 1), source)
@@ -129,7 +147,7 @@ def from_records(known: Known) -> Told:
     two_ways = "charge and discharge of one and the same span are not both seen: it is driven outside of the depot"
     told.lack("remainingRoundTripEnergyEfficiency/remainingRoundTripEnergyEfficiencyValue", two_ways)
     told.reasons[f"{_CONDITION}/roundTripEfficiencyFade"] = two_ways
-    rest = "no rest is long and steady enough to measure self-discharge by"
+    rest = "what all cells lose alike no depot measures; what one loses beyond the others stands in the assessment"
     told.lack("currentSelfDischargingRate/currentSelfDischargingRateEntity", rest)
     told.reasons[f"{_CONDITION}/evolutionOfSelfDischarge/evolutionOfSelfDischargeEntityValue"] = rest
     power = "the power that is left is not measured: it needs pulses at 80 % and 20 % charge"
@@ -240,12 +258,10 @@ def _month_end(month: str, last: str) -> datetime:
 def _from_health(told: Told, known: Known) -> None:
     health = known.health
     fade, left = "capacityFade/capacityFadeValue", "remainingCapacity/remainingCapacityValue"
-    resistance = f"{_CONDITION}/internalResistanceIncrease"
     if health is None:
         reason = "no state of health is known: neither estimated here nor told by the battery"
         told.lack(fade, reason)
         told.lack(left, reason)
-        told.reasons[resistance] = "no resistance of this battery was measured here"
         return
     band = f", {health.level or 0.9:.0%} interval {health.low:.1%} to {health.high:.1%}" if health.low is not None and health.high else ""
     what = "battery's own word" if health.own_word else "estimate"
@@ -255,15 +271,20 @@ def _from_health(told: Told, known: Known) -> None:
         told.lack(left, "the rated capacity (Ah) is not in the data sheet")
     else:
         told.say(left, round(health.soh * known.rated_ah, 2), source)
-    if health.resistance_rise is None:
-        told.reasons[resistance] = "no resistance of this battery was measured here"
-    else:
-        row = {
-            "internalResistanceIncreaseValue": round(100 * health.resistance_rise, 1),
-            "batteryComponent": "pack",
-            "lastUpdate": _iso(health.at),
-        }
-        told.values[resistance] = Value([row], source)
+
+
+def _from_resistance(told: Told, known: Known) -> None:
+    path, rise = f"{_CONDITION}/internalResistanceIncrease", known.rise
+    if rise is None:
+        told.reasons[path] = known.no_rise
+        return
+    row = {
+        "internalResistanceIncreaseValue": round(100 * (rise.ratio - 1), 1),
+        "batteryComponent": "pack",
+        "lastUpdate": _iso(rise.at),
+    }
+    how = f"{rise.method}; {rise.ratio:.2f} times that when new, 90% interval {rise.low:.2f} to {rise.high:.2f}"
+    told.values[path] = Value([row], Source("estimate", _iso(rise.at), how, rise.evidence_sha256))
 
 
 def assessment(known: Known) -> dict[str, Any]:
@@ -275,6 +296,10 @@ def assessment(known: Known) -> dict[str, Any]:
     if known.grade is not None:
         grade = {"band": known.grade.band or "test required", "at": _iso(known.grade.at), "method": known.grade.method}
         found["grade"] = grade if known.grade.probability is None else {**grade, "probability": round(known.grade.probability, 3)}
+        if known.grade.modules:
+            found["modules"] = [dict(one) for one in known.grade.modules]
+        if known.grade.beside:
+            found["beside_health"] = [dict(one) for one in known.grade.beside]
     record = known.record
     if record is not None and record.get("last_at"):
         names = (

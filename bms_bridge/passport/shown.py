@@ -89,11 +89,23 @@ def assessment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("State of health", f"{health['soh']:.1%}{band}; {health['method']}, {health['at']}"))
     if grade:
         rows.append(("Grade", f"{grade['band']}; {grade['method']}, {grade['at']}"))
+    for part in own.get("modules") or ():
+        rows.append((str(part["name"]).capitalize(), f"gives {part['low']:.1%} to {part['high']:.1%}; {part['grade']}"))
+    for one in own.get("beside_health") or ():
+        rows.append((str(one["name"]).capitalize(), _beside(one)))
     for name, value in (own.get("record_of_life") or {}).items():
         words = _plain(value) if value is not None and name != "months" else ""
         if words:
             rows.append((name.replace("_", " ").capitalize(), words))
     return rows
+
+
+def _beside(one: Mapping[str, Any]) -> str:
+    if "value" not in one:
+        return f"not known: {one.get('why_not', '')}"
+    scale, unit = (100.0, " % a month") if one["name"] == "self-discharge" else (1.0, " times")
+    low, high = (f"{scale * one[name]:.3g}" for name in ("low", "high"))
+    return f"{scale * one['value']:.3g}{unit} ({low} to {high}); {one.get('how', '')}"
 
 
 def _plain(value: Any) -> str:

@@ -7,7 +7,7 @@ assumptions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -88,6 +88,8 @@ def graded(pack: Retired, given: Assumptions) -> Graded:
         draws = pack.soh + pack.soh_sd * chance.standard_normal(DRAWS)
         cell = Cell("", "pack", pack.soh, pack.soh_sd, pack.resistance_ratio)
         whole = _part("pack", [cell], draws, edges, incomplete)
+    if whole is not None and whole.resistance_ratio is None:
+        whole = replace(whole, resistance_ratio=pack.resistance_ratio)
     knee = None if pack.slope_ratio is None else pack.slope_ratio >= KNEE_RATIO
     ruled_out, inspect, notes = _flags(pack, whole, limits, knee)
     apart = (
@@ -122,8 +124,14 @@ def _flags(pack: Retired, whole: Part | None, limits: dict[str, float], knee: bo
     if whole is not None and whole.high < limits["backup_soh"]:
         ruled_out.append(f"its weakest cell has at most {whole.high:.0%} of its capacity, {limits['backup_soh']:.0%} is the least")
     ratio = pack.resistance_ratio if whole is None else whole.resistance_ratio
-    if ratio is not None and ratio >= limits["resistance_ratio"]:
-        ruled_out.append(f"its resistance is {ratio:.1f} times a new one's, {limits['resistance_ratio']:g} is the end")
+    own = ratio == pack.resistance_ratio
+    low = pack.resistance_low if own and pack.resistance_low is not None else ratio
+    high = pack.resistance_high if own and pack.resistance_high is not None else ratio
+    if low is not None and high is not None and high >= limits["resistance_ratio"]:
+        if low >= limits["resistance_ratio"]:
+            ruled_out.append(f"its resistance is {ratio:.1f} times a new one's, {limits['resistance_ratio']:g} is the end")
+        elif not pack.inspected:
+            inspect.append(f"its resistance is {low:.1f} to {high:.1f} times a new one's: have it measured")
     if pack.hottest_c is not None and pack.hottest_c >= limits["ruin_c"]:
         ruled_out.append(f"it was {pack.hottest_c:.0f} °C hot; from {limits['ruin_c']:.0f} °C cells are damaged inside")
     elif pack.hottest_c is not None and pack.hottest_c >= limits["hot_c"] and not pack.inspected:
@@ -139,7 +147,7 @@ def _flags(pack: Retired, whole: Part | None, limits: dict[str, float], knee: bo
         told = ", ".join(f"{name} ({count})" for name, count in sorted(unsafe.items()))
         inspect.append(f"it was tripped for {told}: have it inspected")
     elif pack.trips:
-        notes.append(f"it was tripped {pack.trips} times")
+        notes.append("it was tripped once" if pack.trips == 1 else f"it was tripped {pack.trips} times")
     if knee:
         notes.append(f"it fades {pack.slope_ratio:.1f} times as fast as before: past its bend")
     if pack.seen_share is not None and pack.seen_share < 0.5:

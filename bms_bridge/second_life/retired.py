@@ -42,6 +42,8 @@ _NUMBERS: Final = {
     "full_cycles": (0.0, 50_000.0),
     "past_c": (-30.0, 60.0),
     "resistance_ratio": (0.2, 50.0),
+    "resistance_low": (0.0, 50.0),
+    "resistance_high": (0.0, 100.0),
     "self_discharge_per_month": (0.0, 1.0),
     "rated_discharge_c": (0.01, 50.0),
     "needed_kwh": (0.0, 10_000.0),
@@ -64,7 +66,8 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Retired:
     """``cells``: none: only the pack's own ``soh`` is known (``soh_sd``). ``slope_ratio``: fade of the last year to the mean before.
-    ``needed_kwh``: what its vehicle must have usable. ``missing``: kinds of data, of :data:`WEIGHTS`."""
+    ``resistance_ratio``: to a new one's, with its 90 % interval where there is one. ``needed_kwh``: what its vehicle must have usable.
+    ``missing``: kinds of data, of :data:`WEIGHTS`."""
 
     pack_id: str
     chemistry: str
@@ -76,6 +79,8 @@ class Retired:
     full_cycles: float | None = None
     past_c: float | None = None
     resistance_ratio: float | None = None
+    resistance_low: float | None = None
+    resistance_high: float | None = None
     self_discharge_per_month: float | None = None
     rated_discharge_c: float | None = None
     needed_kwh: float | None = None
@@ -130,6 +135,7 @@ def retired(entry: object, where: str) -> Retired:
         numbers["full_cycles"] = past["full_cycles"]
     low, high = numbers.pop("soh_low", None), numbers.pop("soh_high", None)
     given = low is not None and high is not None
+    _within(numbers, where)
     if low is not None and high is not None:
         numbers["soh_sd"] = _sd(low, high, numbers.get("soh"), where)
     told = {
@@ -164,6 +170,15 @@ def _cell(entry: object, where: str) -> Cell:
     low, high = numbers.get("soh_low"), numbers.get("soh_high")
     sd = DEFAULT_SD if low is None or high is None else _sd(low, high, numbers["soh"], where)
     return Cell(str(entry.get("cell", "")), str(entry.get("module", "pack")), numbers["soh"], sd, numbers.get("resistance_ratio"))
+
+
+def _within(numbers: Mapping[str, float], where: str) -> None:
+    ratio = numbers.get("resistance_ratio")
+    low, high = numbers.get("resistance_low", ratio), numbers.get("resistance_high", ratio)
+    if ratio is None and (low is not None or high is not None):
+        raise PackRefused(f"{where}: resistance_low and resistance_high need resistance_ratio")
+    if ratio is not None and low is not None and high is not None and not low <= ratio <= high:
+        raise PackRefused(f"{where}: resistance_ratio must lie between resistance_low and resistance_high")
 
 
 def _sd(low: float, high: float, soh: float | None, where: str) -> float:

@@ -14,7 +14,7 @@ import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bms_bridge.anomalies.alerts import Alert
     from bms_bridge.anomalies.decision import Advice, Assumptions
+    from bms_bridge.anomalies.losses import Loss
     from bms_bridge.anomalies.pack_days import PackDays
     from bms_bridge.anomalies.work import WorkOrder
     from controller.settings import Settings
@@ -98,16 +99,25 @@ def keep_alerts(settings: Settings, table: PackDays, rows: Sequence[dict[str, An
         book.keep_alerts(told, packs=len(table.names()), now=datetime.now(UTC))
 
 
-def look(settings: Settings, *, days: int = LAKE_DAYS) -> int:
-    """The depot's own look at its lake, kept; how many alerts hold now. Raises :class:`bms_bridge.BmsError`,
+class Looked(NamedTuple):
+    """``holding``: alerts that hold now; ``losses``: what the cells of each pack (VEHICLE/PACK) lose."""
+
+    holding: int
+    losses: dict[str, Loss]
+
+
+def look(settings: Settings, *, days: int = LAKE_DAYS) -> Looked:
+    """The depot's own look at its lake; its alerts are kept. Raises :class:`bms_bridge.BmsError`,
     :class:`storage.StorageError`."""
     import importlib.util
+
+    from bms_bridge.anomalies.losses import losses
 
     table = _of_lake(settings, None, days)
     found = _advised(table, _assumptions(None), opinion=importlib.util.find_spec("sklearn") is not None)
     rows = [_plain(alert, advice) for alert, advice in found if alert.now]
     keep_alerts(settings, table, rows)
-    return len(rows)
+    return Looked(len(rows), losses(table, [alert.leak for alert, _ in found if alert.leak is not None]))
 
 
 def work(

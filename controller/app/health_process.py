@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -37,6 +38,7 @@ from controller.app.beside import run_process
 from controller.app.lake_process import places_of
 from controller.fleet_ageing import FleetAgeing
 from controller.lake_facts import JournalFacts
+from controller.new_resistances import NewResistances
 from controller.sections_health import HealthPackSection, HealthSection
 from controller.settings import Settings, SettingsError
 from controller.supervisor import notify_ready
@@ -70,7 +72,7 @@ def knowledge_of(settings: Settings) -> Knowledge:
 
 def _described(row: HealthPackSection) -> Described:
     since_s = None if row.in_service is None else row.in_service.timestamp()
-    return Described(row.to_layout(), row.nominal_ah, row.cycles_before, since_s, row.needed_kwh, row.inspected)
+    return Described(row.to_layout(), row.nominal_ah, row.cycles_before, since_s, row.needed_kwh, row.inspected, row.resistance_new_ohm)
 
 
 def _teaching(health: HealthSection) -> Teaching | None:
@@ -127,8 +129,17 @@ def windows_of(facts: JournalFacts, pack: PackKey) -> list[TestWindow]:
     ]
 
 
+class Opened(NamedTuple):
+    """What the one process that owns the book works with."""
+
+    job: Job
+    prospects: Prospects
+    ageing: FleetAgeing
+    shelf: Shelf
+
+
 @contextlib.contextmanager
-def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job, Prospects, FleetAgeing]]:
+def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[Opened]:
     """The job, the prospects and the fleet's ageing with their book; the book's only owner.
 
     Raises :class:`storage.StorageError`, :class:`SettingsError`."""
@@ -157,10 +168,12 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[tuple[Job
             return windows_of(facts, pack)
 
         book, shelf = Book(store), Shelf(store)
-        yield (
+        new = NewResistances(settings.passport.sheets, settings.passports)
+        yield Opened(
             Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf, tests=tests),
-            Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic),
+            Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic, new_resistance=new.of),
             FleetAgeing(book, shelf, now_us=now_us),
+            shelf,
         )
 
 
@@ -198,12 +211,12 @@ async def serve(settings: Settings) -> None:
                 stack.push(part)
         if hot is None:
             return
-        job, prospects, ageing = stack.enter_context(opened(settings, known, hot))
+        job, prospects, ageing, shelf = stack.enter_context(opened(settings, known, hot))
         looked_s = 0.0
         while not ended.is_set():
             if time.time() - looked_s > LOOK_S:
                 looked_s = time.time()
-                await asyncio.to_thread(_look, settings)
+                await asyncio.to_thread(_look, settings, shelf)
             try:
                 new = await asyncio.to_thread(job.catch_up)
                 if new:
@@ -224,12 +237,14 @@ def _age(ageing: FleetAgeing) -> None:
         log.exception("how the fleet ages could not be reckoned; it is tried again at the next look")
 
 
-def _look(settings: Settings) -> None:
-    """What is unusual in packs, for alerts and work orders. Nothing of it stops the estimates."""
+def _look(settings: Settings, shelf: Shelf) -> None:
+    """What is unusual in packs, for alerts and work orders; what their cells lose, for grades. Nothing of it stops the estimates."""
     from controller.app.battery_anomalies_cli import look
 
     try:
-        log.info("%d alerts of packs hold now", look(settings))
+        found = look(settings)
+        log.info("%d alerts of packs hold now", found.holding)
+        shelf.put_losses({PackKey(*pack.split("/", 1)): loss for pack, loss in found.losses.items()}, now_us=time.time_ns() // 1000)
     except (BmsError, StorageError, SettingsError, OperationalError) as error:
         log.info("no look at anomalies: %s", error)
 

@@ -21,7 +21,8 @@ from depot.values import InvalidValue, PackKey
 from storage import StorageError, Store, StoreMissing
 
 if TYPE_CHECKING:
-    from bms_bridge.passport.record import Grade, Health
+    from bms_bridge.estimates.prospect_view import PackProspect
+    from bms_bridge.passport.record import Grade, Health, Rise
 
 ASK_S = 20.0
 
@@ -59,6 +60,12 @@ def add_passports(core: Core, settings: Settings, *, safety: Safety, secret: byt
         except StorageError as error:
             raise InvalidValue(f"grades cannot be read now: {error}") from None
 
+    async def rise_of(pack: PackKey) -> tuple[Rise | None, str]:
+        try:
+            return await asyncio.to_thread(rise_in_book, settings.health_database, pack)
+        except StorageError as error:
+            raise InvalidValue(f"estimates of resistance cannot be read now: {error}") from None
+
     core.add(
         PassportRoom(
             core.yard,
@@ -73,6 +80,7 @@ def add_passports(core: Core, settings: Settings, *, safety: Safety, secret: byt
             soc_of=soc_of,
             health_of=health_of if settings.health is not None else None,
             grade_of=grade_of if settings.health is not None else None,
+            rise_of=rise_of if settings.health is not None else None,
         )
     )
 
@@ -105,19 +113,39 @@ def health_in_book(database: Path, pack: PackKey, now: datetime) -> Health | Non
     )
 
 
-def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
-    """The grade of a pack as the health process last made it, with the time of the health that it is of; None where there is none.
-    Blocking. Raises :class:`storage.StorageError`."""
+def rise_in_book(database: Path, pack: PackKey) -> tuple[Rise | None, str]:
+    """The pack's resistance beside that when new, and why it is not known. Blocking. Raises :class:`storage.StorageError`."""
+    from bms_bridge.estimates.beside_new import RESISTANCE
+    from bms_bridge.passport.record import Rise
+    from bms_bridge.passport.seal import sha256_of
+
+    prospect = _prospect(database, pack)
+    one = next((one for one in prospect.beside if one.name == RESISTANCE), None) if prospect is not None else None
+    if prospect is None or one is None:
+        return None, (prospect.why_not if prospect is not None else "") or "no resistance of this battery was measured here"
+    if one.value is None or one.low is None or one.high is None:
+        return None, one.why_not
+    return Rise(one.value, one.low, one.high, one.at or prospect.made_at, one.how, sha256_of(msgspec.to_builtins(one))), ""
+
+
+def _prospect(database: Path, pack: PackKey) -> PackProspect | None:
     from bms_bridge.estimates.shelf import Shelf
-    from bms_bridge.passport.record import Grade
-    from bms_bridge.second_life.grading import TEST_REQUIRED
     from controller.health_room import made
 
     try:
         with contextlib.closing(Store.open(database, read_only=True)) as store:
-            found = Shelf(store).prospect(pack) if made(store) else None
+            return Shelf(store).prospect(pack) if made(store) else None
     except StoreMissing:
         return None
+
+
+def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
+    """The grade of a pack as the health process last made it, with the time of the health that it is of; None where there is none.
+    Blocking. Raises :class:`storage.StorageError`."""
+    from bms_bridge.passport.record import Grade
+    from bms_bridge.second_life.grading import TEST_REQUIRED
+
+    found = _prospect(database, pack)
     if found is None or not found.grade:
         return None
     whole = found.whole
@@ -127,4 +155,6 @@ def grade_in_book(database: Path, pack: PackKey) -> Grade | None:
     if found.because:
         method += f"; {'; '.join(found.because)}"
     at = found.health_at or found.made_at
-    return Grade("" if found.grade == TEST_REQUIRED else found.grade, None, at, method)
+    modules = tuple(msgspec.to_builtins(part) for part in found.modules)
+    beside = tuple({name: value for name, value in msgspec.to_builtins(one).items() if value not in ("", None)} for one in found.beside)
+    return Grade("" if found.grade == TEST_REQUIRED else found.grade, None, at, method, modules, beside)

@@ -12,6 +12,8 @@ import pytest
 from lake_kit import A, B, Bench
 
 from bms_bridge import estimates as room
+from bms_bridge.anomalies.losses import Loss
+from bms_bridge.estimates.beside_new import Beside, NewResistance
 from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.choice import Counting, counting
 from bms_bridge.estimates.duties import MOST_ROUNDS, Habit, habit, mean_temperature_c, present
@@ -26,7 +28,7 @@ from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.lifetime import TEMPERATURES_C, Life
 from bms_bridge.lake.schema import micros
 from bms_bridge.second_life.assumptions import shipped
-from bms_bridge.second_life.grading import TEST_REQUIRED
+from bms_bridge.second_life.grading import TEST_REQUIRED, Graded, graded
 from bms_bridge.twin.members import Pack
 from bms_bridge.twin.years import outlook
 from depot.values import PackKey
@@ -92,6 +94,36 @@ def test_a_well_known_pack_gets_grade_value_advice_and_three_duties() -> None:
         assert mid is None or mid >= low
     assert {one.own for one in found.assumptions} == {False}
     assert msgspec.json.decode(msgspec.json.encode(found), type=PackProspect) == found
+
+
+KNOWN = {
+    "resistance": Beside(1.2, 1.1, 1.3, "median of its newest 6 beside 6 like ones"),
+    "slope": Beside(1.0, 0.8, 1.3, "fade of the last year"),
+}
+
+
+def test_a_pack_whose_cells_are_not_told_gets_a_grade_once_resistance_and_slope_are_known() -> None:
+    found = prospect(told(**KNOWN), health(0.88, 0.02), None, habit(life(), 100.0), GIVEN, now=NOW)
+    assert (found.grade, found.because) == ("vehicle again", [])
+    assert found.missing == ["health of the cells", "self-discharge"]
+    assert [(one.name, one.value) for one in found.beside] == [("resistance", 1.2), ("self-discharge", None), ("slope of fade", 1.0)]
+    without = graded(described(told(), health(0.88, 0.02), None, now=NOW), GIVEN)
+    assert without.grade == TEST_REQUIRED
+    assert "resistance" in without.missing
+    assert graded(described(told(**KNOWN), health(0.82, 0.04), None, now=NOW), GIVEN).grade == TEST_REQUIRED
+
+
+def test_resistance_self_discharge_and_bend_count_in_the_grade_whether_cells_are_told_or_not() -> None:
+    def mark(by_cell: ByCell | None, **changes: Beside) -> Graded:
+        return graded(described(told(**KNOWN | changes), health(), by_cell, now=NOW), GIVEN)
+
+    for by_cell in (None, EVEN):
+        assert mark(by_cell, resistance=Beside(2.4, 2.2, 2.6, "x")).grade == "recycling"
+        doubtful = mark(by_cell, resistance=Beside(1.8, 1.6, 2.1, "x"))
+        assert doubtful.grade == TEST_REQUIRED
+        assert "1.6 to 2.1 times a new one's" in doubtful.inspect[0]
+        assert "9% a month" in mark(by_cell, self_discharge=Beside(0.09, 0.07, 0.11, "x")).inspect[0]
+    assert any("past its bend" in words for words in mark(EVEN, slope=Beside(3.0, 2.2, 4.0, "x")).notes)
 
 
 def test_where_its_interval_touches_two_bands_a_test_is_required_and_it_says_so() -> None:
@@ -237,6 +269,34 @@ def test_prospects_are_made_once_a_day_where_health_is_newer_and_kept(tmp_path: 
         assert work.look() == 1
         clock[0] = NOW + timedelta(days=10)
         assert work.look() == 2
+
+
+def test_resistance_and_losses_come_from_the_book_and_from_others(tmp_path: Path) -> None:
+    with opened(tmp_path) as (hot, book, shelf):
+        entries = []
+        for hours in (80, 54, 28):
+            at = NOW - timedelta(hours=hours)
+            charge, estimates = estimate(at)
+            detail = {"hottest_c": 25.0, "soc": 0.5, "lag_s": 5.0}
+            ohms = Estimate("resistance", "current steps", at.timestamp() - 9_000, at.timestamp(), 72.0, 65.0, 80.0, "", detail)
+            entries.append((charge, [*estimates, ohms]))
+        book.put(entry(A), entries, now_us=micros(NOW))
+        shelf.put_losses({A: Loss(0.0003, 0.0002, 2, int(NOW.timestamp() / 86_400))}, now_us=1)
+        work = Prospects(
+            hot, book, shelf, Knowledge(), registered=lambda _: Registered("NMC", 80_000, 8), now_us=lambda: micros(NOW),
+            monotonic_s=lambda: 0.0, new_resistance=lambda _: NewResistance(0.06, "as its data sheet says"),
+        )  # fmt: skip
+        assert work.look() == 1
+        found = shelf.prospect(A)
+        assert found is not None
+        told_of = {one.name: one for one in found.beside}
+        assert told_of["resistance"].value == pytest.approx(1.2, rel=0.01)
+        assert told_of["resistance"].at == NOW - timedelta(hours=28)
+        assert told_of["self-discharge"].value == pytest.approx(0.0091, abs=0.0002)
+        assert "in_service" not in found.missing
+        row = book.fleet(NOW).packs[0]
+        assert row.grade == found.grade
+        assert row.grade_why == "; ".join(found.because)
 
 
 def test_the_first_health_is_not_kept_waiting(tmp_path: Path) -> None:

@@ -251,8 +251,10 @@ async def test_health_comes_from_the_book_of_estimates(tmp_path: Path) -> None:
     from bms_bridge import estimates
     from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
     from bms_bridge.estimates.estimate import COUNTED, SOH, Estimate
+    from bms_bridge.estimates.prospect_view import PackBeside, PackProspect
+    from bms_bridge.estimates.shelf import Shelf
     from bms_bridge.lake.schema import micros
-    from controller.app.passport_room import health_in_book
+    from controller.app.passport_room import grade_in_book, health_in_book, rise_in_book
     from storage import Store
 
     path = tmp_path / "health.db"
@@ -274,7 +276,23 @@ async def test_health_comes_from_the_book_of_estimates(tmp_path: Path) -> None:
     async def grade_of(pack: PackKey) -> Any:
         return Grade("", None, NOW, "by this depot's estimates; on both sides of 80%")
 
-    document = await issue(Bench(tmp_path).room(health_of=health_of, grade_of=grade_of), "repurposer")
+    rise = PackBeside("resistance", 1.24, 1.15, 1.35, "its newest 9 beside 12 like ones", "", NOW)
+    lost = PackBeside("self-discharge", None, None, None, "", "the daily look at its cells has not seen it")
+    with contextlib.closing(Store.open(path)) as store:
+        Shelf(store).put_prospect(PACK, PackProspect(NOW, NOW, "", grade="vehicle again", beside=[rise, lost]), now_us=micros(NOW))
+
+    async def rise_of(pack: PackKey) -> Any:
+        return rise_in_book(path, pack)
+
+    document = await issue(Bench(tmp_path).room(health_of=health_of, grade_of=grade_of, rise_of=rise_of), "repurposer")
+    increase = "/Performance/batteryCondition/internalResistanceIncrease"
+    assert at(document["aspects"], increase)[0]["internalResistanceIncreaseValue"] == 24.0
+    assert "interval 1.15 to 1.35" in document["provenance"][increase]["method"]
+    assert increase not in document["absent"]
+    assert rise_in_book(path, PackKey("E-104", "P1")) == (None, "no resistance of this battery was measured here")
+    whole = grade_in_book(path, PACK)
+    assert whole is not None
+    assert [one.get("why_not") for one in whole.beside] == [None, "the daily look at its cells has not seen it"]
     assert document["assessment"]["grade"]["band"] == "test required"
     assert "both sides of 80%" in document["assessment"]["grade"]["method"]
     assert document["provenance"][FADE]["what"] == "estimate"
