@@ -1,7 +1,7 @@
 """Alerts and work orders of packs in the core: the book is read when somebody asks, in a thread; orders are opened and ended by command.
 
 PackAlertsView, WorkOrdersView <-- book            the look itself is made by the health process, or by `battery anomalies --keep`
-OpenWorkOrder, EndWorkOrder --> book               each stands in the audit trail, and as a step with the order
+OpenWorkOrder, OpenWorkByHand, EndWorkOrder, ReopenWorkOrder --> book     each stands in the audit trail, and as a step with the order
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from bms_bridge.anomalies import AnomalyError
-from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkOrderRow, WorkOrdersView, WorkStep
-from bms_bridge.anomalies.work import Ending, WorkBook
+from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkFinding, WorkOrderRow, WorkOrdersView, WorkStep
+from bms_bridge.anomalies.work import Ending, WorkBook, findings
 from controller.link import CoreUnreachable
 from controller.room import Carrier, Viewer
 from depot import commands as cmd
@@ -35,7 +35,12 @@ class AnomaliesRoom:
     def __init__(self, database: Path, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._made = False
-        self.commands: Mapping[type[cmd.Command], Carrier] = {cmd.OpenWorkOrder: self._open, cmd.EndWorkOrder: self._end}
+        self.commands: Mapping[type[cmd.Command], Carrier] = {
+            cmd.OpenWorkOrder: self._open,
+            cmd.OpenWorkByHand: self._by_hand,
+            cmd.EndWorkOrder: self._end,
+            cmd.ReopenWorkOrder: self._reopen,
+        }
         self.views: Mapping[type[Struct], Viewer] = {PackAlertsView: self._alerts, WorkOrdersView: self._orders}
 
     async def run(self) -> None:
@@ -65,7 +70,8 @@ class AnomaliesRoom:
             )
             for order in orders
         ]
-        return WorkOrdersView(now, intact, rows)
+        found = [WorkFinding(one.kind, one.right, one.false, one.else_found) for one in findings(orders)]
+        return WorkOrdersView(now, intact, rows, found)
 
     async def _open(self, command: cmd.OpenWorkOrder, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
         found = {alert.key: alert for alert in (await self._alerts({})).alerts if alert.holds_now}
@@ -86,6 +92,18 @@ class AnomaliesRoom:
             )
         )
         return cmd.CommandStatus.DONE, f"work order {order.number} {'opened' if new else 'is open already'}, due {order.due}"
+
+    async def _by_hand(self, command: cmd.OpenWorkByHand, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
+        asked, now = command, self._clock.now()
+        order = await self._asked(
+            lambda book: book.by_hand(pack=asked.pack, what=asked.what, due=asked.due, actor=envelope.actor, reason=asked.reason, now=now)
+        )
+        return cmd.CommandStatus.DONE, f"work order {order.number} opened, due {order.due}"
+
+    async def _reopen(self, command: cmd.ReopenWorkOrder, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
+        now = self._clock.now()
+        order = await self._asked(lambda book: book.reopen(command.number, actor=envelope.actor, reason=command.reason, now=now))
+        return cmd.CommandStatus.DONE, f"work order {order.number} is open again"
 
     async def _end(self, command: cmd.EndWorkOrder, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:
         if command.result not in set(Ending):

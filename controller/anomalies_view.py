@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkOrderRow, WorkOrdersView, WorkStep
+from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkFinding, WorkOrderRow, WorkOrdersView, WorkStep
 
-__all__ = ["PackAlert", "PackAlertsView", "WorkOrderRow", "WorkOrdersView", "WorkStep"]
+__all__ = ["PackAlert", "PackAlertsView", "WorkFinding", "WorkOrderRow", "WorkOrdersView", "WorkStep"]

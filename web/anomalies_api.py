@@ -1,10 +1,11 @@
-"""/api/v1/pack-alerts and /api/v1/work-orders: what is unusual in packs, and the work orders made of it."""
+"""/api/v1/pack-alerts and /api/v1/work-orders: what is unusual in packs, the work orders made of it or by hand, and what was found."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -37,7 +38,15 @@ class OpenBody(ReasonedBody):
 class EndBody(ReasonedBody):
     """What came of it."""
 
-    result: Literal["fixed", "nothing_found", "dropped"]
+    result: Literal["fixed", "nothing_found", "something_else", "dropped"]
+
+
+class HandBody(ReasonedBody):
+    """``pack``: VEHICLE/PACK; ``what``: is to be done; ``due``: a date, as 2026-11-30."""
+
+    pack: str = Field(min_length=3, max_length=130)
+    what: str = Field(min_length=1, max_length=300)
+    due: date
 
 
 def anomalies_api(web: Web) -> APIRouter:
@@ -68,6 +77,25 @@ def anomalies_api(web: Web) -> APIRouter:
     async def open_order(request: Request, body: OpenBody, key: Key = "") -> Response:
         command = cmd.OpenWorkOrder(
             command_id=key or actions.new_id(), actor=caller_of(request).name, reason=actions.need_reason(body.reason), alert=body.alert
+        )
+        return reply(await order(web, command))
+
+    @router.post("/work-orders/by-hand", **COMMAND, summary="Make a work order that no alert asked for")
+    async def open_by_hand(request: Request, body: HandBody, key: Key = "") -> Response:
+        command = cmd.OpenWorkByHand(
+            command_id=key or actions.new_id(),
+            actor=caller_of(request).name,
+            reason=actions.need_reason(body.reason),
+            pack=body.pack,
+            what=body.what,
+            due=body.due.isoformat(),
+        )
+        return reply(await order(web, command))
+
+    @router.post("/work-orders/{number}/reopen", **COMMAND, summary="Open a work order again whose end was a mistake")
+    async def reopen_order(request: Request, number: Number, body: ReasonedBody, key: Key = "") -> Response:
+        command = cmd.ReopenWorkOrder(
+            command_id=key or actions.new_id(), actor=caller_of(request).name, reason=actions.need_reason(body.reason), number=number
         )
         return reply(await order(web, command))
 

@@ -134,6 +134,7 @@ from web.utility_api import SCHEMAS as utility_schemas
 from web.utility_api import utility_api
 from web.v21_api import SCHEMAS as v21_schemas
 from web.v21_api import v21_api
+from web.work_page import work_screens
 
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -189,6 +190,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(passport_screens(web))
     app.include_router(ageing_screens(web))
     app.include_router(batteries_screens(web))
+    app.include_router(work_screens(web))
     app.include_router(reference_screens(web))
     app.include_router(emergency_screens(web))
     app.include_router(outputs_screens(web))

@@ -56,7 +56,7 @@ class WorkStep(msgspec.Struct, frozen=True):
 
 
 class WorkOrderRow(msgspec.Struct, frozen=True):
-    """``state``: open, fixed, nothing_found or dropped."""
+    """``kind``: the alert's, or by_hand. ``state``: open, fixed, nothing_found (a false alarm), something_else or dropped."""
 
     number: int
     key: str
@@ -69,9 +69,20 @@ class WorkOrderRow(msgspec.Struct, frozen=True):
     steps: list[WorkStep]
 
 
+class WorkFinding(msgspec.Struct, frozen=True):
+    """What people found who looked after alerts of one kind: ``right`` as the alert said, ``false`` nothing, ``else_found`` another
+    trouble."""
+
+    kind: str
+    right: int
+    false: int
+    else_found: int
+
+
 class WorkOrdersView(msgspec.Struct, frozen=True):
-    """All orders, the newest first. ``intact`` false: a step was changed outside of the program."""
+    """All orders, the newest first. ``intact`` false: a step was changed outside of the program. ``findings``: by kind of alert."""
 
     at: datetime
     intact: bool
     orders: list[WorkOrderRow]
+    findings: list[WorkFinding] = []

@@ -1,18 +1,21 @@
 """Work orders: what is to be done on a pack, opened and ended by people, each step with its actor and reason.
 
-    open() --> open --end()--> fixed | nothing_found | dropped          steps are added only, each with a hash over the one before
+    open() --> open --end()--> fixed | nothing_found | something_else | dropped
+                ^--reopen()--'                                          steps are added only, each with a hash over the one before
 
-One order for each trouble: a second one for the same key is not opened while the first is open. Times are aware UTC.
+One order for each trouble: a second one for the same key is not opened while the first is open. What was found at the ends of orders
+that alerts had made is what is known of how often alerts are right (:func:`findings`). Times are aware UTC.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -23,19 +26,31 @@ from bms_bridge.anomalies import WorkRefused
 from storage import Store
 
 MOST_REASON: Final = 200
+MOST_PACK: Final = 130
+MOST_DUE_D: Final = 730
 
 
 class Ending(StrEnum):
-    """What came of it."""
+    """What was found. ``FIXED``: what the alert had said; ``NOTHING_FOUND``: it was a false alarm; ``SOMETHING_ELSE``: another trouble;
+    ``DROPPED``: nobody looked."""
 
     FIXED = "fixed"
     NOTHING_FOUND = "nothing_found"
+    SOMETHING_ELSE = "something_else"
     DROPPED = "dropped"
+
+
+BY_HAND: Final = "by_hand"
+"""The kind of an order that no alert had made."""
+
+MOST_WHAT: Final = 300
+OPENED: Final = "opened"
+REOPENED: Final = "reopened"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``what``: opened, or the ending."""
+    """``what``: opened, reopened, or the ending."""
 
     at: str
     actor: str
@@ -57,6 +72,36 @@ class WorkOrder:
     advice: str
     state: str
     steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What people found who looked after alerts of one kind, in ended orders."""
+
+    kind: str
+    right: int = 0
+    false: int = 0
+    else_found: int = 0
+
+    @property
+    def looked(self) -> int:
+        """How often somebody looked."""
+        return self.right + self.false + self.else_found
+
+
+def findings(orders: Iterable[WorkOrder]) -> list[Finding]:
+    """By kind of alert, in the order of their names; of orders by hand, of open and of dropped ones nothing is known."""
+    counts: dict[str, Counter[str]] = {}
+    for order in orders:
+        if order.kind != BY_HAND and order.state in _LOOKED:
+            counts.setdefault(order.kind, Counter())[order.state] += 1
+    return [
+        Finding(kind, count[Ending.FIXED.value], count[Ending.NOTHING_FOUND.value], count[Ending.SOMETHING_ELSE.value])
+        for kind, count in sorted(counts.items())
+    ]
+
+
+_LOOKED: Final = frozenset({Ending.FIXED.value, Ending.NOTHING_FOUND.value, Ending.SOMETHING_ELSE.value})
 
 
 class WorkBook:
@@ -87,15 +132,48 @@ class WorkBook:
             if known is not None:
                 return self._read(sql, "WHERE number = :number", {"number": known})[0], False
             row = {"key": key, "pack": pack, "kind": kind, "due": due, "cause": cause, "advice": advice}
-            number = sql.execute(
-                text(
-                    "INSERT INTO work_order (key, pack, kind, due, cause, advice, state) "
-                    "VALUES (:key, :pack, :kind, :due, :cause, :advice, 'open') RETURNING number"
-                ),
-                row,
-            ).scalar_one()
-            _step(sql, int(number), now, actor, "opened", reason)
+            number = _insert(sql, row)
+            _step(sql, number, now, actor, OPENED, reason)
             return self._read(sql, "WHERE number = :number", {"number": number})[0], True
+
+    def by_hand(self, *, pack: str, what: str, due: str, actor: str, reason: str, now: datetime) -> WorkOrder:
+        """A new order that no alert had made. ``pack``: VEHICLE/PACK; ``due``: a date, today or later. WorkRefused: one of them cannot be,
+        or there is no reason."""
+        reason, what = _reason(reason), " ".join(what.split())
+        vehicle, _, name = pack.partition("/")
+        if not vehicle or not name or "/" in name or len(pack) > MOST_PACK or not pack.isprintable():
+            raise WorkRefused(f"{pack[:80]!r} is no pack: write VEHICLE/PACK, for example E-131/P1")
+        if not 0 < len(what) <= MOST_WHAT:
+            raise WorkRefused(f"say what is to be done, in at most {MOST_WHAT} characters")
+        try:
+            day = date.fromisoformat(due)
+        except ValueError:
+            raise WorkRefused(f"{due[:40]!r} is no date: write for example {now.date().isoformat()}") from None
+        if not timedelta(days=-1) <= day - now.date() <= timedelta(days=MOST_DUE_D):
+            raise WorkRefused(f"the day {day.isoformat()} lies in the past or more than {MOST_DUE_D} days ahead")
+        with self._store.writing() as sql:
+            next_number = int(sql.execute(text("SELECT coalesce(max(number), 0) + 1 FROM work_order")).scalar_one())
+            key = f"{pack}/{BY_HAND}/{next_number}"
+            row = {"key": key, "pack": pack, "kind": BY_HAND, "due": day.isoformat(), "cause": what, "advice": ""}
+            found = _insert(sql, row)
+            _step(sql, found, now, actor, OPENED, reason)
+            return self._read(sql, "WHERE number = :number", {"number": found})[0]
+
+    def reopen(self, number: int, *, actor: str, reason: str, now: datetime) -> WorkOrder:
+        """The order, open again: its end was a mistake. WorkRefused: not there, not ended, its alert has another open order, no reason."""
+        reason = _reason(reason)
+        with self._store.writing() as sql:
+            row = sql.execute(text("SELECT state, key FROM work_order WHERE number = :number"), {"number": number}).first()
+            if row is None:
+                raise WorkRefused(f"there is no work order {number}")
+            if row[0] == "open":
+                raise WorkRefused(f"work order {number} is open")
+            other = sql.execute(text("SELECT number FROM work_order WHERE key = :key AND state = 'open'"), {"key": row[1]}).scalar()
+            if other is not None:
+                raise WorkRefused(f"work order {other} is open for the same alert: end that one")
+            sql.execute(text("UPDATE work_order SET state = 'open' WHERE number = :number"), {"number": number})
+            _step(sql, number, now, actor, REOPENED, reason)
+            return self._read(sql, "WHERE number = :number", {"number": number})[0]
 
     def end(self, number: int, ending: Ending, *, actor: str, reason: str, now: datetime) -> WorkOrder:
         """The order, ended. WorkRefused: not there, ended before, or no reason."""
@@ -144,7 +222,7 @@ class WorkBook:
                 if digest != before:
                     return False
             orders = self._read(sql, "", {})
-        return all(order.steps and (order.steps[-1].what == "opened") == (order.state == "open") for order in orders)
+        return all(order.steps and (order.steps[-1].what in (OPENED, REOPENED)) == (order.state == "open") for order in orders)
 
     def _read(self, sql: Connection, where: str, values: dict[str, Any]) -> list[WorkOrder]:
         found = []
@@ -156,6 +234,12 @@ class WorkBook:
             told = tuple(Step(*step) for step in steps)
             found.append(WorkOrder(int(number), key, pack, kind, due, cause, advice, state, told))
         return found
+
+
+def _insert(sql: Connection, row: dict[str, str]) -> int:
+    columns = "key, pack, kind, due, cause, advice, state"
+    values = ":key, :pack, :kind, :due, :cause, :advice, 'open'"
+    return int(sql.execute(text(f"INSERT INTO work_order ({columns}) VALUES ({values}) RETURNING number"), row).scalar_one())  # noqa: S608
 
 
 def _step(sql: Connection, number: int, now: datetime, actor: str, what: str, reason: str) -> None:

@@ -1,4 +1,5 @@
-"""``./chargeyard battery anomalies``, ``work``, ``work-open``, ``work-done``: alerts from pack days, and the work orders made of them.
+"""``./chargeyard battery anomalies`` and ``work-open``: alerts from pack days, and work orders made of them (ended by
+:mod:`.battery_work_cli`).
 
     FILE or depot.toml --> PackDays --> alerts, ranked --> advice --> work order (its own database beside the journal)
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from bms_bridge.anomalies.decision import Advice, Assumptions
     from bms_bridge.anomalies.losses import Loss
     from bms_bridge.anomalies.pack_days import PackDays
-    from bms_bridge.anomalies.work import WorkOrder
     from controller.settings import Settings
 
 console = Console()
@@ -51,9 +51,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the 
 def add_to(battery: typer.Typer) -> None:
     """Hang the commands under ``battery``."""
     battery.command("anomalies")(anomalies)
-    battery.command("work")(work)
     battery.command("work-open")(work_open)
-    battery.command("work-done")(work_done)
 
 
 def anomalies(
@@ -80,9 +78,9 @@ def anomalies(
     found = [(alert, advice) for alert, advice in _advised(table, assumptions) if ended or alert.now]
     rows = [_plain(alert, advice) for alert, advice in found]
     if keep is not None:
-        keep_alerts(_settings(keep), table, rows)
+        keep_alerts(settings_of(keep), table, rows)
     if as_csv is not None:
-        _write_csv(as_csv, rows)
+        write_csv(as_csv, rows)
     if as_json:
         typer.echo(json.dumps({"schema": "pack_alerts/1", "packs": len(table.names()), "alerts": rows}, ensure_ascii=False))
     else:
@@ -120,37 +118,6 @@ def look(settings: Settings, *, days: int = LAKE_DAYS) -> Looked:
     return Looked(len(rows), losses(table, [alert.leak for alert, _ in found if alert.leak is not None]))
 
 
-def work(
-    config: DepotArgument,
-    *,
-    everything: Annotated[bool, typer.Option("--all", help="Also orders that are ended, with their steps.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
-    as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the orders to this file, a row for each step.")] = None,
-) -> None:
-    """List work orders on packs by the day on which they are due. Exit code 1: a step of theirs was changed by somebody."""
-    from bms_bridge.anomalies.work import WorkBook
-
-    with WorkBook.opened(_settings(config).work_database) as book:
-        orders, intact = book.orders(ended=everything), book.intact()
-    if as_csv is not None:
-        steps = [_of_order(order) | {name: getattr(step, name) for name in step.__slots__} for order in orders for step in order.steps]
-        _write_csv(as_csv, steps)
-    if as_json:
-        rows = [_of_order(order) | {"steps": [{name: getattr(s, name) for name in s.__slots__} for s in order.steps]} for order in orders]
-        typer.echo(json.dumps({"schema": "work_orders/1", "intact": intact, "orders": rows}, ensure_ascii=False))
-    else:
-        shown = Table(title="work orders on packs", title_justify="left")
-        for name in ("number", "alert", "due", "state", "why", "steps"):
-            shown.add_column(name)
-        for order in orders:
-            told = "\n".join(f"{step.at[:16].replace('T', ' ')} {step.actor}: {step.what}, {step.reason}" for step in order.steps)
-            shown.add_row(f"{order.number}", *(escape(text) for text in (order.key, order.due, order.state, order.cause, told)))
-        console.print(shown)
-    if not intact:
-        complaints.print("[red]Steps of work orders were changed outside of the program: compare with a backup.[/]", highlight=False)
-    raise typer.Exit(DONE if intact else NO)
-
-
 def work_open(
     config: DepotArgument,
     alert: Annotated[str, typer.Argument(metavar="ALERT", help="Its key, as `battery anomalies` names it: E-131/P1/internal_short/7.")],
@@ -168,7 +135,7 @@ def work_open(
     from bms_bridge.anomalies.pack_days import day_text
     from bms_bridge.anomalies.work import WorkBook
 
-    settings = _settings(config)
+    settings = settings_of(config)
     found = {one.key: (one, advice) for one, advice in _advised(_table(source or config, packs, days), _assumptions(assume)) if one.now}
     if alert not in found:
         complaints.print(f"[red]no alert {escape(alert)} holds now[/]; there are: {escape(', '.join(found) or 'none')}", highlight=False)
@@ -182,29 +149,11 @@ def work_open(
             due=day_text(advice.due),
             cause=_causes(chosen),
             advice=advice.words,
-            actor=_actor(),
+            actor=actor(),
             reason=reason,
             now=datetime.now(UTC),
         )
     console.print(f"work order {order.number} {'opened' if new else 'is open already'}, due {order.due}", highlight=False)
-
-
-def work_done(
-    config: DepotArgument,
-    number: Annotated[int, typer.Argument(help="The order's number.", min=1)],
-    *,
-    result: Annotated[str, typer.Option("--result", help="fixed, nothing_found or dropped.")],
-    reason: ReasonOption,
-) -> None:
-    """End a work order and keep what was found. Exit code 2: no such order, or it is ended."""
-    from bms_bridge.anomalies.work import Ending, WorkBook
-
-    if result not in set(Ending):
-        complaints.print(f"[red]--result is one of {', '.join(Ending)}, not {escape(result)}[/]", highlight=False)
-        raise typer.Exit(USAGE)
-    with WorkBook.opened(_settings(config).work_database) as book:
-        order = book.end(number, Ending(result), actor=_actor(), reason=reason, now=datetime.now(UTC))
-    console.print(f"work order {order.number} ({escape(order.key)}): {order.state}", highlight=False)
 
 
 # -- where the table comes from --------------------------------------------------------------------------------------------
@@ -222,7 +171,7 @@ def _table(source: Path, packs: Path | None, days: int) -> PackDays:
 def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
     from controller.settings import SettingsError
 
-    settings = _settings(config)
+    settings = settings_of(config)
     if settings.lake is None:
         raise SettingsError(f"{config}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
     return _of_lake(settings, packs, days)
@@ -250,7 +199,8 @@ def _of_lake(settings: Settings, packs: Path | None, days: int) -> PackDays:
         return pack_days(ask, registered, read_beside(packs) if packs is not None else {}, since=since)
 
 
-def _settings(config: Path) -> Settings:
+def settings_of(config: Path) -> Settings:
+    """Raises :class:`controller.settings.SettingsError`."""
     from controller.settings import Settings
 
     return Settings.load(config)
@@ -270,7 +220,8 @@ def _advised(table: PackDays, assumptions: Assumptions, *, opinion: bool = True)
     return [(alert, advise(alert, assumptions, newest)) for alert in watch(table, opinion=opinion)]
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Who types."""
     return f"console {getpass.getuser()}"
 
 
@@ -332,11 +283,7 @@ def _show(found: Sequence[tuple[Alert, Advice]], table: PackDays) -> None:
         console.print(f"nothing unusual now in {len(table.names())} packs", highlight=False)
 
 
-def _of_order(order: WorkOrder) -> dict[str, Any]:
-    return {name: getattr(order, name) for name in ("number", "key", "pack", "kind", "due", "cause", "advice", "state")}
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Cells that a spreadsheet would take for a formula get an apostrophe."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)

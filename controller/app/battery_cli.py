@@ -24,6 +24,7 @@ from controller.app import (
     battery_stress_cli,
     battery_twin_cli,
     battery_value_cli,
+    battery_work_cli,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ battery_stress_cli.add_to(battery)
 battery_calibrate_cli.add_to(battery)
 battery_twin_cli.add_to(battery)
 battery_anomalies_cli.add_to(battery)
+battery_work_cli.add_to(battery)
 battery_value_cli.add_to(battery)
 battery_reference_cli.add_to(battery)
 console = Console()

@@ -91,7 +91,7 @@ from depot.commands.standing import CancelReservation, ChangeConfiguration, Rese
 from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStationTariffs, SetStationTariff
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 from depot.commands.tariffs import CorrectBill, EndDriverTariff, PutDriverTariff, SetInvoiceRecipient
-from depot.commands.work import EndWorkOrder, OpenWorkOrder
+from depot.commands.work import EndWorkOrder, OpenWorkByHand, OpenWorkOrder, ReopenWorkOrder
 
 __all__ = [
     "COMMANDS",
@@ -152,6 +152,7 @@ __all__ = [
     "KeepMeterBlocks",
     "KeepPassport",
     "NoteIncident",
+    "OpenWorkByHand",
     "OpenWorkOrder",
     "OptOutOfDemandEvent",
     "OrderReferenceTest",
@@ -170,6 +171,7 @@ __all__ = [
     "RemoveFirmware",
     "RemoveLimitSchedule",
     "RenewCertificate",
+    "ReopenWorkOrder",
     "RepairDrift",
     "RequestBatterySwap",
     "ReserveConnector",

@@ -24,7 +24,7 @@ class OpenWorkOrder(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndWorkOrder(Command):
-    """End a work order. ``result``: fixed, nothing_found or dropped."""
+    """End a work order. ``result``: what was found: fixed, nothing_found, something_else, or dropped."""
 
     TITLE: ClassVar[str] = "End work order"
 
@@ -38,3 +38,35 @@ class EndWorkOrder(Command):
     @property
     def detail(self) -> Mapping[str, str]:
         return {"result": self.result}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWorkByHand(Command):
+    """Make a work order that no alert asked for. ``pack``: VEHICLE/PACK; ``what``: to be done; ``due``: a date."""
+
+    TITLE: ClassVar[str] = "Open work order by hand"
+
+    pack: str
+    what: str
+    due: str
+
+    @property
+    def target(self) -> str:
+        return self.pack
+
+    @property
+    def detail(self) -> Mapping[str, str]:
+        return {"what": self.what, "due": self.due}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenWorkOrder(Command):
+    """Open a work order again whose end was a mistake."""
+
+    TITLE: ClassVar[str] = "Open work order again"
+
+    number: int
+
+    @property
+    def target(self) -> str:
+        return f"work order {self.number}"

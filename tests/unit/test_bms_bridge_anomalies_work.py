@@ -12,7 +12,7 @@ from sqlalchemy import text
 from bms_bridge.anomalies import AssumptionRefused, WorkRefused
 from bms_bridge.anomalies.alerts import Alert, watch
 from bms_bridge.anomalies.decision import Assumptions, advise, read_assumptions
-from bms_bridge.anomalies.work import Ending, WorkBook
+from bms_bridge.anomalies.work import Ending, Finding, WorkBook, findings
 from storage import Store
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -79,3 +79,38 @@ def test_a_step_that_somebody_changed_is_found(tmp_path: Path) -> None:
         sql.execute(text("UPDATE work_step SET reason = 'nothing'"))
     with WorkBook.opened(path) as book:
         assert not book.intact()
+
+
+def test_an_order_by_hand_needs_a_pack_a_day_and_words(tmp_path: Path) -> None:
+    hand = {"pack": "E-1/P1", "what": " look at  module 2 ", "due": "2026-12-05", "actor": "asha", "reason": "smell", "now": NOW}
+    with WorkBook.opened(tmp_path / "pune-work.db") as book:
+        first, second = book.by_hand(**hand), book.by_hand(**hand)
+        assert (first.number, first.kind, first.cause, first.state) == (1, "by_hand", "look at module 2", "open")
+        assert second.key != first.key
+        for wrong, told in (
+            ({"pack": "E-1"}, "no pack"), ({"pack": "/P1"}, "no pack"), ({"what": " "}, "what is to be done"),
+            ({"what": "x" * 301}, "at most"),
+            ({"due": "soon"}, "no date"), ({"due": "2026-11-01"}, "past"), ({"due": "2036-11-01"}, "ahead"), ({"reason": ""}, "reason"),
+        ):  # fmt: skip
+            with pytest.raises(WorkRefused, match=told):
+                book.by_hand(**hand | wrong)
+        assert len(book.orders()) == 2
+
+
+def test_an_end_that_was_a_mistake_is_undone_and_findings_count_what_people_found(tmp_path: Path) -> None:
+    who = {"actor": "asha", "reason": "seen", "now": NOW}
+    with WorkBook.opened(tmp_path / "pune-work.db") as book:
+        for number, ending in enumerate((Ending.FIXED, Ending.NOTHING_FOUND, Ending.SOMETHING_ELSE, Ending.DROPPED), 1):
+            book.open(**ORDER | {"key": f"E-{number}/P1/internal_short/4"}, **who)
+            book.end(number, ending, **who)
+        hand = book.by_hand(pack="E-1/P1", what="look", due="2026-12-05", **who)
+        book.end(hand.number, Ending.FIXED, **who)
+        assert findings(book.orders(ended=True)) == [Finding("internal_short", 1, 1, 1)]
+        again = book.reopen(2, **who)
+        assert (again.state, [step.what for step in again.steps]) == ("open", ["opened", "nothing_found", "reopened"])
+        assert findings(book.orders(ended=True)) == [Finding("internal_short", 1, 0, 1)]
+        assert book.intact()
+        book.open(**ORDER | {"key": "E-1/P1/internal_short/4"}, **who)
+        for number, told in ((2, "is open"), (1, "same alert"), (99, "no work order")):
+            with pytest.raises(WorkRefused, match=told):
+                book.reopen(number, **who)

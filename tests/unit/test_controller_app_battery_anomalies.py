@@ -70,6 +70,12 @@ def test_a_leaking_cell_is_told_with_its_causes_and_becomes_a_work_order(tmp_pat
     assert (ended.exit_code, "fixed" in ended.output) == (0, True)
     assert "module 2 replaced" in run("work", str(depot), "--all", "--json").stdout
     assert run("work", str(depot)).exit_code == 0
+    assert "1 right, 0 false" in run("work", str(depot)).output
+    assert "is open again" in run("work-reopen", str(depot), "1", "--reason", "it was another pack").output
+    hand = run("work-by-hand", str(depot), "E-1/P1", "--what", "look at module 2", "--reason", "smell")
+    assert (hand.exit_code, "work order 2 opened" in hand.output) == (0, True)
+    assert "no pack" in str(run("work-by-hand", str(depot), "E-1", "--what", "look", "--reason", "smell").exception)
+    assert json.loads(run("work", str(depot), "--json").stdout)["findings"] == []
 
 
 def test_nothing_unusual_is_code_0_and_a_bad_file_one_sentence(tmp_path: Path, depot: Path) -> None:
