@@ -50,6 +50,9 @@ _SEPARATOR_C = (125.0, 140.0)
 _GOES_OFF_C, _BLAST_K = 200.0, 250.0
 _LEAK_MOST_A = 2000.0
 _SOUND_OHM = 2_000_000.0
+_GROUP, _GROUPS_UNLIKE, _CELLS_UNLIKE = 12, 0.006, 0.004
+"""Cells that age together (as in a module), and how unlike such groups and their cells become in capacity, as shares."""
+
 _MARGIN = 1.25
 """The management allows so much more current than the battery takes by itself."""
 
@@ -132,10 +135,21 @@ class Cells:
         self._fuller = [rng.gauss(0.0, 0.003) for _ in range(series)]
         self._stiffer = [1.0 + rng.gauss(0.0, 0.03) for _ in range(series)]
         self._ohm = _SOUND_OHM * rng.uniform(0.8, 1.5)
+        self._smaller: list[float] = []
+        """By how much less each holds than the mean cell, as a share; empty: all hold the same."""
         self._sensors = sensors
         self._stuck: dict[int, float] = {}
 
     # -- time ---------------------------------------------------------------------------------------------------------
+
+    def aged(self, *, stiffer: float = 1.0, short_of: float = 0.0, uneven: Random | None = None) -> None:
+        """What years have done: each cell's resistance times ``stiffer``; the charge that the one bad cell lacks (0 to 1); cells and
+        groups of them that have become unlike in capacity, drawn by ``uneven``."""
+        self._stiffer = [own * stiffer for own in self._stiffer]
+        self.bad.short_of = short_of
+        if uneven is not None:
+            groups = [uneven.gauss(0.0, _GROUPS_UNLIKE) for _ in range(-(-len(self._fuller) // _GROUP))]
+            self._smaller = [groups[k // _GROUP] + uneven.gauss(0.0, _CELLS_UNLIKE) for k in range(len(self._fuller))]
 
     def advance(self, seconds: float, pack: Pack, *, power_w: float, on_charger_s: float) -> None:
         """Let ``seconds`` pass with ``power_w`` (grid side) flowing; ``on_charger_s``: since when it is plugged in, at their end."""
@@ -214,8 +228,11 @@ class Cells:
         rest_v, slope = self.make.at_rest(soc)
         drop_v = self.make.drop_1c_v * c_rate
         rest_mv, slope_mv, drop_mv = rest_v * 1000.0 + 0.5, slope * 1000.0, drop_v * 1000.0
+        fuller = self._fuller
+        if self._smaller:  # full together, the smaller ones are emptier below
+            fuller = [f - less * (1.0 - soc) for f, less in zip(fuller, self._smaller, strict=True)]
         # whole millivolts, without a call for each cell: there are thousands of them in a yard
-        cells = [(rest_mv + slope_mv * f + drop_mv * s) // 1.0 / 1000.0 for f, s in zip(self._fuller, self._stiffer, strict=True)]
+        cells = [(rest_mv + slope_mv * f + drop_mv * s) // 1.0 / 1000.0 for f, s in zip(fuller, self._stiffer, strict=True)]
         bad = self.bad
         if bad.short_of or bad.ahead_v or bad.excess_k > 1.0:
             volts = self.make.at_rest(max(0.0, soc - bad.short_of))[0] + drop_v + bad.ahead_v

@@ -26,6 +26,7 @@ from simulator.link import wire_time
 from simulator.pack import Pack
 from simulator.personas import rng_for
 from simulator.plant import Plant, Vehicle
+from simulator.wear import Wear
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,17 @@ def unit_of(depot_id: str, vehicle_id: str, capacity_wh: float, *, make: Make, s
     return Unit(depot_id, PackKey(vehicle_id, PACK_ID), cells, clock_off_s=off_s)
 
 
+def age(unit: Unit, wear: Wear, seed: int, *, days_ago: float = 0.0) -> None:
+    """Let a unit's battery be as old as ``wear`` says, so many days ago. Once for each unit; the same for the same seed."""
+    uneven = rng_for(seed, f"{unit.pack.vehicle_id} uneven")
+    unit.cells.aged(stiffer=wear.stiffer, short_of=wear.short_before(days_ago), uneven=uneven)
+
+
+def version_of(vehicle_id: str, seed: int) -> int:
+    """Of the contract that a vehicle's unit speaks: :data:`OLD_SHARE` of them the first one."""
+    return 1 if rng_for(seed, f"{vehicle_id} firmware").random() < OLD_SHARE else 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
     """Where the vehicles send to, and with which key (by vehicle id)."""
@@ -127,8 +139,9 @@ class Telematics:
     """The units of all vehicles that come to ``connectors`` of ``plant``; its owner runs :meth:`run` as a task.
 
     ``every_s``: depot seconds between two samples. ``faults``: what is wrong, by vehicle. ``makes``: of batteries by vehicle, LFP
-    where none is named. ``off_clocks``: largest error of a vehicle's clock, seconds. Needs real sockets: not for a virtual clock.
-    ``units``: by vehicle, for who wants to meddle. :meth:`inject` lets something go wrong at any time.
+    where none is named. ``off_clocks``: largest error of a vehicle's clock, seconds. ``wears``: what years have done to batteries,
+    by vehicle. Needs real sockets: not for a virtual clock. ``units``: by vehicle, for who wants to meddle. :meth:`inject` lets
+    something go wrong at any time.
     """
 
     def __init__(
@@ -144,6 +157,7 @@ class Telematics:
         faults: Mapping[str, Sequence[Fault]] | None = None,
         makes: Mapping[str, Make] | None = None,
         off_clocks_s: float = 120.0,
+        wears: Mapping[str, Wear] | None = None,
     ) -> None:
         self.units: dict[str, Unit] = {}
         self.sent = 0
@@ -157,6 +171,7 @@ class Telematics:
         self._faults: dict[str, list[Fault]] = {vehicle: list(found) for vehicle, found in (faults or {}).items()}
         self._makes = dict(makes or {})
         self._off_clocks_s = off_clocks_s
+        self._wears = dict(wears or {})
 
     def inject(self, vehicle_id: str, fault: Fault) -> None:
         """This goes wrong with the vehicle's battery or unit, ``after_s`` from now or, where it was never seen, from when it comes;
@@ -221,8 +236,10 @@ class Telematics:
         if unit is None:
             make = self._makes.get(vehicle_id, LFP)
             unit = unit_of(self._depot_id, vehicle_id, vehicle.pack.capacity_wh, make=make, seed=self._seed, off_clock_s=self._off_clocks_s)
-            if rng_for(self._seed, f"{vehicle_id} firmware").random() < OLD_SHARE:
-                unit.version = 1
+            unit.version = version_of(vehicle_id, self._seed)
+            wear = self._wears.get(vehicle_id)
+            if wear is not None:
+                age(unit, wear, self._seed)
             unit.cells.faults.extend(self._faults.get(vehicle_id, ()))
             self.units[vehicle_id] = unit
         return unit

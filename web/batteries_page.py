@@ -22,7 +22,7 @@ from web import text
 from web.ageing_part import ageing_part, ageing_shown
 from web.battery_prospect import TEST_REQUIRED, prospect_context
 from web.context import Web
-from web.health_api import OFF, health_shown, pack_health
+from web.health_api import health_shown, off, pack_health
 from web.health_plot import health_plot, ica_plot
 from web.pack_page import pack_url
 from web.packs_api import PackId, VehicleId
@@ -53,14 +53,14 @@ def batteries_screens(web: Web) -> APIRouter:
         found = await health_shown(web, FleetHealthView)
         alerts = await health_shown(web, PackAlertsView) if found is not None else None
         ageing = ageing_part(await ageing_shown(web), text.DepotTime(view.timezone, view.at)) if found is not None else None
-        context = fleet_context(found, alerts)
+        context = fleet_context(found, alerts, off(view.clock_speed))
         return web.pages.render(request, "batteries.html", view=view, screen="batteries", ageing=ageing, **context)
 
     @router.get("/batteries/{vehicle}/{pack}")
     async def one(request: Request, vehicle: VehicleId, pack: PackId) -> Response:
         view = web.view()
         if await health_shown(web, FleetHealthView) is None:
-            raise Problem("not_found", OFF)
+            raise Problem("not_found", off(view.clock_speed))
         found = await pack_health(web, vehicle, pack)
         clock = text.DepotTime(view.timezone, view.at)
         alerts = await health_shown(web, PackAlertsView)
@@ -70,10 +70,10 @@ def batteries_screens(web: Web) -> APIRouter:
     return router
 
 
-def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None) -> dict[str, Any]:
-    """Everything that the table needs; ``found`` None: this depot estimates no health."""
+def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None, why_off: str) -> dict[str, Any]:
+    """Everything that the table needs; ``found`` None: this depot estimates no health, for ``why_off``."""
     if found is None:
-        return {"kept": False, "note": OFF, "rows": [], "summary": ""}
+        return {"kept": False, "note": why_off, "rows": [], "summary": ""}
     count = _holding(alerts)
     rows = [_row(row, found.at, count[_name(row)]) for row in sorted(found.packs, key=lambda row: (-count[_name(row)], *_order(row)))]
     values = [row.soh.value for row in found.packs if row.soh is not None and row.soh.value is not None]

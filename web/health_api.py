@@ -21,6 +21,15 @@ SCHEMAS: Sequence[type[Struct]] = (FleetHealthView, PackHealthView)
 """What these routes answer with, for the OpenAPI document."""
 
 OFF = "This depot estimates no health: add a section [health] to its settings, and a [lake] for it to read (docs/battery-health.md)."
+OFF_IN_DEMO = (
+    "This demo estimates no health: its batteries' history needs Arrow and DuckDB, which are not installed. "
+    "End it, and with a network type ./chargeyard demo again, which installs them."
+)
+
+
+def off(clock_speed: float) -> str:
+    """Why there is no health here, and what to do: a demo's settings are nobody's to change."""
+    return OFF if clock_speed == 1 else OFF_IN_DEMO
 
 
 def health_api(web: Web) -> APIRouter:

@@ -4,6 +4,8 @@ real controller, from evening to morning in about ten minutes on the scaled cloc
     supervisor --> core (OCPP, Modbus, planner child), broker --> web --> mock gateway, payments, drivers' pages
                \\-> world: stations, vehicles with telematics, meter, timetable, the utility's RTU, a driver who pays
 
+    lake, health --read--> 84 simulated days of the same batteries, made while the night goes on (controller.app.demo_past)
+
 A second vehicle waits at a charger for whoever watches to be its driver: by the page of that charger's QR code, and the mock's UPI app.
 Everything lives in a temporary folder that goes when the demo ends.
 """
@@ -18,11 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 
+from controller.app import demo_batteries
 from controller.app.demo_rims import VISITOR_BAY, gateway_environment, sections, unit_keys
 from controller.app.people import open_people
 from controller.app.run import children
@@ -34,7 +38,7 @@ from controller.settings import Settings
 from controller.supervisor import ChildSpec, Supervisor
 from depot.registry import ConnectorSpec, DepotSpec
 from depot.values import Role
-from simulator.demo_day import BOTH_WAYS, NIGHT_H, demo_day, demo_spec, evening
+from simulator.demo_day import NIGHT_H, demo_day, evening
 from web.driver_links import PlaceLinks
 from web.users import Users
 
@@ -63,19 +67,26 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargeyard-demo-")))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         start = evening(datetime.now(UTC) - timedelta(hours=12))
+        day = demo_day(start=start, seed=seed)
+        missing = demo_batteries.missing()
+        past = (
+            f"their history needs {' and '.join(missing)}: start the demo again with a network, which installs them."
+            if missing
+            else f"{demo_batteries.PAST_DAYS} days of simulated charges are being made; the page fills within minutes."
+        )
         config, keys = write_depot(
             folder,
-            spec=demo_spec(both_ways=BOTH_WAYS),
+            spec=day.spec,
             start=start,
             speed=speed,
             port_offset=port_offset,
             meter=f'map = "{METER_MAP}"',
-            more=sections(),
+            more=[*sections(), *([] if missing else demo_batteries.sections(day, seed))],
         )
         os.environ |= gateway_environment()  # for the children; nothing of them stands in a file
         settings = Settings.load(config)
         units = folder / "units.json"
-        write_private(units, json.dumps(unit_keys(settings, demo_day(start=start, seed=seed).stays)))
+        write_private(units, json.dumps(unit_keys(settings, day.stays)))
         password = secrets.token_urlsafe(12)
         with contextlib.closing(open_people(settings)) as store:
             Users(store, SystemClock(), settings.depot.id).add(USER, Role.MANAGER, password)
@@ -102,11 +113,18 @@ def demo_command(*, minutes: float = MINUTES, seed: int = 1, port_offset: int = 
                     f"  Stations speak OCPP 1.6J, 2.0.1 or 2.1 at ws://127.0.0.1:{OCPP_PORT + port_offset}/ocpp/…\n"
                     f"  Clock × {speed:.0f}. Ctrl-C ends it.\n"
                 )
+                console.print(f"  Batteries: {past}\n", soft_wrap=True)
 
         console.print("Starting the depot …")
-        code = Supervisor([*children(config), world], on_ready=ready).run()
+        tree = [_past_first(child, config, seed) if child.name == "lake" else child for child in children(config)]
+        code = Supervisor([*tree, world], on_ready=ready).run()
         console.print("The depot is closed; nothing is left behind." if keep is None else f"The depot is closed; its data are in {folder}.")
         return code
+
+
+def _past_first(lake: ChildSpec, config: Path, seed: int) -> ChildSpec:
+    """The lake's process, which begins with the batteries' simulated past."""
+    return replace(lake, argv=(sys.executable, "-m", "controller.app.demo_past", str(config), str(seed)))
 
 
 def write_depot(

@@ -25,6 +25,7 @@ from rich.console import Console
 from controller.app.announcing import announcement
 from controller.app.clocks import clock_of
 from controller.app.demo_acts import play_acts, programme
+from controller.app.demo_batteries import wears as demo_wears
 from controller.app.demo_programme import Stage, acts_of
 from controller.app.demo_rims import GUEST_CONTACT, GUEST_TAG, chemistry_of, registration
 from controller.link import CoreLink, CoreUnreachable
@@ -43,6 +44,7 @@ from simulator.personas import assign
 from simulator.rtu import Rtu
 from simulator.telematics import BrokerAddress, Telematics
 from simulator.trace import trace_file
+from simulator.wear import worn_day
 from simulator.wire import SocketWire, dial
 from simulator.world import World
 
@@ -83,6 +85,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
     start = settings.clock.epoch or clock.now()
     day = demo_day(start=start, seed=seed)
     url = f"ws://127.0.0.1:{settings.ocpp_port}/ocpp"
+    wears = demo_wears(day, seed)
     personas = assign([station.station_id for station in day.spec.stations], seed=seed)
 
     async def connect(station_id: str) -> SocketWire:
@@ -92,7 +95,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
 
     async with AsyncExitStack() as stack:
         trace = stack.enter_context(trace_file(settings.storage.path / "trace.jsonl"))
-        world = World(day, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
+        world = World(worn_day(day, wears), personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
         await stack.enter_async_context(_meter(settings, world, clock))
         link = await stack.enter_async_context(CoreLink(settings.link_path))
         await _tell(link, registration(day.spec, day.stays))
@@ -114,6 +117,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
             seed=seed,
             every_s=SAMPLE_EVERY_S * speed,
             makes={stay.vehicle_id: MAKES[chemistry_of(stay.vehicle_id)] for stay in day.stays},
+            wears=wears,
         )
         gateway = f"http://127.0.0.1:{settings.mock_gateway_port}"
         payer = await stack.enter_async_context(Payer(gateway, contact=GUEST_CONTACT, tag=GUEST_TAG))

@@ -35,6 +35,7 @@ from bms_bridge.life.remaining import PURPOSE, LifeModel, from_file
 from bms_bridge.second_life import AssumptionsRefused
 from bms_bridge.second_life.assumptions import Assumptions, read_assumptions, shipped
 from controller.app.beside import run_process
+from controller.app.clocks import now_us_of
 from controller.app.lake_process import places_of
 from controller.fleet_ageing import FleetAgeing
 from controller.lake_facts import JournalFacts
@@ -53,6 +54,9 @@ NICENESS = 15
 LAKE_S = 5.0
 LOOK_S = 86_400.0
 """Between two looks for anomalies (docs/anomalies.md)."""
+
+LOOK_AGAIN_S = 3600.0
+"""… where nothing could be told, as in a depot whose lake is new."""
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
@@ -161,8 +165,7 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[Opened]:
             except (StorageError, OperationalError) as error:  # the core is only just making its journal
                 log.debug("the registry cannot be read now: %s", error)
 
-        def now_us() -> int:
-            return time.time_ns() // 1000
+        now_us = now_us_of(settings)
 
         def tests(pack: PackKey) -> list[TestWindow]:
             return windows_of(facts, pack)
@@ -212,11 +215,11 @@ async def serve(settings: Settings) -> None:
         if hot is None:
             return
         job, prospects, ageing, shelf = stack.enter_context(opened(settings, known, hot))
-        looked_s = 0.0
+        now_us, again_us = now_us_of(settings), 0
         while not ended.is_set():
-            if time.time() - looked_s > LOOK_S:
-                looked_s = time.time()
-                await asyncio.to_thread(_look, settings, shelf)
+            if now_us() >= again_us:
+                looked = await asyncio.to_thread(_look, settings, shelf)
+                again_us = now_us() + round(1e6 * (LOOK_S if looked else LOOK_AGAIN_S))
             try:
                 new = await asyncio.to_thread(job.catch_up)
                 if new:
@@ -226,7 +229,7 @@ async def serve(settings: Settings) -> None:
                     await asyncio.to_thread(_age, ageing)
             except StorageError as error:
                 log.warning("health waits: %s", error)
-            await _wait(ended, settings.health.every_s)
+            await _wait(ended, settings.health.every_s / settings.clock.speed)
 
 
 def _age(ageing: FleetAgeing) -> None:
@@ -237,16 +240,19 @@ def _age(ageing: FleetAgeing) -> None:
         log.exception("how the fleet ages could not be reckoned; it is tried again at the next look")
 
 
-def _look(settings: Settings, shelf: Shelf) -> None:
-    """What is unusual in packs, for alerts and work orders; what their cells lose, for grades. Nothing of it stops the estimates."""
+def _look(settings: Settings, shelf: Shelf) -> bool:
+    """What is unusual in packs, for alerts and work orders, and what their cells lose, for grades; whether it could be told. Nothing of it
+    stops the estimates."""
     from controller.app.battery_anomalies_cli import look
 
     try:
         found = look(settings)
         log.info("%d alerts of packs hold now", found.holding)
-        shelf.put_losses({PackKey(*pack.split("/", 1)): loss for pack, loss in found.losses.items()}, now_us=time.time_ns() // 1000)
+        shelf.put_losses({PackKey(*pack.split("/", 1)): loss for pack, loss in found.losses.items()}, now_us=now_us_of(settings)())
     except (BmsError, StorageError, SettingsError, OperationalError) as error:
         log.info("no look at anomalies: %s", error)
+        return False
+    return True
 
 
 async def _wait(ended: asyncio.Event, seconds: float) -> None:

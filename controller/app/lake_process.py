@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from bms_bridge.lake.schema import micros
 from bms_bridge.lake.server import Server
 from bms_bridge.pseudonym import Pseudonyms
 from controller.app.beside import run_process
+from controller.app.clocks import now_us_of
 from controller.lake_facts import JournalFacts
 from controller.secrets import depot_secret
 from controller.settings import Settings, SettingsError
@@ -78,6 +78,18 @@ def decoders_of(settings: Settings, args: Mapping[str, Any]) -> Mapping[str, Dec
     return {"mqtt": mqtt_decoder(settings.depot.id), FRAMES: can_decoder(lines)}
 
 
+def parts_of(settings: Settings, facts: JournalFacts) -> dict[str, Any]:
+    """What :meth:`~bms_bridge.lake.engine.Lake.open` needs beside its places."""
+    return {
+        "key": key_of(depot_secret(settings)),
+        "decoders": decoders_of(settings, {}),
+        "retention": retention_of(settings),
+        "now_us": now_us_of(settings),
+        "capacity_of": facts.capacity_of,
+        "redact": Pseudonyms.of_secret(depot_secret(settings)).redact,
+    }
+
+
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Lake, Orders, JournalFacts]]:
     """The lake with its only owner. Raises :class:`storage.StorageError`, :class:`SettingsError`."""
@@ -91,15 +103,7 @@ def opened(settings: Settings) -> Iterator[tuple[Lake, Orders, JournalFacts]]:
             capacity_of=facts.capacity_of,
             told_of=facts.told_of,
         )
-        parts: dict[str, Any] = {
-            "key": key,
-            "decoders": decoders_of(settings, {}),
-            "retention": retention_of(settings),
-            "now_us": lambda: time.time_ns() // 1000,
-            "capacity_of": facts.capacity_of,
-            "redact": Pseudonyms.of_secret(depot_secret(settings)).redact,
-        }
-        with Lake.open(places_of(settings), **parts) as lake:
+        with Lake.open(places_of(settings), **parts_of(settings, facts)) as lake:
             facts.read(lake)
             yield lake, orders, facts
 

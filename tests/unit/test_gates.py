@@ -110,6 +110,34 @@ def test_install_makes_the_environment_and_byte_code_and_starts_nothing(tmp_path
     assert {Path(word).name for word in ran.split()[3:]} - {"lib"} == set(packages) - {"simulator"}
 
 
+@pytest.mark.parametrize("network", [True, False], ids=["with a network", "without one"])
+def test_the_demo_adds_what_its_batteries_need_or_goes_on_without(network: bool, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path / "ran"}\ncase "$*" in *"pip install"*) exit {0 if network else 1} ;; esac\n', encoding="utf-8"
+    )
+    python.chmod(0o755)
+    stamp = venv / ".chargeyard-stamp"
+    sums = [
+        subprocess.run(["sha256sum", f"{name}.lock"], cwd=ROOT / "requirements", capture_output=True, text=True, check=True).stdout
+        for name in ("core", "lake")
+    ]
+    stamp.write_text(sums[0], encoding="utf-8")
+    done = run_script("demo", CHARGEYARD_VENV=str(venv))
+    assert done.returncode == 0, done.stderr
+    ran = (tmp_path / "ran").read_text(encoding="utf-8").splitlines()
+    assert any("pip install" in line and line.endswith("lake.lock") for line in ran)
+    assert ran[-1] == "-m controller demo"
+    assert stamp.read_text(encoding="utf-8") == "".join(sums if network else sums[:1])
+    assert ("goes on without them" in done.stderr) is not network
+    (tmp_path / "ran").unlink()
+    for words in (("demo", "--help"), ("plan",)):
+        assert run_script(*words, CHARGEYARD_VENV=str(venv)).returncode == 0
+    assert "pip install" not in (tmp_path / "ran").read_text(encoding="utf-8")
+
+
 def test_foreign_folder_is_never_emptied(tmp_path: Path) -> None:
     keep = tmp_path / "letter"
     keep.write_text("dear", encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fake_depot import later, sample
 from fake_health import NOW, fleet
 from test_web_pages import check
 from web_harness import site
@@ -54,6 +55,10 @@ async def test_an_empty_depot_and_one_without_health_say_what_to_do(tmp_path: Pa
         assert "add a section [health]" in words_of((await client.get("/batteries")).text)
         assert (await client.get("/api/v1/packs/health")).status_code == 404
         assert (await client.get("/batteries/E-103/P1")).status_code == 404
+    async with site(tmp_path / "demo", later(sample(), clock_speed=78.0)) as depot:
+        del depot.link.shown[FleetHealthView]
+        page = await (await depot.signed_in(Role.VIEWER)).get("/batteries")
+        assert "with a network type ./chargeyard demo again" in words_of(page.text)
 
 
 async def test_a_pack_shows_history_modules_and_reasons(tmp_path: Path) -> None:
