@@ -91,10 +91,11 @@ def anomalies(
 def keep_alerts(settings: Settings, table: PackDays, rows: Sequence[dict[str, Any]]) -> None:
     """Put what a look found where the running depot reads it. Raises :class:`storage.StorageError`."""
     from bms_bridge.anomalies.work import WorkBook
+    from controller.app.clocks import clock_of
 
     with WorkBook.opened(settings.work_database) as book:
         told = [(str(row["key"]), json.dumps(row, ensure_ascii=False)) for row in rows]
-        book.keep_alerts(told, packs=len(table.names()), now=datetime.now(UTC))
+        book.keep_alerts(told, packs=len(table.names()), now=clock_of(settings).now())
 
 
 class Looked(NamedTuple):
