@@ -32,6 +32,9 @@ YEARS: Final = 8.0
 CYCLES: Final = 1000.0
 """Full cycles of which the table's cycle loss is the sum."""
 
+PIVOT_LOSS: Final = 0.08
+"""Share of the nominal capacity at which cells of different exponents are compared; the curve of each turns around it."""
+
 _COLDEST_C, _HOTTEST_C, _PER_K = 0.0, 50.0, 2
 
 
@@ -72,6 +75,13 @@ def mean_loss(rate: Floats, exponent: Floats) -> Floats:
     """The other way: mean yearly loss over eight years of such additions."""
     mean: Floats = np.power(rate, exponent) / YEARS ** (1 - exponent)
     return mean
+
+
+def own_cycle_factor(factor: Floats, exponent: Floats, own: Floats) -> Floats:
+    """What the additions to the sum of cycles are multiplied by, for a cell that loses ``factor`` times what the table's loses where that
+    is :data:`PIVOT_LOSS`, with an exponent of its ``own``: its loss by cycles is (sum times this)^own."""
+    found: Floats = np.power(PIVOT_LOSS, 1 / own) * np.power(factor / PIVOT_LOSS, 1 / exponent)
+    return found
 
 
 def at_depth(by_depth: Floats, depth: Floats) -> Floats:

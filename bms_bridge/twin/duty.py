@@ -61,6 +61,12 @@ class Duty:
         if wrong:
             raise DutyRefused(f"the duty {self.name}: {wrong}")
 
+    @property
+    def charge_c_rate(self) -> float:
+        """Capacities an hour at which its charge comes in, each kWh counting alike; 0: it is not charged."""
+        energy = sum(hours * rate for hours, rate in self.power if rate > 0)
+        return sum(hours * rate * rate for hours, rate in self.power if rate > 0) / energy if energy else 0.0
+
     def rates(self, step_s: float) -> Floats:
         """kW per kWh in each step of the day: means, so that no energy is lost at the edges."""
         edges = np.concatenate([[0.0], np.cumsum([length for length, _ in self.power])])

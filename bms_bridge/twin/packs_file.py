@@ -1,8 +1,8 @@
 """Packs from a table (CSV): one a line, with what is known of each.
 
 Needed: ``pack``, ``chemistry``, ``capacity_kwh``. Where known: ``soh`` (share of nominal), ``soh_low`` and ``soh_high`` (a 90 % interval),
-``age_years``, ``full_cycles``, means of the past ``past_c`` (with it, the past counts as told), ``past_soc``, ``past_depth``; ``duty``: a
-name. Other columns are left alone.
+``age_years``, ``full_cycles``, means of the past ``past_c`` (with it, the past counts as told), ``past_soc``, ``past_depth``,
+``past_c_rate`` (of charging); ``duty``: a name. Other columns are left alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ RANGES: Final = {
     "past_c": (-30.0, 60.0),
     "past_soc": (0.0, 1.0),
     "past_depth": (0.0, 1.0),
+    "past_c_rate": (0.0, 6.0),
 }
 INTERVAL_SD: Final = 2 * 1.645
 MOST_PACKS: Final = 20_000
@@ -78,7 +79,7 @@ def _line(path: Path, line: int, row: dict[str, object]) -> Listed:
     if low is not None and high is not None and not low <= numbers.get("soh", soh) <= high:
         raise PacksRefused(f"{where}: soh must lie between soh_low and soh_high")
     more: dict[str, float] = {
-        name: numbers[name] for name in ("age_years", "full_cycles", "past_c", "past_soc", "past_depth") if name in numbers
+        name: numbers[name] for name in ("age_years", "full_cycles", "past_c", "past_soc", "past_depth", "past_c_rate") if name in numbers
     }
     if low is not None and high is not None:
         more["soh_sd"] = max((high - low) / INTERVAL_SD, _LEAST_SD)

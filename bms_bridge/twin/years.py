@@ -8,18 +8,18 @@ member's own health, month by month. What a member cannot serve any more shows a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bms_bridge.twin.ageing import ageing_of, mean_loss, time_rate
+from bms_bridge.twin.ageing import ageing_of, mean_loss, own_cycle_factor, time_rate
 from bms_bridge.twin.day import DAYS_PER_YEAR, STEP_S, Day, Lanes, run_day
 from bms_bridge.twin.duty import Duty
 from bms_bridge.twin.lump import Floats
-from bms_bridge.twin.members import EXPONENTS, MEMBERS, Members, Pack, members_of, spreads
+from bms_bridge.twin.members import EXPONENTS, MEMBERS, Members, Pack, Spread, members_of, spreads
 
 HEALTHS: Final = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 QUANTILES: Final = (0.1, 0.5, 0.9)
@@ -29,6 +29,9 @@ GONE: Final = 0.3
 
 AT_ONCE: Final = 1000
 """Packs in memory together: some hundred megabytes for ten years."""
+
+MOST_DRIFT_C: Final = 5.0
+"""Nobody measured how packs go on at faster charges than this."""
 
 MONTHS: Final = 12
 MOST_YEARS: Final = 40
@@ -66,62 +69,89 @@ class _Table:
     efficiency: Floats
 
 
-def outlook(packs: Sequence[Pack], duties: Sequence[Duty], *, years: int = 10, members: int = MEMBERS, step_s: float = STEP_S) -> Outlook:
-    """Run each pack under its duty for ``years``. UnknownCell: of a chemistry nothing is known; ValueError: lengths differ."""
+def outlook(
+    packs: Sequence[Pack],
+    duties: Sequence[Duty],
+    *,
+    years: int = 10,
+    members: int = MEMBERS,
+    step_s: float = STEP_S,
+    ends: Sequence[float] = ENDS,
+    steps_a_month: int = 1,
+    spread: Mapping[str, Spread] | None = None,
+) -> Outlook:
+    """Run each pack under its duty for ``years``. ``ends``: healths until which years and cycles are told; ``steps_a_month``: more than one
+    for duties that wear a pack out within months; ``spread``: see :func:`members_of`. UnknownCell: of a chemistry nothing is known;
+    ValueError: lengths differ."""
     if len(packs) != len(duties) or not packs or not 1 <= years <= MOST_YEARS:
         raise ValueError(f"one duty per pack, at least one pack, 1 to {MOST_YEARS} years")
     if len(packs) > AT_ONCE:
         parts = [
-            outlook(packs[i : i + AT_ONCE], duties[i : i + AT_ONCE], years=years, members=members, step_s=step_s)
+            outlook(
+                packs[i : i + AT_ONCE],
+                duties[i : i + AT_ONCE],
+                years=years,
+                members=members,
+                step_s=step_s,
+                ends=ends,
+                steps_a_month=steps_a_month,
+                spread=spread,
+            )
             for i in range(0, len(packs), AT_ONCE)
         ]
         return Outlook(*(np.concatenate([getattr(part, name) for part in parts]) for name in Outlook.__slots__))
     table = _table(packs, duties, step_s)
-    drawn = members_of(list(packs), members=members)
+    drawn = members_of(list(packs), members=members, spread=spread)
     ageing = ageing_of([pack.chemistry for pack in packs])
-    return _Months(table, drawn, ageing.time_exponent[:, None], ageing.cycle_exponent[:, None]).run(years)
+    rate = np.array([min(duty.charge_c_rate, MOST_DRIFT_C) for duty in duties])
+    return _Months(table, drawn, ageing.time_exponent[:, None], ageing.cycle_exponent[:, None], rate[:, None], steps_a_month).run(
+        years, tuple(ends)
+    )
 
 
 class _Months:
-    def __init__(self, table: _Table, drawn: Members, time_exponent: Floats, cycle_exponent: Floats) -> None:
-        self.table, self.drawn = table, drawn
-        self.z_time, self.z_cycles = time_exponent, cycle_exponent
+    def __init__(self, table: _Table, drawn: Members, time_exponent: Floats, cycle_exponent: Floats, rate: Floats, steps: int) -> None:
+        self.table, self.drawn, self.steps = table, drawn, steps
+        self.z_time = time_exponent
         self.z_own = np.clip(time_exponent + drawn.exponent, *EXPONENTS)
+        self.z_cycles = drawn.cycle_exponent
         self.time_sum = np.power(drawn.lost_time, 1 / self.z_own)
-        self.cycle_sum = np.power(drawn.lost_cycles, 1 / cycle_exponent)
-        self.cycle_factor = np.power(drawn.cycles, 1 / cycle_exponent)
-        self.bend_factor = np.power(drawn.knee_ratio, 1 / cycle_exponent)
+        self.cycle_sum = np.power(drawn.lost_cycles, 1 / self.z_cycles)
+        self.cycle_factor = own_cycle_factor(drawn.cycles, cycle_exponent, self.z_cycles)
+        self.cycle_drift = drawn.cycle_drift * np.exp(drawn.drift_per_c * rate)
         self.full = np.zeros_like(drawn.time)
         self.who = table.of[:, None]
 
-    def run(self, years: int) -> Outlook:
+    def run(self, years: int, ends: tuple[float, ...]) -> Outlook:
         health = self._health()
         path, full_path = [health], [self.full.copy()]
         for month in range(years * MONTHS):
-            health = self._month(month % MONTHS, health)
-            path.append(health)
-            full_path.append(self.full.copy())
-        months, cycles = np.array(path), np.array(full_path)  # [month, pack, member]
-        years_to, cycles_to = _crossings(months, cycles)
+            for _ in range(self.steps):
+                health = self._step(month % MONTHS, health)
+                path.append(health)
+                full_path.append(self.full.copy())
+        months, cycles = np.array(path), np.array(full_path)  # [step, pack, member]
+        a_year = MONTHS * self.steps
+        years_to, cycles_to = _crossings(months, cycles, ends, a_year)
         middle = (np.median(months[0], axis=1), np.median(months[-1], axis=1))
         table = self.table
         unserved = [_between(table.unserved.mean(axis=1), table.of, value) for value in middle]
         now = _between(table.efficiency.mean(axis=1), table.of, middle[0])
         hottest = np.max([_between(table.hottest.max(axis=1), table.of, value) for value in middle], axis=0)
         return Outlook(
-            health=np.moveaxis(np.quantile(months[::MONTHS], QUANTILES, axis=2), 0, -1).swapaxes(0, 1),
+            health=np.moveaxis(np.quantile(months[::a_year], QUANTILES, axis=2), 0, -1).swapaxes(0, 1),
             years_to=years_to,
             cycles_to=cycles_to,
             hottest_c=hottest,
             unserved=np.stack(unserved, axis=1),
             efficiency=now,
             bent=(months[-1] < self.drawn.knee_soh).mean(axis=1),
-            member_health=months[::MONTHS].swapaxes(0, 1),
-            full_cycles_a_year=np.median(cycles[MONTHS], axis=1),
+            member_health=months[::a_year].swapaxes(0, 1),
+            full_cycles_a_year=np.median(cycles[a_year], axis=1),
         )
 
-    def _month(self, month: int, health: Floats) -> Floats:
-        days = DAYS_PER_YEAR / MONTHS
+    def _step(self, month: int, health: Floats) -> Floats:
+        part = 1 / (MONTHS * self.steps)
         low, share = _place(health)
 
         def a_day(values: Floats) -> Floats:
@@ -131,11 +161,11 @@ class _Months:
 
         time = a_day(self.table.time)
         warmth = np.power(a_day(self.table.warmer) / np.maximum(time, 1e-300), self.drawn.warmth_k)
-        bent = np.where(health < self.drawn.knee_soh, self.bend_factor, 1.0)
+        bent = np.where(health < self.drawn.knee_soh, self.drawn.knee_ratio, 1.0)
         yearly = mean_loss(time * warmth * DAYS_PER_YEAR, self.z_time) * self.drawn.time
-        self.time_sum += time_rate(yearly, self.z_own) / MONTHS
-        self.cycle_sum += a_day(self.table.cycles) * self.cycle_factor * bent * days
-        self.full += a_day(self.table.full) * days
+        self.time_sum += time_rate(yearly, self.z_own) * self.drawn.time_drift * part
+        self.cycle_sum += a_day(self.table.cycles) * self.cycle_factor * bent * self.cycle_drift * (DAYS_PER_YEAR * part)
+        self.full += a_day(self.table.full) * (DAYS_PER_YEAR * part)
         return np.minimum(self._health(), health)
 
     def _health(self) -> Floats:
@@ -185,10 +215,10 @@ def _between(values: Floats, of: NDArray[np.intp], health: Floats) -> Floats:
     return found
 
 
-def _crossings(health: Floats, cycles: Floats) -> tuple[Floats, Floats]:
+def _crossings(health: Floats, cycles: Floats, ends: tuple[float, ...], a_year: int) -> tuple[Floats, Floats]:
     """Years and full cycles from now to each end, [pack, end, quantile]."""
     years_to, cycles_to = [], []
-    for end in ENDS:
+    for end in ends:
         below = health <= end
         first = np.where(below.any(axis=0), below.argmax(axis=0), -1)
         before = np.maximum(first - 1, 0)
@@ -198,7 +228,7 @@ def _crossings(health: Floats, cycles: Floats) -> tuple[Floats, Floats]:
         at = np.where(first > 0, before + share, 0.0)
         full = cycles[before, pack, member] + share * (cycles[first, pack, member] - cycles[before, pack, member])
         never = first < 0
-        years_to.append(_quantiles(np.where(never, np.inf, at / MONTHS)))
+        years_to.append(_quantiles(np.where(never, np.inf, at / a_year)))
         cycles_to.append(_quantiles(np.where(never, np.inf, np.where(first > 0, full, 0.0))))
     return np.stack(years_to, axis=1), np.stack(cycles_to, axis=1)
 

@@ -13,12 +13,12 @@ import pytest
 from bms_bridge.chemistry import CELL, Chemistry
 from bms_bridge.twin import DutyRefused, UnknownCell
 from bms_bridge.twin import years as years_module
-from bms_bridge.twin.ageing import ageing_of, mean_loss, time_rate
+from bms_bridge.twin.ageing import PIVOT_LOSS, ageing_of, mean_loss, own_cycle_factor, time_rate
 from bms_bridge.twin.cell import cells_of
 from bms_bridge.twin.day import Lanes, run_day
 from bms_bridge.twin.duty import Duty, planned, read_duties, shipped
 from bms_bridge.twin.lump import lumps_of
-from bms_bridge.twin.members import Pack, members_of
+from bms_bridge.twin.members import Pack, members_of, spreads
 from bms_bridge.twin.years import outlook
 from optimizer.life_table import MODEL_OF, STEEP_PER_C, rates_of
 
@@ -153,9 +153,64 @@ def test_a_large_fleet_is_run_in_parts_and_says_the_same(monkeypatch: pytest.Mon
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
 
 
+def test_a_cells_own_exponent_turns_its_curve_around_the_pivot() -> None:
+    table, own = np.array([0.5]), np.array([0.5, 1.0, 2.0])
+    for factor in (0.25, 1.0, 4.0):
+        times = own_cycle_factor(np.full(3, factor), table, own)
+        at = (PIVOT_LOSS / factor) ** (1 / table)  # the sum at which the table times its factor has lost as much
+        assert (at * times) ** own == pytest.approx(PIVOT_LOSS)
+        before = (0.5 * at * times) ** own
+        assert (np.diff(before) < 0).all()
+    assert own_cycle_factor(np.ones(1), table, table) == pytest.approx(1.0)
+
+
+def test_only_a_pack_with_a_past_drifts_from_it_and_the_faster_it_is_charged_the_more() -> None:
+    name = "NMC"
+    still = replace(spreads()[name], time_drift=0.0, time_drift_sigma=0.0, cycle_drift=0.0, cycle_drift_per_c=0.0, cycle_drift_sigma=0.0)
+    worse = replace(still, cycle_drift_per_c=1.0)
+    used = Pack("used", name, 100.0, 0.9, 0.01, 3.0, 1000.0, past_told=True)
+    slow = Duty("slow", ((10.0, 0.08), (4.0, 0.0), (10.0, -0.08)))
+    fast = Duty("fast", ((0.5, 1.6), (13.5, 0.0), (10.0, -0.08)))
+    lost = {}
+    for words, spread in (("still", still), ("worse", worse)):
+        for duty in (slow, fast):
+            run = outlook([used, Pack("new", name, 100.0)], [duty] * 2, years=3, spread={name: spread})
+            lost[words, duty.name] = run.health[:, 0, 1] - run.health[:, -1, 1]
+    assert lost["worse", "slow"][1] == lost["still", "slow"][1]
+    assert lost["worse", "fast"][1] == lost["still", "fast"][1]
+    gained = {duty: lost["worse", duty][0] / lost["still", duty][0] for duty in ("slow", "fast")}
+    assert 1.0 < gained["slow"] < 1.2 < gained["fast"]
+
+
+def test_ends_are_the_askers_and_finer_steps_say_the_same() -> None:
+    pack, duty = Pack("a", "LFP", 100.0, 0.9, 0.005, 3.0, 900.0), shipped()["stationary"]
+    run = outlook([pack], [duty], years=12, ends=(0.85, 0.7))
+    assert run.years_to.shape == (1, 2, 3)
+    usual = outlook([pack], [duty], years=12)
+    assert np.array_equal(run.years_to[:, 1], usual.years_to[:, 1])
+    fine = outlook([pack], [duty], years=12, steps_a_month=4)
+    assert fine.health == pytest.approx(usual.health, abs=0.01)
+
+
+def test_a_past_of_fast_charges_explains_a_loss_that_a_slow_one_does_not() -> None:
+    """Two packs that lost alike: the one that was charged fast is the better cell."""
+    past = {"soh": 0.88, "soh_sd": 0.005, "age_years": 4.0, "full_cycles": 1200.0, "past_told": True}
+    packs = [Pack(f"{rate}", "NMC", 100.0, past_c_rate=rate, **past) for rate in (0.2, 1.5)]  # type: ignore[arg-type]
+    drawn = members_of(packs)
+    assert np.median(drawn.cycles[1]) < 0.8 * np.median(drawn.cycles[0])
+
+
 @pytest.mark.data
 def test_the_shipped_tables_are_those_of_the_data(data_dir: Path) -> None:
-    for needed in ("degradation", "battery/hust", "battery/tju", "battery/xjtu", "battery/joule_calendar"):
+    for needed in (
+        "degradation",
+        "battery/hust",
+        "battery/mit_matr",
+        "battery/tju",
+        "battery/xjtu",
+        "battery/tbsi_sunwoda",
+        "battery/joule_calendar",
+    ):
         if not (data_dir / needed).is_dir():
             pytest.skip("real data sets not found")
     made = subprocess.run(
