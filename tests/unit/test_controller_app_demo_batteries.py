@@ -139,7 +139,7 @@ def test_the_estimates_of_the_past_hold_what_the_batteries_have_left(settings: S
         hot = stack.enter_context(health_process.lake_of(settings))
         assert hot is not None
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(health_process, "registered_by", lambda _s, _f, pack: of(pack))
-        job, _ = stack.enter_context(health_process.opened(settings, known, hot))
+        job, *_ = stack.enter_context(health_process.opened(settings, known, hot))
         assert isinstance(job, Job)
         assert job.catch_up() >= len(day.stays)
         rows = job._book.fleet(START).packs
