@@ -47,6 +47,7 @@ class Server:
         self._facts = facts
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._open: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     @contextlib.asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
@@ -56,6 +57,7 @@ class Server:
             yield
         finally:
             server.close()
+            self._closing = True
             for task in list(self._open):
                 task.cancel()
             await asyncio.gather(*self._open, return_exceptions=True)
@@ -100,6 +102,9 @@ class Server:
                     await send(writer, await self._answer(frame, writer))
         except (LakeError, ConnectionError) as error:
             log.warning("a connection to the lake ends: %s", error)
+        except asyncio.CancelledError:
+            if not self._closing:  # at the end asyncio would print a cancelled connection as an error
+                raise
         finally:
             self._open.discard(task)
             writer.close()
