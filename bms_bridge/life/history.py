@@ -33,11 +33,21 @@ TONGJI_RATES = {"025": 0.25, "05": 0.5, "1": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What something else than its history says of a pack: ``soh`` (share of nominal) is reached after ``cycles`` full cycles since new,
+    give or take ``deviation`` of ln(cycles)."""
+
+    soh: float
+    cycles: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """One pack. ``cycles`` rising, ``soh`` and its standard ``deviation`` (shares of nominal), ``years`` since it went into service
     (NaN: not told),
     ``group``: "" where not told. ``temp_c``, ``rate_c`` (capacities an hour): of its use, NaN where not told; ``make``: of cell, its
-    chemistry where told."""
+    chemistry where told; ``word``: what its first curves say of its life, None: nothing."""
 
     pack: str
     kind: str
@@ -49,6 +59,7 @@ class Track:
     temp_c: float = float("nan")
     rate_c: float = float("nan")
     make: str = ""
+    word: Word | None = None
 
     def until(self, row: int) -> Track:
         """The same as it stood after the row with this number."""

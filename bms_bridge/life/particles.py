@@ -8,12 +8,14 @@ mean and then at random, so that mean and spread stay what they were. Packs with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bms_bridge.life.fade import HIGHEST, LOWEST, SIZE, Floats, soh_at
+from bms_bridge.life.fade import HIGHEST, LOWEST, SIZE, Floats, cycles_to, soh_at
+from bms_bridge.life.history import Word
 
 Index = NDArray[np.intp]
 
@@ -58,6 +60,18 @@ def filtered(drawn: Floats, cycles: Floats, soh: Floats, deviation: Floats, *, r
             shapes[again] = moved(shapes[again], weights[again], rng)
             weights[again] = 1.0 / made.shape[1]
     return Cloud(shapes, weights)
+
+
+def heeded(drawn: Floats, words: Sequence[Word], many: int, rng: np.random.Generator) -> Floats:
+    """``many`` curves for each pack, chosen of ``drawn`` [pack, more, 6] by how well they fit its word: what is known before any history
+    counts. Curves as of the prior, with the word's life."""
+    level, life, spread = (np.array([getattr(word, name) for word in words])[:, None] for name in ("soh", "cycles", "deviation"))
+    off = (np.log(cycles_to(drawn, np.broadcast_to(level, drawn.shape[:2]))) - np.log(life)) / spread
+    logs = -0.5 * (TAIL + 1) * np.log1p(off * off / TAIL)
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    made = moved(drawn, weights, rng)
+    return np.asarray(made[:, rng.permutation(drawn.shape[1])[:many]], dtype=np.float64)
 
 
 def moved(shapes: Floats, weights: Floats, rng: np.random.Generator) -> Floats:

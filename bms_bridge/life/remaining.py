@@ -25,12 +25,14 @@ from bms_bridge.health.trees import Forest
 from bms_bridge.life.crossings import FEATURES, seen_at, shows
 from bms_bridge.life.fade import SIZE, Floats, cycles_to, soh_at
 from bms_bridge.life.history import Rows, Track, as_rows
-from bms_bridge.life.particles import Cloud, filtered, quantiles
+from bms_bridge.life.particles import Cloud, filtered, heeded, quantiles
 from bms_bridge.life.prior import Population
 
 PURPOSE = "life"
 PARTICLES = 200
 PACKS_AT_ONCE = 500
+MORE_WITH_A_WORD = 5
+"""So many more curves are drawn where a word chooses among them."""
 OLD_NEWS = 0.1
 """A row counts less the further its health lies above the last one: its deviation grows by this share of the distance. What was is no
 proof of
@@ -124,6 +126,11 @@ def clouds(population: Population, tracks: Sequence[Track], *, particles: int = 
     last = np.array([track.soh[-1] if len(track.soh) else np.nan for track in tracks])
     deviation = np.hypot(rows.deviation, OLD_NEWS * np.abs(rows.soh - last[:, None]))
     drawn = population.drawn([track.group for track in tracks], particles, rng)
+    told = [place for place, track in enumerate(tracks) if track.word is not None]
+    if told:
+        words = [word for track in tracks if (word := track.word) is not None]
+        more = population.drawn([tracks[place].group for place in told], MORE_WITH_A_WORD * particles, rng)
+        drawn[told] = heeded(more, words, particles, rng)
     return filtered(drawn, rows.cycles, rows.soh, deviation, rng=rng), Rows(rows.cycles, rows.soh, deviation)
 
 

@@ -40,8 +40,13 @@ def add_to(battery: typer.Typer) -> None:
 
 
 def life(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Histories of health, one row per pack and estimate (.parquet, .csv).")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Histories of health, one row per pack and estimate (.parquet, .csv).")
+    ] = None,
     *,
+    depot: Annotated[
+        Path | None, typer.Option("--depot", help="The settings of a depot: its own estimates, and its health.life_model without --model.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="A model file of life-train. Without: the packs of FILE teach each other.")
     ] = None,
@@ -67,10 +72,16 @@ def life(
     from controller.life_policy import Use
 
     try:
-        tracks, notes = read_histories(file)
-        _notes(notes)
-        models = _models(model, tracks)
-        tracks = [replace(track, kind=_kind(models, kind, track.kind)) for track in tracks]
+        if (file is None) == (depot is None):
+            _refuse("name a FILE with histories, or a depot's settings with --depot")
+        if depot is not None:
+            tracks, models = _of_depot(depot, model, kind)
+        else:
+            assert file is not None
+            tracks, notes = read_histories(file)
+            _notes(notes)
+            models = _models(model, tracks)
+            tracks = [replace(track, kind=_kind(models, kind, track.kind)) for track in tracks]
         ways = _policies(chemistry, Use("", temp, 250.0, top / 100, depth / 100, full_hours, rate), cycles_per_year, tracks, calibration)
     except HealthError as error:
         _refuse(str(error))
@@ -174,6 +185,23 @@ def life_test(
     if not found:
         complaints.print(f"[yellow]no pack of {escape(str(data))} was seen to reach {to:g} %[/]", highlight=False, soft_wrap=True)
     raise typer.Exit(DONE if found else NO)
+
+
+def _of_depot(config: Path, model: Path | None, kind: str | None) -> tuple[list[Track], dict[str, LifeModel]]:
+    """Histories of a depot's packs, and the models for them. Raises :class:`~bms_bridge.health.HealthError`."""
+    from bms_bridge.health import DataRefused
+    from controller.app.depot_health import health_book, kinds_for, tracks_of
+
+    with health_book(config) as (settings, book):
+        tracks, notes = tracks_of(book)
+    _notes(notes)
+    chosen = model or (settings.health.life_model if settings.health is not None else None)
+    if chosen is None:
+        raise DataRefused(f"{config}: health.life_model is not set; name a model with --model (battery life-train makes one)")
+    models = _models(chosen, tracks)
+    if kind is not None:
+        return [replace(track, kind=_kind(models, kind, track.kind)) for track in tracks], models
+    return kinds_for(models, tracks), models
 
 
 def _models(model: Path | None, tracks: Sequence[Track]) -> dict[str, LifeModel]:
