@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from bms_bridge.estimates.view import FleetHealthView, PackHealthView
 from bms_bridge.lake.schema import moment
 from controller.alarms import Condition
 from controller.link import CoreUnreachable
+from controller.pack_policies import otherwise
 from controller.room import Carrier, Viewer
 from depot.commands import Command
 from depot.ports import Clock
@@ -38,12 +39,16 @@ NOT_YET = "The health process has not begun yet: it starts with the depot and lo
 
 
 class HealthRoom:
-    """The room. ``every_s``: how often the job looks."""
+    """The room. ``every_s``: how often the job looks; ``factors``: how fast batteries age beside the table, by chemistry, as
+    plans count."""
 
     commands: Mapping[type[Command], Carrier] = {}
     kinds = frozenset({"health_late"})
 
-    def __init__(self, database: Path, clock: Clock, *, every_s: float) -> None:
+    def __init__(
+        self, database: Path, clock: Clock, *, every_s: float, factors: Callable[[], Mapping[str, tuple[float, float]]] = dict
+    ) -> None:
+        self._factors = factors
         self._database, self._clock = database, clock
         self._late_s = max(LATE_LOOKS * every_s, LEAST_LATE_S)
         self._began = clock.now()
@@ -95,7 +100,11 @@ class HealthRoom:
     async def _one(self, args: Mapping[str, str]) -> PackHealthView | None:
         if not args.get("vehicle_id") or not args.get("pack_id"):
             raise InvalidValue("which pack? give vehicle_id and pack_id")
-        return await asyncio.to_thread(self._read_one, PackKey(args["vehicle_id"], args["pack_id"]))
+        found = await asyncio.to_thread(self._read_one, PackKey(args["vehicle_id"], args["pack_id"]))
+        if found is None:
+            return None
+        ways, note = otherwise(found.row.life, found.row.chemistry, self._factors())
+        return msgspec.structs.replace(found, otherwise=ways, otherwise_note=note)
 
     def _read_worked(self) -> datetime | None:
         """When the job last read or judged anything; None: never. Blocking. The book's own class would load its numbers' library."""

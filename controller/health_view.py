@@ -12,7 +12,7 @@ from bms_bridge.estimates.prospect_view import (
     PackPart,
     PackProspect,
 )
-from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 
 __all__ = [
     "FleetHealthView",
@@ -28,5 +28,6 @@ __all__ = [
     "PackHealthView",
     "PackOffer",
     "PackPart",
+    "PackPolicy",
     "PackProspect",
 ]

@@ -22,7 +22,8 @@ HOURS_A_DAY = 24.0
 class Use:
     """How a pack is used. ``temp_c``: of its cells, mean. ``top_soc``: state of charge when it is ready; ``depth``: what a day takes of
     it (a share of the
-    capacity). ``full_hours``: how long it waits at the top each day. ``rate_c``: mean charging rate, capacities an hour."""
+    capacity). ``full_hours``: how long it waits at the top each day. ``rate_c``: mean charging rate, capacities an hour.
+    ``soc_offset``: by so much the measured mean state of charge lies above that of such days."""
 
     chemistry: str
     temp_c: float = 30.0
@@ -31,6 +32,7 @@ class Use:
     depth: float = 0.6
     full_hours: float = 8.0
     rate_c: float = 0.25
+    soc_offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,17 @@ class Policy:
     stretch: float
 
 
+def day_mean_soc(use: Use) -> float:
+    """Mean state of charge of such a day: at the top while it waits, half of the day's depth below it else."""
+    waiting = use.full_hours / HOURS_A_DAY
+    return waiting * use.top_soc + (1 - waiting) * max(use.top_soc - 0.5 * use.depth, 0.0)
+
+
 def pace(use: Use, factors: tuple[float, float] = (1.0, 1.0)) -> float:
     """Loss a year, a share of nominal. ``factors``: calendar and cycle ageing beside the table. KeyError: nothing is known of the
     chemistry."""
     rates = rates_of(MODEL_OF[use.chemistry.upper()], use.temp_c)
-    waiting = use.full_hours / HOURS_A_DAY
-    mean_soc = waiting * use.top_soc + (1 - waiting) * max(use.top_soc - 0.5 * use.depth, 0.0)
+    mean_soc = min(max(day_mean_soc(use) + use.soc_offset, 0.0), 1.0)
     fast = 1 + float(rates.steep_per_c) * max(use.rate_c - GENTLE_C, 0.0)
     return factors[0] * float(rates.at_empty + rates.per_soc * mean_soc) + factors[1] * use.cycles_per_year * float(rates.cycle) * fast
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controller.anomalies_view import PackAlert, PackAlertsView
-from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
+from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 from web import text
 from web.ageing_part import ageing_part, ageing_shown
 from web.battery_prospect import TEST_REQUIRED, prospect_context
@@ -165,6 +165,12 @@ def _life(life: HealthEstimate | None) -> dict[str, Any] | None:
     return {"why": "", "facts": facts, "worth": f"Until 80 %: {detail['worth']}. Until 70 %: {detail['worth_70']}."}
 
 
+def _way(one: PackPolicy) -> tuple[str, str, str]:
+    """What is done otherwise, years more (P50), and P10 to P90."""
+    low, mid, high = (text.number(years, 1) for years in one.years_more)
+    return one.words, f"+{mid}", f"+{low} to +{high}"
+
+
 def _when(at: datetime, clock: text.DepotTime) -> str:
     return f"{clock.local(at):%-d %b %Y %H:%M}"
 
@@ -227,6 +233,8 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
         "alerts": [_alert(one) for one in (alerts.alerts if alerts is not None else ()) if one.pack == _name(row)],
         "watched": _watched(alerts, clock),
         "life": _life(row.life),
+        "ways": [_way(one) for one in found.otherwise],
+        "ways_note": f"{found.otherwise_note[:1].upper()}{found.otherwise_note[1:]}",
         "ica_chart": ica_plot([one.detail for one in (*found.charges[:1], *_first(found))]),
         "ica_note": _ica_note(found),
         "passport_href": f"{pack_url(row.vehicle_id, row.pack_id)}/passport",

@@ -26,7 +26,7 @@ from bms_bridge.estimates.shapes import shape_of
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.taught import NUMBERS, ending, taught
 from bms_bridge.estimates.trend import YEAR_S
-from bms_bridge.estimates.use import use_so_far
+from bms_bridge.estimates.use import daily_habit, use_so_far
 from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import day_of
@@ -60,11 +60,13 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """``counted``: full cycles since new, where those before the depot are known; ``sums``: as of :mod:`bms_bridge.estimates.use`."""
+    """``counted``: full cycles since new, where those before the depot are known; ``sums`` and ``habit``: as of
+    :mod:`bms_bridge.estimates.use`."""
 
     counted: dict[str, float] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     cycles_a_year: float | None = None
+    habit: dict[str, float] | None = None
 
 
 class Job:
@@ -170,7 +172,7 @@ class Job:
                     if cells is not None:
                         self._shelf.put_cells(known.key, cells)
             if fresh and self._settings.lives:
-                self._look_ahead(known.key, registered.chemistry, used.cycles_a_year, now_us)
+                self._look_ahead(known.key, registered.chemistry, used, now_us)
         return new
 
     def _used(self, pack_no: int, pack: PackKey, facts: PackFacts) -> _Used:
@@ -183,17 +185,20 @@ class Job:
         life = lifetime.decode(found[1])
         here = life.charge_in_ah / facts.nominal_ah
         years = (life.last_us - life.first_us) / 1e6 / YEAR_S
+        a_year = here / years if years >= LEAST_YEARS else None
         return _Used(
             {} if before is None else {"cycles": round(before + here, 1)},
             use_so_far(life, facts.nominal_ah),
-            here / years if years >= LEAST_YEARS else None,
+            a_year,
+            None if a_year is None else daily_habit(life, facts.nominal_ah, a_year),
         )
 
-    def _look_ahead(self, pack: PackKey, chemistry: str, cycles_a_year: float | None, now_us: int) -> None:
+    def _look_ahead(self, pack: PackKey, chemistry: str, used: _Used, now_us: int) -> None:
         known = self._settings.packs.get(pack, _NOTHING).cycles_before is not None
         history = self._book.dated(pack)
-        said = outlook(self._settings.lives, chemistry, str(pack), history, cycles_a_year=cycles_a_year, cycles_known=known)
+        said = outlook(self._settings.lives, chemistry, str(pack), history, cycles_a_year=used.cycles_a_year, cycles_known=known)
         if said is not None:
+            said = replace(said, detail=said.detail | ({} if used.habit is None else {"habit": used.habit}))
             self._book.put_outlook(pack, said, now_us=now_us)
 
     def _judge(

@@ -15,6 +15,8 @@ from itertools import pairwise
 from bms_bridge.lake.lifetime import C_RATES, SOCS, TEMPERATURES_C, Life
 
 NAMES = ("cycles", "warm_h", "warm_c_h", "soc_h", "soc_sum_h", "rate_c_h", "rate_c2_h")
+OFTEN = 0.05
+DAYS_A_YEAR = 365.25
 LEAST_H = 24.0
 """Shorter than this between two estimates, what was heard since the beginning tells more."""
 
@@ -57,6 +59,26 @@ def between(sums: Mapping[str, float], before: Mapping[str, float] | None) -> Us
         _mean(part["soc_sum_h"], part["soc_h"]),
         _mean(part["rate_c2_h"], part["rate_c_h"]),
     )
+
+
+def daily_habit(life: Life, nominal_ah: float, cycles_a_year: float) -> dict[str, float] | None:
+    """What a day of the pack looks like, out of the record of its life: ``temp_c``, ``mean_soc``, ``rate_c``; ``top_soc``: the upper edge
+    of the fullest tenth in which it spends :data:`OFTEN` of the time, ``full_hours``: a day in it; ``depth``: what a day takes of the
+    capacity. None: its unit tells no temperature or no state of charge."""
+    use = between(use_so_far(life, nominal_ah), None)
+    told = sum(life.soc_s)
+    if not (math.isfinite(use.temp_c) and math.isfinite(use.soc)):
+        return None
+    fullest = max(place for place, seconds in enumerate(life.soc_s) if seconds >= OFTEN * told)
+    top = [*SOCS, 1.0][fullest]
+    return {
+        "temp_c": round(use.temp_c, 1),
+        "mean_soc": round(use.soc, 3),
+        "rate_c": round(use.rate_c, 3) if math.isfinite(use.rate_c) else 0.0,
+        "top_soc": top,
+        "full_hours": round(24 * life.soc_s[fullest] / told, 1),
+        "depth": round(min(max(cycles_a_year / DAYS_A_YEAR, 0.05), top), 3),
+    }
 
 
 def _middles(edges: Sequence[float], first: float, last: float) -> list[float]:

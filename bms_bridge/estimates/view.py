@@ -81,9 +81,18 @@ class HealthCharge(msgspec.Struct, frozen=True):
     detail: dict[str, Any]
 
 
+class PackPolicy(msgspec.Struct, frozen=True):
+    """Charged otherwise. ``stretch``: its years are so many times as long; ``years_more``: P10, P50, P90 until 80 %."""
+
+    words: str
+    stretch: float
+    years_more: tuple[float, float, float]
+
+
 class PackHealthView(msgspec.Struct, frozen=True):
     """One pack's row, its estimates (newest last, those without a value too) its last charges, and the oldest one with an
-    incremental capacity (``ica`` in its ``detail``). ``prospect``: grade, value, advice, years ahead; null: none was made yet."""
+    incremental capacity (``ica`` in its ``detail``). ``prospect``: grade, value, advice, years ahead; null: none was made yet.
+    ``otherwise``: what other ways of charging would change, best first; ``otherwise_note``: on what that rests, or why there is nothing."""
 
     at: datetime
     row: PackHealthRow
@@ -91,3 +100,5 @@ class PackHealthView(msgspec.Struct, frozen=True):
     charges: list[HealthCharge]
     oldest: HealthCharge | None
     prospect: PackProspect | None = None
+    otherwise: list[PackPolicy] = []
+    otherwise_note: str = ""

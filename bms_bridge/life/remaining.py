@@ -120,17 +120,19 @@ class Said:
 
 
 def clouds(population: Population, tracks: Sequence[Track], *, particles: int = PARTICLES, seed: int = 0) -> tuple[Cloud, Rows]:
-    """The curves of each pack after its history, and the rows that were taken of it."""
+    """The curves of each pack after its history, and the rows that were taken of it. A word about its life chooses among the drawn curves
+    as long as the history shows nothing at a glance."""
     rng = np.random.default_rng(seed)
     rows = as_rows(tracks)
     last = np.array([track.soh[-1] if len(track.soh) else np.nan for track in tracks])
     deviation = np.hypot(rows.deviation, OLD_NEWS * np.abs(rows.soh - last[:, None]))
     drawn = population.drawn([track.group for track in tracks], particles, rng)
-    told = [place for place, track in enumerate(tracks) if track.word is not None]
+    told = [place for place, track in enumerate(tracks) if track.word is not None and not shows(track)]
     if told:
-        words = [word for track in tracks if (word := track.word) is not None]
-        more = population.drawn([tracks[place].group for place in told], MORE_WITH_A_WORD * particles, rng)
-        drawn[told] = heeded(more, words, particles, rng)
+        words = [word for place in told if (word := tracks[place].word) is not None]
+        chance = np.random.default_rng([seed, 1])  # of its own: packs without a word draw what they draw without others' words
+        more = population.drawn([tracks[place].group for place in told], MORE_WITH_A_WORD * particles, chance)
+        drawn[told] = heeded(more, words, particles, chance)
     return filtered(drawn, rows.cycles, rows.soh, deviation, rng=rng), Rows(rows.cycles, rows.soh, deviation)
 
 

@@ -28,6 +28,8 @@ complaints = Console(stderr=True)
 DONE, NO, USAGE = 0, 1, 2
 TARGETS = (0.8, 0.7)
 SHOWN = 30
+LEAST_WORD = 0.03
+"""Of ln(cycles): no early curve tells a life better."""
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines: one JSON object a line.")]
 KindOption = Annotated[str | None, typer.Option("--kind", help="Take this kind's model for all packs, whatever the file says.")]
 
@@ -53,6 +55,12 @@ def life(
     kind: KindOption = None,
     cycles_per_year: Annotated[
         float | None, typer.Option("--cycles-per-year", help="Full cycles a year. Without: as the file's column years tells for each pack.")
+    ] = None,
+    early: Annotated[
+        Path | None,
+        typer.Option(
+            "--early", help="A folder with tables of first curves (cell, log10_var_dQ …, dQ_0 …): a word about new cells of FILE."
+        ),
     ] = None,
     chemistry: Annotated[str | None, typer.Option("--chemistry", help="LFP or NMC: then effects of policies are told, too.")] = None,
     temp: Annotated[float, typer.Option("--temp", help="Mean temperature of the cells, °C.")] = 30.0,
@@ -82,6 +90,8 @@ def life(
             _notes(notes)
             models = _models(model, tracks)
             tracks = [replace(track, kind=_kind(models, kind, track.kind)) for track in tracks]
+        if early is not None:
+            tracks = _with_words(tracks, early)
         ways = _policies(chemistry, Use("", temp, 250.0, top / 100, depth / 100, full_hours, rate), cycles_per_year, tracks, calibration)
     except HealthError as error:
         _refuse(str(error))
@@ -185,6 +195,22 @@ def life_test(
     if not found:
         complaints.print(f"[yellow]no pack of {escape(str(data))} was seen to reach {to:g} %[/]", highlight=False, soft_wrap=True)
     raise typer.Exit(DONE if found else NO)
+
+
+def _with_words(tracks: Sequence[Track], early: Path) -> list[Track]:
+    """Each with what its first curves say of its life. Raises :class:`~bms_bridge.health.HealthError`."""
+    from bms_bridge.health.early_life import END_OF_LIFE_SOH, read_early_lives, words_about
+    from bms_bridge.life.history import NINETY, Word
+
+    lives = read_early_lives(early)
+    _notes(lives.notes)
+    said = words_about(lives, [track.pack for track in tracks])
+    words = {
+        cell: Word(END_OF_LIFE_SOH, life, max(math.log(high / low) / 2 / NINETY, LEAST_WORD)) for cell, (life, low, high) in said.items()
+    }
+    if not words:
+        _notes([f"{early}: no cell of the histories is in it"])
+    return [replace(track, word=words.get(track.pack)) for track in tracks]
 
 
 def _of_depot(config: Path, model: Path | None, kind: str | None) -> tuple[list[Track], dict[str, LifeModel]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from controller.ageing_room import AgeingRoom
 from controller.alarm_desk import AlarmDesk
 from controller.core import Core
@@ -28,6 +30,10 @@ def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
     from controller.reference_judge import Judge
 
     core.reference_tests.unjudged = Judge(settings.health_database, core.yard.clock)
-    room = HealthRoom(settings.health_database, core.yard.clock, every_s=settings.health.every_s)
+
+    def factors() -> Mapping[str, tuple[float, float]]:
+        return core.planning.settings.life.factors
+
+    room = HealthRoom(settings.health_database, core.yard.clock, every_s=settings.health.every_s, factors=factors)
     alarms.sources.append(room)
     core.add(room)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bms_bridge.health import DataRefused
-from bms_bridge.health.early_life import MEMBERS, SCALARS, EarlyLifeModel, EarlyLives, ceiling_cycles, read_early_lives
+from bms_bridge.health import DataRefused, early_life
+from bms_bridge.health.early_life import MEMBERS, SCALARS, EarlyLifeModel, EarlyLives, ceiling_cycles, read_early_lives, words_about
 
 POINTS = 20
 
@@ -102,3 +102,19 @@ def test_the_published_split_is_met(data_dir: Path) -> None:
     assert missed.mean() < 0.13
     alone = model.members(test1)["variance"]
     assert np.mean(np.abs(alone - test1.life_cycles) / test1.life_cycles) == pytest.approx(0.147, abs=0.002)
+
+
+def test_a_word_about_a_cell_is_not_taught_by_its_own_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_life, "MEMBERS", {"variance": MEMBERS["variance"]})
+    known = invented(24, 0)
+    said = words_about(known, ["c3", "c7", "somebody else"])
+    assert sorted(said) == ["c3", "c7"]
+    life, low, high = said["c3"]
+    assert low < life < high
+    wrong = known.life_cycles.copy()
+    wrong[3] = 101.0
+    other = words_about(EarlyLives(known.cells, known.splits, known.scalars, known.curves_ah, wrong), ["c3", "c7"])
+    assert other == said
+    assert words_about(known, ["somebody else"]) == {}
+    with pytest.raises(DataRefused, match="too few"):
+        words_about(known, [f"c{n}" for n in range(13)])

@@ -7,7 +7,8 @@ import pytest
 from fake_lives import SPREAD, USUAL
 
 from bms_bridge.life.fade import SIZE, cycles_to, soh_at
-from bms_bridge.life.particles import TAIL, filtered, moved, quantiles
+from bms_bridge.life.history import Word
+from bms_bridge.life.particles import TAIL, filtered, heeded, moved, quantiles
 
 
 def drawn(packs: int, particles: int, seed: int = 0) -> np.ndarray:
@@ -60,3 +61,14 @@ def test_moving_keeps_mean_and_spread() -> None:
     new = moved(shapes, np.full((1, 4_000), 1 / 4_000), np.random.default_rng(2))
     assert new.mean(axis=1) == pytest.approx(shapes.mean(axis=1), abs=0.02)
     assert new.std(axis=1) == pytest.approx(shapes.std(axis=1), rel=0.06)
+
+
+def test_a_word_about_its_life_chooses_among_the_curves() -> None:
+    start, rng = drawn(2, 1_000), np.random.default_rng(0)
+    usual = float(np.exp(np.median(np.log(cycles_to(start, 0.8)))))
+    chosen = heeded(start, [Word(0.8, 0.75 * usual, 0.05), Word(0.8, 1.3 * usual, 0.05)], 200, rng)
+    assert chosen.shape == (2, 200, SIZE)
+    lives = np.exp(np.median(np.log(cycles_to(chosen, 0.8)), axis=1))
+    assert lives / usual == pytest.approx([0.75, 1.3], rel=0.1)
+    broad = heeded(start, [Word(0.8, 0.75 * usual, 5.0)] * 2, 200, rng)
+    assert np.exp(np.median(np.log(cycles_to(broad, 0.8)))) == pytest.approx(usual, rel=0.1)

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_lives import lives, write_lives
+from test_bms_bridge_health_early_life import invented, write
 from typer.testing import CliRunner, Result
 
+from bms_bridge.health import early_life
+from bms_bridge.health.early_life import EarlyLives, words_about
 from bms_bridge.life import teaching
 from controller.app.cli import app
 from optimizer.life_table import rates_of
@@ -129,3 +132,27 @@ def test_stress_is_told_by_condition_and_slope(tmp_path: Path) -> None:
     assert run("stress", str(tmp_path / "lab.csv")).exit_code == 2  # without the nominal capacity
     refused = run("stress", str(tmp_path / "lab.csv"), "--nominal", "2", "--cycles", "900")
     assert (refused.exit_code, "fewer cycles" in refused.output) == (2, True)
+
+
+def test_first_curves_are_a_word_about_a_new_pack_and_none_about_an_old_one(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_life, "MEMBERS", {"variance": early_life.MEMBERS["variance"]})
+    new, old = lives(2, seed=4)
+    write_lives(tmp_path / "bus.csv", [new.until(0), old.until(len(old.cycles) // 2)])
+    early = tmp_path / "early"
+    early.mkdir()
+    table = invented(20, 3)
+    names = np.array([new.pack, old.pack, *table.cells[2:]])
+    life = table.life_cycles.copy()
+    life[:2] = np.nan
+    write(early, EarlyLives(names, table.splits, table.scalars, table.curves_ah, life))
+    words = ("life", str(tmp_path / "bus.csv"), "--model", str(model), "--json")
+    plain, heard = ([json.loads(line) for line in run(*words, *more).stdout.splitlines()] for more in ((), ("--early", str(early))))
+    said = words_about(EarlyLives(names, table.splits, table.scalars, table.curves_ah, life), [new.pack])[new.pack]
+    before, after = (abs(np.log(rows[0]["targets"][0]["p50_cycles"] / said[0])) for rows in (plain, heard))
+    assert after < before
+    assert heard[1]["targets"][0]["p50_cycles"] == pytest.approx(plain[1]["targets"][0]["p50_cycles"], rel=0.1)
+    none = run(*words, "--early", str(tmp_path))
+    assert none.exit_code == 2
+    assert "no table of" in none.output.replace("\n", " ")
