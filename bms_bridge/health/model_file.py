@@ -14,8 +14,10 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,13 @@ KINDS_OF_NUMBERS = "biuf"
 DESCRIPTION = "description"
 
 Array = NDArray[Any]
+
+_NOT_OURS = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError, MemoryError, RuntimeError, SyntaxError,
+    TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What unpacking a file can raise that somebody else made: zip, .npy and JSON each have errors of their own (encrypted, an array of
+terabytes, nested for ever)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def read_model(path: Path, purpose: str) -> ModelFile:
         schema, found, told, words = (description[name] for name in ("schema", "purpose", "sha256", "words"))
     except FileNotFoundError as error:
         raise ModelRefused(f"{path} is not there; make one with ./chargeyard battery {purpose}-train") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _NOT_OURS as error:
         raise ModelRefused(f"{path} is no model file of battery health, or it is damaged") from error
     if schema != SCHEMA:
         raise ModelRefused(f"{path} is written as {schema!s:.40}; this version reads {SCHEMA}: train it anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import zipfile
@@ -77,3 +78,35 @@ def test_an_older_schema_says_what_to_do(tmp_path: Path, model: ModelFile, monke
     monkeypatch.undo()
     with pytest.raises(ModelRefused, match="train it anew"):
         read_model(tmp_path / "m.npz", "soh")
+
+
+def npy(header: str, data: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header.ljust(117) + "\n").to_bytes(2, "little") + (header.ljust(117) + "\n").encode() + data
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"a.npy": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }", bytes(80))},
+        {"a.npy": npy("{'descr': '<f8', 'fortran_order': False, 'shape': ((((((,), }", b"")},
+        {"description.npy": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (200000,), }", b"[" * 100_000 + b"]" * 100_000)},
+        {"description.npy": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (7,), }", b'{"a":1}')},
+    ],
+)
+def test_a_file_that_was_made_to_break_the_reader_is_refused(tmp_path: Path, parts: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(ModelRefused, match="no model file"):
+        read_model(tmp_path / "m.npz", "soh")
+
+
+def test_bytes_that_were_changed_anywhere_are_refused(tmp_path: Path, model: ModelFile) -> None:
+    write_model(tmp_path / "m.npz", model)
+    whole = (tmp_path / "m.npz").read_bytes()
+    for at in range(0, len(whole), 7):
+        for flip in (0x01, 0x80):
+            (tmp_path / "m.npz").write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+            with contextlib.suppress(ModelRefused):  # some bytes of a zip say nothing
+                read = read_model(tmp_path / "m.npz", "soh")
+                assert (read.words, checksum(read)) == (model.words, checksum(model)), at
