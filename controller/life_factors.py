@@ -133,7 +133,7 @@ def read_factors(path: Path) -> dict[str, tuple[float, float]]:
         raise
     except OSError as error:
         raise FactorsRefused(f"cannot read {path} ({error.strerror or error}); {again}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FactorsRefused(f"{path} is no file of ageing factors, or it is damaged; {again}") from error
     for kind, pair in found.items():
         if kind not in MODEL_OF or not all(LEAST <= factor <= MOST for factor in pair):

@@ -22,6 +22,7 @@ from typing import Final
 from bms_bridge.anomalies import AssumptionRefused
 from bms_bridge.anomalies.alerts import Alert, Kind
 from bms_bridge.anomalies.pack_days import day_text
+from bms_bridge.in_short import in_short
 
 MOST_PAISE: Final = 10**13
 
@@ -109,8 +110,8 @@ def read_assumptions(path: Path) -> Assumptions:
     """Assumptions of a TOML file; what it does not name stays as it is here. AssumptionRefused: not readable, unknown, or impossible."""
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AssumptionRefused(f"{path}: not readable as TOML ({str(error).splitlines()[0][:160]})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise AssumptionRefused(f"{path}: not readable as TOML ({in_short(error)})") from error
     known = {one.name for one in fields(Assumptions)}
     unknown = sorted(set(read) - known)
     if unknown:

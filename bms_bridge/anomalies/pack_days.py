@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bms_bridge.anomalies import TableRefused
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
+from bms_bridge.in_short import in_short
 
 Ints = NDArray[np.int64]
 EPOCH: Final = date(1970, 1, 1)
@@ -266,7 +267,7 @@ def _lists(path: Path, names: Sequence[str]) -> dict[str, list[Floats]]:
                 raise TableRefused(f"{path}: more than {MOST_LIST_ROWS:,} rows")
             raw |= parquet.read_table(path, columns=list(names)).to_pydict()
     except (OSError, ValueError, csv.Error) as error:
-        raise TableRefused(f"{path}: not readable ({str(error).splitlines()[0][:160]})") from error
+        raise TableRefused(f"{path}: not readable ({in_short(error)})") from error
     return {name: [_row(value) for value in values] for name, values in raw.items()}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms_bridge.health import DataRefused
+from bms_bridge.in_short import in_short
 
 ENDINGS = (".parquet", ".csv")
 MOST_BYTES = 400_000_000
@@ -50,7 +51,7 @@ def column_names(path: Path) -> tuple[str, ...]:
 
         return tuple(parquet.read_schema(path).names)
     except (OSError, ValueError, csv.Error) as error:
-        raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({_short(error)})") from error
+        raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({in_short(error)})") from error
 
 
 def read_columns(path: Path, numbers: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def read_columns(path: Path, numbers: Sequence[str], words: Sequence[str]) -> di
                 raise DataRefused(f"{path}: more than {MOST_ROWS:,} rows")
             raw = parquet.read_table(path, columns=list(dict.fromkeys((*numbers, *words)))).to_pydict()
     except (OSError, ValueError, csv.Error) as error:
-        raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({_short(error)})") from error
+        raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({in_short(error)})") from error
     return {name: _floats(raw[name]) for name in numbers} | {name: _words(raw[name]) for name in words}
 
 
@@ -129,7 +130,3 @@ def _number(value: object) -> float:
 
 def _words(values: Sequence[object]) -> Words:
     return np.array(["" if value is None else str(value)[:200] for value in values], dtype=np.str_)
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

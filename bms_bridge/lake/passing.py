@@ -170,7 +170,7 @@ def _verified(archive: zipfile.ZipFile, fingerprint: str) -> tuple[dict[str, Any
         Ed25519PublicKey.from_public_bytes(public).verify(signature, raw)
     except InvalidSignature:
         raise ArchiveRefused("the signature does not fit: its list of contents was changed after it was signed") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArchiveRefused(f"{SIGNATURE} is no signature ({error})") from None
     wanted = re.sub(r"[^0-9a-f]", "", fingerprint.lower())
     if fingerprint_of(public).replace(" ", "") != wanted:
@@ -181,7 +181,7 @@ def _verified(archive: zipfile.ZipFile, fingerprint: str) -> tuple[dict[str, Any
         if manifest["schema"] != SCHEMA:
             raise ArchiveRefused(f"schema {str(manifest['schema'])[:40]} is not known here; this version reads {SCHEMA}")
         str(manifest["depot"]), int(manifest["rows"]), str(manifest["pack"]["pack"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArchiveRefused(f"{MANIFEST} is not a list of contents ({error})") from None
     more = set(infos) - set(files) - {MANIFEST, SIGNATURE}
     if more:
@@ -195,7 +195,7 @@ def _verified(archive: zipfile.ZipFile, fingerprint: str) -> tuple[dict[str, Any
             raise ArchiveRefused(f"{name} was changed after it was signed")
     try:
         life = lifetime.decode(b64decode(json.loads(_small(archive, LIFETIME))["folded"], validate=True))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArchiveRefused(f"{LIFETIME} holds no record ({error})") from None
     return manifest, life
 

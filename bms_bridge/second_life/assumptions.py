@@ -107,7 +107,7 @@ def _raw() -> bytes:
 def _toml(raw: bytes, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AssumptionsRefused(f"{where} is no TOML: {error}") from None
 
 

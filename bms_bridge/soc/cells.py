@@ -27,6 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bms_bridge.in_short import in_short
 from bms_bridge.soc import CurveRefused
 from bms_bridge.soc.ocv import Floats, OcvCurve, OcvFit, from_electrodes
 
@@ -233,8 +234,8 @@ def _read(path: Path, chemistry: str) -> CellKind:
         if path.stat().st_size > MOST_BYTES:
             raise CurveRefused(f"{path}: too large for a curve")
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CurveRefused(f"{path}: no curve file ({str(error).splitlines()[0][:120]}); make one with battery ocv-fit") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CurveRefused(f"{path}: no curve file ({in_short(error)}); make one with battery ocv-fit") from error
     if not isinstance(content, dict) or content.get("schema") != FILE_SCHEMA:
         raise CurveRefused(f"{path}: not of schema {FILE_SCHEMA}; make one with battery ocv-fit")
     if content.get("chemistry") != chemistry:

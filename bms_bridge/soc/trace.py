@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bms_bridge.in_short import in_short
 from bms_bridge.soc import TraceRefused
 from bms_bridge.soc.estimate import Samples
 from bms_bridge.soc.ocv import Floats
@@ -176,7 +177,7 @@ def _parquet(path: Path) -> dict[str, Sequence[Any]]:
             raise TraceRefused(f"{path}: more than {MOST_ROWS:,} rows; take a part of it")
         content: dict[str, Sequence[Any]] = parquet.read_table(path).to_pydict()
     except (OSError, ValueError, ArrowException) as error:
-        raise TraceRefused(f"{path}: not readable as Parquet ({_short(error)})") from error
+        raise TraceRefused(f"{path}: not readable as Parquet ({in_short(error)})") from error
     return content
 
 
@@ -197,7 +198,7 @@ def _csv(path: Path) -> dict[str, Sequence[Any]]:
                 for place, column in enumerate(columns):
                     column.append(row[place] if place < len(row) else "")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceRefused(f"{path}: not readable as CSV ({_short(error)})") from error
+        raise TraceRefused(f"{path}: not readable as CSV ({in_short(error)})") from error
     return dict(zip(names, columns, strict=True))
 
 
@@ -267,7 +268,3 @@ def _moment(value: object) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -123,7 +123,7 @@ def planned(name: str, power_kw: Sequence[float], *, slot_minutes: float, begins
 def _read(raw: bytes, where: str) -> dict[str, Duty]:
     try:
         content = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DutyRefused(f"{where} is no TOML: {error}") from None
     if not content:
         raise DutyRefused(f"{where} holds no duty: a table [name] with power = [[hours, kW per kWh], …]")

@@ -26,6 +26,7 @@ complaints = Console(stderr=True)
 
 DONE, NO, USAGE = 0, 1, 2
 SHOWN = 40
+MOST_PLAN_BYTES = 50_000_000
 
 
 def add_to(battery: typer.Typer) -> None:
@@ -122,6 +123,8 @@ def _planned(listed: list[Listed], known: dict[str, Duty], duty: str, path: Path
     from bms_bridge.twin.duty import planned
 
     try:
+        if path.stat().st_size > MOST_PLAN_BYTES:
+            raise DutyRefused(f"{path} is longer than {MOST_PLAN_BYTES:,} bytes: it is no plan")
         content = json.loads(path.read_bytes())
         begins = datetime.fromisoformat(content["t0"])
         power, minutes = content["power_kw"], float(content["slot_minutes"])
@@ -141,7 +144,7 @@ def _planned(listed: list[Listed], known: dict[str, Duty], duty: str, path: Path
                 )
     except OSError as error:
         raise DutyRefused(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise DutyRefused(f"{path} is no plan: make one with ./chargeyard plan SCENARIO -o {path.name}") from None
     if not out:
         raise DutyRefused(f"{path}: none of its vehicles is one of the packs; the column pack must name the plan's vehicles")
