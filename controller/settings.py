@@ -169,7 +169,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"{name}: can't be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise SettingsError(f"{name}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise SettingsError(f"{name}: is not TOML: {error}") from error
         return cls.of(raw, name=name)
 

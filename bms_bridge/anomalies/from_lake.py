@@ -20,7 +20,7 @@ import numpy as np
 from bms_bridge.anomalies import TableRefused
 from bms_bridge.anomalies.pack_days import PackDays, day_number, day_text, made
 from bms_bridge.chemistry import CELL, Chemistry
-from bms_bridge.in_short import in_short
+from bms_bridge.in_short import UNREADABLE, in_short
 from depot.fleet import Pack
 
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
@@ -126,7 +126,7 @@ def read_beside(path: Path) -> dict[str, Beside]:
             for row in rows:
                 day = (row.get("made") or "").strip()
                 found[row["pack"].strip()] = Beside((row.get("batch") or "").strip()[:200], day_number(day) if day else None)
-    except (OSError, ValueError, csv.Error) as error:
+    except UNREADABLE as error:
         raise TableRefused(f"{path}: not readable ({in_short(error)})") from error
     return found
 

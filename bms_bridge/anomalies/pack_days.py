@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bms_bridge.anomalies import TableRefused
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
-from bms_bridge.in_short import in_short
+from bms_bridge.in_short import UNREADABLE, in_short
 
 Ints = NDArray[np.int64]
 EPOCH: Final = date(1970, 1, 1)
@@ -266,7 +266,7 @@ def _lists(path: Path, names: Sequence[str]) -> dict[str, list[Floats]]:
             if parquet.read_metadata(path).num_rows > MOST_LIST_ROWS:
                 raise TableRefused(f"{path}: more than {MOST_LIST_ROWS:,} rows")
             raw |= parquet.read_table(path, columns=list(names)).to_pydict()
-    except (OSError, ValueError, csv.Error) as error:
+    except UNREADABLE as error:
         raise TableRefused(f"{path}: not readable ({in_short(error)})") from error
     return {name: [_row(value) for value in values] for name, values in raw.items()}
 

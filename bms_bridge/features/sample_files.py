@@ -17,6 +17,7 @@ from bms_bridge.features import SamplesRefused
 from bms_bridge.features.samples import Floats, Samples, ordered
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import MOST_ROWS, column_names, read_columns
+from bms_bridge.in_short import UNREADABLE, in_short
 
 TIMES = ("t_s", "time_s")
 CURRENTS = ("current_a", "I_A")
@@ -73,23 +74,24 @@ def _lake_samples(path: Path) -> dict[str, Samples]:
             raise SamplesRefused(f"{path}: more than {MOST_ROWS:,} rows")
         table = parquet.read_table(path, columns=list(LAKE_COLUMNS), partitioning=None)
         arrived = np.asarray(table["received_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist(), dtype=np.float64) / 1e6
-    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
-        raise SamplesRefused(f"{path}: not readable as a partition of the lake ({str(error)[:120]})") from error
-    age_s, current_a, voltage_v = (
-        np.array([np.nan if one is None else float(one) for one in table[name].to_pylist()]) for name in ("age_s", "current_a", "voltage_v")
-    )
-    packs = np.array([str(one) for one in table["pack"].to_pylist()], dtype=np.str_)
-    warm, cells = (table[name].to_pylist() for name in ("temperatures_c", "cells_v"))
-    found = {}
-    for pack in np.unique(packs):
-        own = np.flatnonzero(packs == pack)
-        found[str(pack)] = ordered(
-            (arrived - np.nan_to_num(age_s))[own],
-            current_a[own],
-            voltage_v[own],
-            temperatures_c=_lists([warm[row] for row in own]),
-            cells_v=_lists([cells[row] for row in own]),
+        age_s, current_a, voltage_v = (
+            np.array([np.nan if one is None else float(one) for one in table[name].to_pylist()])
+            for name in ("age_s", "current_a", "voltage_v")
         )
+        packs = np.array([str(one) for one in table["pack"].to_pylist()], dtype=np.str_)
+        warm, cells = (table[name].to_pylist() for name in ("temperatures_c", "cells_v"))
+        found = {}
+        for pack in np.unique(packs):
+            own = np.flatnonzero(packs == pack)
+            found[str(pack)] = ordered(
+                (arrived - np.nan_to_num(age_s))[own],
+                current_a[own],
+                voltage_v[own],
+                temperatures_c=_lists([warm[row] for row in own]),
+                cells_v=_lists([cells[row] for row in own]),
+            )
+    except UNREADABLE as error:
+        raise SamplesRefused(f"{path}: not readable as a partition of the lake ({in_short(error)})") from error
     if not found:
         raise SamplesRefused(f"{path}: no samples")
     return found

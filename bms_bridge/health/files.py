@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms_bridge.health import DataRefused
-from bms_bridge.in_short import in_short
+from bms_bridge.in_short import UNREADABLE, in_short
 
 ENDINGS = (".parquet", ".csv")
 MOST_BYTES = 400_000_000
@@ -50,7 +50,7 @@ def column_names(path: Path) -> tuple[str, ...]:
         from pyarrow import parquet
 
         return tuple(parquet.read_schema(path).names)
-    except (OSError, ValueError, csv.Error) as error:
+    except UNREADABLE as error:
         raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({in_short(error)})") from error
 
 
@@ -74,7 +74,7 @@ def read_columns(path: Path, numbers: Sequence[str], words: Sequence[str]) -> di
             if parquet.read_metadata(path).num_rows > MOST_ROWS:
                 raise DataRefused(f"{path}: more than {MOST_ROWS:,} rows")
             raw = parquet.read_table(path, columns=list(dict.fromkeys((*numbers, *words)))).to_pydict()
-    except (OSError, ValueError, csv.Error) as error:
+    except UNREADABLE as error:
         raise DataRefused(f"{path}: not readable as {path.suffix[1:] or 'a table'} ({in_short(error)})") from error
     return {name: _floats(raw[name]) for name in numbers} | {name: _words(raw[name]) for name in words}
 

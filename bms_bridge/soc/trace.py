@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bms_bridge.in_short import in_short
+from bms_bridge.in_short import UNREADABLE, in_short
 from bms_bridge.soc import TraceRefused
 from bms_bridge.soc.estimate import Samples
 from bms_bridge.soc.ocv import Floats
@@ -27,6 +27,9 @@ MOST_BYTES: Final = 400_000_000
 MOST_ROWS: Final = 2_000_000
 MOST_CELLS: Final = 2_000
 LEAST_ROWS: Final = 3
+YEARS: Final = range(1970, 2200)
+"""Dates outside of them are taken for missing."""
+
 TIMES: Final = ("time_s", "time", "t_s", "reported_at", "received_at", "timestamp")
 _NAMES: Final = {
     "current_a": ("current_a", "pack_current_a", "i_a"),
@@ -169,14 +172,14 @@ def as_samples(trace: Trace, capacity_ah: float) -> Samples:
 def _parquet(path: Path) -> dict[str, Sequence[Any]]:
     _size(path)
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import parquet
     except ImportError as error:
         raise TraceRefused(f"{path}: Parquet needs Arrow, which is not installed here; write the table as CSV") from error
     try:
         if parquet.read_metadata(path).num_rows > MOST_ROWS:
             raise TraceRefused(f"{path}: more than {MOST_ROWS:,} rows; take a part of it")
         content: dict[str, Sequence[Any]] = parquet.read_table(path).to_pydict()
-    except (OSError, ValueError, ArrowException) as error:
+    except UNREADABLE as error:
         raise TraceRefused(f"{path}: not readable as Parquet ({in_short(error)})") from error
     return content
 
@@ -197,7 +200,7 @@ def _csv(path: Path) -> dict[str, Sequence[Any]]:
                     continue
                 for place, column in enumerate(columns):
                     column.append(row[place] if place < len(row) else "")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UNREADABLE as error:
         raise TraceRefused(f"{path}: not readable as CSV ({in_short(error)})") from error
     return dict(zip(names, columns, strict=True))
 
@@ -224,7 +227,7 @@ def _numbers(values: Sequence[Any]) -> Floats:
 def _lists(values: Sequence[Any]) -> Floats:
     """A column of lists (or of text like ``[3.3, 3.4]``) as [n, longest]."""
     rows = [
-        [_number(part) for part in (value.strip("[] ").replace(";", ",").split(",") if isinstance(value, str) else value or ())]
+        [_number(part) for part in (value.strip("[] ").replace(";", ",").split(",") if isinstance(value, str) else _listed(value))]
         for value in values
     ]
     width = min(max((len(row) for row in rows), default=0), MOST_CELLS)
@@ -232,6 +235,10 @@ def _lists(values: Sequence[Any]) -> Floats:
     for place, row in enumerate(rows):
         table[place, : min(len(row), width)] = row[:width]
     return table
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _row_means(table: Floats) -> Floats:
@@ -244,7 +251,7 @@ def _cells(columns: dict[str, Sequence[Any]], names: dict[str, str]) -> Floats:
     if "cells_v" in names:
         table = _lists(columns[names["cells_v"]])
         return table[:, np.isfinite(table).any(axis=0)]
-    own = sorted((int(name[5:-2]), name) for name in names if name.startswith("cell_") and name.endswith("_v") and name[5:-2].isdigit())
+    own = sorted((int(name[5:-2]), name) for name in names if name.startswith("cell_") and name.endswith("_v") and name[5:-2].isdecimal())
     if not own:
         return np.zeros((len(next(iter(columns.values()), ())), 0))
     return np.stack([_numbers(columns[names[name]]) for _, name in own[:MOST_CELLS]], axis=1)
@@ -253,7 +260,7 @@ def _cells(columns: dict[str, Sequence[Any]], names: dict[str, str]) -> Floats:
 def _seconds(values: Sequence[Any]) -> tuple[Floats, datetime | None]:
     """Seconds, and 1970 where the values were times with a date."""
     numbers = _numbers([None if isinstance(value, datetime) else value for value in values])
-    if np.isfinite(numbers).mean() > 0.5:
+    if not len(numbers) or np.isfinite(numbers).mean() > 0.5:
         return numbers, None
     stamps = [_moment(value) for value in values]
     return np.array([stamp.timestamp() if stamp else np.nan for stamp in stamps]), datetime.fromtimestamp(0, tz=UTC)
@@ -265,6 +272,6 @@ def _moment(value: object) -> datetime | None:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
-    if not isinstance(value, datetime):
+    if not isinstance(value, datetime) or value.year not in YEARS:
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
