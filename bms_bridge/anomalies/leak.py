@@ -9,7 +9,8 @@ that means.
 
 A line must explain the readings better than a step does: a sensor that was exchanged, or cells that were balanced by hand, are no
 leak. It must stand out of the scatter of all cells in the pack, whose own self-discharge differs, and hold for some readings. Nothing
-is said below :data:`LEAST_SHARE_PER_DAY`, and below :data:`LEAST_UNTOLD_SHARE_PER_DAY` where nobody tells what was balanced.
+is said below :data:`LEAST_SHARE_PER_DAY`, and below :data:`LEAST_UNTOLD_SHARE_PER_DAY` where nobody tells what was balanced: there
+:mod:`.balanced` looks for a cell that falls out of a string which a balancer holds together.
 """
 
 from __future__ import annotations
@@ -20,18 +21,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bms_bridge.anomalies.balanced import falls_out
+from bms_bridge.anomalies.lines import LEAST_READINGS, Flags, Ints, Readings, lines, medians, no_step, parts
 from bms_bridge.anomalies.pack_days import PackDays
 from bms_bridge.health.files import Floats
 
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
 WINDOWS_D: Final = (6, 10, 18, 28)
-LEAST_READINGS: Final = 6
-"""In a window, and this must be spread over most of it."""
-
 LEAST_SHARE_PER_DAY: Final = 24 / 10_000
 """C/10000: below it cells differ by themselves, and nobody is called."""
 
@@ -61,9 +57,6 @@ _RECENT_D: Final = 90
 
 _PACKS_AT_ONCE: Final = 500
 """So many packs are gathered at once: this bounds what the look needs of memory."""
-
-WEIGHED_SOC: Final = 0.003
-"""Scatter of the state of charge at the like points from which on its influence is fitted too (cells of other capacity)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +143,13 @@ def drift(table: PackDays, *, newest: bool = False) -> Drift:
     days = table.days[rows]
     line_up = owner[rows].astype(np.int64) * _APART_D + (days - int(table.days.min()))
     ends = _newest(owner[rows]) if newest else np.arange(len(rows))
-    readings = _Readings(days.astype(np.float64), table.numbers["soc"][rows], differences[rows], weights)
+    readings = Readings(days.astype(np.float64), table.numbers["soc"][rows], differences[rows], weights)
     for width in WINDOWS_D:
         low = np.searchsorted(line_up, line_up[ends] - width, side="right")
         chosen = (ends - low + 1 >= LEAST_READINGS) & (days[ends] - days[low] >= 0.6 * (width - 1))
-        for part in _parts(np.flatnonzero(chosen), width * cells):
+        for part in parts(np.flatnonzero(chosen), width * cells):
             at = ends[part]
-            fitted = _lines(readings, low[part], at)
+            fitted = lines(readings, low[part], at)
             loss = -fitted.slope
             enough = np.isfinite(loss).sum(axis=1) >= 2
             beyond_median = loss - medians(loss)[:, None]
@@ -166,10 +159,14 @@ def drift(table: PackDays, *, newest: bool = False) -> Drift:
             with np.errstate(invalid="ignore"):
                 out = (beyond > SIGMAS) & (beyond_median > least[rows[at], None])
             some = np.flatnonzero(out.any(axis=1))
-            out[some] &= _no_step(readings, low[part][some], at[some], fitted, some)
+            out[some] &= no_step(readings, low[part][some], at[some], fitted, some)
             _keep_better(rows[at], (share, error, sigmas, window), (loss, whole, beyond, np.full(loss.shape, float(width))))
             candidate[rows[at]] |= out
-    return Drift(share, error, sigmas, window, _confirmed(candidate, rows, owner))
+    found = _confirmed(candidate, rows, owner)
+    untold = np.flatnonzero(~told[owner[rows]])
+    if len(untold):
+        found[rows[untold]] |= falls_out(readings, untold, owner[rows], line_up) & np.isfinite(share[rows[untold]])
+    return Drift(share, error, sigmas, window, found)
 
 
 def leaks(table: PackDays, *, now: bool = False) -> list[Leak]:
@@ -178,7 +175,7 @@ def leaks(table: PackDays, *, now: bool = False) -> list[Leak]:
     begins = table.begins()
     packs: Sequence[int] = range(len(begins) - 1)
     if now:
-        packs = [pack for many in _parts(np.arange(len(begins) - 1), 1, most=_PACKS_AT_ONCE) for pack in _leaking_now(table, begins, many)]
+        packs = [pack for many in parts(np.arange(len(begins) - 1), 1, most=_PACKS_AT_ONCE) for pack in _leaking_now(table, begins, many)]
     return [leak for pack in packs for leak in _of_pack(table.of_rows(int(begins[pack]), int(begins[pack + 1])))]
 
 
@@ -237,100 +234,6 @@ def detectable_share_per_day(slope_v: float, noise_v: float, window_d: int, read
     return max(LEAST_SHARE_PER_DAY, SIGMAS * math.hypot(noise / spread, HEALTHY_SHARE_PER_DAY))
 
 
-@dataclass(frozen=True, slots=True)
-class _Readings:
-    """Readings that tell charge, of all packs: days, states of charge and weights [u], differences [u, cells]."""
-
-    days: Floats
-    soc: Floats
-    values: Floats
-    weights: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """Of each window and cell: the line's slope (1/d) and its standard error, what it leaves unexplained (weighted squares), and how fast
-    the value goes with the state of charge (per 1.0)."""
-
-    slope: Floats
-    error: Floats
-    left: Floats
-    by_soc: Floats
-
-
-def _gathered(readings: _Readings, low: Ints, at: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-    """Days from the weighted middle, states of charge from theirs, weights [w, r]; values [w, r, cells], NaN where there is none."""
-    place = low[:, None] + np.arange(int((at - low).max()) + 1)
-    inside = place <= at[:, None]
-    place = np.minimum(place, at[:, None])
-    weights = np.where(inside, readings.weights[place], 0.0)
-    whole = weights.sum(axis=1, keepdims=True)
-    days, soc = readings.days[place], readings.soc[place]
-    days = np.where(inside, days - (days * weights).sum(axis=1, keepdims=True) / whole, 0.0)
-    soc = np.where(inside, soc - (soc * weights).sum(axis=1, keepdims=True) / whole, 0.0)
-    scatter = np.sqrt((weights * soc**2).sum(axis=1, keepdims=True) / whole)
-    fitted = (inside.sum(axis=1, keepdims=True) > LEAST_READINGS) & (scatter > WEIGHED_SOC)
-    values = np.where(inside[:, :, None], readings.values[place], np.nan)
-    return days, np.where(fitted, soc, 0.0), weights, values
-
-
-def _lines(readings: _Readings, low: Ints, at: Ints) -> _Lines:
-    """Weighted lines through the readings ``low`` to ``at`` (with both) of each window, the influence of the charge at the like point
-    taken out where it scatters."""
-    days, soc, weights, values = _gathered(readings, low, at)
-    there = np.isfinite(values)
-    filled = np.where(there, values, 0.0)
-    count = there.sum(axis=1)
-    scale = weights.sum(axis=1) / np.maximum((weights > 0).sum(axis=1), 1)
-    per_day = np.maximum(np.abs(days).max(axis=1), 1e-12)
-    per_soc = np.maximum(np.abs(soc).max(axis=1), 1e-12)
-    design = np.stack([np.ones_like(days), days / per_day[:, None], soc / per_soc[:, None]], axis=1)  # [w, 3, r]
-    w = weights / scale[:, None]
-    pairs = np.stack([design[:, i] * design[:, j] * w for i, j in _PAIRS], axis=1)  # [w, 6, r]
-    if there.all():
-        normal = np.broadcast_to(pairs.sum(axis=2)[:, :, None], (len(low), 6, values.shape[2]))
-    else:
-        normal = pairs @ there.astype(np.float64)
-    inverse = _inverse([normal[:, place] + (1e-9 if i == j else 0.0) for place, (i, j) in enumerate(_PAIRS)])
-    right = (design * w[:, None, :]) @ filled  # [w, 3, cells]
-    solved = np.stack([sum(inverse[_PAIRS.index((min(i, j), max(i, j)))] * right[:, j] for j in range(3)) for i in range(3)], axis=1)
-    left = np.where(there, values - design.transpose(0, 2, 1) @ solved, 0.0)
-    squares = np.einsum("wr,wrc->wc", weights, left**2)
-    terms = 2 + (np.abs(soc).max(axis=1) > 0)
-    variance = squares / np.maximum(count - terms[:, None], 1)
-    pooled = medians(np.where(count > 0, variance, np.nan))
-    slope = np.where(count >= LEAST_READINGS, solved[:, 1] / per_day[:, None], np.nan)
-    error = np.sqrt(np.maximum(np.maximum(variance, pooled[:, None]), 1.0) * inverse[3] / scale[:, None]) / per_day[:, None]
-    return _Lines(slope, error, squares, solved[:, 2] / per_soc[:, None])
-
-
-_PAIRS: Final = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-
-
-def _inverse(upper: Sequence[Floats]) -> list[Floats]:
-    """Of symmetric matrices of three rows, by their upper halves in the order of :data:`_PAIRS`."""
-    a, b, c, d, e, f = upper
-    one, two, three = d * f - e * e, c * e - b * f, b * e - c * d
-    whole = a * one + b * two + c * three
-    return [one / whole, two / whole, three / whole, (a * f - c * c) / whole, (b * c - a * e) / whole, (a * d - b * b) / whole]
-
-
-def _no_step(readings: _Readings, low: Ints, at: Ints, fitted: _Lines, some: Ints) -> Flags:
-    """Whether no single step explains the windows as well as their lines do; ``some``: their places in ``fitted`` [windows, cells]."""
-    if not len(some):
-        return np.zeros((0, readings.values.shape[1]), dtype=np.bool_)
-    _, soc, weights, values = _gathered(readings, low, at)
-    plain = np.where(np.isfinite(values), values - soc[:, :, None] * fitted.by_soc[some][:, None, :], 0.0)
-    w = weights[:, :, None] * np.isfinite(values)
-    sums, firsts, squares = (np.cumsum(part, axis=1) for part in (w, w * plain, w * plain**2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rest = sums[:, -1:] - sums
-        before = squares - firsts**2 / sums
-        after = (squares[:, -1:] - squares) - (firsts[:, -1:] - firsts) ** 2 / rest
-        both = np.where((sums > 0) & (rest > 0), before + after, np.inf)
-    return np.asarray(fitted.left[some] < np.maximum(both.min(axis=1), 0.0), dtype=np.bool_)
-
-
 def _keep_better(rows: Ints, kept: Sequence[Floats], new: Sequence[Floats]) -> None:
     """Put what stands out more (the third of both) in the place of what was kept."""
     with np.errstate(invalid="ignore"):
@@ -339,26 +242,11 @@ def _keep_better(rows: Ints, kept: Sequence[Floats], new: Sequence[Floats]) -> N
         old[rows] = np.where(better, now, old[rows])
 
 
-def medians(values: Floats) -> Floats:
-    """Of each row, of what is a number in it; NaN where nothing is."""
-    ordered = np.sort(values, axis=1)  # NaN come last
-    count = np.isfinite(ordered).sum(axis=1)
-    rows, middle = np.arange(len(values)), np.maximum(count - 1, 0)
-    found = 0.5 * (ordered[rows, middle // 2] + ordered[rows, np.minimum((middle + 1) // 2, values.shape[1] - 1)])
-    return np.asarray(np.where(count > 0, found, np.nan), dtype=np.float64)
-
-
 def _newest(owner: Ints) -> Ints:
     """Of each owner (in a row) the places of its newest readings: those that may confirm one of its last :data:`CONFIRM`."""
     last = np.append(owner[1:] != owner[:-1], True)
     left = np.repeat(np.flatnonzero(last), np.diff(np.append(-1, np.flatnonzero(last)))) - np.arange(len(owner))
     return np.flatnonzero(left < 2 * CONFIRM - 1)
-
-
-def _parts(places: Ints, size: int, *, most: int = 2_000_000) -> list[Ints]:
-    """``places`` in pieces of which none holds more than ``most`` values, ``size`` for each."""
-    step = max(1, most // max(size, 1))
-    return [places[begin : begin + step] for begin in range(0, len(places), step)]
 
 
 def _confirmed(candidate: Flags, rows: Ints, owner: Ints) -> Flags:

@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from bms_bridge.anomalies.leak import HEALTHY_SHARE_PER_DAY, LEAST_READINGS, WINDOWS_D, Leak, charge_difference
+from bms_bridge.anomalies.leak import HEALTHY_SHARE_PER_DAY, WINDOWS_D, Leak, charge_difference
+from bms_bridge.anomalies.lines import LEAST_READINGS
 from bms_bridge.anomalies.pack_days import PackDays
 
 WINDOW_D: Final = max(WINDOWS_D)
