@@ -65,7 +65,8 @@ class PackSample:
     """What was said of one pack at one moment, in °C, fractions, V and A (charging positive); None: not said.
 
     ``temperatures_c``: by sensor, always in the same order; None: the sensor says that it has no value. ``cells_v``: by cell,
-    the same way. ``insulation_ohm``: between the traction circuit and the chassis. ``limit_a``, ``limit_v``: the most that the
+    the same way; ``balancing_a``: what balancing takes from each cell now (A, 0: nothing).
+    ``insulation_ohm``: between the traction circuit and the chassis. ``limit_a``, ``limit_v``: the most that the
     battery management system allows for charging now; ``stop``: it demands that charging ends. ``alarms``: flags that are
     raised now. ``firmware``: of the unit that speaks. ``sequence``: its own count of samples over all its starts, growing (see
     :func:`numbered`). ``retained``: the broker or the unit had kept it; it says how things were. ``uncertainty_c``: how much
@@ -83,6 +84,7 @@ class PackSample:
     cell_min_v: float | None = None
     cell_max_v: float | None = None
     cells_v: tuple[float | None, ...] = ()
+    balancing_a: tuple[float | None, ...] = ()
     insulation_ohm: float | None = None
     limit_a: float | None = None
     limit_v: float | None = None
@@ -188,6 +190,7 @@ class TelemetryV2(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reported_at: Annotated[datetime, msgspec.Meta(tz=True)]
     temperatures_c: Annotated[list[float | None], msgspec.Meta(max_length=MOST_SENSORS)]
     cells_v: Annotated[list[float | None], msgspec.Meta(max_length=MOST_CELLS)] = []
+    balancing_a: Annotated[list[float | None], msgspec.Meta(max_length=MOST_CELLS)] = []
     soc: float | None = None
     current_a: float | None = None
     voltage_v: float | None = None
@@ -318,6 +321,7 @@ def _sample_2(pack: PackKey, said: TelemetryV2, source: Source, received_at: dat
         cell_min_v=said.cell_min_v,
         cell_max_v=said.cell_max_v,
         cells_v=tuple(said.cells_v),
+        balancing_a=tuple(said.balancing_a),
         insulation_ohm=said.insulation_ohm,
         limit_a=said.limit_a,
         limit_v=said.limit_v,
@@ -344,6 +348,7 @@ def _unpacked(pack: PackKey, block: wire.Block, source: Source, received_at: dat
             cell_min_v=said.cell_min_v,
             cell_max_v=said.cell_max_v,
             cells_v=said.cells_v,
+            balancing_a=said.balancing_a,
             insulation_ohm=said.insulation_ohm,
             limit_a=said.limit_a,
             limit_v=said.limit_v,

@@ -33,7 +33,7 @@ def values_of(sample: PackSample) -> int:
     """A mark of what a sample says, whenever it says it."""
     s = sample
     numbers = (s.soc, s.current_a, s.voltage_v, s.cell_min_v, s.cell_max_v, s.insulation_ohm, s.limit_a, s.limit_v, s.soh, s.stop)
-    return hash((s.temperatures_c, numbers, s.cells_v, s.alarms, s.firmware))
+    return hash((s.temperatures_c, numbers, s.cells_v, s.balancing_a, s.alarms, s.firmware))
 
 
 def mark_of(sample: PackSample, values: int) -> int:

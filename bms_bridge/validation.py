@@ -43,6 +43,10 @@ TOO_OLD_S: Final = 900.0
 """A sample that is older than this says nothing at all."""
 
 
+MOST_BALANCING_A: Final = 50.0
+"""No balancer takes more from a cell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What is known beside what the pack says. ``charging``: the session that charges it now, None where there is none.
@@ -59,8 +63,8 @@ ALONE: Final = Around()
 class Checked:
     """What of a sample can be believed. ``temperatures_c``: (sensor's number, °C) of all that can be. ``distinct``: how many
     different sensors these are. ``age_s``: how long before it came it was true. ``late``: it says how things were.
-    ``repeated``: it came before, word for word (then it is late too). ``cells_v``: by cell, None where that cannot be believed;
-    ``cell_min_v``, ``cell_max_v``: the more dangerous of what the unit and its cells say. ``doubtful_cells``: stuck ones."""
+    ``repeated``: it came before, word for word (then it is late too). ``cells_v``, ``balancing_a``: by cell, None where that cannot be
+    believed; ``cell_min_v``, ``cell_max_v``: the more dangerous of what the unit and its cells say. ``doubtful_cells``: stuck ones."""
 
     pack: PackKey
     source: Source
@@ -76,6 +80,7 @@ class Checked:
     cell_min_v: float | None = None
     cell_max_v: float | None = None
     cells_v: tuple[float | None, ...] = ()
+    balancing_a: tuple[float | None, ...] = ()
     doubtful_cells: tuple[int, ...] = ()
     insulation_ohm: float | None = None
     limit_a: float | None = None
@@ -175,6 +180,7 @@ def check(memory: Memory, sample: PackSample, around: Around = ALONE) -> tuple[M
         cell_max_v=cells.highest_v,
         cells_v=cells.cells_v,
         doubtful_cells=cells.doubtful,
+        balancing_a=tuple([value if value is not None and 0 <= value <= MOST_BALANCING_A else None for value in sample.balancing_a]),
         insulation_ohm=numbers["insulation_ohm"],
         limit_a=numbers["limit_a"],
         limit_v=numbers["limit_v"],

@@ -16,7 +16,7 @@ def fill_lake(link: FakeLink) -> None:
     week = NOW - timedelta(days=7)
     link.shown |= {
         LakeCatalogView: LakeCatalogView(
-            schema="pack_rows/1",
+            schema="pack_rows/2",
             columns=[ColumnView("soc", "float", "fraction", "State of charge, 0 to 1", "unit", 1)],
             datasets=[DatasetView("warm", 1_209_600, 31_000_000, 1_400, 200, week, NOW, "730 d, then dropped")],
             packs=200,

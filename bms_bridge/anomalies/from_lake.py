@@ -3,8 +3,9 @@
     packs of the lake × what the registry says of them --SQL--> one row for each pack and day --> PackDays
 
 A day's like point is a sample with the day's highest state of charge (within half a percent) and less than C/20, half an hour after
-the first such where there is one. The slope is fitted to the charge's last tenth before it. Balancing is told by no unit, and a
-production batch by no registry: a small table beside (``pack,batch,made``) can say it.
+the first such where there is one. The slope is fitted to the charge's last tenth before it. What balancing took is its current over the
+time since the like point before, where the unit tells it (never for more than :data:`HELD_S` after a sample). A production batch is
+told by no registry: the settings or a small table beside (``pack,batch,made``) can say it.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from depot.fleet import Pack
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 """Rows of one SELECT over the lake."""
 
+HELD_S: Final = 150.0
+"""So long after a sample its balancing current is taken to go on."""
+
 PACKS_SQL: Final = "SELECT pack, vehicle_id, pack_id, CAST(first_at AS DATE) FROM packs"
 DAYS_SQL: Final = """
 WITH known(pack, ah) AS (VALUES {known}),
 s AS (
   SELECT samples.pack AS pack, date, received_at AS seen, soc, current_a AS a, cells_v, list_avg(cells_v) AS mean_v,
-         list_avg(temperatures_c) AS warm_c, firmware, ah
+         list_avg(temperatures_c) AS warm_c, firmware, ah, balancing_a
   FROM samples JOIN known ON samples.pack = known.pack
   WHERE date >= DATE '{since}' AND quality = 'good' AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
 ),
@@ -51,10 +55,23 @@ steps AS (
   FROM s WINDOW w AS (PARTITION BY pack, date ORDER BY seen)
 ),
 stiff AS (SELECT pack, date, median(dv / da) AS ohm FROM steps WHERE dt <= 30 AND abs(da) > 0.1 * ah AND dv / da > 0 GROUP BY ALL),
-first AS (SELECT pack, date, arg_min(mean_v, seen) AS first_v FROM calm GROUP BY ALL)
+first AS (SELECT pack, date, arg_min(mean_v, seen) AS first_v FROM calm GROUP BY ALL),
+bled AS (
+  SELECT pack, seen, balancing_a AS b,
+         least(coalesce(epoch(lead(seen) OVER (PARTITION BY pack ORDER BY seen)) - epoch(seen), 0), {held}) / 3600 AS h
+  FROM s WHERE len(balancing_a) >= 2
+),
+ends AS (SELECT pack, date, seen AS ended FROM point WHERE place = 1),
+spent AS (
+  SELECT ends.pack AS pack, ends.date AS date, h, unnest(b) AS a, generate_subscripts(b, 1) AS cell
+  FROM bled ASOF JOIN ends ON bled.pack = ends.pack AND bled.seen <= ends.ended
+),
+took AS (SELECT pack, date, cell, sum(coalesce(a, 0) * h) AS took_ah FROM spent GROUP BY ALL),
+listed AS (SELECT pack, date, list(took_ah ORDER BY cell) AS balanced_ah FROM took GROUP BY ALL)
 SELECT point.pack, point.date, point.cells_v, point.soc, point.ah, CASE WHEN n >= 5 AND width >= 0.02 THEN slope_v END, point.warm_c, ohm,
-       CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware
+       CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware, balanced_ah
 FROM point LEFT JOIN rise USING (pack, date) LEFT JOIN stiff USING (pack, date) LEFT JOIN first USING (pack, date)
+     LEFT JOIN listed USING (pack, date)
 WHERE place = 1 ORDER BY point.pack, point.date
 """
 
@@ -83,7 +100,7 @@ def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapp
     if not chosen:
         raise TableRefused("no pack of the lake has capacity and number of cells in the registry: register them (docs/registry.md)")
     known = ", ".join(f"('{pseudonym}', {ah:.6g})" for pseudonym, (_, ah, *_) in sorted(chosen.items()) if pseudonym.isalnum())
-    rows = ask(DAYS_SQL.format(known=known, since=day_text(since)))
+    rows = ask(DAYS_SQL.format(known=known, since=day_text(since), held=HELD_S))
     if not rows:
         raise TableRefused("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
     names = [chosen[str(row[0])] for row in rows]
@@ -106,7 +123,8 @@ def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapp
         "batch": [beside.get(name[0], Beside()).batch for name in names],
     }
     cells = [np.array([np.nan if value is None else value for value in row[2]], dtype=np.float64) for row in rows]
-    table = made(np.array([name[0] for name in names], dtype=np.str_), dates, cells, None, numbers, labels, where="the lake")
+    taken = [np.array([np.nan if value is None else value for value in row[10] or ()], dtype=np.float64) for row in rows]
+    table = made(np.array([name[0] for name in names], dtype=np.str_), dates, cells, taken, numbers, labels, where="the lake")
     if not unknown:
         return table
     from dataclasses import replace

@@ -35,6 +35,7 @@ class Part(IntEnum):
     ALARM = 4
     STOP = 5
     FIRMWARE = 6
+    BALANCING = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What to do with which frame. ``layouts``: by :meth:`key_of`. ``temperatures``, ``cells``: how many the map names."""
+    """What to do with which frame. ``layouts``: by :meth:`key_of`. ``temperatures``, ``cells``, ``balancing``: how many the map names."""
 
     map: PackMap
     dbc: str
@@ -65,6 +66,7 @@ class Binding:
     frame_ids: tuple[tuple[int, bool], ...]
     temperatures: int
     cells: int
+    balancing: int = 0
     warnings: tuple[str, ...] = ()
 
     def key_of(self, frame: CanFrame) -> int | None:
@@ -94,7 +96,13 @@ class _Binder:
     def bound(self) -> Binding:
         told: list[tuple[Part, str, Told]] = [(Part.VALUE, str(quantity), one) for quantity, one in self.map.values.items()]
         told += [
-            (part, "", one) for part, one in ((Part.TEMPERATURE, self.map.temperatures), (Part.CELL, self.map.cells)) if one is not None
+            (part, "", one)
+            for part, one in (
+                (Part.TEMPERATURE, self.map.temperatures),
+                (Part.CELL, self.map.cells),
+                (Part.BALANCING, self.map.balancing),
+            )
+            if one is not None
         ]
         flags = {name: self._plain(Part.FLAG, name, one.line) for _, _, one in told for name in one.flags}
         for part, name, one in told:
@@ -116,6 +124,7 @@ class _Binder:
             frame_ids=ids,
             temperatures=len(self.map.temperatures.signals) if self.map.temperatures is not None else 0,
             cells=len(self.map.cells.signals) if self.map.cells is not None else 0,
+            balancing=len(self.map.balancing.signals) if self.map.balancing is not None else 0,
             warnings=self._warnings(),
         )
 

@@ -90,7 +90,8 @@ class Gatherer:
         numbers: dict[str, float | None] = dict.fromkeys(_FIELDS.values())
         temperatures: list[float | None] = [None] * self.binding.temperatures
         cells: list[float | None] = [None] * self.binding.cells
-        heard_temperatures = heard_cells = 0
+        balancing: list[float | None] = [None] * self.binding.balancing
+        heard_temperatures = heard_cells = heard_balancing = 0
         for slot, value, at_s in zip(self.binding.slots, self._values, self._at, strict=True):
             if at_s == -inf:
                 continue
@@ -99,6 +100,8 @@ class Gatherer:
                 temperatures[slot.index], heard_temperatures = fresh, max(heard_temperatures, slot.index + 1)
             elif slot.part is Part.CELL:
                 cells[slot.index], heard_cells = fresh, max(heard_cells, slot.index + 1)
+            elif slot.part is Part.BALANCING:
+                balancing[slot.index], heard_balancing = fresh, max(heard_balancing, slot.index + 1)
             elif slot.part is Part.VALUE:
                 numbers[_FIELDS[Quantity(slot.name)]] = fresh
         # a map names what a family of packs can have: what was never heard of this one, behind the last that was, it does not have
@@ -106,6 +109,7 @@ class Gatherer:
             del temperatures[heard_temperatures:]
         if (told := self.binding.map.cells) is None or not told.counted:
             del cells[heard_cells:]
+        del balancing[heard_balancing:]
         standing = self._standing()
         alarms = tuple(sorted((standing | self._raised) - {""}))
         stop = "" in standing or "" in self._raised
@@ -117,6 +121,7 @@ class Gatherer:
             reported_at=None,
             temperatures_c=tuple(temperatures),
             cells_v=tuple(cells),
+            balancing_a=tuple(balancing),
             alarms=alarms,
             stop=stop,
             firmware=self._firmware(),

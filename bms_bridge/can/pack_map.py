@@ -6,6 +6,8 @@
     current = { signal = "Pack.Current", charging = "negative" }
     [temperatures]
     signals = "Temps.T{00..23}"     numbered names; a list of names does as well
+    [balancing]                     by cell; a flag: unit = "A", and as scale the current that flows while it is 1
+    signals = "Balance.On{00..95}"
     [alarms]
     insulation_fault = "State.IsoError"
 
@@ -113,6 +115,7 @@ class PackMap:
     values: Mapping[Quantity, Told]
     temperatures: Told | None = None
     cells: Told | None = None
+    balancing: Told | None = None
     alarms: Mapping[str, tuple[Sign, ...]] = field(default_factory=dict)
     stop: tuple[Sign, ...] = ()
     firmware: tuple[Sign, ...] = ()
@@ -171,8 +174,8 @@ def _folder() -> Path:
 
 _MAP_KEYS: Final = {
     "schema": str, "name": str, "title": str, "maker": str, "models": list, "source": str, "notes": list, "every_s": float,
-    "stale_s": float, "j1939": bool, "source_address": int, "values": dict, "temperatures": dict, "cells": dict, "alarms": dict,
-    "stop": dict, "firmware": dict,
+    "stale_s": float, "j1939": bool, "source_address": int, "values": dict, "temperatures": dict, "cells": dict, "balancing": dict,
+    "alarms": dict, "stop": dict, "firmware": dict,
 }  # fmt: skip
 _MAP_NEEDS: Final = ("schema", "name", "title", "maker", "models", "source")
 _TOLD_KEYS: Final = {
@@ -212,6 +215,7 @@ class _Reader:
             "values": self._values(good.get("values", {})),
             "temperatures": self._row("temperatures", "temperature", good.get("temperatures")),
             "cells": self._row("cells", "voltage", good.get("cells")),
+            "balancing": self._row("balancing", "current", good.get("balancing")),
             "alarms": self._alarms(good.get("alarms", {})),
             "stop": self._signs_in("stop", good.get("stop")),
             "firmware": self._signs_in("firmware", good.get("firmware")),
@@ -344,7 +348,7 @@ class _Reader:
         """A signal that is two values: one of the two is wrong."""
         seen: dict[str, str] = {}
         rows = [("values", str(quantity), told) for quantity, told in fields["values"].items()]
-        rows += [(name, "signals", fields[name]) for name in ("temperatures", "cells") if fields[name] is not None]
+        rows += [(name, "signals", fields[name]) for name in ("temperatures", "cells", "balancing") if fields[name] is not None]
         for section, key, told in rows:
             label = key if section == "values" else section
             for signal in told.signals:

@@ -78,6 +78,7 @@ USUAL: Final[Bands] = MappingProxyType(
             ("limit_a", 10, 0.1),
             ("limit_v", 10, 0.1),
             ("soh", 10, 0.001),
+            ("balancing_a", 5, 0.005),
         )
     }
 )

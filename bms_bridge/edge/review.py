@@ -91,6 +91,8 @@ def as_json(reading: Reading) -> bytes:
     more: dict[str, object] = {name: getattr(reading, name) for name in _MORE if getattr(reading, name) is not None}
     if reading.cells_v:
         more["cells_v"] = reading.cells_v
+    if reading.balancing_a:
+        more["balancing_a"] = reading.balancing_a
     if reading.stop:
         more["stop"] = True
     if reading.alarms:

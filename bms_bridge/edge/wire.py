@@ -71,6 +71,7 @@ GROUPS: Final = (
     Group(11, "soh", 4),
     Group(12, "stop", 0),
     Group(13, "alarms", 0),
+    Group(14, "balancing_a", 3, 1024),
 )
 """All that can be said. ``stop``: 0 or 1. ``alarms``: a bit for each name in the message's own list, the first one lowest."""
 
@@ -91,6 +92,7 @@ class Reading:
     at_ms: int
     temperatures_c: tuple[float | None, ...] = ()
     cells_v: tuple[float | None, ...] = ()
+    balancing_a: tuple[float | None, ...] = ()
     soc: float | None = None
     current_a: float | None = None
     voltage_v: float | None = None

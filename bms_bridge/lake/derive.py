@@ -194,4 +194,5 @@ def row_of(row_id: int, pack: str, sample: PackSample, checked: Checked, schema:
         alarms=",".join(sample.alarms)[:_MOST_ALARMS_TEXT],
         uncertainty_c=uncertainty_c or 0.0,
         c_rate_per_h=c_rate,
+        balancing_a=narrowed(checked.balancing_a),
     )

@@ -598,4 +598,5 @@ def _file(path: str, tier: str, pack_no: int, first_day: int, last_day: int, wri
         through_id=written.through_id,
         first_us=written.first_us,
         last_us=written.last_us,
+        version=written.version,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bms_bridge.lake.schema import DAY_US, NAMES, Row, day_of, read_back, stored
+from bms_bridge.lake.schema import DAY_US, NAMES, VERSION, Row, day_of, read_back, stored
 from depot.values import PackKey
 from storage import Store
 
@@ -40,7 +40,7 @@ class PackEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
     """A Parquet file of the manifest. ``path``: within its tier's folder. ``through_id``: every row of its pack and days up to
-    this id is in it."""
+    this id is in it. ``version``: of its columns."""
 
     path: str
     tier: str
@@ -53,6 +53,7 @@ class FileEntry:
     through_id: int
     first_us: int
     last_us: int
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +204,10 @@ class Hot:
     def files(self, connection: sqlite3.Connection, *, pack_no: int | None = None, tier: str | None = None) -> list[FileEntry]:
         """The manifest, by pack and day."""
         query = (
-            "SELECT path, tier, pack_no, first_day, last_day, rows, bytes, sha256, through_id, first_us, last_us FROM lake_file "
+            "SELECT path, tier, pack_no, first_day, last_day, rows, bytes, sha256, through_id, first_us, last_us, version FROM lake_file "
             "WHERE (? IS NULL OR pack_no = ?) AND (? IS NULL OR tier = ?) ORDER BY pack_no, first_day"
         )
-        names = ("path", "tier", "pack_no", "first_day", "last_day", "rows", "bytes", "sha256", "through_id", "first_us", "last_us")
+        names = tuple(FileEntry.__dataclass_fields__)
         found = connection.execute(query, (pack_no, pack_no, tier, tier))
         return [FileEntry(**dict(zip(names, values, strict=True))) for values in found]
 
@@ -217,7 +218,7 @@ class Hot:
         )
         values = (
             entry.path, entry.tier, entry.pack_no, entry.first_day, entry.last_day, entry.rows, entry.bytes, entry.sha256,
-            entry.through_id, entry.first_us, entry.last_us,
+            entry.through_id, entry.first_us, entry.last_us, entry.version,
         )  # fmt: skip
         connection.execute(f"INSERT OR REPLACE INTO lake_file VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608  # only marks
 

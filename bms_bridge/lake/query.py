@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bms_bridge.lake import QueryRefused, lifetime, warm
 from bms_bridge.lake.engine import Places
 from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, FileEntry, Hot, PackEntry
-from bms_bridge.lake.schema import arrow_schema, arrow_table, date_text
+from bms_bridge.lake.schema import COLUMNS, arrow_schema, arrow_table, date_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -131,12 +131,14 @@ def _snapshot(hot: Hot, places: Places, *, names: bool) -> Iterator[tuple[duckdb
             columns = ", ".join(f'"{name}"' for name in arrow_schema().names)
             parts = [f"SELECT CAST(received_at AS DATE) AS date, {columns} FROM fresh"]  # noqa: S608  # our own names
             for tier, partition in ((TIER_WARM, "date"), (TIER_COLD, "month")):
-                paths = [str(places.of(entry)) for entry in files if entry.tier == tier and (tier == TIER_WARM or places.cold is not None)]
-                if paths:  # pack and date are known by the paths: a question for one opens no other file
+                own = [entry for entry in files if entry.tier == tier and (tier == TIER_WARM or places.cold is not None)]
+                for version in sorted({entry.version for entry in own}):
+                    # pack and date are known by the paths, columns by the version: a question for one opens no other file
+                    paths = [str(places.of(entry)) for entry in own if entry.version == version]
                     day = "date" if tier == TIER_WARM else "CAST(received_at AS DATE) AS date"
                     kinds = f"{{'depot': VARCHAR, '{partition}': {'DATE' if tier == TIER_WARM else 'VARCHAR'}, 'pack': VARCHAR}}"
                     source = f"read_parquet({_listed(paths)}, hive_partitioning = true, hive_types = {kinds})"
-                    parts.append(f"SELECT {day}, {columns} FROM {source}")  # noqa: S608  # our own names
+                    parts.append(f"SELECT {day}, {_of_version(version)} FROM {source}")  # noqa: S608  # our own names
             source = " UNION ALL ".join(parts)
             connection.execute(f"CREATE VIEW samples AS {source}")
             connection.register("packs", _packs(list(entries.values()), names=names))
@@ -146,6 +148,14 @@ def _snapshot(hot: Hot, places: Places, *, names: bool) -> Iterator[tuple[duckdb
             yield connection, folders
         finally:
             connection.close()
+
+
+def _of_version(version: int) -> str:
+    """The columns as files of this version have them: null for those that came later."""
+    kinds = {"floats": "FLOAT[]"}
+    return ", ".join(
+        f'"{column.name}"' if column.since <= version else f'CAST(NULL AS {kinds[column.kind]}) AS "{column.name}"' for column in COLUMNS
+    )
 
 
 def _packs(entries: Sequence[PackEntry], *, names: bool) -> pa.Table:

@@ -131,8 +131,8 @@ def _changed(before: Mapping[int, Row], derived: Mapping[int, Row], found: Repla
             nothing = dict.fromkeys(("soc", "soh", "current_a", "voltage_v", "cell_min_v", "cell_max_v", "insulation_ohm"))
             rest = dict.fromkeys(("limit_a", "limit_v", "c_rate_per_h"))
             row = msgspec.structs.replace(
-                old, revision=old.revision + 1, quality=Quality.WITHDRAWN, temperatures_c=(), cells_v=(), alarms="", stop=False,
-                **nothing, **rest,
+                old, revision=old.revision + 1, quality=Quality.WITHDRAWN, temperatures_c=(), cells_v=(), balancing_a=(), alarms="",
+                stop=False, **nothing, **rest,
             )  # fmt: skip
             changed.append(row)
     return changed

@@ -21,7 +21,7 @@ import msgspec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the columns; stands in every file."""
 
 SCHEMA: Final = f"pack_rows/{VERSION}"
@@ -70,6 +70,7 @@ class Row(msgspec.Struct, kw_only=True, gc=False):
     alarms: str
     uncertainty_c: float
     c_rate_per_h: float | None
+    balancing_a: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("alarms", "dictionary", "", "Flags that are raised: names, separated by commas", "unit"),
     Column("uncertainty_c", "float", "K", "How much hotter it may be than it says", "core"),
     Column("c_rate_per_h", "float", "1/h", "Power over the registered capacity, charging positive; null where either is unknown", "lake"),
+    Column("balancing_a", "floats", "A", "What balancing takes from each cell, in the order of cells_v; 0: nothing", "unit", since=2),
 )
 
 NAMES: Final = tuple(column.name for column in COLUMNS)

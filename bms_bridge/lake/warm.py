@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bms_bridge.lake import LakeDamaged
-from bms_bridge.lake.schema import SCHEMA, arrow_schema, date_text
+from bms_bridge.lake.schema import SCHEMA, VERSION, arrow_schema, date_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ _LEVEL = 3
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file that is on the disk."""
+    """A file that is on the disk. ``version``: of its columns."""
 
     rows: int
     bytes: int
@@ -38,6 +38,7 @@ class Written:
     through_id: int
     first_us: int
     last_us: int
+    version: int = VERSION
 
 
 def day_path(depot_id: str, day: int, pack: str) -> str:
@@ -118,6 +119,18 @@ def through_of(path: Path) -> int:
         raise LakeDamaged(f"{path} is no file of the lake: {error}") from error
 
 
+def version_of(path: Path) -> int:
+    """The version of the file's columns. Raises :class:`~bms_bridge.lake.LakeDamaged`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        notes = pq.read_metadata(path).metadata or {}
+        return int(notes[_SCHEMA].rpartition(b"/")[2])
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise LakeDamaged(f"{path} is no file of the lake: {error}") from error
+
+
 def described(path: Path) -> Written:
     """A file that was found: what :func:`write` had said of it. Raises :class:`~bms_bridge.lake.LakeDamaged`, OSError."""
     import pyarrow as pa
@@ -125,7 +138,9 @@ def described(path: Path) -> Written:
 
     table = read(path)
     times = pc.min_max(table.column("received_at").cast(pa.int64())).as_py()
-    return Written(table.num_rows, path.stat().st_size, sha256_of(path), through_of(path), times["min"] or 0, times["max"] or 0)
+    return Written(
+        table.num_rows, path.stat().st_size, sha256_of(path), through_of(path), times["min"] or 0, times["max"] or 0, version_of(path)
+    )
 
 
 def merged(old: pa.Table | None, new: pa.Table) -> pa.Table:

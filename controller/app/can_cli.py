@@ -260,7 +260,7 @@ _FIELDS = ("soc", "soh", "current_a", "voltage_v", "cell_min_v", "cell_max_v", "
 
 def _numbers(sample: PackSample) -> dict[str, list[float]]:
     found = {name: [value] if (value := getattr(sample, name)) is not None else [] for name in _FIELDS}
-    rows = {"temperatures_c": sample.temperatures_c, "cells_v": sample.cells_v}
+    rows = {"temperatures_c": sample.temperatures_c, "cells_v": sample.cells_v, "balancing_a": sample.balancing_a}
     return {**found, **{name: [v for v in row if v is not None] for name, row in rows.items()}}
 
 
@@ -268,7 +268,7 @@ def sample_fields(sample: PackSample) -> dict[str, Any]:
     """A sample as JSON says it; what was not told is left out."""
     found: dict[str, Any] = {"at": _stamp(sample.received_at.timestamp())}
     found |= {name: round(value, 6) for name in _FIELDS if (value := getattr(sample, name)) is not None}
-    for name in ("temperatures_c", "cells_v"):
+    for name in ("temperatures_c", "cells_v", "balancing_a"):
         if row := getattr(sample, name):
             found[name] = [None if value is None else round(value, 6) for value in row]
     return found | {"alarms": sample.alarms, "stop": sample.stop} | ({"firmware": sample.firmware} if sample.firmware else {})
@@ -318,10 +318,14 @@ def _dbc(name: str) -> Dbc:
     return Dbc.named(name)
 
 
+def _rows_of(found: Any) -> tuple[tuple[str, Any], ...]:
+    return (("temperatures", found.temperatures), ("cells", found.cells), ("balancing", found.balancing))
+
+
 def _show_map(found: Any) -> None:
     table = Table(Column("value", no_wrap=True), "signal", "unit")
     rows = [(str(quantity), told) for quantity, told in found.values.items()]
-    rows += [(name, told) for name, told in (("temperatures", found.temperatures), ("cells", found.cells)) if told is not None]
+    rows += [(name, told) for name, told in _rows_of(found) if told is not None]
     for name, told in rows:
         first, last = told.signals[0], told.signals[-1]
         signal = first if first == last else f"{first} … {last} ({len(told.signals)})"

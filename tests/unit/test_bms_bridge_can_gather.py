@@ -237,3 +237,17 @@ def test_foxbms_cells_with_their_flags_become_one_sample(data_dir: Path) -> None
     sample = gatherer.take(BUS, 1.0, received_at=NOON)
     expected = [None if n // 4 == 3 else pytest.approx(3.3 + 0.001 * n) for n in range(48)]
     assert list(sample.cells_v) == expected
+
+
+def test_flags_of_balancing_become_the_current_that_the_map_says() -> None:
+    """Most units tell only which balancers are on; what flows while one is on stands in the data sheet."""
+    text = (MAPS / f"{EXAMPLE}.toml").read_text().partition("[alarms]")[0]
+    more = '[balancing]\nsignals = ["Faults.OverTemperature", "Faults.CellOverVoltage"]\nunit = "A"\nscale = 0.08\n'
+    vehicle = Vehicle()
+    vehicle.gatherer = Gatherer(bind(PackMap.parse(text + more), Dbc.named(EXAMPLE)))
+    vehicle.round()
+    vehicle.send("Faults", CellOverVoltage=1)
+    sample = vehicle.sample(after_s=1.0)
+    assert sample is not None
+    assert sample.balancing_a == pytest.approx((0.0, 0.08))
+    assert vehicle.gatherer.binding.balancing == 2

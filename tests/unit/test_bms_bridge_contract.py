@@ -57,11 +57,20 @@ def test_everything_that_a_sample_can_have() -> None:
 def test_everything_that_a_sample_of_version_2_can_have() -> None:
     numbers = {"soc": 0.4, "current_a": -3.5, "voltage_v": 620.0, "cell_min_v": 3.2, "cell_max_v": 3.3}
     numbers |= {"insulation_ohm": 1.2e6, "limit_a": 180.0, "limit_v": 700.0, "soh": 0.91}
-    more = {"cells_v": [3.2, None, 3.3], "stop": True, "firmware": "4.2 b7", "boot": 3, "sequence": 9, "history": True}
+    more = {
+        "cells_v": [3.2, None, 3.3],
+        "balancing_a": [0, None, 0.08],
+        "stop": True,
+        "firmware": "4.2 b7",
+        "boot": 3,
+        "sequence": 9,
+        "history": True,
+    }
     found = read(wire(schema="pack_telemetry/2", **numbers, **more, alarms=["cooling_fault"]))
     assert isinstance(found, PackSample)
     assert {name: getattr(found, name) for name in numbers} == numbers
     assert (found.cells_v, found.stop, found.firmware) == ((3.2, None, 3.3), True, "4.2 b7")
+    assert found.balancing_a == (0.0, None, 0.08)
     assert (found.sequence, found.retained) == (numbered(3, 9), True)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_bridge.edge import WireError
+from bms_bridge.edge.recorder import Habits, Recorder
 from bms_bridge.edge.wire import (
     BY_NAME,
     EXACT,
@@ -237,3 +238,10 @@ def test_json_is_told_from_it() -> None:
     assert not is_packed(b"")
     with pytest.raises(UnicodeDecodeError):
         encode(SMALL).decode("utf-8")
+
+
+def test_balancing_has_a_place_of_its_own() -> None:
+    recorder = Recorder(Habits(boot=1))
+    packets = [*recorder.put(Reading(at_ms=1_000, cells_v=(3.3, 3.31), balancing_a=(0.0, 0.083))), *recorder.flush()]
+    told = [reading for packet in packets for _, reading in decode(packet.data).readings()]
+    assert told[0].balancing_a == pytest.approx((0.0, 0.085), abs=0.003)

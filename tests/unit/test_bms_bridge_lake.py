@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from lake_kit import A, B, Bench
 
@@ -17,7 +18,7 @@ from bms_bridge.lake.catalog import catalog, checked
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.query import query
 from bms_bridge.lake.rules import Retention
-from bms_bridge.lake.schema import NAMES, arrow_table, read_back, rows_of, stored
+from bms_bridge.lake.schema import NAMES, VERSION, arrow_table, read_back, rows_of, stored
 from bms_bridge.lake.wire import State, decode_batch
 from bms_bridge.pseudonym import PREFIX, Pseudonyms
 from storage import LeaseTaken
@@ -339,3 +340,28 @@ def test_what_is_due() -> None:
     assert rules.pressure(200 * 1024**2, Retention()) is State.FULL
     assert rules.hot_before(100 * 86_400_000_000, Retention(hot_days=1, raw_h=72), too_large=True) == 96
     assert timedelta(days=1)
+
+
+def test_balancing_is_kept_and_files_of_before_have_none(bench: Bench) -> None:
+    """A file that was written before a column was there is read beside one that has it."""
+    asked = "SELECT date, len(balancing_a), list_sum(balancing_a) FROM samples ORDER BY received_at"
+    with bench.lake() as lake:
+        bench.give(lake, bench.told(A, balancing_a=(0.0, 0.1, 900.0)))
+        assert rows_told(lake, asked) == [(3, pytest.approx(0.1))]
+        bench.forward(days=2)
+        seal_all(lake)
+        assert rows_told(lake, asked) == [(3, pytest.approx(0.1))]
+        (path,) = lake.places.warm.rglob("*.parquet")
+        assert warm.version_of(path) == VERSION
+        pq.write_table(pq.ParquetFile(path).read().drop_columns(["balancing_a"]), path)
+        with lake.hot.work() as connection:
+            connection.execute("UPDATE lake_file SET version = 1")
+        bench.give(lake, bench.told(A, balancing_a=(0.0, 0.1, 0.1)))
+        bench.forward(days=2)
+        assert rows_told(lake, asked) == [(None, None), (3, pytest.approx(0.2))]
+        seal_all(lake)
+        assert rows_told(lake, asked) == [(None, None), (3, pytest.approx(0.2))]
+
+
+def rows_told(lake: Lake, asked: str) -> list[tuple[object, ...]]:
+    return [row[1:] for row in query(lake.hot, lake.places, asked).rows]
