@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bms_bridge.estimates.charge_view import ChargeState
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
     PackBeside,
@@ -15,6 +16,7 @@ from bms_bridge.estimates.prospect_view import (
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 
 __all__ = [
+    "ChargeState",
     "FleetHealthView",
     "HealthCharge",
     "HealthEstimate",

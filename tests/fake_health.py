@@ -10,6 +10,7 @@ from fake_depot import FakeLink, at
 
 from controller.ageing_view import AgeingRow, AgeingView
 from controller.health_view import (
+    ChargeState,
     FleetHealthView,
     HealthCharge,
     HealthEstimate,
@@ -169,6 +170,21 @@ def ohm(days: float, value: float) -> HealthEstimate:
     )
 
 
+CHARGE = ChargeState(
+    at=NOW - timedelta(minutes=3), soc=0.634, low=0.601, high=0.667, reason="", bms_soc=0.55, disagree=True,
+    note="its own system says 55%, its charge and voltage 60% to 67%: farther apart than both may be wrong "
+    "(its system's taken for 5 %-points)",
+    curve="its own, from 4 full charges, seen from 12% to 100%", curve_off_mv=41.0, curve_wrong=True,
+    curve_note="the shipped curve does not fit this pack: off by 41 mV where it was seen; its own is used instead",
+    capacity_ah=221.0, capacity_low_ah=214.0, capacity_high_ah=229.0, cell_mohm=0.31, cell_low_mohm=0.27, cell_high_mohm=0.36,
+    offset_a=-0.42, full_at=NOW - timedelta(hours=9), fullest_cell=17, fullest_by=0.012, emptiest_cell=55, emptiest_by=-0.021,
+    cells_error=0.008,
+)  # fmt: skip
+UNTOLD = ChargeState(
+    NOW, None, None, None, "no open-circuit curve is known for NCA cells: add a [[health.curve]] from the maker's data sheet"
+)
+
+
 def rows() -> dict[str, PackHealthRow]:
     def row(vehicle: str, newest: HealthEstimate | None, trend: HealthTrend = NO_TREND, why: str = "", **more: Any) -> PackHealthRow:
         said = {
@@ -194,6 +210,7 @@ def rows() -> dict[str, PackHealthRow]:
             soh_note="By counted charge, the narrower of 2 that agree.",
             grade="test required",
             grade_why=PROSPECT.because[0],
+            charge=CHARGE,
         ),
         "E-109": row(
             "E-109",
@@ -204,7 +221,7 @@ def rows() -> dict[str, PackHealthRow]:
             disagree=True,
             grade_why="it comes within minutes of the first estimate of its health",
         ),
-        "E-118": row("E-118", soh(60, 0.93), grade="vehicle again"),
+        "E-118": row("E-118", soh(60, 0.93), grade="vehicle again", charge=UNTOLD),
         "E-127": row(
             "E-127", None, why=missing, nominal_ah=None, cells=None, modules=None, charges=0, resistance=None, chemistry="LFP",
             grade_why=missing,

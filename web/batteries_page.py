@@ -20,6 +20,7 @@ from controller.anomalies_view import PackAlert, PackAlertsView
 from controller.health_view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 from web import text
 from web.ageing_part import ageing_part, ageing_shown
+from web.battery_charge import charge_context
 from web.battery_prospect import TEST_REQUIRED, prospect_context
 from web.context import Web
 from web.health_api import health_shown, off, pack_health
@@ -226,6 +227,7 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
         "methods": _methods(row, clock),
         "note": row.soh_note,
         "disagree": row.disagree,
+        "c": charge_context(row.charge, clock),
         "o": prospect_context(found.prospect, clock),
         "trend": _trend_words(row.trend),
         "modules": _modules(detail),

@@ -15,6 +15,7 @@
     taught      health from the end of a charge, by a model that was taught other cells
     choice      which of two estimates of health counts
     outlook     remaining life, by a model that was taught whole lives
+    charge_under_way, charge_kinds, charge_kept   state of charge while a pack is used, over restarts (docs/state-of-charge.md)
     trend       how fast health falls, from estimates with intervals
     duties      what a pack does today, out of the record of its life, for the twin
     use         how it was used until an estimate, and between two

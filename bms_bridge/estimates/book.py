@@ -15,10 +15,11 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection, text
 
+from bms_bridge.estimates.charge_view import as_of
 from bms_bridge.estimates.choice import Counting, counting
 from bms_bridge.estimates.estimate import COUNTED, COUNTS, LIFE, RESISTANCE, TAUGHT, Estimate
 from bms_bridge.estimates.outlook import Dated
-from bms_bridge.estimates.shelf import mark_of, prospect_of
+from bms_bridge.estimates.shelf import charge_of, mark_of, prospect_of
 from bms_bridge.estimates.trend import trend
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView
 from bms_bridge.lake.schema import moment
@@ -188,7 +189,7 @@ class Book:
     def fleet(self, at: datetime) -> FleetHealthView:
         """The table of all packs."""
         with self._store.reading() as connection:
-            rows = [_row(connection, found) for found in connection.execute(text(f"{_PACKS} ORDER BY vehicle_id, pack_id"))]
+            rows = [_row(connection, found, at) for found in connection.execute(text(f"{_PACKS} ORDER BY vehicle_id, pack_id"))]
             looked = connection.execute(text("SELECT value FROM estimates_meta WHERE name = 'looked_us'")).scalar()
         return FleetHealthView(at, True, "", None if looked is None else moment(int(looked)), rows)
 
@@ -221,7 +222,7 @@ class Book:
             ).first()
             return PackHealthView(
                 at,
-                _row(connection, found),
+                _row(connection, found, at),
                 [_estimate(one) for one in reversed(estimates)],
                 [HealthCharge(moment(start), moment(end), ah, json.loads(detail)) for start, end, ah, detail in charges],
                 None if oldest is None else HealthCharge(moment(oldest[0]), moment(oldest[1]), oldest[2], json.loads(oldest[3])),
@@ -260,7 +261,7 @@ def put_estimate(connection: Connection, pack: PackKey, one: Estimate, now_us: i
     )
 
 
-def _row(connection: Connection, found: Any) -> PackHealthRow:
+def _row(connection: Connection, found: Any, at: datetime) -> PackHealthRow:
     vehicle, pack, heard, chemistry, ah, cells, modules, note = found
     key = {"vehicle": vehicle, "pack": pack}
     newest = {}
@@ -300,6 +301,7 @@ def _row(connection: Connection, found: Any) -> PackHealthRow:
         grade_why="it comes within minutes of the first estimate of its health"
         if mark is None
         else mark.why_not or "; ".join(mark.because),
+        charge=as_of(charge_of(connection, PackKey(vehicle, pack)), at),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bms_bridge.estimates.book import Book, ChargeEntry, Ended, PackEntry
+from bms_bridge.estimates.charge_following import Following
 from bms_bridge.estimates.charges import Charge, cut, stretches
 from bms_bridge.estimates.estimate import Estimate
 from bms_bridge.estimates.facts import Described, Knowledge, Registered, TestWindow, facts_of
@@ -53,6 +54,7 @@ class _Known:
 
     key: PackKey
     buffer: Buffer = field(default_factory=Buffer)
+    charge: Following = field(default_factory=Following)
     heard_us: int = 0
     width: int = 0
     judged_at_us: int = -1
@@ -127,6 +129,8 @@ class Job:
                 cells = np.frombuffer(row.cells_v, np.float32) if row.cells_v else _EMPTY
                 warmth = np.frombuffer(row.temperatures_c, np.float32) if row.temperatures_c else _EMPTY
                 known.buffer.add(row.received_us / 1e6 - row.age_s, row.current_a, row.voltage_v, cells, warmth)
+                if self._shelf is not None:
+                    known.charge.add(row, cells, warmth)
                 known.heard_us = max(known.heard_us, row.received_us)
                 known.width = len(cells) or known.width
         return count == AT_ONCE
@@ -167,6 +171,9 @@ class Job:
                     known.buffer.forget_before(float(samples.t_s[parts[-1][0]]))
             fresh = self._book.put(entry, found, now_us=now_us)
             new += fresh
+            if self._shelf is not None:
+                health = self._book.counting(known.key).one if known.charge.ready(now_us / 1e6) else None
+                known.charge.look(self._shelf, known.key, facts, note, health, now_us / 1e6)
             if self._shelf is not None:
                 for cells in (one.cells for _, estimates in found for one in estimates):
                     if cells is not None:

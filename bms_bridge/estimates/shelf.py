@@ -1,5 +1,5 @@
-"""Tables beside the book's: the newest health of each pack's cells, what they lose, what each pack is still good for (one row a pack
-each), and how the fleet ages (one row a chemistry)."""
+"""Tables beside the book's: the newest health of each pack's cells, what they lose, what each pack is still good for, its state of
+charge (one row a pack each), and how the fleet ages (one row a chemistry)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from bms_bridge.anomalies.losses import Loss
 from bms_bridge.estimates.ageing_view import AgeingFound
+from bms_bridge.estimates.charge_view import ChargeState
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import PackProspect
 from depot.values import PackKey
@@ -22,6 +23,7 @@ from storage import Store
 T = TypeVar("T")
 _decode = msgspec.json.Decoder(PackProspect).decode
 _decode_ageing = msgspec.json.Decoder(AgeingFound).decode
+_decode_charge = msgspec.json.Decoder(ChargeState).decode
 _CELLS = text("SELECT until_us, detail FROM estimates_cells WHERE vehicle_id = :vehicle AND pack_id = :pack")
 _LOSS = text("SELECT detail FROM estimates_loss WHERE vehicle_id = :vehicle AND pack_id = :pack")
 _PROSPECT = text("SELECT detail FROM estimates_prospect WHERE vehicle_id = :vehicle AND pack_id = :pack")
@@ -77,6 +79,20 @@ class Shelf:
         with self._store.reading() as connection:
             return prospect_of(connection, pack)
 
+    def put_charge(self, pack: PackKey, state: ChargeState, going: bytes | None) -> None:
+        """State of charge in the place of the one before; ``going``: where it was left (charge_kept), None: nothing to follow on."""
+        at_us = round(state.at.timestamp() * 1e6)
+        values = _named(pack) | {"at": at_us, "detail": msgspec.json.encode(state).decode(), "going": going}
+        with self._store.writing() as connection:
+            connection.execute(text("INSERT OR REPLACE INTO estimates_soc VALUES (:vehicle, :pack, :at, :detail, :going)"), values)
+
+    def going(self, pack: PackKey) -> bytes | None:
+        """Where its state of charge was left."""
+        with self._store.reading() as connection:
+            query = text("SELECT going FROM estimates_soc WHERE vehicle_id = :vehicle AND pack_id = :pack")
+            found = connection.execute(query, _named(pack)).scalar()
+        return None if found is None else bytes(found)
+
     def put_ageing(self, found: AgeingFound, *, now_us: int) -> None:
         """In the place of the one before of its chemistry."""
         values = {"chemistry": found.chemistry, "made": now_us, "detail": msgspec.json.encode(found).decode()}
@@ -114,6 +130,18 @@ _decode_mark = msgspec.json.Decoder(Marked).decode
 def mark_of(connection: Connection, pack: PackKey) -> Marked | None:
     """Its grade; None: no prospect was made yet."""
     return _decoded(connection, pack, _decode_mark)
+
+
+def charge_of(connection: Connection, pack: PackKey) -> ChargeState | None:
+    """The newest state of charge; None: none was told yet, or by another version, or the book is of an older one."""
+    if not connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'estimates_soc'")).scalar():
+        return None
+    query = text("SELECT detail FROM estimates_soc WHERE vehicle_id = :vehicle AND pack_id = :pack")
+    found = connection.execute(query, _named(pack)).scalar()
+    try:
+        return None if found is None else _decode_charge(found)
+    except msgspec.DecodeError:
+        return None
 
 
 def prospect_of(connection: Connection, pack: PackKey) -> PackProspect | None:

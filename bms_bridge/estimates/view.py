@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bms_bridge.estimates.charge_view import ChargeState
 from bms_bridge.estimates.prospect_view import PackProspect
 
 
@@ -39,7 +40,8 @@ class PackHealthRow(msgspec.Struct, frozen=True):
     """One pack. ``soh``: the estimate that counts, of the newest of each method (``soh_by``); ``soh_note``: why it counts, or that two
     disagree. ``resistance``: the newest one; ``why_not``: why the newest charge gave no health, or why there is none at all. ``life``: null
     where no model of lives is set or no health is known. ``grade``: for a second life, a band or ``test required``; "": not yet, for
-    ``grade_why`` (of ``test required``: why it is)."""
+    ``grade_why`` (of ``test required``: why it is). ``charge``: its
+    state of charge now; null: nothing was followed yet."""
 
     vehicle_id: str
     pack_id: str
@@ -59,6 +61,7 @@ class PackHealthRow(msgspec.Struct, frozen=True):
     disagree: bool = False
     grade: str = ""
     grade_why: str = ""
+    charge: ChargeState | None = None
 
 
 class FleetHealthView(msgspec.Struct, frozen=True):

@@ -79,6 +79,7 @@ class Numbers(NamedTuple):
     voltage_v: float | None
     cells_v: bytes
     temperatures_c: bytes
+    soc: float | None
 
 
 class Hot:
@@ -171,7 +172,7 @@ class Hot:
     def numbers(self, connection: sqlite3.Connection, *, after: int, most: int) -> Iterator[Numbers]:
         """What charge and voltage are reckoned from, of all packs, by id."""
         query = (
-            "SELECT row_id, pack_no, received_us, age_s, quality = 'withdrawn', current_a, voltage_v, cells_v, temperatures_c "
+            "SELECT row_id, pack_no, received_us, age_s, quality = 'withdrawn', current_a, voltage_v, cells_v, temperatures_c, soc "
             "FROM lake_row WHERE row_id > ? ORDER BY row_id LIMIT ?"
         )
         for found in connection.execute(query, (after, most)):

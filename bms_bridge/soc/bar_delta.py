@@ -36,21 +36,44 @@ class Differences:
     delta_over_time: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class CellsMark:
+    """Where the cells of a pack were left: states [cells, 3], their covariances, and the time of the last sample (s, NaN: none)."""
+
+    state: Floats
+    cov: Floats
+    time_s: float
+
+
+def begin_cells(count: int, *, spread: float = 0.03) -> CellsMark:
+    """Before the first sample. ``spread``: of the cells' states of charge beforehand."""
+    cov = np.zeros((count, 3, 3))
+    cov[:, CHARGE, CHARGE], cov[:, RESISTANCE, RESISTANCE], cov[:, CAPACITY, CAPACITY] = spread**2, 0.02**2, 0.02**2
+    return CellsMark(np.zeros((count, 3)), cov, float("nan"))
+
+
 def differences(
     kind: CellKind, time_s: Floats, current_c: Floats, mean_soc: Floats, cells_v: Floats, *, spread: float = 0.03, keep: bool = False
 ) -> Differences:
     """Follow the cells' differences. ``mean_soc`` [n]: the pack's, as estimated; ``cells_v`` [n, cells], NaN: missing;
     ``current_c`` [n] capacities
     per hour. ``spread``: of the cells' states of charge beforehand."""
+    return cells_on(kind, begin_cells(cells_v.shape[1], spread=spread), time_s, current_c, mean_soc, cells_v, keep=keep)[0]
+
+
+def cells_on(
+    kind: CellKind, mark: CellsMark, time_s: Floats, current_c: Floats, mean_soc: Floats, cells_v: Floats, *, keep: bool = False
+) -> tuple[Differences, CellsMark]:
+    """The same from where the cells were left; the mark that is given is not changed."""
     count = cells_v.shape[1]
-    state = np.zeros((count, 3))
-    cov = np.zeros((count, 3, 3))
-    cov[:, CHARGE, CHARGE], cov[:, RESISTANCE, RESISTANCE], cov[:, CAPACITY, CAPACITY] = spread**2, 0.02**2, 0.02**2
+    state, cov = mark.state.copy(), mark.cov.copy()
     over = np.zeros((len(time_s) if keep else 0, count))
     held = np.nan_to_num(current_c)
     moving = np.tile(np.eye(3), (count, 1, 1))
+    last_s = mark.time_s
     for place in range(len(time_s)):
-        step = float(time_s[place] - time_s[place - 1]) if place else 0.0
+        step = float(time_s[place]) - last_s if np.isfinite(last_s) else 0.0
+        last_s = float(time_s[place])
         passed = float(held[place]) * step / 3600
         state[:, CHARGE] -= passed * state[:, CAPACITY]
         moving[:, CHARGE, CAPACITY] = -passed
@@ -77,10 +100,11 @@ def differences(
             cov = cov - gain[:, :, None] * gain[:, None, :] * total[:, None, None]
         if keep:
             over[place] = state[:, CHARGE]
-    return Differences(
+    found = Differences(
         delta_soc=state[:, CHARGE],
         delta_soc_sd=np.sqrt(np.maximum(cov[:, CHARGE, CHARGE], 0.0)),
         resistance_v_per_c=state[:, RESISTANCE],
         capacity=np.exp(state[:, CAPACITY]),
         delta_over_time=over,
     )
+    return found, CellsMark(state, cov, last_s)

@@ -69,7 +69,15 @@ class CellKind:
     noise_v: float = 0.003
     load_share: float = 0.25
     interval_factor: float = 1.0
+    error_grid_v: tuple[float, ...] = ()
     source: str = ""
+
+    def ocv_error_at(self, soc: Floats) -> Floats:
+        """One standard deviation of the curve's error at these states of charge, V: ``error_grid_v`` (even steps from 0 to 1) where it
+        is told."""
+        if not self.error_grid_v:
+            return np.full(np.shape(soc), self.ocv_error_v)
+        return np.asarray(np.interp(soc, np.linspace(0.0, 1.0, len(self.error_grid_v)), self.error_grid_v))
 
 
 def _graphite_532(x: Floats) -> Floats:
@@ -207,6 +215,7 @@ def with_curve(chemistry: str, curve: OcvCurve, error_v: float, *, full_v: float
         chemistry=chemistry,
         curve=curve,
         full_v=top,
+        empty_v=min(base.empty_v, curve.volts[0]),
         ocv_error_v=max(error_v, FITTED_LEAST_ERROR_V),
         shift_soc=0.01,
         interval_factor=LEARNED_FACTOR,

@@ -7,11 +7,13 @@ nothing.
 reaches the maker's lowest voltage it is about 0. After half an hour of rest the current
 that the sensor shows is its offset, and the voltage is the open-circuit one. **Gaps.** While the current is missing the interval
 grows by what
-may have flowed; after :data:`MOST_GAP_S` there is no estimate. Steps with a resting sample on either side are taken for a vehicle asleep.
+may have flowed; after :data:`MOST_GAP_S` there is no estimate. Steps with a resting sample
+on either side are taken for a vehicle asleep, unless the voltages differ.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
@@ -33,6 +35,8 @@ MOST_WIDTH: Final = 0.70
 SHORT_STEP_S: Final = 120.0
 UNSEEN_C: Final = 0.3
 ASLEEP_C: Final = 0.003
+AWAKE_V: Final = 0.03
+"""A cell whose voltage at rest differs by more from the one before a gap did not sleep."""
 REST_C: Final = 0.02
 REST_S: Final = 1800.0
 REST_SD_C: Final = 0.003
@@ -50,6 +54,8 @@ STEEP_C: Final = 0.5
 STEEP_BELOW_V: Final = 0.08
 LEFT_PER_C: Final = 0.06
 LEAST_SD: Final = 0.003
+LOST_SOC: Final = 0.15
+"""More than this may have flowed unseen in one step: the next voltage places the charge anew."""
 
 
 class Verdict(IntEnum):
@@ -85,12 +91,14 @@ class Samples:
 class Knowledge:
     """What is told beforehand, for each trace [n] or for all. ``soc`` NaN: nobody knows. Standard deviations: of the state of
     charge, of the
-    sensor's offset in capacities per hour, of the capacity as a share. ``capacity``, ``ohmic``, ``lagging``: logarithms of ratios
+    sensor's offset (``offset``: its mean) in capacities per hour, of the capacity as a share.
+    ``capacity``, ``ohmic``, ``lagging``: logarithms of ratios
     to the told
     capacity and to the table's resistances, from an earlier trace of the same cell."""
 
     soc: float | Floats = float("nan")
     soc_sd: float | Floats = 0.10
+    offset: float | Floats = 0.0
     offset_sd: float | Floats = 0.01
     capacity_sd: float | Floats = 0.04
     capacity: float | Floats = 0.0
@@ -104,7 +112,8 @@ class Track:
     """What was found, [n, m] each; NaN where a trace has ended. ``soc``, ``low``, ``high``: fractions (also where the verdict is
     not TOLD:
     look at it first). ``capacity``, ``ohmic``, ``lagging``: ratios to what was told; ``offset_c``: capacities per hour; ``*_sd``: one
-    standard deviation. ``full``, ``empty``, ``rest``: an anchor was taken at this sample."""
+    standard deviation. ``load_v``: V that current and hysteresis add, as believed; ``curve_v``: what the curve is off here, and
+    ``curve_sd``: what it may be off elsewhere, V. ``full``, ``empty``, ``rest``: an anchor was taken at this sample."""
 
     soc: Floats
     low: Floats
@@ -117,58 +126,93 @@ class Track:
     ohmic_sd: Floats
     lagging: Floats
     offset_c: Floats
+    load_v: Floats
+    curve_v: Floats
+    curve_sd: Floats
     full: NDArray[np.bool_]
     empty: NDArray[np.bool_]
     rest: NDArray[np.bool_]
 
 
+@dataclass(slots=True)
+class Mark:
+    """Where a trace was left, one row each [n], so that it can be followed on with the next samples (:func:`follow_on`). ``time_s``,
+    ``held_c``, ``held_v``: of the last sample, current and voltage as last seen, NaN where there was
+    none; ``blind_s``: how long the current is missing."""
+
+    belief: filters.Belief
+    time_s: Floats
+    held_c: Floats
+    held_v: Floats
+    blind_s: Floats
+    since_voltage_s: Floats
+    resting_s: Floats
+    rested: NDArray[np.bool_]
+    charged: NDArray[np.bool_]
+    emptied: NDArray[np.bool_]
+    placed: NDArray[np.bool_]
+
+
+def begin(kind: CellKind, known: Knowledge, count: int) -> Mark:
+    """The mark before the first sample of so many traces."""
+    nothing = [np.full(count, np.nan) for _ in range(3)] + [np.zeros(count) for _ in range(3)]
+    flags = [np.zeros(count, dtype=bool) for _ in range(4)]
+    return Mark(filters.begin(kind, _start(kind, known, count)), *nothing, *flags)
+
+
 def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method = "ekf") -> Track:
     """Follow all traces at once. ``counting`` uses charge alone after the start: for comparison."""
+    return follow_on(kind, samples, begin(kind, known, len(samples.time_s)), method=method)[0]
+
+
+def follow_on(kind: CellKind, samples: Samples, mark: Mark, *, method: Method = "ekf") -> tuple[Track, Mark]:
+    """Follow traces on from where they were left; the mark that is given is not changed."""
     count, length = samples.time_s.shape
-    belief = filters.begin(kind, _start(kind, known, count))
-    names = ("soc", "sd", "capacity", "capacity_sd", "ohmic", "ohmic_sd", "lagging", "offset")
+    belief = copy.deepcopy(mark.belief)
+    names = ("soc", "sd", "capacity", "capacity_sd", "ohmic", "ohmic_sd", "lagging", "offset_c", "load_v", "curve_v", "curve_sd")
     found = {name: np.full((count, length), np.nan) for name in names}
     verdict = np.zeros((count, length), dtype=np.int8)
     full, empty, rest = (np.zeros((count, length), dtype=bool) for _ in range(3))
-    steps, mean_c, unknown2, held_c = _steps(samples)
-    since_current, since_voltage = np.zeros(count), np.zeros(count)
-    resting_s, rested = np.zeros(count), np.zeros(count, dtype=bool)
-    charged, emptied, placed = (np.zeros(count, dtype=bool) for _ in range(3))
+    steps, mean_c, unknown2, held_c, blind_s = _steps(samples, mark)
+    since_voltage, resting_s = mark.since_voltage_s, mark.resting_s
+    rested, charged, emptied, placed = mark.rested, mark.charged, mark.emptied, mark.placed.copy()
+    inner: filters.Method = "ukf" if method == "ukf" else "ekf"
     for place in range(length):
         here = np.isfinite(samples.time_s[:, place])
         current, voltage = samples.current_c[:, place], samples.voltage_v[:, place]
         temperature, step = samples.temperature_c[:, place], steps[:, place]
-        if place:
-            inner: filters.Method = "ukf" if method == "ukf" else "ekf"
-            filters.advance(kind, belief, mean_c[:, place], step, unknown2[:, place], method=inner)
+        filters.advance(kind, belief, mean_c[:, place], step, unknown2[:, place], method=inner)
         seen_current, seen_voltage = np.isfinite(current), np.isfinite(voltage)
-        since_current = np.where(seen_current, 0.0, since_current + step)
         since_voltage = np.where(seen_voltage, 0.0, since_voltage + step)
         if method != "counting":
+            lost = unknown2[:, place] > LOST_SOC**2
+            filters.lose(belief, lost)
+            placed &= ~lost
             first = ~placed & seen_current & seen_voltage
             if first.any():
                 filters.place_by_voltage(kind, belief, np.where(first, current, np.nan), np.where(first, voltage, np.nan), temperature)
                 placed |= first
             usable = np.where(first | ~here, np.nan, voltage)
-            filters.see_voltage(kind, belief, current, usable, temperature, step, method=inner if place else "ekf")
+            filters.see_voltage(kind, belief, current, usable, temperature, step, method=inner)
             at_end = _at_end(kind, current, voltage, belief.state[:, filters.SLOW])
             full[:, place] = at_end & ~charged
             if full[:, place].any():
                 # What remains to be charged at this current, were it to taper off as usual.
                 left = np.where(full[:, place], LEFT_PER_C * current, np.nan)
-                filters.see_charge(belief, 1.0 - left, FULL_SD + 0.7 * np.nan_to_num(left))
+                filters.see_charge(kind, belief, 1.0 - left, FULL_SD + 0.7 * np.nan_to_num(left))
             ending = _at_empty(kind, current, voltage, temperature, belief.state[:, filters.SLOW])
             empty[:, place] = ending & ~emptied
             if empty[:, place].any():
-                filters.see_charge(belief, np.where(empty[:, place], EMPTY_SOC, np.nan), np.full(count, EMPTY_SD))
+                filters.see_charge(kind, belief, np.where(empty[:, place], EMPTY_SOC, np.nan), np.full(count, EMPTY_SD))
             emptied = (emptied | ending) & ~(current > REST_C)
             charged = (charged | at_end) & ~(current < -REST_C)
             quiet = seen_current & (np.abs(current) < REST_C)
-            resting_s = np.where(quiet, resting_s + np.where(resting_s > 0, step, 1e-9), 0.0)
+            resting_s = np.where(quiet, resting_s + np.where(resting_s > 0, step, 1e-9), np.where(here, 0.0, resting_s))
             rest[:, place] = quiet & (resting_s >= REST_S) & ~rested & seen_voltage
             if rest[:, place].any():
                 filters.see_rest(belief, np.where(rest[:, place], held_c[:, place], np.nan), REST_SD_C)
-            rested = (rested | rest[:, place]) & quiet
+                filters.see_curve(kind, belief, rest[:, place])
+            rested = (rested | rest[:, place]) & (quiet | ~here)
         state, cov = belief.state, belief.cov
         found["soc"][:, place] = np.clip(state[:, filters.SOC], 0.0, 1.0)
         found["sd"][:, place] = np.sqrt(cov[:, filters.SOC, filters.SOC])
@@ -177,9 +221,12 @@ def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method
         found["ohmic"][:, place] = np.exp(state[:, filters.OHMIC])
         found["ohmic_sd"][:, place] = np.sqrt(cov[:, filters.OHMIC, filters.OHMIC])
         found["lagging"][:, place] = np.exp(state[:, filters.LAGGING])
-        found["offset"][:, place] = state[:, filters.OFFSET]
+        found["offset_c"][:, place] = state[:, filters.OFFSET]
+        found["load_v"][:, place] = filters.load_v(kind, belief, current, temperature)
+        found["curve_v"][:, place] = state[:, filters.CURVE]
+        found["curve_sd"][:, place] = np.sqrt(kind.ocv_error_at(state[:, filters.SOC]) ** 2 + belief.more_v2)
         verdict[:, place] = np.where(
-            since_current > MOST_GAP_S, Verdict.NO_CURRENT, np.where(since_voltage > MOST_GAP_S, Verdict.NO_VOLTAGE, Verdict.TOLD)
+            blind_s[:, place] > MOST_GAP_S, Verdict.NO_CURRENT, np.where(since_voltage > MOST_GAP_S, Verdict.NO_VOLTAGE, Verdict.TOLD)
         )
     gone = ~np.isfinite(samples.time_s)
     for values in found.values():
@@ -188,22 +235,11 @@ def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method
     low, high = np.clip(found["soc"] - half, 0.0, 1.0), np.clip(found["soc"] + half, 0.0, 1.0)
     wide = (high - low > MOST_WIDTH) & (verdict == Verdict.TOLD)
     verdict[wide] = Verdict.TOO_WIDE
-    return Track(
-        soc=found["soc"],
-        low=low,
-        high=high,
-        sd=found["sd"],
-        verdict=verdict,
-        capacity=found["capacity"],
-        capacity_sd=found["capacity_sd"],
-        ohmic=found["ohmic"],
-        ohmic_sd=found["ohmic_sd"],
-        lagging=found["lagging"],
-        offset_c=found["offset"],
-        full=full,
-        empty=empty,
-        rest=rest,
-    )
+    last = _last(samples.time_s, mark.time_s)
+    held = np.where(np.isfinite(samples.current_c).any(axis=1) | np.isfinite(mark.held_c), held_c[:, -1], np.nan) if length else mark.held_c
+    blind = blind_s[:, -1] if length else mark.blind_s
+    after = Mark(belief, last, held, _held_v(samples, mark)[:, -1], blind, since_voltage, resting_s, rested, charged, emptied, placed)
+    return Track(**found, low=low, high=high, verdict=verdict, full=full, empty=empty, rest=rest), after
 
 
 def _at_end(kind: CellKind, current_c: Floats, voltage_v: Floats, slow_c: Floats) -> NDArray[np.bool_]:
@@ -227,6 +263,7 @@ def _start(kind: CellKind, known: Knowledge, count: int) -> filters.Start:
     return filters.Start(
         soc=each(known.soc),
         soc_sd=each(known.soc_sd),
+        offset=each(known.offset),
         offset_sd=each(known.offset_sd),
         capacity=each(known.capacity),
         capacity_sd=each(known.capacity_sd),
@@ -236,29 +273,46 @@ def _start(kind: CellKind, known: Knowledge, count: int) -> filters.Start:
     )
 
 
-def _steps(samples: Samples) -> tuple[Floats, Floats, Floats, Floats]:
-    """Length of the step before each sample (0 behind the end), mean current over it, variance of the charge that was not seen in
-    it, and the
-    current as it was last seen."""
-    time = samples.time_s
+def _last(time_s: Floats, before_s: Floats) -> Floats:
+    """The newest time of each trace."""
+    there = np.isfinite(time_s)
+    newest = np.where(there, time_s, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(there.any(axis=1), newest, before_s)
+
+
+def _held_v(samples: Samples, mark: Mark) -> Floats:
+    """The voltage as it was last seen, one column before the samples and one for each."""
+    told = np.concatenate([mark.held_v[:, None], samples.voltage_v], axis=1)
+    place = np.maximum.accumulate(np.where(np.isfinite(told), np.arange(told.shape[1])[None, :], 0), axis=1)
+    return np.asarray(np.take_along_axis(told, place, axis=1))
+
+
+def _steps(samples: Samples, mark: Mark) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Length of the step before each sample (0 behind the end), mean current over it, variance of the charge that was not seen in it,
+    the current as it was last seen, and for how long it is missing."""
+    time = np.concatenate([mark.time_s[:, None], samples.time_s], axis=1)
+    told = np.concatenate([mark.held_c[:, None], samples.current_c], axis=1)
     steps = np.zeros_like(time)
     steps[:, 1:] = np.nan_to_num(np.diff(time, axis=1), nan=0.0)
-    there = np.isfinite(samples.current_c)
+    there = np.isfinite(told)
     place = np.maximum.accumulate(np.where(there, np.arange(time.shape[1])[None, :], 0), axis=1)
-    held = np.nan_to_num(np.take_along_axis(samples.current_c, place, axis=1), nan=0.0)
+    held = np.nan_to_num(np.take_along_axis(told, place, axis=1), nan=0.0)
     mean = held.copy()
     mean[:, 1:] = mean_current(held)
     before = np.concatenate([held[:, :1], held[:, :-1]], axis=1)
     quiet = (np.abs(held) < REST_C) & (np.abs(before) < REST_C)
     spread = np.where(steps > 10.0, 0.15 * np.abs(held - before), 0.0)
     spread = spread + np.where(steps > SHORT_STEP_S, np.where(quiet, ASLEEP_C, 0.03), 0.0)
-    spread = np.where((steps > MOST_GAP_S) & ~quiet, UNSEEN_C, spread)
+    volts = _held_v(samples, mark)
+    with np.errstate(invalid="ignore"):
+        driven = np.concatenate([np.zeros((len(time), 1)), np.abs(np.diff(volts, axis=1))], axis=1) > AWAKE_V
+    spread = np.where((steps > MOST_GAP_S) & (~quiet | driven), UNSEEN_C, spread)
     unknown = (spread * steps / 3600) ** 2
-    blind = np.zeros(time.shape[0])
+    blind = np.zeros_like(time)
+    blind[:, 0] = mark.blind_s
     for column in range(1, time.shape[1]):
         missing = ~there[:, column]
-        after = np.where(missing, blind + steps[:, column], 0.0)
-        grown = (UNSEEN_C / 3600) ** 2 * (after**2 - blind**2)
+        blind[:, column] = np.where(missing, blind[:, column - 1] + steps[:, column], 0.0)
+        grown = (UNSEEN_C / 3600) ** 2 * (blind[:, column] ** 2 - blind[:, column - 1] ** 2)
         unknown[:, column] = np.where(missing, grown, unknown[:, column])
-        blind = after
-    return steps, mean, unknown, held
+    return steps[:, 1:], mean[:, 1:], unknown[:, 1:], held[:, 1:], blind[:, 1:]

@@ -38,6 +38,11 @@ NOISE_S: Final = 60.0
 OUTLIER: Final = 3.0
 DOUBT_AFTER: Final = 20
 DOUBT_SOC: Final = 0.15
+CURVE_LEARNS: Final = 0.5
+"""Share of a rest's larger error of the curve that is taken over for what it may be off from now on; a smaller one: a tenth of it."""
+REOPENED: Final = 3.0
+MOST_CURVE_V: Final = 0.25
+LOST_SD: Final = 0.4
 _STEP = float(np.sqrt(3.0))
 
 
@@ -49,6 +54,7 @@ class Start:
 
     soc: Floats
     soc_sd: Floats
+    offset: Floats
     offset_sd: Floats
     capacity: Floats
     capacity_sd: Floats
@@ -59,11 +65,13 @@ class Start:
 
 @dataclass(slots=True)
 class Belief:
-    """State [n, 9] and covariance [n, 9, 9]; ``outliers`` [n]: voltages in a row that the model did not expect."""
+    """State [n, 9] and covariance [n, 9, 9]; ``outliers`` [n]: voltages in a row that the model did not expect; ``more_v2`` [n]: V²,
+    variance of the curve's error beyond what the kind of cell says of it, as rests have shown it."""
 
     state: Floats
     cov: Floats
     outliers: NDArray[np.int64]
+    more_v2: Floats
 
 
 def begin(kind: CellKind, start: Start) -> Belief:
@@ -72,6 +80,7 @@ def begin(kind: CellKind, start: Start) -> Belief:
     state, cov = np.zeros((count, STATES)), np.zeros((count, STATES, STATES))
     known = np.isfinite(start.soc)
     state[:, SOC] = np.where(known, start.soc, 0.5)
+    state[:, OFFSET] = start.offset
     state[:, OHMIC], state[:, LAGGING], state[:, CAPACITY] = start.ohmic, start.lagging, start.capacity
     spreads: dict[int, float | Floats] = {
         SOC: np.where(known, start.soc_sd, 0.4),
@@ -81,12 +90,12 @@ def begin(kind: CellKind, start: Start) -> Belief:
         OFFSET: start.offset_sd,
         OHMIC: start.resistance_sd,
         LAGGING: start.resistance_sd,
-        CURVE: kind.ocv_error_v,
+        CURVE: kind.ocv_error_at(state[:, SOC]),
         CAPACITY: start.capacity_sd,
     }
     for place, spread in spreads.items():
         cov[:, place, place] = np.asarray(spread, dtype=np.float64) ** 2
-    return Belief(state, cov, np.zeros(count, dtype=np.int64))
+    return Belief(state, cov, np.zeros(count, dtype=np.int64), np.zeros(count))
 
 
 def place_by_voltage(kind: CellKind, belief: Belief, current_c: Floats, voltage_v: Floats, temperature_c: Floats) -> None:
@@ -97,7 +106,8 @@ def place_by_voltage(kind: CellKind, belief: Belief, current_c: Floats, voltage_
     current = np.where(here, current_c, 0.0)[:, None]
     load = (kind.ohmic_v_per_c + 0.5 * (kind.fast_v_per_c + kind.slow_v_per_c)) * warm * current
     shifted = (kind.shift_soc * kind.curve.slope(grid))[None, :]
-    spread = 2 * kind.ocv_error_v**2 + shifted**2 + kind.noise_v**2 + kind.hysteresis_v**2 + (0.5 * load) ** 2 + 0.01 * current**2
+    wrong_v2 = kind.ocv_error_at(grid)[None, :] ** 2 + belief.more_v2[:, None]
+    spread = 2 * wrong_v2 + shifted**2 + kind.noise_v**2 + kind.hysteresis_v**2 + (0.5 * load) ** 2 + 0.01 * current**2
     miss = voltage_v[:, None] - kind.curve.voltage(grid)[None, :] - load
     before = -0.5 * (grid[None, :] - belief.state[:, SOC, None]) ** 2 / belief.cov[:, SOC, SOC, None]
     # A voltage far from all that is believed wins over the belief: heavy tails for what was told.
@@ -143,7 +153,8 @@ def advance(kind: CellKind, belief: Belief, current_c: Floats, step_s: Floats, u
     cov[:, SOC, SOC] += unknown_soc2 + 1e-9 * step_s / 10 + (0.003 * moved) ** 2
     load = np.exp(state[:, LAGGING]) * kind.slow_v_per_c * np.abs(state[:, SLOW])
     load = load + 0.3 * np.exp(state[:, OHMIC]) * kind.ohmic_v_per_c * np.abs(true)
-    cov[:, CURVE, CURVE] += (kind.ocv_error_v**2 + (kind.load_share * load) ** 2) * (1 - forgetting**2)
+    wrong_v2 = kind.ocv_error_at(state[:, SOC]) ** 2 + belief.more_v2
+    cov[:, CURVE, CURVE] += (wrong_v2 + (kind.load_share * load) ** 2) * (1 - forgetting**2)
     cov[:, HYSTERESIS, HYSTERESIS] += 0.02 * np.minimum(moved / kind.hysteresis_soc, 1.0)
     cov[:, OFFSET, OFFSET] += (5e-4) ** 2 * hours
     cov[:, OHMIC, OHMIC] += 0.02**2 * hours + (0.10**2) * moved
@@ -201,7 +212,7 @@ def see_voltage(
     belief.outliers[doubt] = 0
 
 
-def see_charge(belief: Belief, soc: Floats, soc_sd: Floats) -> None:
+def see_charge(kind: CellKind, belief: Belief, soc: Floats, soc_sd: Floats) -> None:
     """Correct the belief by a known state of charge [n], as at the end of a full charge; NaN: none."""
     here = np.isfinite(soc)
     cross = belief.cov[:, :, SOC]
@@ -217,7 +228,41 @@ def see_charge(belief: Belief, soc: Floats, soc_sd: Floats) -> None:
         belief.cov[far, SOC, :] = 0.0
         belief.cov[far, :, SOC] = 0.0
         belief.cov[far, SOC, SOC] = soc_sd[far] ** 2
+        # What drew the charge away was most likely the curve: of its error nothing is known any more.
+        wrong_v2 = kind.ocv_error_at(belief.state[:, SOC]) ** 2 + belief.more_v2
+        belief.state[far, CURVE] = 0.0
+        belief.cov[far, CURVE, :] = 0.0
+        belief.cov[far, :, CURVE] = 0.0
+        belief.cov[far, CURVE, CURVE] = REOPENED**2 * wrong_v2[far]
     _settle(belief)
+
+
+def see_curve(kind: CellKind, belief: Belief, resting: NDArray[np.bool_]) -> None:
+    """Learn from the error of the curve that rests [n] show how far it may be off at other charges: at once upwards, slowly downwards."""
+    expected = kind.ocv_error_at(belief.state[:, SOC]) ** 2 + belief.more_v2
+    shown = np.minimum(belief.state[:, CURVE] ** 2 + 0.5 * belief.cov[:, CURVE, CURVE], MOST_CURVE_V**2)
+    rate = np.where(shown > expected, CURVE_LEARNS, 0.1 * CURVE_LEARNS)
+    learned = np.maximum(belief.more_v2 + rate * (shown - expected), 0.0)
+    belief.more_v2 = np.where(resting, learned, belief.more_v2)
+
+
+def renew_curve(kind: CellKind, belief: Belief) -> None:
+    """Another curve holds from now on: nothing is known of its error yet."""
+    belief.state[:, CURVE] = 0.0
+    belief.cov[:, CURVE, :] = 0.0
+    belief.cov[:, :, CURVE] = 0.0
+    belief.cov[:, CURVE, CURVE] = kind.ocv_error_at(belief.state[:, SOC]) ** 2
+    belief.more_v2 = np.zeros_like(belief.more_v2)
+
+
+def lose(belief: Belief, lost: NDArray[np.bool_]) -> None:
+    """Forget the state of charge [n] where too much may have flowed unseen: the next voltage places it anew."""
+    if lost.any():
+        belief.cov[lost, SOC, :] = 0.0
+        belief.cov[lost, :, SOC] = 0.0
+        belief.cov[lost, SOC, SOC] = LOST_SD**2
+        belief.cov[lost, FAST, FAST] = belief.cov[lost, SLOW, SLOW] = 0.1**2
+        belief.outliers[lost] = 0
 
 
 def see_rest(belief: Belief, current_c: Floats, current_sd: float) -> None:
@@ -269,6 +314,13 @@ def _moved(kind: CellKind, state: Floats, current_c: Floats, step_s: Floats) -> 
     after[..., HYSTERESIS] = turning * state[..., HYSTERESIS] + (1 - turning) * np.sign(true)
     after[..., CURVE] = _forgetting(kind, true, hours) * state[..., CURVE]
     return after
+
+
+def load_v(kind: CellKind, belief: Belief, current_c: Floats, temperature_c: Floats) -> Floats:
+    """V that current and hysteresis add to the voltage at rest, as believed [n]."""
+    current = np.where(np.isfinite(current_c), current_c, 0.0)
+    whole = _expected(kind, belief.state, current, _warmth(kind, temperature_c))
+    return np.asarray(whole - kind.curve.voltage(belief.state[:, SOC]) - belief.state[:, CURVE])
 
 
 def _expected(kind: CellKind, state: Floats, current_c: Floats, warm: Floats) -> Floats:

@@ -143,3 +143,24 @@ async def test_the_api_answers_with_the_views(tmp_path: Path) -> None:
         assert (one.prospect.grade, one.prospect.residual_paise) == ("test required", (11_240_000, 28_450_000, 46_100_000))
         assert [by.method for by in one.row.soh_by] == ["counted charge", "taught model"]
         assert (await client.get("/api/v1/packs/E-999/P1/health")).status_code == 404
+
+
+async def test_a_pack_shows_its_state_of_charge_beside_its_own_systems(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        html = (await client.get("/batteries/E-103/P1")).text
+        check(html)
+        words = words_of(html)
+        for part in (
+            "60.1 to 66.7 %",
+            "farther apart than both may be wrong",
+            "Its own system says 55.0 %",
+            "its own is used instead",
+            "Fullest cell, no. 17 +1.2 %-points",
+            "−0.42 A",
+            "214 to 229 Ah",
+        ):
+            assert part in words, part
+        assert "No open-circuit curve is known for NCA cells" in words_of((await client.get("/batteries/E-118/P1")).text)
+        (row,) = [one for one in (await client.get("/api/v1/packs/health")).json()["packs"] if one["vehicle_id"] == "E-103"]
+        assert (row["charge"]["soc"], row["charge"]["disagree"], row["charge"]["bms_soc"]) == (0.634, True, 0.55)
