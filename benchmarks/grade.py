@@ -1,6 +1,6 @@
 """How often is the grade of a retired cell from one pulse right? Cells kept apart, each in one fold of five, three times.
 
-    ./chargeyard bench grade --data DIR [--json FILE] [--quick]
+    ./chargeyard bench grade --data DIR [--json FILE] [--quick | --rounds N]
 
 DIR holds pulses of retired cells (``pulsebat``; see docs/battery-health.md). Nested: kernel, spread and how sure a grade must be are
 chosen inside of the cells that were not kept apart. Exit code 1: the goal is missed (93 % right in the mean over the kinds of cells,
@@ -100,6 +100,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="a file of pulses, or a folder that holds one")
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
     parser.add_argument("--quick", action="store_true", help="one round of folds instead of three")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of folds, each with a seed of its own from 0 on")
     arguments = parser.parse_args()
     place = next(
         (folder for folder in (arguments.data / "battery" / "pulsebat", arguments.data / "pulsebat") if folder.is_dir()), arguments.data
@@ -112,7 +113,7 @@ def main() -> int:
     table = table.rows(np.isfinite(table.soh))
     began = time.process_time()
     rounds: dict[tuple[str, str], list[Row]] = {}
-    for seed in range(1 if arguments.quick else 3):
+    for seed in range(1 if arguments.quick else max(1, arguments.rounds)):
         for soc, pulses in (("counted", table), ("unknown", without_soc(table))):
             said = kept_apart(pulses, seed)
             for kind in sorted(set(map(str, table.kinds))):
@@ -125,12 +126,32 @@ def main() -> int:
         for (soc, kind), found in rounds.items()
     ]
     show(rows)
+    by_round = spread(rounds)
     console.print(f"{time.process_time() - began:.0f} s of processor time", highlight=False)
     if arguments.json:
         content = [{name: getattr(row, name) for name in Row.__slots__} for row in rows]
-        arguments.json.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        arguments.json.write_text(json.dumps({"rows": content, "rounds": by_round}, indent=1, ensure_ascii=False), encoding="utf-8")
     right, abstained = (float(np.mean([getattr(row, name) for row in rows if row.soc == "counted"])) for name in ("right", "abstained"))
     return 0 if right >= GOAL and abstained <= MOST_ABSTAINED else 1
+
+
+def spread(rounds: dict[tuple[str, str], list[Row]]) -> dict[str, list[dict[str, float]]]:
+    """The means over the kinds, round by round; says the worst and the best of them."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for soc in ("counted", "unknown"):
+        own = [rows for (by, _), rows in rounds.items() if by == soc]
+        found[soc] = [
+            {name: float(np.mean([getattr(rows[seed], name) for rows in own])) for name in ("right", "abstained")}
+            for seed in range(len(own[0]))
+        ]
+        told = "; ".join(f"{one['right']:.3f} ({one['abstained']:.3f})" for one in found[soc])
+        right = [one["right"] for one in found[soc]]
+        console.print(
+            f"charge {soc}, right (sent to a test) by seed of the folds: {told}; worst {min(right):.3f}, best {max(right):.3f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return found
 
 
 def show(rows: list[Row]) -> None:

@@ -38,6 +38,7 @@ import depot.emergency_facts
 import depot.events
 import depot.files
 import depot.fleet
+import depot.fold
 import depot.limit_book
 import depot.limit_facts
 import depot.local_lists
@@ -53,6 +54,7 @@ import depot.smart_charging
 import depot.state
 import depot.station_tariffs
 import depot.tokens
+import depot.value_assumptions
 import depot.values
 import depot.wanted
 from depot.events import EVENT_TYPES, Event
@@ -192,11 +194,13 @@ def state_shape() -> str:
         depot.files, depot.fleet, depot.demand_book, depot.limit_book, depot.limit_facts, depot.local_lists,
         depot.network_profiles, depot.notes, depot.outputs, depot.plan_policy,
         depot.reference_tests,
-        depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens, depot.wanted,
+        depot.registry, depot.reservations, depot.security, depot.smart_charging, depot.station_tariffs, depot.tokens,
+        depot.value_assumptions, depot.wanted,
         depot.state,
     ):  # fmt: skip
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
-    for path in sorted(path for folder in depot.events.__path__ for path in Path(folder).glob("*.py")):
+    folders = [*depot.events.__path__, *depot.fold.__path__]
+    for path in sorted(path for folder in folders for path in Path(folder).glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -17,6 +17,7 @@ from controller.journal_store import events_since
 from depot import events as ev
 from depot.fleet import Pack
 from depot.reference_tests import ReferenceOutcome
+from depot.value_assumptions import AssumedNumber
 from depot.values import PackKey
 from storage import StorageError, Store
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 TYPES: Final = (ev.PackTripped.TYPE, ev.PackReset.TYPE)
 REGISTRY: Final = (ev.PackRegistered.TYPE, ev.PackRemoved.TYPE)
 TESTS: Final = (ev.ReferenceTestBegan.TYPE, ev.ReferenceTestEnded.TYPE)
+ASSUMPTIONS: Final = (ev.ValueAssumptionChanged.TYPE,)
 TESTS_KEPT: Final = 20
 _AT_ONCE = 1_000
 
@@ -57,6 +59,8 @@ class JournalFacts:
         self._registry_seq = 0
         self._tests: dict[str, list[TestFact]] = {}
         self._tests_seq = 0
+        self._assumptions: dict[str, AssumedNumber] = {}
+        self._assumptions_seq = 0
 
     def capacity_of(self, pack: PackKey) -> int | None:
         """Wh of the pack when new, as registered."""
@@ -91,6 +95,23 @@ class JournalFacts:
                             if test.test_id == test_id:
                                 test.ended_at, test.done = envelope.occurred_at, outcome is ReferenceOutcome.DONE
             self._tests_seq = found[-1].seq
+
+    @property
+    def assumptions(self) -> Mapping[str, AssumedNumber]:
+        """What people put in the place of assumptions of residual values; see :meth:`read_assumptions`."""
+        return self._assumptions
+
+    def read_assumptions(self) -> None:
+        """Read what is new of them. Raises :class:`storage.StorageError`."""
+        store = self._opened()
+        while found := events_since(store, self._depot_id, self._codec, types=ASSUMPTIONS, after=self._assumptions_seq, most=_AT_ONCE):
+            for envelope in found:
+                match envelope.data:
+                    case ev.ValueAssumptionChanged(name, number):
+                        self._assumptions.pop(name, None)
+                        if number is not None:
+                            self._assumptions[name] = number
+            self._assumptions_seq = found[-1].seq
 
     def read_registry(self) -> None:
         """Read what the registry has new, without a lake. Raises :class:`storage.StorageError`."""

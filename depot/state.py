@@ -28,6 +28,7 @@ from depot import reservations as rs
 from depot import security as se
 from depot import smart_charging as sc
 from depot import station_tariffs as stt
+from depot import value_assumptions as va
 from depot import wanted as wt
 from depot.assets import AssetMode
 from depot.contracts import TrustedRoot
@@ -320,6 +321,8 @@ class DepotState:
     """What a person wants plans to be good at; None: what the settings say."""
     ageing: Mapping[str, ag.Ageing] = field(default_factory=dict)
     """How fast the depot's own batteries age beside the table, by chemistry, and whether plans follow it."""
+    value_assumptions: Mapping[str, va.ChangedAssumption] = field(default_factory=dict)
+    """What people put in the place of assumptions of residual values, by name."""
     reference_tests: Mapping[str, rt.ReferenceTest] = field(default_factory=dict)
     """The newest reference test of each vehicle, open or over."""
     contract_roots: Mapping[str, TrustedRoot] = field(default_factory=dict)

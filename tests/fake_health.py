@@ -8,7 +8,9 @@ from typing import Any
 
 from fake_depot import FakeLink, at
 
+from bms_bridge.second_life.assumptions import Limit, bounds_of, named, shipped, with_number
 from controller.ageing_view import AgeingRow, AgeingView
+from controller.assumptions_view import AssumptionRow, AssumptionsView
 from controller.health_view import (
     ChargeState,
     FleetHealthView,
@@ -285,8 +287,30 @@ AGEING = AgeingView(
 )  # fmt: skip
 
 
+def assumptions() -> AssumptionsView:
+    """As shipped, one of them changed by a person."""
+    given = with_number(shipped(), "numbers.test_per_kwh", 100, 180, 260, "offer of Pune Recycling")
+    rows = []
+    for name, one in named(given).items():
+        limit = isinstance(one, Limit)
+        low, mid, high = (one.value,) * 3 if isinstance(one, Limit) else (one.low, one.mid, one.high)
+        least, most = bounds_of(name)
+        more: dict[str, Any] = {}
+        if name == "numbers.test_per_kwh":
+            more = {"before": (150, 300, 600), "changed_by": "meera", "changed_at": NOW, "reason": "they tested ten packs"}
+        words = name.partition(".")[2].replace("_", " ").replace(".", ": ")
+        rows.append(
+            AssumptionRow(
+                name=name, words=words, low=low, mid=mid, high=high, unit="" if isinstance(one, Limit) else one.unit, source=one.source,
+                limit=limit, origin="person" if more else "shipped", least=least, most=most, **more,
+            )
+        )  # fmt: skip
+    return AssumptionsView(at=NOW, currency=given.currency, rows=rows)
+
+
 def fill_health(link: FakeLink) -> None:
     """Let the fake core answer for the health room."""
     link.shown[AgeingView] = AGEING
     link.shown[FleetHealthView] = fleet()
+    link.shown[AssumptionsView] = assumptions()
     link.made[PackHealthView] = pack

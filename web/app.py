@@ -34,6 +34,8 @@ from web.api import api, finish_openapi
 from web.assets_api import SCHEMAS as asset_schemas
 from web.assets_api import assets_api
 from web.assets_page import assets_screens
+from web.assumptions_page import SCHEMAS as assumption_schemas
+from web.assumptions_page import assumptions_screens
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.batteries_page import batteries_screens
@@ -189,6 +191,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(pack_screens(web))
     app.include_router(passport_screens(web))
     app.include_router(ageing_screens(web))
+    app.include_router(assumptions_screens(web))
     app.include_router(batteries_screens(web))
     app.include_router(work_screens(web))
     app.include_router(reference_screens(web))
@@ -243,7 +246,16 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     schemas = (*registry_schemas, *of_stations, *network_schemas, *told_schemas, *contract_schemas, *device_model_schemas, *v21_schemas)
     readings = (*meter_schemas, *lake_schemas, *asset_schemas, *bills_schemas, *utility_schemas, *pack_schemas, *emergency_schemas)
     readings = (*readings, *telemetry_schemas, *plan_schemas, *driver_tariff_schemas, *invoice_schemas, *books_schemas, *fleet_cost_schemas)
-    readings = (*readings, *driver_schemas, *passport_schemas, *health_schemas, *ageing_schemas, *reference_schemas, *anomaly_schemas)
+    readings = (
+        *readings,
+        *driver_schemas,
+        *passport_schemas,
+        *health_schemas,
+        *ageing_schemas,
+        *assumption_schemas,
+        *reference_schemas,
+        *anomaly_schemas,
+    )
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)
     for kind, code in ((CoreUnreachable, "core_unreachable"), (StorageError, "store_unavailable")):

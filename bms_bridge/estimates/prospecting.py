@@ -2,8 +2,9 @@
 
     book (packs, health), shelf (cells), lake (records of life) --look()--> shelf (prospects)
 
-A pack's prospect is made anew after a start (the settings may be others), as soon as its first health is known, a day after the last one
-where its health is newer, and after a week in any case. A look ends after its budget; the next one goes on with those that wait longest.
+A pack's prospect is made anew after a start (the settings may be others), when an assumption was changed, as soon as its first health is
+known, a day after the last one where its health is newer, and after a week in any case. A look ends after its budget; the next one goes on
+with those that wait longest.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bms_bridge.lake import lifetime
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.lifetime import Life
 from bms_bridge.lake.schema import moment
+from bms_bridge.second_life.assumptions import Assumptions
 from depot.values import PackKey
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ _NOTHING = Described()
 
 class Prospects:
     """See the module. One thread. ``monotonic_s``: measures the budget; ``new_resistance``: what others than the settings say of a pack
-    when it was new. Raises :class:`storage.StorageError`."""
+    when it was new; ``assumptions``: those that count now (unset: those of the settings); all are made anew when they change.
+    Raises :class:`storage.StorageError`."""
 
     def __init__(
         self,
@@ -54,16 +57,23 @@ class Prospects:
         now_us: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_resistance: Callable[[PackKey], NewResistance | None] = lambda _: None,
+        assumptions: Callable[[], Assumptions] | None = None,
     ) -> None:
         self._hot, self._book, self._shelf, self._settings = hot, book, shelf, known
         self._registered, self._now_us, self._monotonic_s = registered, now_us, monotonic_s
         self._new_resistance = new_resistance
+        self._assumptions = assumptions or (lambda: known.assumptions)
+        self._given = known.assumptions
         self._made: dict[PackKey, int] = {}
         self._waiting: set[PackKey] = set()
 
     def look(self, budget_s: float = BUDGET_S) -> int:
         """Make those that are due, as many as the budget allows, one at least. How many were made."""
         began_s, made = self._monotonic_s(), 0
+        given = self._assumptions()
+        if given != self._given:
+            self._given = given
+            self._made.clear()
         due = [entry for entry in self._book.packs() if self._due(entry.pack)]
         if not due:
             return 0
@@ -129,7 +139,7 @@ class Prospects:
             self_discharge=at_rest(self._shelf.loss(pack), today=int(now.timestamp() / DAY_S)),
             slope=bend(self._book.dated(pack), since_s=said.since_s),
         )
-        return prospect(told, health, cells, habit(life, facts.nominal_ah), self._settings.assumptions, now=now)
+        return prospect(told, health, cells, habit(life, facts.nominal_ah), self._given, now=now)
 
     def _new(self, pack: PackKey, said: Described) -> NewResistance | None:
         """The settings' word, else what others say."""

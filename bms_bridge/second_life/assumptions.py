@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,25 @@ from bms_bridge.twin.duty import shipped as shipped_duties
 
 SCHEMA: Final = "second_life_assumptions/1"
 MOST_BYTES: Final = 1_000_000
+MOST_MONEY: Final = 1e7
+_BOUNDS: Final = {
+    "warranty_share": (0.0, 1.0),
+    "warranty_per_sd": (0.0, 100.0),
+    "discount_a_year": (0.0, 1.0),
+    "displaced_share": (0.0, 1.0),
+    "new_pack_years": (1.0, 50.0),
+    "carbon_new_kg_per_kwh": (0.0, 1_000.0),
+    "carbon_repack_kg_per_kwh": (0.0, 1_000.0),
+    "vehicle_soh": (0.3, 1.0),
+    "daily_soh": (0.3, 1.0),
+    "backup_soh": (0.3, 1.0),
+    "resistance_ratio": (1.0, 20.0),
+    "cell_spread": (0.0, 0.5),
+    "hot_c": (40.0, 100.0),
+    "ruin_c": (50.0, 200.0),
+    "self_discharge_per_month": (0.0, 1.0),
+    "completeness": (0.0, 1.0),
+}
 _APPLICATION = ("text", "duty", "least_soh", "discharge_c", "earns_per_kwh_year", "years")
 
 
@@ -95,6 +114,44 @@ def read_assumptions(path: Path) -> Assumptions:
     return _made(base, str(path), tuple(changed))
 
 
+def named(given: Assumptions) -> dict[str, Number | Limit]:
+    """All numbers by the name by which one of them is changed: ``numbers.…``, ``applications.….earns``, ``limits.…``."""
+    found: dict[str, Number | Limit] = {f"numbers.{name}": one for name, one in given.numbers.items()}
+    found |= {f"applications.{name}.earns": one.earns_per_kwh_year for name, one in given.applications.items()}
+    return found | {f"limits.{name}": one for name, one in given.limits.items()}
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """What is accepted for one of :func:`named`, in its unit; wide, against mistakes."""
+    last = name.split(".")[1]
+    if last.startswith("recycling_per_kwh_"):
+        return -MOST_MONEY, MOST_MONEY
+    return _BOUNDS.get(last, (0.0, MOST_MONEY))
+
+
+def with_number(given: Assumptions, name: str, low: float, mid: float, high: float, source: str) -> Assumptions:
+    """With another number in the place of one; a cut-off's three are the same. AssumptionsRefused: no such one, or it cannot be."""
+    before = named(given).get(name)
+    if before is None:
+        raise AssumptionsRefused(f"there is no assumption {name!r}")
+    least, most = bounds_of(name)
+    if not least <= low <= mid <= high <= most:
+        raise AssumptionsRefused(f"{name}: least, most likely and most must rise within {least:g} and {most:g}")
+    section, key = name.split(".")[:2]
+    changed = tuple(dict.fromkeys((*given.changed, f"{section}.{key}")))
+    if isinstance(before, Limit):
+        if low != high:
+            raise AssumptionsRefused(f"{name}: a cut-off is one number")
+        limits = {**given.limits, key: Limit(mid, source)}
+        _in_order(name, limits)
+        return replace(given, limits=limits, changed=changed)
+    number = Number(low, mid, high, before.unit, source)
+    if section == "numbers":
+        return replace(given, numbers={**given.numbers, key: number}, changed=changed)
+    application = replace(given.applications[key], earns_per_kwh_year=number)
+    return replace(given, applications={**given.applications, key: application}, changed=changed)
+
+
 def shipped_text() -> str:
     """The shipped file, to be copied and changed."""
     return _raw().decode("utf-8")
@@ -111,14 +168,22 @@ def _toml(raw: bytes, where: str) -> dict[str, Any]:
         raise AssumptionsRefused(f"{where} is no TOML: {error}") from None
 
 
+def _in_order(where: str, limits: Mapping[str, Limit]) -> None:
+    backup, daily, vehicle = (limits[name].value for name in ("backup_soh", "daily_soh", "vehicle_soh"))
+    if not 0 < backup < daily < vehicle <= 1.2:
+        raise AssumptionsRefused(f"{where}: the edges of the bands must rise: backup_soh, daily_soh, vehicle_soh")
+
+
 def _made(content: Mapping[str, Any], where: str, changed: tuple[str, ...]) -> Assumptions:
     currency = content["currency"]
     if not isinstance(currency, str) or len(currency) != 3 or not currency.isupper():
         raise AssumptionsRefused(f"{where}: currency must be a code of three letters, such as INR")
+    limits = {name: _limit(f"{where}: limits.{name}", entry) for name, entry in content["limits"].items()}
+    _in_order(where, limits)
     return Assumptions(
         currency=currency,
         numbers={name: _number(f"{where}: numbers.{name}", entry) for name, entry in content["numbers"].items()},
-        limits={name: _limit(f"{where}: limits.{name}", entry) for name, entry in content["limits"].items()},
+        limits=limits,
         applications={name: _application(where, name, entry) for name, entry in content["applications"].items()},
         changed=changed,
     )

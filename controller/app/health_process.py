@@ -37,6 +37,7 @@ from bms_bridge.second_life.assumptions import Assumptions, read_assumptions, sh
 from controller.app.beside import run_process
 from controller.app.clocks import now_us_of
 from controller.app.lake_process import places_of
+from controller.assumptions_room import in_force
 from controller.fleet_ageing import FleetAgeing
 from controller.lake_facts import JournalFacts
 from controller.new_resistances import NewResistances
@@ -70,7 +71,7 @@ def knowledge_of(settings: Settings) -> Knowledge:
         current_gain=health.current_error,
         lives=_lives(health.life_model),
         teaching=_teaching(health),
-        assumptions=_assumptions(health.assumptions),
+        assumptions=assumptions_of(health.assumptions),
     )
 
 
@@ -95,7 +96,8 @@ def _teaching(health: HealthSection) -> Teaching | None:
     return Teaching(models, {row.chemistry: row.to_window() for row in health.window})
 
 
-def _assumptions(path: Path | None) -> Assumptions:
+def assumptions_of(path: Path | None) -> Assumptions:
+    """What ships, with what a file changes. Raises :class:`SettingsError`."""
     try:
         return shipped() if path is None else read_assumptions(path)
     except AssumptionsRefused as error:
@@ -162,10 +164,14 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[Opened]:
             try:
                 facts.read_registry()
                 facts.read_tests()
+                facts.read_assumptions()
             except (StorageError, OperationalError) as error:  # the core is only just making its journal
                 log.debug("the registry cannot be read now: %s", error)
 
         now_us = now_us_of(settings)
+
+        def assumptions() -> Assumptions:
+            return in_force(known.assumptions, facts.assumptions)[0]
 
         def tests(pack: PackKey) -> list[TestWindow]:
             return windows_of(facts, pack)
@@ -174,7 +180,17 @@ def opened(settings: Settings, known: Knowledge, hot: Hot) -> Iterator[Opened]:
         new = NewResistances(settings.passport.sheets, settings.passports)
         yield Opened(
             Job(hot, book, known, registered=registered, now_us=now_us, before=read_registry, shelf=shelf, tests=tests),
-            Prospects(hot, book, shelf, known, registered=registered, now_us=now_us, monotonic_s=time.monotonic, new_resistance=new.of),
+            Prospects(
+                hot,
+                book,
+                shelf,
+                known,
+                registered=registered,
+                now_us=now_us,
+                monotonic_s=time.monotonic,
+                new_resistance=new.of,
+                assumptions=assumptions,
+            ),
             FleetAgeing(book, shelf, now_us=now_us),
             shelf,
         )

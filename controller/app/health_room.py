@@ -26,6 +26,8 @@ def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
     if settings.health is None:
         core.reference_tests.refuses = "this depot estimates no health: add a section [health] to its settings (docs/battery-health.md)"
         return
+    from controller.app.health_process import assumptions_of
+    from controller.assumptions_room import AssumptionsRoom
     from controller.health_room import HealthRoom
     from controller.reference_judge import Judge
 
@@ -37,3 +39,4 @@ def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
     room = HealthRoom(settings.health_database, core.yard.clock, every_s=settings.health.every_s, factors=factors)
     alarms.sources.append(room)
     core.add(room)
+    core.add(AssumptionsRoom(core.yard, assumptions_of(settings.health.assumptions)))

@@ -91,6 +91,7 @@ from depot.commands.standing import CancelReservation, ChangeConfiguration, Rese
 from depot.commands.station_tariffs import ChangeTransactionTariff, ClearStationTariffs, SetStationTariff
 from depot.commands.stations import AddStation, AdmitStation, CallStation, ChangeTokens, RetireStation, SetItemLimits, StationCommand
 from depot.commands.tariffs import CorrectBill, EndDriverTariff, PutDriverTariff, SetInvoiceRecipient
+from depot.commands.value_assumptions import ChangeValueAssumption
 from depot.commands.work import EndWorkOrder, OpenWorkByHand, OpenWorkOrder, ReopenWorkOrder
 
 __all__ = [
@@ -119,6 +120,7 @@ __all__ = [
     "ChangeSite",
     "ChangeTokens",
     "ChangeTransactionTariff",
+    "ChangeValueAssumption",
     "ChangeWantedVariables",
     "CheckAudit",
     "CheckIn",

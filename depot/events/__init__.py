@@ -150,6 +150,7 @@ from depot.events.stations import (
     StatusDetail,
     TrustLevel,
 )
+from depot.events.value_assumptions import ValueAssumptionChanged
 from depot.events.visits import (
     PlanAccepted,
     VehicleBalanced,
@@ -317,6 +318,7 @@ __all__ = [
     "UtilityBillRecorded",
     "UtilityCommandAnswered",
     "UtilityLinkChanged",
+    "ValueAssumptionChanged",
     "VehicleBalanced",
     "VehicleRegistered",
     "VehicleRemoved",

@@ -8,6 +8,7 @@ from depot import ageing as ag
 from depot import events as ev
 from depot import reference_tests as rt
 from depot import smart_charging as sc
+from depot import value_assumptions as va
 from depot.fold.changes import Applied, with_visit
 from depot.state import DepotState, Visit
 
@@ -49,6 +50,13 @@ def _balanced(state: DepotState, e: ev.VehicleBalanced, envelope: ev.Envelope) -
 def _ageing_taken(state: DepotState, e: ev.AgeingFactorsTaken, _: ev.Envelope) -> DepotState:
     known = state.ageing.get(e.chemistry, ag.Ageing())
     return replace(state, ageing={**state.ageing, e.chemistry: replace(known, factors=e.factors)})
+
+
+def _assumption_changed(state: DepotState, e: ev.ValueAssumptionChanged, envelope: ev.Envelope) -> DepotState:
+    kept = {name: one for name, one in state.value_assumptions.items() if name != e.name}
+    if e.number is not None:
+        kept[e.name] = va.ChangedAssumption(e.number, envelope.actor, envelope.occurred_at, e.reason)
+    return replace(state, value_assumptions=kept)
 
 
 def _ageing_followed(state: DepotState, e: ev.AgeingFollowed, envelope: ev.Envelope) -> DepotState:
@@ -97,6 +105,7 @@ APPLY: Applied = {
     ev.VehicleBalanced: _balanced,
     ev.AgeingFactorsTaken: _ageing_taken,
     ev.AgeingFollowed: _ageing_followed,
+    ev.ValueAssumptionChanged: _assumption_changed,
     ev.ReferenceTestOrdered: _test_ordered,
     ev.ReferenceTestBegan: _test_moved,
     ev.ReferenceTestPhaseBegan: _test_moved,
