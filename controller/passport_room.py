@@ -180,6 +180,7 @@ class PassportRoom:
         try:
             return await self._taken_in(command, envelope)
         except InvalidValue as error:
+            self._shelf.drop(command.sha256)  # also where it was not even looked at
             return cmd.CommandStatus.REFUSED, str(error)
 
     async def _taken_in(self, command: cmd.KeepPassport, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:

@@ -274,7 +274,7 @@ def _clean(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell
 
 
-def _safe(cell: str) -> str:
+def safe(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     if not cell.startswith(_FORMULA):
         return cell
@@ -285,13 +285,18 @@ def _safe(cell: str) -> str:
     return cell
 
 
+def safe_row(cells: Iterable[object]) -> list[object]:
+    """Cells of a row, none of which a spreadsheet takes for a formula."""
+    return [safe(cell) if isinstance(cell, str) else cell for cell in cells]
+
+
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> bytes:
     """CSV with a byte order mark, so that spreadsheets read it as UTF-8."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_safe(row.get(name, "")) for name in columns])
+        writer.writerow([safe(row.get(name, "")) for name in columns])
     return out.getvalue().encode("utf-8-sig")
 
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from controller.anomalies_view import PackAlertsView, WorkOrdersView
+from controller.sheets import safe_row
 from depot import commands as cmd
 from web import actions
 from web.api import COMMAND, Key, ReasonedBody, answers, reply
@@ -125,6 +126,6 @@ def _csv(name: str, rows: Sequence[dict[str, object]]) -> Response:
     writer = csv.writer(stream)
     writer.writerow(list(rows[0]) if rows else ["nothing"])
     for row in rows:
-        writer.writerow([f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value for value in row.values()])
+        writer.writerow(safe_row(row.values()))
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(stream.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

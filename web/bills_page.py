@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 
 from controller.bills_import import read_import
 from controller.bills_view import BillsView, DemandHistoryView, MonthBillView, MonthRow
+from controller.sheets import safe_row
 from depot import commands as cmd
 from depot.demand_book import MonthDemand, UtilityBill
 from depot.metering import MeterBlock
@@ -136,7 +137,7 @@ def bill_csv(bill: MonthBillView) -> str:
     writer.writerow(["code", "text", "quantity", "unit", "rate", f"amount {bill.currency}", "explanation", "order"])
     for line in bill.lines:
         cells = [line.code, line.text, line.quantity, line.unit, line.rate, _money(line.amount_paise), line.explanation, line.order_ref]
-        writer.writerow([f"'{cell}" if cell[:1] in "=+@\t" else cell for cell in cells])
+        writer.writerow(safe_row(cells))
     if bill.total_paise is not None:
         writer.writerow(["total", "Total", "", "", "", _money(bill.total_paise), "", ""])
     return out.getvalue()

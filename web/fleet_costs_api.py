@@ -13,6 +13,7 @@ from starlette.responses import Response
 from controller.files.tickets import file_headers
 from controller.fleet_costs_view import FleetCostsView
 from controller.link import LinkProtocol
+from controller.sheets import safe_row
 from web.api import answers, reply
 from web.context import Web
 from web.problems import Problem
@@ -59,9 +60,7 @@ def as_csv(found: FleetCostsView) -> str:
     writer.writerow(["month", "cost centre", "vehicle", "sessions", "kWh", f"cost {found.currency}"])
     for share in found.vehicles:
         cells = [found.month, share.cost_centre or "(none)", share.name or "(not known)", str(share.sessions)]
-        writer.writerow(
-            [*(f"'{cell}" if cell[:1] in "=+-@\t" else cell for cell in cells), _kwh(share.energy_wh), _money(share.amount_paise)]
-        )
+        writer.writerow([*safe_row(cells), _kwh(share.energy_wh), _money(share.amount_paise)])
     writer.writerow([found.month, "total", "", found.sessions, _kwh(found.energy_wh), _money(found.amount_paise)])
     return out.getvalue()
 

@@ -20,6 +20,7 @@ T = TypeVar("T", bound=Struct)
 SCHEMAS: Sequence[type[Struct]] = (FleetHealthView, PackHealthView)
 """What these routes answer with, for the OpenAPI document."""
 
+UNHEARD = "Nothing was heard of this pack yet: GET /api/v1/packs/health lists those of which something was."
 OFF = "This depot estimates no health: add a section [health] to its settings, and a [lake] for it to read (docs/battery-health.md)."
 OFF_IN_DEMO = (
     "This demo estimates no health: its batteries' history needs Arrow and DuckDB, which are not installed. "
@@ -66,5 +67,5 @@ async def pack_health(web: Web, vehicle: str, pack: str) -> PackHealthView:
     """Raises :class:`Problem` for a pack that nothing was heard of."""
     found = await health_shown(web, PackHealthView, vehicle_id=vehicle, pack_id=pack)
     if found is None:
-        raise Problem("not_found", "Nothing was heard of this pack yet: GET /api/v1/packs/health lists those of which something was.")
+        raise Problem("not_found", UNHEARD)
     return found

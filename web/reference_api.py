@@ -12,12 +12,14 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from controller.health_view import PackHealthView
 from controller.link import LinkProtocol
 from controller.reference_view import ReferenceTestView
 from depot import commands as cmd
 from web import actions
 from web.api import COMMAND, Key, ReasonBody, ReasonedBody, answers, reply
 from web.context import Web, caller_of
+from web.health_api import UNHEARD
 from web.packs_api import PackId, VehicleId
 from web.problems import Problem
 from web.stations_api import order
@@ -44,6 +46,7 @@ def reference_api(web: Web) -> APIRouter:
 
     @router.get("", **shown, summary="The newest reference test of a pack's vehicle: how far it is, how it ended")
     async def show(vehicle: VehicleId, pack: PackId) -> Response:
+        await _heard_of(web, vehicle, pack)
         found = await reference_test(web, vehicle)
         if found is None:
             raise Problem("not_found", "This core runs no reference tests.")
@@ -51,6 +54,7 @@ def reference_api(web: Web) -> APIRouter:
 
     @router.post("", **COMMAND, summary="Order a reference test: rest, pulses, one charge to full, rest")
     async def begin(request: Request, vehicle: VehicleId, pack: PackId, body: ReferenceTestBody, key: Key = "") -> Response:
+        await _heard_of(web, vehicle, pack)
         command = cmd.OrderReferenceTest(
             command_id=key or actions.new_id(),
             actor=caller_of(request).name,
@@ -70,6 +74,16 @@ def reference_api(web: Web) -> APIRouter:
         return reply(await order(web, command))
 
     return router
+
+
+async def _heard_of(web: Web, vehicle: str, pack: str) -> None:
+    """Raises :class:`Problem` for a pack of which nothing was heard; a depot that estimates no health says so by itself."""
+    try:
+        found = await web.link.show(PackHealthView, vehicle_id=vehicle, pack_id=pack)
+    except LinkProtocol:
+        return
+    if found is None:
+        raise Problem("not_found", UNHEARD)
 
 
 async def reference_test(web: Web, vehicle: str) -> ReferenceTestView | None:

@@ -5,7 +5,6 @@ A file of one's own needs to hold only what differs; the rest stays as shipped. 
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -218,7 +217,10 @@ def _application(where: str, name: str, entry: Mapping[str, Any]) -> Application
     )
 
 
+_MOST: Final = 1e15
+
+
 def _float(where: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AssumptionsRefused(f"{where}: {value!r} is no number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
+        raise AssumptionsRefused(f"{where}: {str(value)[:40]!r} is no number that can be counted with")
     return float(value)

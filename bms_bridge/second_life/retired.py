@@ -191,22 +191,37 @@ def _of_life(life: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     if life is None:
         return {"full_cycles": None, "hottest_c": None, "hot_events": {}, "trips": 0, "causes": {}, "seen_share": None}
     try:
-        seen, unseen = float(life.get("seen_h") or 0.0), float(life.get("unseen_h") or 0.0)
+        seen, unseen = _counted(life.get("seen_h") or 0.0), _counted(life.get("unseen_h") or 0.0)
         hottest, cycles = life.get("hottest_c"), life.get("equivalent_full_cycles")
         return {
-            "full_cycles": None if cycles is None else float(cycles),
-            "hottest_c": None if hottest is None else float(hottest),
-            "hot_events": {str(edge): int(count) for edge, count in (life.get("thermal_events") or {}).items()},
-            "trips": int(life.get("trips") or 0),
-            "causes": {str(name): int(count) for name, count in (life.get("trips_by_cause") or {}).items()},
+            "full_cycles": None if cycles is None else _counted(cycles),
+            "hottest_c": None if hottest is None else _finite(hottest),
+            "hot_events": {str(edge): int(_counted(count)) for edge, count in (life.get("thermal_events") or {}).items()},
+            "trips": int(_counted(life.get("trips") or 0)),
+            "causes": {str(name): int(_counted(count)) for name, count in (life.get("trips_by_cause") or {}).items()},
             "seen_share": seen / (seen + unseen) if seen + unseen > 0 else None,
         }
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, OverflowError):
         raise PackRefused(f"{where}: life is no record as the lake shows it") from None
+
+
+def _finite(value: Any) -> float:
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(value)
+    return found
+
+
+def _counted(value: Any) -> float:
+    """What was counted up: never less than nothing."""
+    found = _finite(value)
+    if found < 0:
+        raise ValueError(value)
+    return found
 
 
 def _number(where: str, name: str, value: object) -> float:
     least, most = _NUMBERS[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise PackRefused(f"{where}: {name} must be a number between {least:g} and {most:g}, not {str(value)[:40]}")
     return float(value)

@@ -104,6 +104,8 @@ def planned(name: str, power_kw: Sequence[float], *, slot_minutes: float, begins
     slots = round(DAY_H * 60 / slot_minutes) if slot_minutes >= 1 else 0
     if slots < 1 or not math.isclose(slots * slot_minutes, DAY_H * 60) or capacity_kwh <= 0:
         raise DutyRefused(f"{name}: slots of {slot_minutes:g} minutes (1 or more) do not fill a day, or the capacity is not above 0")
+    if not (np.isfinite(power_kw).all() and math.isfinite(begins_h)):
+        raise DutyRefused(f"{name}: a power in it is no number")
     power = np.zeros(slots)
     shown = np.asarray(power_kw, dtype=np.float64)[:slots]
     power[: len(shown)] = shown
@@ -148,7 +150,10 @@ def _duty(name: str, entry: object, where: str) -> Duty:
         raise DutyRefused(f"{where}: {name}: power must be [[hours, kW per kWh], …], everything else numbers as in the guide") from None
 
 
+_MOST_NUMBER: Final = 1e9
+
+
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST_NUMBER <= value <= _MOST_NUMBER:
         raise TypeError(value)
     return float(value)

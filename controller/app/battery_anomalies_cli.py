@@ -286,10 +286,10 @@ def _show(found: Sequence[tuple[Alert, Advice]], table: PackDays) -> None:
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Cells that a spreadsheet would take for a formula get an apostrophe."""
+    from controller.sheets import safe_row
+
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(list(rows[0]) if rows else ["nothing"])
         for row in rows:
-            writer.writerow(
-                [f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value for value in row.values()]
-            )
+            writer.writerow(safe_row(row.values()))

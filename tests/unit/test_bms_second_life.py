@@ -250,3 +250,25 @@ def test_the_command_tells_people_and_machines(tmp_path: Path) -> None:
     file.write_text("[", encoding="utf-8")
     assert CliRunner().invoke(battery, ["value", str(file)]).exit_code == 2
     assert CliRunner().invoke(battery, ["value"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"soh": 10**400},
+        {"age_years": float("nan")},
+        {"life": LIFE | {"equivalent_full_cycles": 10**400}},
+        {"life": LIFE | {"hottest_c": float("inf")}},
+        {"life": LIFE | {"trips": -3}},
+        {"life": LIFE | {"seen_h": float("nan")}},
+    ],
+)
+def test_numbers_that_no_pack_can_have_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(PackRefused):
+        pack(**change)
+
+
+def test_assumptions_beyond_any_money_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"[numbers.new_pack_per_kwh]\nlow = 1{'0' * 400}\nmid = 2\nhigh = 3\n")
+    with pytest.raises(AssumptionsRefused):
+        read_assumptions(tmp_path / "a.toml")

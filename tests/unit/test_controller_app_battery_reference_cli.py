@@ -78,7 +78,9 @@ async def test_a_test_is_ordered_shown_and_called_off_with_a_token(tmp_path: Pat
         assert "user token add" in wrong.output
         assert "cy_nothing" not in wrong.output
         depot.link.result = cmd.CommandStatus.REFUSED
-        refused = await asked("order", "E-9/[red]P1", "--reason", "yearly")
+        unheard = await asked("order", "E-9/[red]P1", "--reason", "yearly")
+        assert (unheard.exit_code, "Nothing was heard of this pack" in unheard.output) == (2, True), unheard.output
+        refused = await asked("order", NONE, "--reason", "yearly")
         assert (refused.exit_code, "Feeder B is full" in refused.output) == (1, True), refused.output
 
 

@@ -297,3 +297,12 @@ async def test_health_comes_from_the_book_of_estimates(tmp_path: Path) -> None:
     assert "both sides of 80%" in document["assessment"]["grade"]["method"]
     assert document["provenance"][FADE]["what"] == "estimate"
     assert document["provenance"][FADE]["record_sha256"] == found.evidence_sha256
+
+
+async def test_a_file_for_a_battery_that_is_not_registered_is_not_left_behind(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    digest = put_aside(bench.incoming, b"{}")
+    command = cmd.KeepPassport(command_id="c", actor="mani", reason="bought", vehicle_id="E-9", pack_id="P9", sha256=digest)
+    status, message = await bench.room().commands[cmd.KeepPassport](command, SimpleNamespace(actor="mani"))
+    assert (status, "not registered" in message) == (cmd.CommandStatus.REFUSED, True)
+    assert list(bench.incoming.iterdir()) == []

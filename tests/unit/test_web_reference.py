@@ -104,3 +104,12 @@ async def test_a_core_without_tests_shows_none(tmp_path: Path) -> None:
         client = await depot.signed_in(Role.VIEWER)
         assert re.search("Reference test", (await client.get("/batteries/E-103/P1")).text) is None
         assert (await client.get(API.format("E-103"))).status_code == 404
+
+
+async def test_a_pack_of_which_nothing_was_heard_is_not_there(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = depot.client(authorization=f"Bearer {depot.users.add_token('scada', [Permission.LIMIT, Permission.READ])}")
+        for path in ("/api/v1/packs/E-103/P9/reference-test", "/api/v1/packs/E-999/P1/reference-test"):
+            assert (await client.get(path)).status_code == 404
+            assert (await client.post(path, json={"reason": "yearly"})).status_code == 404
+        assert depot.link.commands == []
