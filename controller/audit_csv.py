@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from controller.audit import Entry
 from controller.codec import iso
-from controller.sheets import safe
 
 HEADER = ("trail", "number", "at", "actor", "kind", "target", "reason", "outcome", "command_id", "journal_seq")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows(entries: Iterable[tuple[str, Entry]], *, header: bool = True) -> str:
@@ -21,5 +21,9 @@ def rows(entries: Iterable[tuple[str, Entry]], *, header: bool = True) -> str:
         writer.writerow(HEADER)
     for trail, entry in entries:
         texts = (entry.actor, entry.kind, entry.target, entry.reason, entry.outcome, entry.command_id)
-        writer.writerow((trail, entry.seq, iso(entry.at), *map(safe, texts), entry.event_seq or ""))
+        writer.writerow((trail, entry.seq, iso(entry.at), *map(_cell, texts), entry.event_seq or ""))
     return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -237,7 +237,7 @@ def fleet(note: str = "") -> FleetHealthView:
 
 def pack(args: Mapping[str, str]) -> PackHealthView | None:
     row = rows().get(args["vehicle_id"])
-    if row is None:
+    if row is None or row.pack_id != args["pack_id"]:
         return None
     estimates: list[HealthEstimate] = []
     if row.vehicle_id == "E-103":
