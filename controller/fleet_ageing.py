@@ -22,7 +22,7 @@ from bms_bridge.estimates.book import Book
 from bms_bridge.estimates.outlook import Dated
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.trend import YEAR_S
-from bms_bridge.estimates.use import between
+from bms_bridge.estimates.use import NAMES, between
 from bms_bridge.lake.schema import moment
 from bms_bridge.life.calibration import LEAST_PACKS, PRIOR_SPREAD, Factors, fit_factors
 from bms_bridge.life.history import NINETY
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 LEAST_DAYS: Final = 90.0
 """Between a pack's first and last estimate: in less time a pack loses less than an estimate may be wrong."""
 
+UNKNOWN: Final = "unknown"
 LEAST_ROWS: Final = 3
 TELLS: Final = 0.9
 """Factors both of which are known no better than this share of the prior's spread tell nothing yet."""
@@ -58,7 +59,7 @@ class FleetRow:
 
 def pack_rows(pack: str, history: Sequence[Dated]) -> tuple[list[FleetRow], str]:
     """The rows of a pack in order, and why there are none ("" where there are)."""
-    known = [one for one in history if one.use is not None]
+    known = [one for one in history if one.use is not None and one.use.keys() >= set(NAMES)]
     if len(known) < LEAST_ROWS or (known[-1].until_s - known[0].until_s) / 86_400 < LEAST_DAYS:
         return [], f"no {LEAST_ROWS} estimates over {LEAST_DAYS:.0f} days"
     rows = []
@@ -90,6 +91,8 @@ def factors_of_rows(chemistry: str, rows: Sequence[FleetRow]) -> Factors:
 def found_of(chemistry: str, histories: Mapping[str, Sequence[Dated]], *, now_us: int) -> AgeingFound:
     """What the packs of one chemistry say, or why they say nothing yet. ``histories``: by the pack's name."""
     now = moment(now_us)
+    if chemistry == UNKNOWN:
+        return AgeingFound(chemistry, now, reason="the chemistry of these packs is not known: enter it in the registry")
     if chemistry not in MODEL_OF:
         known = ", ".join(sorted(MODEL_OF))
         return AgeingFound(chemistry, now, reason=f"how {chemistry} cells age is not in the table that plans count with (it knows {known})")

@@ -21,6 +21,7 @@ from bms_bridge.estimates.job import Job
 from bms_bridge.estimates.prospecting import Prospects
 from bms_bridge.estimates.shelf import Shelf
 from bms_bridge.estimates.taught import EndWindow, Teaching
+from bms_bridge.estimates.use import between
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.schema import micros
@@ -105,6 +106,11 @@ def test_a_taught_model_stands_beside_the_counted_charge_and_cells_are_kept(tmp_
             assert found.row.soh is not None
             assert (found.row.soh.method, [one.method for one in found.row.soh_by]) == (COUNTED, [COUNTED])
             assert found.row.why_not == ""  # the counted charge gave one
+            (dated,) = book.dated(A)
+            assert dated.use is not None  # for how fast the fleet ages
+            assert between(dated.use, None).soc == pytest.approx(0.55, abs=1e-3)
+            assert dated.use["cycles"] == pytest.approx(0.6, abs=0.03)
+            assert dated.cycles is None  # nobody said what it had before
             (model,) = [one for one in found.estimates if one.method == TAUGHT]
             assert model.value is None
             assert "the model knows no charges of the kind" in model.reason

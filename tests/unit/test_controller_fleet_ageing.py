@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_a_factor_that_cannot_be_is_held_at_its_bound() -> None:
     ("kind", "histories", "words"),
     [
         ("LTO", fleet(calendar=1, cycle=1), "how LTO cells age is not in the table"),
+        ("unknown", fleet(calendar=1, cycle=1), "enter it in the registry"),
         ("LFP", {}, "0 packs can be used, 5 are needed"),
         ("LFP", fleet(calendar=1, cycle=1, packs=4), "4 packs can be used, 5 are needed"),
         ("LFP", fleet(calendar=1, cycle=1, days=60), "12 of the others: no 3 estimates over 90 days"),
@@ -72,10 +74,9 @@ def test_use_between_two_estimates_is_that_of_the_time_between() -> None:
 def test_estimates_without_their_use_are_left_out() -> None:
     history = next(iter(fleet(calendar=1, cycle=1, packs=1).values()))
     assert len(pack_rows("a", history)[0]) == 10
-    from dataclasses import replace
-
-    bare = [replace(one, use=None) for one in history]
-    assert pack_rows("a", bare) == ([], "no 3 estimates over 90 days")
+    for use in (None, {"cycles": 3.0}):
+        bare = [replace(one, use=use) for one in history]
+        assert pack_rows("a", bare) == ([], "no 3 estimates over 90 days")
 
 
 @contextlib.contextmanager
