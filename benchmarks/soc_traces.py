@@ -61,6 +61,13 @@ PYBAMM_DAY = (
     "Discharge at 0.6C for 20 minutes", "Rest for 40 minutes", "Charge at 0.5C for 30 minutes", "Rest for 15 minutes",
     "Discharge at 0.4C for 60 minutes", "Rest for 30 minutes",
 )  # fmt: skip
+PYBAMM_BEFORE = 2 * (
+    "Charge at 0.25C until {full} V", "Hold at {full} V until C/25", "Rest for 2 hours", "Discharge at 0.3C for 70 minutes",
+    "Rest for 40 minutes", "Discharge at 0.4C for 45 minutes", "Charge at 0.3C for 20 minutes", "Rest for 40 minutes",
+    "Discharge at 0.25C for 50 minutes", "Rest for 1 hour",
+) + ("Charge at 0.2C until {full} V", "Hold at {full} V until C/25", "Rest for 1 hour")  # fmt: skip
+"""Two days before the judged one, three charges to full."""
+
 PYBAMM_SLOW = ("Charge at C/20 until {full} V", "Discharge at C/20 until {empty} V")
 
 

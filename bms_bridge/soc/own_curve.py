@@ -41,12 +41,16 @@ CLOSED_SD: Final = 0.01
 PER_HOUR: Final = 0.0003
 STEP_SOC: Final = 0.01
 OFFSET_SD_C: Final = 0.0005
-ONE_WAY_V: Final = 0.006
+ONE_WAY_V: Final = 0.02
+"""Of a state of charge that was only seen while discharging (or charging): what the load's voltage may be wrong there, alike in all
+of them."""
 VOLTAGE_SD_V: Final = 0.004
 LOAD_SHARE: Final = 0.25
 LENGTH_SOC: Final = 0.12
-AXIS_SD: Final = 0.015
-SCALE_SD: Final = 0.02
+AXIS_SD: Final = 0.004
+SHIFTED_SOC: Final = 0.25
+"""Steps of the base curve that lie so near to each other are shifted alike."""
+
 MOST_WEIGHT: Final = 1.0 / 0.003**2
 """An average of many looks is not believed better than 3 mV: resistances are wrong in all of them."""
 
@@ -151,7 +155,7 @@ def both_ways(base: CellKind, seen: Seen) -> tuple[Floats, Floats]:
     variance = 1.0 / np.where(there, seen.weight, 1.0)
     middle_v = seen.off_v.mean(axis=0)
     one_v = np.where(there[0], seen.off_v[0], seen.off_v[1])
-    one_variance = np.where(there[0], variance[0], variance[1]) + ONE_WAY_V**2 + base.hysteresis_v**2
+    one_variance = np.where(there[0], variance[0], variance[1]) + base.hysteresis_v**2
     both = there.all(axis=0)
     weight = np.where(both, 4.0 / variance.sum(axis=0), np.where(there.any(axis=0), 1.0 / one_variance, 0.0))
     return np.where(both, middle_v, np.where(there.any(axis=0), one_v, 0.0)), weight
@@ -217,10 +221,13 @@ def _posterior(base: CellKind, seen: Seen, grid: Floats) -> tuple[Floats, Floats
     def prior(a: Floats, b: Floats) -> Floats:
         apart = (a[:, None] - b[None, :]) / LENGTH_SOC
         far = (a[:, None] - b[None, :]) / 0.5
-        return np.asarray(wide**2 * np.exp(-0.5 * far**2) + (0.5 * base.ocv_error_v) ** 2 * np.exp(-0.5 * apart**2))
+        steps = base.shift_soc**2 * np.outer(base.curve.slope(a), base.curve.slope(b))
+        steps *= np.exp(-0.5 * ((a[:, None] - b[None, :]) / SHIFTED_SOC) ** 2)
+        return np.asarray(wide**2 * np.exp(-0.5 * far**2) + (0.5 * base.ocv_error_v) ** 2 * np.exp(-0.5 * apart**2) + steps)
 
-    axis, scale = AXIS_SD * slope, SCALE_SD * (1 - at) * slope
-    noise = np.diag(1.0 / weight[there]) + np.outer(axis, axis) + np.outer(scale, scale)
+    axis = AXIS_SD * slope
+    one_way = np.where((seen.weight > 0).all(axis=0), 0.0, ONE_WAY_V)[there]
+    noise = np.diag(1.0 / weight[there] + one_way**2) + np.outer(axis, axis) + np.outer(one_way, one_way)
     cross = prior(grid, at)
     whole = prior(at, at) + noise + 1e-8 * np.eye(len(at))
     mean = cross @ np.linalg.solve(whole, off_v[there])

@@ -16,6 +16,7 @@ from bms_bridge.soc.bar_delta import Differences, differences
 from bms_bridge.soc.cells import CellKind
 from bms_bridge.soc.estimate import Knowledge, Method, Track, Verdict, follow
 from bms_bridge.soc.identify import Resistance, resistance
+from bms_bridge.soc.own_curve import Seen, gather, mismatch_v
 from bms_bridge.soc.trace import Trace, as_samples, binned
 
 STEP_S: Final = 10.0
@@ -26,13 +27,16 @@ CELLS: Final = 3
 class Analysis:
     """``trace``: as it was followed (binned, aligned, per cell). ``track``: one row. ``lag``: what was taken off the voltage's
     clock; None: nothing.
-    ``steps``: resistance by recursive least squares. ``cells``: None where fewer than three cells are told."""
+    ``steps``: resistance by recursive least squares. ``cells``: None where fewer than three cells are told. ``curve_off_v``: how far the
+    curve is off between two full charges (V; NaN: there were none); ``curve_wrong``: more than it claims, or its rests say so."""
 
     trace: Trace
     track: Track
     lag: Lag | None
     steps: Resistance
     cells: Differences | None
+    curve_off_v: float = float("nan")
+    curve_wrong: bool = False
 
     @property
     def told(self) -> float:
@@ -78,8 +82,11 @@ def analyse(
     if steps.steps >= 20 and float(steps.ohm[-1]) < -3 * steps.ohm_sd:
         raise TraceRefused("the voltage falls where the current rises: currents must be positive while charging; change their sign")
     short = binned(one, STEP_S)
-    track = follow(kind, as_samples(short, capacity_ah), known, method=method)
+    samples = as_samples(short, capacity_ah)
+    track = follow(kind, samples, known, method=method)
+    off_v, wrong = mismatch_v(kind, gather(kind, Seen(), samples, track))
+    wrong = wrong or bool(track.curve_sd[0, -1] > 2 * kind.ocv_error_v)
     apart = None
     if short.cells_v.shape[1] >= CELLS:
         apart = differences(kind, short.time_s, short.current_a / capacity_ah, track.soc[0], short.cells_v)
-    return Analysis(short, track, lag, steps, apart)
+    return Analysis(short, track, lag, steps, apart, off_v, wrong)

@@ -178,8 +178,13 @@ def _show(file: Path, kind: CellKind, found: Analysis, capacity_ah: float) -> No
             markup=False,
             soft_wrap=True,
         )
-    for note in found.trace.notes:
+    for note in (*found.trace.notes, *([_misfit(found)] if found.curve_wrong else [])):
         complaints.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+
+
+def _misfit(found: Analysis) -> str:
+    off = f" (off by {1000 * found.curve_off_v:.0f} mV)" if math.isfinite(found.curve_off_v) else ""
+    return f"the open-circuit curve does not fit these cells{off}: learn theirs with battery ocv-fit, and name it by --ocv"
 
 
 def _time(found: Analysis, place: int) -> str:
@@ -222,6 +227,8 @@ def _plain(file: Path, kind: CellKind, found: Analysis, capacity_ah: float) -> d
             {"delta_soc": float(delta), "delta_soc_sd": float(spread)}
             for delta, spread in zip(found.cells.delta_soc, found.cells.delta_soc_sd, strict=True)
         ],
+        "curve_off_v": found.curve_off_v if math.isfinite(found.curve_off_v) else None,
+        "curve_wrong": found.curve_wrong,
         "notes": list(found.trace.notes),
     }
 
