@@ -237,7 +237,8 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
         "life": _life(row.life),
         "ways": [_way(one) for one in found.otherwise],
         "ways_note": f"{found.otherwise_note[:1].upper()}{found.otherwise_note[1:]}",
-        "ica_chart": ica_plot([one.detail for one in (*found.charges[:1], *_first(found))]),
+        "ica_chart": ica_plot([one.detail for one in _curves(found)]),
+        "ica_of": _ica_of(found, clock),
         "ica_note": _ica_note(found),
         "passport_href": f"{pack_url(row.vehicle_id, row.pack_id)}/passport",
         "estimates": [_estimate(one, clock) for one in reversed(found.estimates[-_SHOWN:])],
@@ -245,21 +246,36 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
     }
 
 
-def _first(found: PackHealthView) -> list[HealthCharge]:
-    """The oldest charge with a curve, unless it is the newest one."""
-    newest = found.charges[0] if found.charges else None
-    return [found.oldest] if found.oldest is not None and found.oldest != newest else []
+def _curves(found: PackHealthView) -> list[HealthCharge]:
+    """The newest charge with a curve, and the oldest one unless it is the same."""
+    newest = next((one for one in found.charges if "ica" in one.detail), None)
+    if newest is None:
+        return []
+    return [newest, *([found.oldest] if found.oldest is not None and found.oldest != newest else [])]
+
+
+def _ica_of(found: PackHealthView, clock: text.DepotTime) -> str:
+    curves = _curves(found)
+    return (
+        "last charge" if curves and curves[0] == found.charges[0] else f"charge of {_when(curves[0].started_at, clock)}" if curves else ""
+    )
 
 
 def _ica_note(found: PackHealthView) -> str:
     if not found.charges:
         return "It comes with its first whole charge."
-    said = found.charges[0].detail
-    if "ica" not in said:
-        return f"The last charge gave none: {said.get('no_ica', 'it was judged before such curves were kept')}."
+    curves, last = _curves(found), found.charges[0]
+    none = (
+        ""
+        if "ica" in last.detail
+        else f"The last charge gave none: {last.detail.get('no_ica', 'it was judged before such curves were kept')}."
+    )
+    if not curves:
+        return none
+    said = curves[0].detail
     at = ", ".join(text.number(volts, 3) for volts in said["ica"]["peaks_v"])
     words = f"Peaks at {at} V." if at else "No peak stands out."
-    return " ".join([words, *(f"{note[:1].upper()}{note[1:]}." for note in said["ica"]["notes"])])
+    return " ".join([words, *(f"{note[:1].upper()}{note[1:]}." for note in said["ica"]["notes"]), *([none] if none else [])])
 
 
 def _alert(one: PackAlert) -> dict[str, Any]:
@@ -405,11 +421,11 @@ def _estimate(one: HealthEstimate, clock: text.DepotTime) -> dict[str, str]:
 
 
 def _charge(one: HealthCharge, clock: text.DepotTime) -> dict[str, str]:
-    hottest = one.detail.get("hottest_c")
+    hottest, rate = one.detail.get("hottest_c"), one.detail.get("most_c_rate")
     return {
         "at": _when(one.started_at, clock),
         "lasted": text.age((one.ended_at - one.started_at).total_seconds()),
         "ah": text.number(one.charged_ah, 1),
-        "rate": text.number(one.detail.get("most_c_rate", 0.0), 2),
+        "rate": text.ABSENT if rate is None else text.number(rate, 2),
         "hottest": text.ABSENT if hottest is None else text.number(hottest, 1),
     }

@@ -114,6 +114,21 @@ async def test_a_lake_that_is_away_costs_samples_thinly_and_counts_them(bench: B
         assert lake.figures.dropped == feed.dropped == 26 + 10_000 - 46
 
 
+async def test_a_lake_that_ends_while_somebody_is_connected_says_nothing(
+    bench: Bench, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(bench, path) as lake:
+        reader, writer = await asyncio.open_unix_connection(path)
+        batch, body = bench.batch(bench.told())
+        writer.write(wire.frame_of(batch))
+        assert wire.decode(await wire.read_body(reader) or b"") == wire.Ack(batch.boot, batch.number)
+        assert (lake.figures.rows, bool(body)) == (1, True)
+    assert await reader.read() == b""
+    writer.close()
+    await asyncio.sleep(0)
+    assert not caplog.records
+
+
 async def test_a_batch_that_was_not_kept_comes_again(bench: Bench, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bms_bridge.lake.feed.RETRY_S", 0.05)
     feed = Feed(path, monotonic=time.monotonic)

@@ -164,3 +164,18 @@ async def test_a_pack_shows_its_state_of_charge_beside_its_own_systems(tmp_path:
         assert "No open-circuit curve is known for NCA cells" in words_of((await client.get("/batteries/E-118/P1")).text)
         (row,) = [one for one in (await client.get("/api/v1/packs/health")).json()["packs"] if one["vehicle_id"] == "E-103"]
         assert (row["charge"]["soc"], row["charge"]["disagree"], row["charge"]["bms_soc"]) == (0.634, True, 0.55)
+
+
+async def test_a_last_charge_without_a_curve_leaves_the_one_before_and_says_why(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        make = depot.link.made.pop(PackHealthView)
+        before = make({"vehicle_id": "E-103", "pack_id": "P1"})
+        assert isinstance(before, PackHealthView)
+        short = msgspec.structs.replace(before.charges[0], detail={"no_ica": "9 samples are too few"})
+        depot.link.shown[PackHealthView] = msgspec.structs.replace(before, charges=[short, *before.charges])
+        words = words_of((await client.get("/batteries/E-103/P1")).text)
+        for part in ("charge of 19 Nov 2026", "Peaks at 3.660 V", "The last charge gave none: 9 samples are too few."):
+            assert part in words, part
+        depot.link.shown[PackHealthView] = msgspec.structs.replace(before, charges=[short], oldest=None)
+        assert "No curve The last charge gave none: 9 samples are too few." in words_of((await client.get("/batteries/E-103/P1")).text)
