@@ -22,6 +22,7 @@ from web import text
 from web.ageing_part import ageing_part, ageing_shown
 from web.battery_charge import charge_context
 from web.battery_prospect import TEST_REQUIRED, prospect_context
+from web.battery_table import LOOKS, ORDERS, TESTED, Wanted
 from web.context import Web
 from web.health_api import health_shown, off, pack_health
 from web.health_plot import health_plot, ica_plot
@@ -35,7 +36,9 @@ FROM, TO = 0.6, 1.05
 """The ends of the bars of health."""
 
 OLD_DAYS = 45
-TESTED = 0.8
+REFRESH_S = 5
+"""Health changes with charges, not with seconds."""
+
 _SHOWN = 30
 
 
@@ -54,7 +57,7 @@ def batteries_screens(web: Web) -> APIRouter:
         found = await health_shown(web, FleetHealthView)
         alerts = await health_shown(web, PackAlertsView) if found is not None else None
         ageing = ageing_part(await ageing_shown(web), text.DepotTime(view.timezone, view.at)) if found is not None else None
-        context = fleet_context(found, alerts, off(view.clock_speed))
+        context = fleet_context(found, alerts, off(view.clock_speed), Wanted.of(request.query_params))
         return web.pages.render(request, "batteries.html", view=view, screen="batteries", ageing=ageing, **context)
 
     @router.get("/batteries/{vehicle}/{pack}")
@@ -71,25 +74,29 @@ def batteries_screens(web: Web) -> APIRouter:
     return router
 
 
-def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None, why_off: str) -> dict[str, Any]:
+def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None, why_off: str, wanted: Wanted) -> dict[str, Any]:
     """Everything that the table needs; ``found`` None: this depot estimates no health, for ``why_off``."""
     if found is None:
-        return {"kept": False, "note": why_off, "rows": [], "summary": ""}
+        return {"kept": False, "note": why_off, "rows": [], "summary": "", "wanted": wanted, "total": 0}
     count = _holding(alerts)
-    rows = [_row(row, found.at, count[_name(row)]) for row in sorted(found.packs, key=lambda row: (-count[_name(row)], *_order(row)))]
+    rows = [_row(row, found.at, count[_name(row)]) for row in wanted.sorted(found.packs, count) if wanted.holds(row, count[_name(row)])]
     values = [row.soh.value for row in found.packs if row.soh is not None and row.soh.value is not None]
     summary = f"{len(found.packs)} packs" if len(found.packs) != 1 else "1 pack"
     if values:
         summary += f" · median health {text.number(100 * statistics.median(values), 1)} %"
     if without := len(found.packs) - len(values):
         summary += f" · {without} without an estimate"
-    return {"kept": True, "note": found.note, "rows": rows, "summary": summary}
-
-
-def _order(row: PackHealthRow) -> tuple[float, str, str]:
-    """The weakest first; those without an estimate last."""
-    value = row.soh.value if row.soh is not None else None
-    return (2.0 if value is None else value, row.vehicle_id, row.pack_id)
+    return {
+        "kept": True,
+        "note": found.note,
+        "rows": rows,
+        "summary": summary,
+        "wanted": wanted,
+        "total": len(found.packs),
+        "looks": LOOKS,
+        "orders": ORDERS,
+        "every": REFRESH_S,
+    }
 
 
 def _holding(alerts: PackAlertsView | None) -> Counter[str]:

@@ -179,3 +179,24 @@ async def test_a_last_charge_without_a_curve_leaves_the_one_before_and_says_why(
             assert part in words, part
         depot.link.shown[PackHealthView] = msgspec.structs.replace(before, charges=[short], oldest=None)
         assert "No curve The last charge gave none: 9 samples are too few." in words_of((await client.get("/batteries/E-103/P1")).text)
+
+
+async def test_the_table_shows_what_was_asked_for_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+
+        async def shown(query: str) -> list[str]:
+            page = await client.get(f"/batteries{query}")
+            check(page.text)
+            return re.findall(r'href="/batteries/([^/"]+)/P1"', page.text)
+
+        assert await shown("?order=vehicle") == ["E-103", "E-109", "E-118", "E-127"]
+        assert await shown("?text=e-1&look=anomaly") == ["E-103"]
+        assert await shown("?look=none") == ["E-127"]
+        assert await shown("?text=E-109") == ["E-109"]
+        assert await shown("?look=nonsense&order=%00") == ["E-103", "E-109", "E-118", "E-127"]  # not asked: the weakest first
+        assert await shown("?look=weak") + await shown("?look=well") + await shown("?look=test") + await shown("?look=none") + ["E-103"]
+        page = await client.get("/batteries?text=%3Cscript%3E")
+        assert "Nothing fits" in page.text
+        assert "&lt;script&gt;" in page.text
+        assert 'role="search"' in page.text
