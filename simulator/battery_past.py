@@ -28,7 +28,7 @@ REST_S: Final = 2100.0
 CLOSE_S: Final = 5.0
 """A sample so long before and after the current begins and ends: what a step of it does to the voltage is seen."""
 
-EVERY_DAYS: Final = 5
+EVERY_DAYS: Final = 7
 _MOST_CHARGE_S: Final = 11 * 3600.0
 _SLOWEST, _FASTEST = 0.2, 0.3
 """Rates of charge, shares of the battery an hour."""
@@ -44,8 +44,8 @@ class Told:
 
 
 def nights(day: Day, wears: Mapping[str, Wear], makes: Mapping[str, Make], *, days: int, seed: int) -> Iterator[tuple[int, list[Told]]]:
-    """(days before ``day``, what was told) for each of the ``days`` nights before it, the oldest first. A vehicle charges here every
-    fifth night; one whose cell leaks every night of its last weeks."""
+    """(days before ``day``, what was told) for each of the ``days`` nights before it, the oldest first. A vehicle charges here once
+    a week; one whose cell leaks every night of its last weeks."""
     units: dict[str, Unit] = {}
     for stay in day.stays:
         vehicle = stay.vehicle_id

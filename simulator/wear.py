@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from simulator.day import Day
+from simulator.day import Day, Stay
 from simulator.personas import rng_for
 
 
@@ -48,9 +48,12 @@ def leaking(wear: Wear, *, per_day: float, days: float) -> Wear:
 
 
 def worn_day(day: Day, wears: Mapping[str, Wear]) -> Day:
-    """The same night with what is left of the batteries. What is registered and announced stays as it was: nobody has told it."""
-    stays = tuple(
-        replace(stay, battery_wh=round(stay.battery_wh * wears[stay.vehicle_id].left)) if stay.vehicle_id in wears else stay
-        for stay in day.stays
-    )
-    return replace(day, stays=stays)
+    """The same night with what is left of the batteries: from the same state of charge to the same one, so with so much less energy."""
+    return replace(day, stays=tuple(_worn(stay, wears.get(stay.vehicle_id)) for stay in day.stays))
+
+
+def _worn(stay: Stay, wear: Wear | None) -> Stay:
+    if wear is None:
+        return stay
+    battery, need, requested = (round(wh * wear.left) for wh in (stay.battery_wh, stay.need_wh, stay.requested_wh))
+    return replace(stay, battery_wh=battery, need_wh=need, requested_wh=requested)

@@ -86,6 +86,7 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
     day = demo_day(start=start, seed=seed)
     url = f"ws://127.0.0.1:{settings.ocpp_port}/ocpp"
     wears = demo_wears(day, seed)
+    night = worn_day(day, wears)  # what is registered is what the batteries were when new
     personas = assign([station.station_id for station in day.spec.stations], seed=seed)
 
     async def connect(station_id: str) -> SocketWire:
@@ -95,11 +96,11 @@ async def play(settings: Settings, keys: Keys, seed: int, console: Console) -> N
 
     async with AsyncExitStack() as stack:
         trace = stack.enter_context(trace_file(settings.storage.path / "trace.jsonl"))
-        world = World(worn_day(day, wears), personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
+        world = World(night, personas=personas, seed=seed, clock=clock, connect=connect, trace=trace, share_201=SHARE_201)
         await stack.enter_async_context(_meter(settings, world, clock))
         link = await stack.enter_async_context(CoreLink(settings.link_path))
         await _tell(link, registration(day.spec, day.stays))
-        for stay in day.stays:
+        for stay in night.stays:
             visit = announcement(stay, day.start, known_pausable=None)
             await _tell(
                 link,

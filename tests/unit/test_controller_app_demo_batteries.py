@@ -57,7 +57,7 @@ class Past:
 @pytest.fixture(scope="module")
 def past(settings: Settings, day: Day) -> Past:
     told: list[tuple[int, int]] = []
-    return Past(make_past(settings, day, SEED, days=5, tell=lambda done, of: told.append((done, of))), told)
+    return Past(make_past(settings, day, SEED, days=7, tell=lambda done, of: told.append((done, of))), told)
 
 
 def test_the_settings_load_and_name_every_battery_of_the_night(settings: Settings, day: Day) -> None:
@@ -106,12 +106,12 @@ def test_the_health_process_goes_by_the_demos_clock(settings: Settings) -> None:
 
 def test_the_past_is_there_whole_and_once(settings: Settings, day: Day, past: Past) -> None:
     assert past.messages > 1_500
-    assert past.told[-1] == (5, 5)
+    assert past.told[-1] == (7, 7)
     places = places_of(settings)
     assert places.database.exists()
     assert places.lives.exists()
     assert not (settings.storage.path / "past").exists()
-    assert make_past(settings, day, SEED, days=5) == 0
+    assert make_past(settings, day, SEED, days=7) == 0
 
 
 def test_a_past_that_was_cut_off_is_begun_again(day: Day, settings: Settings, tmp_path: Path) -> None:

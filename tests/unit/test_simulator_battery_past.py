@@ -94,7 +94,11 @@ def test_wear_is_of_ordinary_size_and_was_less_before() -> None:
 
 def test_tonights_batteries_hold_what_is_left(day: Day) -> None:
     worn = worn_day(day, {day.stays[0].vehicle_id: OLD})
-    assert worn.stays[0].battery_wh == round(0.8 * day.stays[0].battery_wh)
+    before, after = day.stays[0], worn.stays[0]
+    assert after.battery_wh == round(0.8 * before.battery_wh)
+    assert after.soc_arrival == before.soc_arrival
+    for of in ("need_wh", "requested_wh"):  # to the same state of charge: nobody asks for more than there is room
+        assert getattr(after, of) / after.battery_wh == pytest.approx(getattr(before, of) / before.battery_wh, rel=1e-3)
     assert worn.stays[1:] == day.stays[1:]
 
 
