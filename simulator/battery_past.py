@@ -25,10 +25,15 @@ STEP_S: Final = 115.0
 """Between two samples of a charge."""
 
 REST_S: Final = 2100.0
+"""Before a charge."""
+
+STAYS_S: Final = 3 * 3600.0
+"""After it, at rest: a vehicle waits for its morning."""
+
 CLOSE_S: Final = 5.0
 """A sample so long before and after the current begins and ends: what a step of it does to the voltage is seen."""
 
-EVERY_DAYS: Final = 7
+EVERY_DAYS: Final = 5
 _MOST_CHARGE_S: Final = 11 * 3600.0
 _SLOWEST, _FASTEST = 0.2, 0.3
 """Rates of charge, shares of the battery an hour."""
@@ -44,8 +49,8 @@ class Told:
 
 
 def nights(day: Day, wears: Mapping[str, Wear], makes: Mapping[str, Make], *, days: int, seed: int) -> Iterator[tuple[int, list[Told]]]:
-    """(days before ``day``, what was told) for each of the ``days`` nights before it, the oldest first. A vehicle charges here once
-    a week; one whose cell leaks every night of its last weeks."""
+    """(days before ``day``, what was told) for each of the ``days`` nights before it, the oldest first. A vehicle charges here every
+    fifth night; one whose cell leaks every night of its last weeks."""
     units: dict[str, Unit] = {}
     for stay in day.stays:
         vehicle = stay.vehicle_id
@@ -63,7 +68,7 @@ def nights(day: Day, wears: Mapping[str, Wear], makes: Mapping[str, Make], *, da
 
 
 def _night(stay: Stay, unit: Unit, wear: Wear, start: datetime, ago: int, seed: int) -> list[Told]:
-    """One charge of one vehicle: it rests, is charged at one rate, rests."""
+    """One charge of one vehicle: it rests, is charged at one rate, rests until the morning."""
     rng = rng_for(seed, f"{stay.vehicle_id} {ago} nights ago")
     unit.cells.bad.short_of = wear.short_before(ago)
     capacity_wh = stay.battery_wh * wear.left_before(ago)
@@ -72,10 +77,10 @@ def _night(stay: Stay, unit: Unit, wear: Wear, start: datetime, ago: int, seed: 
     pack = Pack(capacity_wh, soc, (full - soc) * capacity_wh, stay.efficiency, warm_c, warm_c)
     level_w = min(float(stay.max_w), rng.uniform(_SLOWEST, _FASTEST) * stay.battery_wh / stay.efficiency)
     night = _Night(unit, pack, start + timedelta(seconds=rng.uniform(0.0, 3600.0)))
-    night.rest()
+    night.rest(REST_S)
     while not pack.satisfied and night.at - start < timedelta(seconds=_MOST_CHARGE_S):
         night.go(min(level_w, pack.acceptance_w()), STEP_S)
-    night.rest()
+    night.rest(STAYS_S)
     return night.told
 
 
@@ -93,9 +98,9 @@ class _Night:
         self.unit.plugged_s = 0.0
         self.tell()
 
-    def rest(self) -> None:
-        """No current for :data:`REST_S`."""
-        for _ in range(round(REST_S / STEP_S)):
+    def rest(self, seconds: float) -> None:
+        """No current for so long."""
+        for _ in range(round(seconds / STEP_S)):
             self.go(0.0, STEP_S)
 
     def go(self, power_w: float, seconds: float) -> None:

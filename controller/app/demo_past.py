@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 from rich.console import Console
 
 from bms_bridge.contract import Source, topic_of
@@ -83,7 +83,7 @@ def _give(lake: Lake, depot_id: str, number: int, said: Sequence[Told]) -> None:
         wire.Message(
             str(Source.MQTT),
             topic_of(depot_id, one.pack),
-            json.dumps(one.said | {"reported_at": wire_time(one.at)}).encode(),
+            msgspec.json.encode(one.said | {"reported_at": wire_time(one.at)}),
             one.at,
         )
         for one in said
