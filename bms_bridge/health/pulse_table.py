@@ -67,9 +67,12 @@ def _read(path: Path) -> PulseTable:
     optional = [name for name in ("SOC", "SOH") if name in there]
     read = read_columns(path, (*VOLTAGES, "Qn", *optional), ("cell", "Mat"))
     unknown = np.full(len(read["cell"]), np.nan)
-    kinds = np.array([f"{mat} {amp_hours:g} Ah" for mat, amp_hours in zip(read["Mat"], read["Qn"], strict=True)], dtype=np.str_)
+    kinds = np.array([f"{mat.upper()} {amp_hours:g} Ah" for mat, amp_hours in zip(read["Mat"], read["Qn"], strict=True)], dtype=np.str_)
     voltages_v = np.column_stack([read[name] for name in VOLTAGES])
     soc, soh = read["SOC"] / 100 if "SOC" in there else unknown, read.get("SOH", unknown)
+    shares = _are_shares(soc)
+    if shares:
+        soc = unknown
     unnamed = np.asarray((read["cell"] == "") | (read["Mat"] == "") | ~(read["Qn"] > 0))
     with np.errstate(invalid="ignore"):
         keep, notes = left_out(
@@ -85,4 +88,15 @@ def _read(path: Path) -> PulseTable:
         )
     if not keep.any():
         raise DataRefused(f"{path}: no row can be used" + (f" ({'; '.join(notes)})" if notes else ""))
+    if shares:
+        notes = (
+            "SOC is between 0 and 1 in every row, as a share would be: write % (35, not 0.35); graded as if nobody had counted",
+            *notes,
+        )
     return PulseTable(read["cell"], kinds, voltages_v, soc, soh, notes).rows(keep)
+
+
+def _are_shares(soc: Floats) -> bool:
+    """Whether a column of % (here shares of it) holds shares: nothing above 1 %, and something above nothing."""
+    told = soc[np.isfinite(soc)]
+    return bool(len(told) and told.max() <= 0.01 and told.max() > 0)

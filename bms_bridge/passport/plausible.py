@@ -23,6 +23,7 @@ _EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(days=1)
 """Clocks and zones differ by so much."""
 
+LIGHT_KG: Final = 25.0
 _TURNS: Final = re.compile(r"[a-z][A-Z]")
 _PIECES: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _UNSPOKEN: Final = re.compile(r"(?i)[^aeiouy]+|.*[^aeiouy]{4}.*")
@@ -335,8 +336,15 @@ def hazardous_shares_sum(p: _Passport) -> _Found:
         yield "/MaterialComposition/hazardousSubstances", f"substances add up to {sum(shares.values()):.4g} %"
 
 
+def light_battery_is_light(passport: _Passport) -> _Found:
+    """A battery of light means of transport weighs 25 kg at most (Article 3 (1) (11) of Regulation (EU) 2023/1542)."""
+    category, mass_kg = f"{_GENERAL}/batteryCategory", passport.number(f"{_GENERAL}/batteryMass")
+    if category not in passport.absent and at(passport.aspects, category) == "lmt" and mass_kg is not None and mass_kg > LIGHT_KG:
+        yield category, f"a battery of {mass_kg:g} kg is none of light means of transport: these weigh {LIGHT_KG:g} kg at most"
+
+
 TOGETHER: Final[tuple[Callable[[_Passport], _Found], ...]] = (
     voltages_in_order, energy_is_charge_times_voltage, energy_fits_mass, power_within_rating, dates_in_order, remaining_within_rated,
     fade_fits_capacity, cycles_fit_throughput, throughput_fits_voltage, extremes_within_age, carbon_stages_sum, recycled_shares_sum,
-    materials_within_mass, hazardous_shares_sum,
+    materials_within_mass, hazardous_shares_sum, light_battery_is_light,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from bms_bridge.health import DataRefused, ModelRefused
 from bms_bridge.health.grade_training import least_probability, train_grades
 from bms_bridge.health.grading import EDGES, PURPOSE, GradeModel, band_of, band_probabilities, from_file, grade, shape_of, to_file
 from bms_bridge.health.model_file import ModelFile, read_model, write_model
-from bms_bridge.health.pulse_table import PulseTable, read_pulses
+from bms_bridge.health.pulse_table import VOLTAGES, PulseTable, read_pulses
 from bms_bridge.health.soh_training import Effort
 
 LITTLE = Effort(10, 120, 60, 0, 3, 0, 8)
@@ -87,6 +87,50 @@ def test_pulses_are_read_and_what_cannot_be_is_left_out(tmp_path: Path) -> None:
     assert np.isnan(read_pulses(write_pulses(tmp_path / "blind.parquet", retired_cells(4), measured=False)).soh).all()
     with pytest.raises(DataRefused, match="name one of them"):
         read_pulses(tmp_path)
+
+
+def as_csv(path: Path, table: PulseTable, *, without: tuple[str, ...] = (), **changed: object) -> Path:
+    """One row a pulse; ``changed``: columns with another value in every row."""
+    names = [name for name in (*VOLTAGES, "cell", "Mat", "Qn", "SOC", "SOH", "remark") if name not in without]
+    lines = [",".join(names)]
+    for row in range(len(table)):
+        said = {name: f"{value:.5f}" for name, value in zip(VOLTAGES, table.voltages_v[row], strict=True)}
+        said |= {
+            "cell": str(table.cells[row]),
+            "Mat": "NMC",
+            "Qn": "5",
+            "SOC": f"{100 * table.soc[row]:.0f}",
+            "SOH": f"{table.soh[row]:.3f}",
+        }
+        said |= {"remark": "x"} | {name: str(value) for name, value in changed.items()}
+        lines.append(",".join(said[name] for name in names))
+    path.write_text("\r\n".join(lines) + "\r\n\r\n", encoding="utf-8-sig")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("without", "changed", "counted"),
+    [
+        ((), {}, True),
+        (("SOC",), {}, False),
+        (("SOC", "SOH", "remark"), {}, False),
+        ((), {"SOC": "", "SOH": ""}, False),
+        ((), {"Mat": "nmc", "Qn": "5.00"}, True),
+        ((), {"SOC": "0.35"}, False),
+        ((), {"SOC": "95"}, True),
+    ],
+)
+def test_tables_as_people_have_them_are_graded_or_sent_to_a_test(
+    tmp_path: Path, models: dict[str, GradeModel], without: tuple[str, ...], changed: dict[str, object], counted: bool
+) -> None:
+    """One cell, columns that are missing, empty, written otherwise, other states of charge than were taught."""
+    read = read_pulses(as_csv(tmp_path / "p.csv", retired_cells(1, seed=8), without=without, **changed))
+    assert np.isfinite(read.soc).all() == counted
+    said = grade(models, read)
+    assert np.isfinite(said.soh).all()
+    if changed.get("SOC") == "95":
+        assert (said.band == -1).all()
+    assert bool(read.notes) == (changed.get("SOC") == "0.35")
 
 
 def test_a_file_without_pulses_is_one_sentence(tmp_path: Path) -> None:

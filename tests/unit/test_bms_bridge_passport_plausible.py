@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_passport import NOW, passport
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bms_bridge.passport import foreign, plausible, shape
-from bms_bridge.passport.fields import FIELDS, NO_NUMBER, Kind, put
+from bms_bridge.passport import PassportRefused, foreign, plausible, shape
+from bms_bridge.passport.fields import FIELDS, NO_NUMBER, Field, Kind, put
 
 TECHNICAL, CONDITION, GENERAL = "/Performance/batteryTechicalProperties", "/Performance/batteryCondition", "/GeneralProductInformation"
 
@@ -33,6 +36,7 @@ def altered(path: str, value: Any) -> set[str]:
         (f"{GENERAL}/batteryMass", 90_000, "energy_fits_mass"),
         (f"{TECHNICAL}/nominalVoltage", 700, "voltages_in_order"),
         (f"{TECHNICAL}/originalPowerCapability", [{"atSoC": 80, "powerCapabilityAt": 900}], "power_within_rating"),
+        (f"{GENERAL}/batteryCategory", "lmt", "light_battery_is_light"),
         (f"{GENERAL}/puttingIntoService", "2020-01-01T00:00:00Z", "dates_in_order"),
         (f"{GENERAL}/manufacturingDate", "2027-06-01T00:00:00Z", "time_can_be"),
         (f"{GENERAL}/manufacturingDate", "2026-02-31T00:00:00Z", "time_can_be"),
@@ -100,6 +104,43 @@ def test_real_addresses_and_numbers_pass() -> None:
     assert not plausible.cas_fits("37-70-2")
     assert "web_address_is_real" not in altered("/CarbonFootprint/carbonFootprintStudy", "https://makers-of-batteries.in/study.pdf")
     assert plausible.range_check("atSoC") == "at_soc_in_range"
+
+
+NUMBERS = [field for field in FIELDS if field.kind is Kind.NUMBER and field.low is not None]
+
+
+@given(st.sampled_from(NUMBERS), st.floats(1e-3, 1e300), st.booleans())
+def test_every_number_beyond_its_bounds_is_found_under_its_own_name(field: Field, beyond: float, below: bool) -> None:
+    assert field.low is not None
+    assert field.high is not None
+    value = field.low - max(beyond, 1e-9 * abs(field.low)) if below else field.high + max(beyond, 1e-9 * abs(field.high))
+    document = copy.deepcopy(passport())
+    put(document["aspects"], field.path, value)
+    found = plausible.findings(document["aspects"], now=NOW)
+    named = {plausible.range_check(field.name)} if value != NO_NUMBER else {"placeholder_is_declared"}
+    assert named & {one.check for one in found if one.path == field.path}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(FIELDS), ANYTHING), min_size=1, max_size=6), st.sampled_from(["", "absent", "aspects", "tier"]))
+def test_mutated_passports_are_refused_or_judged_and_never_fall(changes: list[tuple[Field, Any]], broken: str) -> None:
+    document = copy.deepcopy(passport())
+    for field, value in changes:
+        put(document["aspects"], field.path, value)
+    if broken:
+        document[broken] = changes[0][1]
+    try:
+        read = foreign.read(json.dumps(document).encode())
+    except PassportRefused:
+        return
+    assert all(shape.complaints(read.aspects, read.parts))
+    assert all(one.words for one in plausible.findings(read.aspects, now=NOW, absent=read.absent))
 
 
 @pytest.mark.data
