@@ -90,9 +90,10 @@ def grade(
     data: Annotated[Path, typer.Option("--data", help="The folder of data sets.")],
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One round of folds instead of three.")] = False,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=50, help="So many rounds of folds, each with a seed of its own.")] = 3,
 ) -> None:
     """How often the grade of a retired cell from one pulse is right, cells kept apart."""
-    _of_health("grade", data, as_json, quick=quick)
+    _of_health("grade", data, as_json, "--rounds", str(rounds), quick=quick)
 
 
 @bench.command("twin")
@@ -121,8 +122,8 @@ def anomalies(
     raise typer.Exit(run_bench("anomalies", [*paths, "--seed", str(seed), *(["--quick"] if quick else [])]))
 
 
-def _of_health(what: str, data: Path, as_json: Path | None, *, quick: bool) -> None:
-    words = ["--data", str(data), *(["--json", str(as_json)] if as_json is not None else [])]
+def _of_health(what: str, data: Path, as_json: Path | None, *more: str, quick: bool) -> None:
+    words = ["--data", str(data), *more, *(["--json", str(as_json)] if as_json is not None else [])]
     raise typer.Exit(run_bench(what, [*words, *(["--quick"] if quick else [])]))
 
 
