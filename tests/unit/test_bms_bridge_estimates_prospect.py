@@ -27,7 +27,7 @@ from bms_bridge.estimates.view import HealthEstimate
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.lifetime import TEMPERATURES_C, Life
 from bms_bridge.lake.schema import micros
-from bms_bridge.second_life.assumptions import shipped
+from bms_bridge.second_life.assumptions import shipped, with_number
 from bms_bridge.second_life.grading import TEST_REQUIRED, Graded, graded
 from bms_bridge.twin.members import Pack
 from bms_bridge.twin.years import outlook
@@ -297,6 +297,23 @@ def test_resistance_and_losses_come_from_the_book_and_from_others(tmp_path: Path
         row = book.fleet(NOW).packs[0]
         assert row.grade == found.grade
         assert row.grade_why == "; ".join(found.because)
+
+
+def test_a_changed_assumption_makes_all_prospects_anew(tmp_path: Path) -> None:
+    given = [GIVEN]
+    with opened(tmp_path) as (hot, book, shelf):
+        book.put(entry(A), [estimate(NOW - timedelta(hours=3))], now_us=micros(NOW))
+        work = Prospects(
+            hot, book, shelf, Knowledge(), registered=lambda _: Registered("LTO", 80_000, 8), now_us=lambda: micros(NOW),
+            monotonic_s=lambda: 0.0, assumptions=lambda: given[0],
+        )  # fmt: skip
+        assert [work.look(), work.look()] == [1, 0]
+        given[0] = with_number(GIVEN, "limits.completeness", 0.05, 0.05, 0.05, "a trial")
+        assert [work.look(), work.look()] == [1, 0]
+        found = shelf.prospect(A)
+        assert found is not None
+        assert found.grade == "vehicle again"
+        assert [one.name for one in found.assumptions if one.own] == ["completeness"]
 
 
 def test_the_first_health_is_not_kept_waiting(tmp_path: Path) -> None:
