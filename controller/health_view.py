@@ -12,6 +12,9 @@ from bms_bridge.estimates.prospect_view import (
     PackOffer,
     PackPart,
     PackProspect,
+    PackTwinAsked,
+    PackTwinRun,
+    PackTwinStart,
 )
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 
@@ -32,4 +35,7 @@ __all__ = [
     "PackPart",
     "PackPolicy",
     "PackProspect",
+    "PackTwinAsked",
+    "PackTwinRun",
+    "PackTwinStart",
 ]

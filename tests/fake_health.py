@@ -28,6 +28,8 @@ from controller.health_view import (
     PackPart,
     PackPolicy,
     PackProspect,
+    PackTwinAsked,
+    PackTwinStart,
 )
 
 NOW = at(1, 12)
@@ -135,6 +137,9 @@ PROSPECT = PackProspect(
         PackAssumption("test_per_kwh", 100, 200, 300, "INR/kWh of nominal", "our recycler's offer", True),
         PackAssumption("vehicle_soh", 0.8, 0.8, 0.8, "", "usual band in the literature for reuse in vehicles", False),
     ],
+    twin=PackTwinStart(
+        "NMC", 80.0, 0.818, 0.02, 6.1, 1540.0, 29.5, 0.62, 0.31, past_told=True, today=PackTwinAsked(27.0, 0.55, 0.31, 290.0)
+    ),
 )
 
 

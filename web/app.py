@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from controller.alarm_view import AlarmsView
 from controller.audit_desk import AuditView
 from controller.hazard_view import DetectorsView
+from controller.health_twin import TwinDesk
 from controller.link import CoreUnreachable
 from controller.output_view import OutputsView
 from controller.payments_view import PaymentsView
@@ -39,6 +40,8 @@ from web.assumptions_page import assumptions_screens
 from web.audit_page import audit_api, audit_screens
 from web.auth import Auth, Caller, check_csrf, check_origin
 from web.batteries_page import batteries_screens
+from web.battery_twin import SCHEMAS as twin_schemas
+from web.battery_twin import twin_api, twin_screens
 from web.bill_forms import bill_forms
 from web.bills_api import SCHEMAS as bills_schemas
 from web.bills_api import bills_api
@@ -172,6 +175,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
         redirect_slashes=False,
     )
     app.state.web = web
+    desk = TwinDesk()
     app.include_router(screens(web))
     app.include_router(stations_screens(web))
     app.include_router(console_screens(web))
@@ -193,6 +197,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(ageing_screens(web))
     app.include_router(assumptions_screens(web))
     app.include_router(batteries_screens(web))
+    app.include_router(twin_screens(web, desk))
     app.include_router(work_screens(web))
     app.include_router(reference_screens(web))
     app.include_router(emergency_screens(web))
@@ -232,6 +237,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
     app.include_router(outputs_api(web))
     app.include_router(detectors_api(web))
     app.include_router(health_api(web))
+    app.include_router(twin_api(web, desk))
     app.include_router(reference_api(web))
     app.include_router(packs_api(web))
     app.include_router(passport_api(web))
@@ -255,6 +261,7 @@ def create_app(settings: WebSettings, link: DepotLink, store: Store, *, clock: C
         *assumption_schemas,
         *reference_schemas,
         *anomaly_schemas,
+        *twin_schemas,
     )
     finish_openapi(app, (*schemas, *readings, *limit_schemas, PaymentsView, AlarmsView, AuditView, OutputsView, DetectorsView))
     answer = _answerer(web)

@@ -204,6 +204,8 @@ ROUTES: Mapping[tuple[str, str], Permission] = {
     ("GET", "/api/v1/safety"): Permission.READ,
     ("GET", "/batteries"): Permission.READ,
     ("GET", "/batteries/{vehicle}/{pack}"): Permission.READ,
+    ("GET", "/batteries/{vehicle}/{pack}/twin"): Permission.OPERATE,
+    ("GET", "/api/v1/packs/{vehicle}/{pack}/twin"): Permission.OPERATE,
     ("POST", "/batteries/{vehicle}/{pack}/reference-test"): Permission.LIMIT,
     ("POST", "/batteries/{vehicle}/{pack}/reference-test/call-off"): Permission.LIMIT,
     ("GET", "/api/v1/ageing"): Permission.READ,

@@ -19,6 +19,7 @@
     trend       how fast health falls, from estimates with intervals
     duties      what a pack does today, out of the record of its life, for the twin
     use         how it was used until an estimate, and between two
+    twin_run    a run of the twin that somebody asks for, in a child process
     prospect    grade, residual value, advice, twin runs of a pack; prospecting: of all packs, while there is time
     book        the tables: packs, charges, estimates
     shelf       the tables: newest health by cell, prospects, ageing of the fleet

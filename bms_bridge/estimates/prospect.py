@@ -16,7 +16,17 @@ from typing import Any, Final
 
 from bms_bridge.estimates.beside_new import RESISTANCE, SELF_DISCHARGE, SLOPE, Beside
 from bms_bridge.estimates.choice import Counting
-from bms_bridge.estimates.duties import LEAST_DAYS, LEAST_SEEN, LEAST_WARM_H, Habit, mean_temperature_c, present
+from bms_bridge.estimates.duties import (
+    LEAST_DAYS,
+    LEAST_SEEN,
+    LEAST_WARM_H,
+    Habit,
+    fitted,
+    mean_c_rate,
+    mean_soc,
+    mean_temperature_c,
+    present,
+)
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
@@ -27,6 +37,8 @@ from bms_bridge.estimates.prospect_view import (
     PackOffer,
     PackPart,
     PackProspect,
+    PackTwinAsked,
+    PackTwinStart,
     Reached,
 )
 from bms_bridge.lake.lifetime import Life, shown
@@ -42,7 +54,6 @@ from bms_bridge.twin.duty import shipped as shipped_duties
 from bms_bridge.twin.years import ENDS, outlook
 
 RUN_YEARS: Final = 20
-TRIAL_MEMBERS: Final = 8
 MOST_TIMES: Final = 1.25
 """More energy than this beside the record's cycles is not asked: what a weak pack cannot serve is not made up for."""
 
@@ -90,6 +101,7 @@ def prospect(told: Told, health: Counting, cells: ByCell | None, found: Habit, g
     except PackRefused as error:
         return PackProspect(now, one.until, str(error))
     mark = graded(pack, given)
+    today = _today(pack, found)
     money, when = worth(pack, mark, given), advice(pack, mark, given)
     ends = None if when.range_ends is None else _reached(when.range_ends)
     return PackProspect(
@@ -113,10 +125,11 @@ def prospect(told: Told, health: Counting, cells: ByCell | None, found: Habit, g
         advice=when.text,
         choices=[PackChoice(c.year, round(c.soh, 4), c.in_vehicle_paise, c.outside_paise, c.outside, c.served) for c in when.choices],
         range_ends=ends,
-        duties=_duties(pack, mark, found),
+        duties=_duties(pack, mark, found, today),
         run_years=RUN_YEARS,
         assumptions=_assumptions(given),
         beside=[_beside(name, one) for name, one in told.beside.items()],
+        twin=_start(pack, mark, today, found),
     )
 
 
@@ -158,6 +171,7 @@ def described(told: Told, health: Counting, cells: ByCell | None, *, now: dateti
         span_s = told.life.seen_s + told.life.unseen_s
         if hours >= LEAST_WARM_H and told.life.seen_s >= LEAST_SEEN * span_s:
             entry["past_c"] = round(mean_c, 1)
+            entry["past_soc"], entry["past_c_rate"] = mean_soc(told.life), mean_c_rate(told.life)
     pack = retired(entry, told.name)
     days = 0.0 if told.life is None else (told.life.last_us - told.life.first_us) / 86_400e6
     if days < LEAST_DAYS and RECORD not in pack.missing:
@@ -201,10 +215,9 @@ def _part(part: Part | None) -> PackPart | None:
     return PackPart(part.name, part.cells, low, soh, high, spread, part.grade, part.likeliest)
 
 
-def _duties(pack: Retired, mark: Graded, found: Habit) -> list[PackDuty]:
+def _duties(pack: Retired, mark: Graded, found: Habit, today: Duty | None) -> list[PackDuty]:
     """Its present duty and two of a second life, by the twin."""
     known = shipped_duties()
-    today = _today(pack, mark, found)
     out: list[PackDuty] = []
     if today is None:
         why = found.why_not or f"{found.cycles_a_year:.0f} full cycles a year are more than the twin can play"
@@ -224,14 +237,41 @@ def _duties(pack: Retired, mark: Graded, found: Habit) -> list[PackDuty]:
     return out
 
 
-def _today(pack: Retired, mark: Graded, found: Habit) -> Duty | None:
+def _today(pack: Retired, found: Habit) -> Duty | None:
     """Its present duty, with as much energy as brings the full cycles of its record; None: not known, or none that can be played."""
-    duty = present(found) if not found.why_not else None
-    if duty is None or mark.pack is None or pack.chemistry not in known_chemistries():
-        return duty
-    run = outlook([twin_pack(pack, mark)], [duty], years=1, members=TRIAL_MEMBERS)
-    got = float(run.full_cycles_a_year[0])
-    return present(found, times=min(max(found.cycles_a_year / max(got, 1e-9), 1.0), MOST_TIMES))
+    if found.why_not:
+        return None
+    known = pack.chemistry in known_chemistries()
+    return fitted(found, pack.chemistry, most_times=MOST_TIMES) if known else present(found)
+
+
+def _start(pack: Retired, mark: Graded, today: Duty | None, found: Habit) -> PackTwinStart | None:
+    if mark.pack is None or pack.chemistry not in known_chemistries():
+        return None
+    one = twin_pack(pack, mark)
+    numbers = None
+    if today is not None:
+        depth = max(hours * rate for hours, rate in today.power)
+        numbers = PackTwinAsked(
+            round(today.ambient_c[0], 1),
+            round(min(max(depth, 0.05), today.top_soc), 2),
+            round(today.charge_c_rate, 2),
+            round(found.cycles_a_year),
+            round(today.top_soc, 2),
+        )
+    return PackTwinStart(
+        one.chemistry,
+        one.capacity_kwh,
+        one.soh,
+        one.soh_sd,
+        one.age_years,
+        one.full_cycles,
+        one.past_c,
+        one.past_soc,
+        one.past_c_rate,
+        one.past_told,
+        numbers,
+    )
 
 
 def _reached(values: Any) -> Reached:

@@ -68,6 +68,51 @@ class PackDuty(msgspec.Struct, frozen=True):
     why_not: str = ""
 
 
+class PackTwinAsked(msgspec.Struct, frozen=True):
+    """A duty by its numbers: °C around the pack, share of nominal that a round takes, capacities an hour of charging, full cycles a year,
+    state of charge up to which it is charged; ``until``: the health that is asked for."""
+
+    ambient_c: float
+    depth: float
+    c_rate: float
+    cycles_a_year: float
+    top_soc: float = 0.95
+    until: float = 0.7
+
+
+class PackTwinStart(msgspec.Struct, frozen=True):
+    """What the twin begins with: what is known of the pack (null: not known), health with its standard deviation. ``today``: its present
+    duty by its numbers; null: not known."""
+
+    chemistry: str
+    capacity_kwh: float
+    soh: float
+    soh_sd: float
+    age_years: float | None
+    full_cycles: float | None
+    past_c: float
+    past_soc: float
+    past_c_rate: float
+    past_told: bool
+    today: PackTwinAsked | None = None
+
+
+class PackTwinRun(msgspec.Struct, frozen=True):
+    """A run of the twin. ``health``: P10, P50, P90 at the ends of years, now first; ``end``: years and full cycles to the health that was
+    asked for; ``unserved``: share of what is asked that it cannot give, now and at the end. ``warnings``: how far it can be trusted.
+    ``why_not``: why it was not run, "" where it was; the numbers mean nothing then."""
+
+    asked: PackTwinAsked
+    years: int
+    why_not: str = ""
+    health: list[Three] = []
+    end: PackEnd | None = None
+    full_cycles_a_year: float = 0.0
+    hottest_c: float = 0.0
+    unserved: tuple[float, float] = (0.0, 0.0)
+    warnings: list[str] = []
+
+
 class PackAssumption(msgspec.Struct, frozen=True):
     """A number of the value that nobody measured: a triangle, or a cut-off (all three the same). ``own``: from the depot's own file."""
 
@@ -98,7 +143,8 @@ class PackProspect(msgspec.Struct, frozen=True):
     """Made at ``made_at`` of the health of ``health_at``. ``grade``: a band, or ``test required``; ``because``: why that, in sentences;
     ``notes``: what else matters. ``completeness``: 0 to 1 of the data; ``missing``: kinds of data that are not there. ``whole`` null: no
     health is known. ``residual_paise``: P10, P50, P90 of the best use. ``range_ends``: years; null: unknown, or beyond ten years.
-    ``why_not``: why there is no prospect at all, "" where there is one. ``beside``: what the grade asks beside health."""
+    ``why_not``: why there is no prospect at all, "" where there is one. ``beside``: what the grade asks beside health.
+    ``twin``: what a run of the twin begins with; null: nothing is known of how such cells age."""
 
     made_at: datetime
     health_at: datetime | None
@@ -124,3 +170,4 @@ class PackProspect(msgspec.Struct, frozen=True):
     run_years: int = 0
     assumptions: list[PackAssumption] = []
     beside: list[PackBeside] = []
+    twin: PackTwinStart | None = None

@@ -60,7 +60,9 @@ class Trip(msgspec.Struct):
 
 class Life(msgspec.Struct):
     """See the module. Times are microseconds since 1970, UTC; charge Ah, energy Wh, both counted up only. ``hot_events``: how often the
-    pack reached :data:`HOT_C`. ``triggers``: how often an alarm, or the demand to stop, began."""
+    pack reached :data:`HOT_C`. ``temperature_s`` is of the hottest sensor; ``mean_temperature_cs``: °C of the mean of all sensors, times
+    the ``mean_temperature_s`` seconds over which it was counted (fewer in records that began before it was). ``triggers``: how often an
+    alarm, or the demand to stop, began."""
 
     schema: str = SCHEMA
     first_us: int = 0
@@ -74,6 +76,8 @@ class Life(msgspec.Struct):
     charge_out_ah: float = 0.0
     energy_in_wh: float = 0.0
     energy_out_wh: float = 0.0
+    mean_temperature_cs: float = 0.0
+    mean_temperature_s: float = 0.0
     temperature_s: list[float] = msgspec.field(default_factory=lambda: [0.0] * (len(TEMPERATURES_C) + 1))
     charging_temperature_s: list[float] = msgspec.field(default_factory=lambda: [0.0] * (len(TEMPERATURES_C) + 1))
     soc_s: list[float] = msgspec.field(default_factory=lambda: [0.0] * (len(SOCS) + 1))
@@ -128,6 +132,9 @@ def heard(life: Life, row: Row) -> None:
         return
     spread = _spread(row)
     step_s = _step(life, row, hottest)
+    if temperatures:
+        life.mean_temperature_cs += sum(temperatures) / len(temperatures) * step_s
+        life.mean_temperature_s += step_s
     _imbalance(life, row, spread, step_s)
     if row.soc is not None:
         add(life.cycles, row.soc)
@@ -265,6 +272,7 @@ def shown(life: Life, capacity_wh: int | None) -> dict[str, Any]:
         "cycles_by_depth": _bins(open_halves(life.cycles), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
         "hours_by_temperature_c": _hours(life.temperature_s, TEMPERATURES_C),
         "charging_hours_by_temperature_c": _hours(life.charging_temperature_s, TEMPERATURES_C),
+        "mean_temperature_c": round(life.mean_temperature_cs / life.mean_temperature_s, 2) if life.mean_temperature_s else None,
         "hours_by_soc": _hours(life.soc_s, SOCS),
         "charging_hours_by_c_rate": _hours(life.charge_rate_s, C_RATES),
         "discharging_hours_by_c_rate": _hours(life.discharge_rate_s, C_RATES),

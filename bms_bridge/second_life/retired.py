@@ -41,6 +41,8 @@ _NUMBERS: Final = {
     "age_years": (0.0, 40.0),
     "full_cycles": (0.0, 50_000.0),
     "past_c": (-30.0, 60.0),
+    "past_soc": (0.0, 1.0),
+    "past_c_rate": (0.01, 6.0),
     "resistance_ratio": (0.2, 50.0),
     "resistance_low": (0.0, 50.0),
     "resistance_high": (0.0, 100.0),
@@ -66,6 +68,7 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Retired:
     """``cells``: none: only the pack's own ``soh`` is known (``soh_sd``). ``slope_ratio``: fade of the last year to the mean before.
+    ``past_c``, ``past_soc``, ``past_c_rate`` (of charging): means of its past.
     ``resistance_ratio``: to a new one's, with its 90 % interval where there is one. ``needed_kwh``: what its vehicle must have usable.
     ``missing``: kinds of data, of :data:`WEIGHTS`."""
 
@@ -78,6 +81,8 @@ class Retired:
     age_years: float | None = None
     full_cycles: float | None = None
     past_c: float | None = None
+    past_soc: float | None = None
+    past_c_rate: float | None = None
     resistance_ratio: float | None = None
     resistance_low: float | None = None
     resistance_high: float | None = None

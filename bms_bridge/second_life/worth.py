@@ -139,6 +139,7 @@ def twin_pack(pack: Retired, found: Graded) -> Pack:
     """The pack as the twin takes it; health of what it gives, not of its cells' mean."""
     whole = found.pack
     assert whole is not None
+    more = {name: value for name in ("past_soc", "past_c_rate") if (value := getattr(pack, name)) is not None}
     return Pack(
         pack.pack_id,
         pack.chemistry,
@@ -149,6 +150,7 @@ def twin_pack(pack: Retired, found: Graded) -> Pack:
         full_cycles=pack.full_cycles,
         past_c=PAST_C if pack.past_c is None else pack.past_c,
         past_told=pack.past_c is not None,
+        **more,
     )
 
 

@@ -7,7 +7,7 @@ Lanes are independent: a fleet of one kind under one duty needs few. Power, ener
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ STEP_S: Final = 30.0
 SLOW_S: Final = 300.0
 SETTLE_DAYS: Final = 2
 DAYS_PER_YEAR: Final = 365.25
+MOST_TIMES: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Lanes:
 @dataclass(frozen=True, eq=False, slots=True)
 class Day:
     """n lanes. ``time``, ``time_warmer``: what a day adds to the sum of time, as it is and in surroundings that are 1 K warmer; ``cycles``:
-    to the sum of cycles; ``full_cycles``: charged energy by nominal; ``depth``: the day's swing of the state of charge; ``hottest_c``;
-    ``unserved``: share of the asked discharge that was not given; ``efficiency``: energy out by energy in."""
+    to the sum of cycles; ``full_cycles``: charged energy by nominal; ``depth``: the day's swing of the state of charge; ``hottest_c``,
+    ``mean_c``; ``unserved``: share of the asked discharge that was not given; ``efficiency``: energy out by energy in."""
 
     time: Floats
     time_warmer: Floats
@@ -47,6 +48,7 @@ class Day:
     full_cycles: Floats
     depth: Floats
     hottest_c: Floats
+    mean_c: Floats
     unserved: Floats
     efficiency: Floats
 
@@ -110,6 +112,7 @@ def run_day(lanes: Lanes, *, step_s: float = STEP_S) -> Day:
     time, warmer, full = np.zeros(count), np.zeros(count), np.zeros(count)
     cycles = np.zeros((len(DEPTHS), count))
     given, energy_in, energy_out = np.zeros(count), np.zeros(count), np.zeros(count)
+    warmth = np.zeros(count)
     hottest, low, high = run.temp.copy(), run.soc.copy(), run.soc.copy()
     for k in range(slow.shape[1]):
         around = _around(run, (k + 0.5) * slow_h)
@@ -123,6 +126,7 @@ def run_day(lanes: Lanes, *, step_s: float = STEP_S) -> Day:
         low, high = np.minimum(low, run.soc), np.maximum(high, run.soc)
         hottest = np.maximum(hottest, run.temp)
         mean_c, mean_soc = (temp + run.temp) / 2, (soc + run.soc) / 2
+        warmth += mean_c * slow_h / DAY_H
         years = slow_h / 24 / DAYS_PER_YEAR
         time += run.ageing.time_stress(mean_c, mean_soc) * years
         warmer += run.ageing.time_stress(np.minimum(mean_c + 1.0, np.maximum(run.cooled_c, mean_c)), mean_soc) * years
@@ -140,9 +144,19 @@ def run_day(lanes: Lanes, *, step_s: float = STEP_S) -> Day:
         full_cycles=days * full,
         depth=depth,
         hottest_c=hottest,
+        mean_c=days * warmth + (1 - days) * np.minimum(run.mean_c, run.cooled_c),
         unserved=np.where(asked > 0, np.clip(1 - given / np.maximum(asked, 1e-12), 0.0, 1.0), 0.0),
         efficiency=np.where(energy_in > 0, energy_out / np.maximum(energy_in, 1e-12), np.nan),
     )
+
+
+def with_full_cycles(duty: Duty, chemistry: str, full_cycles_a_year: float) -> Duty:
+    """The duty with as much power as brings a new pack so many full cycles a year: asked energy is of the nominal voltage, and a pack
+    that is used near full has a higher one. At most :data:`MOST_TIMES` the power; what a pack cannot take is not made up for."""
+    day = run_day(Lanes([chemistry], [duty], np.zeros(1, dtype=np.intp), np.ones(1), np.ones(1)))
+    times = full_cycles_a_year / max(float(day.full_cycles[0]) * DAYS_PER_YEAR, 1e-9)
+    times = min(max(times, 1.0), MOST_TIMES)
+    return replace(duty, power=tuple((hours, rate * times) for hours, rate in duty.power))
 
 
 def _around(run: _Run, hour: float) -> Floats:

@@ -20,6 +20,20 @@ from bms_bridge.twin.lump import Floats
 
 DAY_H: Final = 24.0
 MOST_C: Final = 6.0
+TOP_SOC: Final = 0.95
+FLOOR_SOC: Final = 0.02
+DAYS_A_YEAR: Final = 365.25
+FASTEST_USE_C: Final = 3.0
+LEAST_USE_SHARE: Final = 0.2
+CHOICES: Final = {
+    "the temperature around it (°C)": (-20.0, 55.0),
+    "the depth of a round (a share)": (0.05, 0.98),
+    "the rate of charging (C)": (0.02, MOST_C),
+    "full cycles a year": (1.0, 5000.0),
+    "the state of charge up to which it is charged (a share)": (0.1, 1.0),
+}
+"""What a duty by its numbers may be: words, least, most."""
+
 _KEYS = {"text", "power", "ambient_c", "swing_k", "cooled_c", "top_soc", "floor_soc", "days_per_week"}
 _MOST_BYTES = 1_000_000
 
@@ -93,6 +107,37 @@ def read_duties(path: Path) -> dict[str, Duty]:
         return _read(path.read_bytes(), str(path))
     except OSError as error:
         raise DutyRefused(f"{path}: {error.strerror or error}") from None
+
+
+def chosen(
+    name: str, *, ambient_c: float, depth: float, c_rate: float, cycles_a_year: float, top_soc: float = TOP_SOC, text: str = ""
+) -> Duty:
+    """A duty by its numbers: full cycles a year in rounds of ``depth`` (share of nominal), charged at ``c_rate`` (capacities an hour) up to
+    ``top_soc``, used evenly in what is left of the day. Fewer rounds than days: it rests in between, full. DutyRefused: it cannot be."""
+    wrong = next(
+        (
+            f"{words} must lie between {least:g} and {most:g}, not at {value:g}"
+            for words, value, (least, most) in zip(
+                CHOICES, (ambient_c, depth, c_rate, cycles_a_year, top_soc), CHOICES.values(), strict=True
+            )
+            if not (math.isfinite(value) and least <= value <= most)
+        ),
+        "depth must not pass the state of charge up to which it is charged" if depth > top_soc else "",
+    )
+    if wrong:
+        raise DutyRefused(f"the duty {name}: {wrong}")
+    a_day = cycles_a_year / DAYS_A_YEAR / depth
+    rounds = max(1, math.ceil(a_day - 1e-9))
+    days = 7.0 if a_day >= 1 else 7.0 * a_day
+    brought = depth if a_day < 1 else cycles_a_year / DAYS_A_YEAR / rounds
+    charge_h, used_h = brought / c_rate, DAY_H / rounds - brought / c_rate
+    if used_h < max(brought / FASTEST_USE_C, charge_h * LEAST_USE_SHARE):
+        raise DutyRefused(
+            f"the duty {name}: {cycles_a_year:g} full cycles a year, {depth:.0%} a round, charged at {c_rate:g} C, do not fit into days: "
+            "take fewer cycles, or charge faster"
+        )
+    part = ((charge_h, brought / charge_h), (used_h, -brought / used_h))
+    return Duty(name, part * rounds, (ambient_c,), text, top_soc=top_soc, floor_soc=FLOOR_SOC, days_per_week=days)
 
 
 def planned(name: str, power_kw: Sequence[float], *, slot_minutes: float, begins_h: float, capacity_kwh: float, like: Duty) -> Duty:

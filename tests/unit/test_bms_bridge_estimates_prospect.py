@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from lake_kit import A, B, Bench
 
@@ -16,19 +17,31 @@ from bms_bridge.anomalies.losses import Loss
 from bms_bridge.estimates.beside_new import Beside, NewResistance
 from bms_bridge.estimates.book import Book, ChargeEntry, PackEntry
 from bms_bridge.estimates.choice import Counting, counting
-from bms_bridge.estimates.duties import MOST_ROUNDS, Habit, habit, mean_temperature_c, present
+from bms_bridge.estimates.duties import (
+    MOST_ROUNDS,
+    Habit,
+    fitted,
+    habit,
+    highest_soc,
+    mean_c_rate,
+    mean_soc,
+    mean_temperature_c,
+    present,
+)
 from bms_bridge.estimates.estimate import COUNTED, SOH, TAUGHT, ByCell, Estimate
 from bms_bridge.estimates.facts import Described, Knowledge, Registered
 from bms_bridge.estimates.prospect import Told, described, prospect
-from bms_bridge.estimates.prospect_view import PackProspect
+from bms_bridge.estimates.prospect_view import PackProspect, PackTwinAsked
 from bms_bridge.estimates.prospecting import DAY_US, Prospects
 from bms_bridge.estimates.shelf import Shelf
+from bms_bridge.estimates.twin_run import run_asked
 from bms_bridge.estimates.view import HealthEstimate
 from bms_bridge.lake.hot import Hot
 from bms_bridge.lake.lifetime import TEMPERATURES_C, Life
 from bms_bridge.lake.schema import micros
 from bms_bridge.second_life.assumptions import shipped, with_number
 from bms_bridge.second_life.grading import TEST_REQUIRED, Graded, graded
+from bms_bridge.twin.day import Lanes, run_day
 from bms_bridge.twin.members import Pack
 from bms_bridge.twin.years import outlook
 from depot.values import PackKey
@@ -212,6 +225,54 @@ def test_a_habit_is_read_from_the_record_and_played_in_as_many_rounds_as_it_take
         run = outlook([_pack()], [duty], years=1, members=8)
         assert float(run.full_cycles_a_year[0]) == pytest.approx(cycles, rel=0.12)
     assert present(Habit(365.25 * MOST_ROUNDS, 30.0, 1.0, 365.0)) is None
+
+
+def test_a_records_mean_is_of_all_sensors_and_the_duty_takes_off_what_it_warms_by() -> None:
+    hot = habit(life(), 100.0)
+    assert hot.hottest
+    counted = life(mean_temperature_cs=26.5 * 4_000 * 3600, mean_temperature_s=4_000 * 3600.0)
+    found = habit(counted, 100.0)
+    assert (found.hottest, found.mean_c) == (False, pytest.approx(26.5))
+    assert described(told(life=counted), health(), None, now=NOW).past_c == pytest.approx(26.5)
+    duty = fitted(found, "NMC", most_times=1.25)
+    assert duty is not None
+    day = run_day(Lanes(["NMC"], [duty], np.zeros(1, dtype=np.intp), np.ones(1), np.ones(1)))
+    assert day.mean_c[0] == pytest.approx(26.5, abs=0.1)
+    assert float(day.full_cycles[0]) * 365.25 == pytest.approx(300, rel=0.05)
+
+
+def test_rate_and_state_of_charge_are_those_of_the_record() -> None:
+    rates, socs = [0.0] * 8, [0.0] * 10
+    rates[0], rates[2], rates[3] = 5e6, 600 * 3600.0, 100 * 3600.0
+    socs[3], socs[7] = 1_000 * 3600.0, 3_000 * 3600.0
+    said = life(charge_rate_s=rates, soc_s=socs)
+    assert mean_c_rate(said) == pytest.approx((600 * 0.35**2 + 100 * 0.75**2) / (600 * 0.35 + 100 * 0.75))
+    assert mean_soc(said) == pytest.approx(0.65)
+    assert highest_soc(said) == pytest.approx(0.8 - 0.1 * 80 / 3000)
+    found = habit(said, 100.0)
+    duty = present(found)
+    assert duty is not None
+    assert duty.top_soc == found.top_soc
+    assert duty.charge_c_rate == pytest.approx(found.c_rate)
+    assert (mean_c_rate(Life()), mean_soc(Life()), highest_soc(Life())) == (None, None, None)
+
+
+def test_a_prospect_holds_what_a_run_of_ones_own_begins_with() -> None:
+    found = prospect(told(), health(), EVEN, habit(life(), 100.0), GIVEN, now=NOW)
+    start = found.twin
+    assert start is not None
+    assert (start.chemistry, start.past_told) == ("NMC", True)
+    assert start.today is not None
+    assert start.today.cycles_a_year == pytest.approx(300, abs=1)
+    run = run_asked(start, PackTwinAsked(25.0, 0.6, 0.3, 300.0, until=0.65), years=12)
+    assert run.end is not None
+    assert run.end.health == 0.65
+    assert len(run.health) == 13
+    assert run.warnings == [words for words in run.warnings if "not known" in words]
+    blind = msgspec.structs.replace(start, age_years=None)
+    assert "its age" in run_asked(blind, PackTwinAsked(50.0, 0.6, 2.0, 300.0), years=1).warnings[0]
+    assert "between 40% and 95%" in run_asked(start, PackTwinAsked(25.0, 0.6, 0.3, 300.0, until=0.2)).why_not
+    assert "do not fit into days" in run_asked(start, PackTwinAsked(25.0, 0.6, 0.05, 900.0)).why_not
 
 
 def _pack() -> Pack:

@@ -15,8 +15,8 @@ from bms_bridge.twin import DutyRefused, UnknownCell
 from bms_bridge.twin import years as years_module
 from bms_bridge.twin.ageing import PIVOT_LOSS, ageing_of, mean_loss, own_cycle_factor, time_rate
 from bms_bridge.twin.cell import cells_of
-from bms_bridge.twin.day import Lanes, run_day
-from bms_bridge.twin.duty import Duty, planned, read_duties, shipped
+from bms_bridge.twin.day import Lanes, run_day, with_full_cycles
+from bms_bridge.twin.duty import Duty, chosen, planned, read_duties, shipped
 from bms_bridge.twin.lump import lumps_of
 from bms_bridge.twin.members import Pack, members_of, spreads
 from bms_bridge.twin.years import outlook
@@ -239,6 +239,30 @@ def test_a_plan_becomes_a_duty_that_ends_where_it_began() -> None:
         planned("bus", [1.0], slot_minutes=1e-9, begins_h=0.0, capacity_kwh=200.0, like=duty)
     with pytest.raises(DutyRefused, match="fills the day"):
         planned("bus", [1.0] * 48, slot_minutes=30, begins_h=0.0, capacity_kwh=200.0, like=duty)
+
+
+@pytest.mark.parametrize("cycles", [40.0, 250.0, 700.0])
+def test_a_duty_by_its_numbers_brings_them(cycles: float) -> None:
+    duty = chosen("own", ambient_c=25.0, depth=0.6, c_rate=0.8, cycles_a_year=cycles)
+    assert duty.charge_c_rate == pytest.approx(0.8)
+    day = run_day(lanes(with_full_cycles(duty, "NMC", cycles)))
+    assert float(day.full_cycles[0]) * 365.25 == pytest.approx(cycles, rel=0.05)
+    assert day.mean_c[0] >= 25.0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"depth": 1.5}, "depth of a round .* between 0.05 and 0.98, not at 1.5"),
+        ({"depth": 0.9, "top_soc": 0.8}, "must not pass"),
+        ({"cycles_a_year": 4000.0}, "do not fit into days"),
+        ({"c_rate": 0.0}, "rate of charging"),
+        ({"ambient_c": float("nan")}, "temperature around it"),
+    ],
+)
+def test_numbers_that_are_no_duty_are_refused(numbers: dict[str, float], words: str) -> None:
+    with pytest.raises(DutyRefused, match=words):
+        chosen("own", **({"ambient_c": 25.0, "depth": 0.6, "c_rate": 0.3, "cycles_a_year": 300.0} | numbers))
 
 
 @pytest.mark.parametrize(
