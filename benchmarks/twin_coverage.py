@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.twin_cells import Cycled, Floats, Stored, cycled, stored
-from benchmarks.twin_spread import Drift, Evidence, drift_of, evidence, learned
+from benchmarks.twin_spread import NORMAL, Drift, Evidence, drift_of, evidence, learned
 from bms_bridge.twin.ageing import ageing_of
 from bms_bridge.twin.day import DAYS_PER_YEAR
 from bms_bridge.twin.duty import Duty
@@ -51,7 +51,7 @@ FULL_H, PAUSE_H = 1.25, 0.05
 class Judged:
     """One kind under one treatment. Quantities: loss after :data:`STORED_YEARS` years, or full cycles to ``target``. ``miss``: median of
     |P50 less measured| by what was to come; ``width``: P90 by P10 of it. ``pace``: of each told cell, the logarithm of how fast it went on
-    to how fast P50 does."""
+    to how fast P50 does; ``own_sigma``: how far the members themselves differ in that, from P50 to the faster end."""
 
     make: str
     kind: str
@@ -68,6 +68,7 @@ class Judged:
     width: float
     c_rate: float
     pace: tuple[float, ...] = ()
+    own_sigma: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -169,6 +170,8 @@ def _row(make: str, one: _Asked, told: bool, said: Floats) -> Judged:
     low, mid, high = (float(np.median(said[:, k])) for k in range(3))
     width = float(np.median((said[:, 2] - known) / np.maximum(said[:, 0] - known, 1e-9)))
     count, middle = len(measured), float(np.median(measured))
+    fast = 0 if one.target else 2
+    own = np.median(np.abs(_pace(one, said[:, 1]) - _pace(one, said[:, fast]))) / NORMAL if told else 0.0
     pace = tuple(float(value) for value in _pace(one, said[:, 1])) if told else ()
     return Judged(
         make,
@@ -186,6 +189,7 @@ def _row(make: str, one: _Asked, told: bool, said: Floats) -> Judged:
         width,
         one.duty.charge_c_rate,
         pace,
+        float(own),
     )
 
 
@@ -209,11 +213,11 @@ def inside_by_make(rows: Sequence[Judged]) -> dict[str, float]:
 def drifts(cells: Sequence[Stored | Cycled], known: Evidence, *, without: str = "") -> dict[str, Drift]:
     """How fast told cells go on beside P50: each make judged by a spread that knows neither it nor ``without``; of time by cells that were
     stored, of cycles by cells that were cycled, there by the rate of charging."""
-    paces: dict[str, dict[str, list[tuple[float, tuple[float, ...]]]]] = {"time": {}, "cycles": {}}
+    paces: dict[str, dict[str, list[tuple[float, tuple[float, ...], float]]]] = {"time": {}, "cycles": {}}
     for make in sorted({one.make for one in cells} - {without}):
         own = [one for one in cells if one.make == make]
         rows = judged(own, learned(known, without=(make, without)), told=True)
-        paces["time" if isinstance(own[0], Stored) else "cycles"][make] = [(row.c_rate, row.pace) for row in rows]
+        paces["time" if isinstance(own[0], Stored) else "cycles"][make] = [(row.c_rate, row.pace, row.own_sigma) for row in rows]
     return {name: drift_of(found, by_rate=name == "cycles") for name, found in paces.items()}
 
 

@@ -29,9 +29,10 @@ MODELS = {"LFP": ("LFP_250Ah_prismatic", "LFP_SonyMurata3Ah"), "NMC": ("NMC_50Ah
 """Cell models that stand for a make each; the Sony Murata one is of the make Murata."""
 
 _MURATA = "LFP_SonyMurata3Ah"
-_NORMAL = float(stats.norm.ppf((1 + INSIDE) / 2))
+NORMAL = float(stats.norm.ppf((1 + INSIDE) / 2))
 MOST_FACTOR = 3.0
 LEAST_BEND = 1.2
+LEAST_DRIFT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def scatter_of(fits: Sequence[Fit], value: Callable[[Fit], float], *, without: C
         others = _plain([fit for fit in known if fit.make != make], value)
         own = [fit for fit in known if fit.make == make and fit.family in others]
         if own:
-            misses = [abs(value(fit) - others[fit.family].middle) / others[fit.family].sigma / _NORMAL for fit in own]
+            misses = [abs(value(fit) - others[fit.family].middle) / others[fit.family].sigma / NORMAL for fit in own]
             scores.append((np.sort(misses), _weights(own)[np.argsort(misses)]))
     factor = _conformal(scores)
     return {family: Scatter(one.middle, one.sigma * factor) for family, one in plain.items()}
@@ -165,7 +166,7 @@ def _plain(fits: Sequence[Fit], value: Callable[[Fit], float]) -> dict[str, Scat
         free += len(means) - 1
     if free < 1:
         return {}
-    wide = float(stats.t.ppf((1 + INSIDE) / 2, free)) / _NORMAL
+    wide = float(stats.t.ppf((1 + INSIDE) / 2, free)) / NORMAL
     rest = treatments / max(treatment_free, 1) + cells / max(cell_free, 1)
     return {
         family: Scatter(middle, wide * float(np.sqrt(between / free * (1 + 1 / count) + rest)))
@@ -220,15 +221,17 @@ class Drift:
 
 
 NO_DRIFT = Drift()
-DRIFT = {"time": Drift(0.523, 0.0, 0.505), "cycles": Drift(0.363, 0.581, 1.067)}
+DRIFT = {"time": Drift(0.523, 0.0, 0.1), "cycles": Drift(0.363, 0.581, 0.639)}
 """What benchmarks/twin_coverage.py found for all makes."""
 
 
-def drift_of(paces: Mapping[str, Sequence[tuple[float, Sequence[float]]]], *, by_rate: bool) -> Drift:
-    """``paces``: of each make its treatments: rate of charging, and how fast its cells went on. Least squares, makes counting alike."""
-    rate, pace, weight, rest = [], [], [], []
+def drift_of(paces: Mapping[str, Sequence[tuple[float, Sequence[float], float]]], *, by_rate: bool) -> Drift:
+    """``paces``: of each make its treatments: rate of charging, how fast its cells went on, and how far the twin's members differ in that
+    already: only what they do not is drift. Least squares, makes counting alike."""
+    rate, pace, weight, rest, members = [], [], [], [], []
     for treatments in paces.values():
-        for c_rate, values in treatments:
+        for c_rate, values, own in treatments:
+            members.append(own**2)
             rate.append(c_rate)
             pace.append(float(np.median(values)))
             weight.append(1 / len(treatments))
@@ -240,7 +243,11 @@ def drift_of(paces: Mapping[str, Sequence[tuple[float, Sequence[float]]]], *, by
     count = len(paces)
     error = np.square(y - np.c_[np.ones_like(x), x][:, :sides] @ line)
     between = float((w * error).sum()) / count * (count + 1) / max(count - sides, 1)
-    return Drift(float(line[0]), float(line[1]) if by_rate else 0.0, float(np.sqrt(between + np.mean(rest))))
+    return Drift(
+        float(line[0]),
+        float(line[1]) if by_rate else 0.0,
+        float(np.sqrt(max(between + np.mean(rest) - np.average(members, weights=w), LEAST_DRIFT**2))),
+    )
 
 
 def learned(known: Evidence, *, without: Collection[str] = (), drift: Mapping[str, Drift] | None = None) -> dict[str, Spread]:
