@@ -141,8 +141,11 @@ def test_value_stands_in_order_and_grows_with_health_and_with_what_is_earned() -
 def test_a_wider_interval_is_worth_less() -> None:
     wide = pack(soh_low=0.705, soh_high=0.795)
     values = [worth(one, graded(one, GIVEN), GIVEN) for one in (pack(), wide)]
-    backup = [next(offer.value_paise for offer in told.offers if offer.name == "backup") for told in values]
-    assert backup[1][1] < backup[0][1]
+    assert [told.best for told in values] == ["solar-storage"] * 2
+    best = [told.residual_paise for told in values]
+    assert best[0] is not None
+    assert best[1] is not None
+    assert best[1][1] < best[0][1]
 
 
 def test_draws_keep_their_triangles() -> None:
