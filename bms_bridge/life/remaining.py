@@ -31,8 +31,8 @@ from bms_bridge.life.prior import Population
 PURPOSE = "life"
 PARTICLES = 200
 PACKS_AT_ONCE = 500
-MORE_WITH_A_WORD = 5
-"""So many more curves are drawn where a word chooses among them."""
+MORE_WITH_A_WORD = 25
+"""So many more curves are drawn where a word chooses among them: a long life is rare in the prior, and chance must not decide."""
 OLD_NEWS = 0.1
 """A row counts less the further its health lies above the last one: its deviation grows by this share of the distance. What was is no
 proof of
