@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.leaking_packs import FIRST_DAY, Charges, Invented, lfp_pack, measured_cells, nmc_pack
@@ -144,14 +145,15 @@ def main() -> int:
     try:
         cells = measured_cells(arguments.data, DAYS) if arguments.data else []
     except HealthError as error:
-        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         return 2
     groups: dict[str, list[Charges]] = {}
     for cell in cells:
         groups.setdefault(cell.batch, []).append(cell)
     batches = [group for group in groups.values() if len(group) >= 3]
     if arguments.data and not batches:
-        console.print(f"[red]{arguments.data} holds no batch of three NCM cells with {DAYS} charges (xjtu, tju): leave --data out[/]")
+        where = escape(str(arguments.data))
+        console.print(f"[red]{where} holds no batch of three NCM cells with {DAYS} charges (xjtu, tju): leave --data out[/]")
         return 2
     source = f"{sum(map(len, batches))} measured NCM cells of {len(batches)} batches" if batches else "cells with a stated spread"
     batches = batches or [stated_cells(np.random.default_rng(arguments.seed))]

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.model_selection import GroupKFold
 
@@ -108,7 +109,7 @@ def main() -> int:
     try:
         table = read_pulses(place)
     except HealthError as error:
-        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         return 2
     table = table.rows(np.isfinite(table.soh))
     began = time.process_time()

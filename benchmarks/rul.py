@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.model_selection import KFold
 
@@ -65,7 +66,7 @@ def main() -> int:
         train = lives.rows(lives.splits == "train")
         model = EarlyLifeModel(train)
     except HealthError as error:
-        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         return 2
     found: dict[str, dict[str, float]] = {}
     if not arguments.quick:

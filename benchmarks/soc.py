@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.soc_particles import Particles, Recorded, Sensors, day, joined, measured, slow_cycle
@@ -302,13 +303,14 @@ def main() -> int:
         folders = (arguments.data / "battery" / "calce", arguments.data / "calce", arguments.data)
         files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("calce_curves*.parquet"))]
         if not files:
-            console.print(f"[red]{arguments.data} holds no calce/calce_curves….parquet: name the folder of data sets[/]", soft_wrap=True)
+            where = escape(str(arguments.data))
+            console.print(f"[red]{where} holds no calce/calce_curves….parquet: name the folder of data sets[/]", soft_wrap=True)
             return 2
         curves = files[0]
     try:
         rows = [] if curves is None else measured_cells(curves, arguments.quick)
     except HealthError as error:
-        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         return 2
     rows = particles(arguments.quick) + rows
     try:

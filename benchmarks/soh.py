@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
@@ -304,7 +305,7 @@ def main() -> int:
     try:
         tables = [table for root in roots for table in read_folder(root, GOALS_PCT) if table.kind in (arguments.kind or GOALS_PCT)]
     except HealthError as error:
-        console.print(f"[red]{error}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         return 2
     if not tables:
         console.print(f"{arguments.data} holds no charges of {', '.join(arguments.kind or GOALS_PCT)}.", highlight=False)

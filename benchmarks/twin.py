@@ -61,6 +61,10 @@ def main() -> int:
     arguments = parser.parse_args()
     found: dict[str, object] = {}
     slow = False
+    stored = arguments.data / "degradation" if arguments.data else None
+    if stored is not None and not (stored / "calendar_rates.csv").is_file():
+        print(f"{arguments.data} holds no degradation/calendar_rates.csv: name the folder of data sets", file=sys.stderr)
+        return 2
     for name, shared in (("shared duties", True), ("a duty each", False)):
         took = measured(arguments.packs, arguments.years, shared=shared)
         found[name] = took

@@ -8,7 +8,6 @@ Expected loss adds up from row to row: each row's temperature, state of charge a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bms_bridge import in_one_step
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
 from bms_bridge.life.calibration import Factors, fit_factors
@@ -110,12 +110,9 @@ def _sums(values: Floats, same: NDArray[np.bool_]) -> Floats:
 def write_factors(path: Path, found: Mapping[str, Factors]) -> None:
     """In one step; FactorsRefused: it cannot be written."""
     text = json.dumps({"schema": SCHEMA, "chemistries": {kind: asdict(one) for kind, one in sorted(found.items())}}, indent=1)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(path)
+        in_one_step.write(path, (text + "\n").encode())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise FactorsRefused(f"cannot write {path}: {error.strerror or error}") from error
 
 

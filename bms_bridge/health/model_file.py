@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bms_bridge import in_one_step
 from bms_bridge.health import ModelRefused
 
 SCHEMA = "health-model/1"
@@ -59,12 +59,9 @@ def write_model(path: Path, model: ModelFile) -> str:
     )
     out = io.BytesIO()
     np.savez_compressed(out, **{DESCRIPTION: np.frombuffer(text.encode(), dtype=np.uint8)}, **model.arrays)  # type: ignore[arg-type]
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(out.getvalue())
-        beside.replace(path)
+        in_one_step.write(path, out.getvalue())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ModelRefused(f"cannot write {path}: {error.strerror or error}") from error
     return told
 

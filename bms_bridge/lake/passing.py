@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from bms_bridge import in_one_step
 from bms_bridge.lake import ArchiveRefused, LakeRefused, lifetime, warm
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.hot import PackEntry
@@ -84,6 +85,7 @@ def export(lake: Lake, pack: PackKey, target: Path, *, key: Any, facts: dict[str
     if entry is None or life is None:
         raise LakeRefused(f"the lake has never heard of {pack}")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    in_one_step.check(target)
     aside = target.with_name(f".{target.name}{warm.PART}")
     rows = 0
     try:
