@@ -186,7 +186,7 @@ def own_kind(base: CellKind, seen: Seen) -> CellKind | None:
     )
 
 
-OWN_FACTOR: Final = 1.5
+OWN_FACTOR: Final = 2.2
 """Of intervals with such a curve; from particle cells of kinds 0 to 4 (docs/models/state-of-charge.md)."""
 
 
