@@ -2,12 +2,11 @@
 
     charge_table   charges of cells as arrays, read from files that may be anything
     features       the sixteen numbers of a partial charge, made comparable
-    gauss, trees   two estimators that predict with NumPy alone; training needs scikit-learn (the extra ``analytics``)
+    gauss, trees, fade_network    three estimators that predict with NumPy alone; training needs scikit-learn (the extra ``analytics``)
     conformal      intervals that hold for a new cell; a wider one for a new batch
     novelty        how far a charge lies from all that was taught
     soh            state of health from one charge: estimate, interval, or the reason why there is none
     soh_training   teaching it: folds by cell and by batch, calibration, weights
-    fade_network   a small network and a physics-informed one, for comparison
     early_life     cycles to the end of life from the first hundred
     pulse_table, grading, grade_training    the band of a retired cell from one pulse
     model_file     what was learned, as numbers with a checksum; never as code

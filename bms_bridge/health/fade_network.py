@@ -1,16 +1,17 @@
-"""A small neural network for health, and the same with physics in its loss: along a cell's life health does not rise.
+"""Small neural networks for health with physics in their loss: along a cell's life health does not rise.
 
     loss = mean (f(x) − y)²  +  monotone · mean max(0, f(x later) − f(x earlier))²  +  decay · |weights|²
 
 Pairs are charges of one cell that follow one another in what was taught. One hidden layer of tanh, all gradients by hand, minimised by
-L-BFGS. It is one of the estimators that ``bench soh --compare`` holds against the others on the same folds; estimates in the depot are
-made by :mod:`soh`, which did better. The penalty is that of Wang et al., Nature Communications 2024 (monotonicity), without their
-equation network. Needs SciPy only.
+L-BFGS. One alone depends on where chance let it begin: :class:`FadeNetworks` is the mean of several, one of the three estimators of
+:mod:`soh`. The penalty is that of Wang et al., Nature Communications 2024 (monotonicity), without their equation network. Needs SciPy only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from scipy.optimize import minimize
 from bms_bridge.health.files import Floats, Words
 
 UNITS = 24
-STEPS = 250
-DECAY = 3e-4
+STEPS = 150
+DECAY = 1e-3
 MONOTONE = 10.0
 
 
@@ -66,6 +67,45 @@ class FadeNetwork:
             options={"maxiter": steps},
         )
         inner, outer = _parts(np.asarray(result.x, dtype=np.float64), wide + 1, units)
+        return cls(inner, outer, mean, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class FadeNetworks:
+    """m networks of one target. ``inner`` [m, d + 1, units], ``outer`` [m, units + 1]; ``mean``, ``scale``: of the taught health."""
+
+    inner: Floats
+    outer: Floats
+    mean: float
+    scale: float
+
+    @classmethod
+    def fit(cls, scaled: Floats, soh: Floats, cells: Words, members: int, *, seed: int = 0) -> FadeNetworks:
+        """As :meth:`FadeNetwork.fit`, each one begun elsewhere."""
+        each = [FadeNetwork.fit(scaled, soh, cells, seed=seed + member) for member in range(members)]
+        return cls(np.stack([one.inner for one in each]), np.stack([one.outer for one in each]), each[0].mean, each[0].scale)
+
+    @property
+    def features(self) -> int:
+        """How many numbers of a charge they ask for."""
+        return int(self.inner.shape[1]) - 1
+
+    def predict(self, scaled: Floats) -> tuple[Floats, Floats]:
+        """Mean [n] and standard deviation [n] of what the networks say at ``scaled`` [n, d]."""
+        said = np.stack([FadeNetwork(*one, self.mean, self.scale).predict(scaled) for one in zip(self.inner, self.outer, strict=True)])
+        return said.mean(axis=0), said.std(axis=0)
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """For a model file."""
+        return {f"{prefix}inner": self.inner, f"{prefix}outer": self.outer, f"{prefix}numbers": np.array([self.mean, self.scale])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> FadeNetworks:
+        """The inverse; ValueError or KeyError: the arrays do not fit together."""
+        inner, outer = arrays[f"{prefix}inner"].astype(np.float64), arrays[f"{prefix}outer"].astype(np.float64)
+        mean, scale = (float(number) for number in arrays[f"{prefix}numbers"])
+        if inner.ndim != 3 or not inner.size or outer.shape != (inner.shape[0], inner.shape[2] + 1):
+            raise ValueError("the layers of the networks do not fit together")
         return cls(inner, outer, mean, scale)
 
 

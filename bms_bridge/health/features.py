@@ -20,7 +20,9 @@ DECADES = ("CC_Q", "CV_Q", "CC_charge_time", "CV_charge_time", "voltage_slope", 
 LEAST = 1e-6
 FARTHEST = 8.0
 FIRST = 8
-"""So many charges make a cell's beginning; fewer say too little."""
+"""So many charges make a cell's beginning; fewer say too little …"""
+SETTLED = 32
+"""… and with so many it is over. A new cell's very first charges are unlike those that follow (it settles), so more count as they come."""
 YOUNG_CYCLE = 10.0
 
 
@@ -52,15 +54,26 @@ def steadied(values: Floats, cells: Words, last: int) -> Floats:
 
 def since_new(values: Floats, steady: Floats, table: ChargeTable) -> tuple[Floats, NDArray[np.bool_]]:
     """``steady`` and how far it lies from the median of the cell's own first charges, [n, 32]; and for which rows that is known: from the
-    eighth charge on, of cells whose first charge in the table was one of their first ten. ``values``: before they were steadied."""
+    eighth charge on, of cells whose first charge in the table was one of their first ten. First charges are the first thirty-two, of those
+    only that came before. ``values``: before they were steadied."""
     starts = np.flatnonzero(np.r_[True, table.cells[1:] != table.cells[:-1]]) if len(values) else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.r_[starts, len(values)])
-    beginnings = starts[:, None] + np.minimum(np.arange(FIRST), (sizes - 1)[:, None])
-    first = np.median(values[beginnings], axis=1) if len(values) else values
     new = (table.cycles[starts] <= YOUNG_CYCLE) & (sizes >= FIRST)
-    wide = np.hstack([steady, steady - np.repeat(first.reshape(-1, values.shape[1]), sizes, axis=0)])
     since = np.arange(len(values)) - np.repeat(starts, sizes)
-    return wide, np.repeat(new, sizes) & (since >= FIRST - 1)
+    young = np.repeat(new, sizes) & (since >= FIRST - 1)
+    first = values.copy()
+    for count in range(FIRST, SETTLED + 1):
+        known = np.flatnonzero(new & (sizes >= count))
+        if not len(known):
+            break
+        middle = np.median(values[starts[known][:, None] + np.arange(count)], axis=1)
+        rows = starts[known] + count - 1
+        first[rows] = middle
+        if count == SETTLED:
+            over = sizes[known] - count
+            later = np.repeat(rows + 1, over) + np.arange(over.sum()) - np.repeat(np.cumsum(over) - over, over)
+            first[later] = np.repeat(middle, over, axis=0)
+    return np.hstack([steady, steady - first]), young
 
 
 def thinned(cells: Words, most: int) -> NDArray[np.int64]:

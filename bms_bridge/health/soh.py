@@ -1,9 +1,10 @@
 """State of health from the end of one charge: an estimate with an interval, or the reason why there is none.
 
     charge --comparable, steadied, scaled--> Gaussian process ─┐
-                                           └-> forest ─────────┴-> mean, deviation --conformal factor--> interval
+                                           ├-> forest ─────────┼-> mean, deviation --conformal factor--> interval
+                                           └-> networks ───────┘
 
-Where batches were taught (protocols, temperatures, makes) and knowing them helped cells that were kept apart, a second pair of estimators
+Where batches were taught (protocols, temperatures, makes) and knowing them helped cells that were kept apart, a second set of estimators
 is told the batch, too (:class:`Placed`); it speaks of taught batches only.
 Of a batch that was taught, and near to its charges, the interval has the factor that held for unknown cells; else the one that held for
 unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate, and none for a cell most of whose
@@ -12,7 +13,7 @@ charges are too far. Then counted charge must do (:func:`counted_soh`). NumPy an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 
 from bms_bridge.health import ModelRefused
 from bms_bridge.health.charge_table import FEATURES, ChargeTable
-from bms_bridge.health.features import Scale, comparable, since_new, steadied
+from bms_bridge.health.fade_network import FadeNetworks
+from bms_bridge.health.features import SETTLED, Scale, comparable, since_new, steadied
 from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess
 from bms_bridge.health.model_file import ModelFile
@@ -32,7 +34,13 @@ from bms_bridge.health.trees import Forest
 PURPOSE = "soh"
 MOST_STRANGE = 0.5
 """A cell of which a greater share of charges is unlike anything taught gets no estimate at all."""
-FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest", "usual_share", "unusual_share")
+FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest")
+SHARES = ("usual_share", "unusual_share")
+
+Said = tuple[Floats, Floats]
+"""Mean and deviation [n]."""
+Share = tuple[float, float, float]
+"""Of Gaussian process, forest and networks; together 1."""
 
 
 class Verdict(IntEnum):
@@ -61,38 +69,45 @@ class Estimates:
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
-    """The two estimators, the scale that they were taught in, and what is far from it."""
+class Trio:
+    """Three estimators that were taught the same charges in the same scale."""
 
-    scale: Scale
     process: GaussianProcess
     forest: Forest
+    networks: FadeNetworks
+
+    def predict(self, scaled: Floats, share: Share) -> Said:
+        """Mean and deviation [n] (shares of the nominal capacity): the estimators' own deviations, and how much they disagree."""
+        each: tuple[GaussianProcess | Forest | FadeNetworks, ...] = (self.process, self.forest, self.networks)
+        return mixed([one.predict(scaled) if part else None for one, part in zip(each, share, strict=True)], share)
+
+
+def mixed(said: Sequence[Said | None], share: Sequence[float]) -> Said:
+    """Mean and deviation of several estimators' (mean, deviation), mixed; None where the share is 0."""
+    there = [(one, part) for one, part in zip(said, share, strict=True) if one is not None and part > 0]
+    mean = np.asarray(sum(part * one[0] for one, part in there))
+    square = np.asarray(sum(part * (one[1] ** 2 + (one[0] - mean) ** 2) for one, part in there))
+    return mean, np.sqrt(square)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The estimators, the scale that they were taught in, and what is far from it."""
+
+    scale: Scale
+    trio: Trio
     novelty: Novelty
-
-    def predict(self, scaled: Floats, share: Floats) -> tuple[Floats, Floats]:
-        """Mean and deviation [n] (shares of the nominal capacity): both estimators' own deviations, and how much they disagree.
-        ``share`` [n] of the Gaussian process in the mean; the rest is the forest's."""
-        return mixed(self.process.predict(scaled), self.forest.predict(scaled), share)
-
-
-def mixed(process: tuple[Floats, Floats], forest: tuple[Floats, Floats], share: Floats | float) -> tuple[Floats, Floats]:
-    """Mean and deviation of two estimators' (mean, deviation), mixed."""
-    mean = share * process[0] + (1 - share) * forest[0]
-    apart = share * (1 - share) * (process[0] - forest[0]) ** 2
-    return mean, np.sqrt(share * process[1] ** 2 + (1 - share) * forest[1] ** 2 + apart)
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Two estimators that are also told which of the taught batches a charge is of: its protocol, its temperature, its cell's make."""
+    """Estimators that are also told which of the taught batches a charge is of: its protocol, its temperature, its cell's make."""
 
-    process: GaussianProcess
-    forest: Forest
+    trio: Trio
 
-    def predict(self, scaled: Floats, batch: NDArray[np.int64], share: float) -> tuple[Floats, Floats]:
+    def predict(self, scaled: Floats, batch: NDArray[np.int64], share: Share) -> Said:
         """Mean and deviation [n]. ``batch`` [n]: numbers of taught batches, each one there."""
-        points = placed(scaled, batch, self.process.points.shape[1] - scaled.shape[1])
-        return mixed(self.process.predict(points), self.forest.predict(points), share)
+        return self.trio.predict(placed(scaled, batch, self.trio.process.points.shape[1] - scaled.shape[1]), share)
 
 
 def placed(scaled: Floats, batch: NDArray[np.int64], count: int) -> Floats:
@@ -105,16 +120,16 @@ class Part:
     """A blend, the estimators that know the batch (absent where they were no better), and how far they may be trusted.
 
     ``usual_factor``: half the interval in deviations, for batches that were taught; ``unusual_factor``: for others, infinite where one
-    batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds; ``usual_share``, ``unusual_share``: of the Gaussian
-    process."""
+    batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds; ``usual_share``, ``unusual_share``: of the
+    estimators."""
 
     blend: Blend
     usual_factor: float
     unusual_factor: float
     usual_distance: float
     farthest: float
-    usual_share: float
-    unusual_share: float
+    usual_share: Share
+    unusual_share: Share
     placed: Placed | None = None
 
     def judged(self, values: Floats, batch: NDArray[np.int64]) -> tuple[NDArray[np.int8], Floats]:
@@ -129,11 +144,14 @@ class Part:
         scaled = self.blend.scale(values)
         verdict, distance = self.judged(values, batch)
         none = verdict == Verdict.NONE
-        mean, deviation = self.blend.predict(scaled, np.where(verdict == Verdict.USUAL, self.usual_share, self.unusual_share))
         usual = verdict == Verdict.USUAL
+        mean, deviation = np.empty(len(values)), np.empty(len(values))
+        for rows, share in ((usual, self.usual_share), (~usual, self.unusual_share)):
+            if rows.any():
+                mean[rows], deviation[rows] = self.blend.trio.predict(scaled[rows], share)
         if self.placed is not None and usual.any():
             knowing = self.placed.predict(scaled[usual], batch[usual], self.usual_share)
-            mean[usual], deviation[usual] = mixed((mean[usual], deviation[usual]), knowing, 0.5)
+            mean[usual], deviation[usual] = mixed([(mean[usual], deviation[usual]), knowing], (0.5, 0.5))
         factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
         half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
         return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict, mean, distance)
@@ -232,14 +250,14 @@ def to_file(models: Mapping[str, SohModel]) -> ModelFile:
         for name, part in (("plain", model.plain), ("grown", model.grown)):
             if part is not None:
                 at = f"{number}.{name}."
-                parts[name] = {"at": at} | {
-                    figure: getattr(part, figure) if np.isfinite(getattr(part, figure)) else None for figure in FIGURES
-                }
+                figures = {figure: getattr(part, figure) if np.isfinite(getattr(part, figure)) else None for figure in FIGURES}
+                parts[name] = {"at": at} | figures | {share: list(getattr(part, share)) for share in SHARES}
                 arrays |= _part_arrays(part, at)
         words[kind] = {
             "features": list(FEATURES),
             "parts": parts,
             "last": model.last,
+            "settled": SETTLED,
             "batches": list(model.batches),
             "level": model.level,
             "taught": dict(model.taught),
@@ -254,6 +272,8 @@ def from_file(file: ModelFile) -> dict[str, SohModel]:
         try:
             if list(words["features"]) != list(FEATURES):
                 raise ValueError("other features")
+            if int(words["settled"]) != SETTLED:
+                raise ValueError("a cell's first charges are other ones")
             parts = words["parts"]
             batches = tuple(str(batch) for batch in words["batches"])
             plain = _part(file, parts["plain"], len(FEATURES), len(batches))
@@ -268,28 +288,47 @@ def from_file(file: ModelFile) -> dict[str, SohModel]:
 
 def _part_arrays(part: Part, at: str) -> dict[str, NDArray[Any]]:
     blend = part.blend
-    found = {f"{at}scale.middle": blend.scale.middle, f"{at}scale.spread": blend.scale.spread}
-    if part.placed is not None:
-        found |= part.placed.process.arrays(f"{at}placed.process.") | part.placed.forest.arrays(f"{at}placed.forest.")
-    return found | blend.process.arrays(f"{at}process.") | blend.forest.arrays(f"{at}forest.") | blend.novelty.arrays(f"{at}novelty.")
+    found = {f"{at}scale.middle": blend.scale.middle, f"{at}scale.spread": blend.scale.spread} | blend.novelty.arrays(f"{at}novelty.")
+    found |= _trio_arrays(blend.trio, at)
+    return found if part.placed is None else found | _trio_arrays(part.placed.trio, f"{at}placed.")
+
+
+def _trio_arrays(trio: Trio, at: str) -> dict[str, NDArray[Any]]:
+    return trio.process.arrays(f"{at}process.") | trio.forest.arrays(f"{at}forest.") | trio.networks.arrays(f"{at}networks.")
 
 
 def _part(file: ModelFile, words: Mapping[str, Any], features: int, batches: int) -> Part:
     at = str(words["at"])
     scale = Scale(file.arrays[f"{at}scale.middle"].astype(np.float64), file.arrays[f"{at}scale.spread"].astype(np.float64))
-    blend = Blend(
-        scale,
-        GaussianProcess.from_arrays(file.arrays, f"{at}process."),
-        Forest.from_arrays(file.arrays, f"{at}forest.", features),
-        Novelty.from_arrays(file.arrays, f"{at}novelty."),
-    )
-    if {len(scale.middle), len(scale.spread), len(blend.novelty.middle), blend.process.points.shape[1]} != {features}:
+    blend = Blend(scale, _trio(file, at, features), Novelty.from_arrays(file.arrays, f"{at}novelty."))
+    if {len(scale.middle), len(scale.spread), len(blend.novelty.middle)} != {features}:
         raise ValueError("other features")
-    own = None
-    if f"{at}placed.process.points" in file.arrays:
-        forest = Forest.from_arrays(file.arrays, f"{at}placed.forest.", features + batches)
-        own = Placed(GaussianProcess.from_arrays(file.arrays, f"{at}placed.process."), forest)
-        if own.process.points.shape[1] != features + batches:
-            raise ValueError("other batches")
-    figures: dict[str, float] = {name: float("inf") if words[name] is None else float(words[name]) for name in FIGURES}
-    return Part(blend, **figures, placed=own)
+    own = Placed(_trio(file, f"{at}placed.", features + batches)) if f"{at}placed.process.points" in file.arrays else None
+    figures = {name: float("inf") if words[name] is None else float(words[name]) for name in FIGURES}
+    usual, unusual = (_share(words[name]) for name in SHARES)
+    return Part(
+        blend,
+        usual_factor=figures["usual_factor"],
+        unusual_factor=figures["unusual_factor"],
+        usual_distance=figures["usual_distance"],
+        farthest=figures["farthest"],
+        usual_share=usual,
+        unusual_share=unusual,
+        placed=own,
+    )
+
+
+def _trio(file: ModelFile, at: str, features: int) -> Trio:
+    process = GaussianProcess.from_arrays(file.arrays, f"{at}process.")
+    forest = Forest.from_arrays(file.arrays, f"{at}forest.", features)
+    networks = FadeNetworks.from_arrays(file.arrays, f"{at}networks.")
+    if {process.points.shape[1], networks.features} != {features}:
+        raise ValueError("other features or batches")
+    return Trio(process, forest, networks)
+
+
+def _share(words: Sequence[Any]) -> Share:
+    process, forest, networks = (float(part) for part in words)
+    if min(process, forest, networks) < 0 or abs(process + forest + networks - 1) > 1e-6:
+        raise ValueError("the shares of the estimators are none")
+    return process, forest, networks

@@ -2,7 +2,7 @@
 
     rows --thinned--> folds by cell ──> misses, distances ──> share, usual factor and distance
                       folds by batch ─> misses, distances ──> share, unusual factor (of the worst batch), farthest
-                      all rows ───────> the two estimators
+                      all rows ───────> the three estimators
 
 Everything that is chosen here (lengths of the kernel, share of the estimators, factors, distances) is chosen inside of the table that is
 handed in. Who wants to know how good the result is keeps cells apart before (``benchmarks/soh.py`` does, fold by fold).
@@ -28,16 +28,26 @@ from sklearn.model_selection import GroupKFold
 from bms_bridge.health import DataRefused
 from bms_bridge.health.charge_table import ChargeTable
 from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.fade_network import FadeNetworks
 from bms_bridge.health.features import Scale, comparable, since_new, steadied, thinned
 from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess, Kernel
 from bms_bridge.health.novelty import Novelty
-from bms_bridge.health.soh import Blend, Part, Placed, SohModel, mixed, placed
+from bms_bridge.health.soh import Blend, Part, Placed, Said, Share, SohModel, Trio, mixed, placed
 from bms_bridge.health.trees import Forest
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-MIDDLE_SHARES = (0.25, 0.5, 0.75)
-"""Of taught batches neither estimator is left alone: some dozens of cells do not tell which one is better."""
+THIRD: Share = (1 / 3, 1 / 3, 1 / 3)
+MIDDLE_SHARES: tuple[Share, ...] = (THIRD, (0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5))
+"""Of taught batches no estimator is left alone: some dozens of cells do not tell which one is better."""
+SHARES: tuple[Share, ...] = (
+    *MIDDLE_SHARES,
+    (0.5, 0.5, 0.0),
+    (0.5, 0.0, 0.5),
+    (0.0, 0.5, 0.5),
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+)
 MOST_PLACED = 40
 """With more batches than these, nobody is told which one a charge is of."""
 WORTH_KNOWING = 0.98
@@ -51,7 +61,7 @@ LEAST_ROWS = 60
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How much is learned: rows of each cell, rows of the process, rows from which its kernel is found, trees, folds
-    by cell and by batch, steps towards the kernel."""
+    by cell and by batch, steps towards the kernel, networks."""
 
     rows_per_cell: int = 30
     process_rows: int = 1_000
@@ -60,21 +70,21 @@ class Effort:
     folds: int = 5
     most_batches: int = 6
     kernel_steps: int = 40
+    networks: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the two estimators said of rows that had not taught them, and how far those lay."""
+    """What the estimators (process, forest, networks) said of rows that had not taught them, and how far those lay. ``mean``, ``off``
+    [3, n]."""
 
-    process: Floats
-    process_off: Floats
-    forest: Floats
-    forest_off: Floats
+    mean: Floats
+    off: Floats
     distance: Floats
 
-    def mixed(self, share: float) -> tuple[Floats, Floats]:
+    def mixed(self, share: Share) -> Said:
         """Mean and deviation of the blend."""
-        return mixed((self.process, self.process_off), (self.forest, self.forest_off), share)
+        return mixed(list(zip(self.mean, self.off, strict=True)), share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,9 @@ class Both:
     blind: Told
     knowing: Told
 
-    def mixed(self, share: float) -> tuple[Floats, Floats]:
+    def mixed(self, share: Share) -> Said:
         """Mean and deviation."""
-        return mixed(self.blind.mixed(share), self.knowing.mixed(share), 0.5)
+        return mixed([self.blind.mixed(share), self.knowing.mixed(share)], (0.5, 0.5))
 
 
 def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 0, effort: Effort | None = None) -> SohModel:
@@ -134,22 +144,24 @@ def _part(
     soh, cells, batches = table.soh, table.cells, table.batches
     batch = np.array([names.index(str(one)) for one in batches], dtype=np.int64)
     kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
-    blind = _kept_apart(values, soh, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
+    blind = _kept_apart(values, soh, cells, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
     by_cell: Told | Both = blind
     several = len(set(batches)) > 1
-    by_batch = _kept_apart(values, soh, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else blind
+    by_batch = (
+        _kept_apart(values, soh, cells, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else blind
+    )
     usual_share = _best_share(blind, soh, cells, MIDDLE_SHARES)
     own = None
     if several and len(names) <= MOST_PLACED:
         scale = Scale.of(values)
         own_kernel = find_kernel(placed(scale(values), batch, len(names)), soh, effort, random)
         folds = min(effort.folds, len(set(cells)))
-        both = Both(blind, _kept_apart(values, soh, cells, folds, own_kernel, effort, random, (batch, len(names))))
+        both = Both(blind, _kept_apart(values, soh, cells, cells, folds, own_kernel, effort, random, (batch, len(names))))
         share = _best_share(both, soh, cells, MIDDLE_SHARES)
         better = _miss(both, share, soh, cells) < WORTH_KNOWING * _miss(blind, usual_share, soh, cells)
         if better and _miss(both, share, soh, cells, WORST) <= _miss(blind, usual_share, soh, cells, WORST):
             by_cell, usual_share = both, share
-            own = _placed(scale(values), soh, cells, batch, len(names), own_kernel, effort, random)
+            own = Placed(_trio(placed(scale(values), batch, len(names)), soh, cells, own_kernel, effort, random))
     misses = _misses(by_cell, usual_share, soh)
     usual_factor = grouped_quantile(misses, cells, level)
     usual_distance = grouped_quantile(blind.distance, cells, 0.98)
@@ -175,31 +187,18 @@ def _part(
 
 
 def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, random: np.random.Generator) -> Blend:
-    """The two estimators and the distance, from comparable features and measured health; the kernel is given."""
+    """The estimators and the distance, from comparable features and measured health; the kernel is given. Rows lie in the order of cells
+    and cycles."""
     scale = Scale.of(values)
-    scaled = scale(values)
-    some = spread_rows(cells, effort.process_rows, random)
-    points = scaled[some].astype(np.float32).astype(np.float64)
-    process = GaussianProcess(kernel, points, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
-    return Blend(scale, process, grow(scaled, soh, effort.trees, int(random.integers(2**31))), Novelty.of(scale.free(values)))
+    return Blend(scale, _trio(scale(values), soh, cells, kernel, effort, random), Novelty.of(scale.free(values)))
 
 
-def _placed(
-    scaled: Floats,
-    soh: Floats,
-    cells: Words,
-    batch: NDArray[np.int64],
-    count: int,
-    kernel: Kernel,
-    effort: Effort,
-    random: np.random.Generator,
-) -> Placed:
-    """The two estimators that know the batch."""
-    points = placed(scaled, batch, count)
+def _trio(points: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, random: np.random.Generator) -> Trio:
     some = spread_rows(cells, effort.process_rows, random)
     stored = points[some].astype(np.float32).astype(np.float64)
     process = GaussianProcess(kernel, stored, soh[some], float(soh.mean()), float(soh.std()) or 1.0)
-    return Placed(process, grow(points, soh, effort.trees, int(random.integers(2**31))))
+    forest = grow(points, soh, effort.trees, int(random.integers(2**31)))
+    return Trio(process, forest, FadeNetworks.fit(points, soh, cells, effort.networks, seed=int(random.integers(2**31))))
 
 
 def find_kernel(scaled: Floats, soh: Floats, effort: Effort, random: np.random.Generator) -> Kernel:
@@ -272,6 +271,7 @@ def spread_rows(cells: Words, most: int, random: np.random.Generator) -> NDArray
 def _kept_apart(
     values: Floats,
     soh: Floats,
+    cells: Words,
     groups: Words,
     folds: int,
     kernel: Kernel,
@@ -281,34 +281,38 @@ def _kept_apart(
 ) -> Told:
     """What estimators say of each row that were taught without its group; ``batches``: of each row, and how many,
     where estimators are told them."""
-    said = np.full((5, len(soh)), np.nan)
+    mean, off = np.full((2, 3, len(soh)), np.nan)
+    distance = np.full(len(soh), np.nan)
     for taught, kept in GroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31))).split(values, groups=groups):
-        pair: Blend | Placed
         if batches is None:
-            pair = blend = teach(values[taught], soh[taught], groups[taught], kernel, effort, random=random)
-            scaled = blend.scale(values[kept])
-            said[4, kept] = blend.novelty.distance(blend.scale.free(values[kept]))
+            blend = teach(values[taught], soh[taught], cells[taught], kernel, effort, random=random)
+            trio, scaled = blend.trio, blend.scale(values[kept])
+            distance[kept] = blend.novelty.distance(blend.scale.free(values[kept]))
         else:
             batch, count = batches
             scale = Scale.of(values[taught])
-            pair = _placed(scale(values[taught]), soh[taught], groups[taught], batch[taught], count, kernel, effort, random)
-            scaled = placed(scale(values[kept]), batch[kept], count)
-        said[0, kept], said[1, kept] = pair.process.predict(scaled)
-        said[2, kept], said[3, kept] = pair.forest.predict(scaled)
-    return Told(*said)
+            points = placed(scale(values[taught]), batch[taught], count)
+            trio, scaled = (
+                _trio(points, soh[taught], cells[taught], kernel, effort, random),
+                placed(scale(values[kept]), batch[kept], count),
+            )
+        mean[0, kept], off[0, kept] = trio.process.predict(scaled)
+        mean[1, kept], off[1, kept] = trio.forest.predict(scaled)
+        mean[2, kept], off[2, kept] = trio.networks.predict(scaled)
+    return Told(mean, off, distance)
 
 
-def _misses(told: Told | Both, share: float, soh: Floats) -> Floats:
+def _misses(told: Told | Both, share: Share, soh: Floats) -> Floats:
     mean, deviation = told.mixed(share)
     return np.asarray(np.abs(mean - soh) / np.maximum(deviation, 1e-6))
 
 
-def _best_share(told: Told | Both, soh: Floats, cells: Words, shares: tuple[float, ...] = SHARES) -> float:
+def _best_share(told: Told | Both, soh: Floats, cells: Words, shares: tuple[Share, ...] = SHARES) -> Share:
     """The share with the least mean miss; each cell counts the same."""
     return min(shares, key=lambda share: _miss(told, share, soh, cells))
 
 
-def _miss(told: Told | Both, share: float, soh: Floats, cells: Words, worst: float = 1.0) -> float:
+def _miss(told: Told | Both, share: Share, soh: Floats, cells: Words, worst: float = 1.0) -> float:
     """Mean over cells, each counting the same; of a share of them, the worst ones."""
     _, which, sizes = np.unique(cells, return_inverse=True, return_counts=True)
     by_cell = np.sort(np.bincount(which, weights=np.abs(told.mixed(share)[0] - soh)) / sizes)

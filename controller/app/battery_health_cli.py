@@ -91,12 +91,11 @@ def soh(
                 found |= {"soh": float(said.soh[row]), "soh_low": float(said.low[row]), "soh_high": float(said.high[row])}
                 typer.echo(json.dumps(_finite(found | {"worth": WORTH[said.verdict[row]]}), ensure_ascii=False))
             continue
-        for cell in np.unique(charges.cells):
-            own = np.flatnonzero(charges.cells == cell)
-            last = own[-1]
+        ends = np.flatnonzero(np.r_[charges.cells[1:] != charges.cells[:-1], True])
+        for cell, last, count in zip(charges.cells[ends], ends, np.diff(np.r_[-1, ends]), strict=True):
             there = np.isfinite(said.soh[last])
             figures = (f"{said.soh[last]:.1%}", f"{said.low[last]:.1%} to {said.high[last]:.1%}") if there else ("–", "–")
-            table.add_row(escape(name), escape(str(cell)), f"{len(own)}", *figures, WORTH[said.verdict[last]])
+            table.add_row(escape(name), escape(str(cell)), f"{count}", *figures, WORTH[said.verdict[last]])
     if not as_json:
         console.print(table)
     raise typer.Exit(DONE if some else NO)
@@ -317,7 +316,9 @@ def tested(table: ChargeTable, model: str, said: Estimates, level: float) -> Tes
     table, said = table.rows(known), said.rows(known)
     there = np.isfinite(said.soh)
     off = 100 * np.abs(said.soh - table.soh)
-    by_cell = {str(cell): float(off[there & (table.cells == cell)].mean()) for cell in np.unique(table.cells[there])}
+    names, which = np.unique(table.cells[there], return_inverse=True)
+    means = np.bincount(which, weights=off[there]) / np.bincount(which)
+    by_cell = {str(name): float(mean) for name, mean in zip(names, means, strict=True)}
     worst = max(by_cell, key=lambda cell: by_cell[cell], default="")
     inside = (said.low <= table.soh) & (table.soh <= said.high)
     nan = float("nan")

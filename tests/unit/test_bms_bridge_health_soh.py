@@ -21,11 +21,11 @@ from bms_bridge.health.features import comparable, since_new, steadied, thinned
 from bms_bridge.health.gauss import GaussianProcess, Kernel
 from bms_bridge.health.model_file import ModelFile, read_model, write_model
 from bms_bridge.health.novelty import Novelty
-from bms_bridge.health.soh import PURPOSE, SohModel, Verdict, counted_soh, from_file, to_file
+from bms_bridge.health.soh import PURPOSE, SohModel, Verdict, counted_soh, from_file, mixed, to_file
 from bms_bridge.health.soh_training import Effort, grow, train
 from bms_bridge.health.trees import Forest
 
-LITTLE = Effort(10, 150, 80, 20, 3, 3, 10)
+LITTLE = Effort(10, 150, 80, 20, 3, 3, 10, 2)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,22 @@ def test_history_counts_only_where_it_began_new() -> None:
     }
 
 
+def test_a_beginning_is_the_first_charges_that_there_were_so_far() -> None:
+    """Thirty-two of them, none of the future; a table that is cut shorter says the same of what it holds."""
+    table = fading_cells(2, 50)
+    values = comparable(table)
+    wide, new = since_new(values, values, table)
+    for row, until in ((7, 8), (20, 21), (31, 32), (49, 32)):
+        np.testing.assert_allclose(wide[row, 16:], values[row] - np.median(values[:until], axis=0))
+        np.testing.assert_allclose(wide[50 + row, 16:], values[50 + row] - np.median(values[50 : 50 + until], axis=0))
+    assert new.sum() == 2 * 43
+    short = table.rows(np.r_[np.arange(23), np.arange(50, 59)])
+    cut, still = since_new(comparable(short), comparable(short), short)
+    np.testing.assert_array_equal(cut[7:23], wide[7:23])
+    np.testing.assert_array_equal(cut[-2:], wide[57:59])
+    assert still.sum() == 16 + 2
+
+
 def test_new_cells_of_taught_batches_are_estimated_and_covered(model: SohModel) -> None:
     others = fading_cells(20, 20, batches=2, seed=7)
     said = model.estimate(others)
@@ -192,9 +208,36 @@ def test_model_of_other_features_or_without_parts_is_refused(model: SohModel) ->
         from_file(ModelFile(file.purpose, {}, {}))
 
 
+def test_model_of_other_beginnings_or_of_shares_that_are_none_is_refused(model: SohModel) -> None:
+    file = to_file({"invented": model})
+    words = file.words["invented"]
+    for changed in (
+        {"settled": 8},
+        {"parts": words["parts"] | {"plain": words["parts"]["plain"] | {"usual_share": [0.5, 0.5]}}},
+        {"parts": words["parts"] | {"plain": words["parts"]["plain"] | {"usual_share": [0.9, 0.9, -0.8]}}},
+    ):
+        with pytest.raises(ModelRefused, match="train it anew"):
+            from_file(ModelFile(file.purpose, {"invented": words | changed}, file.arrays))
+    older = ModelFile(file.purpose, {"invented": {name: value for name, value in words.items() if name != "settled"}}, file.arrays)
+    with pytest.raises(ModelRefused, match="train it anew"):
+        from_file(older)
+    cut = to_file({"invented": model})
+    cut.arrays["0.plain.networks.outer"] = cut.arrays["0.plain.networks.outer"][:, :5]
+    with pytest.raises(ModelRefused, match="networks do not fit"):
+        from_file(cut)
+
+
+def test_what_has_no_share_is_not_asked() -> None:
+    one, other = (np.array([1.0, 2.0]), np.array([0.1, 0.1])), (np.array([3.0, 2.0]), np.array([0.3, 0.1]))
+    mean, deviation = mixed([one, None, other], (0.5, 0.0, 0.5))
+    assert mean.tolist() == [2.0, 2.0]
+    assert deviation[0] == pytest.approx(np.sqrt((0.01 + 0.09) / 2 + 1.0))  # both own deviations, and how far they lie apart
+    assert deviation[1] == pytest.approx(0.1)
+
+
 def test_too_few_cells_teach_nothing() -> None:
     with pytest.raises(DataRefused, match="3 cells with 60 measured charges are too few"):
-        train(fading_cells(3, 20), effort=Effort(20, 150, 80, 20, 3, 3, 10))
+        train(fading_cells(3, 20), effort=Effort(20, 150, 80, 20, 3, 3, 10, 2))
 
 
 def test_counted_charge_between_rests() -> None:

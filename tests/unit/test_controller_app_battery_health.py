@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_cells import fading_cells, retired_cells, write_charges, write_pulses
 from typer.testing import CliRunner, Result
 
 from bms_bridge.health import grade_training, soh_training
+from bms_bridge.health.charge_table import FEATURES, ChargeTable
 from controller.app.cli import app
 
 
@@ -22,7 +24,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(soh_training.Effort, "__init__", lambda self: None, raising=True)
     for name, value in (("rows_per_cell", 8), ("process_rows", 80), ("kernel_rows", 60), ("trees", 10), ("folds", 3)):
         monkeypatch.setattr(soh_training.Effort, name, value)
-    for name, value in (("most_batches", 2), ("kernel_steps", 5)):
+    for name, value in (("most_batches", 2), ("kernel_steps", 5), ("networks", 2)):
         monkeypatch.setattr(soh_training.Effort, name, value)
     write_charges(tmp_path / "bus.parquet", fading_cells(10, 12))
     done = run("soh-train", "--data", str(tmp_path / "bus.parquet"), "--out", str(tmp_path / "m.npz"))
@@ -58,6 +60,44 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, model: Path) -> None:
     assert run("soh-test", "--model", str(tmp_path / "none.npz"), "--data", str(tmp_path)).exit_code == 2
     assert run("soh-train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "x.npz")).exit_code == 2
     assert run("soh-train", "--data", str(tmp_path / "bus.parquet"), "--out", str(tmp_path / "no" / "x.npz")).exit_code == 2
+
+
+def odd_csv(path: Path, table: ChargeTable, *, capacity: bool = True, batch: bool = True) -> Path:
+    """The same charges as people write them: other order of columns and rows, columns of their own, spaces, empty fields, no numbers."""
+    names = [*reversed(FEATURES), "remark", "cycle", "q_nom_Ah", *(["capacity"] if capacity else []), *(["batch"] if batch else []), "cell"]
+    lines = [", ".join(names)]
+    for row in reversed(range(len(table))):
+        features = [f"{value:.9g}" for value in reversed(table.features[row])]
+        if row % 9 == 4:
+            features[3] = ("", "nan", "n/a")[row % 3]
+        numbers = [f"{table.cycles[row]:g}", f"{table.nominal_ah[row]:g}", *([f"{table.capacity_ah[row]:.6g}"] if capacity else [])]
+        lines.append(", ".join([*features, "seen", *numbers, *([str(table.batches[row])] if batch else []), str(table.cells[row])]))
+    path.write_text("\ufeff" + "\r\n".join(lines) + "\r\n\r\n", encoding="utf-8")
+    return path
+
+
+def test_odd_but_fair_tables_are_read(tmp_path: Path, model: Path) -> None:
+    """One cell of one charge, rows without a number, columns more, none of what may be missing: an answer for each, never a traceback."""
+    others = fading_cells(3, 20, seed=4)
+    whole = odd_csv(tmp_path / "odd_bus.csv", others)
+    done = run("soh", "--model", str(model), "--data", str(whole), "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert (done.exit_code, len(rows), rows[0]["cell"], rows[0]["cycle"]) == (0, 53, "cell-00", 1.0)
+    assert "7 rows left out: a feature is missing or no number" in done.output
+    tested = run("soh-test", "--model", str(model), "--data", str(whole))
+    assert (tested.exit_code, "7 rows left out" in tested.output) == (0, True)
+    bare = odd_csv(tmp_path / "bare_bus.csv", others, capacity=False, batch=False)
+    assert run("soh", "--model", str(model), "--data", str(bare)).exit_code == 0
+    nothing = run("soh-test", "--model", str(model), "--data", str(bare))
+    assert (nothing.exit_code, "no capacity was measured (the column capacity, Ah)" in nothing.output) == (2, True)
+    untaught = run("soh-train", "--data", str(bare), "--out", str(tmp_path / "x.npz"))
+    assert (untaught.exit_code, "0 cells with 0 measured charges are too few" in untaught.output) == (2, True)
+    write_charges(tmp_path / "one_bus.parquet", others.rows(np.array([5])))
+    alone = run("soh", "--model", str(model), "--data", str(tmp_path / "one_bus.parquet"))
+    assert (alone.exit_code, "cell-00" in alone.output) == (0, True)
+    assert run("soh-test", "--model", str(model), "--data", str(tmp_path / "one_bus.parquet")).exit_code == 0
+    few = run("soh-train", "--data", str(tmp_path / "one_bus.parquet"), "--out", str(tmp_path / "x.npz"))
+    assert (few.exit_code, "1 cells with 1 measured charges are too few" in few.output) == (2, True)
 
 
 def test_bench_of_health_wants_the_data() -> None:
