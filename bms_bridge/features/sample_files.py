@@ -26,16 +26,18 @@ LAKE_COLUMNS = ("pack", "received_at", "age_s", "current_a", "voltage_v", "tempe
 MOST_CELLS = 2_000
 
 
-def read_samples(path: Path) -> dict[str, Samples]:
+def read_samples(path: Path, refused: dict[str, str] | None = None) -> dict[str, Samples]:
     """Samples of each cell of one file (Parquet, CSV): ``t_s``, ``current_a`` (positive while charging), ``voltage_v``; where they are
     told, ``temperature…_c`` (any number), ``cell…_v`` (any number), ``cell`` (a name), ``cycle``, ``phase``. Where a file counts cycles
     and its time begins anew in each cycle or phase, they are laid one behind the other, an hour apart. A partition of the lake (Parquet
-    with ``pack``, ``received_at`` and ``age_s``) is read as it is. SamplesRefused: it cannot be used.
+    with ``pack``, ``received_at`` and ``age_s``) is read as it is. A cell whose samples cannot be used is put into ``refused`` with the
+    reason, so that the others are read. SamplesRefused: the file cannot be used, or none of its cells.
     """
+    without: dict[str, str] = {} if refused is None else refused
     try:
         there = column_names(path)
         if set(LAKE_COLUMNS) <= set(there):
-            return _lake_samples(path)
+            return _lake_samples(path, without)
         names = [next((name for name in known if name in there), known[0]) for known in (TIMES, CURRENTS, VOLTAGES)]
         warm = [name for name in there if name.startswith("temperature") and name.endswith("_c")]
         cells = [name for name in there if name.startswith("cell") and name.endswith("_v")]
@@ -51,20 +53,27 @@ def read_samples(path: Path) -> dict[str, Samples]:
     for name in np.unique(whose):
         own = np.flatnonzero(whose == name)
         cycle = read["cycle"][own] if extra else np.zeros(len(own))
-        found[str(name)] = ordered(
-            _behind(read[names[0]][own], cycle, phase[own]),
-            read[names[1]][own],
-            read[names[2]][own],
-            temperatures_c=np.column_stack([read[one][own] for one in warm]) if warm else None,
-            cells_v=np.column_stack([read[one][own] for one in cells]) if cells else None,
-            cycle=cycle,
-        )
+        try:
+            found[str(name)] = ordered(
+                _behind(read[names[0]][own], cycle, phase[own]),
+                read[names[1]][own],
+                read[names[2]][own],
+                temperatures_c=np.column_stack([read[one][own] for one in warm]) if warm else None,
+                cells_v=np.column_stack([read[one][own] for one in cells]) if cells else None,
+                cycle=cycle,
+            )
+        except SamplesRefused as error:
+            without[str(name)] = str(error)
+    return _some(path, found, without)
+
+
+def _some(path: Path, found: dict[str, Samples], without: dict[str, str]) -> dict[str, Samples]:
     if not found:
-        raise SamplesRefused(f"{path}: no samples")
+        raise SamplesRefused(f"{path}: {next(iter(without.values()), 'no samples')}")
     return found
 
 
-def _lake_samples(path: Path) -> dict[str, Samples]:
+def _lake_samples(path: Path, without: dict[str, str]) -> dict[str, Samples]:
     """Packs of one partition of the lake, by pseudonym."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -83,18 +92,19 @@ def _lake_samples(path: Path) -> dict[str, Samples]:
         found = {}
         for pack in np.unique(packs):
             own = np.flatnonzero(packs == pack)
-            found[str(pack)] = ordered(
-                (arrived - np.nan_to_num(age_s))[own],
-                current_a[own],
-                voltage_v[own],
-                temperatures_c=_lists([warm[row] for row in own]),
-                cells_v=_lists([cells[row] for row in own]),
-            )
+            try:
+                found[str(pack)] = ordered(
+                    (arrived - np.nan_to_num(age_s))[own],
+                    current_a[own],
+                    voltage_v[own],
+                    temperatures_c=_lists([warm[row] for row in own]),
+                    cells_v=_lists([cells[row] for row in own]),
+                )
+            except SamplesRefused as error:
+                without[str(pack)] = str(error)
     except UNREADABLE as error:
         raise SamplesRefused(f"{path}: not readable as a partition of the lake ({in_short(error)})") from error
-    if not found:
-        raise SamplesRefused(f"{path}: no samples")
-    return found
+    return _some(path, found, without)
 
 
 def _lists(rows: list[list[float | None] | None]) -> Floats:

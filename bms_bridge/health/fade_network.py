@@ -131,8 +131,8 @@ def _loss(weights: Floats, points: Floats, target: Floats, pairs: NDArray[np.int
         up = np.maximum(said[pairs + 1] - said[pairs], 0.0)
         loss += monotone * float(np.mean(up**2))
         push = 2 * monotone * up / len(pairs)
-        np.add.at(upon, pairs + 1, push)
-        np.add.at(upon, pairs, -push)
+        upon[pairs + 1] += push  # no row is in a pair twice as the later one, nor as the earlier one
+        upon[pairs] -= push
     onto_outer = np.r_[hidden.T @ upon, upon.sum()] + 2 * DECAY * np.r_[outer[:-1], 0.0]
     back = np.outer(upon, outer[:-1]) * (1 - hidden**2)
     bent = inner.copy()

@@ -63,8 +63,11 @@ def features(
     try:
         window = None if cut_off_v is None else Window(cut_off_v, below_v, from_a, to_a, step_s)
         found: dict[str, Report] = {}
-        for cell, samples in read_samples(file).items():
+        refused: dict[str, str] = {}
+        for cell, samples in read_samples(file, refused).items():
             found[cell] = report(per_cell(samples, series=series, parallel=parallel), nominal_ah / parallel, window=window)
+        for cell, why in refused.items():
+            complaints.print(f"[yellow]{escape(cell)}: left out: {escape(why)}[/]", highlight=False, soft_wrap=True)
     except SamplesRefused as error:
         _refuse(str(error))
     except (FeaturesError, ValueError) as error:

@@ -145,6 +145,17 @@ def test_command_refuses_in_words(tmp_path: Path, words: list[str], told: str) -
     assert told in done.output
 
 
+def test_a_cell_without_samples_does_not_hide_the_others(tmp_path: Path) -> None:
+    file = write(tmp_path / "raw.csv", {"a": charge(), "b": charge().rows(slice(0, 1))})
+    done = CliRunner().invoke(battery, ["features", str(file), "--nominal-ah", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "b: left out: fewer than two samples can be used" in done.output
+    assert [json.loads(line)["cell"] for line in done.output.splitlines() if line.startswith("{")] == ["a"]
+    alone = write(tmp_path / "alone.csv", {"b": charge().rows(slice(0, 1))})
+    refused = CliRunner().invoke(battery, ["features", str(alone), "--nominal-ah", "2"])
+    assert (refused.exit_code, "fewer than two samples" in refused.output) == (2, True)
+
+
 def test_command_refuses_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\x00\xff" * 50)
     done = CliRunner().invoke(battery, ["features", str(tmp_path / "x.csv"), "--nominal-ah", "2"])
