@@ -6,8 +6,10 @@ DIR holds charges of NCM cells (``xjtu``, ``tju``; see docs/battery-health.md an
 them and what is assumed). Without it the NMC part runs on cells with a stated spread. The event is the first day on which the cells
 differ by 0.15 V at the end of a charge: there the safety path begins to derate. There are no field data of real shorts: these are put in.
 
-Exit code 1: the goal is missed (NMC, balancing counted: found at least 14 days before the event in nine of ten packs, at
-most one false alarm in 100 pack-months, over all charts and leaks).
+With ``--packs`` it measures the daily look over so many packs instead: from rows that are kept, CPU seconds and memory.
+
+Exit code 1: the goal is missed (NMC, balancing counted, and balancing that nobody tells: of the packs with an event nine of ten found
+at least 14 days before it, at most one false alarm in 100 pack-months, over all charts and leaks; with ``--packs``: 60 s).
 """
 
 from __future__ import annotations
@@ -26,9 +28,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from benchmarks.daily_look import daily_look
 from benchmarks.leaking_packs import FIRST_DAY, Charges, Invented, lfp_pack, measured_cells, nmc_pack
 from bms_bridge.anomalies.alerts import Alert, Kind, watch
+from bms_bridge.anomalies.charts import charted
+from bms_bridge.anomalies.cohorts import grid_of
 from bms_bridge.anomalies.leak import detectable_share_per_day
+from bms_bridge.anomalies.outliers import second_opinion
 from bms_bridge.anomalies.pack_days import joined
 from bms_bridge.health import HealthError
 
@@ -140,7 +146,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
     parser.add_argument("--quick", action="store_true", help="a quarter of the packs")
     parser.add_argument("--seed", type=int, default=7, help="of all chance in the run")
+    parser.add_argument("--packs", type=int, default=0, help="measure the daily look over so many packs instead")
     arguments = parser.parse_args()
+    if arguments.packs:
+        return daily_look(arguments.packs, seed=arguments.seed, as_json=arguments.json)
     began = time.process_time()
     try:
         cells = measured_cells(arguments.data, DAYS) if arguments.data else []
@@ -174,7 +183,9 @@ def main() -> int:
     rows = [
         measured("NMC, balancing counted", nmc("told"), 5000, packs, healthy, seed=arguments.seed),
         measured("NMC, nothing balances", nmc("none"), 5000, packs, healthy, seed=arguments.seed),
-        measured("NMC, balanced, not told", nmc("hidden"), 5000, few, few, seed=arguments.seed),
+        measured("NMC, balanced, not told", nmc("hidden"), 5000, packs, healthy, seed=arguments.seed),
+        measured("NMC, balanced, not told", nmc("hidden"), 3500, few, few, seed=arguments.seed),
+        measured("NMC, balanced, not told", nmc("hidden"), 8000, few, few, seed=arguments.seed),
         measured("NMC, balancing counted", nmc("told"), 2000, few, few, seed=arguments.seed),
         measured("NMC, balancing counted", nmc("told"), 8000, few, few, seed=arguments.seed),
         measured("LFP, never full", lfp(0), 5000, few, few, seed=arguments.seed),
@@ -185,12 +196,73 @@ def main() -> int:
     ]
     show(rows)
     limits()
+    opinions = second_opinions(nmc("told"), 4 if arguments.quick else 12, seed=arguments.seed)
+    show_opinions(opinions)
     console.print(f"{time.process_time() - began:.0f} s of processor time", highlight=False)
     if arguments.json:
         content = [asdict(row) | {"false_rate": row.false_rate} for row in rows]
-        arguments.json.write_text(json.dumps([_finite(row) for row in content], indent=1), encoding="utf-8")
-    goal = rows[0]
-    return 0 if goal.in_time >= 0.9 and goal.false_rate <= MOST_FALSE else 1
+        told = {"cases": [_finite(row) for row in content], "second_opinion": [asdict(one) for one in opinions]}
+        arguments.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    goals = (rows[0], rows[2])
+    return 0 if all(goal.in_time >= 0.9 and goal.false_rate <= MOST_FALSE for goal in goals) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """In cohorts of :data:`COHORT` packs: how many of the ``packs`` that were made odd, and of the others, each of them calls odd."""
+
+    odd: str
+    packs: int
+    charts: int
+    forest: int
+    components: int
+    both: int
+    others: int
+    charts_others: int
+    forest_others: int
+    components_others: int
+    both_others: int
+
+
+COHORT = 24
+
+
+def second_opinions(make: Maker, cohorts: int, *, seed: int) -> list[Opinions]:
+    """Charts, isolation forest and autoencoder on the same cohorts: one pack of each gets a resistance that grows."""
+    found = []
+    for share in (0.001, 0.002, 0.004):
+        odd, others = np.zeros(4, dtype=int), np.zeros(4, dtype=int)
+        for number in range(cohorts):
+            own = [make(f"C{place}", number, np.random.default_rng([seed, number, place, 2]), 0.0, -1).table for place in range(COHORT)]
+            days = own[0].days - FIRST_DAY
+            own[0].numbers["resistance_ohm"][:] *= 1 + share * np.maximum(0, days - 90)
+            grid = grid_of(joined(own))
+            charts = [charted(grid, name) for name in ("spread_v", "resistance_ohm")]
+            last = np.stack([part[:, -1] for chart in charts for part in (chart.level, chart.change)], axis=1)
+            said = second_opinion(last)
+            assert said is not None
+            out = np.any([chart.out().any(axis=1) for chart in charts], axis=0)
+            calls = np.stack([out, said.by_forest, said.by_components, said.unlike])
+            odd += calls[:, 0]
+            others += calls[:, 1:].sum(axis=1)
+        words = f"resistance grows by {share:.1%} a day for 60 days"
+        found.append(Opinions(words, cohorts, *(int(n) for n in odd), cohorts * (COHORT - 1), *(int(n) for n in others)))
+    return found
+
+
+def show_opinions(rows: Sequence[Opinions]) -> None:
+    table = Table(title=f"cohorts of {COHORT} packs, one of them odd: who calls it so (and how many of the others)", title_justify="left")
+    for name in ("odd pack", "packs", "charts", "forest", "autoencoder", "second opinion (both)"):
+        table.add_column(name, justify="left" if name == "odd pack" else "right")
+    for row in rows:
+        pairs = (
+            (row.charts, row.charts_others),
+            (row.forest, row.forest_others),
+            (row.components, row.components_others),
+            (row.both, row.both_others),
+        )
+        table.add_row(row.odd, f"{row.packs} ({row.others})", *(f"{own} ({other})" for own, other in pairs))
+    console.print(table)
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:

@@ -28,14 +28,14 @@ MOST_SINCE_D: Final = 35
 TIGHT: Final = 0.006
 """Robust scatter of the string in charge below which somebody must balance it."""
 
-BEHIND_SIGMAS: Final = 5.0
-GROWN_SIGMAS: Final = 3.5
+BEHIND_SIGMAS: Final = 4.0
+GROWN_SIGMAS: Final = 3.0
 LEAST_SCATTER: Final = 0.001
 CONFIRM: Final = 3
 STEP_WINDOW_D: Final = 14
 """In this window a line must explain the cell better than a step does."""
 
-MOST_AT_ONCE: Final = 0.75
+MOST_AT_ONCE: Final = 0.85
 """Share of what it has grown by that may have come from three readings to the next three: more is a sensor, or work by hand."""
 
 

@@ -40,8 +40,9 @@ class Grid:
     cohorts: tuple[str, ...]
 
 
-def grid_of(table: PackDays) -> Grid:
-    """The table's signals as a grid; each pack in its cohort by its newest labels."""
+def grid_of(table: PackDays, *, spread_v: Floats | None = None) -> Grid:
+    """The table's signals as a grid; each pack in its cohort by its newest labels. ``spread_v``: of each row, where the table has no
+    cells."""
     names, begins = table.names(), table.begins()
     rows = np.repeat(np.arange(len(names)), np.diff(begins))
     first = int(table.days.min())
@@ -54,7 +55,8 @@ def grid_of(table: PackDays) -> Grid:
         return found
 
     steep = table.numbers["slope_v"] > STEEP_V
-    values = {name: spread(table.numbers[name]) for name in SIGNALS} | {"spread_v": spread(np.where(steep, np.nan, table.spread_v))}
+    apart_v = table.spread_v if spread_v is None else spread_v
+    values = {name: spread(table.numbers[name]) for name in SIGNALS} | {"spread_v": spread(np.where(steep, np.nan, apart_v))}
     newest = begins[1:] - 1
     words = {name: table.labels[name][newest].tolist() for name in ("chemistry", "batch", "firmware")}
     labels = [dict(zip(words, told, strict=True)) for told in zip(*words.values(), strict=True)]

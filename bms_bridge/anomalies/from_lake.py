@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,12 @@ Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 HELD_S: Final = 150.0
 """So long after a sample its balancing current is taken to go on."""
 
+LOOK_BACK_D: Final = 3
+"""So many days before the first one are read too, for what balancing took since the like point before."""
+
+FAR: Final = 60_000
+"""A day that never comes."""
+
 PACKS_SQL: Final = "SELECT pack, vehicle_id, pack_id, CAST(first_at AS DATE) FROM packs"
 DAYS_SQL: Final = """
 WITH known(pack, ah) AS (VALUES {known}),
@@ -37,7 +43,8 @@ s AS (
   SELECT samples.pack AS pack, date, received_at AS seen, soc, current_a AS a, cells_v, list_avg(cells_v) AS mean_v,
          list_avg(temperatures_c) AS warm_c, firmware, ah, balancing_a
   FROM samples JOIN known ON samples.pack = known.pack
-  WHERE date >= DATE '{since}' AND quality = 'good' AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
+  WHERE date >= DATE '{before}' AND date <= DATE '{until}' AND quality = 'good'
+    AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
 ),
 top AS (SELECT pack, date, max(soc) AS most FROM s WHERE a > -0.02 * ah GROUP BY ALL),
 calm AS (SELECT s.* FROM s JOIN top USING (pack, date) WHERE soc >= most - 0.005 AND abs(a) <= 0.05 * ah),
@@ -72,7 +79,7 @@ SELECT point.pack, point.date, point.cells_v, point.soc, point.ah, CASE WHEN n >
        CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware, balanced_ah
 FROM point LEFT JOIN rise USING (pack, date) LEFT JOIN stiff USING (pack, date) LEFT JOIN first USING (pack, date)
      LEFT JOIN listed USING (pack, date)
-WHERE place = 1 ORDER BY point.pack, point.date
+WHERE place = 1 AND point.date >= DATE '{since}' ORDER BY point.pack, point.date
 """
 
 
@@ -84,9 +91,25 @@ class Beside:
     made: int | None = None
 
 
-def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapping[str, Beside], *, since: int) -> PackDays:
-    """The table from day ``since`` on; packs are called VEHICLE/PACK. TableRefused: no pack has what is needed, and what that is."""
-    chosen: dict[str, tuple[str, float, str, int]] = {}
+class NoDays(TableRefused):
+    """The lake holds no day that can be used in the span that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A pack of the lake of which enough is known. ``born``: days since 1970."""
+
+    name: str
+    capacity_ah: float
+    chemistry: str
+    born: int
+
+
+def chosen_packs(
+    ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapping[str, Beside]
+) -> tuple[dict[str, Chosen], tuple[str, ...]]:
+    """By pseudonym what is known of each pack, and what is told of those that are left out. TableRefused: none has what is needed."""
+    chosen: dict[str, Chosen] = {}
     unknown = []
     for pseudonym, vehicle, pack, first in ask(PACKS_SQL):
         name = f"{vehicle}/{pack}"
@@ -96,13 +119,30 @@ def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapp
             unknown.append(name)
             continue
         born = beside.get(name, Beside()).made
-        chosen[str(pseudonym)] = (name, capacity_ah, found.chemistry, born if born is not None else day_number(str(first)))
+        day = born if born is not None else day_number(str(first))
+        chosen[str(pseudonym)] = Chosen(name, capacity_ah, found.chemistry, day)
     if not chosen:
         raise TableRefused("no pack of the lake has capacity and number of cells in the registry: register them (docs/registry.md)")
-    known = ", ".join(f"('{pseudonym}', {ah:.6g})" for pseudonym, (_, ah, *_) in sorted(chosen.items()) if pseudonym.isalnum())
-    rows = ask(DAYS_SQL.format(known=known, since=day_text(since), held=HELD_S))
+    if not unknown:
+        return chosen, ()
+    told = f"{len(unknown)} packs left out: the registry does not know their capacity and cells ({', '.join(sorted(unknown)[:5])})"
+    return chosen, (told,)
+
+
+def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapping[str, Beside], *, since: int) -> PackDays:
+    """The table from day ``since`` on; packs are called VEHICLE/PACK. TableRefused: no pack has what is needed, and what that is."""
+    chosen, notes = chosen_packs(ask, registered, beside)
+    found = days_of(ask, chosen, beside, since=since, until=FAR)
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def days_of(ask: Ask, chosen: Mapping[str, Chosen], beside: Mapping[str, Beside], *, since: int, until: int) -> PackDays:
+    """The rows of these packs from one day to another, both included. NoDays: there is none."""
+    known = ", ".join(f"('{pseudonym}', {pack.capacity_ah:.6g})" for pseudonym, pack in sorted(chosen.items()) if pseudonym.isalnum())
+    span = {"before": day_text(since - LOOK_BACK_D), "since": day_text(since), "until": day_text(until)}
+    rows = ask(DAYS_SQL.format(known=known, held=HELD_S, **span))
     if not rows:
-        raise TableRefused("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
+        raise NoDays("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
     names = [chosen[str(row[0])] for row in rows]
     dates = [str(row[1]) for row in rows]
     numbers = {
@@ -116,21 +156,15 @@ def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapp
             ("relaxation_v", 8),
         )
     }
-    numbers["age_d"] = np.array([day_number(date) - name[3] for date, name in zip(dates, names, strict=True)], dtype=np.float64)
+    numbers["age_d"] = np.array([day_number(date) - name.born for date, name in zip(dates, names, strict=True)], dtype=np.float64)
     labels = {
-        "chemistry": [name[2] for name in names],
+        "chemistry": [name.chemistry for name in names],
         "firmware": [str(row[9] or "") for row in rows],
-        "batch": [beside.get(name[0], Beside()).batch for name in names],
+        "batch": [beside.get(name.name, Beside()).batch for name in names],
     }
     cells = [np.array([np.nan if value is None else value for value in row[2]], dtype=np.float64) for row in rows]
     taken = [np.array([np.nan if value is None else value for value in row[10] or ()], dtype=np.float64) for row in rows]
-    table = made(np.array([name[0] for name in names], dtype=np.str_), dates, cells, taken, numbers, labels, where="the lake")
-    if not unknown:
-        return table
-    from dataclasses import replace
-
-    told = f"{len(unknown)} packs left out: the registry does not know their capacity and cells ({', '.join(sorted(unknown)[:5])})"
-    return replace(table, notes=(*table.notes, told))
+    return made(np.array([name.name for name in names], dtype=np.str_), dates, cells, taken, numbers, labels, where="the lake")
 
 
 def read_beside(path: Path) -> dict[str, Beside]:

@@ -84,7 +84,10 @@ def lines(readings: Readings, low: Ints, at: Ints) -> Lines:
     variance = squares / np.maximum(count - terms[:, None], 1)
     pooled = medians(np.where(count > 0, variance, np.nan))
     slope = np.where(count >= LEAST_READINGS, solved[:, 1] / per_day[:, None], np.nan)
-    error = np.sqrt(np.maximum(np.maximum(variance, pooled[:, None]), 1.0) * inverse[3] / scale[:, None]) / per_day[:, None]
+    error = (
+        np.sqrt(np.maximum(np.maximum(variance, pooled[:, None]), 1.0) * np.where(inverse[3] > 0, inverse[3], np.inf) / scale[:, None])
+        / per_day[:, None]
+    )
     return Lines(slope, error, squares, solved[:, 2] / per_soc[:, None])
 
 

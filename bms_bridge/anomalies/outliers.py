@@ -26,12 +26,15 @@ UNLIKE: Final = 4.0
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """Of each pack: ``forest`` (0 to 1; about 0.5 is usual, towards 1 is odd), ``rebuilt``: the error of the linear autoencoder in
-    robust sigmas of the cohort, ``by_feature`` [packs, features]: shares of that error; ``unlike``: both say so."""
+    robust sigmas of the cohort, ``by_feature`` [packs, features]: shares of that error; ``unlike``: both say so, ``by_forest``,
+    ``by_components``: each."""
 
     forest: Floats
     rebuilt: Floats
     by_feature: Floats
     unlike: NDArray[np.bool_]
+    by_forest: NDArray[np.bool_]
+    by_components: NDArray[np.bool_]
 
 
 def second_opinion(features: Floats, *, seed: int = 0) -> Opinion | None:
@@ -48,8 +51,8 @@ def second_opinion(features: Floats, *, seed: int = 0) -> Opinion | None:
     scale = max(1.4826 * float(np.median(np.abs(error - middle))), 0.1)
     rebuilt = (error - middle) / scale
     shares = left**2 / np.maximum((left**2).sum(axis=1, keepdims=True), 1e-12)
-    odd = forest - np.median(forest) > UNLIKE * max(1.4826 * float(np.median(np.abs(forest - np.median(forest)))), 0.01)
-    return Opinion(np.asarray(forest), rebuilt, shares, odd & (rebuilt > UNLIKE))
+    by_forest = forest - np.median(forest) > UNLIKE * max(1.4826 * float(np.median(np.abs(forest - np.median(forest)))), 0.01)
+    return Opinion(np.asarray(forest), rebuilt, shares, by_forest & (rebuilt > UNLIKE), by_forest, rebuilt > UNLIKE)
 
 
 def _not_rebuilt(x: Floats) -> Floats:

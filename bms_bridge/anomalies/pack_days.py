@@ -53,7 +53,7 @@ _NEEDED = tuple(name for name, what, *_ in COLUMNS if what == "needed")
 SIGNALS: Final = ("resistance_ohm", "self_discharge", "relaxation_v", "stripping_v")
 """Optional columns that are charted; the spread of the cells is made from ``cells_v``."""
 
-_NUMBERS = ("soc", "capacity_ah", "slope_v", "age_d", "temperature_c", *SIGNALS)
+NUMBERS: Final = ("soc", "capacity_ah", "slope_v", "age_d", "temperature_c", *SIGNALS)
 RANGES: Final = {
     "age_d": (0.0, 20_000.0),
     "temperature_c": (-60.0, 150.0),
@@ -64,7 +64,7 @@ RANGES: Final = {
 }
 """What cannot be is taken for not told."""
 
-_LABELS = ("chemistry", "batch", "firmware")
+LABELS: Final = ("chemistry", "batch", "firmware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ def read_pack_days(path: Path) -> PackDays:
         missing = [name for name in _NEEDED if name not in there]
         if missing:
             raise TableRefused(f"{path}: misses the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} (docs/anomalies.md)")
-        numbers = [name for name in _NUMBERS if name in there]
-        labels = [name for name in _LABELS if name in there]
+        numbers = [name for name in NUMBERS if name in there]
+        labels = [name for name in LABELS if name in there]
         read = read_columns(path, numbers, ("pack", "date", *labels))
     except DataRefused as error:
         raise TableRefused(str(error)) from error
@@ -169,7 +169,7 @@ def made(
     cells, none_usable = _padded(cells_v, low_v=0.5, high_v=5.0)
     balanced, _ = _padded(balanced_ah or [np.empty(0)] * count, low_v=0.0, high_v=1e4, width=cells.shape[1])
     blank, nowhere = np.full(count, np.nan), np.full(count, "", dtype=np.str_)
-    found = {name: np.asarray(numbers.get(name, blank), dtype=np.float64).copy() for name in _NUMBERS}
+    found = {name: np.asarray(numbers.get(name, blank), dtype=np.float64).copy() for name in NUMBERS}
     for name, values in found.items():
         low, high = RANGES.get(name, (-np.inf, np.inf))
         with np.errstate(invalid="ignore"):
@@ -186,7 +186,7 @@ def made(
         )
     if not keep.any():
         raise TableRefused(f"{where}: no row can be used" + (f" ({'; '.join(notes)})" if notes else ""))
-    words = {name: np.asarray(labels.get(name, nowhere), dtype=np.str_) for name in _LABELS}
+    words = {name: np.asarray(labels.get(name, nowhere), dtype=np.str_) for name in LABELS}
     table = PackDays(packs, days, cells, balanced, found, words, notes).rows(keep)
     order = np.lexsort((table.days, table.packs))
     table = table.rows(order)
@@ -209,8 +209,8 @@ def joined(tables: Sequence[PackDays]) -> PackDays:
         np.concatenate([table.days for table in tables]),
         np.concatenate([wide(table.cells_v) for table in tables]),
         np.concatenate([wide(table.balanced_ah) for table in tables]),
-        {name: np.concatenate([table.numbers[name] for table in tables]) for name in _NUMBERS},
-        {name: np.concatenate([table.labels[name] for table in tables]) for name in _LABELS},
+        {name: np.concatenate([table.numbers[name] for table in tables]) for name in NUMBERS},
+        {name: np.concatenate([table.labels[name] for table in tables]) for name in LABELS},
         tuple(note for table in tables for note in table.notes),
     )
     return found.rows(np.lexsort((found.days, found.packs)))
@@ -287,8 +287,8 @@ def _number(value: object) -> float:
 
 def written(path: Path, table: PackDays) -> None:
     """The table as CSV, as :func:`read_pack_days` reads it. Raises OSError."""
-    names = [name for name in _NUMBERS if np.isfinite(table.numbers[name]).any()]
-    labels = [name for name in _LABELS if (table.labels[name] != "").any()]
+    names = [name for name in NUMBERS if np.isfinite(table.numbers[name]).any()]
+    labels = [name for name in LABELS if (table.labels[name] != "").any()]
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["pack", "date", *labels, *names, "cells_v", "balanced_ah"])

@@ -23,13 +23,17 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bms_bridge.anomalies.alerts import Alert
+    from bms_bridge.anomalies.cohorts import Grid
     from bms_bridge.anomalies.decision import Advice, Assumptions
+    from bms_bridge.anomalies.from_lake import Ask, Beside
+    from bms_bridge.anomalies.kept import Kept
     from bms_bridge.anomalies.losses import Loss
     from bms_bridge.anomalies.pack_days import PackDays
     from controller.settings import Settings
+    from depot.fleet import Pack
 
 console = Console()
 complaints = Console(stderr=True)
@@ -112,11 +116,11 @@ def look(settings: Settings, *, days: int = LAKE_DAYS) -> Looked:
 
     from bms_bridge.anomalies.losses import losses
 
-    table = _of_lake(settings, None, days)
-    found = _advised(table, _assumptions(None), opinion=importlib.util.find_spec("sklearn") is not None)
+    kept = _kept(settings, days)
+    found = _advised(kept.recent, _assumptions(None), opinion=importlib.util.find_spec("sklearn") is not None, grid=kept.grid)
     rows = [_plain(alert, advice) for alert, advice in found if alert.now]
-    keep_alerts(settings, table, rows)
-    return Looked(len(rows), losses(table, [alert.leak for alert, _ in found if alert.leak is not None]))
+    keep_alerts(settings, kept.recent, rows)
+    return Looked(len(rows), losses(kept.recent, [alert.leak for alert, _ in found if alert.leak is not None]))
 
 
 def work_open(
@@ -181,6 +185,47 @@ def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
 def _of_lake(settings: Settings, packs: Path | None, days: int) -> PackDays:
     from bms_bridge.anomalies.decision import today_of
     from bms_bridge.anomalies.from_lake import pack_days, read_beside
+
+    beside = told_by(settings) | (read_beside(packs) if packs is not None else {})
+    with _asking(settings) as (ask, registered):
+        return pack_days(ask, registered, beside, since=today_of(datetime.now(UTC).date()) - days)
+
+
+def _kept(settings: Settings, days: int) -> Kept:
+    """What the depot keeps of its packs' days, with the newest ones asked of the lake."""
+    from bms_bridge.anomalies.decision import today_of
+    from bms_bridge.anomalies.from_lake import chosen_packs, days_of
+    from bms_bridge.anomalies.kept import load, refreshed
+
+    today, beside = today_of(datetime.now(UTC).date()), told_by(settings)
+    folder = settings.storage.path / f"{settings.depot.id}-pack-days"
+    with _asking(settings) as (ask, registered):
+        chosen, _ = chosen_packs(ask, registered, beside)
+
+        def rows(names: Iterable[str], first: int, last: int) -> PackDays:
+            wanted = set(names)
+            own = {pseudonym: pack for pseudonym, pack in chosen.items() if pack.name in wanted}
+            return days_of(ask, own, beside, since=first, until=last)
+
+        packs = {pack.name: pack.capacity_ah for pack in chosen.values()}
+        refreshed(folder, packs, rows, since=today - days, today=today)
+    return load(folder, packs, today=today)
+
+
+def told_by(settings: Settings) -> dict[str, Beside]:
+    """Production batches and ages of the settings' [[health.pack]]."""
+    from bms_bridge.anomalies.decision import today_of
+    from bms_bridge.anomalies.from_lake import Beside
+
+    rows = settings.health.pack if settings.health is not None else ()
+    return {
+        f"{row.vehicle}/{row.pack}": Beside(row.batch, None if row.in_service is None else today_of(row.in_service.date())) for row in rows
+    }
+
+
+@contextlib.contextmanager
+def _asking(settings: Settings) -> Iterator[tuple[Ask, dict[tuple[str, str], Pack]]]:
+    """Questions to the lake, and what the registry says of packs."""
     from bms_bridge.lake.query import query
     from bms_bridge.lake.schema import micros
     from controller.app.lake import looking
@@ -196,8 +241,7 @@ def _of_lake(settings: Settings, packs: Path | None, days: int) -> PackDays:
         def ask(sql: str) -> Sequence[tuple[Any, ...]]:
             return query(hot, places_of(settings), sql, most_rows=500_000, memory_mb=1024, time_s=300.0, names=True).rows
 
-        since = today_of(datetime.now(UTC).date()) - days
-        return pack_days(ask, registered, read_beside(packs) if packs is not None else {}, since=since)
+        yield ask, registered
 
 
 def settings_of(config: Path) -> Settings:
@@ -213,12 +257,13 @@ def _assumptions(path: Path | None) -> Assumptions:
     return Assumptions() if path is None else read_assumptions(path)
 
 
-def _advised(table: PackDays, assumptions: Assumptions, *, opinion: bool = True) -> list[tuple[Alert, Advice]]:
+def _advised(table: PackDays, assumptions: Assumptions, *, opinion: bool = True, grid: Grid | None = None) -> list[tuple[Alert, Advice]]:
+    """``grid``: of the depot's own look, where the table has the last weeks only; then what holds now alone is looked for."""
     from bms_bridge.anomalies.alerts import watch
     from bms_bridge.anomalies.decision import advise
 
     newest = int(table.days.max())
-    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table, opinion=opinion)]
+    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table, opinion=opinion, now=grid is not None, grid=grid)]
 
 
 def actor() -> str:
@@ -234,6 +279,8 @@ def _causes(alert: Alert) -> str:
 
     parts = [f"{cause.signal} {cause.value:.4g} {cause.unit}, usual {cause.usual:.4g} ({cause.sigmas:.0f} σ)" for cause in alert.causes]
     leak = f"; leak of {alert.leak.current_a * 1000:.0f} mA (C/{1 / alert.leak.c_rate:,.0f})" if alert.leak is not None else ""
+    if alert.leak is not None and not alert.leak.balancing_told:
+        leak += " beyond what balancing takes, which is not told"
     cell = f", cell {alert.cell + 1}" if alert.cell >= 0 else ""
     return f"{WORDS[alert.kind]}{cell}{leak}: {'; '.join(parts)}"
 

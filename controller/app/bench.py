@@ -115,11 +115,13 @@ def anomalies(
     data: Annotated[Path | None, typer.Option("--data", help="The folder of data sets; unset: cells with a stated spread.")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the packs.")] = False,
+    packs: Annotated[int, typer.Option("--packs", min=0, max=100_000, help="The daily look over so many packs instead.")] = 0,
     seed: _Seed = 7,
 ) -> None:
     """How early internal shorts are found that were put into strings of measured cells, and how often a healthy pack is called ill."""
     paths = [word for name, path in (("--data", data), ("--json", as_json)) if path is not None for word in (name, str(path))]
-    raise typer.Exit(run_bench("anomalies", [*paths, "--seed", str(seed), *(["--quick"] if quick else [])]))
+    more = [*(["--quick"] if quick else []), *(["--packs", str(packs)] if packs else [])]
+    raise typer.Exit(run_bench("anomalies", [*paths, "--seed", str(seed), *more]))
 
 
 def _of_health(what: str, data: Path, as_json: Path | None, *more: str, quick: bool) -> None:

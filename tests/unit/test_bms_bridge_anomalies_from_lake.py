@@ -81,8 +81,8 @@ def test_each_day_has_one_like_point_with_what_was_measured_around_it(ask: Any) 
     assert (set(table.labels["batch"]), set(table.labels["firmware"]), set(table.labels["chemistry"])) == ({"A7"}, {"2.1"}, {"NMC"})
     assert table.spread_v == pytest.approx([0.01, 0.01])
     assert table.balanced_ah[:, 0] == pytest.approx([0, 0])
-    # before the first like point half an hour; then the rest of that hour, one sample's hold, and half an hour again
-    assert table.balanced_ah[:, 1] == pytest.approx([0.1 * 0.5, 0.1 * (0.5 + 150 / 3600 + 0.5)], abs=0.002)
+    # since the like point before: the rest of that hour, one sample's hold, and half an hour
+    assert table.balanced_ah[:, 1] == pytest.approx([0.1 * (0.5 + 150 / 3600 + 0.5)] * 2, abs=0.002)
     assert "1 packs left out" in table.notes[-1]
 
 

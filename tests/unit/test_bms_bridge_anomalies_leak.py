@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fake_pack_days import CAPACITY_AH, FIRST_DAY, fleet, string
 
-from bms_bridge.anomalies.leak import detectable_share_per_day, drift, leaks
+from bms_bridge.anomalies.leak import charge_difference, detectable_share_per_day, drift, leaks
+from bms_bridge.anomalies.pack_days import PackDays, joined
 
 
 @pytest.mark.parametrize("divisor", [2000, 5000])
@@ -60,3 +62,55 @@ def test_gaps_and_cells_without_a_value_are_borne() -> None:
     keep[[25, 26, 31]] = False
     (found,) = leaks(series.rows(keep))
     assert found.cell == 3
+
+
+def balanced(name: str, *, seed: int, leak_c_rate: float = 0.0, step_v: float = 0.0) -> PackDays:
+    """A string that a balancer holds together without saying so: it bleeds all but the lowest by C/1500 for four hours a day."""
+    bled_ah = 4 / 1500 * CAPACITY_AH if leak_c_rate else 0.0
+    table = string(name, 80, cells=16, seed=seed, leak_c_rate=leak_c_rate, onset=40, step_v=step_v, bled_ah=bled_ah)
+    return replace(table, balanced_ah=np.full_like(table.balanced_ah, np.nan))
+
+
+def test_a_leak_that_an_untold_balancer_almost_hides_is_a_cell_that_falls_out_of_its_string() -> None:
+    """C/5000 less what the balancer bleeds from the others is C/11000: no drift by itself."""
+    (found,) = leaks(balanced("E-1/P1", seed=4, leak_c_rate=1 / 5000))
+    assert (found.cell, found.now, found.balancing_told) == (3, True, False)
+    assert 5 <= found.day - FIRST_DAY - 40 <= 20
+    assert found.share_per_day < 24 / 5000
+    assert leaks(balanced("E-1/P1", seed=4)) == []
+
+
+@pytest.mark.parametrize("step_v", [-0.02, -0.03, -0.06])
+def test_an_exchanged_sensor_in_a_balanced_string_is_no_leak(step_v: float) -> None:
+    assert leaks(balanced("E-1/P1", seed=5, step_v=step_v)) == []
+
+
+def test_a_look_at_now_finds_what_the_whole_look_finds_now() -> None:
+    """Packs of other sizes beside each other, one whose leak is over, days without a reading."""
+    strings = [
+        string("A", leak_c_rate=1 / 2000, cells=9),
+        string("B", leak_c_rate=1 / 5000),
+        string("C", 45, leak_c_rate=1 / 5000, onset=30, cells=14),
+        string("D"),
+        balanced("E", seed=4, leak_c_rate=1 / 5000),
+    ]
+    random = np.random.default_rng(1)
+    table = joined([one.rows(random.random(len(one)) < 0.85) for one in strings])
+    whole = {(one.pack, one.cell): one for one in leaks(table) if one.now}
+    now = {(one.pack, one.cell): one for one in leaks(table, now=True)}
+    assert set(whole) >= {("A", 3), ("B", 3), ("E", 3)}
+    assert {key: one for key, one in now.items() if one.now} == whole
+
+
+def test_lines_are_those_of_weighted_least_squares() -> None:
+    table = string("A", 28, slope_v=1.0)
+    random = np.random.default_rng(2)
+    table.numbers["slope_v"][:] = random.uniform(0.6, 1.4, 28)
+    seen = drift(table)
+    values = charge_difference(table)
+    weights = table.numbers["slope_v"]
+    for cell in range(table.cells_v.shape[1]):
+        if seen.window_d[-1, cell] == 28:
+            slope = np.polyfit(table.days - table.days[0], values[:, cell], 1, w=weights)[0]
+            assert seen.share_per_day[-1, cell] == pytest.approx(-slope, rel=1e-6)
+    assert (seen.window_d[-1] == 28).any()
