@@ -13,8 +13,9 @@ import pytest
 from lake_kit import A, Bench
 
 from bms_bridge.anomalies import TableRefused
-from bms_bridge.anomalies.from_lake import Beside, pack_days, read_beside
-from bms_bridge.anomalies.pack_days import day_number
+from bms_bridge.anomalies.from_lake import Beside, chosen_packs, days_of, pack_days, read_beside
+from bms_bridge.anomalies.kept import load, refreshed
+from bms_bridge.anomalies.pack_days import PackDays, day_number
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.query import query
 from depot.fleet import Pack
@@ -96,7 +97,18 @@ def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
             return query(lake.hot, bench.places, sql, names=True).rows
 
         table = pack_days(asked, registered, {}, since=0)
-        assert table.names() == [f"{A.vehicle_id}/{A.pack_id}"]
+        name = f"{A.vehicle_id}/{A.pack_id}"
+        assert table.names() == [name]
+        chosen, _ = chosen_packs(asked, registered, {name: Beside("A7")})
+
+        def days(_: object, first: int, last: int) -> PackDays:
+            return days_of(asked, chosen, {name: Beside("A7")}, since=first, until=last)
+
+        today = int(table.days.max())
+        refreshed(tmp_path / "kept", {name: 1.0}, days, since=today - 4, today=today)
+        kept = load(tmp_path / "kept", [name], today=today).recent
+        assert (kept.packs.tolist(), kept.labels["batch"].tolist()) == (table.packs.tolist(), ["A7"] * len(table))
+        assert kept.cells_v == pytest.approx(table.cells_v)
 
 
 def test_what_is_missing_is_told(ask: Any) -> None:
