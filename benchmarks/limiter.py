@@ -183,15 +183,29 @@ def _drawn(row: Row, target: int) -> int:
     return math.ceil((_floor(row) if target else 0) * row.factor) if _floor(row) or not target else cost(row, target)
 
 
+def _hopeless(state: State, fixed: list[bool]) -> set[str]:
+    """Where not even all floors fit. Whoever its feeder stops can leave more counted at the site than it drew: it could begin another
+    session."""
+
+    def least_w(i: int, *, stopped: bool) -> int:
+        row = state.rows[i]
+        if fixed[i]:
+            return row.bound_w
+        return max(cost(row, _floor(row)), cost(row, 0) if stopped else 0)
+
+    (site_name, site, every), *feeders = _scopes(state)
+    found = {name for name, budget, members in feeders if sum(least_w(i, stopped=False) for i in members) > budget.window_w}
+    if sum(least_w(i, stopped=f"feeder {state.rows[i].feeder}" in found) for i in every) > site.window_w:
+        found.add(site_name)
+    return found
+
+
 def judge_targets(state: State, result: Allocation) -> list[str]:
     found: list[str] = []
     fixed = [_fixed(state, result, i) for i in range(len(state.rows))]
-    hopeless: set[str] = set()
+    hopeless = _hopeless(state, fixed)
     for name, budget, members in _scopes(state):
         need = sum(state.rows[i].bound_w if fixed[i] else cost(state.rows[i], result.targets[i]) for i in members)
-        floors = sum(state.rows[i].bound_w if fixed[i] else cost(state.rows[i], _floor(state.rows[i])) for i in members)
-        if floors > budget.window_w:
-            hopeless.add(name)
         if need <= budget.window_w:
             continue
         for i in members:  # it does not fit: nobody who can be told has more than a floor, and floors only if 0 W would do

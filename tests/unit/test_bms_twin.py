@@ -271,7 +271,7 @@ def test_numbers_that_are_no_duty_are_refused(numbers: dict[str, float], words: 
         ("power = [[24.0, 0.0]]", "must be a table"),
         ("[a]\npower = [[23.0, 0.0]]", "fill 24 hours"),
         ("[a]\npower = [[24.0, 9.0]]", "no power may pass"),
-        ("[a]\npower = [[24.0, nan]]", "every number"),
+        ("[a]\npower = [[24.0, nan]]", "everything else numbers"),
         ("[a]\npower = [[24.0, 0.0]]\ntop_soc = 0.1\nfloor_soc = 0.2", "floor_soc"),
         ("[a]\npower = [[24.0, true]]", "power must be"),
         ("[a]\npower = [[24.0, 0.0]]\nspeed = 3", "known are"),
