@@ -71,13 +71,7 @@ async def serving(
     gate.passed_on = door.passed_on
     open_now: set[asyncio.Task[None]] = set()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(open_now) >= MOST_CONNECTIONS:
-            writer.close()
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        open_now.add(task)
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         visitor = None
         try:
             visitor = await door.admit(reader, writer)
@@ -88,8 +82,19 @@ async def serving(
         finally:
             if visitor is not None:
                 door.left(visitor)
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(open_now) >= MOST_CONNECTIONS:
+            writer.close()
+            return
+
+        def ended(task: asyncio.Task[None]) -> None:  # also one that is cancelled before its first step
             open_now.discard(task)
             writer.close()
+
+        task = asyncio.create_task(serve(reader, writer))
+        open_now.add(task)
+        task.add_done_callback(ended)
 
     # our own socket and not amqtt's: port 0 is told, and too many connections are turned away instead of kept waiting
     await broker.start()

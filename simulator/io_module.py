@@ -21,6 +21,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from simulator.listening import Listener
+
 WATCHDOG: Final = 100
 _LOOK_S: Final = 0.02
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
@@ -63,8 +65,7 @@ class IoModule:
         self._on_change = on_change
         self._since = [0.0] * relays
         self._kicked_s = 0.0
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._listener = Listener(self._serve)
         self._ticking: asyncio.Task[None] | None = None
 
     @property
@@ -87,17 +88,12 @@ class IoModule:
 
     async def mend(self) -> None:
         """It can be reached (again)."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+        if not self._listener.listens:
+            self._port = await self._listener.open(self._host, self._port)
 
     async def cut(self) -> None:
         """Nobody reaches it; its relays do what they do."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in list(self._writers):
-            writer.close()
+        await self._listener.close()
 
     async def until(self, relay: int, pulled_in: bool) -> None:
         """Wait until a relay is so."""
@@ -134,8 +130,7 @@ class IoModule:
     # -- Modbus -------------------------------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 number, protocol, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
                 body = await reader.readexactly(length - 1)
@@ -147,11 +142,6 @@ class IoModule:
                     answer = bytes([body[0] | 0x80, wrong.code])
                 writer.write(struct.pack(">HHHB", number, 0, len(answer) + 1, unit) + answer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.close()
 
     def _answer(self, body: bytes) -> bytes:
         function = body[0]

@@ -9,12 +9,14 @@ layout is typed from the SunSpec model definitions by hand and shares nothing wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
 from simulator.battery_unit import BatteryUnit
+from simulator.listening import Listener
 
 BASE = 40_000
 _HEADER = struct.Struct(">HHHB")
@@ -39,8 +41,7 @@ class SunSpecServer:
         self.reads = 0
         self.writes: list[tuple[int, int, list[int]]] = []
         self._host, self.port = host, port
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._listener = Listener(self._serve)
 
     async def __aenter__(self) -> Self:
         await self.back()
@@ -51,32 +52,20 @@ class SunSpecServer:
 
     async def back(self) -> None:
         """Listen (again, at the same port)."""
-        self._server = await asyncio.start_server(self._serve, self._host, self.port)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self.port = await self._listener.open(self._host, self.port)
 
     async def gone(self) -> None:
         """Hang up and be away."""
-        if self._server is not None:
-            self._server.close()
-            for writer in list(self._open):
-                writer.close()
-            await self._server.wait_closed()
-            self._server = None
+        await self._listener.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        try:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, struct.error):
             while True:
                 transaction, _, length, unit = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 answer = self._answer(await reader.readexactly(length - 1))
                 if not self.mute:
                     writer.write(_HEADER.pack(transaction, 0, len(answer) + 1, unit) + answer)
                     await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, struct.error):
-            pass
-        finally:
-            self._open.discard(writer)
-            writer.close()
 
     def _answer(self, pdu: bytes) -> bytes:
         function = pdu[0]

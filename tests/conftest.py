@@ -7,6 +7,7 @@ counts are written down for ``./chargeyard test``.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -75,6 +76,15 @@ def _no_part_fails(request: pytest.FixtureRequest) -> Iterator[None]:
         logger.removeHandler(listener)
     if request.node.get_closest_marker("parts_fail") is None:
         assert not fallen, fallen[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """A test that starts a depot and leaves a socket open fails itself, and not the run at its very end."""
+    result = yield
+    if any(pyfuncitem.get_closest_marker(name) for name in ("apart", "serial")):
+        gc.collect()
+    return result
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

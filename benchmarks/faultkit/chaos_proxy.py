@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from simulator.listening import Listener
+
 _CHUNK = 16 * 1024
 
 
@@ -57,30 +59,25 @@ class ChaosProxy:
         self._roads: set[_Road] = set()
         self._open = asyncio.Event()
         self._open.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve)
+        self._port = 0
 
     @property
     def port(self) -> int:
-        assert self._server is not None, "not listening"
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        assert self._port, "not listening"
+        return self._port
 
     @property
     def connections(self) -> int:
         return len(self._roads)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096)
+        self._port = await self._listener.open("127.0.0.1", backlog=4096)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.close()
         self.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.close()
 
     def stall(self) -> None:
         """A partition: nothing passes, and nobody is told."""
@@ -99,16 +96,12 @@ class ChaosProxy:
                 road.left = after_bytes
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self.accepted += 1
         try:
             await self._open.wait()
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
-            self._tasks.discard(task)
             return
         road = _Road(writer, far_writer)
         self._roads.add(road)
@@ -119,9 +112,7 @@ class ChaosProxy:
             for pump in pumps:
                 pump.cancel()
             self._roads.discard(road)
-            self._tasks.discard(task)
-            for end in (writer, far_writer):
-                end.close()
+            far_writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, road: _Road | None) -> None:
         """One direction. ``road``: only from the client, whose bytes are counted for a cut."""
