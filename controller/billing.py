@@ -28,6 +28,7 @@ from controller.yard import Yard
 from depot import commands as cmd
 from depot import events as ev
 from depot.events import Envelope
+from depot.money_text import rupees
 from depot.state import PaidSession
 from depot.values import ConnectorId, InvalidValue
 from payments import GatewayTrouble, PaymentsError
@@ -263,7 +264,7 @@ class Billing:
         paise = await self._in_books(
             lambda: self._payments.write_off(command.session_id, why=command.reason, most_paise=command.amount_paise)
         )
-        words = f"₹{paise / 100:.2f} is written off" if paise else "it was written off before"
+        words = f"{rupees(paise)} is written off" if paise else "it was written off before"
         return cmd.CommandStatus.DONE, f"{words}; should the money come all the same, it is booked as recovered"
 
     async def _refund(self, command: cmd.RefundBill, _: Envelope) -> _Outcome:
@@ -272,7 +273,7 @@ class Billing:
         )
         if not paise:
             return cmd.CommandStatus.DONE, "the same refund is under way already: nothing was asked for twice"
-        return cmd.CommandStatus.DONE, f"the credit note over ₹{paise / 100:.2f} is booked; the gateway gives the money back"
+        return cmd.CommandStatus.DONE, f"the credit note over {rupees(paise)} is booked; the gateway gives the money back"
 
     async def _in_books(self, work: Callable[[], T]) -> T:
         self._seen = None

@@ -19,6 +19,7 @@ from controller.till import aside
 from controller.yard import Yard
 from depot import commands as cmd
 from depot.events import Envelope
+from depot.money_text import rupees
 from depot.values import InvalidValue
 from payments import PaymentsError, claims, refunds, settlements, statements
 from payments.debit_list import DebitLine, debit_list, refund_list
@@ -127,7 +128,7 @@ class BooksRoom:
                 now=self._yard.clock.now(),
             )
         )
-        words = f"₹{paise / 100:.2f} is booked as paid" if paise else "it was booked before"
+        words = f"{rupees(paise)} is booked as paid" if paise else "it was booked before"
         return cmd.CommandStatus.DONE, f"{words}; should the gateway's money come all the same, it goes back to the driver"
 
     async def _explain(self, command: cmd.ExplainDifference, _: Envelope) -> _Outcome:
@@ -271,7 +272,7 @@ class BooksRoom:
             closing_paise=found.closing_paise,
             drivers=[v.DriverSumsView(**{name: getattr(line, name) for name in names}) for line in found.drivers],
             mismatches=[
-                f"{m.what} of {m.driver_id}: ₹{m.ledger_paise / 100:.2f} in the ledger, ₹{m.documents_paise / 100:.2f} in the documents"
+                f"{m.what} of {m.driver_id}: {rupees(m.ledger_paise)} in the ledger, {rupees(m.documents_paise)} in the documents"
                 for m in wrong
             ],
             csv=statements.as_csv(found) if args.get("csv") else "",

@@ -15,6 +15,7 @@ from controller.till import Till, aside
 from controller.yard import Yard
 from depot import commands as cmd
 from depot.events import Envelope
+from depot.money_text import rupees
 from depot.values import InvalidValue
 from payments import PaymentsError, UnknownRecord
 from payments.gst import STATES, Recipient, Supplier, checked_gstin
@@ -58,11 +59,11 @@ class InvoicesRoom:
         answer = {"number": made.number, "difference_paise": made.difference_paise, "refund_paise": made.refund_paise}
         if not made.difference_paise:
             return Answered(cmd.CommandStatus.DONE, "it costs the same: nothing is changed", answer)
-        amount = f"₹{abs(made.difference_paise) / 100:.2f}"
+        amount = f"{rupees(abs(made.difference_paise))}"
         if made.difference_paise > 0:
             words = f"{made.number}: the driver owes {amount} more, which goes into the next debit"
         elif made.refund_paise:
-            words = f"{made.number}: {amount} less; the gateway gives ₹{made.refund_paise / 100:.2f} back"
+            words = f"{made.number}: {amount} less; the gateway gives {rupees(made.refund_paise)} back"
         else:
             words = f"{made.number}: {amount} less, which is not asked for any more"
         return Answered(cmd.CommandStatus.DONE, words, answer)

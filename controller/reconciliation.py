@@ -17,6 +17,7 @@ from fractions import Fraction
 
 from depot.demand_book import UtilityBill
 from depot.metering import MeterBlock
+from depot.money_text import amount
 from grid.billing import Bill
 
 ROUNDING_PAISE = 100
@@ -55,9 +56,9 @@ def compare(ours: Bill, theirs: UtilityBill, blocks: Sequence[MeterBlock], make:
     as_read = amounts if read == list(blocks) else _amounts(make(read))
     out = []
     for code in [*amounts, *(code for code in theirs.lines if code not in amounts)]:
-        out.append(_compared(code, texts.get(code, code), amounts.get(code), theirs.lines.get(code), as_read.get(code)))
+        out.append(_compared(code, texts.get(code, code), amounts.get(code), theirs.lines.get(code), as_read.get(code), ours.currency))
     total_read = sum(as_read.values()) if read != list(blocks) else ours.total_paise
-    out.append(_compared("total", "Total", ours.total_paise, theirs.total_paise, total_read))
+    out.append(_compared("total", "Total", ours.total_paise, theirs.total_paise, total_read, ours.currency))
     return out
 
 
@@ -119,7 +120,7 @@ def _amounts(bill: Bill) -> dict[str, int]:
     return sums
 
 
-def _compared(code: str, text: str, ours: int | None, theirs: int | None, as_read: int | None) -> Compared:
+def _compared(code: str, text: str, ours: int | None, theirs: int | None, as_read: int | None, currency: str) -> Compared:
     if theirs is None:
         return Compared(code, text, ours, None, Verdict.NOT_GIVEN, "not typed in")
     if ours is None:
@@ -128,13 +129,13 @@ def _compared(code: str, text: str, ours: int | None, theirs: int | None, as_rea
         return Compared(code, text, ours, theirs, Verdict.EQUAL, "")
     if as_read is not None and as_read != ours and abs(as_read - theirs) <= ROUNDING_PAISE + abs(theirs) * SHARE:
         rest = theirs - as_read
-        words = f"their meter read otherwise: that makes {_rupees(as_read - ours)}"
-        return Compared(code, text, ours, theirs, Verdict.EXPLAINED, f"{words}; {_rupees(rest)} are rounding" if rest else words)
+        words = f"their meter read otherwise: that makes {_signed(as_read - ours, currency)}"
+        return Compared(code, text, ours, theirs, Verdict.EXPLAINED, f"{words}; {_signed(rest, currency)} are rounding" if rest else words)
     if abs(ours - theirs) < ROUNDING_PAISE:
         return Compared(code, text, ours, theirs, Verdict.EXPLAINED, "less than one unit of the currency: rounded otherwise")
     left = theirs - (ours if as_read is None else as_read)
-    return Compared(code, text, ours, theirs, Verdict.UNEXPLAINED, f"{_rupees(left)} are left that nothing here explains")
+    return Compared(code, text, ours, theirs, Verdict.UNEXPLAINED, f"{_signed(left, currency)} are left that nothing here explains")
 
 
-def _rupees(paise: int) -> str:
-    return f"{'+' if paise >= 0 else '−'}{abs(paise) / 100:,.2f}"
+def _signed(paise: int, currency: str) -> str:
+    return f"{'+' if paise >= 0 else ''}{amount(paise, currency)}"

@@ -22,6 +22,7 @@ from controller.paid_facts import session_facts
 from controller.yard import Yard
 from depot import events as ev
 from depot.costs import Cost
+from depot.money_text import amount
 from depot.ports import StartRequest
 from depot.state import PaidPhase, PaidSession
 from depot.values import ConnectorId
@@ -163,7 +164,7 @@ class Till:
 
     def cost_in_words(self, energy_wh: int, total_paise: int) -> str:
         """For the driver."""
-        return f"{energy_wh / 1000:.2f} kWh: {total_paise / 100:.2f} {self._yard.spec.currency} with tax"
+        return f"{energy_wh / 1000:.2f} kWh: {amount(total_paise, self._yard.spec.currency)} {self._yard.spec.currency} with tax"
 
     def steady_price(self, terms: ev.SessionAdmitted) -> Fraction | None:
         """Paise per kWh with tax, where energy has one price for the whole session; else None."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sqlmodel import col, select
 
+from depot.money_text import rupees
 from payments import Refused, ledger
 from payments.batcher import new_order
 from payments.records import Books
@@ -48,7 +49,7 @@ def collect_again(store: Store, depot_id: str, bill_id: str, *, now: datetime, r
                 cap = rules.cap_paise(cap)
             if owed > cap:
                 raise Refused(
-                    f"the debit of ₹{owed / 100:.2f} is above what one debit may take from the driver's mandate (₹{cap / 100:.2f}):"
+                    f"the debit of {rupees(owed)} is above what one debit may take from the driver's mandate ({rupees(cap)}):"
                     " have a larger mandate approved, or book the payment as made otherwise"
                 )
             orders = books.orders(debit.collection_id)
@@ -116,7 +117,7 @@ def write_off(store: Store, depot_id: str, bill_id: str, *, why: str, now: datet
         _in_arrears(books, bill, now)
         owed = books.owed_paise(bill)
         if most_paise is not None and owed > most_paise:
-            raise Refused(f"₹{owed / 100:.2f} is owed, not ₹{most_paise / 100:.2f}: look again, and ask for that")
+            raise Refused(f"{rupees(owed)} is owed, not {rupees(most_paise)}: look again, and ask for that")
         bill.own, bill.next_ms = Stage.WRITTEN_OFF, None
         ledger.post(session, depot_id, ledger.written_off(bill_id, bill.driver_id, owed, why, now))
         close_settled(books, bill_id, Stage.WRITTEN_OFF, now)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from depot.money_text import rupees
 from payments.instruments import Instrument, in_order, superseded
 from payments.rules import Rules
 from payments.states import MandateState, Mode
@@ -150,7 +151,7 @@ def _on_credit(one: Instrument, exposure: Exposure, ask: Ask, credit: Credit) ->
     needed_until = ask.ends_at + rules.mandate_spare + (min(debits, credit.spread_days) - 1) * timedelta(days=1)
     told = _not_in_force(one) or _too_short(one, needed_until) or _arrears(exposure)
     if told is None and granted is None:
-        text = f"unpaid and running sessions (₹{open_paise / 100:.2f}) leave too little of the limit (₹{ceiling / 100:.2f})"
+        text = f"unpaid and running sessions ({rupees(open_paise)}) leave too little of the limit ({rupees(ceiling)})"
         told = GateRefusal.EXPOSURE, text
     return _answer(one, ceiling, open_paise, ask, granted, told)
 
@@ -164,7 +165,7 @@ def _by_block(one: Instrument, exposure: Exposure, ask: Ask, credit: Credit) -> 
         if one.mode is Mode.ONE_TIME and left == 0:
             told = GateRefusal.ONE_TIME_USED, "this one-time payment is used: approve a new one"
         else:
-            told = GateRefusal.BLOCK_TOO_SMALL, f"₹{left / 100:.2f} are left of the reserved amount: top up, or reserve a new amount"
+            told = GateRefusal.BLOCK_TOO_SMALL, f"{rupees(left)} are left of the reserved amount: top up, or reserve a new amount"
     return _answer(one, left + spent, spent, ask, granted, told)
 
 
@@ -206,5 +207,5 @@ def _answer(one: Instrument, ceiling: int, open_paise: int, ask: Ask, granted: i
     if told is not None or granted is None:
         why, message = told or (GateRefusal.EXPOSURE, "too little room")
         return GateAnswer(False, message, ceiling, open_paise, why, one.mandate_id, 0, one.mode, one.state)
-    message = "may charge" if granted == ask.worst_paise else f"may charge for up to ₹{granted / 100:.2f}"
+    message = "may charge" if granted == ask.worst_paise else f"may charge for up to {rupees(granted)}"
     return GateAnswer(True, message, ceiling, open_paise, None, one.mandate_id, granted, one.mode, one.state)

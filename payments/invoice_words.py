@@ -9,10 +9,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from depot.money_text import amount
 from payments.money import round_half_up
 from payments.rules import INDIA
 
-__all__ = ["Shown", "ShownLine", "rupees", "shown"]
+__all__ = ["Shown", "ShownLine", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,6 @@ class Shown:
     sums: Sequence[tuple[str, str]]
 
 
-def rupees(paise: int) -> str:
-    """With the Indian grouping: ``1,02,345.60``."""
-    whole, rest = divmod(abs(paise), 100)
-    text = str(whole)
-    head, tail = text[:-3], text[-3:]
-    groups: list[str] = []
-    while head:
-        groups.insert(0, head[-2:])
-        head = head[:-2]
-    return f"{'-' if paise < 0 else ''}{','.join([*groups, tail])}.{rest:02d}"
-
-
 def shown(document: Mapping[str, Any]) -> Shown:
     """All texts of a document."""
     d = document
@@ -62,10 +51,10 @@ def shown(document: Mapping[str, Any]) -> Shown:
         lines=[_line(line) for line in d["lines"]],
         now_lines=[_line(line) for line in (d["now"] or {}).get("lines", ())],
         sums=[
-            ("Taxable value", rupees(d["taxable_paise"])),
-            *((f"{tax['name']} {tax['rate_percent']} %", rupees(tax["amount_paise"])) for tax in d["taxes"]),
-            *([("Round-off", rupees(d["round_off_paise"]))] if d["round_off_paise"] else []),
-            ("Total", rupees(d["total_paise"])),
+            ("Taxable value", _amount(d["taxable_paise"])),
+            *((f"{tax['name']} {tax['rate_percent']} %", _amount(tax["amount_paise"])) for tax in d["taxes"]),
+            *([("Round-off", _amount(d["round_off_paise"]))] if d["round_off_paise"] else []),
+            ("Total", _amount(d["total_paise"])),
         ],
     )
 
@@ -101,7 +90,7 @@ def _line(line: Mapping[str, Any]) -> ShownLine:
     unit = line["unit"]
     words = f"{_plain(quantity, 3)} {unit}" if unit != "h" else f"{_plain(quantity * 60, 2)} min"
     return ShownLine(
-        line["words"], line["sac"], words, f"{_plain(price, 4, least=2)}{'/h' if unit == 'h' else ''}", rupees(line["taxable_paise"])
+        line["words"], line["sac"], words, f"{_plain(price, 4, least=2)}{'/h' if unit == 'h' else ''}", _amount(line["taxable_paise"])
     )
 
 
@@ -114,3 +103,7 @@ def _plain(value: Fraction, places: int, *, least: int = 0) -> str:
 
 def _local(text: str | None) -> str:
     return "" if not text else f"{datetime.fromisoformat(text.replace('Z', '+00:00')).astimezone(INDIA):%Y-%m-%d %H:%M}"
+
+
+def _amount(paise: int) -> str:
+    return amount(paise, minus="-")

@@ -17,6 +17,7 @@ from typing import TypeVar
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
 
+from depot.money_text import short_rupees
 from depot.ports import Clock
 from payments import GatewayTrouble, Refused
 from payments.contacts import Contacts
@@ -135,7 +136,7 @@ class Mandates:
         bounds, rules, now = BOUNDS[mode], self.terms.rules, self.clock.now()
         what = "a reserved amount" if mode.blocks else "a mandate's maximum"
         if not bounds.least_paise <= max_amount_paise <= bounds.most_paise:
-            raise Refused(f"{what} must be between ₹{bounds.least_paise / 100:g} and ₹{bounds.most_paise / 100:,.0f}")
+            raise Refused(f"{what} must be between {short_rupees(bounds.least_paise)} and {short_rupees(bounds.most_paise)}")
         if expire_at <= now + (rules.block_spare if mode.blocks else rules.mandate_spare):
             raise Refused("the mandate would end too soon to debit a session")
         if expire_at > now + bounds.longest:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import col, func, select
 
+from depot.money_text import rupees
 from payments import Refused, ledger
 from payments.documents import DocumentKind
 from payments.money import Bill
@@ -59,7 +60,7 @@ def _refuse(bill_id: str, kept: Sequence[tuple[PaymentRow, int]], asked_paise: i
     if room <= 0:
         raise Refused(f"session {bill_id} has no captured payment to give back")
     if asked_paise > room:
-        raise Refused(f"₹{asked_paise / 100:.2f} is more than what is left of the payment (₹{room / 100:.2f}): ask for that at most")
+        raise Refused(f"{rupees(asked_paise)} is more than what is left of the payment ({rupees(room)}): ask for that at most")
     old = [p for p, _ in kept if p.taken_ms is not None and now > from_ms(p.taken_ms) + REFUNDS_END_AFTER]
     if old:
         raise Refused(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from depot.money_text import rupees
 from payments.gateway import SettlementItem, SettlementKind
 from payments.ledger import Account, Transfer
 
@@ -72,7 +73,7 @@ def judge(item: SettlementItem, known: Known | None) -> Verdict:
         return Verdict(_moved(net), (Found(DifferenceKind.TWICE, -net, -net, f"the {item.kind} was settled before"),))
     if item.kind is SettlementKind.REFUND:
         lacking = -net - known.amount_paise
-        words = f"₹{known.amount_paise / 100:.2f} was given back, ₹{-net / 100:.2f} was kept"
+        words = f"{rupees(known.amount_paise)} was given back, {rupees(-net)} was kept"
         found = (Found(_short_or_over(lacking), lacking, lacking, words),) if lacking else ()
         return Verdict(_moved(net), (*found, *_late(known, known.amount_paise)))
     return _payment(item, known, net)
@@ -93,7 +94,7 @@ def _payment(item: SettlementItem, known: Known, net: int) -> Verdict:
                 DifferenceKind.FEE,
                 item.fee_paise - fee,
                 0,
-                f"₹{fee / 100:.2f} was told, ₹{item.fee_paise / 100:.2f} was kept",
+                f"{rupees(fee)} was told, {rupees(item.fee_paise)} was kept",
             )
         )
     return Verdict((*_moved(net), *fees), (*found, *_late(known, known.amount_paise)))
@@ -116,4 +117,4 @@ def _short_or_over(lacking_paise: int) -> DifferenceKind:
 
 
 def _told(expected_paise: int, came_paise: int) -> str:
-    return f"₹{expected_paise / 100:.2f} was to come, ₹{came_paise / 100:.2f} came"
+    return f"{rupees(expected_paise)} was to come, {rupees(came_paise)} came"

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 
 from sqlmodel import Session, col, func, select
 
+from depot.money_text import plain_decimal
 from payments.documents import DocumentKind
 from payments.ledger import Account
 from payments.records import looking
@@ -264,21 +265,21 @@ def as_csv(statement: DriverStatement | FleetStatement | DayStatement) -> str:
     match statement:
         case DriverStatement():
             table.writerow(["at", "kind", "reference", "memo", "amount_inr", "balance_inr"])
-            table.writerow([statement.first.isoformat(), "opening", "", "", "", _rupees(statement.opening_paise)])
+            table.writerow([statement.first.isoformat(), "opening", "", "", "", plain_decimal(statement.opening_paise)])
             for entry in statement.lines:
                 at = entry.at.astimezone(INDIA).isoformat(timespec="seconds")
                 row = [at, entry.kind, _plain(entry.reference), _plain(entry.memo)]
-                table.writerow([*row, _rupees(entry.amount_paise), _rupees(entry.balance_paise)])
-            table.writerow([statement.last.isoformat(), "closing", "", "", "", _rupees(statement.closing_paise)])
+                table.writerow([*row, plain_decimal(entry.amount_paise), plain_decimal(entry.balance_paise)])
+            table.writerow([statement.last.isoformat(), "closing", "", "", "", plain_decimal(statement.closing_paise)])
         case FleetStatement():
             names = ("opening", "invoiced", "paid", "credited", "refunded", "written_off", "closing")
             table.writerow(["driver_id", *(f"{name}_inr" for name in names)])
             for line in statement.drivers:
-                table.writerow([_plain(line.driver_id), *(_rupees(getattr(line, f"{name}_paise")) for name in names)])
+                table.writerow([_plain(line.driver_id), *(plain_decimal(getattr(line, f"{name}_paise")) for name in names)])
         case DayStatement():
             table.writerow(["account", "opening_inr", "debits_inr", "credits_inr", "closing_inr"])
             for a in statement.accounts:
-                table.writerow([a.account, *map(_rupees, (a.opening_paise, a.debits_paise, a.credits_paise, a.closing_paise))])
+                table.writerow([a.account, *map(plain_decimal, (a.opening_paise, a.debits_paise, a.credits_paise, a.closing_paise))])
     return out.getvalue()
 
 
@@ -343,10 +344,6 @@ def _refunds(session: Session, depot_id: str) -> dict[str, int]:
 def _invoice_numbers(session: Session, depot_id: str, driver_id: str) -> dict[str, str]:
     query = select(BillRow.bill_id, BillRow.invoice_no).where(BillRow.depot_id == depot_id, BillRow.driver_id == driver_id)
     return {bill_id: number for bill_id, number in session.exec(query).all() if number}
-
-
-def _rupees(paise: int) -> str:
-    return f"{'-' if paise < 0 else ''}{abs(paise) // 100}.{abs(paise) % 100:02d}"
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.health_view import PackAssumption, PackBeside, PackDuty, PackEnd, PackOffer, PackProspect
+from depot.money_text import money
 from web import text
 
 NOT_YET = "It comes within minutes of the first estimate of its health."
@@ -66,10 +67,10 @@ def _value(found: PackProspect) -> dict[str, Any]:
     residual, recycling = found.residual_paise, found.recycling_paise
     fits = [offer for offer in found.offers if not offer.why_not]
     return {
-        "residual": None if residual is None else _money(residual[1], found.currency),
-        "residual_band": "" if residual is None else f"{_money(residual[0], found.currency)} to {_money(residual[2], found.currency)}",
+        "residual": None if residual is None else _whole(residual[1], found.currency),
+        "residual_band": "" if residual is None else f"{_whole(residual[0], found.currency)} to {_whole(residual[2], found.currency)}",
         "best": found.best.replace("-", " "),
-        "recycling": "" if recycling is None else " · ".join(_money(amount, found.currency) for amount in recycling),
+        "recycling": "" if recycling is None else " · ".join(_whole(amount, found.currency) for amount in recycling),
         "no_value": _sentence(found.no_value) if found.no_value else "",
         "offers": [_offer(offer, found.currency) for offer in (*sorted(fits, key=lambda one: -one.value_paise[1]), *_unfit(found))],
     }
@@ -86,7 +87,7 @@ def _offer(one: PackOffer, currency: str) -> dict[str, str]:
     return {
         "name": name,
         "text": one.text,
-        "value": " · ".join(_money(amount, currency) for amount in one.value_paise),
+        "value": " · ".join(_whole(amount, currency) for amount in one.value_paise),
         "years": " · ".join(text.number(value) for value in one.years),
         "carbon": " · ".join(text.number(value) for value in one.carbon_kg),
         "why": "",
@@ -127,9 +128,8 @@ def _share(value: float) -> str:
     return text.number(100 * value, 1)
 
 
-def _money(paise: int, currency: str) -> str:
-    amount = text.money(abs(paise) / 100, currency)
-    return f"{text.MINUS if round(paise / 100) < 0 else ''}{text.currency_symbol(currency)}{amount}"
+def _whole(paise: int, currency: str) -> str:
+    return money(paise, currency, whole=True)
 
 
 def _sentence(words: str) -> str:

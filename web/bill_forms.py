@@ -17,12 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
 from web.context import Web, caller_of
 from web.problems import Problem
 from web.screens import carry_out
 
-__all__ = ["WAYS", "bill_asks", "bill_forms", "paise_of", "rupees"]
+__all__ = ["WAYS", "bill_asks", "bill_forms", "paise_of"]
 
 WAYS = {"cash": "cash", "upi_qr": "UPI by hand (the code on the invoice)", "bank": "bank transfer"}
 """How a driver may have paid without the gateway -> words."""
@@ -56,12 +57,6 @@ _ACTIONS: dict[str, tuple[str, str, str, bool, str]] = {
 
 _AMOUNT = re.compile(r"\d{1,7}(\.\d{1,2})?", re.ASCII)
 _KWH = re.compile(r"\d{1,4}(\.\d{1,3})?", re.ASCII)
-
-
-def rupees(paise: int) -> str:
-    """``123456`` -> ``₹1,234.56``, grouped as in India; a true minus sign before the symbol."""
-    words = text.money(abs(paise) / 100, "INR", digits=2)
-    return f"{text.MINUS if paise < 0 else ''}₹{words}"
 
 
 def paise_of(words: str) -> int:

@@ -27,6 +27,7 @@ from controller.sheets import safe_row
 from depot import commands as cmd
 from depot.demand_book import MonthDemand, UtilityBill
 from depot.metering import MeterBlock
+from depot.money_text import amount, plain_decimal
 from depot.values import InvalidValue
 from web import actions, text
 from web.bills_api import BLOCKS_MOST, shown
@@ -136,10 +137,10 @@ def bill_csv(bill: MonthBillView) -> str:
     writer = csv.writer(out)
     writer.writerow(["code", "text", "quantity", "unit", "rate", f"amount {bill.currency}", "explanation", "order"])
     for line in bill.lines:
-        cells = [line.code, line.text, line.quantity, line.unit, line.rate, _money(line.amount_paise), line.explanation, line.order_ref]
-        writer.writerow(safe_row(cells))
+        paid = plain_decimal(line.amount_paise)
+        writer.writerow(safe_row([line.code, line.text, line.quantity, line.unit, line.rate, paid, line.explanation, line.order_ref]))
     if bill.total_paise is not None:
-        writer.writerow(["total", "Total", "", "", "", _money(bill.total_paise), "", ""])
+        writer.writerow(["total", "Total", "", "", "", plain_decimal(bill.total_paise), "", ""])
     return out.getvalue()
 
 
@@ -162,30 +163,30 @@ def bills_context(bill: MonthBillView, history: DemandHistoryView, months: Bills
     return {
         "bill": bill,
         "currency": bill.currency,
-        "total": text.ABSENT if bill.total_paise is None else _shown(bill.total_paise),
-        "expected": "" if bill.expected_paise is None else _shown(bill.expected_paise),
+        "total": text.ABSENT if bill.total_paise is None else amount(bill.total_paise, bill.currency),
+        "expected": "" if bill.expected_paise is None else amount(bill.expected_paise, bill.currency),
         "covered": f"{bill.covered * 100:.1f} %",
         "lines": [
-            {"code": x.code, "text": x.text, "quantity": x.quantity, "unit": x.unit, "rate": x.rate, "amount": _shown(x.amount_paise),
-             "explanation": x.explanation, "order": x.order_ref}
+            {"code": x.code, "text": x.text, "quantity": x.quantity, "unit": x.unit, "rate": x.rate,
+             "amount": amount(x.amount_paise, bill.currency), "explanation": x.explanation, "order": x.order_ref}
             for x in bill.lines
         ],
         "compared": [
             {
-                "text": c.text, "ours": text.ABSENT if c.ours_paise is None else _shown(c.ours_paise),
-                "theirs": text.ABSENT if c.theirs_paise is None else _shown(c.theirs_paise), "words": c.words,
+                "text": c.text, "ours": text.ABSENT if c.ours_paise is None else amount(c.ours_paise, bill.currency),
+                "theirs": text.ABSENT if c.theirs_paise is None else amount(c.theirs_paise, bill.currency), "words": c.words,
                 "verdict": VERDICTS.get(c.verdict, VERDICTS["not_given"]),
             }
             for c in bill.compared
         ],
         "theirs": theirs,
         "fields": [
-            (_LINE + code, words, "" if theirs is None or code not in theirs.lines else _money(theirs.lines[code]))
+            (_LINE + code, words, "" if theirs is None or code not in theirs.lines else plain_decimal(theirs.lines[code]))
             for code, words in codes.items()
         ],
         "adders": [(_ADDER + code, code, "" if theirs is None else theirs.published.get(code, "")) for code in bill.adders],
         "typed": {
-            "total": "" if theirs is None else _money(theirs.total_paise),
+            "total": "" if theirs is None else plain_decimal(theirs.total_paise),
             "recorded_kw": _thousands(theirs.recorded_w if theirs else None),
             "recorded_kva": _thousands(theirs.recorded_va if theirs else None),
             "import_kwh": _thousands(theirs.import_wh if theirs else None),
@@ -263,11 +264,3 @@ def _thousandths(sent: FormData, name: str) -> int | None:
 
 def _thousands(value: int | None) -> str:
     return "" if value is None else f"{Decimal(value) / 1000:f}"
-
-
-def _money(paise: int) -> str:
-    return f"{Decimal(paise) / 100:.2f}"
-
-
-def _shown(paise: int) -> str:
-    return f"{Decimal(paise) / 100:,.2f}"

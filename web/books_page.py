@@ -16,8 +16,9 @@ from starlette.responses import Response
 
 from controller.books_view import ArrearsLineView, ArrearsView, DebitStepView, DebitsView, DebitView, RefundsView, RefundView
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
-from web.bill_forms import bill_asks, rupees
+from web.bill_forms import bill_asks
 from web.context import Web, caller_of
 from web.payments_page import MODES, STAGES
 from web.payments_tabs import payments_tabs

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from depot.money_text import rupees, short_rupees
 from web import text
 from web.driver_words import Words
 from web.pages import ROOT, StaticFile
@@ -40,17 +41,6 @@ STAGES: Mapping[str, tuple[str, str]] = {
 """Stage of a bill -> (class, symbol); the others wait."""
 
 
-def rupees(paise: int) -> str:
-    """``123450`` -> ``₹1,234.50``."""
-    words = text.money(abs(paise) / 100, "INR", digits=2)
-    return f"{text.MINUS if paise < 0 else ''}₹{words}"
-
-
-def round_rupees(paise: int) -> str:
-    """Without paise where there are none."""
-    return rupees(paise).removesuffix(".00")
-
-
 class DrivePages:
     """Renders. ``secure``: phones come over HTTPS."""
 
@@ -64,7 +54,7 @@ class DrivePages:
         self._env.globals.update(
             static=lambda name: f"/drive/static/{self.version}/{name}",
             rupees=rupees,
-            round_rupees=round_rupees,
+            round_rupees=short_rupees,
             kw=text.kw,
             kwh=text.kwh,
             places=PLACES,

@@ -24,12 +24,12 @@ from controller.drive_view import (
 from controller.invoices_view import InvoiceView
 from controller.link import CoreUnreachable, LinkProtocol
 from depot import commands as cmd
+from depot.money_text import short_rupees
 from depot.values import ConnectorId, InvalidValue
 from web import text
 from web.actions import new_id
 from web.driver_cookie import new_driver, new_tag
 from web.driver_links import qr_svg
-from web.driver_pages import round_rupees
 from web.driver_price import price_rows
 from web.driver_site import DriveProblem, Driver, DriveSite
 from web.invoices_api import paper
@@ -102,7 +102,7 @@ class Steps:
             until="" if until is None else text.DepotTime(place.timezone, place.at).local(until).strftime("%H:%M"),
             rows=price_rows(place.price, driver.words),
             mandate=mine.mandate if mine is not None else None,
-            typical=round_rupees(round(place.price.paise_per_kwh * TYPICAL_WH / 1000)),
+            typical=short_rupees(round(place.price.paise_per_kwh * TYPICAL_WH / 1000)),
             typical_kwh=TYPICAL_WH // 1000,
         )
 

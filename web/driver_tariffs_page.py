@@ -19,8 +19,8 @@ from starlette.responses import Response
 from controller.driver_tariffs_view import DriverPriceView, DriverTariffsView, TariffVersionView
 from controller.link import LinkProtocol
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
-from web.bill_forms import rupees
 from web.context import Web, caller_of
 from web.driver_tariffs_api import put_command
 from web.payments_tabs import payments_tabs

@@ -14,6 +14,7 @@ from controller.files.tickets import file_headers
 from controller.fleet_costs_view import FleetCostsView
 from controller.link import LinkProtocol
 from controller.sheets import safe_row
+from depot.money_text import plain_decimal
 from web.api import answers, reply
 from web.context import Web
 from web.problems import Problem
@@ -60,14 +61,10 @@ def as_csv(found: FleetCostsView) -> str:
     writer.writerow(["month", "cost centre", "vehicle", "sessions", "kWh", f"cost {found.currency}"])
     for share in found.vehicles:
         cells = [found.month, share.cost_centre or "(none)", share.name or "(not known)", str(share.sessions)]
-        writer.writerow([*safe_row(cells), _kwh(share.energy_wh), _money(share.amount_paise)])
-    writer.writerow([found.month, "total", "", found.sessions, _kwh(found.energy_wh), _money(found.amount_paise)])
+        writer.writerow([*safe_row(cells), _kwh(share.energy_wh), plain_decimal(share.amount_paise)])
+    writer.writerow([found.month, "total", "", found.sessions, _kwh(found.energy_wh), plain_decimal(found.amount_paise)])
     return out.getvalue()
 
 
 def _kwh(wh: int) -> str:
     return f"{wh // 1000}.{wh % 1000:03d}"
-
-
-def _money(paise: int) -> str:
-    return f"{paise // 100}.{paise % 100:02d}"

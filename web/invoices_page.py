@@ -19,8 +19,9 @@ from starlette.responses import Response
 from controller.invoices_view import DocumentRowView, InvoicesView, RecipientsView
 from controller.link import LinkProtocol
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
-from web.bill_forms import bill_asks, rupees
+from web.bill_forms import bill_asks
 from web.context import Web, caller_of
 from web.payments_tabs import payments_tabs
 from web.roles import Permission

@@ -23,9 +23,10 @@ from starlette.responses import Response
 
 from controller.payments_view import BillView, GatewayView, LedgerView, MandateView, PaymentsView
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
 from web.api import answers
-from web.bill_forms import bill_asks, rupees
+from web.bill_forms import bill_asks
 from web.context import Web, caller_of
 from web.payments_tabs import payments_tabs
 from web.problems import Problem

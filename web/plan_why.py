@@ -71,7 +71,6 @@ def worth_chart(
     areas = [("area-warn", f"{path}V{short(HEIGHT)}H0Z")]
     labels = [Label(0, frame.y(k * step) + 4, text.number(k * step, 0 if step >= 1 else 2), "end lbl-dim axis") for k in range(3)]
     labels += time_labels(frame, clock, every_h=3 if frame.span_s <= 30 * 3600 else 6, y=HEIGHT + 17)
-    money = text.currency_symbol(why.currency).strip()
     description = "No limit costs money"
     if highest >= TINY:
         k = max(range(count), key=dearest.__getitem__)
@@ -81,7 +80,8 @@ def worth_chart(
         x = frame.percent(slot_at(slots, last)) + 0.6 if right else frame.percent(slot_at(slots, k)) - 0.6
         css = "lbl-warn" + ("" if right else " end")
         labels.append(Label(x, max(10.0, frame.y(highest) + 4), f"{who}, {highest:.2f}", css))
-        description = f"One more kW would save at most {money} {highest:.2f} an hour: {who}, {clock.clock(slot_at(slots, k))}"
+        most = text.cost(highest, why.currency, digits=2)
+        description = f"One more kW would save at most {most} an hour: {who}, {clock.clock(slot_at(slots, k))}"
     if any(short_here):
         edges = "".join(
             f"M{short(frame.x(slot_at(slots, k)))} {short(HEIGHT - 5)}H{short(frame.x(slot_at(slots, k + 1)))}V{short(HEIGHT)}"
@@ -122,21 +122,20 @@ def why_context(why: ExplanationView | None, view: PlanView, clock: text.DepotTi
             AnswerState.FAILED: "" if why is None else f"The plan could not be explained: {why.text}.",
         }.get(state, "There is no plan to explain yet.")
         return {"explained": False, "why_state": words, "slot": None, "limits": [], "gains": [], "wish": "", "deep": False, "relaxed": []}
-    money = text.currency_symbol(why.currency)
     wish = next((one for one in why.vehicles if one.vehicle_id == vehicle), None)
     return {
         "explained": True,
         "why_state": f"Of the plan made {clock.clock(why.made_at)}; the newest one is being explained." if why.behind else "",
         "slot": None if why.slot is None else _slot(why.slot, why, clock, vehicle),
-        "limits": [row for row in (_limit(limit, why, clock, money) for limit in why.limits) if row["when"]],
-        "gains": [words for words in (_gain(gain, money) for gain in why.gains) if words],
-        "wish": "" if wish is None else _wish(wish, money),
+        "limits": [row for row in (_limit(limit, why, clock) for limit in why.limits) if row["when"]],
+        "gains": [words for words in (_gain(gain, why.currency) for gain in why.gains) if words],
+        "wish": "" if wish is None else _wish(wish, why.currency),
         "deep": why.deep and not why.behind,
         "relaxed": why.relaxed,
     }
 
 
-def _limit(limit: LimitWorth, why: ExplanationView, clock: text.DepotTime, money: str) -> dict[str, str]:
+def _limit(limit: LimitWorth, why: ExplanationView, clock: text.DepotTime) -> dict[str, str]:
     """A limit that binds: when, and what it costs at most."""
     assert why.start is not None
     binds = [k for k, (saved, served) in enumerate(zip(limit.saved_per_kwh, limit.served_wh, strict=True)) if saved > TINY or served > 1]
@@ -148,13 +147,13 @@ def _limit(limit: LimitWorth, why: ExplanationView, clock: text.DepotTime, money
         when = f"{clock.clock(why.start + binds[0] * slot)} to {clock.clock(why.start + (binds[-1] + 1) * slot)}"
         if len(binds) < binds[-1] - binds[0] + 1:
             when += ", at times"
-    value = f"{money}{worst:.2f}" if worst > TINY else "energy" if serves > 1 else ""
+    value = text.cost(worst, why.currency, digits=2) if worst > TINY else "energy" if serves > 1 else ""
     levels = {limit.limit_w[k] for k in binds} or set(limit.limit_w)
     level = f"{text.kw(min(levels))} kW" if len(levels) == 1 else f"{text.kw(min(levels))} to {text.kw(max(levels))} kW"
     return {"name": f"{limit.name[:1].upper()}{limit.name[1:]}, {level}", "when": when, "value": value}
 
 
-def _gain(gain: LimitGain, money: str) -> str:
+def _gain(gain: LimitGain, currency: str) -> str:
     """What one more kW is worth, in a sentence."""
     what = {"site": "of the site's limit", "contract": "of demand that costs nothing more"}.get(gain.kind, f"on {gain.name}")
     if gain.served_wh >= 50:
@@ -162,17 +161,17 @@ def _gain(gain: LimitGain, money: str) -> str:
     saved = gain.saved if gain.saved_next is None else gain.saved_next
     if saved < TINY:
         return ""
-    month = f", about {money}{gain.month:,.0f} in a month of such plans" if gain.month >= 1 else ""
-    return f"One more kW {what} would save {money}{saved:.2f} over this plan{month}."
+    month = f", about {text.cost(gain.month, currency)} in a month of such plans" if gain.month >= 1 else ""
+    return f"One more kW {what} would save {text.cost(saved, currency, digits=2)} over this plan{month}."
 
 
-def _wish(wish: VehicleWorth, money: str) -> str:
+def _wish(wish: VehicleWorth, currency: str) -> str:
     short_ = f", {wish.target_short * 100:.0f} % of which somebody would lack" if wish.target_short > 0.01 else ""
-    words = f"One more kWh into {wish.vehicle_id} would cost {money}{max(0.0, wish.target_bill):.2f}{short_}."
+    words = f"One more kWh into {wish.vehicle_id} would cost {text.cost(max(0.0, wish.target_bill), currency, digits=2)}{short_}."
     earlier = []
     if wish.earlier_bill > TINY:
         least = "at least " if wish.earlier_grounds == "at-least" else ""
-        earlier.append(f"cost {least}{money}{wish.earlier_bill:.2f}")
+        earlier.append(f"cost {least}{text.cost(wish.earlier_bill, currency, digits=2)}")
     if wish.earlier_short_wh >= 50:
         earlier.append(f"leave {text.kwh(wish.earlier_short_wh)} kWh unserved")
     return f"{words} Leaving a slot earlier would {' and '.join(earlier) if earlier else 'cost nothing'}."

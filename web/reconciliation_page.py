@@ -24,8 +24,8 @@ from controller.books_view import (
 )
 from controller.link import LinkProtocol
 from depot import commands as cmd
+from depot.money_text import rupees
 from web import actions, text
-from web.bill_forms import rupees
 from web.context import Web, caller_of
 from web.payments_tabs import payments_tabs
 from web.screens import carry_out

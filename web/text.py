@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from depot.money_text import MINUS as MINUS
+from depot.money_text import amount_of
+from depot.money_text import currency_symbol as currency_symbol
+
 UNKNOWN = "?"
 ABSENT = "–"
-MINUS = "−"
-_SYMBOLS = {"INR": "₹", "USD": "$", "EUR": "€", "GBP": "£"}
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -41,25 +44,14 @@ def percent(fraction: float | None) -> str:
     return UNKNOWN if fraction is None else number(fraction * 100)
 
 
-def currency_symbol(currency: str) -> str:
-    """``INR`` -> ``₹``; a code without a symbol stands for itself."""
-    return _SYMBOLS.get(currency, currency + " ")
-
-
 def money(amount: float | None, currency: str, *, digits: int = 0) -> str:
-    """An amount without its symbol; rupees are grouped 1,23,456."""
-    if amount is None:
-        return UNKNOWN
-    text = number(amount, digits)
-    if currency != "INR" or abs(amount) < 100_000:
-        return text
-    sign = MINUS if text.startswith(MINUS) else ""
-    whole, dot, fraction = text.removeprefix(MINUS).replace(",", "").partition(".")
-    head, groups = whole[:-3], [whole[-3:]]
-    while head:
-        head, group = head[:-2], head[-2:]
-        groups.insert(0, group)
-    return sign + ",".join(groups) + dot + fraction
+    """An amount without its symbol; rupees are grouped 1,23,456; None is unknown."""
+    return UNKNOWN if amount is None or not math.isfinite(amount) else amount_of(amount, currency, digits=digits)
+
+
+def cost(amount: float, currency: str, *, digits: int = 0) -> str:
+    """An amount of 0 or more with its symbol: ``₹1,23,456``."""
+    return f"{currency_symbol(currency)}{money(amount, currency, digits=digits)}"
 
 
 def age(seconds: float | None) -> str:

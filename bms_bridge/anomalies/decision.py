@@ -23,6 +23,7 @@ from bms_bridge.anomalies import AssumptionRefused
 from bms_bridge.anomalies.alerts import Alert, Kind
 from bms_bridge.anomalies.pack_days import day_text
 from bms_bridge.in_short import in_short
+from depot.money_text import rupees
 
 MOST_PAISE: Final = 10**13
 
@@ -78,7 +79,7 @@ class Advice:
     @property
     def words(self) -> str:
         """One sentence."""
-        costs = f"now ₹{self.now_paise / 100:,.0f}, waiting ₹{self.waiting_paise / 100:,.0f} in the mean"
+        costs = f"now {rupees(self.now_paise, whole=True)}, waiting {rupees(self.waiting_paise, whole=True)} in the mean"
         when = f"work on it by {day_text(self.due)}" if self.act_now else f"look at it at the next service, {day_text(self.due)}"
         return f"{when} ({costs}; {self.chance:.0%} that it fails before the service)"
 

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depot.money_text import amount
+
 if TYPE_CHECKING:
     from bms_bridge.second_life.assumptions import Assumptions
     from bms_bridge.second_life.grading import Graded
@@ -108,12 +110,16 @@ def _show(pack: Retired, found: Graded, told: Worth, when: Advice, given: Assump
     table = Table(title=escape(title), title_justify="left")
     for name in ("use", f"value, {given.currency} (P10 · P50 · P90)", "years", "kg CO2e saved", "why not"):
         table.add_column(name)
-    table.add_row("recycling now", _money(told.recycling_paise), "", "", "")
+    table.add_row("recycling now", _three(told.recycling_paise, given.currency), "", "", "")
     for offer in told.offers:
         figures = (
             ("", "", "")
             if offer.why_not
-            else (_money(offer.value_paise), " · ".join(f"{v:.0f}" for v in offer.years), " · ".join(f"{v:,.0f}" for v in offer.carbon_kg))
+            else (
+                _three(offer.value_paise, given.currency),
+                " · ".join(f"{v:.0f}" for v in offer.years),
+                " · ".join(f"{v:,.0f}" for v in offer.carbon_kg),
+            )
         )
         table.add_row(escape(offer.name), *figures, escape(offer.why_not))
     console.print(table)
@@ -125,7 +131,10 @@ def _show(pack: Retired, found: Graded, told: Worth, when: Advice, given: Assump
         console.print(f"- better than the pack as a whole: {', '.join(found.better_apart)}", highlight=False, markup=False, soft_wrap=True)
     best = "recycling" if told.best == "recycling" else told.best
     console.print(
-        f"Residual value: {_money(told.residual_paise)} {given.currency} ({best}).", highlight=False, markup=False, soft_wrap=True
+        f"Residual value: {_three(told.residual_paise, given.currency)} {given.currency} ({best}).",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     console.print(f"{when.text}\n", highlight=False, markup=False, soft_wrap=True)
 
@@ -145,8 +154,8 @@ def _show_assumptions(given: Assumptions) -> None:
         console.print(f"Changed by your file: {', '.join(given.changed)}.", highlight=False, markup=False, soft_wrap=True)
 
 
-def _money(paise: tuple[int, int, int]) -> str:
-    return " · ".join(f"{round(amount / 100):,}" for amount in paise)
+def _three(paise: tuple[int, int, int], currency: str) -> str:
+    return " · ".join(amount(one, currency, whole=True) for one in paise)
 
 
 def _finite(value: Any) -> Any:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depot.money_text import amount
 from payments import InvalidBill, InvalidTariff
 from payments.driver_tariff import DriverTariff, Unit
-from payments.invoice_words import rupees
 from payments.money import Bill, GstRule, bill_of_value, round_half_up
 from payments.money_words import rupees_in_words
 from payments.rating import Rated, Reading, SessionFacts, rate
@@ -113,10 +113,15 @@ def show_price(file: Path, tariff_id: str, wish: PriceWish, console: Console, *,
     for heading in ("quantity", f"{tariff.currency} each", tariff.currency):
         table.add_column(heading, justify="right")
     for line in rated.lines:
-        table.add_row(escape(line.words), _quantity(line.quantity, line.unit), _plain(line.price_paise / 100), rupees(line.amount_paise))
+        table.add_row(
+            escape(line.words),
+            _quantity(line.quantity, line.unit),
+            _plain(line.price_paise / 100),
+            amount(line.amount_paise, tariff.currency),
+        )
     table.add_section()
     for name, paise in _sums(bill, rule):
-        table.add_row(name, "", "", rupees(paise))
+        table.add_row(name, "", "", amount(paise, tariff.currency))
     console.print(table)
     console.print(rupees_in_words(bill.total_paise), highlight=False)
     for remark in rated.remarks:

@@ -21,6 +21,7 @@ from rich.table import Table
 
 import optimizer
 from controller.app import plan_explain
+from depot.money_text import amount_of
 from optimizer import InvalidProblem, InvalidScenario, Need, PlanResult, PlanStatus, Policy, Problem, SolverFailed
 from optimizer.scenario import read, write_plan
 from optimizer.what_if_text import read_changes
@@ -149,7 +150,7 @@ def _answer(problem: Problem, policy: Policy, questions: Questions, asked: _Unde
     if reason is not None:
         plan_explain.show_cell(problem, reason, console)
     if comparisons:
-        plan_explain.show_comparisons(comparisons, console)
+        plan_explain.show_comparisons(comparisons, problem.currency, console)
 
 
 def _write(output: Path, content: Mapping[str, Any]) -> None:
@@ -175,9 +176,9 @@ def _table(problem: Problem, result: PlanResult, output: Path | None) -> Table:
     table = Table(title=f"{problem.id}, {result.policy}", show_header=False, title_justify="left")
     table.add_column(style="dim")
     table.add_column(justify="right")
-    table.add_row("Energy", f"{result.energy_cost:,.2f} {problem.currency}")
-    table.add_row("Demand charge", f"{result.demand_cost:,.2f} {problem.currency}")
-    table.add_row("Cost", f"{result.cost:,.2f} {problem.currency}")
+    table.add_row("Energy", f"{amount_of(result.energy_cost, problem.currency, digits=2)} {problem.currency}")
+    table.add_row("Demand charge", f"{amount_of(result.demand_cost, problem.currency, digits=2)} {problem.currency}")
+    table.add_row("Cost", f"{amount_of(result.cost, problem.currency, digits=2)} {problem.currency}")
     table.add_row("Peak", f"{result.peak_kw:,.1f} kW")
     table.add_row("Site limit", limits)
     table.add_row("Required", f"{required:,.1f} kWh")

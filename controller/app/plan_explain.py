@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from depot.money_text import amount_of
 from optimizer import InvalidProblem, Policy, Problem
 from optimizer.explain_cells import explain_cell
 from optimizer.explain_values import CellReason, Explanation, Grounds, LimitKind, LimitPrice
@@ -87,7 +88,7 @@ def show_cell(problem: Problem, reason: CellReason, console: Console) -> None:
     console.print(table)
 
 
-def show_comparisons(comparisons: Sequence[Comparison], console: Console) -> None:
+def show_comparisons(comparisons: Sequence[Comparison], currency: str, console: Console) -> None:
     """The plan and each changed one, side by side."""
     table = Table(title="What if", title_justify="left")
     table.add_column()
@@ -95,7 +96,7 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console) -> Non
     for one in comparisons:
         table.add_column("\n".join(one.changes), justify="right")
     for name, text in _FIGURES:
-        cells = [text(comparisons[0].before), *(text(one.after) for one in comparisons)]
+        cells = [text(comparisons[0].before, currency), *(text(one.after, currency) for one in comparisons)]
         if any(cells):
             table.add_row(name, *cells)
     console.print(table)
@@ -137,15 +138,15 @@ def _listed(value: Any) -> Any:
     raise NotImplementedError(f"{type(value)} has no place in JSON")
 
 
-_FIGURES: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("Cost", lambda f: f"{f.cost:,.2f}"),
-    ("Energy", lambda f: f"{f.energy_cost:,.2f}"),
-    ("Demand charge", lambda f: f"{f.demand_cost:,.2f}"),
-    ("Energy kWh", lambda f: f"{f.energy_kwh:,.1f}"),
-    ("Peak kW", lambda f: f"{f.peak_kw:,.1f}"),
-    ("Unmet kWh", lambda f: f"{f.unmet_kwh:,.2f}"),
-    ("Vehicles short", lambda f: str(len(f.short))),
-    ("Battery wear", lambda f: "" if f.wear_cost is None else f"{f.wear_cost:,.2f}"),
+_FIGURES: tuple[tuple[str, Callable[[Figures, str], str]], ...] = (
+    ("Cost", lambda f, c: amount_of(f.cost, c, digits=2)),
+    ("Energy", lambda f, c: amount_of(f.energy_cost, c, digits=2)),
+    ("Demand charge", lambda f, c: amount_of(f.demand_cost, c, digits=2)),
+    ("Energy kWh", lambda f, _: f"{f.energy_kwh:,.1f}"),
+    ("Peak kW", lambda f, _: f"{f.peak_kw:,.1f}"),
+    ("Unmet kWh", lambda f, _: f"{f.unmet_kwh:,.2f}"),
+    ("Vehicles short", lambda f, _: str(len(f.short))),
+    ("Battery wear", lambda f, c: "" if f.wear_cost is None else amount_of(f.wear_cost, c, digits=2)),
 )
 
 

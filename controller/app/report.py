@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.app.trace_slots import TraceSlots, TraceVisit, bill
+from depot.money_text import amount_of
 
 __all__ = [
     "CHARGEYARD",
@@ -180,7 +181,7 @@ def table(report: SimulationReport) -> Table:
             Text(POLICY_TITLES.get(name, name), style="bold" if name == CHARGEYARD else ""),
             f"{result.energy_kwh:,.1f}",
             _flagged(f"{result.unmet_kwh:,.1f}", bad=result.unmet_kwh >= 0.05),
-            f"{result.cost:,.2f}",
+            amount_of(result.cost, report.currency, digits=2),
             f"{result.peak_kw:,.1f}",
             _flagged(str(result.vehicles_late), bad=result.vehicles_late > 0),
             _flagged(str(result.limit_violations), bad=result.limit_violations > 0),

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from plotly.offline import get_plotlyjs
 
 from controller.app.report import CHARGEYARD, POLICY_TITLES, PolicyResult, SimulationReport, how, limit_text
+from depot.money_text import amount_of
 
 __all__ = ["page", "write_html"]
 
@@ -70,15 +71,15 @@ def _facts(report: SimulationReport) -> str:
 def _table(report: SimulationReport) -> str:
     head = ("Policy", "Energy, kWh", "Unmet, kWh", f"Cost, {report.currency}", "Peak, kW", "Vehicles late", "Limit violations")
     cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    rows = "".join(_row(name, result) for name, result in report.policies.items())
+    rows = "".join(_row(name, result, report.currency) for name, result in report.policies.items())
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _row(name: str, result: PolicyResult) -> str:
+def _row(name: str, result: PolicyResult, currency: str) -> str:
     cells = (
         (f"{result.energy_kwh:,.1f}", False),
         (f"{result.unmet_kwh:,.1f}", result.unmet_kwh >= 0.05),
-        (f"{result.cost:,.2f}", False),
+        (amount_of(result.cost, currency, digits=2), False),
         (f"{result.peak_kw:,.1f}", False),
         (str(result.vehicles_late), result.vehicles_late > 0),
         (str(result.limit_violations), result.limit_violations > 0),

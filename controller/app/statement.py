@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.settings import Settings, SettingsError
+from depot.money_text import rupees
 from payments.ledger import check
 from payments.records import looking
 from payments.rules import INDIA
@@ -74,8 +75,8 @@ def run_statement(
     if not as_csv_ and not as_json:
         for line in wrong:
             console.print(
-                f"[bold]{line.what} of driver {line.driver_id}[/]: {_rupees(line.ledger_paise)} in the ledger, "
-                f"{_rupees(line.documents_paise)} in the documents"
+                f"[bold]{line.what} of driver {line.driver_id}[/]: {rupees(line.ledger_paise)} in the ledger, "
+                f"{rupees(line.documents_paise)} in the documents"
             )
         console.print(
             "The ledger's sum is 0 and it agrees with invoices, debits and refunds."
@@ -90,13 +91,13 @@ def _table(found: Statement) -> Table:
     match found:
         case DriverStatement():
             table.title = (
-                f"{found.driver_id}, {found.first} to {found.last}: from {_rupees(found.opening_paise)} to {_rupees(found.closing_paise)}"
+                f"{found.driver_id}, {found.first} to {found.last}: from {rupees(found.opening_paise)} to {rupees(found.closing_paise)}"
             )
             for name in ("at", "what", "reference", "amount", "balance"):
                 table.add_column(name, justify="right" if name in ("amount", "balance") else "left")
             for e in found.lines:
                 table.add_row(
-                    f"{e.at.astimezone(INDIA):%Y-%m-%d %H:%M}", e.memo, e.reference, _rupees(e.amount_paise), _rupees(e.balance_paise)
+                    f"{e.at.astimezone(INDIA):%Y-%m-%d %H:%M}", e.memo, e.reference, rupees(e.amount_paise), rupees(e.balance_paise)
                 )
         case FleetStatement():
             table.title = f"{found.first} to {found.last}"
@@ -104,18 +105,14 @@ def _table(found: Statement) -> Table:
             for name in ("driver", *names):
                 table.add_column(name.replace("_", " "), justify="left" if name == "driver" else "right")
             for line in found.drivers:
-                table.add_row(line.driver_id, *(_rupees(getattr(line, f"{name}_paise")) for name in names))
+                table.add_row(line.driver_id, *(rupees(getattr(line, f"{name}_paise")) for name in names))
         case DayStatement():
             table.title = f"{found.day}: {found.entries} entries"
             for name in ("account", "opening", "debits", "credits", "closing"):
                 table.add_column(name, justify="left" if name == "account" else "right")
             for a in found.accounts:
-                table.add_row(a.account, *map(_rupees, (a.opening_paise, a.debits_paise, a.credits_paise, a.closing_paise)))
+                table.add_row(a.account, *map(rupees, (a.opening_paise, a.debits_paise, a.credits_paise, a.closing_paise)))
     return table
-
-
-def _rupees(paise: int) -> str:
-    return f"{'-' if paise < 0 else ''}₹{abs(paise) // 100:,}.{abs(paise) % 100:02d}"
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from depot.money_text import amount
 from grid.billing import Bill, BillExtras, BillingError, BillingHistory, Month, bill
 from grid.billing.block_file import read_blocks, read_history
 from grid.tariff import InvalidTariff, Tariff
@@ -132,10 +133,10 @@ def show_bill(wish: BillWish, console: Console, *, as_json: bool) -> int:
     table.add_column("line", "Total", overflow="fold")
     for heading in ("quantity", "unit", f"{made.currency} per unit"):
         table.add_column(heading, justify="right")
-    table.add_column(made.currency, _money(made.total_paise), justify="right")
+    table.add_column(made.currency, amount(made.total_paise, made.currency), justify="right")
     table.add_column("how", overflow="fold")
     for line in made.lines:
-        cells = (line.text, plain(line.quantity, 3), line.unit, plain(line.rate, 4), _money(line.amount_paise))
+        cells = (line.text, plain(line.quantity, 3), line.unit, plain(line.rate, 4), amount(line.amount_paise, made.currency))
         table.add_row(*map(escape, cells), escape(f"{line.explanation} [{line.order_ref}]"))
     console.print(table)
     _say(made.caveats, console)
@@ -180,11 +181,6 @@ def _bill(made: Bill) -> dict[str, object]:
         "covered": exact_text(made.covered),
         "caveats": list(made.caveats),
     }
-
-
-def _money(paise: int) -> str:
-    """Rupees and paise, with thousands apart."""
-    return f"{'-' if paise < 0 else ''}{abs(paise) // 100:,}.{abs(paise) % 100:02}"
 
 
 def _monthly(given: Sequence[str]) -> dict[str, Fraction]:

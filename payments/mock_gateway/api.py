@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
+from depot.money_text import rupees
 from payments.mock_gateway import debits, mandates, npci
 from payments.mock_gateway.bank import Bank
 from payments.mock_gateway.bodies import EditCustomer, NewCustomer, NewLink, NewOrder, NewPayment, NewRefund, NewToken
 from payments.mock_gateway.books import CUSTOMERS, LINKS, ORDERS, PAYMENTS, RECON, REFUNDS, SETTLEMENTS, TOKENS, change, new_id, one, sure
-from payments.mock_gateway.desk import Refusal, rupees
+from payments.mock_gateway.desk import Refusal
 from payments.mock_gateway.entities import (
     collection,
     customer_entity,

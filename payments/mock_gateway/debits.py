@@ -12,9 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from depot.money_text import rupees
 from payments.mock_gateway import npci
 from payments.mock_gateway.books import ACCOUNTS, ORDERS, PAYMENTS, TOKENS, change, new_id, one, sure
-from payments.mock_gateway.desk import Desk, Refusal, rupees
+from payments.mock_gateway.desk import Desk, Refusal
 from payments.mock_gateway.entities import notification_entity, order_entity, payment_entity
 from payments.mock_gateway.mandates import lapse, release
 from payments.mock_gateway.settings import TEST_AMOUNTS

@@ -18,7 +18,7 @@ from payments.mock_gateway.books import ACCOUNTS, CUSTOMERS, EVENTS, FAULTS, MES
 from payments.mock_gateway.settings import MockSettings
 from storage import Store
 
-__all__ = ["Desk", "Fault", "HttpFault", "MovedClock", "Refusal", "rupees"]
+__all__ = ["Desk", "Fault", "HttpFault", "MovedClock", "Refusal"]
 
 
 class Refusal(Exception):
@@ -158,14 +158,3 @@ class Desk:
         row = {"event_id": event_id, "kind": kind, "body": body, "due_at": due_at, "delivered": False, "made_at": self.now_s}
         connection.execute(sa.insert(EVENTS).values(**row, signature=signature, held=held))
         self.woken.set()
-
-
-def rupees(paise: int) -> str:
-    """₹1,23,456.70, grouped as in India."""
-    whole, rest = divmod(abs(paise), 100)
-    head, tail = str(whole)[:-3], str(whole)[-3:]
-    groups = [tail]
-    while head:
-        groups.insert(0, head[-2:])
-        head = head[:-2]
-    return f"{'-' if paise < 0 else ''}₹{','.join(groups)}.{rest:02}"

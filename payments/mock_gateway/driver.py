@@ -14,12 +14,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader
 
+from depot.money_text import rupees
 from payments.mock_gateway import mandates, npci
 from payments.mock_gateway.bank import Bank, Refusal
 from payments.mock_gateway.books import ACCOUNTS, CUSTOMERS, LINKS, MESSAGES, ORDERS, PAYMENTS, TOKENS, one, sure
 from payments.mock_gateway.control import account_switch
 from payments.mock_gateway.debits import opt_out
-from payments.mock_gateway.desk import rupees
 from payments.mock_gateway.faults import add_fault
 from payments.mock_gateway.guard import own_page
 

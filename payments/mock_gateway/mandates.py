@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from depot.money_text import rupees
 from payments.mock_gateway import npci
 from payments.mock_gateway.books import ACCOUNTS, LINKS, ORDERS, PAYMENTS, TOKENS, change, new_id, one, sure
-from payments.mock_gateway.desk import Desk, Refusal, rupees
+from payments.mock_gateway.desk import Desk, Refusal
 from payments.mock_gateway.entities import link_entity, order_entity, payment_entity, token_entity
 
 __all__ = ["approve", "ask", "cancel", "decline", "end", "expire_due", "intent_url", "lapse", "release", "set_status"]

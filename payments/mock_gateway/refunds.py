@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from depot.money_text import rupees
 from payments.mock_gateway import npci
 from payments.mock_gateway.books import ACCOUNTS, PAYMENTS, REFUNDS, change, new_id, one, sure
-from payments.mock_gateway.desk import Desk, Refusal, rupees
+from payments.mock_gateway.desk import Desk, Refusal
 from payments.mock_gateway.entities import payment_entity, refund_entity
 
 __all__ = ["refund", "refund_due"]

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from controller.drive_view import DriveStepView, PlaceState
 from depot import commands as cmd
+from depot.money_text import rupees
 from depot.values import Because
 from payments.driver_tariff import Kind
 from payments.states import MandateState, Mode, Stage
@@ -22,7 +23,6 @@ from web.driver_app import ROUTES
 from web.driver_cookie import Cookies, Visitor, new_driver, new_tag
 from web.driver_limits import Limits, Rate
 from web.driver_links import PlaceLinks, qr_svg
-from web.driver_pages import rupees
 from web.driver_price import price_rows
 from web.driver_words import Words, catalogue, wished
 
