@@ -57,7 +57,7 @@ def daily_look(packs: int, *, seed: int, as_json: Path | None) -> int:
     today = FIRST_DAY + DAYS - 1
     with tempfile.TemporaryDirectory() as folder:
         for first in range(FIRST_DAY, today + 1, 10):
-            refreshed(Path(folder), dict.fromkeys(names, 150.0), ask, since=FIRST_DAY, today=min(first + 9, today))
+            refreshed(Path(folder), dict.fromkeys(names, 150.0), ask, since=FIRST_DAY, today=min(first + 9, today), samples=1.0)
         size_mb = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
         held_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
         began = time.process_time()

@@ -2,6 +2,8 @@
 
     pack_days   the table that all begins with: one row for each pack and day, read from files that may be anything
     from_lake   the same table out of the lake's samples
+    pieces      … of many packs and days, in questions that the lake can answer
+    kept        … of which the days before stay on the disk
     leak        cells that lose charge: leak current from charge to charge, balancing counted, with its limit of detection
     cohorts     who a pack is compared with: batch and firmware, age matched
     charts      EWMA against the cohort, CUSUM against the pack's own beginning, on robust scales

@@ -171,7 +171,8 @@ def _of_chart(chart: Charted, grid: Grid) -> list[Alert]:
 
 
 def _merged(alerts: Sequence[Alert]) -> list[Alert]:
-    """One for each key; an imbalance or a loss at rest in a pack with a leaking cell becomes one of the leak's causes."""
+    """One for each key; an imbalance or a loss at rest in a pack with a leaking cell becomes one of the leak's causes. What holds now is
+    not hidden behind a leak that is over."""
     found: dict[str, Alert] = {}
     for alert in alerts:
         known = found.get(alert.key)
@@ -182,9 +183,10 @@ def _merged(alerts: Sequence[Alert]) -> list[Alert]:
             )
         else:
             found[alert.key] = alert
-    shorts = {alert.pack: alert.key for alert in found.values() if alert.kind is Kind.INTERNAL_SHORT}
+    leaking = [alert for alert in found.values() if alert.kind is Kind.INTERNAL_SHORT]
+    shorts = {alert.pack: alert.key for alert in sorted(leaking, key=lambda leak: leak.now)}
     for key, alert in list(found.items()):
-        if alert.kind in (Kind.IMBALANCE, Kind.SELF_DISCHARGE) and alert.pack in shorts:
+        if alert.kind in (Kind.IMBALANCE, Kind.SELF_DISCHARGE) and alert.pack in shorts and found[shorts[alert.pack]].now >= alert.now:
             leak = found[shorts[alert.pack]]
             others = [cause for cause in leak.causes if cause.signal not in {own.signal for own in alert.causes}]
             found[leak.key] = replace(leak, causes=(*others, *alert.causes))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +33,6 @@ HELD_S: Final = 150.0
 LOOK_BACK_D: Final = 3
 """So many days before the first one are read too, for what balancing took since the like point before."""
 
-FAR: Final = 60_000
-"""A day that never comes."""
-
 PACKS_SQL: Final = "SELECT pack, vehicle_id, pack_id, CAST(first_at AS DATE) FROM packs"
 DAYS_SQL: Final = """
 WITH known(pack, ah) AS (VALUES {known}),
@@ -43,7 +40,7 @@ s AS (
   SELECT samples.pack AS pack, date, received_at AS seen, soc, current_a AS a, cells_v, list_avg(cells_v) AS mean_v,
          list_avg(temperatures_c) AS warm_c, firmware, ah, balancing_a
   FROM samples JOIN known ON samples.pack = known.pack
-  WHERE date >= DATE '{before}' AND date <= DATE '{until}' AND quality = 'good'
+  WHERE samples.pack IN ({packs}) AND date >= DATE '{before}' AND date <= DATE '{until}' AND quality = 'good'
     AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
 ),
 top AS (SELECT pack, date, max(soc) AS most FROM s WHERE a > -0.02 * ah GROUP BY ALL),
@@ -97,12 +94,13 @@ class NoDays(TableRefused):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A pack of the lake of which enough is known. ``born``: days since 1970."""
+    """A pack of the lake of which enough is known. ``born``, ``heard`` (its first sample): days since 1970."""
 
     name: str
     capacity_ah: float
     chemistry: str
     born: int
+    heard: int
 
 
 def chosen_packs(
@@ -119,8 +117,8 @@ def chosen_packs(
             unknown.append(name)
             continue
         born = beside.get(name, Beside()).made
-        day = born if born is not None else day_number(str(first))
-        chosen[str(pseudonym)] = Chosen(name, capacity_ah, found.chemistry, day)
+        heard = day_number(str(first))
+        chosen[str(pseudonym)] = Chosen(name, capacity_ah, found.chemistry, born if born is not None else heard, heard)
     if not chosen:
         raise TableRefused("no pack of the lake has capacity and number of cells in the registry: register them (docs/registry.md)")
     if not unknown:
@@ -129,18 +127,16 @@ def chosen_packs(
     return chosen, (told,)
 
 
-def pack_days(ask: Ask, registered: Mapping[tuple[str, str], Pack], beside: Mapping[str, Beside], *, since: int) -> PackDays:
-    """The table from day ``since`` on; packs are called VEHICLE/PACK. TableRefused: no pack has what is needed, and what that is."""
-    chosen, notes = chosen_packs(ask, registered, beside)
-    found = days_of(ask, chosen, beside, since=since, until=FAR)
-    return replace(found, notes=(*found.notes, *notes))
-
-
 def days_of(ask: Ask, chosen: Mapping[str, Chosen], beside: Mapping[str, Beside], *, since: int, until: int) -> PackDays:
-    """The rows of these packs from one day to another, both included. NoDays: there is none."""
-    known = ", ".join(f"('{pseudonym}', {pack.capacity_ah:.6g})" for pseudonym, pack in sorted(chosen.items()) if pseudonym.isalnum())
+    """The rows of these packs (VEHICLE/PACK) from one day to another, both included. NoDays: there is none; TableRefused: none of them
+    can be used."""
+    own = {pseudonym: pack for pseudonym, pack in sorted(chosen.items()) if pseudonym.isalnum()}
+    if not own:
+        raise NoDays("no pack was asked for")
+    known = ", ".join(f"('{pseudonym}', {pack.capacity_ah:.6g})" for pseudonym, pack in own.items())
+    packs = ", ".join(f"'{pseudonym}'" for pseudonym in own)  # named once more, so that no other pack's file is opened
     span = {"before": day_text(since - LOOK_BACK_D), "since": day_text(since), "until": day_text(until)}
-    rows = ask(DAYS_SQL.format(known=known, held=HELD_S, **span))
+    rows = ask(DAYS_SQL.format(known=known, packs=packs, held=HELD_S, **span))
     if not rows:
         raise NoDays("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
     names = [chosen[str(row[0])] for row in rows]

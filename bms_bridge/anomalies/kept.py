@@ -9,7 +9,8 @@ that come later than :data:`AGAIN_D` days do not change a row that stays.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,8 @@ import numpy as np
 from bms_bridge.anomalies import TableRefused
 from bms_bridge.anomalies.cohorts import Grid, grid_of
 from bms_bridge.anomalies.from_lake import NoDays
-from bms_bridge.anomalies.pack_days import LABELS, NUMBERS, PackDays, day_number, day_text
+from bms_bridge.anomalies.pack_days import LABELS, NUMBERS, PackDays, day_number, day_text, same_cells
+from bms_bridge.anomalies.pieces import SAMPLES_A_DAY, AskDays, Pieces, Told
 from bms_bridge.health.files import Floats
 
 if TYPE_CHECKING:
@@ -36,20 +38,30 @@ MOST_ROWS_ASKED: Final = 400_000
 _KNOWN: Final = "known.json"
 _MARK: Final = b"chargeyard.schema"
 
-AskDays = Callable[[Iterable[str], int, int], PackDays]
-"""Pack days of the packs (VEHICLE/PACK) from one day to another, both included. Raises :class:`~.from_lake.NoDays`, TableRefused."""
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """``recent``: rows with their cells; ``grid``: of all days, for the charts."""
+    """``recent``: rows with their cells; ``grid``: of all days, for the charts. Packs without a row in the last days are in the grid
+    only."""
 
     recent: PackDays
     grid: Grid
 
 
-def refreshed(folder: Path, packs: Mapping[str, float], ask: AskDays, *, since: int, today: int) -> None:
-    """Ask for what is missing and keep it. ``packs``: capacities (Ah) by VEHICLE/PACK. Raises OSError, TableRefused."""
+def refreshed(
+    folder: Path,
+    packs: Mapping[str, float],
+    ask: AskDays,
+    *,
+    since: int,
+    today: int,
+    samples: float = SAMPLES_A_DAY,
+    told: Told | None = None,
+) -> tuple[str, ...]:
+    """Ask for what is missing, as much at once as the lake can answer, and keep it; what was left out, in sentences.
+
+    ``packs``: capacities (Ah) by VEHICLE/PACK; ``samples``: of a pack and day; ``told``: how far it is, in pack days. Raises OSError,
+    TableRefused, :class:`bms_bridge.lake.QueryRefused`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = _known(folder)
     other = sorted(name for name, capacity_ah in packs.items() if known.get(name) != capacity_ah)
@@ -58,20 +70,41 @@ def refreshed(folder: Path, packs: Mapping[str, float], ask: AskDays, *, since: 
         if day_number(path.stem) < since:
             path.unlink()
     same = [name for name in packs if name not in set(other)]
-    for names, wanted in ((same, days), (other, list(range(since, today + 1)))):
-        step = max(1, MOST_ROWS_ASKED // max(len(names), 1))
-        for first, last in _spans(wanted if names else [], step):
-            try:
-                _put(folder, ask(names, first, last), names, first, last)
-            except NoDays:
-                _put(folder, None, names, first, last)
+    wanted = [
+        (names, first, last)
+        for names, missing in ((same, days), (other, list(range(since, today + 1))))
+        for first, last in _spans(missing if names else [], max(1, MOST_ROWS_ASKED // max(len(names), 1)))
+    ]
+    pieces = Pieces(ask, samples=samples)
+    if told is not None:
+        pieces.tell(told, of=sum(len(names) * (last - first + 1) for names, first, last in wanted))
+    for names, first, last in wanted:
+        try:
+            _put(folder, pieces(names, first, last), names, first, last)
+        except NoDays:
+            _put(folder, None, names, first, last)
     aside = folder / f"{_KNOWN}.new"
     aside.write_text(json.dumps(dict(packs)), encoding="utf-8")
     aside.replace(folder / _KNOWN)
+    return pieces.notes
 
 
-def load(folder: Path, packs: Iterable[str], *, today: int) -> Kept:
-    """What is kept of these packs. TableRefused: no day of them."""
+def copied(folder: Path, to: Path, *, without: Iterable[str] = ()) -> None:
+    """What is kept, once more in another folder, to be refreshed there; of the packs ``without`` all days will be asked again. Another
+    process may be refreshing ``folder``. Raises OSError."""
+    to.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known = _known(folder)  # first: a pack that it names stands in every file that is copied after it
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            shutil.copyfile(path, to / path.name)
+        except FileNotFoundError:  # too old by now
+            continue
+    left = set(without)
+    (to / _KNOWN).write_text(json.dumps({name: value for name, value in known.items() if name not in left}), encoding="utf-8")
+
+
+def load(folder: Path, packs: Iterable[str], *, today: int, cells_d: int = RECENT_D) -> Kept:
+    """What is kept of these packs, with the voltages of cells of the last ``cells_d`` days. TableRefused: no day of them."""
     import pyarrow as pa
 
     tables, cells = [], []
@@ -81,14 +114,14 @@ def load(folder: Path, packs: Iterable[str], *, today: int) -> Kept:
         day = day_number(path.stem)
         if found is None or not found.num_rows:
             continue
-        if day > today - RECENT_D:
+        if day > today - cells_d:
             cells.append((day, found))
         tables.append((day, found.drop_columns(["cells_v", "balanced_ah"])))
     if not tables:
         raise TableRefused("the lake holds no day with cell voltages at the end of a charge")
     whole, spread_v = _table(tables)
     recent, _ = _table(cells or tables[-1:])
-    return Kept(recent, grid_of(whole, spread_v=spread_v))
+    return Kept(same_cells(recent), grid_of(whole, spread_v=spread_v))
 
 
 def _known(folder: Path) -> dict[str, float]:

@@ -194,7 +194,7 @@ def made(
     last[:-1] = (table.packs[1:] != table.packs[:-1]) | (table.days[1:] != table.days[:-1])
     if not last.all():
         table = replace(table.rows(last), notes=(*notes, f"{int((~last).sum())} rows left out: the same day of a pack told twice"))
-    return _same_cells(table)
+    return same_cells(table)
 
 
 def joined(tables: Sequence[PackDays]) -> PackDays:
@@ -216,7 +216,7 @@ def joined(tables: Sequence[PackDays]) -> PackDays:
     return found.rows(np.lexsort((found.days, found.packs)))
 
 
-def _same_cells(table: PackDays) -> PackDays:
+def same_cells(table: PackDays) -> PackDays:
     """Rows of a pack that name another number of cells than most of its rows are left out: a cell's place would be another one."""
     widths = np.where(np.isfinite(table.cells_v), np.arange(1, table.cells_v.shape[1] + 1), 0).max(axis=1)
     begins = table.begins()

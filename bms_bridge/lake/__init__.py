@@ -24,6 +24,7 @@ LakeError
 ├── LakeDamaged      what is on the disk is not what was written; the message names the file
 ├── LakeRefused      a question or an order that cannot be carried out; the message says why
 ├── QueryRefused     a query that does more than read, or took more than it may
+│   └── QueryTooLarge     … it took more: ask for less
 └── ArchiveRefused   a pack's history that is not what it says it is
 """
 
@@ -46,6 +47,10 @@ class LakeRefused(LakeError):
 
 class QueryRefused(LakeError):
     """A query that does more than read, or took more than it may."""
+
+
+class QueryTooLarge(QueryRefused):
+    """A query that took more memory or time than it may, or found more rows than were asked for."""
 
 
 class ArchiveRefused(LakeError):

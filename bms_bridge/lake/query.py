@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bms_bridge.lake import QueryRefused, lifetime, warm
+from bms_bridge.lake import QueryRefused, QueryTooLarge, lifetime, warm
 from bms_bridge.lake.engine import Places
 from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, FileEntry, Hot, PackEntry
 from bms_bridge.lake.schema import COLUMNS, arrow_schema, arrow_table, date_text
@@ -84,7 +84,9 @@ def query(
                 rows += zip(*(column.to_pylist() for column in part.columns), strict=True)
         except duckdb.Error as error:
             if overdue.is_set():
-                raise QueryRefused(f"it took longer than {time_s:g} s: ask for fewer days or packs") from None
+                raise QueryTooLarge(f"it took longer than {time_s:g} s: ask for fewer days or packs") from None
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise QueryTooLarge(f"it needs more than {memory_mb} MB: ask for fewer days or packs") from None
             raise QueryRefused(_sentence(error)) from None
         finally:
             timer.cancel()

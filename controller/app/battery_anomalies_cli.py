@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 alerts hold now (``anomalies``), or the answer is no; 2 a 
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import getpass
 import json
@@ -22,21 +21,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app.battery_pack_days import complaints, of_depot, of_lake
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from bms_bridge.anomalies.alerts import Alert
     from bms_bridge.anomalies.cohorts import Grid
     from bms_bridge.anomalies.decision import Advice, Assumptions
-    from bms_bridge.anomalies.from_lake import Ask, Beside
-    from bms_bridge.anomalies.kept import Kept
     from bms_bridge.anomalies.losses import Loss
     from bms_bridge.anomalies.pack_days import PackDays
     from controller.settings import Settings
-    from depot.fleet import Pack
 
 console = Console()
-complaints = Console(stderr=True)
 
 DONE, NO, USAGE = 0, 1, 2
 LAKE_DAYS = 180
@@ -76,10 +73,12 @@ def anomalies(
     """
     from bms_bridge.anomalies.pack_days import written
 
-    table, assumptions = _table(source, packs, days), _assumptions(assume)
+    assumptions = _assumptions(assume)
+    seen = _seen(source, packs, days, whole=ended or save is not None)
+    table = seen.table
     if save is not None:
         written(save, table)
-    found = [(alert, advice) for alert, advice in _advised(table, assumptions) if ended or alert.now]
+    found = _advised(seen, assumptions, ended=ended)
     rows = [_plain(alert, advice) for alert, advice in found]
     if keep is not None:
         keep_alerts(settings_of(keep), table, rows)
@@ -116,9 +115,10 @@ def look(settings: Settings, *, days: int = LAKE_DAYS) -> Looked:
 
     from bms_bridge.anomalies.losses import losses
 
-    kept = _kept(settings, days)
-    found = _advised(kept.recent, _assumptions(None), opinion=importlib.util.find_spec("sklearn") is not None, grid=kept.grid)
-    rows = [_plain(alert, advice) for alert, advice in found if alert.now]
+    kept = of_depot(settings, days)
+    opinion = importlib.util.find_spec("sklearn") is not None
+    found = _advised(Seen(kept.recent, kept.grid), _assumptions(None), opinion=opinion)
+    rows = [_plain(alert, advice) for alert, advice in found]
     keep_alerts(settings, kept.recent, rows)
     return Looked(len(rows), losses(kept.recent, [alert.leak for alert, _ in found if alert.leak is not None]))
 
@@ -141,7 +141,8 @@ def work_open(
     from bms_bridge.anomalies.work import WorkBook
 
     settings = settings_of(config)
-    found = {one.key: (one, advice) for one, advice in _advised(_table(source or config, packs, days), _assumptions(assume)) if one.now}
+    seen = _seen(source or config, packs, days, whole=False)
+    found = {one.key: (one, advice) for one, advice in _advised(seen, _assumptions(assume))}
     if alert not in found:
         complaints.print(f"[red]no alert {escape(alert)} holds now[/]; there are: {escape(', '.join(found) or 'none')}", highlight=False)
         raise typer.Exit(NO)
@@ -164,84 +165,31 @@ def work_open(
 # -- where the table comes from --------------------------------------------------------------------------------------------
 
 
-def _table(source: Path, packs: Path | None, days: int) -> PackDays:
+class Seen(NamedTuple):
+    """``table``: rows with cells; ``grid``: of the charts, None: the table's own."""
+
+    table: PackDays
+    grid: Grid | None
+
+
+def _seen(source: Path, packs: Path | None, days: int, *, whole: bool) -> Seen:
+    """``whole``: cells of all days, not of the last weeks only."""
     from bms_bridge.anomalies.pack_days import read_pack_days
-
-    table = _from_lake(source, packs, days) if source.suffix.lower() == ".toml" else read_pack_days(source)
-    for note in table.notes:
-        complaints.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
-    return table
-
-
-def _from_lake(config: Path, packs: Path | None, days: int) -> PackDays:
     from controller.settings import SettingsError
 
-    settings = settings_of(config)
-    if settings.lake is None:
-        raise SettingsError(f"{config}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
-    return _of_lake(settings, packs, days)
-
-
-def _of_lake(settings: Settings, packs: Path | None, days: int) -> PackDays:
-    from bms_bridge.anomalies.decision import today_of
-    from bms_bridge.anomalies.from_lake import pack_days, read_beside
-
-    beside = told_by(settings) | (read_beside(packs) if packs is not None else {})
-    with _asking(settings) as (ask, registered):
-        return pack_days(ask, registered, beside, since=today_of(datetime.now(UTC).date()) - days)
-
-
-def _kept(settings: Settings, days: int) -> Kept:
-    """What the depot keeps of its packs' days, with the newest ones asked of the lake."""
-    from bms_bridge.anomalies.decision import today_of
-    from bms_bridge.anomalies.from_lake import chosen_packs, days_of
-    from bms_bridge.anomalies.kept import load, refreshed
-
-    today, beside = today_of(datetime.now(UTC).date()), told_by(settings)
-    folder = settings.storage.path / f"{settings.depot.id}-pack-days"
-    with _asking(settings) as (ask, registered):
-        chosen, _ = chosen_packs(ask, registered, beside)
-
-        def rows(names: Iterable[str], first: int, last: int) -> PackDays:
-            wanted = set(names)
-            own = {pseudonym: pack for pseudonym, pack in chosen.items() if pack.name in wanted}
-            return days_of(ask, own, beside, since=first, until=last)
-
-        packs = {pack.name: pack.capacity_ah for pack in chosen.values()}
-        refreshed(folder, packs, rows, since=today - days, today=today)
-    return load(folder, packs, today=today)
-
-
-def told_by(settings: Settings) -> dict[str, Beside]:
-    """Production batches and ages of the settings' [[health.pack]]."""
-    from bms_bridge.anomalies.decision import today_of
-    from bms_bridge.anomalies.from_lake import Beside
-
-    rows = settings.health.pack if settings.health is not None else ()
-    return {
-        f"{row.vehicle}/{row.pack}": Beside(row.batch, None if row.in_service is None else today_of(row.in_service.date())) for row in rows
-    }
-
-
-@contextlib.contextmanager
-def _asking(settings: Settings) -> Iterator[tuple[Ask, dict[tuple[str, str], Pack]]]:
-    """Questions to the lake, and what the registry says of packs."""
-    from bms_bridge.lake.query import query
-    from bms_bridge.lake.schema import micros
-    from controller.app.lake import looking
-    from controller.app.lake_process import need_libraries, places_of
-    from controller.lake_facts import JournalFacts
-
-    need_libraries()
-    with contextlib.closing(JournalFacts(settings.database, settings.depot.id, micros=micros)) as facts:
-        packs_known = facts.packs() if settings.database.exists() else {}
-        registered = {(key.vehicle_id, key.pack_id): pack for key, pack in packs_known.items()}
-    with looking(settings) as hot:
-
-        def ask(sql: str) -> Sequence[tuple[Any, ...]]:
-            return query(hot, places_of(settings), sql, most_rows=500_000, memory_mb=1024, time_s=300.0, names=True).rows
-
-        yield ask, registered
+    grid = None
+    if source.suffix.lower() == ".toml":
+        settings = settings_of(source)
+        if settings.lake is None:
+            raise SettingsError(f"{source}: there is no section [lake]: this depot keeps no samples; name a table of pack days instead")
+        kept, notes = of_lake(settings, packs, days, whole=whole)
+        table, grid = kept.recent, kept.grid
+    else:
+        table = read_pack_days(source)
+        notes = table.notes
+    for note in notes:
+        complaints.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+    return Seen(table, grid)
 
 
 def settings_of(config: Path) -> Settings:
@@ -257,13 +205,13 @@ def _assumptions(path: Path | None) -> Assumptions:
     return Assumptions() if path is None else read_assumptions(path)
 
 
-def _advised(table: PackDays, assumptions: Assumptions, *, opinion: bool = True, grid: Grid | None = None) -> list[tuple[Alert, Advice]]:
-    """``grid``: of the depot's own look, where the table has the last weeks only; then what holds now alone is looked for."""
+def _advised(seen: Seen, assumptions: Assumptions, *, opinion: bool = True, ended: bool = False) -> list[tuple[Alert, Advice]]:
+    """``ended``: also what does not hold any more."""
     from bms_bridge.anomalies.alerts import watch
     from bms_bridge.anomalies.decision import advise
 
-    newest = int(table.days.max())
-    return [(alert, advise(alert, assumptions, newest)) for alert in watch(table, opinion=opinion, now=grid is not None, grid=grid)]
+    newest = int(seen.table.days.max())
+    return [(alert, advise(alert, assumptions, newest)) for alert in watch(seen.table, opinion=opinion, now=not ended, grid=seen.grid)]
 
 
 def actor() -> str:

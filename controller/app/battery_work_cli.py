@@ -22,11 +22,11 @@ from controller.app.battery_anomalies_cli import (
     DepotArgument,
     ReasonOption,
     actor,
-    complaints,
     console,
     settings_of,
     write_csv,
 )
+from controller.app.battery_pack_days import complaints
 
 if TYPE_CHECKING:
     from bms_bridge.anomalies.work import WorkOrder

@@ -13,9 +13,10 @@ import pytest
 from lake_kit import A, Bench
 
 from bms_bridge.anomalies import TableRefused
-from bms_bridge.anomalies.from_lake import Beside, chosen_packs, days_of, pack_days, read_beside
+from bms_bridge.anomalies.from_lake import Ask, Beside, NoDays, chosen_packs, days_of, read_beside
 from bms_bridge.anomalies.kept import load, refreshed
 from bms_bridge.anomalies.pack_days import PackDays, day_number
+from bms_bridge.anomalies.pieces import SAMPLES_A_DAY, samples_a_day
 from bms_bridge.lake.engine import Lake
 from bms_bridge.lake.query import query
 from depot.fleet import Pack
@@ -68,8 +69,14 @@ def ask() -> Any:
     return asked
 
 
+def asked_of(ask: Ask, registered: dict[tuple[str, str], Pack], beside: dict[str, Beside], *, since: str) -> PackDays:
+    """All packs that are registered, from a day on."""
+    chosen, _ = chosen_packs(ask, registered, beside)
+    return days_of(ask, chosen, beside, since=day_number(since), until=day_number("2027-12-31"))
+
+
 def test_each_day_has_one_like_point_with_what_was_measured_around_it(ask: Any) -> None:
-    table = pack_days(ask, {("E-1", "P1"): PACK}, {"E-1/P1": Beside("A7", day_number("2026-01-01"))}, since=day_number("2026-11-02"))
+    table = asked_of(ask, {("E-1", "P1"): PACK}, {"E-1/P1": Beside("A7", day_number("2026-01-01"))}, since="2026-11-02")
     assert table.names() == ["E-1/P1"]
     assert len(table) == 2
     assert table.numbers["soc"] == pytest.approx([0.9, 0.9], abs=0.005)
@@ -84,7 +91,6 @@ def test_each_day_has_one_like_point_with_what_was_measured_around_it(ask: Any) 
     assert table.balanced_ah[:, 0] == pytest.approx([0, 0])
     # since the like point before: the rest of that hour, one sample's hold, and half an hour
     assert table.balanced_ah[:, 1] == pytest.approx([0.1 * (0.5 + 150 / 3600 + 0.5)] * 2, abs=0.002)
-    assert "1 packs left out" in table.notes[-1]
 
 
 def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
@@ -96,7 +102,8 @@ def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
         def asked(sql: str) -> Sequence[tuple[Any, ...]]:
             return query(lake.hot, bench.places, sql, names=True).rows
 
-        table = pack_days(asked, registered, {}, since=0)
+        table = asked_of(asked, registered, {}, since="2026-01-01")
+        assert samples_a_day(asked) == SAMPLES_A_DAY, "no file of a day is there yet"
         name = f"{A.vehicle_id}/{A.pack_id}"
         assert table.names() == [name]
         chosen, _ = chosen_packs(asked, registered, {name: Beside("A7")})
@@ -113,9 +120,14 @@ def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_told(ask: Any) -> None:
     with pytest.raises(TableRefused, match="registry"):
-        pack_days(ask, {}, {}, since=day_number("2026-11-01"))
-    with pytest.raises(TableRefused, match="no day"):
-        pack_days(ask, {("E-1", "P1"): PACK}, {}, since=day_number("2027-01-01"))
+        chosen_packs(ask, {}, {})
+    chosen, (left_out,) = chosen_packs(ask, {("E-1", "P1"): PACK}, {})
+    assert "1 packs left out" in left_out
+    assert [(pack.name, pack.heard) for pack in chosen.values()] == [("E-1/P1", day_number("2026-11-01"))]
+    with pytest.raises(NoDays, match="no day"):
+        asked_of(ask, {("E-1", "P1"): PACK}, {}, since="2027-01-01")
+    with pytest.raises(NoDays):
+        days_of(ask, {}, {}, since=0, until=1)
 
 
 def test_the_table_beside(tmp_path: Path) -> None:
