@@ -113,7 +113,7 @@ def write_factors(path: Path, found: Mapping[str, Factors]) -> None:
     try:
         in_one_step.write(path, (text + "\n").encode())
     except OSError as error:
-        raise FactorsRefused(f"cannot write {path}: {error.strerror or error}") from error
+        raise FactorsRefused(f"cannot write {path}: {in_one_step.why(error)}") from error
 
 
 def read_factors(path: Path) -> dict[str, tuple[float, float]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bms_bridge import in_one_step
 from bms_bridge.passport.foreign import MOST_BYTES
 from controller.passport_view import KeptPassportView
 from depot.values import InvalidValue, PackKey
@@ -58,10 +58,7 @@ def put_aside(folder: Path, data: bytes) -> str:
     """Lay a file into the folder of incoming ones; its SHA-256. Raises OSError."""
     digest = hashlib.sha256(data).hexdigest()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = folder / f".{digest}.{os.getpid()}"
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(data)
-    aside.replace(folder / f"{digest}.json")
+    in_one_step.write(folder / f"{digest}.json", data, mode=0o600)
     return digest
 
 

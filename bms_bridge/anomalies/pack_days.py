@@ -9,6 +9,7 @@ A file (CSV or Parquet) has a row for each pack and day; lists stand in one fiel
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bms_bridge import in_one_step
 from bms_bridge.anomalies import TableRefused
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
@@ -286,26 +288,32 @@ def _number(value: object) -> float:
 
 
 def written(path: Path, table: PackDays) -> None:
-    """The table as CSV, as :func:`read_pack_days` reads it. Raises OSError."""
+    """Write the table as :func:`read_pack_days` reads it. Raises OSError."""
+    in_one_step.write(path, as_text(table).encode())
+
+
+def as_text(table: PackDays) -> str:
+    """The table as CSV."""
     names = [name for name in NUMBERS if np.isfinite(table.numbers[name]).any()]
     labels = [name for name in LABELS if (table.labels[name] != "").any()]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["pack", "date", *labels, *names, "cells_v", "balanced_ah"])
-        for row in range(len(table)):
-            numbers = [_text(float(table.numbers[name][row]), 9) for name in names]
-            cells = table.cells_v[row][: _width(table.cells_v[row])]
-            taken = table.balanced_ah[row][: _width(table.balanced_ah[row])]
-            writer.writerow(
-                [
-                    table.packs[row],
-                    day_text(int(table.days[row])),
-                    *(table.labels[name][row] for name in labels),
-                    *numbers,
-                    ";".join(_text(float(value), 5) for value in cells),
-                    ";".join(_text(float(value), 5) for value in taken),
-                ]
-            )
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(["pack", "date", *labels, *names, "cells_v", "balanced_ah"])
+    for row in range(len(table)):
+        numbers = [_text(float(table.numbers[name][row]), 9) for name in names]
+        cells = table.cells_v[row][: _width(table.cells_v[row])]
+        taken = table.balanced_ah[row][: _width(table.balanced_ah[row])]
+        writer.writerow(
+            [
+                table.packs[row],
+                day_text(int(table.days[row])),
+                *(table.labels[name][row] for name in labels),
+                *numbers,
+                ";".join(_text(float(value), 5) for value in cells),
+                ";".join(_text(float(value), 5) for value in taken),
+            ]
+        )
+    return stream.getvalue()
 
 
 def _width(row: Floats) -> int:

@@ -62,7 +62,7 @@ def write_model(path: Path, model: ModelFile) -> str:
     try:
         in_one_step.write(path, out.getvalue())
     except OSError as error:
-        raise ModelRefused(f"cannot write {path}: {error.strerror or error}") from error
+        raise ModelRefused(f"cannot write {path}: {in_one_step.why(error)}") from error
     return told
 
 

@@ -223,8 +223,8 @@ def with_curve(chemistry: str, curve: OcvCurve, error_v: float, *, full_v: float
     )
 
 
-def write_curve(path: Path, chemistry: str, fit: OcvFit) -> None:
-    """Write a learned curve as JSON. OSError: the file cannot be written."""
+def curve_text(chemistry: str, fit: OcvFit) -> str:
+    """A learned curve as the text (JSON) of its file."""
     content = {
         "schema": FILE_SCHEMA,
         "chemistry": chemistry,
@@ -235,7 +235,7 @@ def write_curve(path: Path, chemistry: str, fit: OcvFit) -> None:
         "volts": [round(volt, 5) for volt in fit.curve.volts],
         "notes": list(fit.notes),
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _read(path: Path, chemistry: str) -> CellKind:

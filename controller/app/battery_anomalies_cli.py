@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 alerts hold now (``anomalies``), or the answer is no; 2 a 
 
 from __future__ import annotations
 
-import csv
 import getpass
 import json
 import math
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
 from controller.app.battery_pack_days import complaints, of_depot, of_lake
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ def anomalies(
 
     Exit code 0: nothing holds now; 1: something does; 2: a file cannot be used.
     """
-    from bms_bridge.anomalies.pack_days import written
+    from bms_bridge.anomalies.pack_days import as_text
 
+    battery_out.places(save, as_csv)
     assumptions = _assumptions(assume)
     seen = _seen(source, packs, days, whole=ended or save is not None)
     table = seen.table
     if save is not None:
-        written(save, table)
+        battery_out.put(save, as_text(table).encode())
     found = _advised(seen, assumptions, ended=ended)
     rows = [_plain(alert, advice) for alert, advice in found]
     if keep is not None:
@@ -283,8 +284,4 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Cells that a spreadsheet would take for a formula get an apostrophe."""
     from controller.sheets import safe_row
 
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(list(rows[0]) if rows else ["nothing"])
-        for row in rows:
-            writer.writerow(safe_row(row.values()))
+    battery_out.put_rows(path, [list(rows[0]) if rows else ["nothing"], *(safe_row(row.values()) for row in rows)])

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
+
 if TYPE_CHECKING:
     from bms_bridge.life.calibration import Factors
 
@@ -53,6 +55,7 @@ def calibrate(
         complaints.print("[red]name a history with --data, or a depot's settings with --depot[/]", highlight=False)
         raise typer.Exit(USAGE)
 
+    battery_out.places(out)
     given = {"temp_c": temp, "soc": None if soc is None else soc / 100, "rate_c": rate}
     try:
         if depot is not None:

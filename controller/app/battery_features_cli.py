@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 the answer is no (nothing of a charge could be told), 2 th
 
 from __future__ import annotations
 
-import csv
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from controller.app import battery_out
 
 if TYPE_CHECKING:
     from bms_bridge.features.report import Report
@@ -58,8 +59,9 @@ def features(
 
     if charges is not None and cut_off_v is None:
         _refuse("--charges needs --cut-off-v: where constant voltage begins, V per cell")
-    if charges is not None and (charges.suffix.lower() != ".csv" or not charges.parent.is_dir()):
-        _refuse(f"{charges}: name a .csv file in a folder that is there")
+    if charges is not None and charges.suffix.lower() != ".csv":
+        _refuse(f"{charges}: name a .csv file")
+    battery_out.places(charges)
     try:
         window = None if cut_off_v is None else Window(cut_off_v, below_v, from_a, to_a, step_s)
         found: dict[str, Report] = {}
@@ -89,15 +91,13 @@ def features(
 def _write(path: Path, found: dict[str, Report], nominal_ah: float, batch: str) -> int:
     from bms_bridge.health.charge_table import FEATURES
 
-    written = 0
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(["cell", "cycle", "q_nom_Ah", "batch", *FEATURES])
-        for cell, told in found.items():
-            for charge in told.found.get("charges", []):
-                table.writerow([cell, f"{charge['cycle']:g}", f"{nominal_ah:g}", batch, *(f"{charge[name]:.9g}" for name in FEATURES)])
-                written += 1
-    return written
+    rows = [
+        [cell, f"{charge['cycle']:g}", f"{nominal_ah:g}", batch, *(f"{charge[name]:.9g}" for name in FEATURES)]
+        for cell, told in found.items()
+        for charge in told.found.get("charges", [])
+    ]
+    battery_out.put_rows(path, [["cell", "cycle", "q_nom_Ah", "batch", *FEATURES], *rows])
+    return len(rows)
 
 
 def _show(cell: str, told: Report) -> None:

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -117,10 +119,9 @@ def soh_train(
     from bms_bridge.health.soh import to_file
     from bms_bridge.health.soh_training import train
 
+    battery_out.places(out)
     models: dict[str, SohModel] = {}
     try:
-        if not out.parent.is_dir():
-            _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
         for table in read_folder(data):
             _notes(table.kind, table.notes)
             console.print(f"{table.kind}: {len(set(table.cells))} cells, {len(table):,} charges …", highlight=False, markup=False)
@@ -203,9 +204,8 @@ def grade_train(
     from bms_bridge.health.model_file import write_model
     from bms_bridge.health.pulse_table import read_pulses
 
+    battery_out.places(out)
     try:
-        if not out.parent.is_dir():
-            _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
         table = read_pulses(data)
         _notes("pulses", table.notes)
         models = train_grades(table, seed=seed)

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
+
 if TYPE_CHECKING:
     from bms_bridge.life.history import Track
     from bms_bridge.life.remaining import Left, LifeModel
@@ -120,8 +122,7 @@ def life_train(
     from bms_bridge.life.remaining import to_file
     from bms_bridge.life.teaching import teach_all
 
-    if not out.parent.is_dir():
-        _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
+    battery_out.places(out)
     try:
         tracks, notes = read_histories(data)
         _notes(notes)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
 from controller.app.battery_words import pack_of, reason_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def export_passport(
         raise typer.BadParameter(f"there is no tier {tier!r}; write one of {', '.join(Tier)}")
     if output.suffix not in (".json", ".pdf"):
         raise typer.BadParameter("the file's name ends with .json or .pdf")
+    battery_out.places(output)
     brought = {**_estimate(health, cell), **_graded(grade, cell)}
     told = reason_of(reason or ("public passport" if tier == Tier.PUBLIC else ""))
     settings = Settings.load(config)
@@ -88,8 +89,7 @@ def export_passport(
         data = pdf(document)
     else:
         data = json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
-    with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if tier != Tier.PUBLIC else 0o644), "wb") as file:
-        file.write(data)
+    battery_out.put(output, data, mode=0o644 if tier == Tier.PUBLIC else 0o600)
     from bms_bridge.passport.seal import verified
 
     console.print(f"{output}: {result.message}", highlight=False, markup=False, soft_wrap=True)
@@ -181,6 +181,7 @@ def paper_passport(file: FileArgument, *, output: Annotated[Path, typer.Option("
     from bms_bridge.passport import shape
     from bms_bridge.passport.paper import pdf
 
+    battery_out.places(output)
     read = _read(file, "")
     against = shape.complaints(read.aspects)
     if read.broken or against or not {"tier", "issued_at", "issuer", "provenance", "details", "data_model"} <= read.document.keys():
@@ -189,7 +190,7 @@ def paper_passport(file: FileArgument, *, output: Annotated[Path, typer.Option("
         data = pdf(read.document)
     except (KeyError, TypeError, ValueError, AttributeError):
         _no("it is not as a depot writes a passport: its sources or its assessment cannot be read")
-    output.write_bytes(data)
+    battery_out.put(output, data)
     console.print(f"{output}: {output.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True)
 
 

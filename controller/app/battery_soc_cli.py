@@ -5,9 +5,9 @@ Exit codes: 0 done, 1 the answer is no (no sample got a state of charge), 2 a fi
 
 from __future__ import annotations
 
-import csv
 import json
 import math
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from controller.app import battery_out
 
 if TYPE_CHECKING:
     from bms_bridge.soc.cells import CellKind
@@ -77,6 +79,7 @@ def soc(
     from bms_bridge.soc.report import analyse
     from bms_bridge.soc.trace import read_trace
 
+    battery_out.places(out)
     try:
         kind = kind_of(chemistry, ocv)
         start = float("nan") if start_soc is None else start_soc
@@ -87,10 +90,7 @@ def soc(
     except SocError as error:
         _refuse(str(error))
     if out is not None:
-        try:
-            _write(out, found)
-        except OSError as error:
-            _refuse(f"{out} cannot be written ({error.strerror}): name a file in a folder that is there")
+        battery_out.put_rows(out, _rows(found))
     if as_json:
         typer.echo(json.dumps(_plain(file, kind, found, capacity_ah), ensure_ascii=False))
     else:
@@ -113,23 +113,20 @@ def ocv_fit(
     Exit code 2: the file cannot be used.
     """
     from bms_bridge.soc import SocError
-    from bms_bridge.soc.cells import LEARNABLE, write_curve
+    from bms_bridge.soc.cells import LEARNABLE, curve_text
     from bms_bridge.soc.ocv import fit_ocv
     from bms_bridge.soc.trace import read_trace
 
     name = chemistry.upper()
     if name not in LEARNABLE:
         _refuse(f"no chemistry {chemistry}: say one of {', '.join(LEARNABLE)}")
-    if not out.parent.is_dir():
-        _refuse(f"{out.parent} is no folder: name a file in a folder that is there")
+    battery_out.places(out)
     try:
         trace = read_trace(file).per_cell(series)
         fit = fit_ocv(trace.time_s, trace.current_a, trace.voltage_v, resistance_ohm=resistance_ohm, capacity_ah=capacity_ah)
-        write_curve(out, name, fit)
     except SocError as error:
         _refuse(str(error))
-    except OSError as error:
-        _refuse(f"{out} cannot be written ({error.strerror})")
+    battery_out.put(out, curve_text(name, fit).encode())
     for note in (*trace.notes, *fit.notes):
         complaints.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
     console.print(
@@ -233,18 +230,16 @@ def _plain(file: Path, kind: CellKind, found: Analysis, capacity_ah: float) -> d
     }
 
 
-def _write(path: Path, found: Analysis) -> None:
+def _rows(found: Analysis) -> Iterator[Sequence[str]]:
     from bms_bridge.soc.estimate import Verdict
 
     track = found.track
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(COLUMNS)
-        for place in range(len(found.trace)):
-            verdict = Verdict(int(track.verdict[0, place]))
-            figures = (track.soc[0, place], track.low[0, place], track.high[0, place])
-            told = [f"{figure:.5f}" for figure in figures] if verdict == Verdict.TOLD else ["", "", ""]
-            rows.writerow([_time(found, place).removesuffix(" s"), *told, verdict.name.lower()])
+    yield COLUMNS
+    for place in range(len(found.trace)):
+        verdict = Verdict(int(track.verdict[0, place]))
+        figures = (track.soc[0, place], track.low[0, place], track.high[0, place])
+        told = [f"{figure:.5f}" for figure in figures] if verdict == Verdict.TOLD else ["", "", ""]
+        yield [_time(found, place).removesuffix(" s"), *told, verdict.name.lower()]
 
 
 def _refuse(text: str) -> NoReturn:

@@ -133,7 +133,7 @@ def _of_depot(settings: Path, vehicle: str, pack: str) -> tuple[list[Listed], di
     from bms_bridge.twin.packs_file import Listed
     from controller.health_room import made
     from controller.settings import Settings, SettingsError
-    from storage import StorageError, Store
+    from storage import StorageError, Store, StoreMissing
 
     try:
         found = Settings.load(settings)
@@ -147,6 +147,8 @@ def _of_depot(settings: Path, vehicle: str, pack: str) -> tuple[list[Listed], di
                 entry.pack for entry in Book(store).packs() if vehicle in ("", entry.pack.vehicle_id) and pack in ("", entry.pack.pack_id)
             ]
             prospects = {key: shelf.prospect(key) for key in keys}
+    except StoreMissing:
+        raise PacksRefused(f"{settings}: nothing was estimated yet; the health process runs with the depot") from None
     except (SettingsError, StorageError) as error:
         raise PacksRefused(str(error)) from None
     listed, present = [], {}

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
 from depot.money_text import amount
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def value(
     from bms_bridge.second_life.worth import worth
 
     if write_assumptions is not None:
-        try:
-            with write_assumptions.open("x", encoding="utf-8") as out:
-                out.write(shipped_text())
-        except OSError as error:
-            _refuse(f"{write_assumptions}: {error.strerror or error}")
+        battery_out.put(write_assumptions, shipped_text().encode(), replace=False)
         console.print(f"{write_assumptions}: change it, then give it with --assumptions.", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(DONE)
     if file is None:

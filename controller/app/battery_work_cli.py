@@ -15,6 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from controller.app import battery_out
 from controller.app.battery_anomalies_cli import (
     DONE,
     NO,
@@ -53,6 +54,7 @@ def work(
     """List work orders on packs by the day on which they are due. Exit code 1: a step of theirs was changed by somebody."""
     from bms_bridge.anomalies.work import WorkBook, findings
 
+    battery_out.places(as_csv)
     with WorkBook.opened(settings_of(config).work_database) as book:
         every, intact = book.orders(ended=True), book.intact()
         orders = every if everything else book.orders()

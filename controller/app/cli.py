@@ -1,10 +1,13 @@
 """The command line. Each command loads what it needs when it runs, so that ``--help`` answers at once.
 
-Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a part that is needed is not reachable.
+Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a part that is needed is not reachable, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +21,7 @@ from controller.app.bench import bench
 from controller.app.can_cli import can
 from controller.app.driver_cli import driver
 from controller.app.driver_tariff import driver_tariff
-from controller.app.exits import exit_code_of, sentence
+from controller.app.exits import STOPPED, exit_code_of, sentence
 from controller.app.lake import lake
 from controller.app.meter import meter
 from controller.app.tariff import tariff as tariffs
@@ -439,11 +442,44 @@ def check_gates() -> None:
 def main() -> int:
     """Run the command line; an expected error is one sentence, never a traceback."""
     try:
-        app(prog_name="./chargeyard")
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_output()
+        return 1
     except Exception as error:
-        code = exit_code_of(error)
-        if code is None:
+        found = exit_code_of(error)
+        if found is None:
             raise
-        complaints.print(f"[red]chargeyard:[/] {escape(sentence(error))}", highlight=False, soft_wrap=True)
-        return code
+        _say(sentence(error))
+        _leave_output()
+        return found
+    except KeyboardInterrupt:
+        code = STOPPED
+    if code == STOPPED:
+        _say("stopped by Ctrl-C before it was done")
+        _leave_output()
+    return code
+
+
+def _run() -> int:
+    try:
+        app(prog_name="./chargeyard")
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise
+        return int(ended.code or 0)
     return 0
+
+
+def _say(words: str) -> None:
+    complaints.print(f"[red]chargeyard:[/] {escape(words)}", highlight=False, soft_wrap=True)
+
+
+def _leave_output() -> None:
+    """What could not be printed is not tried again at the end: Python would complain once more, and end with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from bms_bridge.in_one_step import why
+
+STOPPED = 130
+"""The code of a command that Ctrl-C ended, as shells have it."""
+
 EXPECTED: dict[str, int] = {
     "bms_bridge.BmsError": 2,
     "bms_bridge.lake.ArchiveRefused": 1,
@@ -42,5 +47,7 @@ def exit_code_of(error: BaseException) -> int | None:
 def sentence(error: BaseException) -> str:
     """What an expected error says to a person."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {why(error)}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return why(error)
     return str(error) or type(error).__name__

@@ -179,15 +179,20 @@ def _settings(config: Path) -> Settings:
 
 @contextlib.contextmanager
 def looking(settings: Settings) -> Any:
-    """The lake's database, read only."""
+    """The lake's database, read only. Raises :class:`storage.StorageError`, :class:`~bms_bridge.lake.LakeRefused`."""
     from sqlalchemy import text
 
     from bms_bridge.lake import LakeRefused
     from bms_bridge.lake.hot import Hot
     from controller.app.lake_process import places_of
-    from storage import Store
+    from storage import Store, StoreMissing
 
-    with contextlib.closing(Store.open(places_of(settings).database, read_only=True)) as store:
+    database = places_of(settings).database
+    try:
+        opened = Store.open(database, read_only=True)
+    except StoreMissing:
+        raise StoreMissing(f"{database}: there is no lake yet: start the depot (./chargeyard run), whose lake's process makes it") from None
+    with contextlib.closing(opened) as store:
         with store.reading() as connection:
             made = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'lake_meta'")).scalar()
         if not made:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,7 +119,8 @@ async def _export(settings: Settings, kind: str, *, as_json: bool) -> bytes:
 
 
 async def connected(link: CoreLink) -> None:
-    """Wait for the first view, at most CONNECT_S."""
+    """Wait for the first view, at most CONNECT_S. What the link says meanwhile is said by the error."""
+    logging.getLogger("controller.link").setLevel(logging.ERROR)
     try:
         async with asyncio.timeout(CONNECT_S):
             async for _ in link.views():
