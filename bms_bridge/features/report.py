@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bms_bridge.features import FeaturesError
+from bms_bridge.current_sign import TURNED, turned
+from bms_bridge.features import FeaturesError, SamplesRefused
 from bms_bridge.features.charge_window import Window, charges_of
 from bms_bridge.features.differential import Curves, curves, peaks, tracked
 from bms_bridge.features.pulses import TIMES_S, steps, summary
@@ -34,6 +35,8 @@ from bms_bridge.health.charge_table import FEATURES
 from bms_bridge.lake.cycles import DEPTHS
 
 MOST_CURVES = 400
+MOST_C_RATE = 30.0
+"""A faster current is one in another unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,15 @@ def per_cell(samples: Samples, *, series: int = 1, parallel: int = 1) -> Samples
 
 def report(samples: Samples, nominal_ah: float, *, window: Window | None = None, soc: Floats | None = None) -> Report:
     """``samples``: of one cell, or of a pack per cell (:func:`per_cell`); ``nominal_ah`` likewise. ``window``: where its charges are asked
-    for the sixteen numbers; ``soc``: shares, where the BMS tells them (else depths are counted from charge). ValueError: no capacity."""
+    for the sixteen numbers; ``soc``: shares, where the BMS tells them (else depths are counted from charge). ValueError: no capacity.
+    SamplesRefused: currents with the other sign, or in another unit than the capacity."""
     if not (math.isfinite(nominal_ah) and nominal_ah > 0):
         raise ValueError("the nominal capacity must be positive, Ah")
+    fastest = float(np.quantile(np.abs(samples.current_a), 0.999)) / nominal_ah
+    if fastest > MOST_C_RATE:
+        raise SamplesRefused(f"{fastest:.0f} capacities an hour cannot be: check the nominal capacity and the unit of the current (A)")
+    if turned(samples.time_s, samples.current_a, samples.voltage_v):
+        raise SamplesRefused(TURNED)
     found: dict[str, Any] = {
         "samples": len(samples),
         "hours": float(samples.time_s[-1] - samples.time_s[0]) / 3600,

@@ -18,48 +18,56 @@ from bms_bridge.features.samples import Floats, Samples, ordered
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import MOST_ROWS, column_names, read_columns
 from bms_bridge.in_short import UNREADABLE, in_short
+from bms_bridge.sample_columns import Column, Quantity, dated_seconds, find
 
-TIMES = ("t_s", "time_s")
-CURRENTS = ("current_a", "I_A")
-VOLTAGES = ("voltage_v", "V")
+HOUSE_NAMES = {Quantity.TIME: "t_s", Quantity.CURRENT: "current_a", Quantity.VOLTAGE: "voltage_v"}
 LAKE_COLUMNS = ("pack", "received_at", "age_s", "current_a", "voltage_v", "temperatures_c", "cells_v")
 MOST_CELLS = 2_000
 
 
-def read_samples(path: Path, refused: dict[str, str] | None = None) -> dict[str, Samples]:
+def read_samples(path: Path, refused: dict[str, str] | None = None, *, discharge_positive: bool = False) -> dict[str, Samples]:
     """Samples of each cell of one file (Parquet, CSV): ``t_s``, ``current_a`` (positive while charging), ``voltage_v``; where they are
-    told, ``temperature…_c`` (any number), ``cell…_v`` (any number), ``cell`` (a name), ``cycle``, ``phase``. Where a file counts cycles
+    told, ``temperature…_c`` (any number), ``cell…_v`` (any number), ``cell`` (a name), ``cycle``, ``phase``. Names and units of cyclers
+    and loggers are known (:mod:`bms_bridge.sample_columns`); a time may be one with its date. Where a file counts cycles
     and its time begins anew in each cycle or phase, they are laid one behind the other, an hour apart. A partition of the lake (Parquet
     with ``pack``, ``received_at`` and ``age_s``) is read as it is. A cell whose samples cannot be used is put into ``refused`` with the
-    reason, so that the others are read. SamplesRefused: the file cannot be used, or none of its cells.
+    reason, so that the others are read. ``discharge_positive``: currents are turned. SamplesRefused: the file cannot be used, or none of
+    its cells.
     """
     without: dict[str, str] = {} if refused is None else refused
     try:
         there = column_names(path)
         if set(LAKE_COLUMNS) <= set(there):
-            return _lake_samples(path, without)
-        names = [next((name for name in known if name in there), known[0]) for known in (TIMES, CURRENTS, VOLTAGES)]
-        warm = [name for name in there if name.startswith("temperature") and name.endswith("_c")]
-        cells = [name for name in there if name.startswith("cell") and name.endswith("_v")]
-        extra = ["cycle"] if "cycle" in there else []
+            return _lake_samples(path, without, discharge_positive)
+        needed = {quantity: next(iter(find(there, quantity)), Column(house)) for quantity, house in HOUSE_NAMES.items()}
+        warm, cells, cycles = (find(there, quantity) for quantity in (Quantity.TEMPERATURE, Quantity.CELL_VOLTAGE, Quantity.CYCLE))
+        extra = cycles[:1]
         words = [name for name in ("cell", "phase") if name in there]
-        read = read_columns(path, (*names, *warm, *cells, *extra), words)
+        read = read_columns(path, [one.name for one in (*needed.values(), *warm, *cells, *extra)], words)
+        clock = needed[Quantity.TIME]
+        if np.isfinite(read[clock.name]).mean() < 0.5:
+            read[clock.name] = dated_seconds(read_columns(path, (), (clock.name,))[clock.name].tolist())
     except DataRefused as error:
-        raise SamplesRefused(f"{error}. Samples need t_s (s), current_a (A, positive while charging) and voltage_v (V)") from error
-    count = len(read[names[0]])
+        raise SamplesRefused(
+            f"{error}. Samples need t_s (s), current_a (A, positive while charging) and voltage_v (V); names of cyclers, as Test_Time(s) "
+            "or Current_measured, are known, too"
+        ) from error
+    time_s, current_a, voltage_v = (one.read(read[one.name]) for one in needed.values())
+    current_a = -current_a if discharge_positive else current_a
+    count = len(time_s)
     whose = read["cell"] if "cell" in words else np.full(count, path.stem)
     phase = read["phase"] if "phase" in words else np.full(count, "", dtype=np.str_)
     found = {}
     for name in np.unique(whose):
         own = np.flatnonzero(whose == name)
-        cycle = read["cycle"][own] if extra else np.zeros(len(own))
+        cycle = read[extra[0].name][own] if extra else np.zeros(len(own))
         try:
             found[str(name)] = ordered(
-                _behind(read[names[0]][own], cycle, phase[own]),
-                read[names[1]][own],
-                read[names[2]][own],
-                temperatures_c=np.column_stack([read[one][own] for one in warm]) if warm else None,
-                cells_v=np.column_stack([read[one][own] for one in cells]) if cells else None,
+                _behind(time_s[own], cycle, phase[own]),
+                current_a[own],
+                voltage_v[own],
+                temperatures_c=np.column_stack([one.read(read[one.name])[own] for one in warm]) if warm else None,
+                cells_v=np.column_stack([one.read(read[one.name])[own] for one in cells]) if cells else None,
                 cycle=cycle,
             )
         except SamplesRefused as error:
@@ -73,7 +81,7 @@ def _some(path: Path, found: dict[str, Samples], without: dict[str, str]) -> dic
     return found
 
 
-def _lake_samples(path: Path, without: dict[str, str]) -> dict[str, Samples]:
+def _lake_samples(path: Path, without: dict[str, str], discharge_positive: bool) -> dict[str, Samples]:
     """Packs of one partition of the lake, by pseudonym."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -87,6 +95,7 @@ def _lake_samples(path: Path, without: dict[str, str]) -> dict[str, Samples]:
             np.array([np.nan if one is None else float(one) for one in table[name].to_pylist()])
             for name in ("age_s", "current_a", "voltage_v")
         )
+        current_a = -current_a if discharge_positive else current_a
         packs = np.array([str(one) for one in table["pack"].to_pylist()], dtype=np.str_)
         warm, cells = (table[name].to_pylist() for name in ("temperatures_c", "cells_v"))
         found = {}

@@ -87,17 +87,21 @@ def ordered(
 ) -> Samples:
     """Samples from columns that may be anything: rows without time, current or voltage and impossible ones are left out and told, as are
     repeated times (the first one stays). SamplesRefused: fewer than two rows are left, or the columns differ in length."""
+    time_s, current_a, voltage_v = (np.asarray(column, dtype=np.float64) for column in (time_s, current_a, voltage_v))
+    if not time_s.ndim == current_a.ndim == voltage_v.ndim == 1:
+        raise SamplesRefused("time, current and voltage must be plain columns: one number a sample")
     count = len(time_s)
     warm = np.full((count, 0), np.nan) if temperatures_c is None else _table(temperatures_c)
     cells = np.full((count, 0), np.nan) if cells_v is None else _table(cells_v)
-    cycles = np.zeros(count) if cycle is None else np.where(np.isfinite(cycle), cycle, 0.0)
+    cycles = np.zeros(count) if cycle is None else np.nan_to_num(np.asarray(cycle, dtype=np.float64), posinf=0.0, neginf=0.0)
     if {len(current_a), len(voltage_v), len(warm), len(cells), len(cycles)} != {count}:
         raise SamplesRefused("the columns of samples differ in length")
     there = np.isfinite(time_s) & np.isfinite(current_a) & np.isfinite(voltage_v)
     with np.errstate(invalid="ignore"):
         possible = (np.abs(current_a) <= MOST_CURRENT_A) & (voltage_v > 0) & (voltage_v <= MOST_VOLTAGE_V) & (np.abs(time_s) < 1e12)
-        warm = np.where((warm >= LEAST_C) & (warm <= MOST_C), warm, np.nan)
-        cells = np.where((cells > 0) & (cells < 10), cells, np.nan)
+        warm_there, cells_there = (warm >= LEAST_C) & (warm <= MOST_C), (cells > 0) & (cells < 10)
+    odd_warm, odd_cells = int((np.isfinite(warm) & ~warm_there).sum()), int((np.isfinite(cells) & ~cells_there).sum())
+    warm, cells = np.where(warm_there, warm, np.nan), np.where(cells_there, cells, np.nan)
     keep = np.flatnonzero(there & possible)
     order = keep[np.argsort(time_s[keep], kind="stable")]
     fresh = np.ones(len(order), dtype=np.bool_)
@@ -105,11 +109,15 @@ def ordered(
     notes = []
     for number, why in (
         (count - int(there.sum()), "no time, current or voltage"),
-        (int((there & ~possible).sum()), "a value that cannot be"),
+        (int((there & ~possible).sum()), f"not within {MOST_CURRENT_A:,.0f} A and 0 to {MOST_VOLTAGE_V:,.0f} V"),
         (int((~fresh).sum()), "the same time told twice"),
     ):
         if number:
             notes.append(f"{number} samples left out: {why}")
+    if odd_warm:
+        notes.append(f"{odd_warm} temperatures left out: not within {LEAST_C:g} and {MOST_C:g} °C")
+    if odd_cells:
+        notes.append(f"{odd_cells} voltages of cells left out: not within 0 and 10 V")
     order = order[fresh]
     if len(order) < 2:
         raise SamplesRefused("fewer than two samples can be used" + (f" ({'; '.join(notes)})" if notes else ""))
@@ -164,4 +172,7 @@ def phases(samples: Samples, nominal_ah: float) -> list[Phase]:
 
 
 def _table(values: Floats) -> Floats:
-    return values[:, None] if values.ndim == 1 else values
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim not in (1, 2):
+        raise SamplesRefused("temperatures and voltages of cells must be tables: a row for each sample, a column for each sensor")
+    return table[:, None] if table.ndim == 1 else table

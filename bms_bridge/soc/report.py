@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from bms_bridge.current_sign import TURNED, turned
 from bms_bridge.soc import TraceRefused
 from bms_bridge.soc.align import Lag, find_lag, moved
 from bms_bridge.soc.bar_delta import Differences, differences
@@ -70,6 +71,8 @@ def analyse(
     fastest = float(np.nanmax(np.abs(one.current_a))) / capacity_ah
     if fastest > 30:
         raise TraceRefused(f"{fastest:.0f} capacities per hour cannot be: check --capacity-ah and the unit of the current (A)")
+    if turned(one.time_s, one.current_a, one.voltage_v):
+        raise TraceRefused(TURNED)
     lag = (
         find_lag(one.time_s, one.current_a, one.voltage_v) if lag_s is None else (Lag(lag_s, float("nan"), float("nan")) if lag_s else None)
     )
@@ -80,7 +83,7 @@ def analyse(
         one = replace(one, voltage_v=moved(one.time_s, one.voltage_v, lag.lag_s), cells_v=cells)
     steps = resistance(one.time_s, one.current_a, one.voltage_v, capacity_ah=capacity_ah)
     if steps.steps >= 20 and float(steps.ohm[-1]) < -3 * steps.ohm_sd:
-        raise TraceRefused("the voltage falls where the current rises: currents must be positive while charging; change their sign")
+        raise TraceRefused(TURNED)
     short = binned(one, STEP_S)
     samples = as_samples(short, capacity_ah)
     track = follow(kind, samples, known, method=method)

@@ -2,8 +2,9 @@
 
     file (CSV, Parquet, an export of the lake) --read_trace--> Trace --as_samples--> what the filter takes
 
-Columns: ``time`` (s, or a time with a date), ``current_a`` (charging positive), ``voltage_v``, ``temperature_c``; the lake's own names
-(``received_at``, ``age_s``, ``temperatures_c``, ``cells_v``) are known. Cells: ``cells_v`` as a list, or columns ``cell_1_v``,
+Columns: ``time`` (s, or a time with a date), ``current_a`` (charging positive), ``voltage_v``, ``temperature_c``; names and units of
+cyclers and loggers are known (:mod:`bms_bridge.sample_columns`), as are the lake's own (``received_at``, ``age_s``, ``temperatures_c``,
+``cells_v``). Cells: ``cells_v`` as a list, or columns ``cell_1_v``,
 ``cell_2_v`` …
 """
 
@@ -19,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from bms_bridge.in_short import UNREADABLE, in_short
+from bms_bridge.sample_columns import Quantity, dated_seconds, find
 from bms_bridge.soc import TraceRefused
 from bms_bridge.soc.estimate import Samples
 from bms_bridge.soc.ocv import Floats
@@ -27,15 +29,7 @@ MOST_BYTES: Final = 400_000_000
 MOST_ROWS: Final = 2_000_000
 MOST_CELLS: Final = 2_000
 LEAST_ROWS: Final = 3
-YEARS: Final = range(1970, 2200)
-"""Dates outside of them are taken for missing."""
-
-TIMES: Final = ("time_s", "time", "t_s", "reported_at", "received_at", "timestamp")
-_NAMES: Final = {
-    "current_a": ("current_a", "pack_current_a", "i_a"),
-    "voltage_v": ("voltage_v", "pack_voltage_v", "v"),
-    "temperature_c": ("temperature_c", "cell_temperature_c", "t_c"),
-}
+_WANTED: Final = {"current_a": Quantity.CURRENT, "voltage_v": Quantity.VOLTAGE, "temperature_c": Quantity.TEMPERATURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +63,41 @@ class Trace:
         return self if not series or series == 1 else replace(self, voltage_v=self.voltage_v / series)
 
 
-def read_trace(path: Path) -> Trace:
-    """Read one table. TraceRefused: it is none, a column is missing, or too little is left."""
+def read_trace(path: Path, *, discharge_positive: bool = False) -> Trace:
+    """Read one table; ``discharge_positive``: its currents are turned.
+
+    TraceRefused: it is none, a column is missing, or too little is left."""
     columns = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
     names = {name.strip().lower(): name for name in columns}
-    clock = next((names[name] for name in TIMES if name in names), None)
+    clock = next(iter(find(columns, Quantity.TIME)), None)
     if clock is None:
-        raise TraceRefused(f"{path}: no column of times; name it one of {', '.join(TIMES)}")
+        raise TraceRefused(
+            f"{path}: no column of times; name it time_s (s) or time (with its date); it has {', '.join(sorted(names)[:12])}"
+        )
     found: dict[str, Floats] = {}
-    for wanted, others in _NAMES.items():
-        name = next((names[other] for other in others if other in names), None)
-        if name is not None:
-            found[wanted] = _numbers(columns[name])
+    for wanted, quantity in _WANTED.items():
+        one = next(iter(find(columns, quantity)), None)
+        if one is not None:
+            found[wanted] = one.read(_numbers(columns[one.name]))
+    if discharge_positive and "current_a" in found:
+        found["current_a"] = -found["current_a"]
     if "temperature_c" not in found and "temperatures_c" in names:
         found["temperature_c"] = _row_means(_lists(columns[names["temperatures_c"]]))
     cells = _cells(columns, names)
-    length = len(columns[clock])
+    length = len(columns[clock.name])
     missing = [wanted for wanted in ("current_a",) if wanted not in found]
     if "voltage_v" not in found and not cells.shape[1]:
         missing.append("voltage_v (or cells_v)")
     if missing:
         raise TraceRefused(f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(sorted(names)[:12])}")
     nothing = np.full(length, np.nan)
-    seconds, begin = _seconds(columns[clock])
-    if begin is not None and "age_s" in names and clock.strip().lower() == "received_at":
-        seconds = seconds - np.nan_to_num(_numbers(columns[names["age_s"]]), nan=0.0)
+    at_s, begin = _seconds(columns[clock.name])
+    if begin is None:
+        at_s = clock.read(at_s)
+    elif "age_s" in names and clock.name.strip().lower() == "received_at":
+        at_s = at_s - np.nan_to_num(_numbers(columns[names["age_s"]]), nan=0.0)
     voltage, temperature = found.get("voltage_v", nothing), found.get("temperature_c", nothing)
-    return tidy(seconds, found["current_a"], voltage, temperature, cells, begin, str(path))
+    return tidy(at_s, found["current_a"], voltage, temperature, cells, begin, str(path))
 
 
 def tidy(
@@ -113,7 +115,11 @@ def tidy(
         if odd.any():
             notes.append(f"{int(odd.sum())} {what} outside of {low:g} to {high:g} taken for missing")
             values[odd] = np.nan
-    cells_v = np.where((cells_v > 0.5) & (cells_v < 6.0), cells_v, np.nan)
+    with np.errstate(invalid="ignore"):
+        possible = (cells_v > 0.5) & (cells_v < 6.0)
+    if odd_cells := int((np.isfinite(cells_v) & ~possible).sum()):
+        notes.append(f"{odd_cells} voltages of cells outside of 0.5 to 6 V taken for missing")
+    cells_v = np.where(possible, cells_v, np.nan)
     order = np.argsort(seconds, kind="stable")
     order = order[np.isfinite(seconds[order])]
     if len(order) < len(seconds):
@@ -127,14 +133,18 @@ def tidy(
     if len(order) < LEAST_ROWS:
         raise TraceRefused(f"{name}: {len(order)} rows with a time; at least {LEAST_ROWS} are needed")
     if not np.isfinite(current_a[order]).any():
-        raise TraceRefused(f"{name}: no current in any row")
+        raise TraceRefused(f"{name}: no current in any row{_told(notes)}")
     if not (np.isfinite(voltage_v[order]).any() or np.isfinite(cells_v[order]).any()):
-        raise TraceRefused(f"{name}: no voltage in any row")
+        raise TraceRefused(f"{name}: no voltage in any row{_told(notes)}")
     first = float(seconds[order[0]])
     start = None if begin is None else datetime.fromtimestamp(begin.timestamp() + first, tz=UTC)
     return Trace(
         seconds[order] - first, current_a[order], voltage_v[order], temperature_c[order], cells_v[order], start, tuple(notes)
     )  # fmt: skip
+
+
+def _told(notes: Sequence[str]) -> str:
+    return f" ({'; '.join(notes)}; are they in A, V and °C?)" if notes else ""
 
 
 def binned(trace: Trace, step_s: float) -> Trace:
@@ -262,16 +272,4 @@ def _seconds(values: Sequence[Any]) -> tuple[Floats, datetime | None]:
     numbers = _numbers([None if isinstance(value, datetime) else value for value in values])
     if not len(numbers) or np.isfinite(numbers).mean() > 0.5:
         return numbers, None
-    stamps = [_moment(value) for value in values]
-    return np.array([stamp.timestamp() if stamp else np.nan for stamp in stamps]), datetime.fromtimestamp(0, tz=UTC)
-
-
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-    if not isinstance(value, datetime) or value.year not in YEARS:
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return dated_seconds(values), datetime.fromtimestamp(0, tz=UTC)

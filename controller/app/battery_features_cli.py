@@ -44,6 +44,9 @@ def features(
     from_a: Annotated[float, typer.Option("--from-a", help="At constant voltage the current's window begins here, A per cell.")] = 0.5,
     to_a: Annotated[float, typer.Option("--to-a", help="… and ends here.")] = 0.1,
     step_s: Annotated[float, typer.Option("--step-s", help="Even steps on which statistics are made, s: those of the taught table.")] = 5.0,
+    discharge_positive: Annotated[
+        bool, typer.Option("--discharge-positive", help="The file's currents are positive while discharging.")
+    ] = False,
     batch: Annotated[str, typer.Option("--batch", help="The batch that is written beside the charges.")] = "",
     charges: Annotated[Path | None, typer.Option("--charges", help="Write the charges to this file (.csv), for battery soh.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All numbers and curves, one JSON object a cell and line.")] = False,
@@ -66,10 +69,15 @@ def features(
         window = None if cut_off_v is None else Window(cut_off_v, below_v, from_a, to_a, step_s)
         found: dict[str, Report] = {}
         refused: dict[str, str] = {}
-        for cell, samples in read_samples(file, refused).items():
-            found[cell] = report(per_cell(samples, series=series, parallel=parallel), nominal_ah / parallel, window=window)
+        for cell, samples in read_samples(file, refused, discharge_positive=discharge_positive).items():
+            try:
+                found[cell] = report(per_cell(samples, series=series, parallel=parallel), nominal_ah / parallel, window=window)
+            except SamplesRefused as error:
+                refused[cell] = str(error)
         for cell, why in refused.items():
             complaints.print(f"[yellow]{escape(cell)}: left out: {escape(why)}[/]", highlight=False, soft_wrap=True)
+        if not found:
+            _refuse(f"{file}: nothing can be used")
     except SamplesRefused as error:
         _refuse(str(error))
     except (FeaturesError, ValueError) as error:

@@ -46,6 +46,7 @@ def add_to(battery: typer.Typer) -> None:
     battery.command("ocv-fit")(ocv_fit)
 
 
+TurnedOption = Annotated[bool, typer.Option("--discharge-positive", help="The file's currents are positive while discharging.")]
 ChemistryOption = Annotated[str, typer.Option("--chemistry", help="LFP, NMC, NMC811, LCO; NCA, LMO, LTO with --ocv.")]
 SeriesOption = Annotated[int | None, typer.Option("--series", min=1, max=2000, help="Cells in series, where voltage_v is a pack's.")]
 
@@ -66,6 +67,7 @@ def soc(
     start_error: Annotated[float, typer.Option("--start-error", min=0.001, max=0.5, help="How far that may be off, a share.")] = 0.1,
     method: Annotated[HowTo, typer.Option("--method", help="Filter, or charge counted alone.")] = HowTo.EKF,
     lag_s: Annotated[float | None, typer.Option("--lag-s", min=-60, max=60, help="How late voltages are stamped; unset: found.")] = None,
+    discharge_positive: TurnedOption = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write every sample's state of charge to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
@@ -84,9 +86,8 @@ def soc(
         kind = kind_of(chemistry, ocv)
         start = float("nan") if start_soc is None else start_soc
         known = Knowledge(soc=start, soc_sd=start_error, capacity_sd=capacity_error)
-        found = analyse(
-            kind, read_trace(file), capacity_ah=capacity_ah, known=known, method=method.value, series=series, lag_s=lag_s
-        )  # fmt: skip
+        trace = read_trace(file, discharge_positive=discharge_positive)
+        found = analyse(kind, trace, capacity_ah=capacity_ah, known=known, method=method.value, series=series, lag_s=lag_s)
     except SocError as error:
         _refuse(str(error))
     if out is not None:
@@ -105,6 +106,7 @@ def ocv_fit(
     out: Annotated[Path, typer.Option("--out", help="The curve file that is written (.json).")],
     series: SeriesOption = None,
     capacity_ah: Annotated[float | None, typer.Option("--capacity-ah", help="Where the charge does not begin at empty (Ah).")] = None,
+    discharge_positive: TurnedOption = False,
     resistance_ohm: Annotated[float | None, typer.Option("--resistance-ohm", help="Of one cell, where only a charge is told.")] = None,
 ) -> None:
     """Learn a cell's open-circuit curve from a slow charge, or better from a charge and a discharge. A fifth of the capacity
@@ -122,7 +124,7 @@ def ocv_fit(
         _refuse(f"no chemistry {chemistry}: say one of {', '.join(LEARNABLE)}")
     battery_out.places(out)
     try:
-        trace = read_trace(file).per_cell(series)
+        trace = read_trace(file, discharge_positive=discharge_positive).per_cell(series)
         fit = fit_ocv(trace.time_s, trace.current_a, trace.voltage_v, resistance_ohm=resistance_ohm, capacity_ah=capacity_ah)
     except SocError as error:
         _refuse(str(error))
