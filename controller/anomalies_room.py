@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from bms_bridge.anomalies import AnomalyError
+from bms_bridge.anomalies.outcomes import believed
 from bms_bridge.anomalies.view import PackAlert, PackAlertsView, WorkFinding, WorkOrderRow, WorkOrdersView, WorkStep
 from bms_bridge.anomalies.work import Ending, WorkBook, findings
 from controller.link import CoreUnreachable
@@ -70,7 +71,9 @@ class AnomaliesRoom:
             )
             for order in orders
         ]
-        found = [WorkFinding(one.kind, one.right, one.false, one.else_found) for one in findings(orders)]
+        told = findings(orders)
+        taken = {kind: belief.real for kind, belief in believed(told).items()}
+        found = [WorkFinding(one.kind, one.right, one.false, one.else_found, taken.get(one.kind)) for one in told]
         return WorkOrdersView(now, intact, rows, found)
 
     async def _open(self, command: cmd.OpenWorkOrder, envelope: Envelope) -> tuple[cmd.CommandStatus, str]:

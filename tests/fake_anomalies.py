@@ -12,7 +12,10 @@ NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 WAITING = "E-140/P1/internal_short/4"
 KEY = "E-103/P1/internal_short/4"
 WHY = "a cell loses charge by itself, cell 4; leak of 31 mA (C/4,900): cell_loss 0.0049 of its charge a day, usual 0 (14 σ)"
-ADVICE = "work on it by 2026-11-29 (now ₹15,000, waiting ₹480,000 in the mean; 80% that it fails before the service)"
+ADVICE = (
+    "work on it by 2026-11-29 (now ₹15,000, waiting ₹4,80,000 in the mean; 80 % that it fails before the service). "
+    "Of such alerts: 2 of 2 were right here, so 86 % are taken for real (80 % assumed before)."
+)
 
 
 def alert(key: str = KEY, *, holds_now: bool = True) -> PackAlert:
@@ -38,7 +41,7 @@ def fill_anomalies(link: FakeLink) -> None:
         5, "E-118/P1/by_hand/5", "E-118/P1", "by_hand", "2026-12-05", "look at the connector of module 2", "", "open",
         [WorkStep("2026-11-21T04:00:00.000Z", "asha", "opened", "driver smelled something")],
     )  # fmt: skip
-    found = [WorkFinding("internal_short", 2, 0, 1), WorkFinding("resistance", 0, 1, 0)]
+    found = [WorkFinding("internal_short", 2, 0, 1, 0.857), WorkFinding("resistance", 0, 1, 0, 0.417)]
     link.shown |= {
         PackAlertsView: PackAlertsView(NOW, NOW, 12, "", [alert(), alert(WAITING)]),
         WorkOrdersView: WorkOrdersView(NOW, True, [hand, order, done], found),

@@ -185,6 +185,7 @@ def _findings(found: Sequence[WorkFinding]) -> list[dict[str, Any]]:
                 "right": row.right,
                 "false": row.false,
                 "else_found": row.else_found,
+                "taken": text.ABSENT if row.taken is None else f"{text.percent(row.taken)} %",
                 "share": f"{row.false} of {looked} ({text.percent(row.false / looked)} %)" if looked else text.ABSENT,
             }
         )

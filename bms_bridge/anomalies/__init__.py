@@ -10,6 +10,7 @@
     outliers    isolation forest and a linear autoencoder as a second opinion
     alerts      one alert for each trouble, ranked, with the signals that caused it
     decision    early work against risk, with assumptions that can be edited
+    outcomes    what work orders found, and how probable an alert is real from then on
     work        work orders: opened, done, by whom and why
 
 Only :mod:`outliers` loads scikit-learn, only :mod:`pack_days` and :mod:`from_lake` load Arrow.

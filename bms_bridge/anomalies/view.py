@@ -10,7 +10,8 @@ import msgspec
 class PackAlert(msgspec.Struct, frozen=True, kw_only=True):
     """One alert. ``key``: what a work order is opened with. ``cell`` counts from 1; null: the pack. ``why``: the signals that caused it.
     ``days_left``: until the cells lie as far apart as what the safety path derates at; null: not known. ``now_paise``,
-    ``waiting_paise``: early work, and what waiting costs in the mean."""
+    ``waiting_paise``: early work, and what waiting costs in the mean. ``real_assumed``: share of such alerts that is assumed to be real;
+    ``real``: with what was found in this depot (``right_here``, ``false_here``); null: the look was made before this was reckoned."""
 
     key: str
     pack: str
@@ -33,6 +34,10 @@ class PackAlert(msgspec.Struct, frozen=True, kw_only=True):
     now_paise: int
     waiting_paise: int
     advice: str
+    real: float | None = None
+    real_assumed: float | None = None
+    right_here: int = 0
+    false_here: int = 0
 
 
 class PackAlertsView(msgspec.Struct, frozen=True):
@@ -71,12 +76,13 @@ class WorkOrderRow(msgspec.Struct, frozen=True):
 
 class WorkFinding(msgspec.Struct, frozen=True):
     """What people found who looked after alerts of one kind: ``right`` as the alert said, ``false`` nothing, ``else_found`` another
-    trouble."""
+    trouble. ``taken``: share of such alerts that is taken for real from then on; null: for this kind none is."""
 
     kind: str
     right: int
     false: int
     else_found: int
+    taken: float | None = None
 
 
 class WorkOrdersView(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from bms_bridge.anomalies import WorkRefused
+from bms_bridge.anomalies.outcomes import Finding
 from storage import Store
 
 MOST_REASON: Final = 200
@@ -72,21 +73,6 @@ class WorkOrder:
     advice: str
     state: str
     steps: tuple[Step, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What people found who looked after alerts of one kind, in ended orders."""
-
-    kind: str
-    right: int = 0
-    false: int = 0
-    else_found: int = 0
-
-    @property
-    def looked(self) -> int:
-        """How often somebody looked."""
-        return self.right + self.false + self.else_found
 
 
 def findings(orders: Iterable[WorkOrder]) -> list[Finding]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bms_bridge.anomalies.cohorts import Grid
     from bms_bridge.anomalies.decision import Advice, Assumptions
     from bms_bridge.anomalies.losses import Loss
+    from bms_bridge.anomalies.outcomes import Finding
     from bms_bridge.anomalies.pack_days import PackDays
     from controller.settings import Settings
 
@@ -79,7 +80,9 @@ def anomalies(
     table = seen.table
     if save is not None:
         battery_out.put(save, as_text(table).encode())
-    found = _advised(seen, assumptions, ended=ended)
+    home = keep if keep is not None else source if source.suffix.lower() == ".toml" else None
+    outcomes = () if home is None else outcomes_of(settings_of(home))
+    found = _advised(seen, assumptions, outcomes, ended=ended)
     rows = [_plain(alert, advice) for alert, advice in found]
     if keep is not None:
         keep_alerts(settings_of(keep), table, rows)
@@ -118,7 +121,7 @@ def look(settings: Settings, *, days: int = LAKE_DAYS) -> Looked:
 
     kept = of_depot(settings, days)
     opinion = importlib.util.find_spec("sklearn") is not None
-    found = _advised(Seen(kept.recent, kept.grid), _assumptions(None), opinion=opinion)
+    found = _advised(Seen(kept.recent, kept.grid), _assumptions(None), outcomes_of(settings), opinion=opinion)
     rows = [_plain(alert, advice) for alert, advice in found]
     keep_alerts(settings, kept.recent, rows)
     return Looked(len(rows), losses(kept.recent, [alert.leak for alert, _ in found if alert.leak is not None]))
@@ -143,7 +146,7 @@ def work_open(
 
     settings = settings_of(config)
     seen = _seen(source or config, packs, days, whole=False)
-    found = {one.key: (one, advice) for one, advice in _advised(seen, _assumptions(assume))}
+    found = {one.key: (one, advice) for one, advice in _advised(seen, _assumptions(assume), outcomes_of(settings))}
     if alert not in found:
         complaints.print(f"[red]no alert {escape(alert)} holds now[/]; there are: {escape(', '.join(found) or 'none')}", highlight=False)
         raise typer.Exit(NO)
@@ -206,13 +209,26 @@ def _assumptions(path: Path | None) -> Assumptions:
     return Assumptions() if path is None else read_assumptions(path)
 
 
-def _advised(seen: Seen, assumptions: Assumptions, *, opinion: bool = True, ended: bool = False) -> list[tuple[Alert, Advice]]:
-    """``ended``: also what does not hold any more."""
+def outcomes_of(settings: Settings) -> Sequence[Finding]:
+    """What people of the depot found who looked after its alerts. Raises :class:`storage.StorageError`."""
+    from bms_bridge.anomalies.work import WorkBook, findings
+
+    if not settings.work_database.exists():
+        return ()
+    with WorkBook.opened(settings.work_database) as book:
+        return findings(book.orders(ended=True))
+
+
+def _advised(
+    seen: Seen, assumptions: Assumptions, outcomes: Sequence[Finding], *, opinion: bool = True, ended: bool = False
+) -> list[tuple[Alert, Advice]]:
+    """``outcomes``: of the depot, for how probable an alert is real; ``ended``: also what does not hold any more."""
     from bms_bridge.anomalies.alerts import watch
     from bms_bridge.anomalies.decision import advise
 
     newest = int(seen.table.days.max())
-    return [(alert, advise(alert, assumptions, newest)) for alert in watch(seen.table, opinion=opinion, now=not ended, grid=seen.grid)]
+    alerts = watch(seen.table, opinion=opinion, now=not ended, grid=seen.grid)
+    return [(alert, advise(alert, assumptions, newest, outcomes)) for alert in alerts]
 
 
 def actor() -> str:
@@ -260,6 +276,10 @@ def _plain(alert: Alert, advice: Advice) -> dict[str, Any]:
         "now_paise": advice.now_paise,
         "waiting_paise": advice.waiting_paise,
         "advice": advice.words,
+        "real": round(advice.belief.real, 4),
+        "real_assumed": advice.belief.assumed,
+        "right_here": advice.belief.right,
+        "false_here": advice.belief.false,
     }
 
 

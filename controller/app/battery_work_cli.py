@@ -52,6 +52,7 @@ def work(
     as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the orders to this file, a row for each step.")] = None,
 ) -> None:
     """List work orders on packs by the day on which they are due. Exit code 1: a step of theirs was changed by somebody."""
+    from bms_bridge.anomalies.outcomes import believed
     from bms_bridge.anomalies.work import WorkBook, findings
 
     battery_out.places(as_csv)
@@ -78,8 +79,11 @@ def work(
             told = "\n".join(f"{step.at[:16].replace('T', ' ')} {step.actor}: {step.what}, {step.reason}" for step in order.steps)
             shown.add_row(f"{order.number}", *(escape(text) for text in (order.key, order.due, order.state, order.cause, told)))
         console.print(shown)
+        taken = believed(found)
         for one in found:
             told = f"{one.right} right, {one.false} false, {one.else_found} something else"
+            if one.kind in taken:
+                told += f"; {100 * taken[one.kind].real:.0f} % are taken for real"
             console.print(f"alerts of {one.kind.replace('_', ' ')}, where somebody looked: {told}", highlight=False)
     if not intact:
         complaints.print("[red]Steps of work orders were changed outside of the program: compare with a backup.[/]", highlight=False)

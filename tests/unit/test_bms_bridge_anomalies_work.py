@@ -12,7 +12,8 @@ from sqlalchemy import text
 from bms_bridge.anomalies import AssumptionRefused, WorkRefused
 from bms_bridge.anomalies.alerts import Alert, watch
 from bms_bridge.anomalies.decision import Assumptions, advise, read_assumptions
-from bms_bridge.anomalies.work import Ending, Finding, WorkBook, findings
+from bms_bridge.anomalies.outcomes import Finding
+from bms_bridge.anomalies.work import Ending, WorkBook, findings
 from storage import Store
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -43,7 +44,16 @@ def test_assumptions_are_edited_by_name(tmp_path: Path) -> None:
     file.write_text("early_paise = 5\n[real]\nplating = 0.9\n")
     found = read_assumptions(file)
     assert (found.early_paise, found.real["plating"], found.real["resistance"]) == (5, 0.9, 0.5)
-    for content in ("early_paise = -1", "real = 3", "[real]\nplating = 2", "[real]\nrust = 0.1", "cheap = 1", "x =", "service_in_d = nan"):
+    for content in (
+        "early_paise = -1",
+        "real = 3",
+        "[real]\nplating = 2",
+        "[real]\nrust = 0.1",
+        "cheap = 1",
+        "x =",
+        "real_looks = 0",
+        "service_in_d = nan",
+    ):
         file.write_text(content)
         with pytest.raises(AssumptionRefused):
             read_assumptions(file)

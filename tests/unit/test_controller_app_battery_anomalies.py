@@ -70,7 +70,13 @@ def test_a_leaking_cell_is_told_with_its_causes_and_becomes_a_work_order(tmp_pat
     assert (ended.exit_code, "fixed" in ended.output) == (0, True)
     assert "module 2 replaced" in run("work", str(depot), "--all", "--json").stdout
     assert run("work", str(depot)).exit_code == 0
-    assert "1 right, 0 false" in run("work", str(depot)).output
+    assert "1 right, 0 false, 0 something else; 83 % are taken for real" in " ".join(run("work", str(depot)).output.split())
+    after = run("anomalies", str(days), "--json", "--keep", str(depot))
+    (learned,) = json.loads(after.stdout)["alerts"]
+    assert (learned["real_assumed"], learned["right_here"], learned["false_here"]) == (0.8, 1, 0)
+    assert alert["real"] == 0.8 < learned["real"] == 0.8333
+    assert alert["waiting_paise"] < learned["waiting_paise"]
+    assert "1 of 1 was right here, so 83 % are taken for real (80 % assumed before)" in learned["advice"]
     assert "is open again" in run("work-reopen", str(depot), "1", "--reason", "it was another pack").output
     hand = run("work-by-hand", str(depot), "E-1/P1", "--what", "look at module 2", "--reason", "smell")
     assert (hand.exit_code, "work order 2 opened" in hand.output) == (0, True)

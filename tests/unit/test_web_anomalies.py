@@ -36,7 +36,7 @@ async def test_everybody_reads_and_a_sheet_has_a_row_for_each(tmp_path: Path) ->
             ("3", "opened", "asha"),
             ("3", "nothing_found", "ravi"),
         ]
-        assert orders["findings"][0] == {"kind": "internal_short", "right": 2, "false": 0, "else_found": 1}
+        assert orders["findings"][0] == {"kind": "internal_short", "right": 2, "false": 0, "else_found": 1, "taken": 0.857}
         headers = {"x-csrf-token": await form_value(viewer)}
         refused = await viewer.post("/api/v1/work-orders", json={"alert": KEY, "reason": "x"}, headers=headers)
         assert refused.status_code == 403
