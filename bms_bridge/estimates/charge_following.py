@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 BACK_S: Final = 2 * 86_400.0
 OTHER_CAPACITY: Final = 0.03
 """A capacity that differs by more than this share from the one that it was begun with begins anew."""
+
+OTHER_SPREAD: Final = 0.2
+"""So much better or worse known (logarithm) it widens its own curve's intervals otherwise; nothing begins anew."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,8 @@ class Following:
         going = self.going
         if going is None or going.base != name_of(base) or abs(going.capacity_ah / capacity_ah - 1) > OTHER_CAPACITY:
             going, self.kind = start(base, capacity_ah, capacity_sd, going), None
+        elif abs(math.log(going.capacity_sd / capacity_sd)) > OTHER_SPREAD:
+            going, self.kind = replace(going, capacity_sd=capacity_sd), None
         bins = self.told.take(facts.layout.series, after_s=max(going.at_s, now_s - BACK_S), now_s=now_s)
         if bins is None:
             return

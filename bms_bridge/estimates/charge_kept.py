@@ -16,7 +16,7 @@ from bms_bridge.estimates.charge_under_way import Going
 from bms_bridge.soc.bar_delta import CellsMark
 from bms_bridge.soc.estimate import Mark
 from bms_bridge.soc.filters import STATES, Belief
-from bms_bridge.soc.own_curve import BINS, Seen
+from bms_bridge.soc.own_curve import BINS, CAPACITY_SD, Seen
 
 VERSION: Final = 1
 MOST_BYTES: Final = 4_000_000
@@ -30,7 +30,7 @@ def written(going: Going) -> bytes:
     parts: dict[str, Any] = {
         "version": np.array([VERSION]),
         "base": np.frombuffer(going.base.encode(), np.uint8),
-        "own": np.array([going.capacity_ah, going.at_s, going.bms, going.bms_s, going.full_s]),
+        "own": np.array([going.capacity_ah, going.at_s, going.bms, going.bms_s, going.full_s, going.capacity_sd]),
         "state": mark.belief.state,
         "cov": mark.belief.cov,
         "outliers": mark.belief.outliers,
@@ -64,9 +64,10 @@ def read_back(kept: bytes) -> Going | None:
             cells = None
             if "cells" in parts:
                 cells = CellsMark(parts["cells"], parts["cells_cov"], float(parts["cells_s"][0]))
-            capacity_ah, at_s, bms, bms_s, full_s = (float(number) for number in parts["own"])
+            capacity_ah, at_s, bms, bms_s, full_s, *more = (float(number) for number in parts["own"])
+            capacity_sd = more[0] if more and 0 < more[0] < 1 else CAPACITY_SD
             sound = np.isfinite(belief.state).all() and np.isfinite(belief.cov).all() and math.isfinite(capacity_ah)
             base = parts["base"].tobytes().decode()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return Going(base, capacity_ah, Mark(belief, **times, **flags), cells, seen, at_s, bms, bms_s, full_s) if sound else None
+    return Going(base, capacity_ah, Mark(belief, **times, **flags), cells, seen, at_s, bms, bms_s, full_s, capacity_sd) if sound else None

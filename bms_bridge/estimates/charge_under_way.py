@@ -22,7 +22,7 @@ from bms_bridge.soc import filters
 from bms_bridge.soc.bar_delta import CellsMark, Differences, begin_cells, cells_on
 from bms_bridge.soc.cells import CellKind
 from bms_bridge.soc.estimate import MOST_GAP_S, NORMAL_90, REST_C, WORDS, Knowledge, Mark, Samples, Track, Verdict, begin, follow_on
-from bms_bridge.soc.own_curve import Seen, gather, mismatch_v, own_kind
+from bms_bridge.soc.own_curve import CAPACITY_SD, Seen, gather, mismatch_v, own_kind
 
 Floats = NDArray[np.float64]
 
@@ -125,7 +125,8 @@ def _bins(rows: Floats, cells: list[NDArray[np.float32]], places: NDArray[np.int
 @dataclass(frozen=True, slots=True)
 class Going:
     """Where a pack was left. ``base``: name of the curve that it was begun with; ``capacity_ah`` that currents are told in;
-    ``cells`` None: not told by cell. ``bms``: what the pack's own system said last, at ``bms_s``. ``full_s``: of the last full charge."""
+    ``cells`` None: not told by cell. ``bms``: what the pack's own system said last, at ``bms_s``. ``full_s``: of the last full charge.
+    ``capacity_sd``: of ``capacity_ah``, a share."""
 
     base: str
     capacity_ah: float
@@ -136,20 +137,21 @@ class Going:
     bms: float = math.nan
     bms_s: float = math.nan
     full_s: float = math.nan
+    capacity_sd: float = CAPACITY_SD
 
 
 def start(base: CellKind, capacity_ah: float, capacity_sd: float, before: Going | None = None) -> Going:
     """Before the first step; ``before``: of another curve or another capacity, whose charge and resistances are kept."""
     known = Knowledge(capacity_sd=capacity_sd)
     if before is None:
-        return Going(name_of(base), capacity_ah, begin(base, known, 1), None, Seen(), -math.inf)
+        return Going(name_of(base), capacity_ah, begin(base, known, 1), None, Seen(), -math.inf, capacity_sd=capacity_sd)
     state = before.mark.belief.state[0]
     scale = before.capacity_ah / capacity_ah
     known = replace(known, soc=float(np.clip(state[filters.SOC], 0, 1)), soc_sd=0.15, offset=float(state[filters.OFFSET]) * scale)
     mark = begin(base, known, 1)
     was = before.mark
     mark = replace(mark, time_s=was.time_s, held_c=was.held_c * scale, held_v=was.held_v, blind_s=was.blind_s)
-    return replace(before, base=name_of(base), capacity_ah=capacity_ah, mark=mark, cells=None, seen=Seen())
+    return replace(before, base=name_of(base), capacity_ah=capacity_ah, mark=mark, cells=None, seen=Seen(), capacity_sd=capacity_sd)
 
 
 def name_of(base: CellKind) -> str:
@@ -160,7 +162,7 @@ def name_of(base: CellKind) -> str:
 
 def kind_now(base: CellKind, going: Going) -> CellKind:
     """The kind that a pack is followed with: with its own curve as soon as enough was seen of it."""
-    return own_kind(base, going.seen) or base
+    return own_kind(base, going.seen, going.capacity_sd) or base
 
 
 def go_on(base: CellKind, kind: CellKind, going: Going, bins: Bins) -> tuple[Going, CellKind, ChargeState]:
@@ -179,7 +181,7 @@ def go_on(base: CellKind, kind: CellKind, going: Going, bins: Bins) -> tuple[Goi
         apart, cells = cells_on(kind, cells, bins.time_s, current_c, track.soc[0], bins.cells_v)
     if seen.fulls > going.seen.fulls:
         filters.see_rest(mark.belief, np.array([seen.offset_c]), seen.offset_sd_c)
-        own = own_kind(base, seen)
+        own = own_kind(base, seen, going.capacity_sd)
         if own is not None:
             kind = own
             filters.renew_curve(kind, mark.belief)
@@ -217,7 +219,7 @@ def _state(base: CellKind, kind: CellKind, going: Going, track: Track, bins: Bin
     verdict = Verdict(int(track.verdict[0, -1]))
     soc, low, high = (round(float(row[0, -1]), 4) for row in (track.soc, track.low, track.high))
     resting = bool(abs(np.nan_to_num(bins.current_a[-1], nan=1e9)) < REST_C * going.capacity_ah)
-    off_v, wrong = mismatch_v(base, going.seen)
+    off_v, wrong = mismatch_v(base, going.seen, going.capacity_sd)
     own = kind.source if kind is not base else ""
     now_off_v, may_off_v = float(track.curve_v[0, -1]), float(track.curve_sd[0, -1])
     bms = going.bms if math.isfinite(going.bms) and abs(going.at_s - going.bms_s) <= BMS_FRESH_S else math.nan
@@ -232,7 +234,7 @@ def _state(base: CellKind, kind: CellKind, going: Going, track: Track, bins: Bin
         curve_note = f"the {base.source} curve does not fit this pack: off by {1000 * off_v:.0f} mV where it was seen" + (
             "; its own is used instead" if own else ""
         )
-    elif not own and may_off_v > 2 * base.ocv_error_v:
+    elif not own and may_off_v > 2 * base.first_error_v:
         curve_note = (
             f"its rests do not fit the {base.source} curve (about {1000 * abs(now_off_v):.0f} mV): intervals are wider until its own is "
             "known, after two full charges"

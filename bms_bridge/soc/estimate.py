@@ -217,7 +217,7 @@ def follow_on(kind: CellKind, samples: Samples, mark: Mark, *, method: Method = 
         found["soc"][:, place] = np.clip(state[:, filters.SOC], 0.0, 1.0)
         found["sd"][:, place] = np.sqrt(cov[:, filters.SOC, filters.SOC])
         found["capacity"][:, place] = np.exp(state[:, filters.CAPACITY])
-        found["capacity_sd"][:, place] = np.sqrt(cov[:, filters.CAPACITY, filters.CAPACITY])
+        found["capacity_sd"][:, place] = np.sqrt(cov[:, filters.CAPACITY, filters.CAPACITY] + kind.axis_sd**2)
         found["ohmic"][:, place] = np.exp(state[:, filters.OHMIC])
         found["ohmic_sd"][:, place] = np.sqrt(cov[:, filters.OHMIC, filters.OHMIC])
         found["lagging"][:, place] = np.exp(state[:, filters.LAGGING])
@@ -231,7 +231,8 @@ def follow_on(kind: CellKind, samples: Samples, mark: Mark, *, method: Method = 
     gone = ~np.isfinite(samples.time_s)
     for values in found.values():
         values[gone] = np.nan
-    half = NORMAL_90 * kind.interval_factor * np.maximum(found["sd"], LEAST_SD)
+    # Of a learned axis that is stretched no voltage tells: it is told beside what the filter believes.
+    half = NORMAL_90 * np.hypot(kind.interval_factor * np.maximum(found["sd"], LEAST_SD), kind.axis_sd * (1.0 - found["soc"]))
     low, high = np.clip(found["soc"] - half, 0.0, 1.0), np.clip(found["soc"] + half, 0.0, 1.0)
     wide = (high - low > MOST_WIDTH) & (verdict == Verdict.TOLD)
     verdict[wide] = Verdict.TOO_WIDE

@@ -179,14 +179,21 @@ def _side(time_s: Floats, current_a: Floats, voltage_v: Floats, part: slice) -> 
 
 
 def mean_current(current: Floats) -> Floats:
-    """Mean of a current between samples (last axis): logarithmic where it decays, as in a constant-voltage phase; else the plain mean."""
+    """Mean of a current between samples (last axis): logarithmic where a charging current falls steadily, as in a constant-voltage
+    phase told seldom; else the plain mean. A current that goes up and down (driving) has no logarithmic mean: it would be counted short."""
     before, after = current[..., :-1], current[..., 1:]
     plain = 0.5 * (before + after)
     with np.errstate(all="ignore"):
         ratio = after / before
         logarithmic = (after - before) / np.log(ratio)
-    decays = np.isfinite(logarithmic) & (ratio > 0.02) & ((ratio < 0.9) | (ratio > 1.1))
-    return np.asarray(np.where(decays, logarithmic, plain), dtype=np.float64)
+    falls = (after > 0) & (ratio > 0.02) & (ratio < 0.9)
+    # Where it fell before, or goes on to fall, by about the same share.
+    share = np.log(np.where(falls, ratio, 1.0))
+    again = np.zeros_like(falls)
+    alike = falls[..., :-1] & falls[..., 1:] & (np.abs(share[..., 1:] - share[..., :-1]) < 0.25 * np.abs(share[..., 1:] + share[..., :-1]))
+    again[..., :-1] |= alike
+    again[..., 1:] |= alike
+    return np.asarray(np.where(falls & again & np.isfinite(logarithmic), logarithmic, plain), dtype=np.float64)
 
 
 def thinned_knots(curve: OcvCurve, soc: Sequence[float]) -> tuple[float, ...]:

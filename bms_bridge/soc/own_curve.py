@@ -9,7 +9,9 @@ the filter's belief, is the curve's. One look at a hundredth of the charge is on
 correction is a Gaussian process over the states of charge: where nothing was seen it stays as uncertain as the base curve, and
 more so where the base curve was found wrong.
 
-The axis is the told capacity's: where that is 3 % wrong, the low end of the axis is.
+The axis is the told capacity's: where that is 3 % wrong, the low end of the axis is, and with it every state of charge that is read
+from the curve. Nothing that a pack shows in use tells it (the knee of another curve is no zero: taking it for one was 5 % off for LFP),
+so intervals carry it (``CellKind.axis_sd``), widest at empty.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ WRONG: Final = 2.0
 """A base curve is called wrong where it is off by so many of its own deviations, in the mean of what was seen."""
 
 KNOTS: Final = 101
+CAPACITY_SD: Final = 0.04
+"""Of a told capacity of which nothing more is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +165,12 @@ def both_ways(base: CellKind, seen: Seen) -> tuple[Floats, Floats]:
     return np.where(both, middle_v, np.where(there.any(axis=0), one_v, 0.0)), weight
 
 
-def own_kind(base: CellKind, seen: Seen) -> CellKind | None:
-    """The kind with the pack's own curve; None: too little was seen of it yet."""
+def own_kind(base: CellKind, seen: Seen, capacity_sd: float = CAPACITY_SD) -> CellKind | None:
+    """The kind with the pack's own curve; None: too little was seen of it yet. ``capacity_sd``: of the told capacity, a share."""
     if seen.fulls < LEAST_FULLS or int((seen.weight > 0).any(axis=0).sum()) < LEAST_BINS:
         return None
     grid = np.linspace(0.0, 1.0, KNOTS)
-    off, sd = _posterior(base, seen, grid)
+    off, sd = _posterior(base, seen, grid, capacity_sd)
     volts = np.maximum.accumulate(base.curve.voltage(grid) + off)
     error = np.maximum(sd, FITTED_LEAST_ERROR_V)
     try:
@@ -182,6 +186,8 @@ def own_kind(base: CellKind, seen: Seen) -> CellKind | None:
         ocv_error_soc=2 * LENGTH_SOC,
         shift_soc=0.01,
         interval_factor=OWN_FACTOR,
+        axis_sd=capacity_sd,
+        family_v=0.0,
         source=f"its own, from {seen.fulls} full charges, seen from {low:.0%} to {high:.0%}",
     )
 
@@ -196,27 +202,29 @@ def seen_range(seen: Seen) -> tuple[float, float]:
     return (float(bins[0]) / BINS, float(bins[-1] + 1) / BINS) if len(bins) else (float("nan"), float("nan"))
 
 
-def mismatch_v(base: CellKind, seen: Seen) -> tuple[float, bool]:
-    """How far the base curve is off where it was seen (V, root of the mean square), and whether that is more than it claims."""
+def mismatch_v(base: CellKind, seen: Seen, capacity_sd: float = CAPACITY_SD) -> tuple[float, bool]:
+    """How far the base curve is off where it was seen (V, root of the mean square), and whether that is more than it claims and a
+    capacity that is off by ``capacity_sd`` would explain."""
     off_v, weight = both_ways(base, seen)
     there = weight > 0
     if seen.fulls < LEAST_FULLS or int(there.sum()) < LEAST_BINS // 2:
         return float("nan"), False
     centres = (np.arange(BINS) + 0.5) / BINS
     off = off_v[there]
-    allowed = np.hypot(base.ocv_error_at(centres[there]), np.abs(base.curve.slope(centres[there])) * base.shift_soc)
+    moved = np.hypot(base.shift_soc, capacity_sd * (1.0 - centres[there]))
+    allowed = np.hypot(base.ocv_error_v, np.abs(base.curve.slope(centres[there])) * moved)
     return float(np.sqrt((off**2).mean())), bool(np.sqrt(((off / allowed) ** 2).mean()) > WRONG)
 
 
-def _posterior(base: CellKind, seen: Seen, grid: Floats) -> tuple[Floats, Floats]:
+def _posterior(base: CellKind, seen: Seen, grid: Floats, capacity_sd: float) -> tuple[Floats, Floats]:
     """Mean and deviation of the correction at these states of charge, V."""
     off_v, weight = both_ways(base, seen)
     there: NDArray[np.bool_] = weight > 0
     at = ((np.arange(BINS) + 0.5) / BINS)[there]
     slope = base.curve.slope(at)
-    _, wrong = mismatch_v(base, seen)
+    _, wrong = mismatch_v(base, seen, capacity_sd)
     worst = float(np.sqrt((off_v[there] ** 2).mean()))
-    wide = max(2 * base.ocv_error_v, worst if wrong else 0.0)
+    wide = max(2 * base.ocv_error_v, base.family_v, worst if wrong else 0.0)
 
     def prior(a: Floats, b: Floats) -> Floats:
         apart = (a[:, None] - b[None, :]) / LENGTH_SOC

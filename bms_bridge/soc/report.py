@@ -88,7 +88,7 @@ def analyse(
     samples = as_samples(short, capacity_ah)
     track = follow(kind, samples, known, method=method)
     off_v, wrong = mismatch_v(kind, gather(kind, Seen(), samples, track))
-    wrong = wrong or bool(track.curve_sd[0, -1] > 2 * kind.ocv_error_v)
+    wrong = wrong or bool(track.curve_sd[0, -1] > 2 * kind.first_error_v)
     apart = None
     if short.cells_v.shape[1] >= CELLS:
         apart = differences(kind, short.time_s, short.current_a / capacity_ah, track.soc[0], short.cells_v)

@@ -70,6 +70,25 @@ def test_a_curve_that_is_off_is_told_and_learned_from_what_lies_between_full_cha
     assert true.min() < 0.4
 
 
+def test_an_own_curve_knows_no_better_than_the_capacity_that_it_was_counted_in() -> None:
+    base = kind_of("LFP")
+    samples, track, _ = two_days()
+    seen = gather(base, Seen(), samples, track)
+    low, high = (own_kind(base, seen, capacity_sd) for capacity_sd in (0.01, 0.08))
+    assert low is not None
+    assert high is not None
+    again, _ = lived(*DAY)
+    widths, doubts = [], []
+    for kind in (low, high):
+        found = follow(kind, again, Knowledge(soc=0.75, soc_sd=0.1))
+        half = 0.5 * (found.high[0] - found.low[0])
+        widths.append((half[found.soc[0] < 0.5].mean(), half[found.soc[0] > 0.97].mean()))
+        doubts.append(float(found.capacity_sd[0, -1]))
+    assert widths[1][0] > widths[0][0] + 0.02  # far from full
+    assert widths[1][1] == pytest.approx(widths[0][1], abs=0.005)  # full is full
+    assert doubts[1] >= 0.08
+
+
 def test_what_is_seen_in_pieces_is_the_same() -> None:
     base = kind_of("LFP")
     samples, track, _ = two_days()
@@ -88,7 +107,7 @@ def test_what_is_seen_in_pieces_is_the_same() -> None:
 
 def test_rests_that_do_not_fit_widen_before_the_curve_is_known() -> None:
     _, track, _ = two_days()
-    assert track.curve_sd[0, -1] > 1.5 * kind_of("LFP").ocv_error_v
+    assert track.curve_sd[0, -1] > 1.2 * kind_of("LFP").first_error_v
 
 
 def test_a_gap_in_what_flowed_or_one_full_charge_alone_teaches_nothing() -> None:
