@@ -32,7 +32,8 @@ from bms_bridge.passport.sheet import read as read_sheets
 from bms_bridge.passport.tiers import Tier, shown_to
 from bms_bridge.signing import signing_key
 from controller.passport_shelf import SCHEMA, Kept, PassportShelf
-from controller.passport_view import KeptDocumentView, PassportView, PublicPassportView
+from controller.passport_view import KeptDocumentView, KeptPassportView, PassportView, PublicPassportView
+from controller.production_batches import batch_for
 from controller.room import Answered, Carrier, Viewer
 from controller.yard import Yard
 from depot import commands as cmd
@@ -53,12 +54,14 @@ Life = Callable[[PackKey], Awaitable[Mapping[str, Any] | None]]
 
 @dataclass(frozen=True, slots=True)
 class PassportSettings:
-    """``secret``: the depot's own. ``address``: of public pages, "" where there are none. ``key_file``: of the key that signs."""
+    """``secret``: the depot's own. ``address``: of public pages, "" where there are none. ``key_file``: of the key that signs.
+    ``batches``: production batches that the settings tell."""
 
     secret: bytes = field(repr=False)
     key_file: Path
     sheets: Path | None = None
     address: str = ""
+    batches: Mapping[PackKey, str] = field(default_factory=dict)
 
 
 class PassportRoom:
@@ -120,6 +123,8 @@ class PassportRoom:
         now = self._yard.clock.now()
         counted = filled(owners)
         found = plausible.findings(owners["aspects"], now=now, absent=owners["absent"])
+        kept = await self._kept_of(pack)
+        batch = batch_for(self._settings.batches.get(pack, ""), sheet, kept, now=now)
         return PassportView(
             vehicle_id=pack.vehicle_id,
             pack_id=pack.pack_id,
@@ -129,7 +134,9 @@ class PassportRoom:
             address=self.address_of(pack),
             sheet=sheet.model if sheet is not None else "",
             findings=[f"{one.path}: {one.words}" for one in found],
-            kept=await self._on_shelf(lambda: self._shelf.of(pack)),
+            kept=kept,
+            batch=batch.name,
+            batch_from=batch.source,
             owners=owners,
         )
 
@@ -220,7 +227,10 @@ class PassportRoom:
         except PassportRefused as error:
             raise InvalidValue(f"it is not kept: {error}") from None
         words = "kept beside the pack's own passport" if new else "it was kept already"
-        return cmd.CommandStatus.DONE, f"{words}; {len(told)} values in it cannot be" if told else words
+        if told:
+            words += f"; {len(told)} values in it cannot be"
+        batch = batch_for(self._settings.batches.get(pack, ""), await self._sheet_of(pack), await self._kept_of(pack), now=now)
+        return cmd.CommandStatus.DONE, f"{words}; production batch {batch.name}, {batch.source}" if batch.name else words
 
     # -- how ----------------------------------------------------------------------------------------------------
 
@@ -251,7 +261,7 @@ class PassportRoom:
         )
         number = f"urn:chargeyard:{self._mac('number', pack).hex()[:32]}"
         registered = self._yard.state.packs.get(pack)
-        kept = await self._on_shelf(lambda: self._shelf.of(pack))
+        kept = await self._kept_of(pack)
         made = assemble(
             Identity(self._yard.spec.depot_id, number, str(answer.get("pack", "")) if answer else "", self.address_of(pack)),
             known,
@@ -285,6 +295,16 @@ class PassportRoom:
         except (OSError, BmsError, TimeoutError) as error:
             raise InvalidValue(f"the lake does not answer ({error or 'too slow'}), and holds this pack's record: ask again") from None
         return (found, "") if found else ({}, "the lake has never heard of this pack")
+
+    async def _kept_of(self, pack: PackKey) -> list[KeptPassportView]:
+        return await self._on_shelf(lambda: self._shelf.of(pack))
+
+    async def _sheet_of(self, pack: PackKey) -> Sheet | None:
+        """None also where data sheets cannot be read: whoever asks for a passport is told of that."""
+        try:
+            return (await self._sheets()).of(pack)
+        except InvalidValue:
+            return None
 
     async def _sheets(self) -> Sheets:
         path = self._settings.sheets

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from bms_bridge import in_one_step
+from bms_bridge.passport.batch import batch_in
 from bms_bridge.passport.foreign import MOST_BYTES
 from controller.passport_view import KeptPassportView
 from depot.values import InvalidValue, PackKey
@@ -49,9 +50,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> KeptPassportView:
-        """Without the document."""
-        names = (name for name in KeptPassportView.__struct_fields__)
-        return KeptPassportView(**{name: getattr(self, name) for name in names})
+        """Without the document, but with the production batch that it tells."""
+        names = (name for name in KeptPassportView.__struct_fields__ if name != "batch")
+        batch = batch_in(self.document, now=self.kept_at)
+        return KeptPassportView(**{name: getattr(self, name) for name in names}, batch=batch)
 
 
 def put_aside(folder: Path, data: bytes) -> str:

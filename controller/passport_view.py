@@ -10,7 +10,7 @@ from msgspec import Struct
 
 class KeptPassportView(Struct, frozen=True, kw_only=True):
     """A passport from elsewhere. ``parts``: of the data model that are in it; ``signed_by``: fingerprint of the key, "" without a
-    signature; ``findings``: what in it cannot be."""
+    signature; ``findings``: what in it cannot be; ``batch``: the production batch that it tells, "" for none."""
 
     sha256: str
     kept_at: datetime
@@ -21,12 +21,14 @@ class KeptPassportView(Struct, frozen=True, kw_only=True):
     parts: list[str]
     signed_by: str
     findings: list[str]
+    batch: str = ""
 
 
 class PassportView(Struct, frozen=True, kw_only=True):
     """A pack's passport as everybody may see it (``document``, signed), and how it stands. ``filled``, ``unknown``: of the required values,
     as the owner sees them. ``address``: behind its QR code, "" where no page is public. ``sheet``: the model of its data sheet, "" without
-    one; ``findings``: what in the owner's copy cannot be. ``owners``: that copy, unsigned, for those who may issue passports."""
+    one; ``findings``: what in the owner's copy cannot be. ``batch``, ``batch_from``: the production batch by which its cohort is made, and
+    who says it, "" for nobody. ``owners``: that copy, unsigned, for those who may issue passports."""
 
     vehicle_id: str
     pack_id: str
@@ -37,6 +39,8 @@ class PassportView(Struct, frozen=True, kw_only=True):
     sheet: str
     findings: list[str]
     kept: list[KeptPassportView]
+    batch: str = ""
+    batch_from: str = ""
     owners: dict[str, Any] = {}
 
 

@@ -56,7 +56,12 @@ class HealthPackSection(Section):
     in_service: AwareDatetime | None = setting(
         None, "Since when it is in service (its age, for grade and years ahead). Unset: its age is not known."
     )
-    batch: str = setting("", "Production batch: anomalies are looked for among packs of one batch. Unset: not known.", max_length=80)
+    batch: str = setting(
+        "",
+        "Production batch: anomalies are looked for among packs of one batch. Unset: maker, plant and month of its data sheet or of a "
+        "passport from elsewhere.",
+        max_length=80,
+    )
     needed_kwh: float | None = setting(
         None, "What its vehicle must have usable; advice on retiring it then says when its range ends.", unit="kWh", gt=0, le=10_000
     )

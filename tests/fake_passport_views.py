@@ -24,12 +24,14 @@ def fill_passports(link: FakeLink) -> None:
     kept = KeptPassportView(
         sha256="ab" * 32, kept_at=at(1, 12), by="mani", reason="came with the bus", issuer="katraj", number="urn:maker:77",
         parts=["Labels"], signed_by=verified(public).fingerprint,
+        batch="MAKERS OF BATTERIES, INDIA 411057, 2024-03",
         findings=["web_address_is_real: /Labels/declarationOfConformity: telnet is no page of the web"],
     )  # fmt: skip
     link.shown |= {
         PassportView: PassportView(
             vehicle_id="E-103", pack_id="P1", document=public, filled=counted.filled, unknown=counted.unknown, address=ADDRESS,
-            sheet="EB-300", findings=[], kept=[kept], owners=owners,
+            sheet="EB-300", findings=[], kept=[kept], batch=kept.batch,
+            batch_from="as a passport from elsewhere says (kept 2026-11-01)", owners=owners,
         ),
         PublicPassportView: PublicPassportView(document=public),
         KeptDocumentView: KeptDocumentView(sha256="ab" * 32, document={"Labels": {}}),

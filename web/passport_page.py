@@ -115,6 +115,8 @@ def page_context(found: PassportView, clock: text.DepotTime, *, whole: bool) -> 
         "parts": passport_paper.parts(found.owners if whole and found.owners else found.document),
         "whole": whole,
         "assessed": passport_paper.assessed(found.owners) if whole else [],
+        "batch": found.batch,
+        "batch_from": found.batch_from,
         "kept": [_kept(one, clock, found) for one in found.kept],
     }
 
@@ -147,6 +149,7 @@ def _kept(one: KeptPassportView, clock: text.DepotTime, found: PassportView) -> 
         "number": one.number or "without a number",
         "issuer": one.issuer or "not told",
         "parts": "all six parts" if len(one.parts) == 6 else "1 part" if len(one.parts) == 1 else f"{len(one.parts)} parts",
+        "batch": one.batch,
         "signed_by": one.signed_by,
         "at": clock.clock(one.kept_at),
         "by": one.by,

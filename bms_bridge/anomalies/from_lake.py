@@ -5,13 +5,13 @@
 A day's like point is a sample with the day's highest state of charge (within half a percent) and less than C/20, half an hour after
 the first such where there is one. The slope is fitted to the charge's last tenth before it. What balancing took is its current over the
 time since the like point before, where the unit tells it (never for more than :data:`HELD_S` after a sample). A production batch is
-told by no registry: the settings or a small table beside (``pack,batch,made``) can say it.
+told by no registry: the settings, a small table beside (``pack,batch,made``) or a passport can say it.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,10 +82,12 @@ WHERE place = 1 AND point.date >= DATE '{since}' ORDER BY point.pack, point.date
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What neither lake nor registry knows of a pack. ``made``: days since 1970, None: not told."""
+    """What neither lake nor registry knows of a pack. ``made``: days since 1970, None: not told. ``batch_from``: who told the batch, ""
+    where a person did."""
 
     batch: str = ""
     made: int | None = None
+    batch_from: str = ""
 
 
 class NoDays(TableRefused):
@@ -161,6 +163,23 @@ def days_of(ask: Ask, chosen: Mapping[str, Chosen], beside: Mapping[str, Beside]
     cells = [np.array([np.nan if value is None else value for value in row[2]], dtype=np.float64) for row in rows]
     taken = [np.array([np.nan if value is None else value for value in row[10] or ()], dtype=np.float64) for row in rows]
     return made(np.array([name.name for name in names], dtype=np.str_), dates, cells, taken, numbers, labels, where="the lake")
+
+
+def batches_told(beside: Mapping[str, Beside], packs: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for each batch of these packs (VEHICLE/PACK) that no person wrote down: with whom they are compared hangs on it."""
+    own: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(packs):
+        one = beside.get(name, Beside())
+        if one.batch and one.batch_from:
+            own.setdefault((one.batch, one.batch_from), []).append(name)
+    return tuple(
+        f"{_few(names)}: production batch {batch}, {source}; overruled by batch in [[health.pack]]"
+        for (batch, source), names in own.items()
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def read_beside(path: Path) -> dict[str, Beside]:

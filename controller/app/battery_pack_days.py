@@ -54,7 +54,7 @@ def of_depot(settings: Settings, days: int) -> Kept:
 def of_lake(settings: Settings, packs: Path | None, days: int, *, whole: bool) -> tuple[Kept, tuple[str, ...]]:
     """The same for somebody who asks: with the table ``packs`` beside, cells of all days where ``whole``, and what was left out. Raises
     :class:`bms_bridge.BmsError`, :class:`storage.StorageError`, :class:`OSError`."""
-    from bms_bridge.anomalies.from_lake import chosen_packs, read_beside
+    from bms_bridge.anomalies.from_lake import batches_told, chosen_packs, read_beside
     from bms_bridge.anomalies.kept import RECENT_D, copied, load, refreshed
     from bms_bridge.anomalies.pieces import samples_a_day
 
@@ -68,7 +68,7 @@ def of_lake(settings: Settings, packs: Path | None, days: int, *, whole: bool) -
         every = _days(ask, chosen, beside)
         left_out = refreshed(folder, known, every, since=since, today=today, samples=samples_a_day(ask), told=told)
         kept = load(folder, known, today=today, cells_d=days + 1 if whole else RECENT_D)
-    return kept, (*left_out, *unknown)
+    return kept, (*left_out, *unknown, *batches_told(beside, known))
 
 
 def kept_folder(settings: Settings) -> Path:
@@ -77,14 +77,25 @@ def kept_folder(settings: Settings) -> Path:
 
 
 def told_by(settings: Settings) -> dict[str, Beside]:
-    """Production batches and ages of the settings' [[health.pack]]."""
+    """Production batches and ages as the settings' [[health.pack]] have them; a batch of which they are silent as its data sheet or a
+    passport from elsewhere tells it."""
     from bms_bridge.anomalies.decision import today_of
     from bms_bridge.anomalies.from_lake import Beside
+    from controller.app.clocks import clock_of
+    from controller.production_batches import SETTINGS, batch_for
+    from controller.told_elsewhere import ToldElsewhere
+    from depot.values import PackKey
 
-    rows = settings.health.pack if settings.health is not None else ()
-    return {
-        f"{row.vehicle}/{row.pack}": Beside(row.batch, None if row.in_service is None else today_of(row.in_service.date())) for row in rows
-    }
+    now, elsewhere = clock_of(settings).now(), ToldElsewhere(settings.passport.sheets, settings.passports)
+    rows = {PackKey(row.vehicle, row.pack): row for row in (settings.health.pack if settings.health is not None else ())}
+    found = {}
+    for pack in sorted({*rows, *elsewhere.packs()}):
+        row = rows.get(pack)
+        sheet, passports = elsewhere.of(pack)
+        batch = batch_for(row.batch if row is not None else "", sheet, [one.shown for one in passports], now=now)
+        born = None if row is None or row.in_service is None else today_of(row.in_service.date())
+        found[str(pack)] = Beside(batch.name, born, "" if batch.source == SETTINGS else batch.source)
+    return found
 
 
 def _today(settings: Settings) -> int:

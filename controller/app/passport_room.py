@@ -74,6 +74,7 @@ def add_passports(core: Core, settings: Settings, *, safety: Safety, secret: byt
                 key_file=settings.lake_key,
                 sheets=passport.sheets,
                 address=passport.public_url if passport.public else "",
+                batches={PackKey(row.vehicle, row.pack): row.batch for row in settings.health.pack} if settings.health is not None else {},
             ),
             PassportShelf(settings.passports, settings.passports_incoming),
             life=life if settings.lake is not None else None,

@@ -49,6 +49,7 @@ class Bench:
 
     folder: Path
     public: bool = False
+    batch: str = ""
     clock: FakeClock = field(default_factory=FakeClock)
     answer: Any = None
     asked: int = 0
@@ -67,6 +68,7 @@ class Bench:
             key_file=self.folder / "key.pem",
             sheets=sheets,
             address="https://passports.kothrud-transport.in" if self.public else "",
+            batches={PACK: self.batch},
         )
         shelf = PassportShelf(self.folder / "kept.jsonl", self.incoming)
         return PassportRoom(yard, settings, shelf, **({"life": self.life, "soc_of": lambda _: (0.5, NOW)} | more))  # type: ignore[arg-type]
@@ -201,6 +203,28 @@ async def test_a_passport_from_elsewhere_is_kept_beside_ours_and_changes_nothing
     assert isinstance(whole, KeptDocumentView)
     assert whole.document == theirs
     assert await again.views[KeptDocumentView]({"vehicle_id": "E-104", "pack_id": "P1", "sha256": digest}) is None
+
+
+async def test_one_from_elsewhere_tells_the_production_batch_where_the_settings_are_silent(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    room = bench.room()
+    view = await room.views[PassportView]({"vehicle_id": "E-103", "pack_id": "P1"})
+    assert isinstance(view, PassportView)
+    assert (view.batch, view.batch_from) == ("", "")
+    document = passport()
+    place = document["aspects"]["GeneralProductInformation"]["manufacturingPlace"]
+    place |= {"addressCountry": "India", "postalCode": "411057"}
+    document["absent"] = {path: why for path, why in document["absent"].items() if "manufacturingPlace" not in path}
+    theirs = sealed(shown_to(document, Tier.PUBLIC), Ed25519PrivateKey.generate())
+    said = await keep(room, put_aside(bench.incoming, canonical(theirs)))
+    assert "production batch MB, INDIA 411057, 2024-03, as a passport from elsewhere says" in said
+    view = await bench.room().views[PassportView]({"vehicle_id": "E-103", "pack_id": "P1"})
+    assert isinstance(view, PassportView)
+    assert (view.batch, view.kept[0].batch) == ("MB, INDIA 411057, 2024-03", "MB, INDIA 411057, 2024-03")
+    bench.batch = "B7"
+    view = await bench.room().views[PassportView]({"vehicle_id": "E-103", "pack_id": "P1"})
+    assert isinstance(view, PassportView)
+    assert (view.batch, view.batch_from) == ("B7", "as the settings say")
 
 
 async def test_what_is_wrong_with_one_from_elsewhere_keeps_it_out(tmp_path: Path) -> None:
