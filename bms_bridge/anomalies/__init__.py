@@ -4,6 +4,7 @@
     from_lake   the same table out of the lake's samples
     pieces      … of many packs and days, in questions that the lake can answer
     kept        … of which the days before stay on the disk
+    limits      the smallest leak that would be found, by chemistry
     leak        cells that lose charge: leak current from charge to charge, balancing counted, with its limit of detection
     cohorts     who a pack is compared with: batch and firmware, age matched
     charts      EWMA against the cohort, CUSUM against the pack's own beginning, on robust scales

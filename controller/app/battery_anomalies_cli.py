@@ -11,6 +11,7 @@ from __future__ import annotations
 import getpass
 import json
 import math
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bms_bridge.anomalies.alerts import Alert
     from bms_bridge.anomalies.cohorts import Grid
     from bms_bridge.anomalies.decision import Advice, Assumptions
+    from bms_bridge.anomalies.leak import Leak
     from bms_bridge.anomalies.losses import Loss
     from bms_bridge.anomalies.outcomes import Finding
     from bms_bridge.anomalies.pack_days import PackDays
@@ -72,6 +74,7 @@ def anomalies(
 
     Exit code 0: nothing holds now; 1: something does; 2: a file cannot be used.
     """
+    from bms_bridge.anomalies.limits import limits
     from bms_bridge.anomalies.pack_days import as_text
 
     battery_out.places(save, as_csv)
@@ -88,10 +91,14 @@ def anomalies(
         keep_alerts(settings_of(keep), table, rows)
     if as_csv is not None:
         write_csv(as_csv, rows)
+    seeing = limits(table)
     if as_json:
-        typer.echo(json.dumps({"schema": "pack_alerts/1", "packs": len(table.names()), "alerts": rows}, ensure_ascii=False))
+        told = {"schema": "pack_alerts/1", "packs": len(table.names()), "alerts": rows, "limits": [asdict(one) for one in seeing]}
+        typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         _show(found, table)
+        for one in seeing:
+            console.print(escape(one.words), highlight=False)
     raise typer.Exit(NO if any(alert.now for alert, _ in found) else DONE)
 
 
@@ -243,11 +250,19 @@ def _causes(alert: Alert) -> str:
     from bms_bridge.anomalies.alerts import WORDS
 
     parts = [f"{cause.signal} {cause.value:.4g} {cause.unit}, usual {cause.usual:.4g} ({cause.sigmas:.0f} σ)" for cause in alert.causes]
-    leak = f"; leak of {alert.leak.current_a * 1000:.0f} mA (C/{1 / alert.leak.c_rate:,.0f})" if alert.leak is not None else ""
-    if alert.leak is not None and not alert.leak.balancing_told:
-        leak += " beyond what balancing takes, which is not told"
+    leak = "" if alert.leak is None else f"; {_leak_words(alert.leak)}"
     cell = f", cell {alert.cell + 1}" if alert.cell >= 0 else ""
     return f"{WORDS[alert.kind]}{cell}{leak}: {'; '.join(parts)}"
+
+
+def _leak_words(leak: Leak) -> str:
+    """Its size; where none can be told from nothing, how far the cell is behind."""
+    if leak.low > 0:
+        size = f"leak of {leak.current_a * 1000:.0f} mA (C/{1 / leak.c_rate:,.0f})"
+    else:
+        most_ma = 1000 * leak.current_a * leak.high / leak.share_per_day if leak.share_per_day else 0.0
+        size = f"{100 * leak.behind:.1f} % of charge behind its string; it loses {max(0.0, most_ma):.0f} mA at most now"
+    return size if leak.balancing_told else f"{size} beyond what balancing takes, which is not told"
 
 
 def _plain(alert: Alert, advice: Advice) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_pack_days import fleet, string
 from lake_kit import Bench
@@ -57,6 +58,8 @@ def test_a_leaking_cell_is_told_with_its_causes_and_becomes_a_work_order(tmp_pat
         assert [row["key"] for row in csv.DictReader(stream)] == [alert["key"]]
     shown = run("anomalies", str(days))
     assert (shown.exit_code, alert["key"] in shown.output) == (1, True)
+    assert "NMC, 7 packs: leaks from C/7,000 on would be found within 28 days" in " ".join(shown.output.split())
+    assert [one["blind"] for one in json.loads(done.stdout)["limits"]] == [0]
 
     words = ("work-open", str(depot), alert["key"], "--from", str(days), "--reason", "grows")
     assert "work order 1 opened" in run(*words).output
@@ -98,3 +101,13 @@ def test_nothing_unusual_is_code_0_and_a_bad_file_one_sentence(tmp_path: Path, d
     assert "register them" in str(run("anomalies", str(depot)).exception)
     (tmp_path / "a.toml").write_text("early_paise = -1")
     assert "early_paise" in str(run("anomalies", str(tmp_path / "well.csv"), "--assume", str(tmp_path / "a.toml")).exception)
+
+
+def test_a_cell_that_fell_out_and_stays_there_is_not_told_a_leak_of_nothing(tmp_path: Path) -> None:
+    fell = string("E-99/P1", 90, seed=5)
+    fell.cells_v[:, 2] -= np.minimum(0.0015 * np.maximum(0, np.arange(90) - 40), 0.045)
+    written(tmp_path / "days.csv", fell)
+    (alert,) = json.loads(run("anomalies", str(tmp_path / "days.csv"), "--json").stdout)["alerts"]
+    assert (alert["kind"], alert["cell"], alert["leak_ma_low"]) == ("internal_short", 3, 0.0)
+    assert "4.1 % of charge behind its string; it loses 4 mA at most now beyond what balancing takes" in alert["why"]
+    assert "C/" not in alert["why"]
