@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from config_kit import LAKE, write_depot
 from lake_kit import GB, A, B, Bench
 
 from bms_bridge.contract import PackSample, Source
@@ -26,20 +27,6 @@ from controller.app.lake_process import opened, places_of
 from controller.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = """
-[depot]
-id = "pune"
-contract_kw = 100
-failsafe_kw = 50
-worst_background_kw = 10
-[[feeder]]
-id = "A"
-rating_kw = 100
-[storage]
-path = "{folder}"
-[lake]
-least_free_mb = 16
-"""
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 
@@ -58,8 +45,7 @@ async def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_nothing_is_
 ) -> None:
     monkeypatch.setattr("bms_bridge.lake.feed.RETRY_S", 0.05)
     monkeypatch.setattr("bms_bridge.lake.feed.BATCH_S", 0.01)
-    config = tmp_path / "depot.toml"
-    config.write_text(CONFIG.format(folder=tmp_path / "var"), encoding="utf-8")
+    config = write_depot(tmp_path, LAKE)
     settings = Settings.load(config)
     feed = Feed(settings.lake_path, monotonic=time.monotonic)
     put = 0

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from config_kit import write_depot
 
 import controller
 import payments
@@ -45,15 +46,7 @@ from web.tables import LoginSession  # noqa: F401  # its table
 ROOT = Path(__file__).resolve().parents[2]
 ONE, TWO = ConnectorId("CP-1", 1), ConnectorId("CP-2", 1)
 PASSWORD = "three words will do"
-CONFIG = """
-[depot]
-id = "pune"
-contract_kw = 200
-failsafe_kw = 80
-worst_background_kw = 20
-[[feeder]]
-id = "A"
-rating_kw = 150
+STATIONS = """
 [[station]]
 id = "CP-1"
 feeder = "A"
@@ -68,16 +61,12 @@ open = true
 rated_kw = 30
 [ocpp]
 allow_open = true
-[storage]
-path = "{path}"
 """
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    path = tmp_path / "depot.toml"
-    path.write_text(CONFIG.format(path=tmp_path / "var"), encoding="utf-8")
-    return path
+    return write_depot(tmp_path, STATIONS, limit_kw=160)
 
 
 def write(config: Path, *events: ev.Event, at: datetime | None = None) -> DepotState:

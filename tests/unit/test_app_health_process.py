@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from config_kit import LAKE, NO_BROKER, write_depot
 from estimates_kit import NMC, SERIES
 from fake_cells import fading_cells
 from lake_kit import DEPOT, A, Bench
@@ -32,26 +33,14 @@ from depot.reference_tests import ReferenceOutcome
 from depot.values import ConnectorId
 from storage import Store
 
-CONFIG = """
-[depot]
-id = "{depot}"
-contract_kw = 100
-failsafe_kw = 50
-worst_background_kw = 10
-[[feeder]]
-id = "A"
-rating_kw = 100
-[storage]
-path = "{folder}"
-[telemetry]
-broker = "none"
+PACK = """
 [[telemetry.pack]]
 vehicle = "E-101"
 chemistry = "NMC"
 capacity_kwh = 4.5
 cells = 12
-[lake]
-least_free_mb = 16
+"""
+HEALTH = """
 [health]
 every_s = 1
 [[health.curve]]
@@ -66,10 +55,8 @@ module_cells = [4, 4, 4]
 
 
 def config(tmp_path: Path, **changes: object) -> Path:
-    path = tmp_path / "depot.toml"
-    said = {"depot": DEPOT, "folder": tmp_path / "var", "soc": list(NMC.soc), "volts": list(NMC.cell_v)} | changes
-    path.write_text(CONFIG.format(**said), encoding="utf-8")
-    return path
+    said = {"soc": list(NMC.soc), "volts": list(NMC.cell_v)} | changes
+    return write_depot(tmp_path, NO_BROKER, PACK, LAKE, HEALTH.format(**said), depot_id=DEPOT)
 
 
 def test_settings_say_what_the_registry_does_not(tmp_path: Path) -> None:

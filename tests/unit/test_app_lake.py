@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from config_kit import LAKE, write_depot
 from lake_kit import DEPOT, A, Bench
 from typer.testing import CliRunner
 
@@ -15,21 +16,6 @@ from bms_bridge.lake.engine import Lake
 from controller.app.cli import app
 from controller.secrets import depot_secret
 from controller.settings import Settings, SettingsError
-
-CONFIG = """
-[depot]
-id = "{depot}"
-contract_kw = 100
-failsafe_kw = 50
-worst_background_kw = 10
-[[feeder]]
-id = "A"
-rating_kw = 100
-[storage]
-path = "{folder}"
-[lake]
-least_free_mb = 16
-"""
 
 
 def said(*words: object) -> tuple[int, str]:
@@ -40,8 +26,7 @@ def said(*words: object) -> tuple[int, str]:
 
 
 def test_every_command_of_the_lake(tmp_path: Path) -> None:
-    config = tmp_path / "depot.toml"
-    config.write_text(CONFIG.format(depot=DEPOT, folder=tmp_path / "var"), encoding="utf-8")
+    config = write_depot(tmp_path, LAKE, depot_id=DEPOT)
     settings = Settings.load(config)
     settings.storage.path.mkdir()
     bench = Bench(settings.storage.path)
@@ -64,7 +49,6 @@ def test_every_command_of_the_lake(tmp_path: Path) -> None:
 
 
 def test_a_depot_without_a_lake_says_so(tmp_path: Path) -> None:
-    config = tmp_path / "depot.toml"
-    config.write_text(CONFIG.format(depot=DEPOT, folder=tmp_path).partition("[lake]")[0], encoding="utf-8")
+    config = write_depot(tmp_path)
     with pytest.raises(SettingsError, match="no section"):
         said("lake", "catalog", config)

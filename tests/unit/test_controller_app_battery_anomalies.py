@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from config_kit import write_depot
 from fake_pack_days import fleet, string
 from lake_kit import Bench
 from typer.testing import CliRunner, Result
@@ -17,17 +18,6 @@ from bms_bridge.lake.engine import Lake
 from controller.app.cli import app
 from controller.app.lake_process import places_of
 from controller.settings import Settings
-
-CONFIG = """
-[depot]
-id = "pune"
-contract_kw = 200
-failsafe_kw = 80
-worst_background_kw = 20
-[[feeder]]
-id = "A"
-rating_kw = 150
-"""
 
 
 def run(*words: str) -> Result:
@@ -42,9 +32,7 @@ def days(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Path:
-    file = tmp_path / "depot.toml"
-    file.write_text(CONFIG + f'[storage]\npath = "{tmp_path}/var"\n')
-    return file
+    return write_depot(tmp_path)
 
 
 def test_a_leaking_cell_is_told_with_its_causes_and_becomes_a_work_order(tmp_path: Path, days: Path, depot: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ageing_kit import NOW_US, fleet
+from config_kit import LAKE, NO_BROKER, write_depot
 from fake_lives import lives
 from typer.testing import CliRunner, Result
 
@@ -22,25 +23,6 @@ from controller.life_factors import read_factors
 from depot.values import PackKey
 from storage import Store
 
-CONFIG = """
-[depot]
-id = "pune"
-contract_kw = 100
-failsafe_kw = 50
-worst_background_kw = 10
-[[feeder]]
-id = "A"
-rating_kw = 100
-[storage]
-path = "{folder}"
-[telemetry]
-broker = "none"
-[lake]
-least_free_mb = 16
-[health]
-{more}
-"""
-
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["battery", *words])
@@ -49,8 +31,7 @@ def run(*words: str) -> Result:
 def depot(folder: Path, *, packs: int = 12, counted: bool = True, more: str = "") -> Path:
     """Settings of a depot with a book of health; ``counted``: full cycles since new are known."""
     (folder / "var").mkdir()
-    path = folder / "depot.toml"
-    path.write_text(CONFIG.format(folder=folder / "var", more=more), encoding="utf-8")
+    path = write_depot(folder, NO_BROKER, LAKE, "[health]\n", more)
     with contextlib.closing(Store.open(folder / "var" / "pune-health.db")) as store:
         store.migrate([room])
         book = Book(store)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from config_kit import depot_toml
 from fake_depot import sample
 from fake_plan import plan, without_plan
 from fake_plan_answers import explanation
@@ -25,18 +26,6 @@ from controller.settings import Settings
 from depot.values import InvalidValue
 
 pytestmark = pytest.mark.anyio
-CONFIG = """
-[depot]
-id = "k"
-contract_kw = 200
-failsafe_kw = 80
-worst_background_kw = 20
-[[feeder]]
-id = "A"
-rating_kw = 150
-[storage]
-path = "{path}"
-"""
 
 
 class Core:
@@ -61,7 +50,7 @@ class Core:
 @asynccontextmanager
 async def depot(folder: Path, core: Core) -> AsyncIterator[Path]:
     config = folder / "depot.toml"
-    config.write_text(CONFIG.format(path=folder), encoding="utf-8")
+    config.write_text(depot_toml(folder, depot_id="k"), encoding="utf-8")
     async with asyncio.timeout(20), LinkServer(Settings.load(config).link_path, core):  # type: ignore[arg-type]  # it only shows
         yield config
 
