@@ -151,7 +151,7 @@ def playing(database: Path, **changes: Any) -> Iterator[Played]:
             while not server.started:
                 time.sleep(0.01)
             url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-            with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=30.0) as http:  # verify: no certificates are loaded
+            with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=60) as http:  # verify: no certificates are loaded
                 yield Played(url, bank, hook, http)
         finally:
             server.should_exit = True

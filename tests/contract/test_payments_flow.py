@@ -191,7 +191,7 @@ async def test_from_mandate_to_debit(paid: Paid) -> None:
     bodies = [str(body) for (body,) in paid.books("SELECT body FROM events ORDER BY seq DESC")]
     secret = SECRETS["CHARGEYARD_GATEWAY_WEBHOOK_SECRET"]
     url = f"http://127.0.0.1:{depot.settings.webhook_port}{WEBHOOK_PATH}"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         for number, body in enumerate(bodies):
             headers = {"x-razorpay-signature": signature(body.encode(), secret), "x-razorpay-event-id": f"again-{number}"}
             assert (await client.post(url, content=body, headers=headers)).status_code == 200

@@ -84,7 +84,7 @@ def test_every_process_writes_one_object_a_line_and_no_secret(tmp_path: Path) ->
     web = f"http://127.0.0.1:{WEB_PORT + offset}"
     with tree(config, log, environment) as process:
         wait_for(lambda: answers(web))
-        with httpx.Client(base_url=web, headers={"origin": web}) as client:
+        with httpx.Client(base_url=web, headers={"origin": web}, timeout=60) as client:
             hidden |= sign_in(client, hidden)
             for word in ("token", "wrong token"):
                 client.get("/api/v1/now", headers={"authorization": f"Bearer {hidden[word]}"})

@@ -180,7 +180,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
 
 @asynccontextmanager
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as found:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as found:
         yield found
 
 

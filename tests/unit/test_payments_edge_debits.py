@@ -114,7 +114,7 @@ async def test_case_12_an_order_that_is_paid_already_is_looked_up_and_booked(tmp
             "email": "rani@example.org", "contact": CONTACT, "amount": total, "currency": "INR", "order_id": yard.order_id(),
             "customer_id": yard.ask("SELECT id FROM customers")[0][0], "token": yard.token(), "recurring": True,
         }  # fmt: skip
-        async with httpx.AsyncClient(base_url=f"{yard.played.url}/v1", auth=(KEY_ID, KEY_SECRET), trust_env=False) as somebody:
+        async with httpx.AsyncClient(base_url=f"{yard.played.url}/v1", auth=(KEY_ID, KEY_SECRET), trust_env=False, timeout=60) as somebody:
             assert (await somebody.post("/payments/create/recurring", json=body)).status_code == 200
         yard.played.ahead(seconds=1)
         assert yard.taken() == [total]

@@ -30,7 +30,7 @@ class Merchant:
 
     def __init__(self, gateway: Played) -> None:
         self.gateway = gateway
-        self.http = httpx.Client(base_url=f"{gateway.url}/v1", auth=(KEY_ID, KEY_SECRET), trust_env=False, verify=False)
+        self.http = httpx.Client(base_url=f"{gateway.url}/v1", auth=(KEY_ID, KEY_SECRET), trust_env=False, verify=False, timeout=60)
         self.customer = self.post("/customers", {"name": "Rani", "fail_existing": "0"} | WHO)["id"]
         self.token = ""
 

@@ -100,7 +100,7 @@ class World:
         await self.until(lambda: self.mandate_state() is MandateState.ACTIVE)
 
     async def press(self, kind: str, id_: str, word: str) -> None:
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(timeout=60) as browser:
             answer = await browser.post(f"{self.url}/app/{kind}/{id_}/{word}", headers={"origin": self.url})
             assert answer.status_code == 303, answer.text
 
@@ -313,7 +313,7 @@ async def test_a_webhook_with_a_wrong_amount_changes_nothing_and_an_unknown_orde
 
 async def test_forged_unreadable_and_huge_webhooks_are_turned_away(world: World) -> None:
     address = world.bank.settings.webhook_url
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.post(address, content=b"{}")).status_code == 401
         assert (await client.post(address, content=b"{}", headers={b"x-razorpay-signature": "é".encode()})).status_code == 401
         signed = {"x-razorpay-signature": signature(b"{}", NEW)}
@@ -322,7 +322,7 @@ async def test_forged_unreadable_and_huge_webhooks_are_turned_away(world: World)
 
 
 async def test_the_mock_refuses_strangers_and_foreign_forms(world: World) -> None:
-    async with httpx.AsyncClient(base_url=world.url) as client:
+    async with httpx.AsyncClient(base_url=world.url, timeout=60) as client:
         assert (await client.get("/v1/orders", params={"receipt": "r"})).status_code == 401
         foreign = await client.post("/app/tokens/t/pause", headers={"origin": "https://elsewhere.example"})
         assert foreign.status_code == 403

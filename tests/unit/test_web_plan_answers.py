@@ -86,7 +86,7 @@ def test_the_strip_of_worth_marks_where_energy_does_not_fit_and_is_none_where_no
     plot = worth_chart(view.slots, why, at=NOW, clock=CLOCK, chosen=50, links=())
     assert plot is not None
     assert [css for css, _ in plot.areas] == ["area-warn", "f-alarm", "slot-sel"]
-    assert "at most ₹ 3.40 an hour: Feeder A" in plot.description
+    assert "at most ₹3.40 an hour: Feeder A" in plot.description
     assert "does not fit" in plot.description
     idle = [msgspec.structs.replace(limit, saved_per_kwh=[0.0] * 40, served_wh=[0.0] * 40) for limit in why.limits]
     assert worth_chart(view.slots, msgspec.structs.replace(why, limits=idle), at=NOW, clock=CLOCK, chosen=None, links=()) is None

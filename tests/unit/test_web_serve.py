@@ -60,7 +60,7 @@ async def test_a_tick_of_the_core_reaches_a_page_and_a_shutdown_does_not_wait_fo
         async with asyncio.timeout(30), LinkServer(path, core) as link_server, CoreLink(path, retry_s=0.02) as link:
             serving = server(WebSettings(depot_id="kothrud"), link, store=store, clock=SystemClock())
             running = asyncio.create_task(serving.serve(sockets=[sock]))
-            async with httpx.AsyncClient(base_url=url, headers={"origin": url}) as client:
+            async with httpx.AsyncClient(base_url=url, headers={"origin": url}, timeout=60) as client:
                 form = csrf_of((await client.get("/sign-in")).text)
                 await client.post("/sign-in", data={"csrf": form, "name": "mani", "password": PASSWORD})
                 async with client.stream("GET", "/live") as stream:
