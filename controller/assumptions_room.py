@@ -120,6 +120,8 @@ _WORDS = {
     "new_pack_per_kwh": "A new pack, per kWh",
     "recycling_per_kwh_LFP": "Recycling of LFP, per kWh",
     "recycling_per_kwh_NMC": "Recycling of NMC, per kWh",
+    "recycling_per_kwh_NCA": "Recycling of NCA, per kWh",
+    "recycling_per_kwh_others": "Recycling of other chemistries, per kWh",
     "test_per_kwh": "Test, per kWh",
     "repack_per_kwh": "Repacking, per kWh",
     "warranty_share": "Warranty",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms_bridge import in_one_step
+from bms_bridge.chemistry_names import usual
 from bms_bridge.health import DataRefused
 from bms_bridge.health.files import Floats, Words, column_names, left_out, read_columns
 from bms_bridge.life.calibration import Factors, fit_factors
@@ -49,7 +50,9 @@ def factors_of_fleet(file: Path, *, given: Mapping[str, float], chemistry: str |
     read = read_columns(file, ("years", "cycle", "soh", *per_row, *interval), ("pack", *(["chemistry"] if "chemistry" in names else [])))
     count = len(read["soh"])
     columns: dict[str, Floats] = {name: read.get(name, np.full(count, given.get(name, np.nan))) for name in DEFAULTS}
-    kinds: Words = np.char.upper(read.get("chemistry", np.full(count, chemistry or "")).astype(np.str_))
+    named: Words = read.get("chemistry", np.full(count, chemistry or "")).astype(np.str_)
+    words = {str(word): usual(str(word)) for word in np.unique(named)}
+    kinds: Words = np.array([words[str(word)] for word in named], dtype=np.str_)
     deviation = np.full(count, PLAIN_DEVIATION)
     if interval:
         told = (read["soh_high"] - read["soh_low"]) / (2 * NINETY)

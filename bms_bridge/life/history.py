@@ -128,11 +128,13 @@ def _read(file: Path, names: set[str], nominal_ah: float | None) -> tuple[list[T
             {
                 "without a pack's name": np.asarray(read[who] == ""),
                 "cycle is no number, or not within 0 and 100,000": ~((read["cycle"] >= 0) & (read["cycle"] <= MOST_CYCLE)),
-                f"health is not within {LEAST_SOH:.0%} and {MOST_SOH:.0%}": ~((soh >= LEAST_SOH) & (soh <= MOST_SOH)),
+                f"health is not within {LEAST_SOH:.0%} and {MOST_SOH:.0%} (a share: 0.93, not 93)": ~(
+                    (soh >= LEAST_SOH) & (soh <= MOST_SOH)
+                ),
             }
         )
     if not keep.any():
-        raise DataRefused(f"{file}: no row can be used ({'; '.join(notes)}); health is a share: 0.93, not 93")
+        raise DataRefused(f"{file}: no row can be used ({'; '.join(notes)})")
     names_of: Words = read[who][keep]
     kinds: Words = read.get("kind", np.full(count, file.stem))[keep]
     groups = _groups(read, count)[keep]

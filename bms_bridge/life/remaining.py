@@ -180,8 +180,25 @@ def mixed(said: Said, share: float | Floats) -> Floats:
 
 
 def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float], *, particles: int = PARTICLES, seed: int = 0) -> Left:
-    """Cycles left until each of ``targets`` (shares of nominal). The same seed says the same."""
+    """Cycles left until each of ``targets`` (shares of nominal). The same seed says the same.
+
+    Widths are of ln(cycles), which say little of a health that is nearly reached: ten cycles, or a thousand. It is reached before one that
+    lies :data:`FAR` below today's, so the P90 of that one bounds its P90; as often as that holds, the bound does.
+    """
     asked = np.tile(np.asarray(targets, dtype=np.float64), (len(tracks), 1))
+    last = np.array([np.median(track.soh[-3:]) if len(track.soh) else np.inf for track in tracks])
+    further = np.where(np.isfinite(last), last - FAR, asked.min(axis=1))
+    whole = _left(model, tracks, np.column_stack([asked, further]), last, particles=particles, seed=seed)
+    own = slice(0, asked.shape[1])
+    p10, p50, p90 = (part[:, own] for part in (whole.p10, whole.p50, whole.p90))
+    near = asked > further[:, None]
+    p90 = np.where(near, np.maximum(np.minimum(p90, whole.p90[:, -1:]), p50), p90)
+    p10, p50, p90 = (_deeper_is_later(part, asked) for part in (p10, p50, p90))
+    return Left(p10, p50, p90, whole.verdict[:, own], whole.soh_now)
+
+
+def _left(model: LifeModel, tracks: Sequence[Track], asked: Floats, last: Floats, *, particles: int, seed: int) -> Left:
+    """Each question [pack, target] for itself; ``last`` [pack]: health now."""
     said = said_of(model.population, model.forest, tracks, asked, particles=particles, seed=seed)
     other = np.array([track.group not in model.population.groups for track in tracks])
     strange = said.miss > UNLIKE
@@ -189,7 +206,6 @@ def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float
     beyond = asked < model.deepest - 1e-9
     share = np.where(beyond, 0.0, np.where(loose, model.other.trees, model.own.trees))
     middle = mixed(said, share)
-    last = np.array([np.median(track.soh[-3:]) if len(track.soh) else np.inf for track in tracks])
     far = asked <= last[:, None] - FAR
     quiet = ~np.isfinite(said.trees) | (share == 0)
     other_way = model.other.at_least(model.own).at_least(model.alone)
@@ -198,7 +214,7 @@ def remaining(model: LifeModel, tracks: Sequence[Track], targets: Sequence[float
     verdict = np.where(strange[:, None], STRANGE, np.where(other[:, None], OTHER, TAUGHT)) + np.zeros(asked.shape, dtype=np.int64)
     verdict = np.where(beyond, BEYOND, verdict)
     over = last[:, None] <= asked
-    p10, p50, p90 = (_deeper_is_later(np.where(over, 0.0, np.exp(middle + move)), asked) for move in (-below, 0.0, above))
+    p10, p50, p90 = (np.where(over, 0.0, np.exp(middle + move)) for move in (-below, 0.0, above))
     return Left(p10, p50, p90, np.where(over, REACHED, verdict), said.soh_now)
 
 

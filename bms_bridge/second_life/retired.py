@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bms_bridge.chemistry_names import usual
 from bms_bridge.second_life import PackRefused
 
 SCHEMA: Final = "retired_pack/1"
@@ -155,7 +156,7 @@ def retired(entry: object, where: str) -> Retired:
     more: dict[str, Any] = dict(numbers)
     return Retired(
         pack_id=str(entry["pack"])[:200],
-        chemistry=str(entry["chemistry"]).strip().upper()[:20],
+        chemistry=usual(str(entry["chemistry"]))[:20],
         cells=found,
         inspected=entry.get("inspected") is True,
         hottest_c=past["hottest_c"],

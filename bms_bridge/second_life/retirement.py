@@ -114,9 +114,11 @@ def _older(pack: Retired, years: float, cycles: float) -> Retired:
 
 
 def _sentence(best: Choice, ends: tuple[float, float, float] | None, found: Graded, *, known: bool) -> str:
-    when = "now" if best.year == 0 else f"in {best.year} years" if best.year < MOST_YEARS else f"not within {MOST_YEARS} years"
-    where = "" if best.year == MOST_YEARS else f", then to {best.outside}"
-    told = f"It is worth most to retire it {when} (about {best.soh:.0%} health){where}."
+    if best.year < MOST_YEARS:
+        when = "now" if best.year == 0 else f"in {best.year} year{'' if best.year == 1 else 's'}"
+        told = f"It is worth most to retire it {when} (about {best.soh:.0%} health), then to {best.outside}."
+    else:
+        told = f"It is worth most to keep it for {MOST_YEARS} years or more (about {best.soh:.0%} health then)."
     if ends is not None:
         words = [f"{end:.0f} years" if np.isfinite(end) else f"more than {MOST_YEARS} years" for end in ends]
         told += f" Its range ends in {words[1]}, in one case of ten in {words[0]}."

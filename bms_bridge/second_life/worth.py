@@ -30,6 +30,7 @@ QUANTILES: Final = (0.1, 0.5, 0.9)
 PAST_C: Final = 28.0
 """°C, of a past that is not told."""
 
+OTHERS: Final = "recycling_per_kwh_others"
 NAMES: Final = ("p10", "p50", "p90")
 
 
@@ -165,8 +166,8 @@ def drawn(given: Assumptions, members: int) -> dict[str, Floats]:
 
 
 def recycling_value(pack: Retired, draws: Mapping[str, Floats], members: int) -> Floats:
-    """Currency, of each draw; nothing where recycling of the chemistry has no number."""
-    per_kwh = draws.get(f"recycling_per_kwh_{pack.chemistry}")
+    """Currency, of each draw, by the chemistry's own number or that of all others."""
+    per_kwh = draws.get(f"recycling_per_kwh_{pack.chemistry}", draws.get(OTHERS))
     return np.zeros(members) if per_kwh is None else per_kwh * pack.capacity_kwh
 
 

@@ -30,6 +30,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bms_bridge.chemistry_names import grade
 from bms_bridge.in_short import in_short
 from bms_bridge.soc import CurveRefused
 from bms_bridge.soc.ocv import Floats, OcvCurve, OcvFit, from_electrodes
@@ -209,7 +210,7 @@ LEARNABLE: Final = {"NMC": 4.2, "NMC811": 4.2, "LCO": 4.2, "LFP": 3.6, "NCA": 4.
 
 def kind_of(chemistry: str, curve_file: Path | None = None) -> CellKind:
     """The kind of cell that was asked for; with a learned curve in place of the shipped one. CurveRefused: nothing is known of it."""
-    name = chemistry.upper()
+    name = grade(chemistry, frozenset(LEARNABLE))
     known = shipped()
     if name not in LEARNABLE:
         raise CurveRefused(f"no chemistry {chemistry}: say one of {', '.join(LEARNABLE)}")

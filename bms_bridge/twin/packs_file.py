@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bms_bridge.chemistry_names import usual
 from bms_bridge.twin import PacksRefused
 from bms_bridge.twin.members import Pack
 
@@ -84,7 +85,7 @@ def _line(path: Path, line: int, row: dict[str, object]) -> Listed:
     if low is not None and high is not None:
         more["soh_sd"] = max((high - low) / INTERVAL_SD, _LEAST_SD)
     return Listed(
-        Pack(words["pack"], words["chemistry"].upper(), numbers["capacity_kwh"], soh=soh, past_told="past_c" in more, **more),
+        Pack(words["pack"], usual(words["chemistry"]), numbers["capacity_kwh"], soh=soh, past_told="past_c" in more, **more),
         words.get("duty", ""),
     )
 
@@ -96,5 +97,6 @@ def _number(where: str, name: str, word: str) -> float:
     except ValueError:
         raise PacksRefused(f"{where}: {name} must be a number, not {word[:40]!r}") from None
     if not math.isfinite(value) or not least <= value <= most:
-        raise PacksRefused(f"{where}: {name} must lie between {least:g} and {most:g}, not at {word[:40]}")
+        share = " (a share: 0.85, not 85)" if most < 2 <= value <= 100 else ""
+        raise PacksRefused(f"{where}: {name} must lie between {least:g} and {most:g}, not at {word[:40]}{share}")
     return value

@@ -277,6 +277,7 @@ def _asked(models: dict[str, LifeModel], tracks: Sequence[Track]) -> list[tuple[
 def _policies(
     chemistry: str | None, use: Use, cycles_per_year: float | None, tracks: Sequence[Track], calibration: Path | None
 ) -> tuple[Policy, ...]:
+    from bms_bridge.chemistry_names import usual
     from controller.life_policy import checked, policies
 
     rates = sorted(rate for track in tracks if (rate := _per_year(track, cycles_per_year)) is not None)
@@ -285,8 +286,8 @@ def _policies(
             _refuse(sentence)
     if chemistry is None:
         return ()
-    usual = rates[len(rates) // 2] if rates else use.cycles_per_year
-    mine = replace(use, chemistry=chemistry.upper(), cycles_per_year=usual)
+    middle = rates[len(rates) // 2] if rates else use.cycles_per_year
+    mine = replace(use, chemistry=usual(chemistry), cycles_per_year=middle)
     for sentence in checked(mine):
         _refuse(sentence)
     factors = (1.0, 1.0)

@@ -114,12 +114,13 @@ def ocv_fit(
 
     Exit code 2: the file cannot be used.
     """
+    from bms_bridge.chemistry_names import grade
     from bms_bridge.soc import SocError
     from bms_bridge.soc.cells import LEARNABLE, curve_text
     from bms_bridge.soc.ocv import fit_ocv
     from bms_bridge.soc.trace import read_trace
 
-    name = chemistry.upper()
+    name = grade(chemistry, frozenset(LEARNABLE))
     if name not in LEARNABLE:
         _refuse(f"no chemistry {chemistry}: say one of {', '.join(LEARNABLE)}")
     battery_out.places(out)

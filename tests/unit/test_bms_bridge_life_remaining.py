@@ -53,6 +53,18 @@ def test_quantiles_are_in_order_and_deeper_is_later() -> None:
     assert (left.verdict[:, 1] == BEYOND).all()
 
 
+def test_a_health_that_is_nearly_reached_is_not_called_far_off() -> None:
+    """Cycles ahead are a handful there, and a width of their logarithm says anything; what lies deeper is reached later."""
+    near = [track.until(int(np.flatnonzero(track.soh > 0.805)[-1])) for track in lives(6, seed=4)]
+    trust = taught().own
+    loud = replace(taught(), own=replace(trust, above=60.0), alone=replace(taught().alone, above=60.0), deepest=0.5)
+    left = remaining(loud, near, (0.8, 0.75))
+    assert (left.p50[:, 0] > 0).all()
+    assert (left.p90[:, 0] <= remaining(loud, near, (0.75,)).p90[:, 0] * 1.001).all()
+    assert (left.p90[:, 0] < 3_000).all()
+    assert (left.p90 >= left.p50).all()
+
+
 def test_a_new_pack_gets_the_fleets_word_and_history_narrows_it() -> None:
     whole = lives(1, seed=5)[0]
     none = Track("new", "bus", "", *(np.empty(0) for _ in range(4)))

@@ -159,6 +159,13 @@ def test_of_a_chemistry_without_a_model_only_recycling_is_told() -> None:
     told = worth(pack(chemistry="NCA"), graded(pack(chemistry="NCA"), GIVEN), GIVEN)
     assert "NCA" in told.unknown
     assert told.best == "recycling"
+    assert told.residual_paise[0] > 0
+
+
+def test_recycling_of_a_chemistry_without_a_number_of_its_own_is_wide_and_not_nothing() -> None:
+    low, _, high = worth(pack(chemistry="LMO"), graded(pack(chemistry="LMO"), GIVEN), GIVEN).recycling_paise
+    assert low < 0 < high
+    assert pack(chemistry="NCM622").chemistry == "NMC"
 
 
 def test_a_bus_that_needs_little_goes_on_and_one_at_its_limit_does_not() -> None:
