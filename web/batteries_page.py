@@ -357,10 +357,17 @@ def _methods(row: PackHealthRow, clock: text.DepotTime) -> list[dict[str, Any]]:
 
 
 def _weakest(detail: dict[str, Any]) -> str:
+    told = ""
+    if odd := detail.get("odd_cells"):
+        named = f"Cell {odd[0]} lies" if len(odd) == 1 else f"Cells {', '.join(map(str, odd))} lie"
+        told = f"{named} 0.3 V or more from the others at rest: dead, or a broken wire. The estimate is of the others. "
     if "weakest_cell" not in detail:
-        return ""
+        return told.strip()
     value, error = 100 * detail["weakest_soh"], 100 * detail["weakest_error"]
-    return f"Weakest of {detail['cells_told']} cells: no. {detail['weakest_cell']}, {text.number(value, 1)} % (±{text.number(error, 1)})."
+    weakest = (
+        f"Weakest of {detail['cells_told']} cells: no. {detail['weakest_cell']}, {text.number(value, 1)} % (±{text.number(error, 1)})."
+    )
+    return told + weakest
 
 
 def _modules(detail: dict[str, Any]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bms_bridge.estimates.charge_view import ChargeState
 from bms_bridge.lake.schema import moment
+from bms_bridge.mean_cell import mean_cell_v
 from bms_bridge.soc import filters
 from bms_bridge.soc.bar_delta import CellsMark, Differences, begin_cells, cells_on
 from bms_bridge.soc.cells import CellKind
@@ -115,10 +116,8 @@ def _bins(rows: Floats, cells: list[NDArray[np.float32]], places: NDArray[np.int
         np.add.at(total, back[whole], np.where(there, table, 0.0))
         np.add.at(known, back[whole], there)
         by_cell = np.divide(total, known, out=by_cell, where=known > 0)
-        told = np.isfinite(by_cell)
-        enough = 2 * told.sum(axis=1) >= series
-        means = np.where(told, by_cell, 0.0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
-        voltage = np.where(enough, means, voltage)
+        means = mean_cell_v(by_cell)
+        voltage = np.where(np.isfinite(means), means, voltage)
     return Bins(mean(rows[:, 0]), mean(rows[:, 1]), voltage, mean(rows[:, 3]), by_cell, mean(rows[:, 4]))
 
 

@@ -24,6 +24,7 @@ from bms_bridge.estimates.estimate import COUNTED, REFERENCE, RESISTANCE, SOH, S
 from bms_bridge.estimates.layout import PackLayout
 from bms_bridge.estimates.samples import Samples
 from bms_bridge.health.soh import counted_soh
+from bms_bridge.mean_cell import odd_cells
 
 CURRENT_GAIN: Final = 0.01
 CURRENT_OFFSET_C: Final = 0.002
@@ -31,6 +32,10 @@ CURRENT_OFFSET_C: Final = 0.002
 
 WIDEST: Final = 0.15
 """Half an interval of more than this share tells nobody anything: there is no estimate then."""
+
+FELL_V: Final = 0.03
+"""No charge lowers a rested cell by so much."""
+_TURNED: Final = "the sign of its current is turned (charging must be positive): look at the map of its unit"
 
 POSSIBLE: Final = (0.3, 1.25)
 MOST_CELL: Final = 1.15
@@ -93,6 +98,8 @@ def health(samples: Samples, charge: Charge, facts: PackFacts) -> Estimate:
         return none("no voltage was told at the rests around this charge")
     counted = counted_ah(samples)
     charged_ah = float(counted[end.at] - counted[start.at])
+    if means[end.at] < means[start.at] - FELL_V:
+        return none(f"the voltage of its cells fell over this charge (from {means[start.at]:.2f} to {means[end.at]:.2f} V): {_TURNED}")
     soc, low, high = (found[[0, 1]] for found in facts.curve.charge_at(np.array([means[start.at], means[end.at]])))
     errors = (high - low) / 2
     try:
@@ -148,12 +155,14 @@ def _cells(
     if samples.cells_v.shape[1] != layout.series:
         return {}, None
     volts = samples.cells_v[[start.at, end.at]].astype(np.float64)
+    odd = sorted({cell for row in volts for cell in odd_cells(row)})
+    volts[:, [cell - 1 for cell in odd]] = np.nan
     soc, low, high = curve.charge_at(volts)
     window, error = soc[1] - soc[0], (high - low).sum(axis=0) / 2
     sound = np.isfinite(window) & (window > 2 * error)
     by_cell = np.where(sound, charged_ah / nominal_ah / np.where(sound, window, 1.0), np.nan)
     ends = volts[1][np.isfinite(volts[1])]
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"odd_cells": odd} if odd else {}
     every: ByCell | None = None
     if len(ends):
         charges = soc[1][np.isfinite(soc[1])]
@@ -197,6 +206,8 @@ def resistance(samples: Samples, charge: Charge, facts: PackFacts, *, least_c: f
     ohms = step_v[sound] / step_a[sound]
     blur = VOLTAGE_STEP * float(np.nanmedian(volts)) / float(np.abs(step_a[sound]).mean())
     value = float(np.median(ohms))
+    if value < -3 * blur:
+        return Estimate(RESISTANCE, STEPS, *window, None, None, None, f"its voltage falls where its current rises: {_TURNED}")
     if value <= blur:
         return Estimate(RESISTANCE, STEPS, *window, None, None, None, "its voltage hardly moved with its current: finer samples are needed")
     low, high = (float(q) for q in np.quantile(ohms, (0.05, 0.95))) if len(ohms) >= 5 else (float(ohms.min()), float(ohms.max()))

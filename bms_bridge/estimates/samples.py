@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bms_bridge.mean_cell import mean_cell_v
+
 Floats = NDArray[np.float64]
 
 MOST_KEPT: Final = 40_000
@@ -40,15 +42,13 @@ class Samples:
         return len(self.t_s)
 
     def cell_means(self, series: int) -> Floats:
-        """Mean voltage of a cell at each moment, V: of all that were told where half or more were, else of the pack's."""
-        mean = self.voltage_v / series
-        if self.cells_v.shape[1]:
-            told = np.isfinite(self.cells_v)
-            count = told.sum(axis=1)
-            sums = np.where(told, self.cells_v, 0.0).sum(axis=1, dtype=np.float64)
-            enough = 2 * count >= self.cells_v.shape[1]
-            mean = np.where(enough, sums / np.maximum(count, 1), mean)
-        return mean
+        """Mean voltage of a cell at each moment, V: of all that were told where half or more were, else of the pack's. Dead cells do not
+        count (:mod:`bms_bridge.mean_cell`)."""
+        of_pack = self.voltage_v / series
+        if not self.cells_v.shape[1]:
+            return of_pack
+        mean = mean_cell_v(self.cells_v)
+        return np.where(np.isfinite(mean), mean, of_pack)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from bms_bridge.in_short import UNREADABLE, in_short
+from bms_bridge.mean_cell import mean_cell_v
 from bms_bridge.sample_columns import Quantity, dated_seconds, find
 from bms_bridge.soc import TraceRefused
 from bms_bridge.soc.estimate import Samples
@@ -54,9 +55,7 @@ class Trace:
         number of cells
         is not known and the voltage is not one cell's."""
         if self.cells_v.shape[1]:
-            there = np.isfinite(self.cells_v).sum(axis=1)
-            mean = np.divide(np.nansum(self.cells_v, axis=1), there, out=np.full(len(self), np.nan), where=there > 0)
-            return replace(self, voltage_v=mean)
+            return replace(self, voltage_v=mean_cell_v(self.cells_v, least_share=0.0))
         typical = float(np.nanmedian(self.voltage_v)) if np.isfinite(self.voltage_v).any() else float("nan")
         if series is None and typical > 5.0:
             raise TraceRefused(f"voltages about {typical:.0f} V are a pack's: say with --series how many cells are in series")

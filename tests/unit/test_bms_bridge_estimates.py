@@ -67,6 +67,28 @@ class TestCountedHealth:
         assert detail["modules"][1] < detail["modules"][0] - 0.02
         assert len(detail["modules"]) == 3
 
+    @pytest.mark.parametrize("dead_v", [0.0, 0.3, 2.0, float("nan")])
+    def test_a_dead_cell_is_named_and_does_not_move_the_others_health(self, dead_v: float) -> None:
+        pack = Pack(soh=0.9, ah=15).charge(hours=1.2)
+        samples, charges = seen(pack)
+        cells = samples.cells_v.copy()
+        cells[:, 3] = dead_v
+        volts = np.nansum(cells, axis=1).astype(np.float64)
+        one = judged(Samples(samples.t_s, samples.current_a, volts, cells, samples.hottest_c, samples.coldest_c), charges[-1], facts())[0]
+        assert one.value == pytest.approx(0.9, abs=0.02)
+        assert one.detail.get("odd_cells", []) == ([] if np.isnan(dead_v) else [4])
+        assert one.detail["cells_told"] == SERIES - 1
+
+    def test_a_current_with_the_other_sign_gives_none_and_says_so(self) -> None:
+        pack = Pack(soh=0.9, ah=90).go(0, 0.8).go(-50, 1.2).go(0, 0.8)
+        samples = pack.buffer.samples()
+        turned = Samples(samples.t_s, -samples.current_a, samples.voltage_v, samples.cells_v, samples.hottest_c, samples.coldest_c)
+        (charge,) = cut(turned, NOMINAL_AH, now_s=pack.t_s + 10_000)
+        health, resistance = judged(turned, charge, facts())
+        for one in (health, resistance):
+            assert one.value is None
+            assert "sign of its current is turned" in one.reason
+
     def test_without_a_rest_it_is_silent_and_says_so(self) -> None:
         none_before = Pack().go(-30, 0.2).go(0, 0.1).go(50, 1).go(0, 0.8)
         assert "rested less than 30 minutes before" in of(none_before)[SOH].reason
