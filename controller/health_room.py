@@ -36,6 +36,7 @@ ASK_S = 60.0
 LATE = "The health process has not looked for long: its log says why."
 
 NOT_YET = "The health process has not begun yet: it starts with the depot and looks at the lake first."
+FIRST_LOOK = "The health process looks at the lake for the first time: packs are added to while it does, and it may take minutes."
 
 
 class HealthRoom:
@@ -92,7 +93,7 @@ class HealthRoom:
             return FleetHealthView(now, True, NOT_YET, None, [])
         note = ""
         if found.looked_at is None:
-            note = NOT_YET
+            note = FIRST_LOOK if found.packs else NOT_YET
         elif (now - found.looked_at).total_seconds() > self._late_s:
             note = LATE
         return msgspec.structs.replace(found, note=note)

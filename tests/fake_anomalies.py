@@ -11,7 +11,7 @@ from controller.anomalies_view import PackAlert, PackAlertsView, WorkFinding, Wo
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 WAITING = "E-140/P1/internal_short/4"
 KEY = "E-103/P1/internal_short/4"
-WHY = "a cell loses charge by itself, cell 4; leak of 31 mA (C/4,900): cell_loss 0.0049 of its charge a day, usual 0 (14 σ)"
+WHY = "a cell loses charge by itself, cell 4; leak of 31 mA (C/4,900): the cell loses 0.49 % of its charge a day (usual 0, 14 σ)"
 ADVICE = (
     "work on it by 2026-11-29 (now ₹15,000, waiting ₹4,80,000 in the mean; 80 % that it fails before the service). "
     "Of such alerts: 2 of 2 were right here, so 86 % are taken for real (80 % assumed before)."

@@ -88,7 +88,8 @@ def assumptions_screens(web: Web) -> APIRouter:
         back = form.get("act") == "back"
         number = None if back else _of_form(form)
         command = _command(request, name, number, form.get("reason", ""))
-        title = f"Set {name} back to the settings" if number is None else f"Reckon with {number.words} for {name}"
+        said = next((row.words for row in (await _shown(web)).rows if row.name == name), name)
+        title = f"Set {said} back to the settings" if number is None else f"Reckon with {number.words} for {said}"
         return await carry_out(web, request, command, title, back=PATH)
 
     return router

@@ -83,10 +83,10 @@ def _unfit(found: PackProspect) -> list[PackOffer]:
 def _offer(one: PackOffer, currency: str) -> dict[str, str]:
     name = one.name.replace("-", " ")
     if one.why_not:
-        return {"name": name, "text": one.text, "value": text.ABSENT, "years": text.ABSENT, "carbon": text.ABSENT, "why": one.why_not}
+        return {"name": name, "text": _beyond(one.text, name), "value": text.ABSENT, "years": text.ABSENT, "carbon": text.ABSENT, "why": one.why_not}
     return {
         "name": name,
-        "text": one.text,
+        "text": _beyond(one.text, name),
         "value": " · ".join(_whole(amount, currency) for amount in one.value_paise),
         "years": " · ".join(text.number(value) for value in one.years),
         "carbon": " · ".join(text.number(value) for value in one.carbon_kg),
@@ -95,9 +95,10 @@ def _offer(one: PackOffer, currency: str) -> dict[str, str]:
 
 
 def _duty(one: PackDuty, years: int) -> dict[str, Any]:
+    name = DUTIES.get(one.name, one.name)
     return {
-        "name": DUTIES.get(one.name, one.name),
-        "text": one.text,
+        "name": name,
+        "text": _beyond(one.text, name),
         "why": one.why_not,
         "cycles": text.ABSENT if one.why_not else text.number(one.full_cycles_a_year),
         "hottest": text.ABSENT if one.why_not else text.number(one.hottest_c),
@@ -122,6 +123,12 @@ def _assumption(one: PackAssumption) -> dict[str, str]:
     figures = [f"{value:g}" for value in (one.low, one.mid, one.high)]
     said = figures[0] if len(set(figures)) == 1 else " · ".join(figures)
     return {"name": one.name.replace("_", " "), "figures": said, "unit": one.unit, "source": one.source, "own": "own" if one.own else ""}
+
+
+def _beyond(words: str, name: str) -> str:
+    """What a text says beyond the name that stands before it: ``solar storage: one cycle a day`` of *solar storage*."""
+    head, colon, rest = words.partition(": ")
+    return rest if colon and head.casefold() == name.casefold() else words
 
 
 def _share(value: float) -> str:

@@ -111,7 +111,7 @@ class Pages:
             kwh=text.kwh,
             chips=scene.CHIPS,
             screens=SCREENS,
-            phone_screens=[screen for screen in SCREENS if screen[0] in PHONE_SCREENS] + [("account", "/account", "user", "Account")],
+            phone_screens=[screen for screen in SCREENS if screen[0] in PHONE_SCREENS] + [("account", "/account", "more", "More")],
         )
         self._env.filters.update(kw=text.kw, kwh=text.kwh)
 

@@ -27,7 +27,7 @@ WAITS = (("0", "Now, or not at all"), ("24", "Within a day"), ("168", "Within a 
 """How long a test may wait, h."""
 
 _STATES = {
-    "": ("st", "info", "none yet"),
+    "": ("st", "info", ""),
     "waiting": ("st", "clock", "waits"),
     "rest_before": ("st", "clock", "rests"),
     "pulses": ("st", "charging", "pulses"),
@@ -49,8 +49,8 @@ def reference_screens(web: Web) -> APIRouter:
             actor=caller_of(request).name,
             reason=actions.need_reason(form.get("reason", "")),
             vehicle_id=vehicle,
-            until=until_of(web.view().at, _number(form, "wait_h", 0, WAIT_MOST_H)),
-            most_soc=_number(form, "most_soc", 5, 90) / 100,
+            until=until_of(web.view().at, _number(form, "wait_h", "The time it may wait, in hours,", 0, WAIT_MOST_H)),
+            most_soc=_number(form, "most_soc", "The charge at which it begins, in %,", 5, 90) / 100,
         )
         return await carry_out(web, request, command, f"Reference test of {vehicle}", back=_back(vehicle, pack))
 
@@ -101,13 +101,13 @@ def _when(at: datetime, clock: text.DepotTime) -> str:
     return f"{clock.local(at):%-d %b %Y %H:%M}"
 
 
-def _number(form: dict[str, str], name: str, low: float, high: float) -> float:
+def _number(form: dict[str, str], name: str, words: str, low: float, high: float) -> float:
     try:
         value = float(form.get(name) or 0)
     except ValueError:
         value = -1.0
     if not low <= value <= high:
-        raise Problem("invalid_request", f"{name} must be a number within {low:g} and {high:g}.")
+        raise Problem("invalid_request", f"{words} must be a number within {low:g} and {high:g}.")
     return value
 
 

@@ -52,6 +52,15 @@ _KINDS: Final = {
     "stripping_v": Kind.PLATING,
 }
 UNITS: Final = {"spread_v": "V", "resistance_ohm": "Ω", "self_discharge": "of its charge a day", "relaxation_v": "V", "stripping_v": "V"}
+_SAID: Final = {
+    "cell_loss": ("the cell loses", 100.0, "% of its charge a day"),
+    "spread_v": ("its cells lie apart by", 1000.0, "mV"),
+    "resistance_ohm": ("resistance of its mean cell", 1000.0, "mΩ"),
+    "self_discharge": ("it loses at rest", 100.0, "% of its charge a day"),
+    "relaxation_v": ("the voltage after a charge falls by", 1000.0, "mV"),
+    "stripping_v": ("its fall after a charge lies above a smooth one by", 1000.0, "mV"),
+}
+"""Signal -> what people read of it, its scale, the unit for people."""
 SPREAD_STARTS_V: Final = 0.15
 
 
@@ -64,6 +73,13 @@ class Cause:
     usual: float
     unit: str
     sigmas: float
+
+    @property
+    def words(self) -> str:
+        """For people: ``the cell loses 0.49 % of its charge a day (usual 0, 14 σ)``; without σ where it only stands beside another."""
+        what, scale, unit = _SAID.get(self.signal, (self.signal, 1.0, self.unit))
+        sigmas = f", {self.sigmas:.0f} σ" if self.sigmas > 0 else ""
+        return f"{what} {scale * self.value:.3g} {unit} (usual {scale * self.usual:.3g}{sigmas})"
 
 
 @dataclass(frozen=True, slots=True)

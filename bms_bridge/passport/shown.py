@@ -36,6 +36,24 @@ _FIXED: Final = {
     "roundTripEfficiencyat50PerCentCycleLife": "round trip efficiency at half of cycle life",
 }
 _SHOWN_MEMBERS = 12
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+Z")
+_RECORD: Final = {
+    "first_at": "First heard of",
+    "last_at": "Last heard of",
+    "seen_h": "Hours seen",
+    "unseen_h": "Hours not seen",
+    "hours_by_temperature_c": "Hours by temperature, °C",
+    "charging_hours_by_temperature_c": "Hours of charging by temperature, °C",
+    "hours_by_soc": "Hours by state of charge",
+    "charging_hours_by_c_rate": "Hours of charging by rate, C",
+    "discharging_hours_by_c_rate": "Hours of discharging by rate, C",
+    "hottest_c": "Hottest, °C",
+    "coldest_c": "Coldest, °C",
+    "thermal_events": "Times above a temperature, °C",
+    "least_insulation_ohm": "Least insulation, Ω",
+    "balanced": "Balanced",
+}
+"""The record's names -> what people read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +104,23 @@ def assessment_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     health, grade = own.get("state_of_health"), own.get("grade")
     if health:
         band = f", {health.get('level', 0.9):.0%} interval {health['low']:.1%} to {health['high']:.1%}" if "low" in health else ""
-        rows.append(("State of health", f"{health['soh']:.1%}{band}; {health['method']}, {health['at']}"))
+        rows.append(("State of health", f"{health['soh']:.1%}{band}; {health['method']}, {_plain(health['at'])}"))
     if grade:
-        rows.append(("Grade", f"{grade['band']}; {grade['method']}, {grade['at']}"))
-    for part in own.get("modules") or ():
+        rows.append(("Grade", f"{grade['band']}; {grade['method']}, {_plain(grade['at'])}"))
+    for part in sorted(own.get("modules") or (), key=lambda one: _in_order(str(one["name"]))):
         rows.append((str(part["name"]).capitalize(), f"gives {part['low']:.1%} to {part['high']:.1%}; {part['grade']}"))
     for one in own.get("beside_health") or ():
         rows.append((str(one["name"]).capitalize(), _beside(one)))
     for name, value in (own.get("record_of_life") or {}).items():
         words = _plain(value) if value is not None and name != "months" else ""
         if words:
-            rows.append((name.replace("_", " ").capitalize(), words))
+            rows.append((_RECORD.get(name, name.replace("_", " ").capitalize()), words))
     return rows
+
+
+def _in_order(name: str) -> tuple[str | int, ...]:
+    """``module 2`` before ``module 10``."""
+    return tuple(int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d{1,9})", name)))
 
 
 def _beside(one: Mapping[str, Any]) -> str:
@@ -113,7 +136,10 @@ def _plain(value: Any) -> str:
         return "; ".join(f"{name}: {_plain(inner)}" for name, inner in value.items() if inner)
     if isinstance(value, list):
         return "; ".join(_plain(one) for one in value[-_SHOWN_MEMBERS:])
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+    words = str(value)
+    return f"{words[:16].replace('T', ' ')} UTC" if _MOMENT.fullmatch(words) else words
 
 
 def words_of(field: Field) -> str:

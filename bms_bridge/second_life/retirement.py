@@ -116,7 +116,7 @@ def _older(pack: Retired, years: float, cycles: float) -> Retired:
 def _sentence(best: Choice, ends: tuple[float, float, float] | None, found: Graded, *, known: bool) -> str:
     if best.year < MOST_YEARS:
         when = "now" if best.year == 0 else f"in {best.year} year{'' if best.year == 1 else 's'}"
-        told = f"It is worth most to retire it {when} (about {best.soh:.0%} health), then to {best.outside}."
+        told = f"It is worth most to retire it {when} (about {best.soh:.0%} health), then to {best.outside.replace('-', ' ')}."
     else:
         told = f"It is worth most to keep it for {MOST_YEARS} years or more (about {best.soh:.0%} health then)."
     if ends is not None:

@@ -249,7 +249,7 @@ def actor() -> str:
 def _causes(alert: Alert) -> str:
     from bms_bridge.anomalies.alerts import WORDS
 
-    parts = [f"{cause.signal} {cause.value:.4g} {cause.unit}, usual {cause.usual:.4g} ({cause.sigmas:.0f} σ)" for cause in alert.causes]
+    parts = [cause.words for cause in alert.causes]
     leak = "" if alert.leak is None else f"; {_leak_words(alert.leak)}"
     cell = f", cell {alert.cell + 1}" if alert.cell >= 0 else ""
     return f"{WORDS[alert.kind]}{cell}{leak}: {'; '.join(parts)}"

@@ -17,7 +17,7 @@ from bms_bridge.estimates.view import FleetHealthView, PackHealthView
 from bms_bridge.lake.schema import micros
 from controller.alarms import KINDS
 from controller.app.passport_room import grade_in_book
-from controller.health_room import NOT_YET, HealthRoom
+from controller.health_room import FIRST_LOOK, NOT_YET, HealthRoom
 from controller.link import CoreUnreachable
 from depot.values import InvalidValue, PackKey
 from storage import Store
@@ -41,14 +41,15 @@ def room(path: Path) -> HealthRoom:
     return HealthRoom(path, Clock(), every_s=300.0)
 
 
-def fill(path: Path, *, looked: datetime = NOW) -> None:
+def fill(path: Path, *, looked: datetime | None = NOW) -> None:
     with contextlib.closing(Store.open(path)) as store:
         store.migrate([estimates])
         book, end = Book(store), NOW - timedelta(hours=3)
         one = Estimate(SOH, COUNTED, end.timestamp() - 7200, end.timestamp(), 0.91, 0.88, 0.94, "", {"soc_from": 0.2})
         entry = PackEntry(PackKey("E-101", "P1"), micros(NOW), "NMC", 100.0, 12, 3, "")
         book.put(entry, [(ChargeEntry(micros(end) - 7_200_000_000, micros(end), 61.0, {}), [one])], now_us=micros(NOW))
-        book.set_meta("looked_us", str(micros(looked)))
+        if looked is not None:
+            book.set_meta("looked_us", str(micros(looked)))
 
 
 async def test_what_was_estimated_is_shown(tmp_path: Path) -> None:
@@ -73,6 +74,10 @@ async def test_before_the_first_look_and_long_after_the_last_it_says_so(tmp_path
     assert isinstance(fleet, FleetHealthView)
     assert (fleet.note, fleet.packs) == (NOT_YET, [])
     assert await room(path).views[PackHealthView]({"vehicle_id": "E-101", "pack_id": "P1"}) is None
+    fill(path, looked=None)
+    first = await room(path).views[FleetHealthView]({})
+    assert isinstance(first, FleetHealthView)
+    assert (first.note, len(first.packs)) == (FIRST_LOOK, 1)
     fill(path, looked=NOW - timedelta(hours=2))
     late = await room(path).views[FleetHealthView]({})
     assert isinstance(late, FleetHealthView)

@@ -183,11 +183,12 @@ async function copy(button) {
   }
 }
 
-for (const form of document.querySelectorAll("form[method=post]"))
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent || (form.hasAttribute("data-command") && root.hasAttribute("data-stale"))) event.preventDefault();
-    form.dataset.sent = "1"; // a second click sends nothing
-  });
+document.addEventListener("submit", (event) => {
+  const form = event.target; // of the document: forms in parts that were swapped in count as well
+  if (form.method !== "post") return;
+  if (form.dataset.sent || (form.hasAttribute("data-command") && root.hasAttribute("data-stale"))) event.preventDefault();
+  else form.dataset.sent = "1"; // a second click sends nothing
+});
 addEventListener("pageshow", () => document.querySelectorAll("form").forEach((f) => delete f.dataset.sent));
 
 // ---------- a touched page keeps its session: at most one word every 5 minutes ----------
