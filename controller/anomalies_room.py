@@ -113,7 +113,7 @@ class AnomaliesRoom:
             raise InvalidValue(f"there is no result {command.result[:40]!r}; write {', '.join(Ending)}")
         ending, now = Ending(command.result), self._clock.now()
         order = await self._asked(lambda book: book.end(command.number, ending, actor=envelope.actor, reason=command.reason, now=now))
-        return cmd.CommandStatus.DONE, f"work order {order.number}: {order.state}"
+        return cmd.CommandStatus.DONE, f"work order {order.number}: {order.state.replace('_', ' ')}"
 
     async def _asked(self, what: Callable[[WorkBook], T]) -> T:
         def work() -> T:

@@ -32,7 +32,7 @@ from bms_bridge.passport.sheet import read as read_sheets
 from bms_bridge.passport.tiers import Tier, shown_to
 from bms_bridge.signing import signing_key
 from controller.passport_shelf import SCHEMA, Kept, PassportShelf
-from controller.passport_view import KeptDocumentView, KeptPassportView, PassportView, PublicPassportView
+from controller.passport_view import FINDINGS_KEPT, KeptDocumentView, KeptPassportView, PassportView, PublicPassportView
 from controller.production_batches import batch_for
 from controller.room import Answered, Carrier, Viewer
 from controller.yard import Yard
@@ -46,7 +46,6 @@ PUBLIC_KEPT_S: Final = 60.0
 """A public page is made anew after so long: whoever knows its address can ask as often as he likes."""
 
 _TOKEN = 26
-_FINDINGS_KEPT = 20
 
 Life = Callable[[PackKey], Awaitable[Mapping[str, Any] | None]]
 """The answer of the lake to ``life``; None where it never heard of the pack. Raises OSError, BmsError where it does not answer."""
@@ -215,7 +214,7 @@ class PassportRoom:
                     number=str(at(read.aspects, "/GeneralProductInformation/batteryPassportIdentifier") or "")[:120],
                     parts=list(read.parts),
                     signed_by=read.seal.fingerprint if read.seal is not None else "",
-                    findings=told[:_FINDINGS_KEPT],
+                    findings=told[:FINDINGS_KEPT],
                     document=dict(read.document),
                 )
                 return self._shelf.keep(kept), told

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
+
+FINDINGS_KEPT: Final = 20
+"""So many findings are kept with a passport from elsewhere."""
 
 
 class KeptPassportView(Struct, frozen=True, kw_only=True):

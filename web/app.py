@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -346,6 +346,14 @@ def _check_secret(secret: str, sent: Any) -> None:
     check_csrf(secret, sent)
 
 
+def _page_of_form(request: Request) -> tuple[str, str] | None:
+    """The page of ours whose form was sent; None: it is not told, or not a form."""
+    told = urlsplit(request.headers.get("referer", ""))
+    if request.method != "POST" or told.netloc != request.url.netloc or not told.path.startswith("/") or told.path.startswith("//"):
+        return None
+    return told.path + (f"?{told.query}" if told.query else ""), "Back to the page"
+
+
 def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
     """A problem as a document for machines, as a page (or the way to sign in) for people."""
 
@@ -371,7 +379,7 @@ def _answerer(web: Web) -> Callable[[Request, Problem], Awaitable[Response]]:
         back = (
             ("/chargers", "See all chargers")
             if problem.code == "unknown_charger"
-            else (("/", "Try again") if symbol == "offline" else ("/", "Back to Now"))
+            else (("/", "Try again") if symbol == "offline" else _page_of_form(request) or ("/", "Back to Now"))
         )
         retry = request.method == "GET" and problem.code == "core_unreachable"
         response = web.pages.message(

@@ -83,7 +83,14 @@ def _unfit(found: PackProspect) -> list[PackOffer]:
 def _offer(one: PackOffer, currency: str) -> dict[str, str]:
     name = one.name.replace("-", " ")
     if one.why_not:
-        return {"name": name, "text": _beyond(one.text, name), "value": text.ABSENT, "years": text.ABSENT, "carbon": text.ABSENT, "why": one.why_not}
+        return {
+            "name": name,
+            "text": _beyond(one.text, name),
+            "value": text.ABSENT,
+            "years": text.ABSENT,
+            "carbon": text.ABSENT,
+            "why": one.why_not,
+        }
     return {
         "name": name,
         "text": _beyond(one.text, name),

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from controller import passport_paper
 from controller.link import LinkProtocol
-from controller.passport_view import KeptPassportView, PassportView, PublicPassportView
+from controller.passport_view import FINDINGS_KEPT, KeptPassportView, PassportView, PublicPassportView
 from web import text
 from web.context import Web, caller_of
 from web.driver_links import qr_svg
@@ -151,9 +151,10 @@ def _kept(one: KeptPassportView, clock: text.DepotTime, found: PassportView) -> 
         "parts": "all six parts" if len(one.parts) == 6 else "1 part" if len(one.parts) == 1 else f"{len(one.parts)} parts",
         "batch": one.batch,
         "signed_by": one.signed_by,
-        "at": clock.clock(one.kept_at),
+        "at": f"{clock.local(one.kept_at):%-d %b %Y %H:%M}",
         "by": one.by,
         "reason": one.reason,
         "findings": one.findings,
+        "count": f"{len(one.findings)} or more" if len(one.findings) >= FINDINGS_KEPT else str(len(one.findings)),
         "path": f"/api/v1/packs/{found.vehicle_id}/{found.pack_id}/passports/{one.sha256}",
     }

@@ -169,7 +169,7 @@ class WorkBook:
             if state is None:
                 raise WorkRefused(f"there is no work order {number}")
             if state != "open":
-                raise WorkRefused(f"work order {number} is ended already: {state}")
+                raise WorkRefused(f"work order {number} is ended already: {str(state).replace('_', ' ')}")
             sql.execute(text("UPDATE work_order SET state = :state WHERE number = :number"), {"state": ending.value, "number": number})
             _step(sql, number, now, actor, ending.value, reason)
             return self._read(sql, "WHERE number = :number", {"number": number})[0]

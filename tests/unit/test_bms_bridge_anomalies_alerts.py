@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pytest
 from fake_pack_days import FIRST_DAY, fleet, string
 
-from bms_bridge.anomalies.alerts import Kind, watch
+from bms_bridge.anomalies.alerts import UNITS, Cause, Kind, watch
 from bms_bridge.anomalies.charts import charted, cusum, ewma
-from bms_bridge.anomalies.cohorts import cohorts_of, grid_of
+from bms_bridge.anomalies.cohorts import CHARTED, cohorts_of, grid_of
 from bms_bridge.anomalies.outliers import second_opinion
 from bms_bridge.anomalies.pack_days import joined
 
@@ -17,6 +20,14 @@ def test_a_leak_is_one_alert_and_its_imbalance_is_one_of_its_causes() -> None:
     assert (alert.key, alert.kind, alert.now) == ("E-99/P1/internal_short/4", Kind.INTERNAL_SHORT, True)
     assert {cause.signal for cause in alert.causes} == {"cell_loss", "spread_v"}
     assert alert.days_left is not None
+    said = {cause.signal: cause.words for cause in alert.causes}
+    assert re.fullmatch(r"the cell loses [\d.]+ % of its charge a day \(usual 0, \d+ σ\)", said["cell_loss"])
+    assert re.fullmatch(r"its cells lie apart by [\d.]+ mV \(usual [\d.]+(, \d+ σ)?\)", said["spread_v"])
+
+
+@pytest.mark.parametrize("signal", CHARTED)
+def test_every_signal_has_words_for_people(signal: str) -> None:
+    assert "_" not in Cause(signal, 0.012, 0.01, UNITS[signal], 5.2).words
 
 
 def test_resistance_that_grows_unlike_the_cohorts_is_found_and_its_level_alone_is_not() -> None:

@@ -200,3 +200,11 @@ async def test_the_table_shows_what_was_asked_for_in_the_order_that_was_asked_fo
         assert "Nothing fits" in page.text
         assert "&lt;script&gt;" in page.text
         assert 'role="search"' in page.text
+
+
+async def test_names_are_told_once_and_intervals_have_their_unit(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        words = words_of((await (await depot.signed_in(Role.VIEWER)).get("/batteries/E-103/P1")).text)
+        assert "solar storage one cycle a day" in words
+        assert "solar storage solar storage" not in words
+        assert re.search(r"\d to \d+\.\d mΩ", words)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_web_batteries import words_of
 from test_web_pages import check
-from web_harness import form_value, site
+from web_harness import ORIGIN, form_value, site
 
 from controller.reference_view import ReferenceTestView
 from depot import commands as cmd
@@ -75,8 +75,15 @@ async def test_a_form_that_cannot_be_is_told_why_and_orders_nothing(tmp_path: Pa
         client = await depot.signed_in(Role.MANAGER)
         value = await form_value(client)
         form = {"csrf": value, "reason": "yearly", "wait_h": "0", "most_soc": "50"} | bad
-        assert (await client.post("/batteries/E-127/P1/reference-test", data=form)).status_code == 422
+        page = f"{ORIGIN}/batteries/E-127/P1"
+        answer = await client.post("/batteries/E-127/P1/reference-test", data=form, headers={"referer": page})
+        assert answer.status_code == 422
+        assert 'href="/batteries/E-127/P1">Back to the page' in answer.text
+        assert not {"most_soc", "wait_h"} & set(words_of(answer.text).split())
         assert depot.link.commands == []
+        for elsewhere in ("http://elsewhere.example/batteries", f"{ORIGIN}//elsewhere.example/"):
+            away = await client.post("/batteries/E-127/P1/reference-test", data=form, headers={"referer": elsewhere})
+            assert 'href="/">Back to Now' in away.text
 
 
 async def test_the_api_shows_orders_and_calls_off(tmp_path: Path) -> None:
