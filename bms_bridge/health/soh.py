@@ -6,9 +6,10 @@
 
 Where batches were taught (protocols, temperatures, makes) and knowing them helped cells that were kept apart, a second set of estimators
 is told the batch, too (:class:`Placed`); it speaks of taught batches only.
-Of a batch that was taught, and near to its charges, the interval has the factor that held for unknown cells; else the one that held for
-unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate, and none for a cell most of whose
-charges are too far. Then counted charge must do (:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
+Of a batch that was taught, and near to its charges, the interval has the factor that held for the batch's unknown cells; else the one
+that held for unknown batches (unknown itself where one batch alone was taught); too far away there is no estimate, none for a cell most
+of whose charges are too far, and none for a chemistry that has a name and was not taught: how far batches of taught chemistries differ
+says nothing of it. Then counted charge must do (:func:`counted_soh`). NumPy and SciPy alone; no state, no clock.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from bms_bridge.health.trees import Forest
 PURPOSE = "soh"
 MOST_STRANGE = 0.5
 """A cell of which a greater share of charges is unlike anything taught gets no estimate at all."""
-FIGURES = ("usual_factor", "unusual_factor", "usual_distance", "farthest")
+FIGURES = ("unusual_factor", "usual_distance", "farthest")
 SHARES = ("usual_share", "unusual_share")
 
 Said = tuple[Floats, Floats]
@@ -119,12 +120,12 @@ def placed(scaled: Floats, batch: NDArray[np.int64], count: int) -> Floats:
 class Part:
     """A blend, the estimators that know the batch (absent where they were no better), and how far they may be trusted.
 
-    ``usual_factor``: half the interval in deviations, for batches that were taught; ``unusual_factor``: for others, infinite where one
-    batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds; ``usual_share``, ``unusual_share``: of the
+    ``usual_factors`` [batches]: half the interval in deviations, of each batch that was taught; ``unusual_factor``: for others, infinite
+    where one batch alone was taught; ``usual_distance``, ``farthest``: up to where each holds; ``usual_share``, ``unusual_share``: of the
     estimators."""
 
     blend: Blend
-    usual_factor: float
+    usual_factors: Floats
     unusual_factor: float
     usual_distance: float
     farthest: float
@@ -152,7 +153,7 @@ class Part:
         if self.placed is not None and usual.any():
             knowing = self.placed.predict(scaled[usual], batch[usual], self.usual_share)
             mean[usual], deviation[usual] = mixed([(mean[usual], deviation[usual]), knowing], (0.5, 0.5))
-        factor = np.where(verdict == Verdict.USUAL, self.usual_factor, self.unusual_factor)
+        factor = np.where(usual, self.usual_factors[np.where(usual, batch, 0)], self.unusual_factor)
         half = np.where(none, np.nan, deviation * np.where(none, 0.0, factor))
         return Estimates(np.where(none, np.nan, mean), np.maximum(mean - half, 0.0), mean + half, verdict, mean, distance)
 
@@ -161,7 +162,7 @@ class Part:
 class SohModel:
     """Of one kind of charge. ``plain`` needs the last charges only; ``grown`` (absent where too few taught cells began new) also the
     cell's first ones. ``last``: charges of which features are the median; ``batches``: the taught ones; ``level``: what intervals
-    promise; ``taught``: what it was taught with, for people."""
+    promise; ``taught``: what it was taught with, for people; ``chemistries``: the taught ones that were named."""
 
     kind: str
     plain: Part
@@ -170,6 +171,7 @@ class SohModel:
     batches: tuple[str, ...]
     level: float
     taught: Mapping[str, Any]
+    chemistries: tuple[str, ...] = ()
 
     def estimate(self, table: ChargeTable) -> Estimates:
         """One estimate per row of ``table``, whose rows lie in the order of cells and cycles."""
@@ -196,7 +198,13 @@ class SohModel:
         said = self.plain.estimate(steady[old], batch[old])
         if self.grown and young.any():
             said = _interleaved(said, self.grown.estimate(wide[young], batch[young]), new[wanted])
-        return _without(said, strangers(verdict, table.cells)[wanted])
+        return _without(said, (strangers(verdict, table.cells) | self._foreign(table, batch))[wanted])
+
+    def _foreign(self, table: ChargeTable, batch: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Rows of an unknown batch whose chemistry is named and was not taught; none where no taught one was named."""
+        if not self.chemistries:
+            return np.zeros(len(table), dtype=np.bool_)
+        return np.asarray((batch < 0) & ~np.isin(np.char.lower(table.chemistries), ["", *map(str.lower, self.chemistries)]))
 
 
 def strangers(verdict: NDArray[np.int8], cells: Words) -> NDArray[np.bool_]:
@@ -259,6 +267,7 @@ def to_file(models: Mapping[str, SohModel]) -> ModelFile:
             "last": model.last,
             "settled": SETTLED,
             "batches": list(model.batches),
+            "chemistries": list(model.chemistries),
             "level": model.level,
             "taught": dict(model.taught),
         }
@@ -278,7 +287,9 @@ def from_file(file: ModelFile) -> dict[str, SohModel]:
             batches = tuple(str(batch) for batch in words["batches"])
             plain = _part(file, parts["plain"], len(FEATURES), len(batches))
             grown = _part(file, parts["grown"], 2 * len(FEATURES), len(batches)) if "grown" in parts else None
-            found[kind] = SohModel(kind, plain, grown, int(words["last"]), batches, float(words["level"]), dict(words["taught"]))
+            chemistries = tuple(str(chemistry) for chemistry in words.get("chemistries", ()))
+            level, taught = float(words["level"]), dict(words["taught"])
+            found[kind] = SohModel(kind, plain, grown, int(words["last"]), batches, level, taught, chemistries)
         except (KeyError, TypeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
             raise ModelRefused(f"the model for {kind!s:.40} cannot be used ({error!s:.80}): train it anew") from error
     if not found:
@@ -290,6 +301,7 @@ def _part_arrays(part: Part, at: str) -> dict[str, NDArray[Any]]:
     blend = part.blend
     found = {f"{at}scale.middle": blend.scale.middle, f"{at}scale.spread": blend.scale.spread} | blend.novelty.arrays(f"{at}novelty.")
     found |= _trio_arrays(blend.trio, at)
+    found[f"{at}usual_factors"] = part.usual_factors
     return found if part.placed is None else found | _trio_arrays(part.placed.trio, f"{at}placed.")
 
 
@@ -305,10 +317,13 @@ def _part(file: ModelFile, words: Mapping[str, Any], features: int, batches: int
         raise ValueError("other features")
     own = Placed(_trio(file, f"{at}placed.", features + batches)) if f"{at}placed.process.points" in file.arrays else None
     figures = {name: float("inf") if words[name] is None else float(words[name]) for name in FIGURES}
+    factors = file.arrays[f"{at}usual_factors"].astype(np.float64)
+    if factors.shape != (batches,) or not batches or not (np.isfinite(factors) & (factors >= 0)).all():
+        raise ValueError("the factors of the intervals do not fit the batches")
     usual, unusual = (_share(words[name]) for name in SHARES)
     return Part(
         blend,
-        usual_factor=figures["usual_factor"],
+        usual_factors=factors,
         unusual_factor=figures["unusual_factor"],
         usual_distance=figures["usual_distance"],
         farthest=figures["farthest"],

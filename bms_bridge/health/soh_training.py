@@ -1,6 +1,6 @@
 """Teaching state of health: what is learned from a table of charges with measured capacities, and how far it may be trusted.
 
-    rows --thinned--> folds by cell ──> misses, distances ──> share, usual factor and distance
+    rows --thinned--> folds by cell ──> misses, distances ──> share, usual factors and distance
                       folds by batch ─> misses, distances ──> share, unusual factor (of the worst batch), farthest
                       all rows ───────> the three estimators
 
@@ -11,27 +11,22 @@ Needs scikit-learn (the extra ``analytics``).
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 from sklearn.model_selection import GroupKFold
 
 from bms_bridge.health import DataRefused
 from bms_bridge.health.charge_table import ChargeTable
-from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.conformal import batch_factors, grouped_quantile, grouped_share
 from bms_bridge.health.fade_network import FadeNetworks
 from bms_bridge.health.features import Scale, comparable, since_new, steadied, thinned
 from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess, Kernel
+from bms_bridge.health.likelihood import likeliest
 from bms_bridge.health.novelty import Novelty
 from bms_bridge.health.soh import Blend, Part, Placed, Said, Share, SohModel, Trio, mixed, placed
 from bms_bridge.health.trees import Forest
@@ -128,7 +123,8 @@ def train(table: ChargeTable, *, level: float = 0.9, last: int = 9, seed: int = 
         "highest_soh": float(soh.max()),
         "seed": seed,
     } | told
-    return SohModel(table.kind, plain, grown, last, names, level, taught)
+    chemistries = tuple(sorted(set(map(str, table.chemistries)) - {""}))
+    return SohModel(table.kind, plain, grown, last, names, level, taught, chemistries)
 
 
 def thinned_rows(cells: Words, wanted: NDArray[np.bool_], effort: Effort) -> NDArray[np.int64]:
@@ -143,27 +139,24 @@ def _part(
     """One blend with its factors, and what its folds by cell said of it."""
     soh, cells, batches = table.soh, table.cells, table.batches
     batch = np.array([names.index(str(one)) for one in batches], dtype=np.int64)
-    kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
-    blind = _kept_apart(values, soh, cells, cells, min(effort.folds, len(set(cells))), kernel, effort, random)
+    blind = _kept_apart(values, soh, cells, cells, min(effort.folds, len(set(cells))), effort, random)
     by_cell: Told | Both = blind
     several = len(set(batches)) > 1
-    by_batch = (
-        _kept_apart(values, soh, cells, batches, min(effort.most_batches, len(set(batches))), kernel, effort, random) if several else blind
-    )
+    by_batch = _kept_apart(values, soh, cells, batches, min(effort.most_batches, len(set(batches))), effort, random) if several else blind
     usual_share = _best_share(blind, soh, cells, MIDDLE_SHARES)
     own = None
     if several and len(names) <= MOST_PLACED:
         scale = Scale.of(values)
-        own_kernel = find_kernel(placed(scale(values), batch, len(names)), soh, effort, random)
+        points = placed(scale(values), batch, len(names))
         folds = min(effort.folds, len(set(cells)))
-        both = Both(blind, _kept_apart(values, soh, cells, cells, folds, own_kernel, effort, random, (batch, len(names))))
+        both = Both(blind, _kept_apart(values, soh, cells, cells, folds, effort, random, (batch, len(names))))
         share = _best_share(both, soh, cells, MIDDLE_SHARES)
         better = _miss(both, share, soh, cells) < WORTH_KNOWING * _miss(blind, usual_share, soh, cells)
         if better and _miss(both, share, soh, cells, WORST) <= _miss(blind, usual_share, soh, cells, WORST):
             by_cell, usual_share = both, share
-            own = Placed(_trio(placed(scale(values), batch, len(names)), soh, cells, own_kernel, effort, random))
+            own = Placed(_trio(points, soh, cells, find_kernel(points, soh, effort, random), effort, random))
     misses = _misses(by_cell, usual_share, soh)
-    usual_factor = grouped_quantile(misses, cells, level)
+    usual_factors = batch_factors(misses, cells, batch, len(names), level)
     usual_distance = grouped_quantile(blind.distance, cells, 0.98)
     farthest = max(1.25 * usual_distance, min(3 * usual_distance, grouped_quantile(by_batch.distance, cells, level)))
     unusual_share, unusual_factor = _best_share(blind, soh, cells), float("inf")
@@ -174,16 +167,17 @@ def _part(
         factors = [
             grouped_quantile(off[rows], cells[rows], (1 + level) / 2) for rows in ((batches == one) & within for one in set(batches))
         ]
-        unusual_factor = max(usual_factor, *(factor for factor in factors if np.isfinite(factor)), 0.0)
+        unusual_factor = max(float(usual_factors.max()), *(factor for factor in factors if np.isfinite(factor)), 0.0)
     mean, _ = by_cell.mixed(usual_share)
     told = {
         "mae_by_cell": float(np.mean(np.abs(mean - soh))),
-        "coverage_by_cell": grouped_share(misses <= usual_factor, cells),
+        "coverage_by_cell": grouped_share(misses <= usual_factors[batch], cells),
     }
     if several:
         told["mae_by_batch"] = float(np.mean(np.abs(by_batch.mixed(unusual_share)[0] - soh)))
+    kernel = find_kernel(Scale.of(values)(values), soh, effort, random)
     blend = teach(values, soh, cells, kernel, effort, random=random)
-    return Part(blend, usual_factor, unusual_factor, usual_distance, farthest, usual_share, unusual_share, own), told
+    return Part(blend, usual_factors, unusual_factor, usual_distance, farthest, usual_share, unusual_share, own), told
 
 
 def teach(values: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, *, random: np.random.Generator) -> Blend:
@@ -204,30 +198,7 @@ def _trio(points: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Eff
 def find_kernel(scaled: Floats, soh: Floats, effort: Effort, random: np.random.Generator) -> Kernel:
     """Lengths and variances of largest likelihood, from some of the rows."""
     some = random.permutation(len(soh))[: effort.kernel_rows]
-    dimensions = scaled.shape[1]
-    shape = (
-        ConstantKernel(1.0, (1e-2, 1e3)) * Matern(np.full(dimensions, 3.0), (0.3, 300.0), nu=1.5)
-        + ConstantKernel(0.1, (1e-4, 1e2)) * DotProduct(1.0, (1e-2, 1e2))
-        + WhiteKernel(0.01, (1e-5, 1.0))
-    )
-
-    def climb(function: Callable[..., Any], start: Floats, bounds: Floats) -> tuple[Floats, float]:
-        found = minimize(function, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": effort.kernel_steps})
-        return found.x, found.fun
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = GaussianProcessRegressor(shape, alpha=1e-8, optimizer=climb, random_state=0).fit(
-            scaled[some], (soh[some] - soh.mean()) / (soh.std() or 1.0)
-        )
-    told = fitted.kernel_.get_params()
-    return Kernel(
-        signal=float(told["k1__k1__k1__constant_value"]),
-        lengths=np.asarray(told["k1__k1__k2__length_scale"], dtype=np.float64),
-        linear=float(told["k1__k2__k1__constant_value"]),
-        offset=float(told["k1__k2__k2__sigma_0"]) ** 2,
-        noise=float(told["k2__noise_level"]),
-    )
+    return likeliest(scaled[some], (soh[some] - soh.mean()) / (soh.std() or 1.0), effort.kernel_steps)
 
 
 def grow(scaled: Floats, target: Floats, trees: int, seed: int) -> Forest:
@@ -274,31 +245,26 @@ def _kept_apart(
     cells: Words,
     groups: Words,
     folds: int,
-    kernel: Kernel,
     effort: Effort,
     random: np.random.Generator,
     batches: tuple[NDArray[np.int64], int] | None = None,
 ) -> Told:
-    """What estimators say of each row that were taught without its group; ``batches``: of each row, and how many,
+    """What estimators say of each row that were taught without its group, kernel and all; ``batches``: of each row, and how many,
     where estimators are told them."""
     mean, off = np.full((2, 3, len(soh)), np.nan)
     distance = np.full(len(soh), np.nan)
     for taught, kept in GroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31))).split(values, groups=groups):
-        if batches is None:
-            blend = teach(values[taught], soh[taught], cells[taught], kernel, effort, random=random)
-            trio, scaled = blend.trio, blend.scale(values[kept])
-            distance[kept] = blend.novelty.distance(blend.scale.free(values[kept]))
-        else:
+        scale = Scale.of(values[taught])
+        points, asked = scale(values[taught]), scale(values[kept])
+        if batches is not None:
             batch, count = batches
-            scale = Scale.of(values[taught])
-            points = placed(scale(values[taught]), batch[taught], count)
-            trio, scaled = (
-                _trio(points, soh[taught], cells[taught], kernel, effort, random),
-                placed(scale(values[kept]), batch[kept], count),
-            )
-        mean[0, kept], off[0, kept] = trio.process.predict(scaled)
-        mean[1, kept], off[1, kept] = trio.forest.predict(scaled)
-        mean[2, kept], off[2, kept] = trio.networks.predict(scaled)
+            points, asked = placed(points, batch[taught], count), placed(asked, batch[kept], count)
+        kernel = find_kernel(points, soh[taught], effort, random)
+        trio = _trio(points, soh[taught], cells[taught], kernel, effort, random)
+        distance[kept] = Novelty.of(scale.free(values[taught])).distance(scale.free(values[kept]))
+        mean[0, kept], off[0, kept] = trio.process.predict(asked)
+        mean[1, kept], off[1, kept] = trio.forest.predict(asked)
+        mean[2, kept], off[2, kept] = trio.networks.predict(asked)
     return Told(mean, off, distance)
 
 

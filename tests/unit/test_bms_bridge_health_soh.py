@@ -10,15 +10,18 @@ import pytest
 from fake_cells import fading_cells
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
-from bms_bridge.health import DataRefused, ModelRefused
+from bms_bridge.health import DataRefused, ModelRefused, soh_training
 from bms_bridge.health.charge_table import FEATURES
-from bms_bridge.health.conformal import grouped_quantile, grouped_share
+from bms_bridge.health.conformal import batch_factors, grouped_quantile, grouped_share
 from bms_bridge.health.features import comparable, since_new, steadied, thinned
+from bms_bridge.health.files import Floats, Words
 from bms_bridge.health.gauss import GaussianProcess, Kernel
+from bms_bridge.health.likelihood import JITTER, likeliest, objective
 from bms_bridge.health.model_file import ModelFile, read_model, write_model
 from bms_bridge.health.novelty import Novelty
 from bms_bridge.health.soh import PURPOSE, SohModel, Verdict, counted_soh, from_file, mixed, to_file
@@ -88,6 +91,47 @@ def test_quantile_covers_the_next_cell_on_average(seed: int) -> None:
     """Exact for one charge a cell: rank ⌈0.9·(n + 1)⌉ of n."""
     misses = np.random.default_rng(seed).random(30)
     assert grouped_quantile(misses, np.arange(30).astype(str), 0.9) == np.sort(misses)[27]
+
+
+def drawn_cells(random: np.random.Generator, cells: int, scales: tuple[float, ...]) -> tuple[Floats, Words, NDArray[np.int64]]:
+    """Misses of ten charges of each of ``cells`` cells of each batch, the cells' names and their batches; each batch has a scale."""
+    batch = np.repeat(np.arange(len(scales)), cells)
+    own = random.normal(0, 0.8, len(batch))[:, None] + random.normal(0, 0.8, (len(batch), 10))
+    names = np.array([f"c{number}" for number in range(len(batch))])
+    return np.abs(own * np.array(scales)[batch][:, None]).ravel(), np.repeat(names, 10), np.repeat(batch, 10)
+
+
+def test_a_batch_whose_cells_are_all_missed_alike_gets_a_wider_interval() -> None:
+    """The same promise in the mean, and the worst batch is far nearer to it."""
+    random = np.random.default_rng(7)
+    scales = (0.5, 0.6, 0.7, 1.0, 2.0)
+    new, _, where = drawn_cells(random, 2_000, scales)
+    alike, own = [], []
+    for _ in range(60):
+        misses, cells, batch = drawn_cells(random, 6, scales)
+        one, each = grouped_quantile(misses, cells, 0.9), batch_factors(misses, cells, batch, 5, 0.9)
+        alike.append([np.mean(new[where == number] <= one) for number in range(5)])
+        own.append([np.mean(new[where == number] <= each[number]) for number in range(5)])
+    assert 0.88 <= np.mean(own) <= 0.95
+    assert np.mean(alike, axis=0)[4] < 0.75
+    assert np.mean(own, axis=0).min() > 0.85
+    assert np.mean(own, axis=0).max() < 0.97
+
+
+def test_batches_that_do_not_differ_have_about_one_factor() -> None:
+    random = np.random.default_rng(8)
+    misses, cells, batch = drawn_cells(random, 300, (1.0, 1.0, 1.0))
+    each = batch_factors(misses, cells, batch, 4, 0.9)
+    np.testing.assert_allclose(each, grouped_quantile(misses, cells, 0.9), rtol=0.08)
+    assert each[3] == pytest.approx(np.median(each), rel=0.08)  # of a batch without a cell: the one of all
+
+
+def test_where_differences_of_batches_cannot_be_told_all_have_one_factor() -> None:
+    misses, cells = np.array([1.0, 2.0, 5.0]), np.array(["a", "b", "c"])
+    assert batch_factors(misses, cells, np.zeros(3, dtype=np.int64), 1, 0.9).tolist() == [5.0]
+    assert batch_factors(misses, cells, np.arange(3), 3, 0.9).tolist() == [5.0, 5.0, 5.0]
+    assert batch_factors(np.zeros(3), cells, np.array([0, 0, 1]), 2, 0.9).tolist() == [0.0, 0.0]
+    assert batch_factors(np.array([]), np.array([], dtype=np.str_), np.array([], dtype=np.int64), 2, 0.9).tolist() == [np.inf, np.inf]
 
 
 def test_features_are_calmed_by_earlier_charges_only() -> None:
@@ -221,6 +265,11 @@ def test_model_of_other_beginnings_or_of_shares_that_are_none_is_refused(model: 
     older = ModelFile(file.purpose, {"invented": {name: value for name, value in words.items() if name != "settled"}}, file.arrays)
     with pytest.raises(ModelRefused, match="train it anew"):
         from_file(older)
+    for factors in (np.ones(3), np.array([1.0, np.nan]), np.array([1.0, -1.0])):
+        wrong = to_file({"invented": model})
+        wrong.arrays["0.plain.usual_factors"] = factors
+        with pytest.raises(ModelRefused, match="factors of the intervals"):
+            from_file(wrong)
     cut = to_file({"invented": model})
     cut.arrays["0.plain.networks.outer"] = cut.arrays["0.plain.networks.outer"][:, :5]
     with pytest.raises(ModelRefused, match="networks do not fit"):
@@ -233,6 +282,60 @@ def test_what_has_no_share_is_not_asked() -> None:
     assert mean.tolist() == [2.0, 2.0]
     assert deviation[0] == pytest.approx(np.sqrt((0.01 + 0.09) / 2 + 1.0))  # both own deviations, and how far they lie apart
     assert deviation[1] == pytest.approx(0.1)
+
+
+def test_a_named_chemistry_that_was_not_taught_gets_no_estimate(model: SohModel, tmp_path: Path) -> None:
+    others = fading_cells(4, 20, batches=1, seed=8)
+    others.batches[:] = "batch-9"
+    assert model.chemistries == ("NMC",)
+    told = model.estimate(others)
+    assert np.isfinite(told.soh).any()
+    for name, speaks in (("LFP", False), ("nmc", True), ("", True)):
+        said = model.estimate(replace(others, chemistries=np.full(len(others), name)))
+        assert np.isfinite(said.soh).any() == speaks
+        np.testing.assert_array_equal(said.guess, told.guess)
+    write_model(tmp_path / "m.npz", to_file({"invented": model}))
+    again = from_file(read_model(tmp_path / "m.npz", PURPOSE))["invented"]
+    assert again.chemistries == ("NMC",)
+    known = fading_cells(4, 20, batches=2, seed=8)
+    named = model.estimate(replace(known, chemistries=np.full(len(known), "LFP")))  # its batch was taught: that is nearer than a word
+    np.testing.assert_array_equal(named.soh, model.estimate(known).soh)
+
+
+def test_a_likelihood_and_its_gradient_are_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(size=(40, 3))
+    target = np.sin(points[:, 0]) + 0.1 * random.normal(size=40)
+    lengths = np.array([0.7, 2.0, 9.0])
+    shape = ConstantKernel(1.3) * Matern(lengths, nu=1.5) + ConstantKernel(0.4) * DotProduct(0.8) + WhiteKernel(0.02)
+    theirs = GaussianProcessRegressor(shape, optimizer=None, alpha=JITTER).fit(points, target)
+    value, gradient = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
+    ours, slope = objective(np.log([1.3, 0.4, 0.8, 0.02, *lengths]), points, target)
+    assert ours == pytest.approx(-value, rel=1e-9)
+    np.testing.assert_allclose(slope[[0, 4, 5, 6, 1, 2, 3]], -gradient, rtol=1e-6, atol=1e-8)
+
+
+def test_the_likeliest_kernel_finds_what_matters() -> None:
+    random = np.random.default_rng(4)
+    points = random.normal(size=(120, 3))
+    target = np.sin(2 * points[:, 0]) + 0.05 * random.normal(size=120)
+    kernel = likeliest(points, (target - target.mean()) / target.std(), 60)
+    assert kernel.lengths[0] < 0.2 * kernel.lengths[1:].min()
+    assert kernel.noise < 0.05
+
+
+def test_kernels_are_found_without_the_cells_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that saw them makes them look easier than new cells are."""
+    seen: list[int] = []
+
+    def watched(points: Floats, targets: Floats, steps: int) -> Kernel:
+        seen.append(len(targets))
+        return likeliest(points, targets, steps)
+
+    monkeypatch.setattr(soh_training, "likeliest", watched)
+    table = fading_cells(8, 12, batches=1)
+    train(table, effort=replace(LITTLE, kernel_rows=10_000, folds=4))
+    assert seen[:5] == [60, 60, 60, 60, 80]  # four folds of two of eight cells, ten charges each; then all of them
 
 
 def test_too_few_cells_teach_nothing() -> None:
