@@ -1,10 +1,13 @@
-"""What processes beside the core share: the port that they listen on, and their frame of settings, logs and exit codes."""
+"""What processes share: the port that they listen on, their end at a signal, and the frame of settings, logs and exit codes."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from controller.app.exits import exit_code_of, sentence
 from controller.logs import set_up
@@ -34,6 +37,16 @@ def mask_logs(settings: Settings) -> None:
 
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogFilter())
+
+
+async def until_told(work: Awaitable[object]) -> None:
+    """Do it to its end, or until SIGTERM or SIGINT, which cancel it: it then has the time that it needs to end well."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
 
 
 def run_process(name: str, argv: list[str], work: Callable[[Settings], object]) -> int:

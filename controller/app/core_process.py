@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import resource
-import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -23,7 +22,7 @@ from controller import device_model
 from controller.alarm_sources import MeterConditions
 from controller.anomalies_room import AnomaliesRoom
 from controller.app.assets import add_assets
-from controller.app.beside import mask_logs
+from controller.app.beside import mask_logs, until_told
 from controller.app.billing import add_billing, show_money
 from controller.app.can_buses import add_can
 from controller.app.clock_guard import add_clock_watch, watch_clock
@@ -380,15 +379,6 @@ def raise_file_limit(wanted: int = OPEN_FILES) -> int:
     return soft
 
 
-async def _until_told(settings: Settings) -> None:
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serve_core(settings)
-
-
 def main(argv: list[str]) -> int:
     """Entry point."""
     set_up("core")
@@ -398,7 +388,7 @@ def main(argv: list[str]) -> int:
         set_up("core", level=settings.logging.level, json_lines=settings.logging.json_lines)
         mask_logs(settings)
         raise_file_limit()
-        asyncio.run(_until_told(settings))
+        asyncio.run(until_told(serve_core(settings)))
     except BaseException as error:
         reason = error
         while isinstance(reason, BaseExceptionGroup) and len(reason.exceptions) == 1:

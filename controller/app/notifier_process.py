@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable
 
 from controller import notify
-from controller.app.exits import exit_code_of, sentence
-from controller.logs import set_up
+from controller.app.beside import run_process, until_told
 from controller.notify.channels import Channel, Mail, Webhook
 from controller.notify.courier import Courier
 from controller.notify.ledger import Ledger, ledger_file
@@ -102,32 +100,12 @@ async def _depot(settings: Settings) -> Store:
         await asyncio.sleep(_WAIT_S)
 
 
-async def _until_told(settings: Settings) -> None:
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serve(settings)
-
-
-def main(argv: list[str]) -> int:
-    """Entry point."""
-    set_up("notifier")
-    try:
-        settings = Settings.load(argv[0])
-        set_up("notifier", level=settings.logging.level, json_lines=settings.logging.json_lines)
-        if settings.notify is None:
-            raise SettingsError(f"{argv[0]}: there is no section notify: nobody is to be told")
-        asyncio.run(_until_told(settings))
-    except Exception as error:
-        code = exit_code_of(error)
-        if code is None:
-            raise
-        log.error("%s", sentence(error))
-        return code
-    return 0
+def work(settings: Settings) -> None:
+    """Send what is to be told, until SIGTERM. SettingsError: nobody is to be told."""
+    if settings.notify is None:
+        raise SettingsError("there is no section notify: nobody is to be told")
+    asyncio.run(until_told(serve(settings)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_process("notifier", sys.argv[1:], work))

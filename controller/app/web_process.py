@@ -8,8 +8,7 @@ import logging
 import os
 import sys
 
-from controller.app.beside import mask_logs
-from controller.app.exits import exit_code_of, sentence
+from controller.app.beside import run_process
 from controller.app.people import open_people, web_settings
 from controller.clock import SystemClock
 from controller.logs import set_up
@@ -38,18 +37,7 @@ def main(argv: list[str]) -> int:
     os.nice(NICENESS)
     set_up("web")
     wait_for_go()
-    try:
-        settings = Settings.load(argv[0])
-        set_up("web", level=settings.logging.level, json_lines=settings.logging.json_lines)
-        mask_logs(settings)
-        asyncio.run(serve(settings))
-    except Exception as error:
-        code = exit_code_of(error)
-        if code is None:
-            raise
-        log.error("%s", sentence(error))
-        return code
-    return 0
+    return run_process("web", argv, lambda settings: asyncio.run(serve(settings)))
 
 
 if __name__ == "__main__":
