@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bms_bridge.anomalies.cohorts import LEAST_PACKS, Grid, alike
 from bms_bridge.health.files import Floats
@@ -37,7 +38,8 @@ FLOORS: Final = {"spread_v": 0.004, "resistance_ohm": 0.03, "self_discharge": 0.
 @dataclass(frozen=True, slots=True)
 class Charted:
     """Of one signal [packs, days]: ``smooth`` (EWMA, temperature taken out), ``usual``: of the cohort at that age;
-    ``level`` and ``change`` in robust     sigmas, ``cusum`` of the change; NaN where there is no cohort or no reading yet."""
+    ``level`` and ``change`` in robust sigmas, ``cusum`` of the change; NaN where there is no cohort or no reading yet. ``read``: the days
+    with a reading."""
 
     signal: str
     smooth: Floats
@@ -45,21 +47,26 @@ class Charted:
     level: Floats
     change: Floats
     cusum: Floats
+    read: NDArray[np.bool_]
 
     def out(self) -> Floats:
-        """1.0 where the pack is out of control for the :data:`CONFIRM_DAYS` th day in a row."""
+        """1.0 where the pack is out of control at the :data:`CONFIRM_DAYS` th reading in a row. A day without a reading confirms nothing:
+        one odd reading of a signal that is seldom told is no alert."""
         with np.errstate(invalid="ignore"):
             beyond = (self.level > LEVEL_SIGMAS) & (self.change > CUSUM_SLACK) | (self.cusum > CUSUM_LIMIT)
         run = np.zeros(beyond.shape)
         for day in range(beyond.shape[1]):
-            run[:, day] = np.where(beyond[:, day], (run[:, day - 1] if day else 0) + 1, 0)
+            before = run[:, day - 1] if day else np.zeros(len(run))
+            run[:, day] = np.where(self.read[:, day], np.where(beyond[:, day], before + 1, 0), before)
         return (run >= CONFIRM_DAYS).astype(np.float64)
 
 
 def charted(grid: Grid, signal: str) -> Charted:
     """The charts of one signal over all packs and days."""
     shape = grid.values[signal].shape
-    found = Charted(signal, *(np.full(shape, np.nan) for _ in range(5)))
+    read = np.isfinite(grid.values[signal])
+    blank = [np.full(shape, np.nan) for _ in range(5)]
+    found = Charted(signal, blank[0], blank[1], blank[2], blank[3], blank[4], read)
     for group in range(len(grid.cohorts)):
         own = alike(grid, group)
         values = _at_one_temperature(grid.values[signal][own], grid.temperature_c[own])
@@ -70,7 +77,7 @@ def charted(grid: Grid, signal: str) -> Charted:
         usual, level = beside(smooth, grid.age_d[own], floor)
         change = beside(smooth - _beginning(values), grid.age_d[own], floor)[1]
         found.smooth[own], found.usual[own], found.level[own], found.change[own] = smooth, usual, level, change
-        found.cusum[own] = cusum(change)
+        found.cusum[own] = cusum(np.where(read[own], change, np.nan))
     return found
 
 
@@ -86,7 +93,7 @@ def ewma(values: Floats) -> Floats:
 
 
 def cusum(sigmas: Floats) -> Floats:
-    """Sum of what goes beyond :data:`CUSUM_SLACK`, never below 0."""
+    """Sum of what goes beyond :data:`CUSUM_SLACK`, never below 0; a day without a reading (NaN) changes nothing."""
     total = np.zeros(len(sigmas))
     found = np.zeros(sigmas.shape)
     for day in range(sigmas.shape[1]):

@@ -3,9 +3,10 @@
     packs of the lake × what the registry says of them --SQL--> one row for each pack and day --> PackDays
 
 A day's like point is a sample with the day's highest state of charge (within half a percent) and less than C/20, half an hour after
-the first such where there is one. The slope is fitted to the charge's last tenth before it. What balancing took is its current over the
-time since the like point before, where the unit tells it (never for more than :data:`HELD_S` after a sample). A production batch is
-told by no registry: the settings, a small table beside (``pack,batch,made``) or a passport can say it.
+the first such where there is one. The slope is fitted to the charge's last tenth before it. What the pack loses at rest is how fast the
+mean cell falls later than three hours after the charge, over that slope, where the rest lasts nine hours or more. What balancing
+took is its current over the time since the like point before, where the unit tells it (never for more than :data:`HELD_S` after a
+sample). A production batch is told by no registry: the settings, a small table beside (``pack,batch,made``) or a passport can say it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from bms_bridge.anomalies import TableRefused
+from bms_bridge.anomalies.cohorts import STEEP_V
 from bms_bridge.anomalies.pack_days import PackDays, day_number, day_text, made
 from bms_bridge.chemistry import CELL, Chemistry
 from bms_bridge.in_short import UNREADABLE, in_short
@@ -33,6 +35,20 @@ HELD_S: Final = 150.0
 LOOK_BACK_D: Final = 3
 """So many days before the first one are read too, for what balancing took since the like point before."""
 
+LOOK_AHEAD_D: Final = 1
+"""… and after the last one, for the rest that goes on over midnight."""
+
+RESTED_S: Final = 3 * 3600
+"""So long after the charge its voltage has become quiet: what it falls from then on is taken for charge that is lost."""
+
+LEAST_REST_S: Final = 6 * 3600
+LONGEST_REST_S: Final = 36 * 3600
+FLAT_V: Final = 0.3
+"""V per 1.0 of charge: on a flatter piece of the curve what is left of the relaxation would look like charge that is lost."""
+
+STILL_C: Final = 0.002
+"""1/h: a current above it ends the rest. What flows below it is lost charge, too: a load that the sensor hardly sees."""
+
 PACKS_SQL: Final = "SELECT pack, vehicle_id, pack_id, CAST(first_at AS DATE) FROM packs"
 DAYS_SQL: Final = """
 WITH known(pack, ah) AS (VALUES {known}),
@@ -40,7 +56,7 @@ s AS (
   SELECT samples.pack AS pack, date, received_at AS seen, soc, current_a AS a, cells_v, list_avg(cells_v) AS mean_v,
          list_avg(temperatures_c) AS warm_c, firmware, ah, balancing_a
   FROM samples JOIN known ON samples.pack = known.pack
-  WHERE samples.pack IN ({packs}) AND date >= DATE '{before}' AND date <= DATE '{until}' AND quality = 'good'
+  WHERE samples.pack IN ({packs}) AND date >= DATE '{before}' AND date <= DATE '{after}' AND quality = 'good'
     AND soc IS NOT NULL AND current_a IS NOT NULL AND len(cells_v) >= 2
 ),
 top AS (SELECT pack, date, max(soc) AS most FROM s WHERE a > -0.02 * ah GROUP BY ALL),
@@ -59,6 +75,19 @@ steps AS (
   FROM s WINDOW w AS (PARTITION BY pack, date ORDER BY seen)
 ),
 stiff AS (SELECT pack, date, median(dv / da) AS ohm FROM steps WHERE dt <= 30 AND abs(da) > 0.1 * ah AND dv / da > 0 GROUP BY ALL),
+near AS (SELECT pack, date, date AS day, began FROM begun UNION ALL SELECT pack, date + 1, date, began FROM begun),
+still AS (
+  SELECT s.pack AS pack, day, seen, mean_v, abs(a) > {still_c} * ah AS busy
+  FROM s JOIN near ON s.pack = near.pack AND s.date = near.date
+  WHERE epoch(seen) BETWEEN epoch(began) + {rested_s} AND epoch(began) + {longest_s}
+),
+woken AS (SELECT pack, day, min(seen) AS woke FROM still WHERE busy GROUP BY ALL),
+rested AS (
+  SELECT still.pack AS pack, still.day AS date, -regr_slope(mean_v, epoch(seen) / 86400) AS fall_v,
+         count(*) AS n, max(epoch(seen)) - min(epoch(seen)) AS span_s
+  FROM still LEFT JOIN woken ON still.pack = woken.pack AND still.day = woken.day
+  WHERE woke IS NULL OR seen < woke GROUP BY ALL
+),
 first AS (SELECT pack, date, arg_min(mean_v, seen) AS first_v FROM calm GROUP BY ALL),
 bled AS (
   SELECT pack, seen, balancing_a AS b,
@@ -72,11 +101,14 @@ spent AS (
 ),
 took AS (SELECT pack, date, cell, sum(coalesce(a, 0) * h) AS took_ah FROM spent GROUP BY ALL),
 listed AS (SELECT pack, date, list(took_ah ORDER BY cell) AS balanced_ah FROM took GROUP BY ALL)
-SELECT point.pack, point.date, point.cells_v, point.soc, point.ah, CASE WHEN n >= 5 AND width >= 0.02 THEN slope_v END, point.warm_c, ohm,
-       CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware, balanced_ah
+SELECT point.pack, point.date, point.cells_v, point.soc, point.ah,
+       CASE WHEN rise.n >= 5 AND width >= 0.02 THEN slope_v END, point.warm_c, ohm,
+       CASE WHEN epoch(point.seen) - epoch(began) BETWEEN 1200 AND 2700 THEN first_v - point.mean_v END, point.firmware, balanced_ah,
+       CASE WHEN rise.n >= 5 AND width >= 0.02 AND slope_v BETWEEN {flat_v} AND {steep_v}
+             AND rested.n >= 20 AND span_s >= {least_rest_s} THEN fall_v / slope_v END
 FROM point LEFT JOIN rise USING (pack, date) LEFT JOIN stiff USING (pack, date) LEFT JOIN first USING (pack, date)
-     LEFT JOIN listed USING (pack, date)
-WHERE place = 1 AND point.date >= DATE '{since}' ORDER BY point.pack, point.date
+     LEFT JOIN listed USING (pack, date) LEFT JOIN rested USING (pack, date)
+WHERE place = 1 AND point.date BETWEEN DATE '{since}' AND DATE '{until}' ORDER BY point.pack, point.date
 """
 
 
@@ -138,7 +170,9 @@ def days_of(ask: Ask, chosen: Mapping[str, Chosen], beside: Mapping[str, Beside]
     known = ", ".join(f"('{pseudonym}', {pack.capacity_ah:.6g})" for pseudonym, pack in own.items())
     packs = ", ".join(f"'{pseudonym}'" for pseudonym in own)  # named once more, so that no other pack's file is opened
     span = {"before": day_text(since - LOOK_BACK_D), "since": day_text(since), "until": day_text(until)}
-    rows = ask(DAYS_SQL.format(known=known, packs=packs, held=HELD_S, **span))
+    span["after"] = day_text(until + LOOK_AHEAD_D)
+    rests = {"still_c": STILL_C, "rested_s": RESTED_S, "longest_s": LONGEST_REST_S, "least_rest_s": LEAST_REST_S}
+    rows = ask(DAYS_SQL.format(known=known, packs=packs, held=HELD_S, flat_v=FLAT_V, steep_v=STEEP_V, **span, **rests))
     if not rows:
         raise NoDays("the lake holds no day with cell voltages at the end of a charge since " + day_text(since))
     names = [chosen[str(row[0])] for row in rows]
@@ -152,6 +186,7 @@ def days_of(ask: Ask, chosen: Mapping[str, Chosen], beside: Mapping[str, Beside]
             ("temperature_c", 6),
             ("resistance_ohm", 7),
             ("relaxation_v", 8),
+            ("self_discharge", 11),
         )
     }
     numbers["age_d"] = np.array([day_number(date) - name.born for date, name in zip(dates, names, strict=True)], dtype=np.float64)

@@ -3,7 +3,8 @@
     packs × days --so many samples in each question--> the lake --> one table
                     ^-- the lake says it is too much: half as many
 
-Packs are divided before days, because each question also reads :data:`~.from_lake.LOOK_BACK_D` days before its first one.
+Packs are divided before days, because each question also reads some days before its first one
+and one after its last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from bms_bridge.anomalies import TableRefused
-from bms_bridge.anomalies.from_lake import LOOK_BACK_D, Ask, NoDays
+from bms_bridge.anomalies.from_lake import LOOK_AHEAD_D, LOOK_BACK_D, Ask, NoDays
 from bms_bridge.anomalies.pack_days import PackDays, joined
 from bms_bridge.lake import QueryTooLarge
 
@@ -66,7 +67,7 @@ class Pieces:
         return joined(found)
 
     def _found(self, names: list[str], first: int, last: int) -> Iterator[PackDays]:
-        read_days = last - first + 1 + LOOK_BACK_D
+        read_days = last - first + 1 + LOOK_BACK_D + LOOK_AHEAD_D
         if len(names) * read_days > self._most and (len(names) > 1 or last > first):
             yield from self._divided(names, first, last, read_days)
             return

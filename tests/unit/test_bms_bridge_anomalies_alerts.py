@@ -12,7 +12,7 @@ from bms_bridge.anomalies.alerts import UNITS, Cause, Kind, watch
 from bms_bridge.anomalies.charts import charted, cusum, ewma
 from bms_bridge.anomalies.cohorts import CHARTED, cohorts_of, grid_of
 from bms_bridge.anomalies.outliers import second_opinion
-from bms_bridge.anomalies.pack_days import joined
+from bms_bridge.anomalies.pack_days import PackDays, joined
 
 
 def test_a_leak_is_one_alert_and_its_imbalance_is_one_of_its_causes() -> None:
@@ -98,3 +98,20 @@ def test_numbers_that_cannot_be_stop_nothing() -> None:
             one.cells_v[random.random(one.cells_v.shape) < random.choice([0.0, 0.3])] = np.nan
             strings.append(one.rows(np.isfinite(one.cells_v).sum(axis=1) >= 2))
         assert watch(joined([one for one in strings if len(one)]), opinion=False) == []
+
+
+def test_one_odd_reading_of_a_signal_that_is_seldom_told_is_no_alert_five_are() -> None:
+    def packs(lost: dict[int, float]) -> PackDays:
+        """Charge that is lost at rest, each fourth day; of the first pack otherwise on some days."""
+        table = fleet(8, 100)
+        random = np.random.default_rng(3)
+        own = table.numbers["self_discharge"]
+        own[:] = np.where(table.days % 4 == 0, 0.001 + 0.0001 * random.normal(size=len(table)), np.nan)
+        for day, value in lost.items():
+            own[(table.packs == table.names()[0]) & (table.days == FIRST_DAY + day)] = value
+        return table
+
+    told = [day for day in range(100) if (FIRST_DAY + day) % 4 == 0]
+    assert watch(packs({told[-3]: 0.02}), opinion=False) == []
+    (alert,) = watch(packs(dict.fromkeys(told[-9:], 0.006)), opinion=False)
+    assert (alert.kind, alert.now, alert.pack) == (Kind.SELF_DISCHARGE, True, "E-0/P1")

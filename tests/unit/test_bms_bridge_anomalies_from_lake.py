@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from lake_kit import A, Bench
 
 from bms_bridge.anomalies import TableRefused
-from bms_bridge.anomalies.from_lake import Ask, Beside, NoDays, chosen_packs, days_of, read_beside
+from bms_bridge.anomalies.from_lake import Ask, Beside, Chosen, NoDays, chosen_packs, days_of, read_beside
 from bms_bridge.anomalies.kept import load, refreshed
 from bms_bridge.anomalies.pack_days import PackDays, day_number
 from bms_bridge.anomalies.pieces import SAMPLES_A_DAY, samples_a_day
@@ -91,6 +92,48 @@ def test_each_day_has_one_like_point_with_what_was_measured_around_it(ask: Any) 
     assert table.balanced_ah[:, 0] == pytest.approx([0, 0])
     # since the like point before: the rest of that hour, one sample's hold, and half an hour
     assert table.balanced_ah[:, 1] == pytest.approx([0.1 * (0.5 + 150 / 3600 + 0.5)] * 2, abs=0.002)
+
+
+def night(
+    start: datetime, *, rest_h: float, lost_per_day: float, wakes_h: float | None = None, slope_v: float = 1.0
+) -> list[dict[str, Any]]:
+    """A charge from 70 to 90 % within two hours, and a rest; the voltage relaxes by 10 mV within two hours and falls by what is lost."""
+    rows = []
+    for step in range(round((2 + rest_h) * 60)):
+        at, rest = start + timedelta(minutes=step), step / 60 - 2.0
+        soc = 0.7 + 0.2 * min(1.0, step / 120)
+        awake = wakes_h is not None and rest >= wakes_h
+        fallen = 0.01 * (1 - np.exp(-rest / 0.3)) + slope_v * lost_per_day * rest / 24 + 0.05 * awake if rest > 0 else 0.0
+        volts = 3.2 + slope_v * soc - fallen
+        told = {"pack": "pabc", "date": at.date(), "received_at": at, "soc": soc, "current_a": 15.0 if rest < 0 else -20.0 * awake}
+        rows.append(told | {"cells_v": [volts, volts], "temperatures_c": [25.0], "firmware": "", "quality": "good", "balancing_a": []})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rest_h", "wakes_h", "slope_v", "lost"),
+    [
+        (10.0, None, 1.0, 0.004),
+        (10.0, None, 1.0, 0.0),
+        (30.0, 12.0, 1.0, 0.004),
+        (8.0, None, 1.0, None),
+        (10.0, 5.0, 1.0, None),
+        (10.0, None, 0.1, None),
+    ],
+)
+def test_what_a_pack_loses_at_rest_is_seen_over_midnight_in_long_rests_only(
+    rest_h: float, wakes_h: float | None, slope_v: float, lost: float | None
+) -> None:
+    connection = duckdb.connect(":memory:")
+    rows = night(
+        datetime(2026, 11, 1, 20, tzinfo=UTC), rest_h=rest_h, lost_per_day=0.004 if lost is None else lost, wakes_h=wakes_h, slope_v=slope_v
+    )
+    connection.register("samples", pa.Table.from_pylist(rows))
+    chosen = {"pabc": Chosen("E-1/P1", 150.0, "NMC", day_number("2026-11-01"), day_number("2026-11-01"))}
+    first = day_number("2026-11-01")
+    table = days_of(lambda sql: connection.sql(sql).fetchall(), chosen, {}, since=first, until=first)
+    assert table.days.tolist() == [first]
+    assert table.numbers["self_discharge"] == pytest.approx([np.nan if lost is None else lost], abs=0.0002, nan_ok=True)
 
 
 def test_the_lake_answers_these_questions(tmp_path: Path) -> None:
