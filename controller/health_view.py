@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bms_bridge.estimates.charge_view import ChargeState
+from bms_bridge.estimates.charge_view import ChargePoint, ChargeState
 from bms_bridge.estimates.prospect_view import (
     PackAssumption,
     PackBeside,
@@ -19,6 +19,7 @@ from bms_bridge.estimates.prospect_view import (
 from bms_bridge.estimates.view import FleetHealthView, HealthCharge, HealthEstimate, HealthTrend, PackHealthRow, PackHealthView, PackPolicy
 
 __all__ = [
+    "ChargePoint",
     "ChargeState",
     "FleetHealthView",
     "HealthCharge",

@@ -23,6 +23,7 @@ from web.ageing_part import ageing_part, ageing_shown
 from web.battery_charge import charge_context
 from web.battery_prospect import TEST_REQUIRED, prospect_context
 from web.battery_table import LOOKS, ORDERS, TESTED, Wanted
+from web.charge_plot import charge_plot
 from web.context import Web
 from web.health_api import health_shown, off, pack_health
 from web.health_plot import health_plot, ica_plot
@@ -235,6 +236,7 @@ def pack_context(found: PackHealthView, alerts: PackAlertsView | None, clock: te
         "note": row.soh_note,
         "disagree": row.disagree,
         "c": charge_context(row.charge, clock),
+        "charge_chart": charge_plot(found.charge_past, clock),
         "o": prospect_context(found.prospect, clock),
         "trend": _trend_words(row.trend),
         "modules": _modules(detail),

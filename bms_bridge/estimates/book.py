@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection, text
 
+from bms_bridge.estimates.charge_past import past_of
 from bms_bridge.estimates.charge_view import as_of
 from bms_bridge.estimates.choice import Counting, counting
 from bms_bridge.estimates.estimate import COUNTED, COUNTS, LIFE, RESISTANCE, TAUGHT, Estimate
@@ -227,6 +228,7 @@ class Book:
                 [HealthCharge(moment(start), moment(end), ah, json.loads(detail)) for start, end, ah, detail in charges],
                 None if oldest is None else HealthCharge(moment(oldest[0]), moment(oldest[1]), oldest[2], json.loads(oldest[3])),
                 prospect_of(connection, pack),
+                charge_past=past_of(connection, pack, at),
             )
 
 

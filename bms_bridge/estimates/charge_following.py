@@ -80,13 +80,13 @@ class Following:
         if bins is None:
             return
         try:
-            self.going, self.kind, state = go_on(base, self.kind or kind_now(base, going), going, bins)
+            self.going, self.kind, state, past = go_on(base, self.kind or kind_now(base, going), going, bins)
         except (ValueError, FloatingPointError, np.linalg.LinAlgError):
             log.exception("the state of charge of %s could not be followed; it begins anew", pack)
             self.going = self.kind = None
             return
         self.said = ""
-        shelf.put_charge(pack, state, written(self.going))
+        shelf.put_charge(pack, state, written(self.going), past)
 
     def _say_no(self, shelf: Shelf, pack: PackKey, reason: str) -> None:
         self.told.drop()

@@ -1,6 +1,6 @@
 """A pack's state of charge while it is used: its samples since the last look, followed on from where they were left. Pure.
 
-    Told.add() ... Told.take() --Bins--> go_on(kinds, Going, Bins) --> Going, ChargeState
+    Told.add() ... Told.take() --Bins--> go_on(kinds, Going, Bins) --> Going, ChargeState, points for its past
 
 The pack counts as one large cell of its mean cell's voltage. Steps are :data:`STEP_S` long, however often its unit tells: a day costs
 the same at one sample a second and at one a minute. What comes later than the step that it belongs to is left out.
@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bms_bridge.estimates.charge_view import ChargeState
+from bms_bridge.estimates.charge_past import points
+from bms_bridge.estimates.charge_view import ChargePoint, ChargeState
 from bms_bridge.lake.schema import moment
 from bms_bridge.mean_cell import mean_cell_v
 from bms_bridge.soc import filters
@@ -164,8 +165,9 @@ def kind_now(base: CellKind, going: Going) -> CellKind:
     return own_kind(base, going.seen, going.capacity_sd) or base
 
 
-def go_on(base: CellKind, kind: CellKind, going: Going, bins: Bins) -> tuple[Going, CellKind, ChargeState]:
-    """Follow the steps. ``kind``: as :func:`kind_now` has it; the one that holds from now on comes back."""
+def go_on(base: CellKind, kind: CellKind, going: Going, bins: Bins) -> tuple[Going, CellKind, ChargeState, list[ChargePoint]]:
+    """Follow the steps. ``kind``: as :func:`kind_now` has it; the one that holds from now on comes back, and
+    a point for each quarter of an hour."""
     bins = _woken(going, bins)
     current_c = bins.current_a / going.capacity_ah
     rows = (bins.time_s, current_c, bins.voltage_v, bins.temperature_c)
@@ -196,7 +198,7 @@ def go_on(base: CellKind, kind: CellKind, going: Going, bins: Bins) -> tuple[Goi
         bms_s=float(bins.time_s[told[-1]]) if len(told) else going.bms_s,
         full_s=float(bins.time_s[full[-1]]) if len(full) else going.full_s,
     )
-    return after, kind, _with_cells(_state(base, kind, after, track, bins), apart)
+    return after, kind, _with_cells(_state(base, kind, after, track, bins), apart), points(bins.time_s, bins.bms, track)
 
 
 def _woken(going: Going, bins: Bins) -> Bins:

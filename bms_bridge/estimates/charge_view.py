@@ -50,6 +50,16 @@ class ChargeState(msgspec.Struct, frozen=True):
     cells_error: float | None = None
 
 
+class ChargePoint(msgspec.Struct, frozen=True):
+    """What was said of a pack's state of charge at a time: shares with the 90 % interval, null: nothing; ``bms_soc``: by its own system."""
+
+    at: datetime
+    soc: float | None
+    low: float | None
+    high: float | None
+    bms_soc: float | None
+
+
 def as_of(state: ChargeState | None, at: datetime) -> ChargeState | None:
     """The same, read at a later time: a pack that was moving when it fell silent may hold anything by now."""
     if state is None or state.soc is None or state.resting or at - state.at <= MOST_OLD:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 
 from bms_bridge.anomalies.losses import Loss
 from bms_bridge.estimates.ageing_view import AgeingFound
-from bms_bridge.estimates.charge_view import ChargeState
+from bms_bridge.estimates.charge_past import add_points
+from bms_bridge.estimates.charge_view import ChargePoint, ChargeState
 from bms_bridge.estimates.estimate import ByCell
 from bms_bridge.estimates.prospect_view import PackProspect
 from depot.values import PackKey
@@ -79,12 +80,14 @@ class Shelf:
         with self._store.reading() as connection:
             return prospect_of(connection, pack)
 
-    def put_charge(self, pack: PackKey, state: ChargeState, going: bytes | None) -> None:
-        """State of charge in the place of the one before; ``going``: where it was left (charge_kept), None: nothing to follow on."""
+    def put_charge(self, pack: PackKey, state: ChargeState, going: bytes | None, past: Sequence[ChargePoint] = ()) -> None:
+        """State of charge in the place of the one before; ``going``: where it was left (charge_kept), None: nothing to follow on;
+        ``past``: points of the steps before it."""
         at_us = round(state.at.timestamp() * 1e6)
         values = _named(pack) | {"at": at_us, "detail": msgspec.json.encode(state).decode(), "going": going}
         with self._store.writing() as connection:
             connection.execute(text("INSERT OR REPLACE INTO estimates_soc VALUES (:vehicle, :pack, :at, :detail, :going)"), values)
+            add_points(connection, pack, past)
 
     def going(self, pack: PackKey) -> bytes | None:
         """Where its state of charge was left."""

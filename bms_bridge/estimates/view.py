@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bms_bridge.estimates.charge_view import ChargeState
+from bms_bridge.estimates.charge_view import ChargePoint, ChargeState
 from bms_bridge.estimates.prospect_view import PackProspect
 
 
@@ -95,7 +95,8 @@ class PackPolicy(msgspec.Struct, frozen=True):
 class PackHealthView(msgspec.Struct, frozen=True):
     """One pack's row, its estimates (newest last, those without a value too) its last charges, and the oldest one with an
     incremental capacity (``ica`` in its ``detail``). ``prospect``: grade, value, advice, years ahead; null: none was made yet.
-    ``otherwise``: what other ways of charging would change, best first; ``otherwise_note``: on what that rests, or why there is nothing."""
+    ``otherwise``: what other ways of charging would change, best first; ``otherwise_note``: on what that rests, or why there is nothing.
+    ``charge_past``: its state of charge of the last fortnight, a point a quarter of an hour, the oldest first."""
 
     at: datetime
     row: PackHealthRow
@@ -105,3 +106,4 @@ class PackHealthView(msgspec.Struct, frozen=True):
     prospect: PackProspect | None = None
     otherwise: list[PackPolicy] = []
     otherwise_note: str = ""
+    charge_past: list[ChargePoint] = []

@@ -192,7 +192,7 @@ def own_kind(base: CellKind, seen: Seen, capacity_sd: float = CAPACITY_SD) -> Ce
     )
 
 
-OWN_FACTOR: Final = 2.2
+OWN_FACTOR: Final = 1.8
 """Of intervals with such a curve; from particle cells of kinds 0 to 4 (docs/models/state-of-charge.md)."""
 
 

@@ -39,7 +39,7 @@ def go(going: Going, base: CellKind, cells: Cells, *, bms: float | None = None, 
     told = told_by(cells, bms=bms, since=since)
     bins = told.take(SERIES, after_s=going.at_s, now_s=cells.t_s + 3600)
     assert bins is not None
-    going, _, state = go_on(base, kind_now(base, going), going, bins)
+    going, _, state, _ = go_on(base, kind_now(base, going), going, bins)
     return going, state
 
 
@@ -192,6 +192,12 @@ def test_the_job_keeps_it_for_each_pack(tmp_path: Path) -> None:
             assert later.row.charge.soc is not None
             assert first.soc is not None
             assert later.row.charge.soc - first.soc == pytest.approx(0.12, abs=0.06)
+            past = later.charge_past
+            assert [one.at for one in past] == sorted({one.at for one in past})
+            assert past[-1].at <= later.row.charge.at
+            assert len({int(one.at.timestamp()) // 900 for one in past}) == len(past) >= 4  # one a quarter of an hour, over a restart
+            assert past[0].at < first.at
+            assert all(one.low is None or (one.soc is not None and one.low <= one.soc) for one in past)
         with job_of(bench, tmp_path, known=replace(KNOWN, curves={})) as (job, _):
             job.catch_up()  # another curve: followed on with the shipped one
 

@@ -159,11 +159,15 @@ async def test_a_pack_shows_its_state_of_charge_beside_its_own_systems(tmp_path:
             "Fullest cell, no. 17 +1.2 %-points",
             "−0.42 A",
             "214 to 229 Ah",
+            "168 of 168 quarters of an hour with an estimate; what its own system said lay outside of the interval in 72 of 168",
         ):
             assert part in words, part
         assert "No open-circuit curve is known for NCA cells" in words_of((await client.get("/batteries/E-118/P1")).text)
         (row,) = [one for one in (await client.get("/api/v1/packs/health")).json()["packs"] if one["vehicle_id"] == "E-103"]
         assert (row["charge"]["soc"], row["charge"]["disagree"], row["charge"]["bms_soc"]) == (0.634, True, 0.55)
+        past = (await client.get("/api/v1/packs/E-103/P1/health")).json()["charge_past"]
+        assert (len(past), set(past[0])) == (168, {"at", "soc", "low", "high", "bms_soc"})
+        assert 'data-part="charge-past"' not in (await client.get("/batteries/E-118/P1")).text
 
 
 async def test_a_last_charge_without_a_curve_leaves_the_one_before_and_says_why(tmp_path: Path) -> None:
