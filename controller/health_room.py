@@ -41,14 +41,21 @@ FIRST_LOOK = "The health process looks at the lake for the first time: packs are
 
 class HealthRoom:
     """The room. ``every_s``: how often the job looks; ``factors``: how fast batteries age beside the table, by chemistry, as
-    plans count."""
+    plans count; ``lake``: its database; while there is none the job has nothing to look at, and the lake has an alarm of its own."""
 
     commands: Mapping[type[Command], Carrier] = {}
     kinds = frozenset({"health_late"})
 
     def __init__(
-        self, database: Path, clock: Clock, *, every_s: float, factors: Callable[[], Mapping[str, tuple[float, float]]] = dict
+        self,
+        database: Path,
+        clock: Clock,
+        *,
+        every_s: float,
+        factors: Callable[[], Mapping[str, tuple[float, float]]] = dict,
+        lake: Path | None = None,
     ) -> None:
+        self._lake = lake
         self._factors = factors
         self._database, self._clock = database, clock
         self._late_s = max(LATE_LOOKS * every_s, LEAST_LATE_S)
@@ -67,6 +74,8 @@ class HealthRoom:
 
     async def ask(self) -> None:
         """Once. A book that is not there or cannot be read: the job has not worked since the core began, as far as anybody can know."""
+        if self._lake is not None and not await asyncio.to_thread(self._lake.exists):
+            self._began = self._clock.now()
         try:
             worked = await asyncio.to_thread(self._read_worked)
         except StorageError as error:

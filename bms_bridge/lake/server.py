@@ -52,7 +52,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """For as long as the block runs. Raises OSError."""
-        server = await asyncio.start_unix_server(self._connected, sock=_bound(path), limit=wire.MOST_BYTES)
+        server = await asyncio.start_unix_server(self._connected, sock=bound(path), limit=wire.MOST_BYTES)
         try:
             yield
         finally:
@@ -127,8 +127,8 @@ class Server:
             return wire.Answer(error=f"it failed: {type(error).__name__}; the lake's log says more", kind="LakeError")
 
 
-def _bound(path: Path) -> socket.socket:
-    """The lease is ours: a socket that lies there belongs to nobody."""
+def bound(path: Path) -> socket.socket:
+    """A socket at ``path`` that its owner alone may open. Raises OSError. The lease is ours: one that lies there belongs to nobody."""
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

@@ -3,6 +3,7 @@
     python -m controller.app.demo_past demo.toml SEED
 
     simulator's units --messages of 84 nights--> a lake aside --moved into its place, whole--> the lake's process
+    the depot's own   --Arrivals: kept in a file meanwhile, then given to it in their order---'
 
 The past comes into the lake as its messages would have come over MQTT: decoded, checked, judged, folded into the records of the packs'
 lives. Whoever reads the lake finds all of it or none. Exit codes: those of the lake's process.
@@ -28,6 +29,7 @@ from bms_bridge.lake.engine import Lake, Places
 from bms_bridge.lake.schema import micros
 from controller.app import lake_process
 from controller.app.beside import run_process
+from controller.app.demo_arrivals import Arrivals
 from controller.app.demo_batteries import PAST_DAYS, wears
 from controller.app.demo_rims import chemistry_of
 from controller.lake_facts import JournalFacts
@@ -44,6 +46,8 @@ AT_ONCE = 1_000
 """Messages in a batch."""
 
 ASIDE = "past"
+ARRIVED = "past-arrived"
+ROUNDS = 3
 BOOT = "simulated past"
 
 Tell = Callable[[int, int], None]
@@ -104,14 +108,22 @@ def _past_then_lake(settings: Settings, seed: int, console: Console) -> None:
         if done in quarters:
             console.print(f"  ► Batteries: {quarters[done]} of their simulated past is made.", soft_wrap=True, markup=False)
 
-    if make_past(settings, day, seed, tell=tell):
-        took_s = time.monotonic() - began_s
-        console.print(
-            f"  ► Batteries: {PAST_DAYS} simulated days are in the lake after {took_s:.0f} s; the page Batteries fills as they are judged.",
-            soft_wrap=True,
-            markup=False,
-        )
+    with Arrivals(settings.lake_path, settings.storage.path / ARRIVED) as arrivals:
+        if make_past(settings, day, seed, tell=tell):
+            made = f"{PAST_DAYS} simulated days are in the lake after {time.monotonic() - began_s:.0f} s"
+            console.print(f"  ► Batteries: {made}; the page Batteries fills as they are judged.", soft_wrap=True, markup=False)
+        give_arrived(settings, arrivals)
     asyncio.run(lake_process.serve(settings))
+
+
+def give_arrived(settings: Settings, arrivals: Arrivals) -> int:
+    """Put what came meanwhile into the lake, and let nobody in any more; how many batches. Raises as :func:`make_past`."""
+    with lake_process.opened(settings) as (lake, _, _):
+        count = sum(arrivals.give(lake) for _ in range(ROUNDS))  # while more may come
+        arrivals.close()
+        count += arrivals.give(lake)
+    arrivals.forget()
+    return count
 
 
 if __name__ == "__main__":

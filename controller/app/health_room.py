@@ -26,6 +26,7 @@ def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
     if settings.health is None:
         core.reference_tests.refuses = "this depot estimates no health: add a section [health] to its settings (docs/battery-health.md)"
         return
+    from bms_bridge.lake.hot import lake_file
     from controller.app.health_process import assumptions_of
     from controller.assumptions_room import AssumptionsRoom
     from controller.health_room import HealthRoom
@@ -36,7 +37,8 @@ def add_health(core: Core, settings: Settings, *, alarms: AlarmDesk) -> None:
     def factors() -> Mapping[str, tuple[float, float]]:
         return core.planning.settings.life.factors
 
-    room = HealthRoom(settings.health_database, core.yard.clock, every_s=settings.health.every_s, factors=factors)
+    lake = lake_file(settings.storage.path, settings.depot.id) if settings.lake is not None else None
+    room = HealthRoom(settings.health_database, core.yard.clock, every_s=settings.health.every_s, factors=factors, lake=lake)
     alarms.sources.append(room)
     core.add(room)
     core.add(AssumptionsRoom(core.yard, assumptions_of(settings.health.assumptions)))

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lake_kit import Bench
 
 from bms_bridge.estimates.facts import Registered
 from bms_bridge.estimates.job import Job
+from bms_bridge.lake import wire
 from bms_bridge.lake.schema import micros
 from controller.app import demo_batteries, demo_rims, health_process
 from controller.app.clocks import clock_of, now_us_of
 from controller.app.demo import write_depot
+from controller.app.demo_arrivals import Arrivals
 from controller.app.demo_batteries import EVERY_S, LEAKING, data_sheet, sections, wears
-from controller.app.demo_past import make_past
+from controller.app.demo_past import give_arrived, make_past
 from controller.app.lake_process import places_of
 from controller.app.run import children
 from controller.health_room import LATE_LOOKS
@@ -159,3 +162,21 @@ def test_the_estimates_of_the_past_hold_what_the_batteries_have_left(settings: S
         held += soh.low - 0.005 <= truth[row.vehicle_id].left <= soh.high + 0.005
         assert row.resistance is not None
     assert held >= 0.9 * len(rows)
+
+
+def test_what_the_core_told_while_the_past_was_made_is_in_the_lake_too(settings: Settings, past: Past, tmp_path: Path) -> None:
+    before = health_rows(settings)
+    batch = wire.Batch("a run of the core", 1, [wire.Told(Bench(tmp_path, at=START).sample(PackKey(LEAKING, "P1")))])
+    file = tmp_path / "arrived"
+    file.write_bytes(wire.framed(wire.encode(batch)))
+    with Arrivals(tmp_path / "lake.sock", file) as arrivals:
+        assert give_arrived(settings, arrivals) == 1
+    assert health_rows(settings) == before + 1
+    assert not file.exists()
+
+
+def health_rows(settings: Settings) -> int:
+    with health_process.lake_of(settings) as hot:
+        assert hot is not None
+        with hot.look() as connection:
+            return sum(1 for _ in hot.numbers(connection, after=0, most=1_000_000))

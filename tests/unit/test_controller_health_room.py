@@ -27,8 +27,10 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 class Clock:
+    at = NOW
+
     def now(self) -> datetime:
-        return NOW
+        return self.at
 
     def monotonic(self) -> float:
         return 0.0
@@ -111,6 +113,20 @@ async def test_a_short_interval_is_no_reason_for_an_early_alarm(tmp_path: Path) 
     await found.ask()
     assert found.conditions(NOW + timedelta(minutes=14)) == []
     assert found.conditions(NOW + timedelta(minutes=16))
+
+
+async def test_without_a_lake_there_is_nothing_to_be_late_with(tmp_path: Path) -> None:
+    clock = Clock()
+    clock.at = NOW
+    found = HealthRoom(tmp_path / "health.db", clock, every_s=1.0, lake=tmp_path / "lake.db")
+    for hours in (0, 3):
+        clock.at = NOW + timedelta(hours=hours)
+        await found.ask()
+        assert found.conditions(clock.at) == []
+    (tmp_path / "lake.db").touch()
+    clock.at = NOW + timedelta(hours=4)
+    await found.ask()
+    assert found.conditions(clock.at)
 
 
 async def test_what_a_pack_is_still_good_for_is_shown_with_it(tmp_path: Path) -> None:
