@@ -35,7 +35,8 @@ LEAST_SOH, MOST_SOH = 0.2, 1.3
 @dataclass(frozen=True, slots=True)
 class ChargeTable:
     """One kind of charge; all arrays have n rows. ``features`` [n, 16] as in :data:`FEATURES`; ``capacity_ah``: NaN where nobody measured
-    it; ``batches``: "" where not told; ``temperatures_c``: NaN where not told; ``notes``: what was left out, for people."""
+    it; ``batches``: "" where not told; ``temperatures_c``: NaN where not told; ``notes``: what was left out, for people. DataRefused: the
+    arrays do not fit together."""
 
     kind: str
     cells: Words
@@ -47,6 +48,14 @@ class ChargeTable:
     capacity_ah: Floats
     nominal_ah: Floats
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.cells)
+        columns = (self.cycles, self.batches, self.chemistries, self.temperatures_c, self.capacity_ah, self.nominal_ah)
+        if self.features.shape != (count, len(FEATURES)) or any(column.shape != (count,) for column in columns):
+            raise DataRefused(
+                f"charges of {count} rows need {len(FEATURES)} features each, not {self.features.shape}, and one value of each column a row"
+            )
 
     @property
     def soh(self) -> Floats:

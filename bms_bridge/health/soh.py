@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bms_bridge.health import ModelRefused
+from bms_bridge.health import DataRefused, ModelRefused
 from bms_bridge.health.charge_table import FEATURES, ChargeTable
 from bms_bridge.health.fade_network import FadeNetworks
 from bms_bridge.health.features import SETTLED, Scale, comparable, since_new, steadied
@@ -174,17 +174,19 @@ class SohModel:
     chemistries: tuple[str, ...] = ()
 
     def estimate(self, table: ChargeTable) -> Estimates:
-        """One estimate per row of ``table``, whose rows lie in the order of cells and cycles."""
+        """One estimate per row of ``table``, whose rows lie in the order of cells and cycles. DataRefused: they do not."""
         return self._estimate(table, np.ones(len(table), dtype=np.bool_))
 
     def latest(self, table: ChargeTable) -> tuple[Words, Estimates]:
-        """The cells, and one estimate for each by its last charge: the same as :meth:`estimate` says of that row, but much sooner."""
+        """The cells, and one estimate for each by its last charge: the same as :meth:`estimate` says of that row, but much sooner.
+        DataRefused as there."""
         last = np.ones(len(table), dtype=np.bool_)
         last[:-1] = table.cells[1:] != table.cells[:-1]
         return table.cells[last], self._estimate(table, last)
 
     def _estimate(self, table: ChargeTable, wanted: NDArray[np.bool_]) -> Estimates:
         """Of the wanted rows; whether a cell is strange is asked of all of its rows."""
+        _check_order(table)
         values = comparable(table)
         steady = steadied(values, table.cells, self.last)
         names, which = np.unique(table.batches, return_inverse=True)
@@ -205,6 +207,13 @@ class SohModel:
         if not self.chemistries:
             return np.zeros(len(table), dtype=np.bool_)
         return np.asarray((batch < 0) & ~np.isin(np.char.lower(table.chemistries), ["", *map(str.lower, self.chemistries)]))
+
+
+def _check_order(table: ChargeTable) -> None:
+    same = table.cells[1:] == table.cells[:-1]
+    pieces = int((~same).sum()) + 1 if len(table) else 0
+    if (same & (np.diff(table.cycles) < 0)).any() or pieces != len(np.unique(table.cells)):
+        raise DataRefused("rows of charges must lie in the order of cells and cycles: sort them (read_charges does)")
 
 
 def strangers(verdict: NDArray[np.int8], cells: Words) -> NDArray[np.bool_]:

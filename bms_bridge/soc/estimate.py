@@ -161,7 +161,10 @@ def begin(kind: CellKind, known: Knowledge, count: int) -> Mark:
 
 
 def follow(kind: CellKind, samples: Samples, known: Knowledge, *, method: Method = "ekf") -> Track:
-    """Follow all traces at once. ``counting`` uses charge alone after the start: for comparison."""
+    """Follow all traces at once. ``counting`` uses charge alone after the start: for comparison. ValueError: not one row a trace."""
+    shape = np.shape(samples.time_s)
+    if len(shape) != 2 or any(np.shape(one) != shape for one in (samples.current_c, samples.voltage_v, samples.temperature_c)):
+        raise ValueError("times, currents, voltages and temperatures must be tables of one shape, a row for each trace: array[None, :]")
     return follow_on(kind, samples, begin(kind, known, len(samples.time_s)), method=method)[0]
 
 
