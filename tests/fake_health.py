@@ -102,7 +102,7 @@ PROSPECT = PackProspect(
         ),
         PackOffer("telecom-tower", "telecom tower: outages in the heat", (0, 0, 0), (0, 0, 0), (0, 0, 0), "it fades faster than before"),
     ],
-    advice="It is worth most to retire it in 3 years (about 78% health), then to solar-storage. Have it tested first.",
+    advice="It is worth most to retire it in 3 years (about 78% health), then to solar storage. Have it tested first.",
     choices=[
         PackChoice(0, 0.818, 0, 28_450_000, "solar-storage", 1.0),
         PackChoice(3, 0.781, 30_100_000, 21_000_000, "solar-storage", 0.96),

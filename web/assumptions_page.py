@@ -171,5 +171,5 @@ def _row(row: AssumptionRow, clock: text.DepotTime) -> dict[str, Any]:
 
 
 def _figures(values: tuple[float, float, float]) -> str:
-    said = [f"{value:g}" for value in values]
+    said = [f"{value:,.10g}".replace("-", text.MINUS) for value in values]
     return said[0] if len(set(said)) == 1 else " · ".join(said)

@@ -201,14 +201,14 @@ async def test_an_assumption_is_changed_and_set_back(tmp_path: Path) -> None:
         rows = [changed if one.name == row.name else one for one in shown.rows]
         link.shown[AssumptionsView] = msgspec.structs.replace(shown, rows=rows)
         await dialog.get_by_role("button", name="Reckon with this").click()
-        await expect(page.get_by_role("row", name="1000 · 2000 · 3000")).to_be_visible(timeout=PATIENCE_MS)
+        await expect(page.get_by_role("row", name="1,000 · 2,000 · 3,000")).to_be_visible(timeout=PATIENCE_MS)
         await page.get_by_role("button", name=f"Set back: {row.words}", exact=False).click()
         dialog = page.get_by_role("dialog")
-        await expect(dialog).to_contain_text("500 · 1200 · 2500")
+        await expect(dialog).to_contain_text("500 · 1,200 · 2,500")
         await dialog.get_by_label("Reason").fill("it fell through")
         link.shown[AssumptionsView] = shown
         await dialog.get_by_role("button", name="Set back").click()
-        await expect(page.get_by_role("row", name="1000 · 2000 · 3000")).to_have_count(0, timeout=PATIENCE_MS)
+        await expect(page.get_by_role("row", name="1,000 · 2,000 · 3,000")).to_have_count(0, timeout=PATIENCE_MS)
         told = [(one.name, one.number, one.reason) for one in link.commands if isinstance(one, cmd.ChangeValueAssumption)]
         assert told == [
             (row.name, AssumedNumber(1000, 2000, 3000, "offer of 3 May"), "a real offer"),

@@ -108,7 +108,7 @@ async def test_a_pack_shows_grade_value_advice_and_years_ahead(tmp_path: Path) -
             "₹2,84,500",
             "₹1,12,400 to ₹4,61,000",
             "−₹9,000 · ₹1,73,000 · ₹3,10,000",
-            "in 3 years (about 78% health), then to solar-storage",
+            "in 3 years (about 78% health), then to solar storage",
             "1 of them this depot's own",
             "our recycler&#39;s offer",
             "Not run: it was heard of for 12 days",
