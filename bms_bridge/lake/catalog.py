@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bms_bridge.lake.catalog_view import ColumnView, DatasetView, LakeCatalogView, ReplayView
-from bms_bridge.lake.engine import Places
 from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, Hot
+from bms_bridge.lake.places import Places
 from bms_bridge.lake.schema import COLUMNS, SCHEMA, moment
 from bms_bridge.lake.warm import PART, sha256_of
 

@@ -1,17 +1,16 @@
-"""One owner of the lake: takes batches, keeps records, moves rows from tier to tier. Synchronous; used by one thread at a time.
+"""One owner of the lake: takes batches, keeps records, has rows moved from tier to tier. Synchronous; used by one thread at a time.
 
     take(batch): rows + raw + "this batch is here" in one transaction --> Ack           nothing acknowledged is lost or doubled
-    step():      one piece of what is due: seal a partition, forget, archive --> whether more is due
+    step():      one piece of what is due: seal a partition, forget, archive (:mod:`bms_bridge.lake.tiers`) --> whether more is due
     persist():   records of packs' lives, with the row id up to which they know
 
 A record is kept with the row id up to which it knows; after a crash the rows beyond it are folded again, so that it is always the
-fold of all rows, each once. A file says in its footer up to which row id it is complete; the manifest is mended from that.
+fold of all rows, each once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -20,16 +19,17 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bms_bridge import lake as room
-from bms_bridge.lake import LakeDamaged, LakeError, lifetime, rules, warm
+from bms_bridge.lake import LakeDamaged, lifetime, rules, warm
 from bms_bridge.lake.derive import Decoder, Deriver
-from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, FileEntry, Hot, PackEntry, Unsealed, lake_file
+from bms_bridge.lake.hot import TIER_WARM, Hot, PackEntry, Unsealed
 from bms_bridge.lake.lifetime import Life
+from bms_bridge.lake.places import Places
 from bms_bridge.lake.rules import Retention
-from bms_bridge.lake.schema import DAY_US, Row, arrow_table, day_of, read_back, rows_of
+from bms_bridge.lake.schema import DAY_US, Row, arrow_table, read_back, rows_of
+from bms_bridge.lake.tiers import HOUR_US, Tiers
 from bms_bridge.lake.wire import Ack, Batch, State
 from depot.values import PackKey
 from storage import Lease, Store, StoreUnavailable
@@ -37,9 +37,10 @@ from storage import Lease, Store, StoreUnavailable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["COPY_US", "HOUR_US", "LIVES_SCHEMA", "MARKS_KEPT", "MINUTE_US", "Figures", "Lake", "Places"]
+
 log = logging.getLogger(__name__)
 
-HOUR_US: Final = 3_600_000_000
 MINUTE_US: Final = 60_000_000
 COPY_US: Final = 600_000_000
 """How often the records are copied to a file of their own, which is in every backup."""
@@ -47,50 +48,6 @@ COPY_US: Final = 600_000_000
 MARKS_KEPT: Final = 8
 _RAW_LEVEL = 1
 LIVES_SCHEMA: Final = "pack_lives/1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where the lake lies. ``folder``: the depot's; ``cold``: of the archive, None: there is none."""
-
-    folder: Path
-    depot_id: str
-    cold: Path | None = None
-
-    @property
-    def database(self) -> Path:
-        return lake_file(self.folder, self.depot_id)
-
-    @property
-    def root(self) -> Path:
-        return self.folder / f"{self.depot_id}-lake"
-
-    @property
-    def warm(self) -> Path:
-        return self.root / "warm"
-
-    @property
-    def exports(self) -> Path:
-        return self.root / "exports"
-
-    @property
-    def histories(self) -> Path:
-        return self.root / "histories"
-
-    @property
-    def swap(self) -> Path:
-        return self.root / ".swap"
-
-    @property
-    def lives(self) -> Path:
-        return self.folder / f"{self.depot_id}-lifetimes.json"
-
-    def of(self, entry: FileEntry) -> Path:
-        """Where a file of the manifest lies."""
-        base = self.cold if entry.tier == TIER_COLD else self.warm
-        if base is None:
-            raise LakeError(f"{entry.path} is in the archive, and the settings name none")
-        return base / entry.path
 
 
 @dataclass(slots=True)
@@ -135,6 +92,7 @@ class Lake:
         self.places = places
         self.hot = Hot(store)
         self.retention = retention
+        self.tiers = Tiers(places, self.hot, retention)
         self.figures = Figures()
         self.state = State.GOOD
         self.trouble = ""
@@ -424,7 +382,7 @@ class Lake:
         if due:
             return self.seal(due[0])
         if self._archiving:
-            self._archiving = self._archive(now_us)
+            self._archiving = self.tiers.archive(now_us, self._pseudonym)
             return self._archiving
         if now_us - self._forgot_us < (MINUTE_US if too_large else HOUR_US):
             return False
@@ -436,103 +394,17 @@ class Lake:
     def seal(self, part: Unsealed) -> bool:
         """Write what waits of a pack and day into its file. False: somebody reads just now, try again."""
         entry = next(known.entry for known in self._packs.values() if known.entry.no == part.pack_no)
-        path = warm.day_path(self.places.depot_id, part.day, entry.pack)
-        target = self.places.warm / path
-        with self.hot.look() as connection:
-            before = next((found for found in self.hot.files(connection, pack_no=part.pack_no, tier=TIER_WARM) if found.path == path), None)
-            through = before.through_id if before is not None else 0
-            new = arrow_table(self.hot.stored_rows(connection, entry, day=part.day, after=through, most_id=part.last_id))
-        old = warm.read(target) if before is not None and target.exists() else None
-        table = warm.merged(old, new)
-        with self.swapping() as mine:
-            if not mine:
-                return False
-            written = warm.write(target, table, part.last_id)
-            with self.hot.work() as connection:
-                self.hot.put_file(connection, _file(path, TIER_WARM, part.pack_no, part.day, part.day, written))
-        self.figures.sealed += 1
-        return True
-
-    @contextlib.contextmanager
-    def swapping(self) -> Iterator[bool]:
-        """File and manifest change as one for queries: False where one is reading."""
-        with self.places.swap.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        done = self.tiers.seal(part, entry)
+        self.figures.sealed += done
+        return done
 
     def _forget(self, now_us: int, *, too_large: bool) -> None:
         self.persist()
         through = min((known.through for known in self._packs.values() if known.saved != known.through), default=1 << 62)
-        before_day = rules.hot_before(now_us, self.retention, too_large=too_large)
-        with self.hot.work() as connection:
-            rows = self.hot.forget_rows(connection, before_day=before_day, through_id=through)
-            connection.execute("DELETE FROM lake_raw WHERE at_us < ?", (now_us - self.retention.raw_h * HOUR_US,))
-            size = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM lake_raw").fetchone()[0]
-            over = size - self.retention.raw_mb * 1024 * 1024
-            if over > 0:  # the oldest go, in the same measure
-                first, last = connection.execute("SELECT min(batch), max(batch) FROM lake_raw").fetchone()
-                connection.execute("DELETE FROM lake_raw WHERE batch < ?", (first + (last - first + 1) * over // size + 1,))
-        if rows:
-            log.info("%d rows are in files alone now", rows)
-        with self.hot.look() as connection:
-            files = self.hot.files(connection)
-        gone = rules.to_forget([found for found in files if found.tier == TIER_COLD], now_us, self.retention.cold_days)
-        if self.places.cold is None:
-            gone += rules.to_forget([found for found in files if found.tier == TIER_WARM], now_us, self.retention.warm_days)
-        for entry in gone:
-            self._drop(entry)
+        self.tiers.forget(now_us, through_id=through, too_large=too_large)
 
-    def _drop(self, entry: FileEntry) -> None:
-        """Out of the manifest first: a file that nobody names hurts nobody."""
-        with self.hot.work() as connection:
-            self.hot.drop_file(connection, entry.path)
-        path = self.places.of(entry)
-        path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
-            path.parent.parent.rmdir()
-
-    def _archive(self, now_us: int) -> bool:
-        """Fold one month of one pack into a file of the archive. True: there may be more."""
-        assert self.places.cold is not None
-        with self.hot.look() as connection:
-            files = self.hot.files(connection, tier=TIER_WARM)
-        due = rules.to_archive(files, now_us, self.retention)
-        if not due:
-            return False
-        pack_no, month, entries = due[0]
-        table = None
-        for entry in entries:
-            if not self._sound(entry):
-                raise LakeDamaged(f"{self.places.of(entry)} is not what was written; it is not archived")
-            table = warm.merged(table, warm.read(self.places.of(entry)))
-        assert table is not None
-        name = next(known.entry.pack for known in self._packs.values() if known.entry.no == pack_no)
-        path = warm.month_path(self.places.depot_id, month, name)
-        written = warm.write(self.places.cold / path, table, max(entry.through_id for entry in entries))
-        cold = _file(path, TIER_COLD, pack_no, entries[0].first_day, entries[-1].last_day, written)
-        with self.swapping() as mine:
-            if not mine:
-                return False
-            with self.hot.work() as connection:
-                self.hot.put_file(connection, cold)
-                for entry in entries:
-                    self.hot.drop_file(connection, entry.path)
-            for entry in entries:
-                self.places.of(entry).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    self.places.of(entry).parent.rmdir()
-        return len(due) > 1
-
-    def _sound(self, entry: FileEntry) -> bool:
-        try:
-            return warm.sha256_of(self.places.of(entry)) == entry.sha256
-        except FileNotFoundError:
-            return False
+    def _pseudonym(self, pack_no: int) -> str:
+        return next(known.entry.pack for known in self._packs.values() if known.entry.no == pack_no)
 
     # -- after a start -------------------------------------------------------------------------------------------------
 
@@ -548,55 +420,9 @@ class Lake:
             through, record = lives.get(entry.no, (0, b""))
             life = lifetime.decode(record) if record else Life()
             self._packs[entry.pack] = _Known(entry, life, through, through if record else -1)
-        self._mend_files()
+        self.tiers.mend({entry.pack: entry.no for entry in self.entries})
         for known in self._packs.values():
             for row in self.rows(known.entry, after=known.through):
                 self._fold(known, row)
         if refold:
             self.refold(int(refold))
-
-    def _mend_files(self) -> None:
-        """What a crash left: parts of files, a file that the manifest does not have or has an older version of, one that is archived."""
-        for part in self.places.warm.rglob(f"*{warm.PART}"):
-            part.unlink(missing_ok=True)
-        numbers = {entry.pack: entry.no for entry in self.entries}
-        with self.hot.look() as connection:
-            files = self.hot.files(connection)
-            open_parts = {(part.pack_no, part.day) for part in self.hot.unsealed(connection)}
-        known = {entry.path: entry for entry in files if entry.tier == TIER_WARM}
-        cold = {(entry.pack_no, rules.month_of(entry.first_day)) for entry in files if entry.tier == TIER_COLD}
-        for path in self.places.warm.rglob(warm.NAME):
-            name = str(path.relative_to(self.places.warm))
-            entry = known.get(name)
-            number = numbers.get(path.parent.name.removeprefix("pack="))
-            if number is None:
-                continue  # not ours; the check names it
-            if entry is not None and (number, entry.first_day) not in open_parts and path.stat().st_size == entry.bytes:
-                continue
-            if entry is not None and warm.sha256_of(path) == entry.sha256:
-                continue
-            written = warm.described(path)
-            day = day_of(written.first_us)
-            if entry is None and (number, rules.month_of(day)) in cold:
-                path.unlink()  # its rows are in the archive: the crash came between manifest and removal
-                continue
-            with self.hot.work() as connection:
-                self.hot.put_file(connection, _file(name, TIER_WARM, number, day, day, written))
-            log.warning("%s was written when the process ended; taken into the manifest", name)
-
-
-def _file(path: str, tier: str, pack_no: int, first_day: int, last_day: int, written: warm.Written) -> FileEntry:
-    return FileEntry(
-        path=path,
-        tier=tier,
-        pack_no=pack_no,
-        first_day=first_day,
-        last_day=last_day,
-        rows=written.rows,
-        bytes=written.bytes,
-        sha256=written.sha256,
-        through_id=written.through_id,
-        first_us=written.first_us,
-        last_us=written.last_us,
-        version=written.version,
-    )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bms_bridge.lake import QueryRefused, QueryTooLarge, lifetime, warm
-from bms_bridge.lake.engine import Places
 from bms_bridge.lake.hot import TIER_COLD, TIER_WARM, FileEntry, Hot, PackEntry
+from bms_bridge.lake.places import Places
 from bms_bridge.lake.schema import COLUMNS, arrow_schema, arrow_table, date_text
 
 if TYPE_CHECKING:
