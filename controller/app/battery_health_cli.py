@@ -347,16 +347,14 @@ def _show(found: list[Tested]) -> None:
     for name in ("cells", "charges", "mean miss", "by cell", "worst cell", "within interval", "± median", "wide", "none"):
         table.add_column(name, justify="right")
     for row in found:
+        misses = [f"{row.mae:.2f}", f"{row.mae_by_cell:.2f}", f"{row.worst_cell:.2f} ({row.worst_cell_name})"]
+        widths = [f"{row.covered:.0%} of {row.level:.0%}", f"{row.width:.1f}"]
         table.add_row(
             escape(row.kind),
             escape(row.model),
             f"{row.cells}",
             f"{row.charges:,}",
-            f"{row.mae:.2f}",
-            f"{row.mae_by_cell:.2f}",
-            escape(f"{row.worst_cell:.2f} ({row.worst_cell_name})"),
-            f"{row.covered:.0%} of {row.level:.0%}",
-            f"{row.width:.1f}",
+            *([escape(word) for word in (*misses, *widths)] if row.abstained < 1 else ["–"] * 5),
             f"{row.unusual:.1%}",
             f"{row.abstained:.1%}",
         )

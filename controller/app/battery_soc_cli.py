@@ -115,6 +115,7 @@ def ocv_fit(
     Exit code 2: the file cannot be used.
     """
     from bms_bridge.chemistry_names import grade
+    from bms_bridge.current_sign import TURNED, turned
     from bms_bridge.soc import SocError
     from bms_bridge.soc.cells import LEARNABLE, curve_text
     from bms_bridge.soc.ocv import fit_ocv
@@ -126,6 +127,8 @@ def ocv_fit(
     battery_out.places(out)
     try:
         trace = read_trace(file, discharge_positive=discharge_positive).per_cell(series)
+        if turned(trace.time_s, trace.current_a, trace.voltage_v):
+            _refuse(TURNED)
         fit = fit_ocv(trace.time_s, trace.current_a, trace.voltage_v, resistance_ohm=resistance_ohm, capacity_ah=capacity_ah)
     except SocError as error:
         _refuse(str(error))

@@ -62,7 +62,15 @@ def stress(
     for one in found:
         lost = f"{one.loss:.1%} ({one.loss_least:.1%} to {one.loss_most:.1%})" if math.isfinite(one.loss) else "–"
         end = f"{one.cycles_to:,.0f}" if math.isfinite(one.cycles_to) else "–"
-        table.add_row(escape(one.make), f"{one.temp_c:g}", f"{one.rate_c:g}", str(one.cells), lost, end, f"{one.reached} of {one.cells}")
+        table.add_row(
+            escape(one.make),
+            f"{one.temp_c:g}",
+            f"{one.rate_c:g}" if math.isfinite(one.rate_c) else "–",
+            str(one.cells),
+            lost,
+            end,
+            f"{one.reached} of {one.cells}",
+        )
     console.print(table)
     for slope in told:
         console.print(

@@ -90,6 +90,8 @@ def test_a_turned_current_is_found_and_turned_back(tmp_path: Path) -> None:
         refused = runner.invoke(app, ["battery", *words])
         assert (refused.exit_code, "--discharge-positive" in refused.output) == (2, True), refused.output
         assert runner.invoke(app, ["battery", *words, "--discharge-positive"]).exit_code == 0
+    no_curve = runner.invoke(app, ["battery", "ocv-fit", str(file), "--chemistry", "NMC", "--out", str(tmp_path / "curve.json")])
+    assert (no_curve.exit_code, "--discharge-positive" in no_curve.output) == (2, True), no_curve.output
 
 
 def test_noise_a_plateau_and_a_rest_decide_no_sign() -> None:
