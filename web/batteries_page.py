@@ -90,6 +90,7 @@ def fleet_context(found: FleetHealthView | None, alerts: PackAlertsView | None, 
     return {
         "kept": True,
         "note": found.note,
+        "curves": found.curves,
         "rows": rows,
         "summary": summary,
         "wanted": wanted,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from bms_bridge.estimates.charge_past import past_of
 from bms_bridge.estimates.charge_view import as_of
 from bms_bridge.estimates.choice import Counting, counting
+from bms_bridge.estimates.curve_of_make import words_of_makes
 from bms_bridge.estimates.estimate import COUNTED, COUNTS, LIFE, RESISTANCE, TAUGHT, Estimate
 from bms_bridge.estimates.outlook import Dated
 from bms_bridge.estimates.shelf import charge_of, mark_of, prospect_of
@@ -192,7 +193,7 @@ class Book:
         with self._store.reading() as connection:
             rows = [_row(connection, found, at) for found in connection.execute(text(f"{_PACKS} ORDER BY vehicle_id, pack_id"))]
             looked = connection.execute(text("SELECT value FROM estimates_meta WHERE name = 'looked_us'")).scalar()
-        return FleetHealthView(at, True, "", None if looked is None else moment(int(looked)), rows)
+        return FleetHealthView(at, True, "", None if looked is None else moment(int(looked)), rows, words_of_makes(rows))
 
     def one(self, pack: PackKey, at: datetime) -> PackHealthView | None:
         """One pack's history; None: it was never heard of."""

@@ -24,7 +24,7 @@ from bms_bridge.soc import filters
 from bms_bridge.soc.bar_delta import CellsMark, Differences, begin_cells, cells_on
 from bms_bridge.soc.cells import CellKind
 from bms_bridge.soc.estimate import MOST_GAP_S, NORMAL_90, REST_C, WORDS, Knowledge, Mark, Samples, Track, Verdict, begin, follow_on
-from bms_bridge.soc.own_curve import CAPACITY_SD, Seen, gather, mismatch_v, own_kind
+from bms_bridge.soc.own_curve import CAPACITY_SD, Seen, gather, mean_off_v, mismatch_v, own_kind
 
 Floats = NDArray[np.float64]
 
@@ -221,6 +221,7 @@ def _state(base: CellKind, kind: CellKind, going: Going, track: Track, bins: Bin
     soc, low, high = (round(float(row[0, -1]), 4) for row in (track.soc, track.low, track.high))
     resting = bool(abs(np.nan_to_num(bins.current_a[-1], nan=1e9)) < REST_C * going.capacity_ah)
     off_v, wrong = mismatch_v(base, going.seen, going.capacity_sd)
+    mean_v = mean_off_v(base, going.seen)
     own = kind.source if kind is not base else ""
     now_off_v, may_off_v = float(track.curve_v[0, -1]), float(track.curve_sd[0, -1])
     bms = going.bms if math.isfinite(going.bms) and abs(going.at_s - going.bms_s) <= BMS_FRESH_S else math.nan
@@ -266,6 +267,8 @@ def _state(base: CellKind, kind: CellKind, going: Going, track: Track, bins: Bin
         cell_high_mohm=round(ohmic_mohm * doubt, 4),
         offset_a=round(float(track.offset_c[0, -1]) * going.capacity_ah, 3),
         full_at=moment(round(going.full_s * 1e6)) if math.isfinite(going.full_s) else None,
+        curve_mean_mv=round(1000 * mean_v, 1) if math.isfinite(mean_v) else None,
+        curve_off_wrong=wrong,
     )
 
 

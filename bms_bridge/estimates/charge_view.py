@@ -20,7 +20,8 @@ class ChargeState(msgspec.Struct, frozen=True):
     ``offset_a`` (of the current sensor): as the filter found them, with 90 % intervals.
     ``fullest_cell``, ``emptiest_cell`` (from 1) with shares of charge
     beside the mean cell, ``cells_error``: half of the interval of their difference; null: not told by cell. ``full_at``: its last full
-    charge."""
+    charge. ``curve_mean_mv``: how far its own curve lies above the one that it began with, in the mean (below: negative);
+    ``curve_off_wrong``: what was seen between full charges, not its rests alone, says that the first curve is wrong."""
 
     at: datetime
     soc: float | None
@@ -43,6 +44,8 @@ class ChargeState(msgspec.Struct, frozen=True):
     cell_high_mohm: float | None = None
     offset_a: float | None = None
     full_at: datetime | None = None
+    curve_mean_mv: float | None = None
+    curve_off_wrong: bool = False
     fullest_cell: int | None = None
     fullest_by: float | None = None
     emptiest_cell: int | None = None

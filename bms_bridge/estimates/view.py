@@ -66,13 +66,14 @@ class PackHealthRow(msgspec.Struct, frozen=True):
 
 class FleetHealthView(msgspec.Struct, frozen=True):
     """All packs that were heard of. ``kept``: whether this depot estimates health at all; ``note``: why it does not, or why it is late.
-    ``looked_at``: when the job last looked."""
+    ``looked_at``: when the job last looked. ``curves``: makes whose open-circuit curve does not fit, a sentence each with what to do."""
 
     at: datetime
     kept: bool
     note: str
     looked_at: datetime | None
     packs: list[PackHealthRow]
+    curves: list[str] = []
 
 
 class HealthCharge(msgspec.Struct, frozen=True):

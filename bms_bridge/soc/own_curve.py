@@ -216,6 +216,15 @@ def mismatch_v(base: CellKind, seen: Seen, capacity_sd: float = CAPACITY_SD) -> 
     return float(np.sqrt((off**2).mean())), bool(np.sqrt(((off / allowed) ** 2).mean()) > WRONG)
 
 
+def mean_off_v(base: CellKind, seen: Seen) -> float:
+    """How far its curve lies above the base curve in the mean of what was seen, V (below: negative; NaN: too little was seen)."""
+    off_v, weight = both_ways(base, seen)
+    there = weight > 0
+    if seen.fulls < LEAST_FULLS or int(there.sum()) < LEAST_BINS // 2:
+        return float("nan")
+    return float(off_v[there].mean())
+
+
 def _posterior(base: CellKind, seen: Seen, grid: Floats, capacity_sd: float) -> tuple[Floats, Floats]:
     """Mean and deviation of the correction at these states of charge, V."""
     off_v, weight = both_ways(base, seen)

@@ -10,7 +10,7 @@ import pytest
 
 from bms_bridge.soc.cells import kind_of
 from bms_bridge.soc.estimate import Knowledge, Samples, Track, begin, follow, follow_on
-from bms_bridge.soc.own_curve import BINS, Seen, gather, mismatch_v, own_kind, seen_range
+from bms_bridge.soc.own_curve import BINS, Seen, gather, mean_off_v, mismatch_v, own_kind, seen_range
 
 STEP_S = 120.0
 OFF_V = -0.06
@@ -52,6 +52,8 @@ def test_a_curve_that_is_off_is_told_and_learned_from_what_lies_between_full_cha
     off_v, wrong = mismatch_v(base, seen)
     assert wrong
     assert off_v == pytest.approx(-OFF_V, abs=0.02)
+    assert mean_off_v(base, seen) == pytest.approx(OFF_V, abs=0.02)
+    assert np.isnan(mean_off_v(base, Seen()))
     assert seen.offset_c == pytest.approx(OFFSET_C, abs=0.0015)
     own = own_kind(base, seen)
     assert own is not None

@@ -170,6 +170,18 @@ async def test_a_pack_shows_its_state_of_charge_beside_its_own_systems(tmp_path:
         assert 'data-part="charge-past"' not in (await client.get("/batteries/E-118/P1")).text
 
 
+async def test_a_curve_that_is_wrong_for_a_whole_make_is_told_once_above_the_table(tmp_path: Path) -> None:
+    async with site(tmp_path) as depot:
+        client = await depot.signed_in(Role.VIEWER)
+        assert 'data-part="curve-of-make"' not in (await client.get("/batteries")).text
+        depot.link.shown[FleetHealthView] = msgspec.structs.replace(fleet(), curves=["3 of 3 packs lie <below> it"])
+        html = (await client.get("/batteries")).text
+        check(html)
+        assert html.count('data-part="curve-of-make"') == 1
+        assert "3 of 3 packs lie &lt;below&gt; it." in html
+        assert (await client.get("/api/v1/packs/health")).json()["curves"] == ["3 of 3 packs lie <below> it"]
+
+
 async def test_a_last_charge_without_a_curve_leaves_the_one_before_and_says_why(tmp_path: Path) -> None:
     async with site(tmp_path) as depot:
         client = await depot.signed_in(Role.VIEWER)
