@@ -103,7 +103,7 @@ async def test_a_battery_of_which_little_is_known_says_so(tmp_path: Path) -> Non
         client = await depot.signed_in(Role.VIEWER)
         html = (await client.get("/safety/packs/E-102/P1")).text
         check(html)
-        for part in ("No temperature yet", "No cell voltage", "Nobody yet", "Not enough points", "charge ?"):
+        for part in ("No temperature yet", "No cell voltage", "Nobody yet", "Not enough points", "charge not known"):
             assert part in words_of(html), part
         empty = msgspec.structs.replace(full.told[0], temperatures_c=[None] * 4, cells_v=[None] * 3, alarms=[])
         depot.link.shown[PackDetail] = msgspec.structs.replace(full, told=[empty])
