@@ -25,6 +25,7 @@ from typing import Any
 import payments
 from benchmarks.evidence import write_evidence
 from benchmarks.second_opinion import corrected_readings, gstin_check, opinion, rate_on, tax_of
+from depot.money_text import rupees
 from payments import InvalidBill, Refused, ledger
 from payments.corrections import with_energy
 from payments.documents import DocumentKind, Sale, document, indian_day
@@ -456,7 +457,7 @@ def main() -> int:
     began = time.process_time()
     tally = run(asked.sessions, asked.seed, booked=asked.booked, told=True)
     cpu_s = time.process_time() - began
-    print(f"{tally.sessions} sessions, {tally.lines} lines, ₹{tally.paise / 100:,.2f}; seed {asked.seed}; {cpu_s:.0f} s of processor time")
+    print(f"{tally.sessions} sessions, {tally.lines} lines, {rupees(tally.paise)}; seed {asked.seed}; {cpu_s:.0f} s of processor time")
     print(f"  over a change of price {tally.split}, without energy {tally.empty}, another state {tally.igst}, GSTIN {tally.registered}")
     print(f"  corrected {tally.corrected}; through the books {tally.booked}, with notes {tally.notes}")
     print(f"  differences: {tally.differences}, in paise {tally.difference_paise}")

@@ -83,8 +83,8 @@ class BooksRoom:
             return None
         found = []
         if self._known.open:
-            words = f"{self._known.open} settled thing{'s do' if self._known.open > 1 else ' does'} not agree with the books: ₹"
-            found.append(Condition("settlements_differ", title=f"{words}{self._known.open_paise / 100:.2f}."))
+            words = f"{self._known.open} settled thing{'s do' if self._known.open > 1 else ' does'} not agree with the books:"
+            found.append(Condition("settlements_differ", title=f"{words} {rupees(self._known.open_paise)}."))
         if self._known.gap_paise or self._wrong:
             words = "The books do not agree with themselves: debits, documents and ledger say different sums."
             found.append(Condition("settlements_differ", "books", title=words, action="Keep the books as they are, and ask for help."))

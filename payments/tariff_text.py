@@ -19,6 +19,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from depot.money_text import amount
 from payments import InvalidTariff
 from payments.driver_tariff import Audience, Component, DriverTariff, Element, Kind, Restrictions, Unit, Weekday
 
@@ -297,7 +298,7 @@ def told(tariff: DriverTariff) -> list[str]:
             sentences.append(f"{_price(component, tariff.currency)}{_when(element.restrictions)}")
     for words, paise in (("At least", tariff.min_paise), ("At most", tariff.max_paise)):
         if paise is not None:
-            sentences.append(f"{words} {paise / 100:.2f} {tariff.currency} a session with energy")
+            sentences.append(f"{words} {amount(paise, tariff.currency)} {tariff.currency} a session with energy")
     return sentences
 
 
