@@ -21,7 +21,7 @@ from bms_bridge.health import DataRefused
 from bms_bridge.health.conformal import grouped_quantile
 from bms_bridge.health.features import Scale
 from bms_bridge.health.files import Floats, Words
-from bms_bridge.health.gauss import GaussianProcess, Kernel
+from bms_bridge.health.gauss import GaussianProcess
 from bms_bridge.health.grading import GradeModel, GradePart, band_of, band_probabilities, shape_of
 from bms_bridge.health.novelty import Novelty
 from bms_bridge.health.pulse_table import PulseTable
@@ -90,11 +90,10 @@ def _part(
     shapes: Floats, soh: Floats, cells: Words, effort: Effort, random: np.random.Generator
 ) -> tuple[GradePart, Floats, dict[str, float]]:
     """One process with its factors (how sure it must be is still open), how sure it was of cells kept apart, and how right."""
-    kernel = find_kernel(Scale.of(shapes)(shapes), soh, effort, random)
     mean, deviation, distance = np.empty(len(soh)), np.empty(len(soh)), np.empty(len(soh))
     folds = GroupKFold(min(effort.folds, len(set(cells))), shuffle=True, random_state=int(random.integers(2**31)))
     for taught, kept in folds.split(shapes, groups=cells):
-        one = _teach(shapes[taught], soh[taught], cells[taught], kernel, effort, random)
+        one = _teach(shapes[taught], soh[taught], cells[taught], effort, random)
         scaled = one.scale(shapes[kept])
         mean[kept], deviation[kept] = one.process.predict(scaled)
         distance[kept] = one.novelty.distance(one.scale.free(shapes[kept]))
@@ -105,13 +104,15 @@ def _part(
     farthest = 1.5 * grouped_quantile(distance, cells, 0.98)
     factor = grouped_quantile(off / (spread * deviation), cells, LEVEL)
     told = {"mae": float(off.mean()), "right": float((probability.argmax(axis=1) == band_of(soh)).mean())}
-    whole = _teach(shapes, soh, cells, kernel, effort, random)
+    whole = _teach(shapes, soh, cells, effort, random)
     return GradePart(whole.scale, whole.process, whole.novelty, spread, 1.0, farthest, factor), best, told
 
 
-def _teach(shapes: Floats, soh: Floats, cells: Words, kernel: Kernel, effort: Effort, random: np.random.Generator) -> _Taught:
+def _teach(shapes: Floats, soh: Floats, cells: Words, effort: Effort, random: np.random.Generator) -> _Taught:
+    """The kernel is found from these rows alone: cells that are kept apart would look easier than new ones."""
     scale = Scale.of(shapes)
     scaled = scale(shapes)
+    kernel = find_kernel(scaled, soh, effort, random)
     some = spread_rows(cells, effort.process_rows, random)
     points = scaled[some].astype(np.float32).astype(np.float64)
     return _Taught(
