@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 import warnings
@@ -275,18 +276,22 @@ def show(rows: list[Row]) -> None:
             row.kind,
             row.split,
             f"{row.cells}",
-            f"{row.mae:.2f}",
-            f"{row.worst_cell:.1f}",
+            _number(row.mae, 2),
+            _number(row.worst_cell, 1),
             f"{row.mae_without_abstaining:.2f}",
             f"{row.mean_model:.2f}",
-            f"{row.coverage:.2f}",
-            f"{row.half_width:.1f}",
+            _number(row.coverage, 2),
+            _number(row.half_width, 1),
             f"{row.unusual:.0%}",
             f"{row.abstained:.0%}",
             met(row) or "met",
             f"{row.cpu_s:.0f}",
         )
     console.print(table)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
 def main() -> int:
@@ -327,7 +332,8 @@ def main() -> int:
                 continue
             for seed in (arguments.seed or [SPLIT])[: None if folds else 1]:
                 rows.append(kept_apart(table, split, groups, folds, effort, seed))
-                console.print(f"{table.kind}, {split}, folds {seed}: {rows[-1].mae:.2f}, covers {rows[-1].coverage:.2f}", highlight=False)
+                told = f"{_number(rows[-1].mae, 2)}, covers {_number(rows[-1].coverage, 2)}"
+                console.print(f"{table.kind}, {split}, folds {seed}: {told}", highlight=False)
             if arguments.compare and split in ("cells", "whole batches"):
                 compared[f"{table.kind}, {split}"] = compare(table, split, groups, folds, effort)
     by_kind = {table.kind: table for table in tables}
