@@ -89,7 +89,7 @@ async def test_one_by_hand_is_opened_ended_and_opened_again(tmp_path: Path) -> N
     by_hand = cmd.OpenWorkByHand(command_id="1", actor="asha", reason="smell", pack="E-118/P1", what="look", due=day)
     assert (await depot.commands[cmd.OpenWorkByHand](by_hand, envelope("asha")))[1] == f"work order 1 opened, due {day}"
     end = cmd.EndWorkOrder(command_id="2", actor="ravi", reason="x", number=1, result="something_else")
-    assert (await depot.commands[cmd.EndWorkOrder](end, envelope("ravi")))[1] == "work order 1: something_else"
+    assert (await depot.commands[cmd.EndWorkOrder](end, envelope("ravi")))[1] == "work order 1: something else"
     again = cmd.ReopenWorkOrder(command_id="3", actor="ravi", reason="wrong row", number=1)
     assert (await depot.commands[cmd.ReopenWorkOrder](again, envelope("ravi")))[1] == "work order 1 is open again"
     with pytest.raises(InvalidValue, match="is open"):

@@ -154,7 +154,7 @@ def test_a_gateway_that_is_silent_is_asked_again_and_nothing_is_made_twice() -> 
         (Mode.AUTOPAY, 99_999_01, timedelta(days=80), "between ₹1 and ₹99,999"),
         (Mode.RESERVE, 10_000_01, timedelta(days=80), "between ₹1 and ₹10,000"),
         (Mode.RESERVE, 1_000_00, timedelta(days=91), "90 days at most"),
-        (Mode.ONE_TIME, 1_00_000_01, timedelta(days=1), "between ₹1 and ₹100,000"),
+        (Mode.ONE_TIME, 1_00_000_01, timedelta(days=1), "between ₹1 and ₹1,00,000"),
         (Mode.ONE_TIME, 99, timedelta(days=1), "between ₹1"),
         (Mode.AUTOPAY, 1_000_00, 47 * HOUR, "too soon"),
         (Mode.RESERVE, 1_000_00, timedelta(minutes=20), "too soon"),
