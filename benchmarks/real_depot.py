@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ UTILITY_PORT = 5020
 """Where a depot with ``[utility]`` among its ``extra`` settings awaits its utility, before the offset."""
 
 MQTT_PORT = 1883
+OCPP_TLS_PORT = 9001
+PORTS = (OCPP_PORT, OCPP_TLS_PORT, METER_PORT, WEB_PORT, UTILITY_PORT, MQTT_PORT, 5802, 8070, 8085, 8090, 8091)
+"""All that a depot may listen on, before the offset: also its utility over TLS, files, drivers' pages, gateway and webhooks."""
+
+FIRST_OFFSET, LAST_OFFSET = 10_000, 32_768 - OCPP_TLS_PORT
 STEADY_S = 10.0
 """In here a core that was up for so long counts as sound, and its next restart is quick: kills come close together."""
 
@@ -56,11 +62,13 @@ FrameSeen = Callable[[str, str, list[Any]], None]
 
 
 def free_offset() -> int:
-    """A port offset with which nobody listens on any of the depot's ports."""
-    for offset in range(20_000 + os.getpid() % 500 * 10, 50_000, 7):
+    """A port offset with which nobody listens on any of the depot's ports. They stay below those that Linux gives to clients of other
+    tests (32768 and above), which could take one before the depot comes to listen on it."""
+    begin = FIRST_OFFSET + os.getpid() % 1000 * 13
+    for offset in chain(range(begin, LAST_OFFSET, 7), range(FIRST_OFFSET, begin, 7)):
         with contextlib.ExitStack() as stack:
             try:
-                for port in (OCPP_PORT, METER_PORT, WEB_PORT, UTILITY_PORT, MQTT_PORT):
+                for port in PORTS:
                     sock = stack.enter_context(socket.socket())
                     sock.bind(("127.0.0.1", port + offset))
             except OSError:
