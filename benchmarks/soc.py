@@ -12,12 +12,12 @@ learned or own curve or on CALCE: 2 % for NMC and LCO, 4 % for LFP).
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
@@ -322,7 +322,7 @@ def main() -> int:
         console.print(note, highlight=False)
     console.print(f"{time.process_time() - began:.0f} s of processor time", highlight=False)
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False), encoding="utf-8")
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(rows, enc_hook=float)))  # (null for what is not told)
     return 1 if any(row.goal is not None and row.rmse > row.goal for row in rows) else 0
 
 

@@ -13,7 +13,6 @@ and nothing else. Exit code 1: a goal is missed (they stand beside the numbers).
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -23,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -351,7 +351,7 @@ def main() -> int:
         console.print(table_)
     if arguments.json:
         content = {"rows": [{name: getattr(row, name) for name in Row.__slots__} for row in rows], "compared": compared}
-        arguments.json.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(content, enc_hook=float)))  # (null for what is not told)
     return 0 if not any(met(row) for row in rows) else 1
 
 
